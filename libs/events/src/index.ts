@@ -1,1 +1,13 @@
-export {};
+export * from './data-agreement.ts';
+export * from './data-handover.ts';
+export * from './dsse.ts';
+export * from './event.ts';
+export * from './evidence.ts';
+export * from './limits.ts';
+export * from './peer-message.ts';
+export * from './request.ts';
+export * from './scalars.ts';
+export * from './subject.ts';
+export * from './unreachable.ts';
+export * from './uuid.ts';
+export * from './vm.ts';

@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import { REASONS_MAX } from './limits.ts';
+import { requestRecord } from './request.ts';
+import { base64, certificateChain, code, digest, hostName, seq, text, timestamp, trustDomain, vmId } from './scalars.ts';
+import { migrationMode, vmSpec } from './vm.ts';
+
+/** A refusal's, withdrawal's or verdict's ground: a stable code and one sentence. */
+export const reason = z.strictObject({ code, text }).readonly();
+export type Reason = z.infer<typeof reason>;
+export const reasons = z.array(reason).min(1).max(REASONS_MAX).readonly();
+
+/** The verdict of one side's policy on the intent, with the digest of the policy set that gave it. */
+export const policyDecision = z
+  .strictObject({ allowed: z.boolean(), policySet: digest, reasons: z.array(reason).max(REASONS_MAX).readonly() })
+  .readonly();
+export type PolicyDecision = z.infer<typeof policyDecision>;
+
+/** Where a source agent serves ciphertext, and the name its certificate must carry. */
+export const dataPath = z
+  .strictObject({
+    address: z.string().max(253).regex(/^[A-Za-z0-9.:-]+$/),
+    port: z.int().min(1).max(65_535),
+    serverName: z.string().max(253).regex(/^[a-z0-9.-]+$/),
+  })
+  .readonly();
+export type DataPath = z.infer<typeof dataPath>;
+
+/** An agent, pinned: its host and the chain whose leaf must appear on the data path and under its evidence. */
+export const pinnedAgent = z.strictObject({ host: hostName, chain: certificateChain }).readonly();
+export type PinnedAgent = z.infer<typeof pinnedAgent>;
+
+/** First event of every ledger, and each key rotation. `signature`: RSASSA-PSS/SHA-256 by the leaf of `chain` over `keyAnnouncementBytes`. */
+export const keyAnnounced = z
+  .strictObject({
+    keyid: digest,
+    algorithm: z.literal('Ed25519'),
+    publicKey: base64.max(64),
+    notBefore: timestamp,
+    chain: certificateChain,
+    signature: base64.max(1_024),
+  })
+  .readonly();
+
+/** Ends a key: the last sequence that it may have signed. Signed by the X.509 identity as in `keyAnnounced`. */
+export const keyRevoked = z
+  .strictObject({ keyid: digest, lastSeq: seq, reason, chain: certificateChain, signature: base64.max(1_024) })
+  .readonly();
+
+export const migrationIntended = z
+  .strictObject({
+    vm: vmId,
+    source: trustDomain,
+    target: trustDomain,
+    mode: migrationMode,
+    spec: vmSpec,
+    request: requestRecord,
+    policy: policyDecision,
+    /** No offer counts after this time; compared with the offer's own time. */
+    offerBy: timestamp,
+    /** Before release, either side gives up after this time. */
+    deadline: timestamp,
+  })
+  .readonly();
+
+export const migrationOffered = z
+  .strictObject({
+    intent: digest,
+    policy: policyDecision,
+    agent: pinnedAgent,
+    /** HPKE KEM id in hexadecimal, e.g. `0x647a` (X25519 + ML-KEM-768). */
+    kem: z.enum(['0x647a']),
+    /** `pkB`: one per migration, its private half is destroyed at import. */
+    publicKey: base64.max(4_096),
+    /** The capacity reservation lasts until this time. */
+    until: timestamp,
+  })
+  .readonly();
+
+export const migrationRefused = z
+  .strictObject({ intent: digest, reasons, policySet: digest.optional(), alternative: text.optional() })
+  .readonly();
+
+export const offerAgreed = z.strictObject({ offer: digest, agent: pinnedAgent, dataPath }).readonly();
+

@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import { EVENT_BYTES_MAX } from './limits.ts';
+import { base64 } from './scalars.ts';
+
+/** Payload types (DSSE 1.0.2, section "Payload type"): one for each kind of thing that Carnet signs. */
+export const PAYLOAD_TYPES = {
+  event: 'application/vnd.carnet.event.v1+json',
+  request: 'application/vnd.carnet.request.v1+json',
+  evidence: 'application/vnd.carnet.evidence.v1+json',
+  peerMessage: 'application/vnd.carnet.peer-message.v1+json',
+} as const;
+export type PayloadType = (typeof PAYLOAD_TYPES)[keyof typeof PAYLOAD_TYPES];
+
+/** A DSSE envelope. Two signatures at most: Ed25519 (or RSA-PSS for X.509 identities), and room for ML-DSA. */
+export const dsseEnvelope = z
+  .strictObject({
+    payloadType: z.string().max(128),
+    payload: base64.max(EVENT_BYTES_MAX * 2),
+    signatures: z
+      .array(z.strictObject({ keyid: z.string().max(128), sig: base64.max(8_192) }).readonly())
+      .min(1)
+      .max(2)
+      .readonly(),
+  })
+  .readonly();
+export type DsseEnvelope = z.infer<typeof dsseEnvelope>;

@@ -1,0 +1,24 @@
+/** Every bound of the event language, with its reason. */
+
+/** One event, envelope included, in bytes. A peer's event is held in memory while it is judged. */
+export const EVENT_BYTES_MAX = 65_536;
+/** Causes per event: the peer's events that one step can rely on. */
+export const CAUSES_MAX = 16;
+/** Disks of one VM: keeps a deposit (one KEM ciphertext of 1,120 bytes each) inside EVENT_BYTES_MAX. */
+export const DISKS_MAX = 16;
+/** Artifacts of one round: disks, memory, NVRAM, vTPM. */
+export const ARTIFACTS_MAX = DISKS_MAX + 3;
+/** Largest artifact, in bytes: 16 TiB, as qcow2 with 64 KiB clusters. A peer's absurd size is refused before any allocation. */
+export const ARTIFACT_BYTES_MAX = 17_592_186_044_416;
+/** Memory of one VM, in MiB: 4 TiB. */
+export const MEMORY_MIB_MAX = 4_194_304;
+/** Virtual processors of one VM: QEMU's own q35 limit in version 7.2. */
+export const VCPUS_MAX = 288;
+/** Characters in a text meant for people (reasons, names). */
+export const TEXT_CHARS_MAX = 512;
+/** Reasons in one refusal. */
+export const REASONS_MAX = 16;
+/** Certificates of one chain below the root: leaf and intermediate, with one spare. */
+export const CHAIN_CERTIFICATES_MAX = 3;
+/** Base64 characters of one certificate: 6 KiB of DER. */
+export const CERTIFICATE_BASE64_MAX = 8_192;

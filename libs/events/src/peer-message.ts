@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import { dsseEnvelope } from './dsse.ts';
+import { base64, digest, seq, timestamp, trustDomain } from './scalars.ts';
+
+/** End of a ledger as its signer sees it; `null` for an empty one. */
+export const headPosition = z.strictObject({ seq, digest }).readonly().nullable();
+export type HeadPosition = z.infer<typeof headPosition>;
+
+const common = { from: trustDomain, to: trustDomain, time: timestamp };
+
+/**
+ * Signed, but no event: what peers tell each other about ledgers. `own` is the sender's ledger to the receiver,
+ * `received` the receiver's ledger as the sender holds it (its acknowledgement).
+ */
+export const peerMessage = z.discriminatedUnion('kind', [
+  z.strictObject({ ...common, kind: z.literal('head'), own: headPosition, received: headPosition }).readonly(),
+  /** Send me your ledger from this sequence on. */
+  z.strictObject({ ...common, kind: z.literal('ask'), fromSeq: seq }).readonly(),
+  /** I may have been restored: what do you hold of me? */
+  z.strictObject({ ...common, kind: z.literal('challenge'), nonce: base64.max(64) }).readonly(),
+  z.strictObject({ ...common, kind: z.literal('answer'), nonce: base64.max(64), own: headPosition, received: headPosition }).readonly(),
+]);
+export type PeerMessage = z.infer<typeof peerMessage>;
+
+/** Re-sent envelopes travel beside signed messages: each vouches for itself. */
+export const resentEnvelope = z.strictObject({ envelope: dsseEnvelope }).readonly();

@@ -1,0 +1,29 @@
+import { z } from 'zod';
+import { dsseEnvelope } from './dsse.ts';
+import { digest, migrationId, text, timestamp, trustDomain, vmId } from './scalars.ts';
+import { migrationMode } from './vm.ts';
+
+/**
+ * What a scheduler or operator asks of its own broker. `migration` is chosen by the asker and makes the request
+ * idempotent: the same id with the same content is the same request.
+ */
+export const intentRequest = z
+  .strictObject({
+    migration: migrationId,
+    vm: vmId,
+    target: trustDomain,
+    mode: migrationMode,
+    /** After this no offer may be accepted any more. */
+    notAfter: timestamp.optional(),
+    reason: text.optional(),
+  })
+  .readonly();
+export type IntentRequest = z.infer<typeof intentRequest>;
+
+/** Who asked and how the broker knows. `signature` embeds the asker's own DSSE envelope: the peer and the auditor can check it. */
+export const requestRecord = z.discriminatedUnion('via', [
+  z.strictObject({ via: z.literal('signature'), principal: z.string().max(400), envelope: dsseEnvelope, certificate: z.string().max(8_192) }).readonly(),
+  z.strictObject({ via: z.literal('mtls'), principal: z.string().max(400), digest }).readonly(),
+  z.strictObject({ via: z.literal('token'), principal: z.string().max(400), digest }).readonly(),
+]);
+export type RequestRecord = z.infer<typeof requestRecord>;

@@ -1,0 +1,61 @@
+import { z } from 'zod';
+import { ARTIFACT_BYTES_MAX, ARTIFACTS_MAX, DISKS_MAX, MEMORY_MIB_MAX, VCPUS_MAX } from './limits.ts';
+import { artifactId, byteCount, digest, keyId } from './scalars.ts';
+
+/** How the guest starts. `kernel` and `initrd` are named by SHA-256: each host keeps its own catalogue of boot images. */
+export const vmBoot = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('kernel'),
+    kernel: digest,
+    initrd: digest,
+    cmdline: z.string().max(512).regex(/^[\x20-\x7e]*$/),
+  }).readonly(),
+  z.strictObject({ kind: z.literal('disk') }).readonly(),
+]);
+export type VmBoot = z.infer<typeof vmBoot>;
+
+/** One LUKS-encrypted qcow2 disk. */
+export const vmDisk = z
+  .strictObject({
+    artifact: artifactId,
+    target: z.string().regex(/^vd[a-z]$/),
+    format: z.literal('qcow2'),
+    capacityBytes: byteCount.min(512).max(ARTIFACT_BYTES_MAX),
+    key: keyId,
+  })
+  .readonly();
+export type VmDisk = z.infer<typeof vmDisk>;
+
+/** The VM as typed fields, from which each host makes its own domain XML. XML is never forwarded. */
+export const vmSpec = z
+  .strictObject({
+    name: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/),
+    vcpus: z.int().min(1).max(VCPUS_MAX),
+    memoryMiB: z.int().min(16).max(MEMORY_MIB_MAX),
+    machine: z.string().regex(/^pc-(q35|i440fx)-[0-9]+\.[0-9]+$/),
+    cpuModel: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
+    boot: vmBoot,
+    disks: z.array(vmDisk).min(1).max(DISKS_MAX).readonly(),
+  })
+  .readonly();
+export type VmSpec = z.infer<typeof vmSpec>;
+
+export const artifactKind = z.enum(['disk', 'memory', 'nvram', 'vtpm']);
+export type ArtifactKind = z.infer<typeof artifactKind>;
+
+/** What is signed of one artifact: RFC 6962 Merkle root over its chunks' SHA-256. */
+export const sealedArtifact = z
+  .strictObject({
+    artifact: artifactId,
+    kind: artifactKind,
+    sizeBytes: byteCount.max(ARTIFACT_BYTES_MAX),
+    chunkBytes: z.int().min(4_096).max(16_777_216),
+    root: digest,
+  })
+  .readonly();
+export type SealedArtifact = z.infer<typeof sealedArtifact>;
+export const sealedArtifacts = z.array(sealedArtifact).min(1).max(ARTIFACTS_MAX).readonly();
+
+/** Modes this version can move in. `warm` and `live` are in the protocol and come later. */
+export const migrationMode = z.enum(['cold', 'suspend']);
+export type MigrationMode = z.infer<typeof migrationMode>;
