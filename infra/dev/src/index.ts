@@ -1,1 +1,10 @@
-export {};
+export { type Daemon, type DaemonSpec, startDaemon } from './daemon.ts';
+export { DevError, type DevErrorCode } from './error.ts';
+export { type Host, type HostDirs, type HostOptions, type HostTls, startHost } from './host.ts';
+export { DEFAULT_USER, type Identity, type RunAs, runAs, runOnce } from './identity.ts';
+export { type Nats, type NatsOptions, startNats } from './nats.ts';
+export { accepts, type Endpoint, freePort } from './ports.ts';
+export { createDatabase, type Postgres, type PostgresOptions, startPostgres } from './postgres.ts';
+export { type Held, hold, stopEverything } from './registry.ts';
+export { own, privateDir, privateFile, scratch } from './scratch.ts';
+export { daemonEnv, repositoryRoot, systemTool } from './tools.ts';
