@@ -1,0 +1,30 @@
+import type { Log } from './log.ts';
+
+/** Longer than the longest step that must not be cut; after it the process leaves anyway, since every effect survives a crash. */
+export const DRAIN_MS_MAX = 10_000;
+
+/**
+ * Runs `stop` once on SIGTERM or SIGINT and leaves with 0, or with 1 when it takes longer than `DRAIN_MS_MAX`.
+ * A second signal leaves at once: crash recovery is the ordinary start.
+ */
+export function drainOnSignals(log: Log, stop: () => Promise<void>): void {
+  let stopping = false;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    log.info({ signal }, 'draining');
+    setTimeout(() => {
+      log.warn({ ms: DRAIN_MS_MAX }, 'drain took too long');
+      process.exit(1);
+    }, DRAIN_MS_MAX).unref();
+    stop().then(
+      () => process.exit(0),
+      (cause: unknown) => {
+        log.error({ err: cause }, 'drain failed');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+}
