@@ -8,6 +8,8 @@ export const PAYLOAD_TYPES = {
   request: 'application/vnd.carnet.request.v1+json',
   evidence: 'application/vnd.carnet.evidence.v1+json',
   peerMessage: 'application/vnd.carnet.peer-message.v1+json',
+  command: 'application/vnd.carnet.command.v1+json',
+  report: 'application/vnd.carnet.report.v1+json',
 } as const;
 export type PayloadType = (typeof PAYLOAD_TYPES)[keyof typeof PAYLOAD_TYPES];
 
