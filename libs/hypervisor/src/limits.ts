@@ -1,0 +1,40 @@
+/** Every bound of a host's work, with its reason. */
+
+/** Volumes, manifests and console of one VM are named by us, so this bounds only what a command may carry. Bytes of one signed command. */
+export const COMMAND_BYTES_MAX = 65_536;
+/** Base64 characters of one sealed secret: a hybrid KEM ciphertext (1,120 bytes), a 32-byte DEK and its tag, in an envelope of text. */
+export const SEALED_SECRET_CHARS_MAX = 8_192;
+/** Attempts of one step: far more than any operator repeats, and still a small integer in every log. */
+export const ATTEMPTS_MAX = 10_000;
+/** Bytes of one fence entry on disk. A larger file is not ours. */
+export const FENCE_FILE_BYTES_MAX = 4_096;
+/** Bytes of one VM's step log. A VM takes some 40 records of about 2 KiB per migration; 16 MiB are two hundred moves. */
+export const STEP_LOG_BYTES_MAX = 16_777_216;
+/** Seconds that a guest gets to shut itself down before its power is cut, at most. */
+export const GRACE_SECONDS_MAX = 600;
+/** Seconds for which life signs are awaited, at most: a guest under TCG boots in 5–10 s, a large one on a busy host in minutes. */
+export const OBSERVE_SECONDS_MAX = 900;
+/** Milliseconds between two looks at a VM while waiting for it. libvirt answers in 0.3 ms, so this costs nothing. */
+export const POLL_MS = 200;
+/** A step answers itself within this time, or `running`: a broker's request must not wait on a copy of gigabytes. Milliseconds. */
+export const REPLY_WITHIN_MS = 1_500;
+/** Steps of different VMs at work at once: each may hold a 64 MiB transfer or a qemu-img process. */
+export const STEPS_AT_ONCE_DEFAULT = 4;
+/** Chunk of a sealed artifact, in bytes: 1 MiB travels fastest (facts of the data path). */
+export const CHUNK_BYTES_DEFAULT = 1_048_576;
+/** LUKS PBKDF2 time, in milliseconds. Safe only because the passphrase is 256 random bits: stretching adds nothing to it. */
+export const LUKS_ITER_TIME_MS = 10;
+/** Milliseconds for one qemu-img run on a header (create, info, open). Conversions have no fixed limit: the command's deadline bounds them. */
+export const QEMU_IMG_MS_MAX = 60_000;
+/** Bytes of qemu-img's diagnostics that are kept. */
+export const TOOL_OUTPUT_BYTES_MAX = 65_536;
+/** Bytes of LUKS header, qcow2 metadata and snapshots' room that a disk may take beyond its capacity: 1/64 of it and 32 MiB. */
+export const DISK_OVERHEAD_DIVISOR = 64;
+export const DISK_OVERHEAD_BYTES = 33_554_432;
+/** MiB that QEMU itself takes beside the guest's memory (measured 60–90 under TCG). */
+export const QEMU_OVERHEAD_MIB = 128;
+/** Reports that wait for the bus before the oldest is dropped: notices inform, they carry no authority. */
+export const NOTICES_WAITING_MAX = 256;
+/** libvirt reconnect back-off: first and longest wait, in milliseconds. */
+export const RECONNECT_MS_MIN = 100;
+export const RECONNECT_MS_MAX = 5_000;
