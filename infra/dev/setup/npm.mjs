@@ -1,0 +1,50 @@
+// The npm packages, Node 24 among them, exactly as package-lock.json has them.
+import { existsSync, readFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { run, ToolFailed } from './children.mjs';
+import { isInstalled } from './lockfile.mjs';
+import { SetupStopped } from './say.mjs';
+
+/** @param {string} root */
+export function nodeBinary(root) {
+  return join(root, 'node_modules', '.bin', 'node');
+}
+
+/** @param {string} root */
+export function npmPackagesInstalled(root) {
+  const read = (file) => (existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined);
+  const wanted = read(join(root, 'package-lock.json'));
+  return existsSync(nodeBinary(root)) && isInstalled(wanted, read(join(root, 'node_modules', '.package-lock.json')));
+}
+
+/** @param {string} root */
+export async function installNpmPackages(root) {
+  try {
+    await run(['npm', 'ci', '--include=dev', '--include=optional'], { cwd: root, env: environment(root) });
+  } catch (cause) {
+    if (!(cause instanceof ToolFailed)) throw cause;
+    cause.show();
+    throw new SetupStopped(`setup: npm ci failed${npmHint(cause.output)}`);
+  }
+  if (!existsSync(nodeBinary(root)))
+    throw new SetupStopped('setup: npm ci brought no Node 24 for this processor (optional package node-linux-…)');
+}
+
+/** @param {string} output */
+export function npmHint(output) {
+  if (/ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ECONNRESET|ENETUNREACH/.test(output))
+    return ': the npm registry cannot be reached; check the network (or npm config get registry) and run again';
+  if (/ENOSPC/.test(output)) return ': the disk is full';
+  if (/EACCES|EPERM/.test(output)) return ': no right to write there; was this clone set up by another user?';
+  return '';
+}
+
+/** Without our own node_modules/.bin: `npm ci` deletes the very node there while it would still need it. */
+function environment(root) {
+  const own = join(root, 'node_modules', '.bin');
+  const path = (process.env['PATH'] ?? '').split(delimiter).filter((dir) => dir !== own);
+  const kept = Object.entries(process.env).filter(
+    ([name]) => name !== 'NODE' && name !== 'NODE_ENV' && name !== 'npm_node_execpath',
+  );
+  return { ...Object.fromEntries(kept), PATH: path.join(delimiter) };
+}

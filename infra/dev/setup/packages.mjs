@@ -1,0 +1,57 @@
+// Which Debian packages each command needs, and which of them are missing.
+
+/** libvirt's session daemon, QEMU, the software TPM, PostgreSQL, and the witness no one here wrote: openssl. */
+const BASE = [
+  'libvirt-daemon',
+  'libvirt-daemon-driver-qemu',
+  'libvirt-clients',
+  'qemu-system-x86',
+  'qemu-utils',
+  'swtpm',
+  'swtpm-tools',
+  'postgresql',
+  'openssl',
+];
+
+/** Debian 13 cut these out of libvirt-daemon, where Debian 12 has them built in. */
+const BASE_SINCE_13 = ['libvirt-daemon-driver-secret', 'libvirt-daemon-driver-storage'];
+
+const BROWSER = ['chromium'];
+
+/** What the transfer benchmark races against. */
+const RIVALS = ['openssh-client', 'openssh-server', 'rsync'];
+
+/**
+ * @param {string | undefined} script the program to be run after set-up; none means: set up for all of them
+ * @param {Readonly<Record<string, string>>} osRelease
+ * @returns {readonly string[]}
+ */
+export function packagesFor(script, osRelease) {
+  const base = Number(osRelease['VERSION_ID'] ?? 13) >= 13 ? [...BASE, ...BASE_SINCE_13] : BASE;
+  if (script === undefined) return [...base, ...BROWSER];
+  if (script.startsWith('test/bench/')) return [...base, ...RIVALS];
+  return script.startsWith('test/') ? [...base, ...BROWSER] : base;
+}
+
+/** The format that `missingPackages` reads, for `dpkg-query --show --showformat`. */
+export const DPKG_FORMAT = '${Package} ${db:Status-Status}\\n';
+
+/**
+ * @param {readonly string[]} wanted
+ * @param {string} dpkgOutput lines of DPKG_FORMAT; unknown packages have no line, removed ones another status
+ * @returns {readonly string[]}
+ */
+export function missingPackages(wanted, dpkgOutput) {
+  const installed = new Set(
+    dpkgOutput
+      .split('\n')
+      .filter((line) => line.endsWith(' installed'))
+      .map((line) => line.slice(0, line.indexOf(' '))),
+  );
+  return wanted.filter((name) => !installed.has(name));
+}
+
+/** What a user without root's rights has to ask for. @param {readonly string[]} missing */
+export function installCommand(missing) {
+  return `sudo apt-get install -y --no-install-recommends ${missing.join(' ')}`;
+}
