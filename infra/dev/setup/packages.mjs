@@ -34,6 +34,7 @@ export function packagesFor(script, osRelease) {
 }
 
 /** The format that `missingPackages` reads, for `dpkg-query --show --showformat`. */
+// biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholders are dpkg-query's.
 export const DPKG_FORMAT = '${Package} ${db:Status-Status}\\n';
 
 /**

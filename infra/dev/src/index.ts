@@ -1,10 +1,15 @@
 export { type Daemon, type DaemonSpec, startDaemon } from './daemon.ts';
 export { DevError, type DevErrorCode } from './error.ts';
+export { eventually } from './eventually.ts';
+export { buildGuest, type Guest } from './guest.ts';
+export { type GuestDomain, guestDomainXml } from './guest-domain.ts';
 export { type Host, type HostDirs, type HostOptions, type HostTls, startHost } from './host.ts';
 export { DEFAULT_USER, type Identity, type RunAs, runAs, runOnce } from './identity.ts';
+export { findLeftovers, type Leftover, type LeftoverSearch } from './leftovers.ts';
 export { type Nats, type NatsOptions, startNats } from './nats.ts';
 export { accepts, type Endpoint, freePort } from './ports.ts';
 export { createDatabase, type Postgres, type PostgresOptions, startPostgres } from './postgres.ts';
 export { type Held, hold, stopEverything } from './registry.ts';
 export { own, privateDir, privateFile, scratch } from './scratch.ts';
+export { type StagedCode, type StageOptions, stageCode } from './stage-code.ts';
 export { daemonEnv, repositoryRoot, systemTool } from './tools.ts';
