@@ -1,0 +1,45 @@
+import { createHash, createPrivateKey, createPublicKey, KeyObject, sign, verify } from 'node:crypto';
+import { isSoundPoint } from './ed25519-point.ts';
+import { ED25519_KEY_BYTES, ED25519_SIGNATURE_BYTES } from './limits.ts';
+import type { Primitives } from './primitives.ts';
+
+/** SubjectPublicKeyInfo of an Ed25519 key (RFC 8410, section 4): this prefix and 32 bytes. */
+const SPKI_PREFIX = Uint8Array.of(0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00);
+
+export const sha256: Primitives['sha256'] = (...parts) => {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest();
+};
+
+const viewOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+export const toBase64: Primitives['toBase64'] = (bytes) => viewOf(bytes).toString('base64');
+
+export const fromBase64: Primitives['fromBase64'] = (text) => Buffer.from(text, 'base64');
+
+export const ed25519Public: Primitives['ed25519Public'] = (raw) => {
+  if (raw.length !== ED25519_KEY_BYTES || !isSoundPoint(raw)) return undefined;
+  // A KeyObject is parsed once: verifying from PEM each time costs a third of the speed.
+  const key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, raw]), format: 'der', type: 'spki' });
+  return (message, signature) => signature.length === ED25519_SIGNATURE_BYTES && verify(null, message, key, signature);
+};
+
+export const ed25519Private: Primitives['ed25519Private'] = (key) => {
+  const privateKey = key instanceof KeyObject ? key : readPkcs8(key);
+  if (privateKey?.type !== 'private' || privateKey.asymmetricKeyType !== 'ed25519') return undefined;
+  const spki = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
+  return {
+    publicKey: Uint8Array.from(spki.subarray(SPKI_PREFIX.length)),
+    sign: (message) => sign(null, message, privateKey),
+  };
+};
+
+function readPkcs8(der: Uint8Array): KeyObject | undefined {
+  try {
+    return createPrivateKey({ key: viewOf(der), format: 'der', type: 'pkcs8' });
+  } catch {
+    // The parser's message may quote key material: only "no key" leaves this function.
+    return undefined;
+  }
+}
