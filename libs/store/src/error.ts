@@ -1,0 +1,53 @@
+/** Why a store could not be opened or used. Stable: an operator can look one up. */
+export type StoreErrorCode = 'STORE_LOCKED' | 'STORE_UNREACHABLE' | 'CHANGES_FAILED' | 'CHANGES_INVALID';
+
+export const STORE_ERRORS: Readonly<Record<StoreErrorCode, { readonly text: string; readonly advice: string }>> = {
+  STORE_LOCKED: {
+    text: 'Another process has the embedded database open.',
+    advice: 'Stop that process, or give both the same PostgreSQL through CARNET_DATABASE_URL.',
+  },
+  STORE_UNREACHABLE: {
+    text: 'The database does not answer.',
+    advice: 'Check that PostgreSQL runs and that CARNET_DATABASE_URL names it.',
+  },
+  CHANGES_FAILED: {
+    text: 'A change of the database schema failed; it was rolled back.',
+    advice: 'Read the cause. Do not start an older version on a newer database.',
+  },
+  CHANGES_INVALID: {
+    text: 'The list of schema changes is not in order.',
+    advice: 'This is a fault of the program: report it.',
+  },
+};
+
+export class StoreError extends Error {
+  readonly code: StoreErrorCode;
+
+  constructor(code: StoreErrorCode, detail: string, options?: ErrorOptions) {
+    super(`${STORE_ERRORS[code].text} ${detail}`, options);
+    this.name = 'StoreError';
+    this.code = code;
+  }
+}
+
+/**
+ * SQLSTATE of what is worth repeating on a healthy database (PostgreSQL, appendix A): class 08 connections, 40001 and 40P01 lost races,
+ * 53300 too many connections, 57P01–57P03 and 57P05 shutdown, crash, starting up, idle session.
+ */
+const RETRYABLE_SQLSTATE = /^(08...|40001|40P01|53300|57P0[1235])$/;
+const RETRYABLE_ERRNO = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOENT', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH']);
+/** `pg` throws these without any code: its texts are the only mark (pg 8.23: client.js, pg-pool). */
+const RETRYABLE_TEXTS = [
+  'Connection terminated',
+  'timeout exceeded when trying to connect',
+  'Client has encountered a connection error and is not queryable',
+];
+
+/** Whether the database was lost or the transaction lost a race: the same work may succeed later. Anything else is a bug or a refusal. */
+export function isRetryable(cause: unknown): boolean {
+  if (!(cause instanceof Error)) return false;
+  if (cause instanceof StoreError && cause.code === 'STORE_UNREACHABLE') return true;
+  const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : undefined;
+  if (code !== undefined && (RETRYABLE_SQLSTATE.test(code) || RETRYABLE_ERRNO.has(code))) return true;
+  return RETRYABLE_TEXTS.some((text) => cause.message.includes(text)) || isRetryable(cause.cause);
+}

@@ -1,0 +1,15 @@
+/** Every bound of the store, with its reason. */
+
+/** Connections of one process. Two replicas, a console and an audit stay below PostgreSQL's default of 100. */
+export const POOL_CONNECTIONS_MAX = 12;
+/** Waiting for a free or new connection, in ms: a database that is gone must fail a caller, not hang it. */
+export const CONNECT_MS_MAX = 5_000;
+/** One statement, in ms. Ours are single-row or bounded by a limit; what runs longer is stuck. */
+export const STATEMENT_MS_MAX = 15_000;
+/** A transaction left open without a statement, in ms: it would hold a ledger's head lock against every replica. */
+export const IDLE_IN_TRANSACTION_MS_MAX = 30_000;
+/** First and longest pause between attempts to reopen a listening connection, in ms. */
+export const RELISTEN_MS_FIRST = 100;
+export const RELISTEN_MS_MAX = 5_000;
+/** TCP keep-alive idle time on connections that wait for notices or hold leases, in ms: a silent peer is noticed. */
+export const KEEPALIVE_MS = 5_000;

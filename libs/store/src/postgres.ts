@@ -1,0 +1,60 @@
+import { Kysely, PostgresDialect } from 'kysely';
+import { type ClientConfig, Pool, type PoolConfig, types } from 'pg';
+import { StoreError } from './error.ts';
+import { openLeases } from './leases.ts';
+import { CONNECT_MS_MAX, IDLE_IN_TRANSACTION_MS_MAX, KEEPALIVE_MS, POOL_CONNECTIONS_MAX, STATEMENT_MS_MAX } from './limits.ts';
+import { listenOn } from './listening.ts';
+import type { NoTables, Store, StoreLog } from './store.ts';
+
+/** pg_type.oid of int8. Ours are sequences and byte counts, safe integers by their schemas; `pg` would give text, PGlite gives numbers. */
+const INT8_OID = 20;
+
+export async function openPostgres(url: string, applicationName: string, log: StoreLog): Promise<Store> {
+  const connection: ClientConfig = {
+    connectionString: url,
+    application_name: applicationName,
+    connectionTimeoutMillis: CONNECT_MS_MAX,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEPALIVE_MS,
+  };
+  const pool = openPool(connection, log);
+  const db = new Kysely<NoTables>({ dialect: new PostgresDialect({ pool }) });
+  try {
+    await pool.query('select 1');
+  } catch (cause) {
+    await db.destroy();
+    throw new StoreError('STORE_UNREACHABLE', cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+  const leases = openLeases(connection);
+  return {
+    kind: 'postgres',
+    db,
+    tryLease: leases.tryLease,
+    listen: (channel, heard) => listenOn(connection, log, channel, heard),
+    notify: async (channel, payload) => {
+      await pool.query('select pg_notify($1, $2)', [channel, payload]);
+    },
+    close: async () => {
+      await leases.close();
+      await db.destroy();
+    },
+  };
+}
+
+function openPool(connection: ClientConfig, log: StoreLog): Pool {
+  const config: PoolConfig = {
+    ...connection,
+    max: POOL_CONNECTIONS_MAX,
+    statement_timeout: STATEMENT_MS_MAX,
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS_MAX,
+    types: {
+      getTypeParser: (oid, format) => (oid === INT8_OID && format !== 'binary' ? Number : types.getTypeParser(oid, format)),
+    },
+  };
+  const pool = new Pool(config);
+  // Without a listener an idle connection's death would end the process.
+  pool.on('error', (cause) =>
+    log.warn({ code: 'STORE_UNREACHABLE', cause: cause.message }, 'an idle database connection was lost'),
+  );
+  return pool;
+}

@@ -1,0 +1,95 @@
+import { join } from 'node:path';
+import { createDatabase, type Postgres, scratch, startPostgres } from '@carnet/dev';
+import { sql } from 'kysely';
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isRetryable, openStore, runChanges, type Store } from './index.ts';
+
+const log = { info: () => undefined, warn: () => undefined };
+let postgres: Postgres;
+let url: string;
+let one: Store;
+let other: Store;
+
+const open = (): Promise<Store> => openStore({ url, log, applicationName: 'carnet-test' });
+
+beforeAll(async () => {
+  postgres = await startPostgres({ dir: join(scratch('store'), 'pg') });
+  url = await createDatabase(postgres.url, 'store');
+  [one, other] = [await open(), await open()];
+});
+
+afterAll(async () => {
+  await one.close();
+  await other.close();
+  await postgres.stop();
+});
+
+/** Ends every connection of the database but the asker's own, as a failover would. */
+const cutConnections = async (): Promise<void> => {
+  const client = new Client({ connectionString: postgres.url });
+  await client.connect();
+  await client.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'store'");
+  await client.end();
+};
+
+describe('PostgreSQL store', () => {
+  it('says STORE_UNREACHABLE where nothing answers', async () => {
+    const nowhere = openStore({ url: 'postgresql://carnet@/x?host=/nonexistent', log, applicationName: 'test' });
+    const cause = await nowhere.catch((thrown: unknown) => thrown);
+    expect(cause).toMatchObject({ code: 'STORE_UNREACHABLE' });
+    expect(isRetryable(cause)).toBe(true);
+  });
+
+  it('gives 64-bit integers as numbers and names itself', async () => {
+    const { rows } = await sql`select 9007199254740991::int8 as n, current_setting('application_name') as name`.execute(one.db);
+    expect(rows).toEqual([{ n: 9007199254740991, name: 'carnet-test' }]);
+  });
+
+  it('two replicas starting at once run each change once', async () => {
+    const changes = [1, 2, 3].map((n) => ({
+      name: `race-00${n}-x`,
+      up: async (db: Store['db']) => void (await sql.raw(`create table race${n} (n int8)`).execute(db)),
+    }));
+    await Promise.all([runChanges(one, changes), runChanges(other, changes)]);
+    expect((await sql`select * from changes_race`.execute(one.db)).rows).toHaveLength(3);
+  });
+
+  it('leases exclude other processes and the same one', async () => {
+    const lease = await one.tryLease('vm');
+    expect(lease).toBeDefined();
+    expect(await one.tryLease('vm')).toBeUndefined();
+    expect(await other.tryLease('vm')).toBeUndefined();
+    await lease?.release();
+    const next = await other.tryLease('vm');
+    expect(next).toBeDefined();
+    await next?.release();
+  });
+
+  it('twenty racers: one wins', async () => {
+    const taken = await Promise.all(Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? one : other).tryLease('race')));
+    const winners = taken.filter((lease) => lease !== undefined);
+    expect(winners).toHaveLength(1);
+    await winners[0]?.release();
+  });
+
+  it('a lost connection loses its leases, and everything reconnects', async () => {
+    const heard: string[] = [];
+    const stop = await one.listen('chan', (payload) => heard.push(payload));
+    const lease = await one.tryLease('vm');
+    await cutConnections();
+    await expect.poll(() => lease?.signal.aborted).toBe(true);
+    await lease?.release();
+    const successor = await other.tryLease('vm');
+    expect(successor).toBeDefined();
+    await successor?.release();
+    // The empty notice says: something may have been missed.
+    await expect.poll(() => heard, { timeout: 5_000 }).toContain('');
+    await other.notify('chan', 'after');
+    await expect.poll(() => heard).toContain('after');
+    await stop();
+    const back = await one.tryLease('vm');
+    expect(back).toBeDefined();
+    await back?.release();
+  });
+});
