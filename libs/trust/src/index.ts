@@ -6,6 +6,7 @@ export { type OpenedEnvelope, openEnvelope, pae, signEnvelope } from './envelope
 export * from './error.ts';
 export { currentKeyId, type KeyStatement, keyAnnouncementBytes } from './key-ledger.ts';
 export * from './limits.ts';
+export * from './merkle.ts';
 export { accept, type Checked, type Refusal, refuse } from './refusal.ts';
 export { ed25519KeyId, ed25519Signer, ed25519Verifier, type Signer, type Verifier } from './signature.ts';
 export { type JsonValue, parseStrictJson } from './strict-json.ts';
