@@ -8,14 +8,29 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['libs/*/src/**/*.test.ts', 'apps/*/src/**/*.test.ts', 'infra/*/src/**/*.test.ts', 'test/tidy/**/*.test.ts', 'test/histories/**/*.test.ts', 'test/scenarios/**/*.test.ts', 'test/schemas/**/*.test.ts'],
+          include: [
+            'libs/*/src/**/*.test.ts',
+            'apps/*/src/**/*.test.ts',
+            'infra/*/src/**/*.test.ts',
+            'infra/*/setup/**/*.test.mjs',
+            'test/runner/**/*.test.ts',
+            'test/tidy/**/*.test.ts',
+            'test/histories/**/*.test.ts',
+            'test/scenarios/**/*.test.ts',
+            'test/schemas/**/*.test.ts',
+          ],
           exclude: ['**/*.real.test.ts', '**/node_modules/**'],
         },
       },
       {
         test: {
           name: 'real',
-          include: ['libs/*/src/**/*.real.test.ts', 'apps/*/src/**/*.real.test.ts', 'infra/*/src/**/*.real.test.ts', 'test/{attacks,faults,e2e,browser}/**/*.test.ts'],
+          include: [
+            'libs/*/src/**/*.real.test.ts',
+            'apps/*/src/**/*.real.test.ts',
+            'infra/*/src/**/*.real.test.ts',
+            'test/{attacks,faults,e2e,browser}/**/*.test.ts',
+          ],
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 180_000,

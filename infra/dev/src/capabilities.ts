@@ -40,6 +40,10 @@ function isStored(from: string, name: string): boolean {
   return existsSync(stored) && readFileSync(stored).equals(readFileSync(join(from, name)));
 }
 
+/** Plain files only: the host's user wrote them, and root must not follow a link of its making. */
 function listed(dir: string): readonly string[] {
-  return existsSync(dir) ? readdirSync(dir).filter((name) => name.endsWith('.xml')) : [];
+  if (!existsSync(dir)) return [];
+  return readdirSync(dir, { withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.xml'))
+    .map((entry) => entry.name);
 }
