@@ -1,0 +1,62 @@
+import { hostName, trustDomain } from '@carnet/events';
+import { LOG_LEVELS } from '@carnet/runtime';
+import { z } from 'zod';
+
+const path = z.string().min(1);
+const port = z.int().min(0).max(65_535);
+
+/** The broker's configuration file (TOML). Secrets stand behind paths, never in it. */
+export const brokerConfig = z.strictObject({
+  /** This CSP's trust domain. */
+  domain: trustDomain,
+  /** Fsynced heads, and the embedded database when no URL is given. Outside the database's own storage. */
+  stateDirectory: path,
+  database: z
+    .strictObject({
+      /** postgres://… ; else `CARNET_DATABASE_URL`; else an embedded database in `stateDirectory` (which does not fsync). */
+      url: z.string().startsWith('postgres').optional(),
+    })
+    .prefault({}),
+  identity: z.strictObject({
+    /** The broker's X.509 leaf and intermediate, PEM, leaf first. */
+    certificateFile: path,
+    keyFile: path,
+    /** Ed25519 event-signing key, PKCS#8 PEM. */
+    eventKeyFile: path,
+  }),
+  trust: z.strictObject({
+    rootFile: path,
+    /** DER CRLs of the root and of every intermediate; read again when one changes. */
+    crlDirectory: path,
+  }),
+  bus: z.strictObject({ url: z.string().startsWith('tls://'), serverName: z.string().min(1) }),
+  peers: z
+    .array(z.strictObject({ domain: trustDomain }))
+    .min(1)
+    .max(64),
+  keys: z.strictObject({
+    /** The sealed root of the key manager; made at first start. */
+    rootFile: path,
+    passphraseFile: path,
+  }),
+  hosts: z.array(z.strictObject({ name: hostName })).min(1).max(1_000),
+  /** The door for client certificates of this CSP. */
+  http: z.strictObject({ address: z.string().default('127.0.0.1'), port }),
+  /** A second door for schedulers with bearer tokens: one `principal sha256-hex` a line. Absent: certificates only. */
+  tokens: z.strictObject({ address: z.string().default('127.0.0.1'), port, file: path }).optional(),
+  /** `/livez`, `/readyz`, `/metrics` in plain HTTP: keep it on loopback or behind a firewall. */
+  ops: z.strictObject({ address: z.string().default('127.0.0.1'), port }),
+  policy: z.strictObject({ file: path }),
+  migration: z
+    .strictObject({
+      /** How long an intent waits for an offer. */
+      offerSeconds: z.int().min(1).max(86_400).default(60),
+      /** Before release, either side gives up after this long. */
+      deadlineSeconds: z.int().min(10).max(604_800).default(3_600),
+      /** How long the target waits after `VmHealthy` before `MigrationFinalized`. */
+      rollbackWindowSeconds: z.int().min(0).max(604_800).default(300),
+    })
+    .prefault({}),
+  log: z.strictObject({ level: z.enum(LOG_LEVELS).default('info') }).prefault({}),
+});
+export type BrokerConfig = z.infer<typeof brokerConfig>;

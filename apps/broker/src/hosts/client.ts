@@ -1,0 +1,122 @@
+import type { HostName, Timestamp, TrustDomain } from '@carnet/events';
+import { type HostReply, type HostReport, type Hello, hello as helloSchema } from '@carnet/hypervisor';
+import type { Log } from '@carnet/runtime';
+import type { Signer, Verifier } from '@carnet/trust';
+import type { NatsConnection } from 'nats';
+import { createHostRegistry, type HostRegistry } from './registry.ts';
+import { type AgentIdentity, type CommandDraft, openReport, readReport, type SignedCommand, signCommand, type ValidateAgent } from './wire.ts';
+
+/** A host answers at once: long steps say `running`. */
+export const REPLY_MS_MAX = 8_000;
+/** After it a command is refused by its host; a broker that still wants it signs it again. */
+export const COMMAND_MS_VALID = 600_000;
+/** Envelope of a report: hellos of a big host stay below. */
+export const REPORT_BYTES_MAX = 1_048_576;
+
+export interface HostClientOptions {
+  readonly bus: NatsConnection;
+  readonly domain: TrustDomain;
+  readonly hosts: readonly HostName[];
+  readonly signer: Signer;
+  readonly validateAgent: ValidateAgent;
+  readonly nowMs: () => number;
+  readonly log: Log;
+  /** Anything new from a host: a step may have ended, a VM may have crashed. */
+  readonly onReport: (host: HostName, report: HostReport) => void;
+}
+
+/** What became of one asking. `silent`: nothing came back in time, so nothing is known. */
+export type Asked = HostReply | { readonly status: 'silent'; readonly text: string };
+
+export interface HostClient {
+  readonly registry: HostRegistry;
+  readonly sign: (draft: CommandDraft) => SignedCommand;
+  readonly ask: (command: SignedCommand) => Promise<Asked>;
+  readonly close: () => void;
+}
+
+/** Speaks to this CSP's agents inside its own account. Every reply must be signed by the host that was asked. */
+export function openHostClient(options: HostClientOptions): HostClient {
+  const registry = createHostRegistry(options.nowMs);
+  const identities = new Map<string, AgentIdentity>();
+  const known = new Set<string>(options.hosts);
+
+  /** A hello introduces its own chain; from then on replies are checked against the leaf it named. */
+  const introduce = (host: HostName, bytes: Uint8Array): Hello | undefined => {
+    let identity: AgentIdentity | undefined;
+    const report = openReport(bytes, (keyid) => {
+      const claimed = claimOf(bytes);
+      identity = claimed === undefined ? undefined : options.validateAgent(claimed.chain, host);
+      return identity?.leafDigest === keyid ? identity.verifier : undefined;
+    });
+    if (report?.kind !== 'hello' || identity === undefined) return undefined;
+    if (report.host !== host || report.domain !== options.domain) return undefined;
+    identities.set(host, identity);
+    return report;
+  };
+
+  const verifierOf =
+    (host: HostName) =>
+    (keyid: string): Verifier | undefined => {
+      const identity = identities.get(host);
+      return identity?.leafDigest === keyid ? identity.verifier : undefined;
+    };
+
+  const hear = (host: HostName, bytes: Uint8Array): void => {
+    if (bytes.length > REPORT_BYTES_MAX) return;
+    const hello = introduce(host, bytes);
+    if (hello !== undefined) registry.heard(hello, options.nowMs());
+    const report = hello ?? openReport(bytes, verifierOf(host));
+    if (report === undefined) options.log.warn({ host, code: 'REPORT_UNTRUSTED' }, 'report ignored: not signed by this host');
+    else options.onReport(host, report);
+  };
+
+  const subscriptions = options.hosts.map((host) =>
+    options.bus.subscribe(`host.${host}.report`, {
+      callback: (error, message) => {
+        if (error === null) hear(host, message.data);
+      },
+    }),
+  );
+
+  const ask = async (signed: SignedCommand): Promise<Asked> => {
+    const { host } = signed.command;
+    if (!known.has(host)) return { status: 'silent', text: `host ${host} is not configured` };
+    let bytes: Uint8Array;
+    try {
+      bytes = (await options.bus.request(`host.${host}.command`, signed.bytes, { timeout: REPLY_MS_MAX })).data;
+    } catch (cause) {
+      return { status: 'silent', text: `host ${host} did not answer: ${cause instanceof Error ? cause.message : String(cause)}` };
+    }
+    const report = bytes.length > REPORT_BYTES_MAX ? undefined : openReport(bytes, verifierOf(host));
+    // A reply binds itself to the command's payload: an old answer cannot stand for a new question.
+    if (report?.kind !== 'reply' || report.command !== signed.digest) return { status: 'silent', text: `host ${host} gave no answer to this command that it signed` };
+    return report;
+  };
+
+  return {
+    registry,
+    sign: (draft) => signCommand(draft, new Date(options.nowMs() + COMMAND_MS_VALID).toISOString() as Timestamp, options.signer),
+    ask,
+    close: () => {
+      for (const subscription of subscriptions) subscription.unsubscribe();
+    },
+  };
+}
+
+/** The chain that an unverified hello claims for itself: looked at only to find out whether it verifies. */
+function claimOf(bytes: Uint8Array): Hello | undefined {
+  const envelope: unknown = parseOrUndefined(Buffer.from(bytes).toString('utf8'));
+  if (typeof envelope !== 'object' || envelope === null || !('payload' in envelope) || typeof envelope.payload !== 'string') return undefined;
+  const report = readReport(Buffer.from(envelope.payload, 'base64'));
+  return report === undefined ? undefined : helloSchema.safeParse(report).data;
+}
+
+function parseOrUndefined(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Not JSON: then it is not an envelope either, and the caller says so.
+    return undefined;
+  }
+}

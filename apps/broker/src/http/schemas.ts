@@ -1,0 +1,158 @@
+import { dsseEnvelope, event, intentRequest, reason, vmBoot, vmSpec } from '@carnet/events';
+import { z } from 'zod';
+
+/** CloudEvents 1.0 (JSON, structured mode). `source` and `id` are the publisher's; idempotency is `data.migration`. */
+const cloudEvent = <const T extends string, D extends z.ZodType>(type: T, data: D) =>
+  z.strictObject({
+    specversion: z.literal('1.0'),
+    id: z.string().min(1).max(128),
+    source: z.string().min(1).max(400),
+    type: z.literal(type),
+    time: z.string().max(40).optional(),
+    subject: z.string().max(300).optional(),
+    datacontenttype: z.literal('application/json').optional(),
+    data,
+  });
+
+export const INTENT_TYPE = 'dev.carnet.migration.intent.v1';
+export const SIGNED_INTENT_TYPE = 'dev.carnet.migration.signed-intent.v1';
+
+/** What a scheduler posts: a plain request (vouched for by its TLS certificate or token), or one that it signed itself. */
+export const intentEvent = z.discriminatedUnion('type', [
+  cloudEvent(INTENT_TYPE, intentRequest),
+  cloudEvent(SIGNED_INTENT_TYPE, z.strictObject({ envelope: dsseEnvelope, certificate: z.string().max(8_192) })),
+]);
+
+const rows = <T extends z.ZodType>(items: T) => z.strictObject({ items: z.array(items) });
+
+export const intentAccepted = z.strictObject({ migration: z.string(), digest: z.string(), repeated: z.boolean() });
+export const problem = z.strictObject({ code: z.string(), text: z.string(), reasons: z.array(reason).optional() });
+
+const migrationFields = {
+  migration: z.string(),
+  vm: z.string(),
+  epoch: z.int(),
+  source: z.string(),
+  target: z.string(),
+  mode: z.string(),
+  phase: z.string(),
+  sourcePhase: z.string(),
+  targetPhase: z.string(),
+  ended: z.boolean(),
+  outcome: z.enum(['open', 'done', 'rolled-back', 'refused', 'withdrawn']),
+  startedAt: z.string(),
+  updatedAt: z.string(),
+  reasons: z.array(reason),
+};
+export const migrationRow = z.strictObject(migrationFields);
+export const migrationRows = rows(migrationRow);
+export const migrationDetail = z.strictObject({
+  ...migrationFields,
+  owed: z.array(z.strictObject({ command: z.string(), attempt: z.int().optional() })),
+  custody: z.array(z.strictObject({ at: z.string(), domains: z.array(z.string()) })),
+  progress: z.strictObject({ step: z.string(), doneBytes: z.number(), totalBytes: z.number(), bytesPerSecond: z.number() }).optional(),
+  lastFailure: z.strictObject({ command: z.string(), code: z.string(), text: z.string(), at: z.string() }).optional(),
+});
+
+export const ledgerEntry = z.strictObject({
+  cursor: z.int(),
+  digest: z.string(),
+  publisher: z.string(),
+  audience: z.string(),
+  seq: z.string(),
+  type: z.string(),
+  time: z.string(),
+  migration: z.string().optional(),
+  epoch: z.int().optional(),
+  voidCode: z.string().optional(),
+  state: z.enum(['pending', 'published', 'acknowledged', 'received']),
+  event: event.optional(),
+  envelope: z.string(),
+});
+export const ledgerEntries = rows(ledgerEntry);
+
+export const plan = z.strictObject({
+  vm: z.string(),
+  source: z.string(),
+  target: z.string(),
+  mode: z.string(),
+  epoch: z.int(),
+  policy: z.strictObject({
+    source: z.strictObject({ allowed: z.boolean(), reasons: z.array(reason) }),
+    target: z.literal('asked when the migration starts'),
+  }),
+  bytes: z.number(),
+  stopSeconds: z.number().optional(),
+  steps: z.array(z.strictObject({ side: z.enum(['source', 'target']), step: z.string(), undo: z.string() })),
+});
+
+export const keyRow = z.strictObject({
+  key: z.string(),
+  version: z.int(),
+  project: z.string(),
+  kind: z.string(),
+  state: z.string(),
+  origin: z.string(),
+  artifact: z.string(),
+  consumers: z.array(z.string()),
+  createdAt: z.string(),
+  history: z.array(z.strictObject({ state: z.string(), at: z.string(), actor: z.string(), reason: z.string() })),
+  provenance: z.array(z.string()),
+});
+export const keyRows = rows(keyRow);
+
+export const peerRows = rows(
+  z.strictObject({
+    domain: z.string(),
+    state: z.enum(['ready', 'silent', 'frozen', 'quarantined']),
+    ownSeq: z.int(),
+    acknowledgedSeq: z.int(),
+    receivedSeq: z.int(),
+    lastHeardAt: z.string().optional(),
+    fingerprint: z.string().optional(),
+  }),
+);
+export const hostRows = rows(
+  z.strictObject({
+    name: z.string(),
+    state: z.enum(['up', 'down']),
+    lastHeardAt: z.string().optional(),
+    vms: z.int(),
+    memoryMiB: z.int(),
+    freeDiskBytes: z.number(),
+    libvirtVersion: z.string().optional(),
+  }),
+);
+export const imageRow = z.strictObject({
+  name: z.string(),
+  digest: z.string(),
+  sizeBytes: z.number(),
+  capacityBytes: z.number(),
+  createdAt: z.string(),
+});
+export const imageRows = rows(imageRow);
+const imageName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/);
+export const imageRegistration = z.strictObject({
+  name: imageName,
+  /** A file name inside the host's import directory: no path, so that nobody can ask for a host file. */
+  file: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/),
+  format: z.enum(['raw', 'qcow2']),
+});
+export const imageVerdict = z.strictObject({ name: z.string(), digest: z.string(), verified: z.boolean() });
+
+export const vmRow = z.strictObject({ vm: z.string(), name: z.string(), host: z.string(), state: z.string(), epoch: z.int(), spec: vmSpec });
+export const vmRows = rows(vmRow);
+export const vmCreation = z
+  .strictObject({
+    name: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/),
+    image: imageName.optional(),
+    capacityBytes: z.int().min(1_048_576).optional(),
+    vcpus: z.int().min(1).max(288).default(1),
+    memoryMiB: z.int().min(16).max(4_194_304),
+    boot: vmBoot,
+    start: z.boolean().default(true),
+  })
+  .refine((request) => request.image !== undefined || request.capacityBytes !== undefined, 'either an image or capacityBytes is needed');
+export const vmDeleted = z.strictObject({ vm: z.string() });
+export const cancelRequest = z.strictObject({ text: z.string().max(512).default('cancelled by an operator') });
+export const cancelled = z.strictObject({ digest: z.string() });

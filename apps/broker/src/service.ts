@@ -1,0 +1,184 @@
+import type { Digest, DsseEnvelope, Event, IntentRequest, MigrationId, Reason, RequestRecord, Timestamp, VmId, VmSpec } from '@carnet/events';
+
+/** A refusal by rule: a stable code, one sentence, and the reasons behind it. Nothing was changed. */
+export interface ServiceRefusal {
+  readonly ok: false;
+  readonly code: string;
+  readonly text: string;
+  readonly reasons?: readonly Reason[];
+}
+export type ServiceResult<T> = { readonly ok: true; readonly value: T } | ServiceRefusal;
+
+export interface IntentAccepted {
+  readonly migration: MigrationId;
+  /** Digest of the `MigrationIntended` event. */
+  readonly digest: Digest;
+  /** This very request had been taken before. */
+  readonly repeated: boolean;
+}
+
+/** One event as it stands in a ledger. */
+export interface LedgerEntry {
+  readonly digest: Digest;
+  readonly publisher: string;
+  readonly audience: string;
+  readonly seq: string;
+  readonly type: string;
+  readonly time: Timestamp;
+  readonly migration?: string;
+  readonly epoch?: number;
+  readonly voidCode?: string;
+  /** `pending | published | acknowledged` for own events (acknowledged: covered by the peer's signed head), `received` for the peer's. */
+  readonly state: 'pending' | 'published' | 'acknowledged' | 'received';
+  /** Absent when the schema refuses it. */
+  readonly event?: Event;
+  /** The DSSE envelope, base64, exactly as it is chained. */
+  readonly envelope: string;
+}
+
+export interface MigrationRow {
+  readonly migration: MigrationId;
+  readonly vm: VmId;
+  readonly epoch: number;
+  readonly source: string;
+  readonly target: string;
+  readonly mode: string;
+  readonly phase: string;
+  readonly sourcePhase: string;
+  readonly targetPhase: string;
+  readonly ended: boolean;
+  readonly outcome: 'open' | 'done' | 'rolled-back' | 'refused' | 'withdrawn';
+  readonly startedAt: Timestamp;
+  readonly updatedAt: Timestamp;
+  readonly reasons: readonly Reason[];
+}
+
+export interface Progress {
+  readonly step: string;
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  readonly bytesPerSecond: number;
+}
+
+export interface CustodyEntry {
+  readonly at: Timestamp;
+  readonly domains: readonly string[];
+}
+
+export interface MigrationDetail extends MigrationRow {
+  /** What this side still owes. */
+  readonly owed: readonly { readonly command: string; readonly attempt?: number }[];
+  readonly custody: readonly CustodyEntry[];
+  readonly progress?: Progress;
+  readonly lastFailure?: { readonly command: string; readonly code: string; readonly text: string; readonly at: Timestamp };
+}
+
+export interface PlanStep {
+  readonly side: 'source' | 'target';
+  readonly step: string;
+  readonly undo: string;
+}
+export interface Plan {
+  readonly vm: string;
+  readonly source: string;
+  readonly target: string;
+  readonly mode: string;
+  readonly epoch: number;
+  readonly policy: { readonly source: { readonly allowed: boolean; readonly reasons: readonly Reason[] }; readonly target: 'asked when the migration starts' };
+  readonly bytes: number;
+  /** `undefined` until a transfer to this peer was measured. */
+  readonly stopSeconds?: number;
+  readonly steps: readonly PlanStep[];
+}
+
+export interface KeyRow {
+  readonly key: string;
+  readonly version: number;
+  readonly project: string;
+  readonly kind: string;
+  readonly state: string;
+  readonly origin: string;
+  readonly artifact: string;
+  readonly consumers: readonly string[];
+  readonly createdAt: string;
+  readonly history: readonly { readonly state: string; readonly at: string; readonly actor: string; readonly reason: string }[];
+  readonly provenance: readonly string[];
+}
+
+export interface PeerRow {
+  readonly domain: string;
+  readonly state: 'ready' | 'silent' | 'frozen' | 'quarantined';
+  readonly ownSeq: number;
+  readonly acknowledgedSeq: number;
+  readonly receivedSeq: number;
+  readonly lastHeardAt?: string;
+  readonly fingerprint?: string;
+}
+
+export interface HostRow {
+  readonly name: string;
+  readonly state: 'up' | 'down';
+  readonly lastHeardAt?: string;
+  readonly vms: number;
+  readonly memoryMiB: number;
+  readonly freeDiskBytes: number;
+  readonly libvirtVersion?: string;
+}
+
+export interface VmRow {
+  readonly vm: VmId;
+  readonly name: string;
+  readonly host: string;
+  readonly state: string;
+  readonly epoch: number;
+  readonly spec: VmSpec;
+}
+
+export interface ImageRow {
+  readonly name: string;
+  readonly digest: string;
+  readonly sizeBytes: number;
+  readonly capacityBytes: number;
+  readonly createdAt: string;
+}
+
+export interface CreateVmRequest {
+  readonly name: string;
+  readonly image?: string;
+  readonly capacityBytes?: number;
+  readonly vcpus: number;
+  readonly memoryMiB: number;
+  readonly boot: VmSpec['boot'];
+  readonly start: boolean;
+}
+
+/**
+ * What the broker does for people and schedulers. The HTTP door authenticates and authorises (`principal`), then calls
+ * these; every door gives the same result and the same refusals.
+ */
+export interface BrokerService {
+  readonly domain: string;
+  readonly intend: (request: IntentRequest, record: RequestRecord) => Promise<ServiceResult<IntentAccepted>>;
+  /** The asker's own signature (its certificate base64 DER) is what counts here, not who carried it. */
+  readonly intendSigned: (envelope: DsseEnvelope, certificate: string) => Promise<ServiceResult<IntentAccepted>>;
+  readonly plan: (request: IntentRequest, principal: string) => Promise<ServiceResult<Plan>>;
+  readonly cancel: (migration: MigrationId, principal: string, text: string) => Promise<ServiceResult<{ readonly digest: Digest }>>;
+  readonly migrations: (filter: { readonly open?: boolean; readonly vm?: VmId; readonly limit: number }) => Promise<readonly MigrationRow[]>;
+  readonly migration: (id: MigrationId) => Promise<ServiceResult<MigrationDetail>>;
+  readonly events: (filter: { readonly migration?: MigrationId; readonly digest?: Digest; readonly afterCursor?: number; readonly limit: number }) => Promise<readonly (LedgerEntry & { readonly cursor: number })[]>;
+  /** Fires after something new stands in a ledger; readers then call `events` from their cursor. */
+  readonly onChange: (listener: () => void) => () => void;
+  readonly keys: () => Promise<readonly KeyRow[]>;
+  readonly key: (id: string) => Promise<ServiceResult<KeyRow>>;
+  readonly peers: () => Promise<readonly PeerRow[]>;
+  readonly hosts: () => Promise<readonly HostRow[]>;
+  readonly images: () => Promise<readonly ImageRow[]>;
+  readonly registerImage: (image: { readonly name: string; readonly file: string; readonly format: 'raw' | 'qcow2' }, principal: string) => Promise<ServiceResult<ImageRow>>;
+  readonly verifyImage: (name: string) => Promise<ServiceResult<{ readonly name: string; readonly digest: string; readonly verified: boolean }>>;
+  readonly vms: () => Promise<readonly VmRow[]>;
+  readonly createVm: (request: CreateVmRequest, principal: string) => Promise<ServiceResult<VmRow>>;
+  readonly setVmPower: (vm: VmId, power: 'on' | 'off', principal: string) => Promise<ServiceResult<VmRow>>;
+  readonly deleteVm: (vm: VmId, principal: string) => Promise<ServiceResult<{ readonly vm: VmId }>>;
+  /** Both directions of every ledger with one peer (or all), each envelope exactly as chained, oldest first; then both sides' heads. */
+  readonly exportLedgers: (peer?: string) => AsyncIterable<string>;
+}

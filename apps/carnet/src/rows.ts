@@ -1,0 +1,170 @@
+import type { Column } from './output.ts';
+import { humanBytes } from './output.ts';
+
+/** What the broker answers (its OpenAPI document is the contract); only fields that are shown or decided upon. */
+export interface Migration {
+  readonly migration: string;
+  readonly vm: string;
+  readonly epoch: number;
+  readonly source: string;
+  readonly target: string;
+  readonly mode: string;
+  readonly phase: string;
+  readonly sourcePhase: string;
+  readonly targetPhase: string;
+  readonly ended: boolean;
+  readonly outcome: 'open' | 'done' | 'rolled-back' | 'refused' | 'withdrawn';
+  readonly startedAt: string;
+  readonly updatedAt: string;
+  readonly reasons: readonly { readonly code: string; readonly text: string }[];
+}
+export interface MigrationDetail extends Migration {
+  readonly owed: readonly { readonly command: string; readonly attempt?: number }[];
+  readonly custody: readonly { readonly at: string; readonly domains: readonly string[] }[];
+  readonly progress?: { readonly step: string; readonly doneBytes: number; readonly totalBytes: number; readonly bytesPerSecond: number };
+  readonly lastFailure?: { readonly command: string; readonly code: string; readonly text: string; readonly at: string };
+}
+export interface Entry {
+  readonly cursor: number;
+  readonly digest: string;
+  readonly publisher: string;
+  readonly audience: string;
+  readonly seq: string;
+  readonly type: string;
+  readonly time: string;
+  readonly migration?: string;
+  readonly epoch?: number;
+  readonly voidCode?: string;
+  readonly state: string;
+  readonly event?: unknown;
+  readonly envelope: string;
+}
+export interface Key {
+  readonly key: string;
+  readonly version: number;
+  readonly project: string;
+  readonly kind: string;
+  readonly state: string;
+  readonly origin: string;
+  readonly artifact: string;
+  readonly consumers: readonly string[];
+  readonly createdAt: string;
+  readonly history: readonly { readonly state: string; readonly at: string; readonly actor: string; readonly reason: string }[];
+  readonly provenance: readonly string[];
+}
+export interface Peer {
+  readonly domain: string;
+  readonly state: string;
+  readonly ownSeq: number;
+  readonly acknowledgedSeq: number;
+  readonly receivedSeq: number;
+  readonly lastHeardAt?: string;
+  readonly fingerprint?: string;
+}
+export interface Host {
+  readonly name: string;
+  readonly state: string;
+  readonly lastHeardAt?: string;
+  readonly vms: number;
+  readonly memoryMiB: number;
+  readonly freeDiskBytes: number;
+  readonly libvirtVersion?: string;
+}
+export interface Image {
+  readonly name: string;
+  readonly digest: string;
+  readonly sizeBytes: number;
+  readonly capacityBytes: number;
+  readonly createdAt: string;
+}
+export interface Vm {
+  readonly vm: string;
+  readonly name: string;
+  readonly host: string;
+  readonly state: string;
+  readonly epoch: number;
+  readonly spec: { readonly vcpus: number; readonly memoryMiB: number };
+}
+
+const column = <R>(name: string, cell: Column<R>['cell']): Column<R> => ({ name, cell });
+
+export const migrationColumns: readonly Column<Migration>[] = [
+  column('migration', (m) => m.migration),
+  column('vm', (m) => m.vm),
+  column('source', (m) => m.source),
+  column('target', (m) => m.target),
+  column('mode', (m) => m.mode),
+  column('epoch', (m) => m.epoch),
+  column('phase', (m) => m.phase),
+  column('outcome', (m) => m.outcome),
+  column('started', (m) => m.startedAt),
+];
+export const detailColumns: readonly Column<MigrationDetail>[] = [
+  ...migrationColumns,
+  column('updated', (m) => m.updatedAt),
+  column('source phase', (m) => m.sourcePhase),
+  column('target phase', (m) => m.targetPhase),
+  column('owed here', (m) => m.owed.map((one) => one.command).join(', ') || 'nothing'),
+  column('key opens at', (m) => m.custody.map((one) => `${one.at} ${one.domains.join('+') || 'nobody'}`).join('; ')),
+  column('reasons', (m) => m.reasons.map((reason) => `${reason.code}: ${reason.text}`).join('; ')),
+  column('last failure', (m) => (m.lastFailure === undefined ? undefined : `${m.lastFailure.at} ${m.lastFailure.command} ${m.lastFailure.code}: ${m.lastFailure.text}`)),
+];
+export const entryColumns: readonly Column<Entry>[] = [
+  column('time', (e) => e.time),
+  column('publisher', (e) => e.publisher),
+  column('seq', (e) => e.seq),
+  column('type', (e) => (e.voidCode === undefined ? e.type : `${e.type} (void: ${e.voidCode})`)),
+  column('state', (e) => e.state),
+  column('migration', (e) => e.migration),
+  column('digest', (e) => e.digest),
+];
+export const keyColumns: readonly Column<Key>[] = [
+  column('key', (k) => k.key),
+  column('version', (k) => k.version),
+  column('project', (k) => k.project),
+  column('kind', (k) => k.kind),
+  column('state', (k) => k.state),
+  column('origin', (k) => k.origin),
+  column('artifact', (k) => k.artifact),
+  column('consumers', (k) => k.consumers.join(' ')),
+];
+export const keyDetailColumns: readonly Column<Key>[] = [
+  ...keyColumns,
+  column('created', (k) => k.createdAt),
+  column('history', (k) => k.history.map((one) => `${one.at} ${one.state} (${one.actor}: ${one.reason})`).join('; ')),
+  column('provenance', (k) => k.provenance.join(' ')),
+];
+export const peerColumns: readonly Column<Peer>[] = [
+  column('domain', (p) => p.domain),
+  column('state', (p) => p.state),
+  column('own', (p) => p.ownSeq),
+  column('acknowledged', (p) => p.acknowledgedSeq),
+  column('received', (p) => p.receivedSeq),
+  column('heard', (p) => p.lastHeardAt),
+  column('fingerprint', (p) => p.fingerprint),
+];
+export const hostColumns: readonly Column<Host>[] = [
+  column('name', (h) => h.name),
+  column('state', (h) => h.state),
+  column('vms', (h) => h.vms),
+  column('memory', (h) => `${h.memoryMiB} MiB free`),
+  column('disk', (h) => `${humanBytes(h.freeDiskBytes)} free`),
+  column('libvirt', (h) => h.libvirtVersion),
+  column('heard', (h) => h.lastHeardAt),
+];
+export const imageColumns: readonly Column<Image>[] = [
+  column('name', (i) => i.name),
+  column('capacity', (i) => humanBytes(i.capacityBytes)),
+  column('size', (i) => humanBytes(i.sizeBytes)),
+  column('root', (i) => i.digest),
+  column('created', (i) => i.createdAt),
+];
+export const vmColumns: readonly Column<Vm>[] = [
+  column('vm', (v) => v.vm),
+  column('name', (v) => v.name),
+  column('host', (v) => v.host),
+  column('state', (v) => v.state),
+  column('epoch', (v) => v.epoch),
+  column('vcpus', (v) => v.spec.vcpus),
+  column('memory', (v) => `${v.spec.memoryMiB} MiB`),
+];
