@@ -1,1 +1,12 @@
-export {};
+export { type Clock, monotonicClock } from './clock.ts';
+export { CODES, type ImageCode } from './codes.ts';
+export type { Grant, ServedArtifact, ServedTransfer } from './grant.ts';
+export * from './limits.ts';
+export { contextBytes, type Manifest, type ManifestContext, openManifest, type SealContext } from './manifest.ts';
+export type { Outcome, Refusal } from './outcome.ts';
+export type { PeerVerdict, VerifyPeer } from './peer.ts';
+export type { Progress } from './progress.ts';
+export { discardPull, type Pulled, type PullRequest, pullArtifact } from './pull.ts';
+export { type Seal, type SealRequest, seal } from './seal.ts';
+export { type ServeRequest, type Serving, serveArtifacts } from './serve.ts';
+export { verifyArtifact } from './verify.ts';

@@ -1,0 +1,74 @@
+import type { AddressInfo } from 'node:net';
+import { createServer, type TLSSocket, type TlsOptions } from 'node:tls';
+import type { MigrationId } from '@carnet/events';
+import { type Clock, monotonicClock } from './clock.ts';
+import type { Grant, ServedTransfer } from './grant.ts';
+import { CONNECTIONS_MAX, HANDSHAKE_MS_MAX, STALL_MS_DEFAULT } from './limits.ts';
+import { type Outcome, settle } from './outcome.ts';
+import { TLS_RULES, type VerifyPeer } from './peer.ts';
+import { peerPlaces } from './peer-places.ts';
+import { serveConnection } from './serve-connection.ts';
+
+export interface ServeRequest {
+  /** The declared migration interface's address; 127.0.0.1 unless given. */
+  readonly address?: string;
+  /** 0, the default, takes a free port. */
+  readonly port?: number;
+  /** Own key, chain and trust roots, as for `tls.createServer`. */
+  readonly tls: TlsOptions;
+  readonly verifyPeer: VerifyPeer;
+  /** The grant of a migration; `undefined` when none is open. */
+  readonly grantOf: (migration: MigrationId) => Grant | undefined | Promise<Grant | undefined>;
+  readonly stallMs?: number;
+  readonly clock?: Clock;
+  readonly onTransfer?: (transfer: ServedTransfer) => void;
+}
+
+export interface Serving {
+  readonly address: string;
+  readonly port: number;
+  /** Ends all connections and frees the port. Receivers can resume. */
+  close(): Promise<void>;
+}
+
+/** Serves sealed artifacts to the agents that agreements pin. Ciphertext only: no key is anywhere near. */
+export const serveArtifacts = (request: ServeRequest): Promise<Outcome<Serving>> =>
+  settle(async () => {
+    const sockets = new Set<TLSSocket>();
+    const places = peerPlaces();
+    const server = createServer({ ...request.tls, ...TLS_RULES, handshakeTimeout: HANDSHAKE_MS_MAX });
+    server.maxConnections = CONNECTIONS_MAX; // counts handshakes too: the rest is dropped before any TLS
+    server.on('tlsClientError', () => request.onTransfer?.({ sentBytes: 0, outcome: 'TLS_NOT_TRUSTED' }));
+    server.on('secureConnection', (socket) => {
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+      const settings = {
+        ...request,
+        places,
+        stallMs: request.stallMs ?? STALL_MS_DEFAULT,
+        clock: request.clock ?? monotonicClock,
+      };
+      serveConnection(socket, settings).then(request.onTransfer, (error: unknown) =>
+        socket.destroy(error instanceof Error ? error : undefined),
+      );
+    });
+    const listening = Promise.withResolvers<void>();
+    server.once('error', listening.reject);
+    server.listen({ host: request.address ?? '127.0.0.1', port: request.port ?? 0 }, listening.resolve);
+    await listening.promise;
+    const { address, port } = addressOf(server.address());
+    return {
+      address,
+      port,
+      async close() {
+        const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+        for (const socket of sockets) socket.destroy();
+        await closed;
+      },
+    };
+  });
+
+function addressOf(bound: AddressInfo | string | null): AddressInfo {
+  if (bound === null || typeof bound === 'string') throw new Error('a TCP server is bound to an address');
+  return bound;
+}
