@@ -1,1 +1,27 @@
-export {};
+export { CODES, type RefusalCode, type VoidCode } from './codes.ts';
+export { type Command, type CommandOf, type CommandType, type EndCode, type EndReason, NEEDS } from './command.ts';
+export { givesUpAt, nextDeadline } from './deadlines.ts';
+export { type Decision, decide, type Proposal } from './decide.ts';
+export { type Evolved, evolve, type Placed } from './evolve.ts';
+export {
+  ended,
+  type Fact,
+  type Facts,
+  type FactType,
+  highestEpoch,
+  initialJourney,
+  type Journey,
+  type MigrationState,
+  migrationOf,
+  mustResume,
+  peerOf,
+  type Side,
+  type SourcePhase,
+  sideOf,
+  sourceEnded,
+  type TargetPhase,
+  targetEnded,
+} from './journey.ts';
+export { APPEND_MARGIN_MS, DELIVERY_GRACE_MS } from './limits.ts';
+export { react } from './react.ts';
+export { type Custody, type Phase, phaseOf, type Summary, summarize } from './summarize.ts';

@@ -1,0 +1,148 @@
+import { type ArtifactId, unreachable } from '@carnet/events';
+import type { VoidCode } from './codes.ts';
+import { type MigrationState, mustResume } from './journey.ts';
+import type { Stated, StatedOf } from './steps.ts';
+import { isAfter } from './time.ts';
+
+type Verdict = VoidCode | undefined;
+
+/** Same members, nothing twice: an artifact or key listed two times would hide that another is missing. */
+const sameSet = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && new Set(a).size === a.length && new Set([...a, ...b]).size === a.length;
+
+const rootLine = (r: { readonly artifact: ArtifactId; readonly root: string }): string => `${r.artifact} ${r.root}`;
+
+/**
+ * What each event must satisfy beyond its side's phase and its references, which were checked before. Reads facts of the own
+ * side, and of the peer only those that this side has cited by now: so every causal order gives the same verdict.
+ */
+export function check(m: MigrationState, e: Stated): Verdict {
+  switch (e.type) {
+    case 'MigrationOffered':
+      return checkOffer(m, e);
+    case 'OfferAgreed':
+      return m.facts.MigrationOffered && isAfter(e.time, m.facts.MigrationOffered.data.until) ? 'TOO_LATE' : undefined;
+    case 'KeyDeposited':
+      return checkDeposit(m, e);
+    case 'DepositAcknowledged':
+      return sameSet(
+        e.data.macs.map((mac) => mac.key),
+        m.facts.KeyDeposited?.data.keys.map((k) => k.key) ?? [],
+      )
+        ? undefined
+        : 'KEYS_DIFFER';
+    case 'ImageSealed':
+      return checkSealed(m, e);
+    case 'ImageVerified':
+      return checkVerified(m, e);
+    case 'KeyReleased':
+      return checkRelease(m, e);
+    case 'KeyImported':
+      return checkImported(m, e);
+    case 'StartAuthorized':
+      // The fence register of this epoch lives on the host that the offer pinned: no other host knows it.
+      return e.data.host === m.facts.MigrationOffered?.data.agent.host ? undefined : 'HOST_DIFFERS';
+    case 'VolumeRekeyed':
+      return e.data.artifacts.every((a) => m.facts.KeyDeposited?.data.keys.some((k) => k.artifact === a))
+        ? undefined
+        : 'ARTIFACTS_DIFFER';
+    case 'MigrationRelinquished':
+      return checkRelinquished(m, e);
+    case 'SourceResumed':
+      return checkResumed(m, e);
+    case 'MigrationIntended':
+    case 'MigrationRefused':
+    case 'TargetReady':
+    case 'SourceQuiesced':
+    case 'VmStarted':
+    case 'VmHealthy':
+    case 'MigrationFinalized':
+    case 'SourceRetired':
+    case 'MigrationWithdrawn':
+      return undefined;
+    default:
+      return unreachable(e);
+  }
+}
+
+function checkOffer(m: MigrationState, e: StatedOf<'MigrationOffered'>): Verdict {
+  const intent = m.facts.MigrationIntended;
+  return intent && isAfter(e.time, intent.data.offerBy) ? 'TOO_LATE' : undefined;
+}
+
+/** All keys or none: exactly one key for each disk, and one for the memory state if, and only if, it travels. */
+function checkDeposit(m: MigrationState, e: StatedOf<'KeyDeposited'>): Verdict {
+  const intent = m.facts.MigrationIntended?.data;
+  if (!intent) return 'CITATION_MISSING';
+  const artifacts = e.data.keys.map((k) => k.artifact);
+  const disks = e.data.keys.filter((k) => k.kind === 'disk').map((k) => `${k.artifact} ${k.key}`);
+  const memory = e.data.keys.filter((k) => k.kind === 'memory').length;
+  const whole =
+    sameSet(artifacts, [...new Set(artifacts)]) &&
+    sameSet(
+      disks,
+      intent.spec.disks.map((disk) => `${disk.artifact} ${disk.key}`),
+    ) &&
+    memory === (intent.mode === 'suspend' ? 1 : 0);
+  return whole ? undefined : 'KEYS_DIFFER';
+}
+
+function checkSealed(m: MigrationState, e: StatedOf<'ImageSealed'>): Verdict {
+  // Rounds before the last belong to mode warm, which this version does not move in.
+  if (!e.data.final || e.data.round !== 0) return 'ROUND_UNEXPECTED';
+  const deposited = m.facts.KeyDeposited?.data.keys ?? [];
+  const sealed = e.data.artifacts.map((a) => `${a.artifact} ${a.kind}`);
+  return sameSet(
+    sealed,
+    deposited.map((k) => `${k.artifact} ${k.kind}`),
+  )
+    ? undefined
+    : 'ARTIFACTS_DIFFER';
+}
+
+function checkVerified(m: MigrationState, e: StatedOf<'ImageVerified'>): Verdict {
+  const sealed = m.facts.ImageSealed?.data;
+  if (sealed && e.data.round !== sealed.round) return 'ROUND_UNEXPECTED';
+  return sameSet(e.data.roots.map(rootLine), sealed?.artifacts.map(rootLine) ?? []) ? undefined : 'ROOTS_DIFFER';
+}
+
+/** The point of no unilateral return: inside every limit that was promised for it, and for the image that B verified. */
+function checkRelease(m: MigrationState, e: StatedOf<'KeyReleased'>): Verdict {
+  const { MigrationIntended: intent, TargetReady: ready, KeyDeposited: deposit, ImageVerified: verified } = m.facts;
+  if (!intent || !ready || !deposit || !verified) return 'CITATION_MISSING';
+  const limits = [ready.data.until, deposit.data.notAfter, intent.data.deadline];
+  if (limits.some((limit) => isAfter(e.time, limit))) return 'TOO_LATE';
+  return sameSet(e.data.roots.map(rootLine), verified.data.roots.map(rootLine)) ? undefined : 'ROOTS_DIFFER';
+}
+
+function checkImported(m: MigrationState, e: StatedOf<'KeyImported'>): Verdict {
+  const line = (k: { readonly key: string; readonly version: number; readonly artifact: string }): string =>
+    `${k.key} ${k.version} ${k.artifact}`;
+  return sameSet(e.data.keys.map(line), m.facts.KeyDeposited?.data.keys.map(line) ?? []) ? undefined : 'KEYS_DIFFER';
+}
+
+/**
+ * A release may exist, or come, once the target has verified the image: from there on giving up needs the host's word that it
+ * will never start this epoch. A withdrawal that is cited excludes every release.
+ */
+function checkRelinquished(m: MigrationState, e: StatedOf<'MigrationRelinquished'>): Verdict {
+  if (e.data.never !== undefined) return undefined;
+  return neverRequired(m, e.causes) ? 'NEVER_MISSING' : undefined;
+}
+
+/** Whether the target's end needs the evidence `never`; `causes` are those of the event that is to end it. */
+export function neverRequired(m: MigrationState, causes: readonly string[]): boolean {
+  if (m.targetPhase === 'offered' || m.targetPhase === 'acknowledged' || m.targetPhase === 'ready') return false;
+  const withdrawn = m.facts.MigrationWithdrawn;
+  return withdrawn === undefined || !causes.includes(withdrawn.digest);
+}
+
+/** After a release only the target's word lets the source run again; after a withdrawal its own does. */
+function checkResumed(m: MigrationState, e: StatedOf<'SourceResumed'>): Verdict {
+  if (m.sourcePhase === 'withdrawn') {
+    if (!mustResume(m)) return 'WRONG_PHASE';
+    return e.data.cites === m.facts.MigrationWithdrawn?.digest ? undefined : 'CITATION_MISMATCH';
+  }
+  if (!e.causes.includes(e.data.cites)) return 'CITATION_MISSING';
+  return e.data.cites === m.facts.MigrationRelinquished?.digest ? undefined : 'CITATION_MISMATCH';
+}

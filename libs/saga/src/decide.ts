@@ -1,0 +1,96 @@
+import {
+  type DestructionReceipt,
+  type Digest,
+  type Draft,
+  type Epoch,
+  type EventData,
+  GENESIS,
+  type MigrationEvent,
+  type MigrationId,
+  type Reason,
+  type SignedEvidence,
+  type Timestamp,
+  type TrustDomain,
+} from '@carnet/events';
+import { causesOf } from './causes.ts';
+import { CODES, type RefusalCode } from './codes.ts';
+import { judge } from './guard.ts';
+import { type FactType, type Journey, type MigrationState, migrationOf, peerOf } from './journey.ts';
+import { APPEND_MARGIN_MS } from './limits.ts';
+import type { Stated } from './steps.ts';
+import { shift } from './time.ts';
+
+type Proposed<T extends FactType> = { readonly type: T; readonly migration: MigrationId; readonly data: EventData<T> };
+
+/** An event that a side would like to publish, or one of the three ways to end whose data follows from the journey. */
+export type Proposal =
+  | { readonly [T in Exclude<FactType, 'MigrationIntended'>]: Proposed<T> }[Exclude<FactType, 'MigrationIntended'>]
+  /** `epoch`: above all that this CSP has seen of the VM, with any peer. */
+  | (Proposed<'MigrationIntended'> & { readonly epoch: Epoch })
+  | { readonly type: 'Withdraw'; readonly migration: MigrationId; readonly reason: Reason }
+  | {
+      readonly type: 'Relinquish';
+      readonly migration: MigrationId;
+      readonly reason: Reason;
+      readonly receipt: DestructionReceipt;
+      readonly never?: SignedEvidence;
+    }
+  | { readonly type: 'Resume'; readonly migration: MigrationId; readonly ran: boolean; readonly evidence?: SignedEvidence };
+
+export type Decision =
+  | { readonly ok: true; readonly draft: Draft<MigrationEvent> }
+  | { readonly ok: false; readonly code: RefusalCode; readonly text: string };
+
+const refused = (code: RefusalCode): Decision => ({ ok: false, code, text: CODES[code].text });
+
+/**
+ * Whether this CSP may publish what is proposed, and the draft with its causes filled. It refuses whatever the fold would
+ * void, judged by the same guard a little ahead of `now` (the event is stamped later), and progress on what the peer ended.
+ */
+export function decide(journey: Journey, self: TrustDomain, proposal: Proposal, now: Timestamp): Decision {
+  const m = migrationOf(journey, proposal.migration, self);
+  const said = inFull(m, proposal);
+  if (said === undefined || (m === undefined && said.type !== 'MigrationIntended')) return refused('MIGRATION_UNKNOWN');
+  if (m && pointless(m, self, said.type)) return refused('PEER_GAVE_UP');
+  const epoch = said.type === 'MigrationIntended' ? said.epoch : m?.epoch;
+  const audience = said.type === 'MigrationIntended' ? said.data.target : m && peerOf(m, m.source === self ? 'source' : 'target');
+  if (epoch === undefined || audience === undefined) return refused('MIGRATION_UNKNOWN');
+  const time = shift(now, APPEND_MARGIN_MS);
+  const uncaused: Stated = { ...said, epoch, causes: [], publisher: self, audience, time };
+  const causes = causesOf(journey, m, uncaused);
+  const judgement = judge(journey, { ...uncaused, causes }, NOT_SIGNED_YET);
+  return judgement.ok ? { ok: true, draft: { ...said, epoch, causes } } : refused(judgement.code);
+}
+
+/** The guard needs a digest for the event that does not exist yet; nothing cites it. */
+const NOT_SIGNED_YET: Digest = GENESIS;
+
+type InFull = Exclude<Proposal, { readonly type: 'Withdraw' | 'Relinquish' | 'Resume' }>;
+
+/** The three endings take from the journey what they cite. */
+function inFull(m: MigrationState | undefined, proposal: Proposal): InFull | undefined {
+  const { migration } = proposal;
+  const intent = m?.facts.MigrationIntended?.digest;
+  switch (proposal.type) {
+    case 'Withdraw':
+      return intent && { type: 'MigrationWithdrawn', migration, data: { intent, reason: proposal.reason } };
+    case 'Relinquish': {
+      const { reason, receipt, never } = proposal;
+      return intent && { type: 'MigrationRelinquished', migration, data: { intent, reason, receipt, ...(never && { never }) } };
+    }
+    case 'Resume': {
+      const { ran, evidence } = proposal;
+      const cites = (m?.facts.MigrationWithdrawn ?? m?.facts.MigrationRelinquished)?.digest;
+      return cites && { type: 'SourceResumed', migration, data: { cites, ran, ...(evidence && { evidence }) } };
+    }
+    default:
+      return proposal;
+  }
+}
+
+/** Progress for a peer that has ended the migration: the fold would let it pass, since the two may cross on their way. */
+function pointless(m: MigrationState, self: TrustDomain, type: FactType): boolean {
+  if (type === 'MigrationWithdrawn' || type === 'MigrationRelinquished' || type === 'SourceResumed') return false;
+  if (m.source === self) return m.targetPhase === 'refused' || m.targetPhase === 'relinquished';
+  return m.sourcePhase === 'withdrawn' || m.sourcePhase === 'resumed';
+}

@@ -1,0 +1,103 @@
+import type { Digest, Epoch, EventData, MigrationEvent, MigrationId, Timestamp, TrustDomain, VmId } from '@carnet/events';
+
+export type FactType = MigrationEvent['type'];
+
+/** A valid event of a migration, as the fold keeps it. */
+export type Fact<T extends FactType = FactType> = {
+  readonly digest: Digest;
+  readonly time: Timestamp;
+  /** The peer's events that its publisher relied on: the causal past of a guard. */
+  readonly causes: readonly Digest[];
+  readonly data: EventData<T>;
+};
+
+/** One fact per type: a second event of a type is void. It is also the table of what may be cited, digest → type. */
+export type Facts = { readonly [T in FactType]?: Fact<T> };
+
+export type Side = 'source' | 'target';
+
+export type SourcePhase =
+  | 'intended'
+  | 'agreed'
+  | 'deposited'
+  | 'quiesced'
+  | 'sealed'
+  | 'released'
+  | 'retired'
+  | 'withdrawn'
+  | 'resumed';
+
+export type TargetPhase =
+  | 'idle'
+  | 'refused'
+  | 'offered'
+  | 'acknowledged'
+  | 'ready'
+  | 'verified'
+  | 'imported'
+  | 'authorized'
+  | 'started'
+  | 'healthy'
+  | 'rekeyed'
+  | 'finalized'
+  | 'relinquished';
+
+/** One attempt: a product. `sourcePhase` moves only on the source's events, `targetPhase` only on the target's. */
+export type MigrationState = {
+  readonly id: MigrationId;
+  readonly vm: VmId;
+  readonly epoch: Epoch;
+  readonly source: TrustDomain;
+  readonly target: TrustDomain;
+  readonly sourcePhase: SourcePhase;
+  readonly targetPhase: TargetPhase;
+  readonly facts: Facts;
+};
+
+/** All migrations of one VM between two CSPs, in order of epoch (equal epochs, which only a liar makes: by source). */
+export type Journey = { readonly vm: VmId; readonly migrations: readonly MigrationState[] };
+
+export const initialJourney = (vm: VmId): Journey => ({ vm, migrations: [] });
+
+/** Narrows facts to those that a step needs. */
+export const hasFacts = <T extends FactType>(
+  facts: Facts,
+  types: readonly T[],
+): facts is Facts & { readonly [K in T]: Fact<K> } => types.every((type) => facts[type] !== undefined);
+
+/** The side that a CSP has in a migration. */
+export function sideOf(migration: MigrationState, csp: TrustDomain): Side | undefined {
+  if (migration.source === csp) return 'source';
+  return migration.target === csp ? 'target' : undefined;
+}
+
+export const peerOf = (migration: MigrationState, side: Side): TrustDomain =>
+  side === 'source' ? migration.target : migration.source;
+
+/** The migration as its side takes part in it; `undefined` if this CSP has no part in it. */
+export const migrationOf = (journey: Journey, id: MigrationId, csp: TrustDomain): MigrationState | undefined =>
+  journey.migrations.find((m) => m.id === id && sideOf(m, csp) !== undefined);
+
+/**
+ * Whether the source has ended after withdrawing. A source that withdrew once it knew `TargetReady` may have stopped the VM
+ * without having recorded it yet: it looks (ResumeVm) and records `SourceResumed` before it is done.
+ */
+export function mustResume(m: MigrationState): boolean {
+  if (m.sourcePhase !== 'withdrawn') return false;
+  if (m.facts.SourceQuiesced !== undefined) return true;
+  const ready = m.facts.TargetReady;
+  return ready !== undefined && (m.facts.MigrationWithdrawn?.causes.includes(ready.digest) ?? false);
+}
+
+export const sourceEnded = (m: MigrationState): boolean =>
+  m.sourcePhase === 'retired' || m.sourcePhase === 'resumed' || (m.sourcePhase === 'withdrawn' && !mustResume(m));
+
+export const targetEnded = (m: MigrationState): boolean =>
+  m.targetPhase === 'refused' || m.targetPhase === 'relinquished' || m.targetPhase === 'finalized';
+
+/** Ended on both sides. A target that never answered a withdrawn intent owes nothing. */
+export const ended = (m: MigrationState): boolean => sourceEnded(m) && (targetEnded(m) || m.targetPhase === 'idle');
+
+/** Highest epoch in the journeys of one VM (one per peer), plus one. `undefined` when there was none: the first is 1. */
+export const highestEpoch = (journeys: readonly Journey[]): number =>
+  journeys.flatMap((journey) => journey.migrations).reduce((highest, m) => Math.max(highest, m.epoch), 0);

@@ -1,0 +1,118 @@
+import { type Timestamp, type TrustDomain, unreachable } from '@carnet/events';
+import { neverRequired } from './checks.ts';
+import type { Command, EndCode } from './command.ts';
+import { givesUpAt } from './deadlines.ts';
+import { sidesEnded, spokenIn } from './intent.ts';
+import { type Fact, type Journey, type MigrationState, mustResume, type Side } from './journey.ts';
+import { command, endReason, owe } from './owe.ts';
+import { isAfter } from './time.ts';
+
+/**
+ * What this CSP owes now, on every migration of the VM that its side has not ended. Pure: recovery after a crash is calling it
+ * again. Waiting for the peer owes nothing; an expired wait owes giving up. A deadline never changes the state itself.
+ */
+export function react(journey: Journey, self: TrustDomain, now: Timestamp): readonly Command[] {
+  return journey.migrations.flatMap((m) => {
+    if (m.source === self) return sourceOwes(m, now);
+    return m.target === self ? targetOwes(journey, m, now) : [];
+  });
+}
+
+function sourceOwes(m: MigrationState, now: Timestamp): readonly Command[] {
+  switch (m.sourcePhase) {
+    case 'intended':
+      return giveUpSource(m, now) ?? owe(m, 'AgreeOffer');
+    case 'agreed':
+      return giveUpSource(m, now) ?? owe(m, 'DepositKeys');
+    case 'deposited':
+      return giveUpSource(m, now) ?? owe(m, 'QuiesceVm');
+    case 'quiesced':
+      return giveUpSource(m, now) ?? owe(m, 'SealImage');
+    case 'sealed':
+      return giveUpSource(m, now) ?? owe(m, 'ReleaseKeys');
+    case 'released':
+      // No timer here: only the target's word can give the VM back.
+      return m.facts.MigrationRelinquished ? resume(m, m.facts.MigrationRelinquished) : owe(m, 'RetireSource');
+    case 'withdrawn':
+      return m.facts.MigrationWithdrawn && mustResume(m) ? resume(m, m.facts.MigrationWithdrawn) : [];
+    case 'resumed':
+    case 'retired':
+      return [];
+    default:
+      return unreachable(m.sourcePhase);
+  }
+}
+
+function targetOwes(journey: Journey, m: MigrationState, now: Timestamp): readonly Command[] {
+  switch (m.targetPhase) {
+    case 'idle':
+      return mayAnswer(journey, m, now) ? owe(m, 'AnswerIntent') : [];
+    case 'offered':
+      return giveUpTarget(m, now) ?? owe(m, 'AcknowledgeDeposit');
+    case 'acknowledged':
+      return giveUpTarget(m, now) ?? owe(m, 'ReadyTarget');
+    case 'ready':
+      return giveUpTarget(m, now) ?? owe(m, 'ReceiveImage');
+    case 'verified':
+      return giveUpTarget(m, now) ?? owe(m, 'ImportKeys');
+    case 'imported':
+      return owe(m, 'AuthorizeStart');
+    case 'authorized':
+      return owe(m, 'StartVm');
+    case 'started':
+      return owe(m, 'ObserveHealth');
+    case 'healthy':
+      return owe(m, 'RekeyVolumes').map((c) => ({ ...c, method: 'none' }));
+    case 'rekeyed':
+      return owe(m, 'Finalize');
+    case 'refused':
+    case 'finalized':
+    case 'relinquished':
+      return [];
+    default:
+      return unreachable(m.targetPhase);
+  }
+}
+
+/** An intent waits for its answer until the target is through with what came before; too late or withdrawn, it gets none. */
+function mayAnswer(journey: Journey, m: MigrationState, now: Timestamp): boolean {
+  const offerBy = m.facts.MigrationIntended?.data.offerBy;
+  if (m.sourcePhase !== 'intended' || offerBy === undefined || isAfter(now, offerBy)) return false;
+  return sidesEnded(spokenIn(journey, m.target), m.target);
+}
+
+function giveUpSource(m: MigrationState, now: Timestamp): readonly Command[] | undefined {
+  const { MigrationIntended: intent, MigrationRefused: refused, MigrationRelinquished: relinquished } = m.facts;
+  if (refused) return withdraw(m, 'TARGET_REFUSED', refused);
+  if (relinquished) return withdraw(m, 'TARGET_RELINQUISHED', relinquished);
+  return intent && expired(m, 'source', now) ? withdraw(m, 'EXPIRED', intent) : undefined;
+}
+
+function giveUpTarget(m: MigrationState, now: Timestamp): readonly Command[] | undefined {
+  const { MigrationOffered: offer, MigrationWithdrawn: withdrawn } = m.facts;
+  if (withdrawn) return relinquish(m, 'SOURCE_WITHDREW', withdrawn);
+  return offer && expired(m, 'target', now) ? relinquish(m, 'EXPIRED', offer) : undefined;
+}
+
+function expired(m: MigrationState, side: Side, now: Timestamp): boolean {
+  const instant = givesUpAt(m, side);
+  return instant !== undefined && !isAfter(instant, now);
+}
+
+const withdraw = (m: MigrationState, code: EndCode, because: Pick<Fact, 'digest'>): readonly Command[] =>
+  command(m, 'Withdraw', because.digest).map((c) => ({ ...c, reason: endReason(code) }));
+
+const relinquish = (m: MigrationState, code: EndCode, because: Pick<Fact, 'digest'>): readonly Command[] =>
+  command(m, 'Relinquish', because.digest).map((c) => ({
+    ...c,
+    reason: endReason(code),
+    neverRequired: neverRequired(m, [because.digest]),
+  }));
+
+/** `because` is what lets the source run again. A host that has recorded *surrendered* asks for the target's word besides. */
+const resume = (m: MigrationState, because: Pick<Fact, 'digest'>): readonly Command[] =>
+  command(m, 'ResumeVm', because.digest).map((c) => ({
+    ...c,
+    cites: because.digest,
+    relinquished: m.facts.MigrationRelinquished,
+  }));

@@ -1,0 +1,3 @@
+export { append, type Party, party, placeDigest, placed, propose, receive, step } from './testing/party.ts';
+export { performed, RECEIPT } from './testing/performer.ts';
+export * from './testing/samples.ts';
