@@ -1,1 +1,11 @@
-export {};
+export { type Authority, createIntermediate, createRoot, type IssuedLeaf, issueLeaf, type Lifetime } from './authority.ts';
+export type { RandomBytes } from './build-certificate.ts';
+export { createCrl, type Revocation, type RevocationReason } from './build-crl.ts';
+export * from './codes.ts';
+export * from './error.ts';
+export * from './federation.ts';
+export * from './limits.ts';
+export * from './pem.ts';
+export * from './profiles.ts';
+export * from './rsa-keys.ts';
+export { leafSigner, rsaPssVerifier } from './rsa-pss.ts';

@@ -1,0 +1,117 @@
+/** One entry per refusal: the sentence and what to do next (`carnet error CODE`). */
+export const PKI_CODES = {
+  CHAIN_LENGTH: {
+    text: 'The chain has no intermediate, or too many certificates.',
+    advice: 'Send the leaf and the issuing intermediate, without the root.',
+  },
+  CERTIFICATE_MALFORMED: {
+    text: 'A certificate is no DER-encoded X.509 version 3 certificate.',
+    advice: 'Check the file or the sender: it may be PEM, cut short or re-encoded.',
+  },
+  CRITICAL_EXTENSION_UNKNOWN: {
+    text: 'A certificate has a critical extension that is not understood.',
+    advice: 'Issue the certificate with Carnet’s profiles.',
+  },
+  KEY_WEAK: {
+    text: 'A certificate’s key is not RSA of 3072 to 8192 bits with a sound exponent.',
+    advice: 'Create a new RSA-3072 key and certificate.',
+  },
+  ALGORITHM_WEAK: {
+    text: 'A signature is not RSA with SHA-256, SHA-384 or SHA-512.',
+    advice: 'Issue the certificate or CRL again with SHA-256.',
+  },
+  SELF_ISSUED: {
+    text: 'The chain holds a self-issued certificate.',
+    advice: 'Leave the root out of the chain.',
+  },
+  ROOT_UNKNOWN: {
+    text: 'The chain does not end at a root that is trusted here.',
+    advice: 'Compare the fingerprint of the federation root with the peer, by another way than the bus.',
+  },
+  ISSUER_MISMATCH: {
+    text: 'A certificate was not issued by the next one in the chain.',
+    advice: 'Order the chain: leaf first, each followed by its issuer.',
+  },
+  CERTIFICATE_SIGNATURE_INVALID: {
+    text: 'A certificate’s signature does not verify under its issuer.',
+    advice: 'The certificate was altered or forged: treat it as an attack.',
+  },
+  NOT_YET_VALID: { text: 'A certificate is not valid yet.', advice: 'Check the clocks of both sides.' },
+  EXPIRED: { text: 'A certificate has expired.', advice: 'Renew the certificate.' },
+  NOT_A_CA: {
+    text: 'A certificate that issued another one is no certificate authority.',
+    advice: 'Treat it as an attack: somebody uses a leaf’s key to issue.',
+  },
+  PATH_TOO_LONG: {
+    text: 'A certificate authority issued deeper than its path length allows.',
+    advice: 'Issue leaves directly from the CSP’s intermediate.',
+  },
+  NAMES_UNCONSTRAINED: {
+    text: 'No certificate authority below the root is bound to a domain by critical name constraints.',
+    advice: 'Issue the intermediate with Carnet’s profile.',
+  },
+  NAME_CONSTRAINT_UNSUPPORTED: {
+    text: 'A name constraint is of a kind that is not understood.',
+    advice: 'Constrain URI, DNS and IP names only, whole subtrees.',
+  },
+  NAME_NOT_PERMITTED: {
+    text: 'A name lies outside what its certificate authority may issue for.',
+    advice: 'Treat it as an attack: a CSP issues for a domain that is not its own.',
+  },
+  NAME_MALFORMED: {
+    text: 'A name is of an unexpected kind or cannot be read.',
+    advice: 'Issue the certificate with one SPIFFE URI and plain DNS names.',
+  },
+  LEAF_IS_CA: {
+    text: 'The leaf may issue certificates itself.',
+    advice: 'Issue the leaf with Carnet’s profile.',
+  },
+  USAGE_MISMATCH: {
+    text: 'The leaf’s key usage or extended key usage does not allow this use.',
+    advice: 'Issue the leaf with the profile for its role.',
+  },
+  IDENTITY_MALFORMED: {
+    text: 'The leaf does not name exactly one SPIFFE id.',
+    advice: 'Issue the leaf with one URI, a SPIFFE id.',
+  },
+  DOMAIN_MISMATCH: {
+    text: 'The leaf belongs to another trust domain.',
+    advice: 'Check which peer this is; do not add it under a foreign name.',
+  },
+  IDENTITY_MISMATCH: {
+    text: 'The leaf names another identity than was expected.',
+    advice: 'Check the address and the certificate of that service.',
+  },
+  LEAF_MISMATCH: {
+    text: 'The leaf is not the certificate that was pinned in the agreement.',
+    advice: 'The agent’s certificate changed after the agreement: withdraw and start again.',
+  },
+  CRL_MISSING: {
+    text: 'There is no revocation list of an issuer.',
+    advice: 'Fetch the CRL of that issuer; without it nothing it issued is trusted.',
+  },
+  CRL_MALFORMED: { text: 'A revocation list cannot be read.', advice: 'Fetch the CRL again, in DER.' },
+  CRL_UNSUPPORTED: {
+    text: 'A revocation list is partial or has critical extensions that are not understood.',
+    advice: 'Publish complete CRLs.',
+  },
+  CRL_SIGNATURE_INVALID: {
+    text: 'A revocation list was not signed by its issuer.',
+    advice: 'Fetch the CRL again; if it repeats, treat it as an attack.',
+  },
+  CRL_NOT_YET_VALID: { text: 'A revocation list is dated in the future.', advice: 'Check the clocks of both sides.' },
+  CRL_STALE: {
+    text: 'A revocation list is past its next update.',
+    advice: 'Fetch a fresh CRL; until then nothing of that issuer is trusted.',
+  },
+  REVOKED: {
+    text: 'A certificate is revoked.',
+    advice: 'Do not trust its holder; ask the CSP for the new certificate.',
+  },
+  PEER_UNAUTHENTICATED: {
+    text: 'The connection shows no authenticated peer certificate.',
+    advice: 'Connect with TLS 1.3 and a client certificate.',
+  },
+} as const satisfies Readonly<Record<string, { readonly text: string; readonly advice: string }>>;
+
+export type PkiCode = keyof typeof PKI_CODES;

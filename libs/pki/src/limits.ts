@@ -1,0 +1,34 @@
+/** Every bound of this lib, with its reason. Lengths of chains and certificates on the wire are in `@carnet/events`. */
+
+/** Bits of RSA moduli that we create: 128-bit security until 2030 and beyond (NIST SP 800-57 part 1, table 2). */
+export const RSA_BITS = 3_072;
+/** Smallest modulus that we accept. */
+export const RSA_BITS_MIN = 3_072;
+/** Largest modulus that we accept: verifying grows with its square, and a peer chooses it. */
+export const RSA_BITS_MAX = 8_192;
+/** Public exponent that we create, and the smallest that we accept. */
+export const RSA_EXPONENT = 65_537;
+/** Octets of a serial number (RFC 5280, section 4.1.2.2). */
+export const SERIAL_BYTES_MAX = 20;
+/** Octets of the serial numbers that we create: 128 random bits. */
+export const SERIAL_BYTES = 16;
+/** Octets of RSASSA-PSS salt: that of its hash (RFC 8017, section 9.1). */
+export const PSS_SALT_BYTES = 32;
+/** Characters of a commonName (RFC 5280, ub-common-name). */
+export const COMMON_NAME_CHARS_MAX = 64;
+/** One CRL, in bytes: some 100,000 revoked certificates. A larger one is refused before it is parsed. */
+export const CRL_BYTES_MAX = 4_194_304;
+/** Names in one certificate: a leaf has one URI and a few DNS names. */
+export const NAMES_MAX = 32;
+
+const DAY_MS = 86_400_000;
+/** Life of the development federation's root, in milliseconds. */
+export const DEV_ROOT_MS = 3_650 * DAY_MS;
+/** Life of its intermediates, in milliseconds. */
+export const DEV_INTERMEDIATE_MS = 730 * DAY_MS;
+/** Life of its leaves, in milliseconds. */
+export const DEV_LEAF_MS = 90 * DAY_MS;
+/** Time until its CRLs are stale, in milliseconds. */
+export const DEV_CRL_MS = 30 * DAY_MS;
+/** Certificates and CRLs begin this much in the past, in milliseconds: peers' clocks differ. */
+export const BACKDATE_MS = 300_000;
