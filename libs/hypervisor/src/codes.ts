@@ -31,6 +31,10 @@ export const HOST_CODES = {
     text: 'The fence register of this VM is missing or damaged.',
     advice: 'Restore nothing from a backup; ask the broker which epoch holds, then set it by hand.',
   },
+  STEP_LOG_DAMAGED: {
+    text: 'The step log of this VM is damaged.',
+    advice: 'Move the file away only after comparing it with the broker’s events.',
+  },
   PROOF_MISSING: {
     text: 'A surrendered VM resumes only with the peer’s relinquishment.',
     advice: 'Wait for MigrationRelinquished, or break glass.',
@@ -39,6 +43,13 @@ export const HOST_CODES = {
   VM_PRESENT: { text: 'This host already has this VM or its volumes.', advice: 'Delete or retire what is there first.' },
   VM_RUNNING: { text: 'The VM still runs.', advice: 'Stop it first.' },
   VM_NOT_RUNNING: { text: 'The VM does not run.', advice: 'Start it first, or move it cold.' },
+  NOT_SURRENDERED: {
+    text: 'The host still holds this VM.',
+    advice: 'Surrender first; only a VM that was given away is retired.',
+  },
+  NOT_FORSWORN: { text: 'The host may still start this VM.', advice: 'Forswear the epoch first, then destroy what arrived.' },
+  ARTIFACT_UNSUPPORTED: { text: 'This kind of artifact cannot be moved yet.', advice: 'Move VMs without NVRAM and vTPM.' },
+  ARTIFACT_MISSING: { text: 'An artifact is not on this host.', advice: 'Receive or create it first.' },
   SPEC_MISMATCH: { text: 'The VM is not what the command says it is.', advice: 'Inspect the VM and intend the migration again.' },
   IMAGE_REFUSED: {
     text: 'An image’s header is refused.',

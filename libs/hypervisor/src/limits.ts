@@ -38,3 +38,7 @@ export const NOTICES_WAITING_MAX = 256;
 /** libvirt reconnect back-off: first and longest wait, in milliseconds. */
 export const RECONNECT_MS_MIN = 100;
 export const RECONNECT_MS_MAX = 5_000;
+/** Steps at work or waiting on one host: more than that is a broker gone wrong. */
+export const TASKS_WAITING_MAX = 1_024;
+/** Ends of commands that are kept in memory for a repeat of the very same command. The durable answers are in the step log. */
+export const ENDS_REMEMBERED_MAX = 1_024;

@@ -1,0 +1,103 @@
+import { refused } from '../codes.ts';
+import type { HostCommand } from '../command/command.ts';
+import { isVmCommand } from '../command/command.ts';
+import type { StepProgress } from '../command/report.ts';
+import { ENDS_REMEMBERED_MAX, TASKS_WAITING_MAX } from '../limits.ts';
+import type { StepEnd } from '../steps/step.ts';
+import { keyOf } from '../steps/step-key.ts';
+import type { Watch } from './perform.ts';
+
+/** One step at work or waiting for its turn. */
+export type Task = {
+  readonly command: HostCommand;
+  readonly end: Promise<StepEnd>;
+  readonly progress: StepProgress | undefined;
+  abort(): void;
+};
+
+/** Steps that undoing must not wait for: a copy of gigabytes that is no longer wanted. */
+const CUT_SHORT: ReadonlySet<HostCommand['step']> = new Set(['receive', 'observe']);
+const UNDOING: ReadonlySet<HostCommand['step']> = new Set(['forswear', 'destroy']);
+
+/**
+ * Who works when: one step at a time for each VM, in the order they came; so many VMs at once. The same step asked for again
+ * joins the one at work; the same command asked for again gets the same end.
+ */
+export function taskBoard(stepsAtOnce: number, work: (command: HostCommand, watch: Watch) => Promise<StepEnd>) {
+  const tasks = new Map<string, Task>();
+  const ends = new Map<string, StepEnd>();
+  const lines = new Map<string, Promise<unknown>>();
+  const waiting: (() => void)[] = [];
+  let atWork = 0;
+
+  const takeSlot = async (): Promise<void> => {
+    if (atWork >= stepsAtOnce) await new Promise<void>((resolve) => void waiting.push(resolve));
+    atWork += 1;
+  };
+  const giveSlot = (): void => {
+    atWork -= 1;
+    waiting.shift()?.();
+  };
+  const remember = (command: HostCommand, end: StepEnd): void => {
+    ends.set(command.id, end);
+    const oldest = ends.keys().next();
+    if (ends.size > ENDS_REMEMBERED_MAX && oldest.done === false) ends.delete(oldest.value);
+  };
+  const lineOf = (command: HostCommand): string => (isVmCommand(command) ? command.vm : `images:${command.id}`);
+
+  const begin = (command: HostCommand, name: string): Task => {
+    const stop = new AbortController();
+    let progress: StepProgress | undefined;
+    const line = lineOf(command);
+    const before = lines.get(line) ?? Promise.resolve();
+    const run = async (): Promise<StepEnd> => {
+      await before;
+      await takeSlot();
+      try {
+        const tell = (now: StepProgress): void => {
+          progress = now;
+        };
+        const end = await work(command, { signal: stop.signal, progress: tell });
+        remember(command, end);
+        return end;
+      } finally {
+        giveSlot();
+        tasks.delete(name);
+      }
+    };
+    const end = run();
+    const settled = end.then(
+      () => undefined,
+      () => undefined,
+    );
+    lines.set(line, settled);
+    void settled.then(() => void (lines.get(line) === settled && lines.delete(line)));
+    return {
+      command,
+      end,
+      get progress() {
+        return progress;
+      },
+      abort: () => stop.abort(),
+    };
+  };
+
+  return {
+    /** The end of exactly this command, if it ended lately. */
+    endOf: (command: HostCommand): StepEnd | undefined => ends.get(command.id),
+    post: (command: HostCommand): Task | StepEnd => {
+      const name = `${lineOf(command)} ${keyOf(command)}`;
+      const same = tasks.get(name);
+      if (same !== undefined) return same;
+      if (tasks.size >= TASKS_WAITING_MAX) return refused('HOST_BUSY');
+      if (UNDOING.has(command.step)) {
+        for (const task of tasks.values())
+          if (lineOf(task.command) === lineOf(command) && CUT_SHORT.has(task.command.step)) task.abort();
+      }
+      const task = begin(command, name);
+      tasks.set(name, task);
+      return task;
+    },
+    tasks: (): readonly Task[] => [...tasks.values()],
+  };
+}

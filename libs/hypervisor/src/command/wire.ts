@@ -1,0 +1,10 @@
+import type { HostCommand } from './command.ts';
+import type { HostReport } from './report.ts';
+
+/** Payload bytes of a command and a report: UTF-8 JSON as built. What was signed is what is parsed; nobody re-serialises to verify. */
+export const commandBytes = (command: HostCommand): Uint8Array => Buffer.from(JSON.stringify(command));
+export const reportBytes = (report: HostReport): Uint8Array => Buffer.from(JSON.stringify(report));
+
+/** Core NATS subjects inside the CSP's own account: broker → agent (request/reply), agent → broker. */
+export const commandSubject = (host: string): string => `host.${host}.command`;
+export const reportSubject = (host: string): string => `host.${host}.report`;

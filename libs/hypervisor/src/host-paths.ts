@@ -1,0 +1,40 @@
+import { join } from 'node:path';
+import type { ArtifactId, Epoch, VmId } from '@carnet/events';
+
+/** A host's own folders. `tmpfsDir` must be a tmpfs; staging lies beside the volumes so that a rename takes a volume over. */
+export type HostFolders = {
+  readonly stateDir: string;
+  readonly volumesDir: string;
+  readonly tmpfsDir: string;
+  readonly bootDir: string;
+  readonly importDir: string;
+};
+
+/** libvirt's UUID of a VM: the part after the home domain. */
+export const uuidOf = (vm: VmId): string => vm.slice(vm.indexOf('/') + 1);
+
+/**
+ * Where a host keeps what. Names come from UUIDs and digests that schemas have checked, never from text of a peer, so none can
+ * leave its folder.
+ */
+export const hostPaths = (folders: HostFolders) => ({
+  ...folders,
+  fence: (vm: VmId) => join(folders.stateDir, 'fence', `${uuidOf(vm)}.json`),
+  fenceDir: join(folders.stateDir, 'fence'),
+  steps: (vm: VmId) => join(folders.stateDir, 'steps', `${uuidOf(vm)}.jsonl`),
+  spec: (vm: VmId) => join(folders.stateDir, 'vms', `${uuidOf(vm)}.json`),
+  specDir: join(folders.stateDir, 'vms'),
+  lease: (vm: VmId) => join(folders.stateDir, 'leases', `${uuidOf(vm)}.json`),
+  leaseDir: join(folders.stateDir, 'leases'),
+  home: (vm: VmId) => join(folders.volumesDir, uuidOf(vm)),
+  volume: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}.qcow2`),
+  /** Ciphertext of the saved memory. */
+  sealedMemory: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}.state`),
+  console: (vm: VmId) => join(folders.volumesDir, uuidOf(vm), 'console.log'),
+  /** What arrives for one epoch: apart from anything this host may still hold of the VM. */
+  staging: (vm: VmId, epoch: Epoch) => join(folders.volumesDir, 'staging', `${uuidOf(vm)}-${epoch}`),
+  staged: (vm: VmId, epoch: Epoch, artifact: ArtifactId) =>
+    join(folders.volumesDir, 'staging', `${uuidOf(vm)}-${epoch}`, artifact),
+  clearMemory: (vm: VmId) => join(folders.tmpfsDir, `${uuidOf(vm)}.save`),
+});
+export type HostPaths = ReturnType<typeof hostPaths>;

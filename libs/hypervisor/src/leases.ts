@@ -1,0 +1,65 @@
+import { byteCount, epoch, type Timestamp, timestamp, type VmId, type VmSpec, vmId } from '@carnet/events';
+import { z } from 'zod';
+import type { HostCapacity } from './command/report.ts';
+import { DISK_OVERHEAD_BYTES, DISK_OVERHEAD_DIVISOR, QEMU_OVERHEAD_MIB } from './limits.ts';
+import type { HostPorts } from './ports/host-ports.ts';
+import { listVms } from './vm-record.ts';
+
+/** Room promised to one migration until a time. It counts against later promises, and is gone when the VM arrived or was destroyed. */
+const lease = z
+  .strictObject({ v: z.literal(1), vm: vmId, epoch, until: timestamp, memoryMiB: z.int().min(0), volumeBytes: byteCount })
+  .readonly();
+export type Lease = z.infer<typeof lease>;
+
+/** What a VM needs: memory with QEMU's own, disks as if fully allocated, and the saved memory when it travels. */
+export function roomFor(spec: VmSpec, memoryState: 'none' | 'saved'): Pick<Lease, 'memoryMiB' | 'volumeBytes'> {
+  const disks = spec.disks.reduce(
+    (sum, { capacityBytes }) => sum + capacityBytes + Math.ceil(capacityBytes / DISK_OVERHEAD_DIVISOR) + DISK_OVERHEAD_BYTES,
+    0,
+  );
+  const state = memoryState === 'saved' ? (spec.memoryMiB + QEMU_OVERHEAD_MIB) * 2 ** 20 : 0;
+  return { memoryMiB: spec.memoryMiB + QEMU_OVERHEAD_MIB, volumeBytes: disks + state };
+}
+
+/** Leases that still hold at `now`; damaged and expired ones do not count. */
+export async function leasesAt({ files, paths }: HostPorts, now: Timestamp): Promise<readonly Lease[]> {
+  const names = await files.list(paths.leaseDir);
+  const found = await Promise.all(names.map((name) => files.read(`${paths.leaseDir}/${name}`)));
+  return found.flatMap((bytes) => {
+    const held = bytes === undefined ? undefined : parseLease(bytes);
+    return held !== undefined && held.until > now ? [held] : [];
+  });
+}
+
+function parseLease(bytes: Buffer): Lease | undefined {
+  try {
+    return lease.safeParse(JSON.parse(bytes.toString('utf8'))).data;
+  } catch {
+    return undefined;
+  }
+}
+
+export const writeLease = ({ files, paths }: HostPorts, held: Omit<Lease, 'v'>): Promise<void> =>
+  files.write(paths.lease(held.vm), Buffer.from(`${JSON.stringify({ v: 1, ...held })}\n`));
+
+export const dropLease = ({ files, paths }: HostPorts, vm: VmId): Promise<void> => files.remove(paths.lease(vm));
+
+const clamp = (value: number): number => Math.max(0, Math.floor(value));
+
+/** Free room now, leases not yet deducted. `except`: the VM whose own lease must not count against it. */
+export async function capacityAt(ports: HostPorts, now: Timestamp, except?: VmId): Promise<HostCapacity> {
+  const { files, paths, limits } = ports;
+  await files.ensureDir(paths.volumesDir);
+  const held = (await leasesAt(ports, now)).filter(({ vm }) => vm !== except);
+  const specs = await listVms(files, paths);
+  const usedMiB = specs.reduce((sum, { spec }) => sum + spec.memoryMiB, 0);
+  const usedBytes = specs.reduce((sum, { spec }) => sum + spec.disks.reduce((bytes, d) => bytes + d.capacityBytes, 0), 0);
+  return {
+    memoryMiBFree: clamp(Math.min(await ports.memoryMiBFree(), (limits.memoryMiB ?? Number.POSITIVE_INFINITY) - usedMiB)),
+    volumeBytesFree: clamp(
+      Math.min(await files.freeBytes(paths.volumesDir), (limits.volumeBytes ?? Number.POSITIVE_INFINITY) - usedBytes),
+    ),
+    memoryMiBReserved: held.reduce((sum, { memoryMiB }) => sum + memoryMiB, 0),
+    volumeBytesReserved: held.reduce((sum, { volumeBytes }) => sum + volumeBytes, 0),
+  };
+}

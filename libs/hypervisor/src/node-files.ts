@@ -1,0 +1,132 @@
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { failed, HostError } from './codes.ts';
+import type { HostFiles } from './ports/files.ts';
+
+/** statfs(2) `f_type` of tmpfs. */
+const TMPFS_MAGIC = 0x01021994;
+const PRIVATE_FILE = 0o600;
+const PRIVATE_DIR = 0o700;
+
+const isErrno = (cause: unknown, code: string): boolean => cause instanceof Error && 'code' in cause && cause.code === code;
+
+/** Absence is an answer; every other failure of the file system is an accident. */
+async function unlessMissing<T>(work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (isErrno(cause, 'ENOENT')) return undefined;
+    throw cause;
+  }
+}
+
+async function guarded<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    const errno = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
+    throw new HostError(failed(errno === 'ENOSPC' ? 'NO_ROOM' : 'DISK_FAILED', `(${errno})`), { cause });
+  }
+}
+
+/** A rename or a new name survives a power cut only when its directory is flushed, too. */
+async function flushDir(dir: string): Promise<void> {
+  const handle = await open(dir, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const partial = `${path}.${randomUUID()}.partial`;
+  const handle = await open(partial, 'wx', PRIVATE_FILE);
+  try {
+    try {
+      await handle.writeFile(bytes);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(partial, path);
+  } catch (cause) {
+    await unlink(partial).catch(() => undefined);
+    throw cause;
+  }
+  await flushDir(dirname(path));
+}
+
+async function appendFlushed(path: string, bytes: Uint8Array): Promise<void> {
+  const isNew = (await unlessMissing(() => stat(path))) === undefined;
+  const handle = await open(path, 'a', PRIVATE_FILE);
+  try {
+    await handle.writeFile(bytes);
+    await handle.datasync();
+  } finally {
+    await handle.close();
+  }
+  if (isNew) await flushDir(dirname(path));
+}
+
+async function cut(path: string, sizeBytes: number): Promise<void> {
+  const handle = await open(path, 'r+');
+  try {
+    await handle.truncate(sizeBytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function readHead(path: string, bytes: number): Promise<Buffer> {
+  const handle = await open(path, constants.O_RDONLY);
+  try {
+    const { bytesRead, buffer } = await handle.read(Buffer.alloc(bytes), 0, bytes, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The host's own disk. Directories are made private (0700) on the way. */
+export const nodeFiles: HostFiles = {
+  read: (path) => guarded(() => unlessMissing(() => readFile(path))),
+  size: (path) => guarded(async () => (await unlessMissing(() => stat(path)))?.size),
+  head: (path, bytes) => guarded(async () => (await unlessMissing(() => readHead(path, bytes))) ?? Buffer.alloc(0)),
+  list: (dir) => guarded(async () => (await unlessMissing(() => readdir(dir))) ?? []),
+  write: (path, bytes) =>
+    guarded(async () => {
+      await mkdir(dirname(path), { recursive: true, mode: PRIVATE_DIR });
+      await writeWhole(path, bytes);
+    }),
+  append: (path, bytes) =>
+    guarded(async () => {
+      await mkdir(dirname(path), { recursive: true, mode: PRIVATE_DIR });
+      await appendFlushed(path, bytes);
+    }),
+  truncate: (path, sizeBytes) => guarded(() => cut(path, sizeBytes)),
+  rename: (from, to) =>
+    guarded(async () => {
+      await rename(from, to);
+      await flushDir(dirname(to));
+      if (dirname(from) !== dirname(to)) await flushDir(dirname(from));
+    }),
+  remove: (path) =>
+    guarded(async () => {
+      await rm(path, { recursive: true, force: true });
+      if ((await unlessMissing(() => stat(dirname(path)))) !== undefined) await flushDir(dirname(path));
+    }),
+  ensureDir: (dir) =>
+    guarded(async () => {
+      await mkdir(dir, { recursive: true, mode: PRIVATE_DIR });
+    }),
+  freeBytes: (dir) =>
+    guarded(async () => {
+      const { bavail, bsize } = await statfs(dir);
+      return bavail * bsize;
+    }),
+  isTmpfs: (dir) => guarded(async () => (await unlessMissing(() => statfs(dir)))?.type === TMPFS_MAGIC),
+};

@@ -1,0 +1,67 @@
+import type {
+  ArtifactId,
+  ArtifactKind,
+  DataPath,
+  Digest,
+  Epoch,
+  MigrationId,
+  SealedArtifact,
+  Timestamp,
+  VmId,
+} from '@carnet/events';
+import type { StepProgress } from '../command/report.ts';
+import type { ImageFacts } from '../command/result.ts';
+import type { Outcome } from '../outcome.ts';
+
+/** Which hand-over a manifest, a share or a transfer belongs to: bound into the Merkle root. */
+export type HandOver = { readonly vm: VmId; readonly migration: MigrationId; readonly epoch: Epoch; readonly round: number };
+
+export type GuardedHeader = { readonly capacityBytes: number; readonly sizeBytes: number; readonly headerDigest: Digest };
+
+export type SealRequest = {
+  readonly of: HandOver;
+  readonly artifact: ArtifactId;
+  readonly kind: ArtifactKind;
+  readonly path: string;
+  readonly chunkBytes: number;
+};
+
+export type ServeRequest = {
+  readonly of: HandOver;
+  readonly artifacts: readonly { readonly artifact: ArtifactId; readonly path: string }[];
+  /** SHA-256 of the one leaf that may pull. */
+  readonly peer: Digest;
+  /** The share ends by itself then. */
+  readonly until: Timestamp;
+};
+
+export type PullRequest = {
+  readonly of: HandOver;
+  readonly sealed: SealedArtifact;
+  readonly from: DataPath;
+  readonly peer: Digest;
+  readonly into: string;
+  readonly rateBytesPerSecond: number | undefined;
+  readonly onProgress: (progress: StepProgress) => void;
+  readonly signal: AbortSignal;
+};
+
+/** Images and how they travel. The apps wire `@carnet/images` in; a ring-2 lib never imports its sibling. */
+export type Artifacts = {
+  /** Judges a qcow2 header with our own parser: no qemu tool sees a header that this refused. */
+  guard(path: string): Promise<Outcome<GuardedHeader>>;
+  seal(request: SealRequest): Promise<Outcome<SealedArtifact>>;
+  serve(request: ServeRequest): Promise<Outcome<void>>;
+  /** Ends the share of one migration; none is fine. */
+  unserve(migration: MigrationId): Promise<void>;
+  /** Receives and verifies one artifact; called again, it resumes with what is missing. */
+  pull(request: PullRequest): Promise<Outcome<{ readonly receivedBytes: number }>>;
+  /** Clear memory state → ciphertext, under a 32-byte key that serves once. */
+  sealMemory(from: string, to: string, key: Uint8Array): Promise<Outcome<void>>;
+  openMemory(from: string, to: string, key: Uint8Array): Promise<Outcome<void>>;
+  dataPath(): DataPath;
+  listImages(): Promise<readonly ImageFacts[]>;
+  registerImage(name: string, path: string): Promise<Outcome<ImageFacts>>;
+  verifyImage(name: string): Promise<Outcome<ImageFacts>>;
+  imagePath(name: string): Promise<Outcome<string>>;
+};

@@ -1,0 +1,107 @@
+import type { VmDisk } from '@carnet/events';
+import { refused, type Setback } from '../codes.ts';
+import type { CommandOf } from '../command/command.ts';
+import type { VolumeFacts } from '../command/result.ts';
+import { capacityAt, roomFor } from '../leases.ts';
+import { readVm, writeVm } from '../vm-record.ts';
+import { definitionOf, stateOf } from './domains.ts';
+import { finished, luksPassphrase, moveFor, openPassphrases, openSecret, type Step, type StepContext } from './step.ts';
+
+type CreateVm = CommandOf<'createVm'>;
+
+/** Makes a VM whose disks are encrypted from their first byte. Repeated after a crash, it finishes what is missing. */
+export const createVm: Step<'createVm'> = async (command, context) => {
+  const { vm, body } = command;
+  const { ports, log } = context;
+  const isRepeat = log.intent(`createVm:${command.id}`) !== undefined;
+  if (!isRepeat && ((await stateOf(context, vm)) !== 'absent' || (await ports.files.size(ports.paths.home(vm))) !== undefined)) {
+    return refused('VM_PRESENT');
+  }
+  const known = await readVm(ports.files, ports.paths, vm);
+  if (known !== undefined && JSON.stringify(known) !== JSON.stringify(body.spec)) return refused('VM_PRESENT');
+  const definition = await definitionOf(context, vm, body.spec);
+  if (!definition.ok) return definition.setback;
+  const noRoom = await lacksRoom(command, context);
+  if (noRoom !== undefined) return noRoom;
+  const passphrases = await openPassphrases(
+    context,
+    vm,
+    body.spec.disks.map(({ key }) => key),
+    body.secrets,
+  );
+  if (!passphrases.ok) return passphrases.setback;
+
+  await context.intend({});
+  const enrolled = await moveFor(context, command, { kind: 'enroll' });
+  if (!enrolled.ok) return enrolled.setback;
+  await ports.files.ensureDir(ports.paths.home(vm));
+  const volumes: VolumeFacts[] = [];
+  for (const [index, disk] of body.spec.disks.entries()) {
+    const made = await makeVolume(command, context, disk, index, passphrases.value.get(disk.key) ?? new Uint8Array());
+    if ('status' in made) return made;
+    volumes.push(made);
+  }
+  await writeVm(ports.files, ports.paths, vm, body.spec);
+  await ports.hypervisor.define(definition.value);
+  return finished({ step: 'createVm', volumes });
+};
+
+async function lacksRoom({ vm, body }: CreateVm, { ports }: StepContext): Promise<Setback | undefined> {
+  const room = await capacityAt(ports, ports.clock.now(), vm);
+  const needed = roomFor(body.spec, 'none');
+  if (needed.memoryMiB > room.memoryMiBFree - room.memoryMiBReserved)
+    return refused('NO_ROOM', `It needs ${needed.memoryMiB} MiB of memory.`);
+  return needed.volumeBytes > room.volumeBytesFree - room.volumeBytesReserved
+    ? refused('NO_ROOM', `It needs ${needed.volumeBytes} bytes of disk.`)
+    : undefined;
+}
+
+/** A volume appears under its name only when it is whole, so a repeat trusts what it finds. */
+async function makeVolume(
+  { vm, body }: CreateVm,
+  context: StepContext,
+  disk: VmDisk,
+  index: number,
+  passphrase: Uint8Array,
+): Promise<VolumeFacts | Setback> {
+  const { ports } = context;
+  const path = ports.paths.volume(vm, disk.artifact);
+  if ((await ports.files.size(path)) === undefined) {
+    const partial = `${path}.partial`;
+    await ports.files.remove(partial);
+    await ports.volumes.createBlank(partial, disk.capacityBytes, passphrase);
+    if (index === 0 && body.from !== undefined) {
+      const setback = await fillFromImage(body.from, context, vm, {
+        path: partial,
+        passphrase,
+        capacityBytes: disk.capacityBytes,
+      });
+      if (setback !== undefined) return setback;
+    }
+    await ports.files.rename(partial, path);
+  }
+  const header = await ports.artifacts.guard(path);
+  return header.ok ? { artifact: disk.artifact, ...header.value } : header.setback;
+}
+
+async function fillFromImage(
+  from: NonNullable<CreateVm['body']['from']>,
+  context: StepContext,
+  vm: CreateVm['vm'],
+  to: { readonly path: string; readonly passphrase: Uint8Array; readonly capacityBytes: number },
+): Promise<Setback | undefined> {
+  const { ports } = context;
+  const path = await ports.artifacts.imagePath(from.image);
+  if (!path.ok) return path.setback;
+  const header = await ports.artifacts.guard(path.value);
+  if (!header.ok) return header.setback;
+  if (header.value.capacityBytes > to.capacityBytes) return refused('SPEC_MISMATCH', 'The image is larger than the disk.');
+  const dek = await openSecret(context, vm, from.secret);
+  if (!dek.ok) return dek.setback;
+  const filled = await ports.volumes.copyInto(
+    { path: path.value, passphrase: luksPassphrase(context, dek.value) },
+    to,
+    context.signal,
+  );
+  return filled.ok ? undefined : filled.setback;
+}

@@ -1,0 +1,82 @@
+import type { KeyId, VmId, VmSpec } from '@carnet/events';
+import { locateBoot } from '../boot-catalogue.ts';
+import { failed, HostError, type Setback } from '../codes.ts';
+import type { VmState } from '../command/result.ts';
+import { uuidOf } from '../host-paths.ts';
+import { POLL_MS } from '../limits.ts';
+import { done, type Outcome } from '../outcome.ts';
+import type { DomainDefinition } from '../ports/hypervisor.ts';
+import type { StepContext } from './step.ts';
+
+/** A VM's definition with this host's paths. */
+export async function definitionOf({ ports }: StepContext, vm: VmId, spec: VmSpec): Promise<Outcome<DomainDefinition>> {
+  const boot = await locateBoot(ports.files, ports.paths, spec.boot);
+  if (!boot.ok) return boot;
+  return done({
+    vm,
+    uuid: uuidOf(vm),
+    spec,
+    boot: boot.value,
+    disks: spec.disks.map(({ artifact, target, key }) => ({ target, key, path: ports.paths.volume(vm, artifact) })),
+    consolePath: ports.paths.console(vm),
+  });
+}
+
+export const stateOf = async ({ ports }: StepContext, vm: VmId): Promise<VmState> =>
+  (await ports.hypervisor.find(uuidOf(vm)))?.state ?? 'absent';
+
+/** Off: no process holds its disks. `paused` is not off: one call lets it run. */
+export const isOff = (state: VmState): boolean => state === 'shutoff' || state === 'absent' || state === 'crashed';
+
+export async function provideSecrets(
+  { ports }: StepContext,
+  vm: VmId,
+  passphrases: ReadonlyMap<KeyId, Uint8Array>,
+): Promise<void> {
+  for (const [key, value] of passphrases) await ports.hypervisor.putSecret({ key, value, description: `carnet ${vm}` });
+}
+
+export async function dropSecrets({ ports }: StepContext, keys: readonly KeyId[]): Promise<void> {
+  for (const key of keys) await ports.hypervisor.dropSecret(key);
+}
+
+/** Waits until `until` holds, at most so long. Returns whether it came to hold. */
+export async function waitFor({ ports, signal }: StepContext, withinMs: number, until: () => Promise<boolean>): Promise<boolean> {
+  for (let waitedMs = 0; ; waitedMs += POLL_MS) {
+    if (await until()) return true;
+    if (waitedMs >= withinMs) return false;
+    if (signal.aborted) throw new HostError(failed('STEP_ABORTED'));
+    await ports.clock.sleep(POLL_MS, signal);
+  }
+}
+
+export type Stopped = { readonly forced: boolean };
+
+/** Asks the guest to shut down, then cuts its power. A VM that is off already is fine. */
+export async function stopDomain(context: StepContext, vm: VmId, graceSeconds: number): Promise<Stopped> {
+  const { hypervisor } = context.ports;
+  const uuid = uuidOf(vm);
+  const off = async (): Promise<boolean> => isOff(await stateOf(context, vm));
+  if (await off()) return { forced: false };
+  if (graceSeconds > 0) {
+    await hypervisor.requestShutdown(uuid);
+    if (await waitFor(context, graceSeconds * 1_000, off)) return { forced: false };
+  }
+  await hypervisor.powerOff(uuid);
+  return { forced: true };
+}
+
+/** Guards each disk's header, then opens it with its key: a typed answer in place of a start that fails. */
+export async function unlockDisks(
+  { ports }: StepContext,
+  disks: readonly { readonly path: string; readonly key: KeyId }[],
+  passphrases: ReadonlyMap<KeyId, Uint8Array>,
+): Promise<Setback | undefined> {
+  for (const { path, key } of disks) {
+    const header = await ports.artifacts.guard(path);
+    if (!header.ok) return header.setback;
+    const opened = await ports.volumes.unlock(path, passphrases.get(key) ?? new Uint8Array());
+    if (!opened.ok) return opened.setback;
+  }
+  return undefined;
+}

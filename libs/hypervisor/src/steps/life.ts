@@ -1,0 +1,101 @@
+import type { VmId, VmSpec } from '@carnet/events';
+import { refused, type Setback } from '../codes.ts';
+import { forbidsRunning } from '../fence/moves.ts';
+import { uuidOf } from '../host-paths.ts';
+import { readVm } from '../vm-record.ts';
+import { definitionOf, dropSecrets, isOff, provideSecrets as putSecrets, stateOf, stopDomain, unlockDisks } from './domains.ts';
+import { finished, openPassphrases, type Step, type StepContext } from './step.ts';
+
+export const inspect: Step<'inspect'> = async ({ vm }, { ports, fence }) => {
+  const facts = await ports.hypervisor.find(uuidOf(vm));
+  const entry = await fence.read(vm);
+  if (!entry.ok) return entry.setback;
+  const spec = await readVm(ports.files, ports.paths, vm);
+  return finished({
+    step: 'inspect',
+    state: facts?.state ?? 'absent',
+    reason: facts?.reason ?? '',
+    autostart: facts?.autostart ?? false,
+    vcpuTimeMs: facts?.vcpuTimeMs ?? 0,
+    consoleBytes: (await ports.files.size(ports.paths.console(vm))) ?? 0,
+    ...(spec === undefined ? {} : { spec }),
+    ...(entry.value === undefined ? {} : { fence: fenceFactsOf(entry.value) }),
+  });
+};
+
+export const fenceFactsOf = ({ epoch, standing, vcpus, role }: Parameters<typeof forbidsRunning>[0]) => ({
+  epoch,
+  standing,
+  vcpus,
+  role,
+});
+
+/** The record of a VM that this host may run now, or why it may not. */
+async function runnable(vm: VmId, { ports, fence }: StepContext): Promise<VmSpec | Setback> {
+  const entry = await fence.read(vm);
+  if (!entry.ok) return entry.setback;
+  const spec = await readVm(ports.files, ports.paths, vm);
+  // A record without a register entry is not an unfederated VM: somebody removed the entry.
+  if (entry.value === undefined) return refused(spec === undefined ? 'VM_NOT_HERE' : 'FENCE_UNREADABLE');
+  return forbidsRunning(entry.value) ?? spec ?? refused('VM_NOT_HERE');
+}
+
+const isSetback = (value: VmSpec | Setback): value is Setback => 'status' in value;
+
+export const startVm: Step<'startVm'> = async ({ vm, body }, context) => {
+  const { ports } = context;
+  const spec = await runnable(vm, context);
+  if (isSetback(spec)) return spec;
+  if ((await stateOf(context, vm)) === 'running') return finished({ step: 'startVm' });
+  const definition = await definitionOf(context, vm, spec);
+  if (!definition.ok) return definition.setback;
+  const passphrases = await openPassphrases(
+    context,
+    vm,
+    spec.disks.map(({ key }) => key),
+    body.secrets,
+  );
+  if (!passphrases.ok) return passphrases.setback;
+  if (isOff(await stateOf(context, vm))) {
+    const locked = await unlockDisks(context, definition.value.disks, passphrases.value);
+    if (locked !== undefined) return locked;
+    await context.intend({});
+    await ports.hypervisor.define(definition.value);
+    await putSecrets(context, vm, passphrases.value);
+    await ports.hypervisor.startHeld(uuidOf(vm));
+  }
+  await ports.hypervisor.unpause(uuidOf(vm));
+  return finished({ step: 'startVm' });
+};
+
+export const stopVm: Step<'stopVm'> = async ({ vm, body }, context) => {
+  if ((await stateOf(context, vm)) === 'absent') return refused('VM_NOT_HERE');
+  const { forced } = await stopDomain(context, vm, body.graceSeconds);
+  return finished({ step: 'stopVm', forced });
+};
+
+export const deleteVm: Step<'deleteVm'> = async ({ vm }, context) => {
+  const { ports, fence } = context;
+  const entry = await fence.read(vm);
+  if (!entry.ok) return entry.setback;
+  if (entry.value !== undefined && entry.value.vcpus === 'held' && entry.value.standing === 'mine') return refused('VM_HELD');
+  if (!isOff(await stateOf(context, vm))) return refused('VM_RUNNING');
+  const spec = await readVm(ports.files, ports.paths, vm);
+  await context.intend({});
+  await ports.hypervisor.undefine(uuidOf(vm));
+  await dropSecrets(context, spec?.disks.map(({ key }) => key) ?? []);
+  await ports.files.remove(ports.paths.home(vm));
+  await ports.files.remove(ports.paths.spec(vm));
+  await fence.forget(vm);
+  return finished({ step: 'deleteVm' });
+};
+
+export const provideSecrets: Step<'provideSecrets'> = async ({ vm, body }, context) => {
+  const spec = await runnable(vm, context);
+  if (isSetback(spec)) return spec;
+  const keys = spec.disks.map(({ key }) => key).filter((key) => body.secrets.some((secret) => secret.key === key));
+  const passphrases = await openPassphrases(context, vm, keys, body.secrets);
+  if (!passphrases.ok) return passphrases.setback;
+  await putSecrets(context, vm, passphrases.value);
+  return finished({ step: 'provideSecrets', provided: keys.length });
+};

@@ -1,0 +1,103 @@
+import { failed, refused, type Setback } from '../codes.ts';
+import type { CommandOf } from '../command/command.ts';
+import { moveFence } from '../fence/moves.ts';
+import { uuidOf } from '../host-paths.ts';
+import { dropLease } from '../leases.ts';
+import type { DomainDefinition } from '../ports/hypervisor.ts';
+import { writeVm } from '../vm-record.ts';
+import { definitionOf, isOff, provideSecrets, stateOf, unlockDisks } from './domains.ts';
+import { restoreMemory } from './memory.ts';
+import { finished, moveFor, openPassphrases, type Step, type StepContext, testify } from './step.ts';
+
+type Start = CommandOf<'start'>;
+
+/**
+ * Starts what arrived. Everything that can fail comes before the register says `may-run`, and that before the first
+ * instruction: until then the target can still forswear.
+ */
+export const start: Step<'start'> = async (command, context) => {
+  const { vm, epoch, body } = command;
+  const { ports, fence } = context;
+  const entry = await fence.read(vm);
+  if (!entry.ok) return entry.setback;
+  const allowed = moveFence(entry.value, { kind: 'admit', epoch }, { vm, because: command.because, time: ports.clock.now() });
+  if (!allowed.ok) return allowed.setback;
+  const definition = await definitionOf(context, vm, body.spec);
+  if (!definition.ok) return definition.setback;
+  const passphrases = await openPassphrases(
+    context,
+    vm,
+    body.spec.disks.map(({ key }) => key),
+    body.secrets,
+  );
+  if (!passphrases.ok) return passphrases.setback;
+
+  await context.intend({});
+  const admitted = await moveFor(context, command, { kind: 'admit', epoch });
+  if (!admitted.ok) return admitted.setback;
+  const missing = await takeOver(command, context);
+  if (missing !== undefined) return missing;
+  if (isOff(await stateOf(context, vm))) {
+    const locked = await unlockDisks(context, definition.value.disks, passphrases.value);
+    if (locked !== undefined) return locked;
+    await ports.hypervisor.define(definition.value);
+    await provideSecrets(context, vm, passphrases.value);
+  }
+  return body.vcpus === 'held' ? leaveStopped(command, context) : run(command, context, definition.value);
+};
+
+/** Renames each staged artifact to its place; done before is done. The record of the VM comes last: then it lives here. */
+async function takeOver({ vm, epoch, body }: Start, { ports }: StepContext): Promise<Setback | undefined> {
+  const { files, paths } = ports;
+  await files.ensureDir(paths.home(vm));
+  const moves = [
+    ...body.spec.disks.map(({ artifact }) => [paths.staged(vm, epoch, artifact), paths.volume(vm, artifact)] as const),
+    ...(body.memory === undefined
+      ? []
+      : [[paths.staged(vm, epoch, body.memory.artifact), paths.sealedMemory(vm, body.memory.artifact)] as const]),
+  ];
+  for (const [staged, place] of moves) {
+    if ((await files.size(staged)) !== undefined) await files.rename(staged, place);
+  }
+  for (const { artifact } of body.spec.disks) {
+    if ((await files.size(paths.volume(vm, artifact))) === undefined) return refused('ARTIFACT_MISSING', `(${artifact})`);
+  }
+  await writeVm(files, paths, vm, body.spec);
+  await files.remove(paths.staging(vm, epoch));
+  await dropLease(ports, vm);
+  return undefined;
+}
+
+/** As it was at the source: defined and off. It is this host's now, so an operator may start it. */
+async function leaveStopped(command: Start, context: StepContext) {
+  const mine = await moveFor(context, command, { kind: 'letGo', epoch: command.epoch });
+  if (!mine.ok) return mine.setback;
+  const state = await stateOf(context, command.vm);
+  return finished(
+    { step: 'start', vcpus: 'held', memoryRestored: false },
+    testify(context, command, 'started', { state, vcpus: 'held' }),
+  );
+}
+
+async function run(command: Start, context: StepContext, definition: DomainDefinition) {
+  const { vm, epoch, body } = command;
+  const { hypervisor, files, paths } = context.ports;
+  let memory: 'none' | 'restored' = 'none';
+  if (isOff(await stateOf(context, vm))) {
+    const restored = await restoreMemory(context, vm, body.memory, definition);
+    if (!restored.ok) return restored.setback;
+    memory = restored.value;
+    if (memory === 'none') await hypervisor.startHeld(uuidOf(vm));
+  }
+  const mine = await moveFor(context, command, { kind: 'letGo', epoch });
+  if (!mine.ok) return mine.setback;
+  if (body.memory !== undefined) await files.remove(paths.sealedMemory(vm, body.memory.artifact));
+  await hypervisor.unpause(uuidOf(vm));
+  const facts = await hypervisor.find(uuidOf(vm));
+  if (facts?.state !== 'running') return failed('VM_CRASHED', `(${facts?.state ?? 'absent'})`);
+  const memoryRestored = memory === 'restored';
+  return finished(
+    { step: 'start', vcpus: 'run', memoryRestored },
+    testify(context, command, 'started', { state: facts.state, reason: facts.reason, vcpus: 'run', memoryRestored }),
+  );
+}

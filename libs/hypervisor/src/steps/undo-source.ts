@@ -1,0 +1,97 @@
+import type { ArtifactId, VmSpec } from '@carnet/events';
+import { failed, refused, type Setback } from '../codes.ts';
+import type { CommandOf } from '../command/command.ts';
+import { moveFence } from '../fence/moves.ts';
+import { uuidOf } from '../host-paths.ts';
+import { readVm } from '../vm-record.ts';
+import { artifactsSeen, seenArtifacts } from './artifacts-seen.ts';
+import { definitionOf, dropSecrets, isOff, provideSecrets, stateOf, unlockDisks } from './domains.ts';
+import { restoreMemory } from './memory.ts';
+import { stateBefore } from './quiesce.ts';
+import { finished, openPassphrases, type Step, type StepContext, testify } from './step.ts';
+import { stepKey } from './step-key.ts';
+
+type Resume = CommandOf<'resume'>;
+
+/** The source runs its VM again. After a surrender only the peer's relinquishment opens it; its digest goes into the register. */
+export const resume: Step<'resume'> = async (command, context) => {
+  const { vm, epoch, body } = command;
+  const { ports, fence } = context;
+  const spec = await readVm(ports.files, ports.paths, vm);
+  if (spec === undefined) return refused('VM_NOT_HERE');
+  const entry = await fence.read(vm);
+  if (!entry.ok) return entry.setback;
+  const move = { kind: 'reopen', epoch, proof: body.proof.kind } as const;
+  const allowed = moveFence(entry.value, move, { vm, because: body.proof.event, time: ports.clock.now() });
+  if (!allowed.ok) return allowed.setback;
+
+  await context.intend({});
+  await ports.artifacts.unserve(command.migration);
+  const was = stateBefore(context.log.intent(stepKey({ step: 'quiesce', epoch }))?.seen);
+  const ranBefore = was === 'running' || was === 'paused';
+  const reopened = await fence.move(move, { vm, because: body.proof.event, time: ports.clock.now() });
+  if (!reopened.ok) return reopened.setback;
+  const setback = ranBefore ? await bringBack(command, context, spec) : undefined;
+  if (setback !== undefined) return setback;
+  const facts = await ports.hypervisor.find(uuidOf(vm));
+  const state = facts?.state ?? 'absent';
+  if (ranBefore && state !== 'running') return failed('VM_CRASHED', `(${state})`);
+  return finished(
+    { step: 'resume', ran: ranBefore },
+    testify(context, command, 'resumed', { state, ran: ranBefore, register: reopened.value.standing }),
+  );
+};
+
+/** Observation decides: running is done, paused is let go, off is started anew, from memory while its single use is left. */
+async function bringBack({ vm, body }: Resume, context: StepContext, spec: VmSpec): Promise<Setback | undefined> {
+  const { ports } = context;
+  if ((await stateOf(context, vm)) === 'running') return undefined;
+  if (isOff(await stateOf(context, vm))) {
+    const definition = await definitionOf(context, vm, spec);
+    if (!definition.ok) return definition.setback;
+    const passphrases = await openPassphrases(
+      context,
+      vm,
+      spec.disks.map(({ key }) => key),
+      body.secrets,
+    );
+    if (!passphrases.ok) return passphrases.setback;
+    const locked = await unlockDisks(context, definition.value.disks, passphrases.value);
+    if (locked !== undefined) return locked;
+    await ports.hypervisor.define(definition.value);
+    await provideSecrets(context, vm, passphrases.value);
+    const restored = await restoreMemory(context, vm, body.memory, definition.value);
+    if (!restored.ok) return restored.setback;
+    if (restored.value === 'none') await ports.hypervisor.startHeld(uuidOf(vm));
+  }
+  // Gone before the first instruction: memory restored a second time would meet disks that have moved on.
+  if (body.memory !== undefined) await ports.files.remove(ports.paths.sealedMemory(vm, body.memory.artifact));
+  await ports.hypervisor.unpause(uuidOf(vm));
+  return undefined;
+}
+
+/** Ends what is left of a VM that was given away and runs elsewhere. The register keeps its entry for ever. */
+export const retire: Step<'retire'> = async (command, context) => {
+  const { vm, epoch } = command;
+  const { ports, fence } = context;
+  const entry = await fence.read(vm);
+  if (!entry.ok) return entry.setback;
+  const { value } = entry;
+  if (value?.epoch !== epoch || value.standing !== 'surrendered' || value.role !== 'source') return refused('NOT_SURRENDERED');
+  if (!isOff(await stateOf(context, vm))) return refused('VM_RUNNING');
+  const spec = await readVm(ports.files, ports.paths, vm);
+  const seen = await context.intend(seenArtifacts(spec?.disks.map(({ artifact }) => artifact) ?? []));
+  await ports.artifacts.unserve(command.migration);
+  await ports.hypervisor.undefine(uuidOf(vm));
+  await dropSecrets(context, spec?.disks.map(({ key }) => key) ?? []);
+  await ports.files.remove(ports.paths.clearMemory(vm));
+  await ports.files.remove(ports.paths.home(vm));
+  await ports.files.remove(ports.paths.spec(vm));
+  const artifacts: readonly ArtifactId[] = artifactsSeen(seen);
+  const left = (await ports.files.list(ports.paths.home(vm))).length;
+  const state = await stateOf(context, vm);
+  return finished(
+    { step: 'retire', artifacts },
+    testify(context, command, 'destroyed', { state, filesLeft: left, artifacts: artifacts.length }),
+  );
+};

@@ -1,0 +1,64 @@
+import { type ArtifactId, artifactId } from '@carnet/events';
+import { failed, refused } from '../codes.ts';
+import { moveFence } from '../fence/moves.ts';
+import { uuidOf } from '../host-paths.ts';
+import { dropLease } from '../leases.ts';
+import { readVm } from '../vm-record.ts';
+import { artifactsSeen, seenArtifacts } from './artifacts-seen.ts';
+import { dropSecrets, isOff, stateOf } from './domains.ts';
+import { finished, moveFor, type Step, testify } from './step.ts';
+
+/** Swears that this epoch never runs here. The register first, then the power: nobody can start it in between. */
+export const forswear: Step<'forswear'> = async (command, context) => {
+  const { vm, epoch } = command;
+  const { ports, fence } = context;
+  const entry = await fence.read(vm);
+  if (!entry.ok) return entry.setback;
+  const allowed = moveFence(entry.value, { kind: 'forswear', epoch }, { vm, because: command.because, time: ports.clock.now() });
+  if (!allowed.ok) return allowed.setback;
+  await context.intend({});
+  const sworn = await moveFor(context, command, { kind: 'forswear', epoch });
+  if (!sworn.ok) return sworn.setback;
+  const spec = await readVm(ports.files, ports.paths, vm);
+  if (!isOff(await stateOf(context, vm))) await ports.hypervisor.powerOff(uuidOf(vm));
+  await dropSecrets(context, spec?.disks.map(({ key }) => key) ?? []);
+  const state = await stateOf(context, vm);
+  if (!isOff(state)) return failed('VM_RUNNING');
+  // `may-run` is durable before any vCPU runs, and the move above refuses an epoch that has it.
+  return finished(
+    { step: 'forswear', epoch },
+    testify(context, command, 'never', { state, register: sworn.value.standing, vcpusRan: false }),
+  );
+};
+
+/** Removes everything that arrived or was made for an epoch which was forsworn. */
+export const destroy: Step<'destroy'> = async (command, context) => {
+  const { vm, epoch } = command;
+  const { ports, fence } = context;
+  const { files, paths, hypervisor } = ports;
+  const entry = await fence.read(vm);
+  if (!entry.ok) return entry.setback;
+  const { value } = entry;
+  if (value?.epoch !== epoch || value.role !== 'target' || value.standing !== 'never') return refused('NOT_FORSWORN');
+  if (!isOff(await stateOf(context, vm))) return refused('VM_RUNNING');
+  const spec = await readVm(files, paths, vm);
+  const staged: readonly ArtifactId[] = (await files.list(paths.staging(vm, epoch))).flatMap(
+    (name) => artifactId.safeParse(name).data ?? [],
+  );
+  const arrived = [...new Set([...staged, ...(spec?.disks.map(({ artifact }) => artifact) ?? [])])];
+  const seen = await context.intend(seenArtifacts(arrived));
+  await hypervisor.undefine(uuidOf(vm));
+  await dropSecrets(context, spec?.disks.map(({ key }) => key) ?? []);
+  await files.remove(paths.clearMemory(vm));
+  await files.remove(paths.staging(vm, epoch));
+  await files.remove(paths.home(vm));
+  await dropLease(ports, vm);
+  await files.remove(paths.spec(vm));
+  const artifacts = artifactsSeen(seen);
+  const left = (await files.list(paths.staging(vm, epoch))).length + (await files.list(paths.home(vm))).length;
+  const state = await stateOf(context, vm);
+  return finished(
+    { step: 'destroy', artifacts },
+    testify(context, command, 'destroyed', { state, filesLeft: left, artifacts: artifacts.length }),
+  );
+};
