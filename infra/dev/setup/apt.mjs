@@ -35,9 +35,10 @@ export async function install(names) {
 
 /**
  * A private apt state with the given suites of the machine's own mirror.
- * @param {{ suites: readonly string[], codename: string, architecture?: string, workDir: string }} options
+ * `dates: 'ignored'` takes lists past their Valid-Until (a frozen mirror); their signatures are checked all the same.
+ * @param {{ suites: readonly string[], codename: string, architecture?: string, dates?: 'checked' | 'ignored', workDir: string }} options
  */
-export async function openPrivateApt({ suites, codename, architecture, workDir }) {
+export async function openPrivateApt({ suites, codename, architecture, dates = 'checked', workDir }) {
   const mirror = debianMirror(parseSources(systemSources()), codename);
   if (mirror === undefined) {
     throw new SetupStopped(
@@ -62,6 +63,7 @@ export async function openPrivateApt({ suites, codename, architecture, workDir }
     'Acquire::Languages': 'none',
     // Root's apt would otherwise drop to a user who cannot enter a clone in a private home.
     ...(process.getuid?.() === 0 ? { 'APT::Sandbox::User': 'root' } : {}),
+    ...(dates === 'ignored' ? { 'Acquire::Check-Valid-Until': 'false' } : {}),
     ...(architecture === undefined ? {} : { 'APT::Architecture': architecture, 'APT::Architectures': architecture }),
   };
   const flags = Object.entries(options).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
@@ -108,6 +110,15 @@ function forbidCluster() {
   return whateverHappens(() => rmSync(file, { force: true }));
 }
 
+export class AptFailed extends SetupStopped {
+  /** @param {string} output what apt said */
+  constructor(output) {
+    const hint = aptHint(output);
+    super(`setup: apt failed${hint === undefined ? '' : `: ${hint}`}`);
+    this.isExpired = /Release file .* is expired/.test(output);
+  }
+}
+
 /** Puts the usual causes of a failing apt into plain words. */
 async function explained(work) {
   try {
@@ -115,8 +126,7 @@ async function explained(work) {
   } catch (cause) {
     if (!(cause instanceof ToolFailed)) throw cause;
     cause.show();
-    const hint = aptHint(cause.output);
-    throw new SetupStopped(`setup: apt failed${hint === undefined ? '' : `: ${hint}`}`);
+    throw new AptFailed(cause.output);
   }
 }
 
@@ -130,6 +140,8 @@ export function aptHint(output) {
     )
   )
     return 'the Debian mirror cannot be reached; check the network (or the proxy in /etc/apt/apt.conf.d) and run again';
+  if (/Release file .* is expired/.test(output))
+    return "the mirror's package lists are out of date (or this machine's clock is ahead)";
   if (/No space left/.test(output)) return 'the disk is full';
   if (/NO_PUBKEY|not signed/.test(output))
     return 'the archive key is too old; update the package debian-archive-keyring and run again';

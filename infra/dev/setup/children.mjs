@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 import { SetupStopped, say } from './say.mjs';
 
 const OUTPUT_TAIL_LINES = 25;
+const BRIEF_WORDS_MAX = 6;
 const cleanups = new Set();
 let current;
 let interruptedBy;
@@ -68,9 +69,14 @@ export async function run([file, ...args], { cwd, env } = {}) {
   stopIfInterrupted();
   if (ended !== undefined) {
     const said = Buffer.concat(both).toString('utf8');
-    throw new ToolFailed(`${file} ${args.join(' ')}: ${ended}`, said);
+    throw new ToolFailed(`${brief([file, ...args])} ${ended}`, said);
   }
   return Buffer.concat(out).toString('utf8');
+}
+
+/** The private apt state alone is ten options: the reader needs the tool and what it was to do. */
+function brief(command) {
+  return command.length <= BRIEF_WORDS_MAX ? command.join(' ') : `${command[0]} … ${command.slice(-2).join(' ')}`;
 }
 
 /** A look at something, in milliseconds; undefined when the tool is missing or fails. */

@@ -1,6 +1,6 @@
 // The decisions of set-up, without touching the machine.
 import { describe, expect, test } from 'vitest';
-import { aptHint } from './apt.mjs';
+import { AptFailed, aptHint } from './apt.mjs';
 import { kernelPackage } from './guest-parts.mjs';
 import { isInstalled } from './lockfile.mjs';
 import { isAtLeast, missingFeatures, NATS_WANTED, parseNatsVersion } from './nats-version.mjs';
@@ -86,6 +86,15 @@ describe('Debian packages', () => {
     ["The following signatures couldn't be verified: NO_PUBKEY 0E98", 'archive key'],
   ])('apt said %j', (output, hint) => {
     expect(aptHint(output)).toContain(hint);
+  });
+
+  test('lists past their date are told apart', () => {
+    const expired = new AptFailed(
+      'E: Release file for http://mirror.example/debian/dists/testing/InRelease is expired (invalid since 17d)',
+    );
+    expect(expired.isExpired).toBe(true);
+    expect(expired.message).toContain('out of date');
+    expect(new AptFailed('E: other').isExpired).toBe(false);
   });
 
   test('an unknown failure gets no invented reason', () => {

@@ -20,7 +20,7 @@ export function npmPackagesInstalled(root) {
 /** @param {string} root */
 export async function installNpmPackages(root) {
   try {
-    await run(['npm', 'ci', '--include=dev', '--include=optional'], { cwd: root, env: environment(root) });
+    await run(['npm', 'ci', '--include=dev', '--include=optional', '--loglevel=error'], { cwd: root, env: environment(root) });
   } catch (cause) {
     if (!(cause instanceof ToolFailed)) throw cause;
     cause.show();
@@ -34,6 +34,8 @@ export async function installNpmPackages(root) {
 export function npmHint(output) {
   if (/ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ECONNRESET|ENETUNREACH/.test(output))
     return ': the npm registry cannot be reached; check the network (or npm config get registry) and run again';
+  if (/SELF_SIGNED_CERT|UNABLE_TO_(GET|VERIFY)|CERT_/.test(output))
+    return ': the certificate of the npm registry is not trusted here; behind a proxy of your own, set NODE_EXTRA_CA_CERTS';
   if (/ENOSPC/.test(output)) return ': the disk is full';
   if (/EACCES|EPERM/.test(output)) return ': no right to write there; was this clone set up by another user?';
   return '';
