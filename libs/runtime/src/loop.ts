@@ -139,7 +139,7 @@ export function startLoop(ports: LoopPorts): Loop {
       const { commands, open, wakeAtMs } = await ports.owed(slot.key);
       const command = commands[0];
       if (command === undefined) return open ? Math.min(wakeAtMs ?? Number.POSITIVE_INFINITY, ports.nowMs() + RECHECK_MS) : Number.POSITIVE_INFINITY;
-      const name = `${command.kind}/${command.migration}`;
+      const name = `${command.type}/${command.migration}`;
       slot.attempts = slot.lastCommand === name ? slot.attempts + 1 : 1;
       slot.lastCommand = name;
       const outcome = await attempt(slot, command, signal);
@@ -153,8 +153,8 @@ export function startLoop(ports: LoopPorts): Loop {
   };
 
   const attempt = async (slot: Slot, command: Command, signal: AbortSignal): Promise<Outcome> => {
-    const fields = { vm: slot.key.vm, peer: slot.key.peer, migration: command.migration, command: command.kind, attempt: slot.attempts };
-    const done = ports.metrics.commandSeconds.startTimer({ command: command.kind });
+    const fields = { vm: slot.key.vm, peer: slot.key.peer, migration: command.migration, command: command.type, attempt: slot.attempts };
+    const done = ports.metrics.commandSeconds.startTimer({ command: command.type });
     let outcome: Outcome;
     try {
       outcome = await ports.perform(command, slot.key, slot.attempts, signal);
@@ -163,7 +163,7 @@ export function startLoop(ports: LoopPorts): Loop {
       outcome = { kind: 'failed', code: 'UNEXPECTED', text: cause instanceof Error ? cause.message : String(cause) };
     }
     done();
-    ports.metrics.commands.inc({ command: command.kind, outcome: outcome.kind });
+    ports.metrics.commands.inc({ command: command.type, outcome: outcome.kind });
     if (outcome.kind === 'failed') ports.log.warn({ ...fields, code: outcome.code, text: outcome.text }, 'command failed, will be tried again');
     else ports.log.debug({ ...fields, outcome: outcome.kind }, 'command');
     return outcome;

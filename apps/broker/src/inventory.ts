@@ -1,0 +1,141 @@
+import { type Epoch, type HostName, hostName, type VmId, type VmSpec, vmId, vmSpec } from '@carnet/events';
+import type { Change, Db, Store, Tx } from '@carnet/store';
+import { type Generated, type Kysely, sql, type Transaction } from 'kysely';
+import type { HostRegistry } from './hosts/registry.ts';
+
+const sqlNow = sql`now()`;
+
+interface VmTable {
+  readonly vm: string;
+  readonly spec: string;
+  readonly host: string;
+  readonly epoch: number;
+  readonly created_at: Generated<Date>;
+}
+interface ImageTable {
+  readonly name: string;
+  readonly host: string;
+  readonly key: string;
+  readonly digest: string;
+  readonly size_bytes: string;
+  readonly capacity_bytes: string;
+  readonly created_at: Generated<Date>;
+}
+export interface InventoryTables {
+  readonly broker_vms: VmTable;
+  readonly broker_images: ImageTable;
+}
+
+export interface HeldVm {
+  readonly vm: VmId;
+  readonly spec: VmSpec;
+  readonly host: HostName;
+  readonly epoch: number;
+}
+export interface HeldImage {
+  readonly name: string;
+  readonly host: HostName;
+  readonly key: string;
+  readonly digest: string;
+  readonly sizeBytes: number;
+  readonly capacityBytes: number;
+  readonly createdAt: string;
+}
+
+/** Which VMs and images this CSP holds, and on which host. Rows change in the transaction of the event that changes custody. */
+export interface Inventory {
+  readonly vms: () => Promise<readonly HeldVm[]>;
+  readonly vm: (vm: VmId) => Promise<HeldVm | undefined>;
+  readonly hostOf: (vm: VmId) => Promise<HostName | undefined>;
+  readonly put: (db: Db | Tx, held: HeldVm) => Promise<void>;
+  readonly remove: (db: Db | Tx, vm: VmId) => Promise<void>;
+  /** Removes the VM only as this epoch brought it: an older claim to it stays. */
+  readonly removeEpoch: (db: Db | Tx, vm: VmId, epoch: Epoch) => Promise<void>;
+  readonly images: () => Promise<readonly HeldImage[]>;
+  readonly putImage: (image: Omit<HeldImage, 'createdAt'>) => Promise<void>;
+  /** An up host with the most free memory that fits; the host itself has the last word when it reserves. */
+  readonly hostFor: (spec: VmSpec) => HostName | undefined;
+}
+
+export const inventoryChanges: readonly Change[] = [
+  {
+    name: 'broker-001-inventory',
+    up: async (db) => {
+      await db.schema
+        .createTable('broker_vms')
+        .addColumn('vm', 'text', (column) => column.primaryKey())
+        .addColumn('spec', 'text', (column) => column.notNull())
+        .addColumn('host', 'text', (column) => column.notNull())
+        .addColumn('epoch', 'integer', (column) => column.notNull())
+        .addColumn('created_at', 'timestamptz', (column) => column.notNull().defaultTo(sqlNow))
+        .execute();
+      await db.schema
+        .createTable('broker_images')
+        .addColumn('name', 'text', (column) => column.primaryKey())
+        .addColumn('host', 'text', (column) => column.notNull())
+        .addColumn('key', 'text', (column) => column.notNull())
+        .addColumn('digest', 'text', (column) => column.notNull())
+        .addColumn('size_bytes', 'bigint', (column) => column.notNull())
+        .addColumn('capacity_bytes', 'bigint', (column) => column.notNull())
+        .addColumn('created_at', 'timestamptz', (column) => column.notNull().defaultTo(sqlNow))
+        .execute();
+    },
+  },
+];
+
+export function openInventory(store: Store, hosts: readonly HostName[], registry: () => HostRegistry): Inventory {
+  const tables = (db: Db | Tx): Kysely<InventoryTables> | Transaction<InventoryTables> => db.$extendTables<InventoryTables>();
+  const one = async (vm: VmId): Promise<HeldVm | undefined> => {
+    const row = await tables(store.db).selectFrom('broker_vms').selectAll().where('vm', '=', vm).executeTakeFirst();
+    return row === undefined ? undefined : heldVm(row);
+  };
+  return {
+    vms: async () => (await tables(store.db).selectFrom('broker_vms').selectAll().orderBy('vm').execute()).map(heldVm),
+    vm: one,
+    hostOf: async (vm) => (await one(vm))?.host,
+    put: async (db, held) => {
+      const row = { spec: JSON.stringify(held.spec), host: held.host, epoch: held.epoch };
+      await tables(db)
+        .insertInto('broker_vms')
+        .values({ vm: held.vm, ...row })
+        .onConflict((conflict) => conflict.column('vm').doUpdateSet(row))
+        .execute();
+    },
+    remove: async (db, vm) => {
+      await tables(db).deleteFrom('broker_vms').where('vm', '=', vm).execute();
+    },
+    removeEpoch: async (db, vm, epoch) => {
+      await tables(db).deleteFrom('broker_vms').where('vm', '=', vm).where('epoch', '=', epoch).execute();
+    },
+    images: async () => (await tables(store.db).selectFrom('broker_images').selectAll().orderBy('name').execute()).map(heldImage),
+    putImage: async ({ name, host, key, digest, sizeBytes, capacityBytes }) => {
+      await tables(store.db)
+        .insertInto('broker_images')
+        .values({ name, host, key, digest, size_bytes: String(sizeBytes), capacity_bytes: String(capacityBytes) })
+        .onConflict((conflict) => conflict.column('name').doNothing())
+        .execute();
+    },
+    hostFor: (spec) => {
+      const fits = (host: HostName): number => registry().hello(host)?.capacity.memoryMiBFree ?? 0;
+      const up = hosts.filter((host) => registry().isUp(host)).toSorted((a, b) => fits(b) - fits(a));
+      return up.find((host) => fits(host) >= spec.memoryMiB) ?? up[0];
+    },
+  };
+}
+
+const heldVm = (row: { readonly vm: string; readonly spec: string; readonly host: string; readonly epoch: number }): HeldVm => ({
+  vm: vmId.parse(row.vm),
+  spec: vmSpec.parse(JSON.parse(row.spec)),
+  host: hostName.parse(row.host),
+  epoch: row.epoch,
+});
+
+const heldImage = (row: { readonly name: string; readonly host: string; readonly key: string; readonly digest: string; readonly size_bytes: string; readonly capacity_bytes: string; readonly created_at: Date }): HeldImage => ({
+  name: row.name,
+  host: hostName.parse(row.host),
+  key: row.key,
+  digest: row.digest,
+  sizeBytes: Number(row.size_bytes),
+  capacityBytes: Number(row.capacity_bytes),
+  createdAt: row.created_at.toISOString(),
+});

@@ -1,0 +1,90 @@
+import { createHash } from 'node:crypto';
+import { type ArtifactId, artifactId, type Digest, digest, type HostName, type MigrationId, type Reason, reason, type TrustDomain, type VmDisk } from '@carnet/events';
+import type { Outcome } from '@carnet/runtime';
+import type { Command, CommandType, Proposal } from '@carnet/saga';
+import type { Hosts, StepOf, StepOutcome } from '../hosts/steps.ts';
+import type { Inventory } from '../inventory.ts';
+import type { HandoverKeys } from '../keys/handover-keys.ts';
+import type { Ledgers, Making, Proposed, Refused } from '../ledgers.ts';
+import type { PolicyGate } from '../policy-gate.ts';
+
+/** What performers reach the world through. All they know of a migration comes with the command; all they do is idempotent. */
+export interface PerformContext {
+  readonly self: TrustDomain;
+  readonly ledgers: Ledgers;
+  readonly keys: HandoverKeys;
+  readonly hosts: Hosts;
+  readonly inventory: Inventory;
+  readonly policy: PolicyGate;
+  readonly settings: { readonly rollbackWindowMs: number };
+  readonly nowMs: () => number;
+}
+
+export type Owed<C extends CommandType> = Extract<Command, { readonly type: C }>;
+
+/** By rule: this migration cannot go on from here, and this is why. Ends it from this side. */
+export interface GiveUp {
+  readonly kind: 'give-up';
+  readonly reason: Reason;
+}
+
+export type Performed = Outcome | GiveUp;
+export type Performer<C extends CommandType> = (context: PerformContext, command: Owed<C>) => Promise<Performed>;
+
+export const RECORDED: Outcome = { kind: 'recorded' };
+/** Steps at hosts are asked again this soon: often enough for progress, seldom enough for a hundred migrations. */
+export const ASK_AGAIN_MS = 250;
+export const RUNNING: Outcome = { kind: 'running', afterMs: ASK_AGAIN_MS };
+export const failed = (code: string, text: string): Outcome => ({ kind: 'failed', code, text });
+
+/** Control characters of a host's text must not reach a ledger: the schema would refuse it. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is replaced
+const printable = (text: string): string => text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, ' ').slice(0, 500);
+export const reasonOf = (code: string, text: string): Reason => reason.parse({ code, text: printable(text) });
+export const giveUp = (code: string, text: string): GiveUp => ({ kind: 'give-up', reason: reasonOf(code, text) });
+
+export const stepOf = (command: Command, host: HostName): StepOf => ({
+  host,
+  vm: command.vm,
+  migration: command.migration,
+  epoch: command.epoch,
+  because: command.because,
+});
+
+/** What a step that is not done means for its performer: wait, try again, or give the migration up. */
+export function unfinished(outcome: Exclude<StepOutcome<never>, { readonly kind: 'done' }>): Performed {
+  switch (outcome.kind) {
+    case 'running':
+      return RUNNING;
+    case 'failed':
+      return failed(outcome.code, outcome.text);
+    case 'refused':
+      return giveUp(outcome.code, outcome.text);
+  }
+}
+
+/** Refusals of `decide` that mean: somebody else (the other replica, an operator) was quicker. A fresh look tells what is owed now. */
+const OVERTAKEN: ReadonlySet<string> = new Set(['WRONG_PHASE', 'PEER_GAVE_UP', 'SECOND_DEPOSIT', 'TOO_LATE', 'ALREADY_RELEASED', 'ALREADY_STARTED']);
+const LOOK_AGAIN_MS = 200;
+
+export async function propose(context: PerformContext, command: Command, make: Making<Proposal>): Promise<Performed> {
+  return afterProposal(await context.ledgers.propose(command.vm, command.peer, make));
+}
+
+function afterProposal(proposed: Proposed): Performed {
+  if (proposed.ok) return RECORDED;
+  if (OVERTAKEN.has(proposed.code)) return { kind: 'running', afterMs: LOOK_AGAIN_MS };
+  return failed(proposed.code, proposed.text);
+}
+
+export const refusedInside = (code: string, text: string): Refused => ({ ok: false, code, text });
+
+/** The memory state's identity follows from the migration, so that a crash between key and event cannot make two. */
+export function memoryArtifact(migration: MigrationId): ArtifactId {
+  const hex = createHash('sha256').update(`carnet/memory-artifact/v1\n${migration}`).digest('hex');
+  return artifactId.parse(`${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`);
+}
+
+export const leafDigestOf = (chain: readonly string[]): Digest => digest.parse(createHash('sha256').update(Buffer.from(chain[0] ?? '', 'base64')).digest('hex'));
+
+export const diskKeys = (disks: readonly VmDisk[]) => disks.map((disk) => disk.key);

@@ -1,0 +1,39 @@
+import type { Reason } from '@carnet/events';
+import { failed, type Owed, type PerformContext, type Performed, propose, stepOf, unfinished } from './context.ts';
+
+/** What a target can end: every command that it owes from the offer on carries the offer. */
+export type TargetCommand = Owed<'Relinquish' | 'AcknowledgeDeposit' | 'ReadyTarget' | 'ReceiveImage' | 'ImportKeys' | 'AuthorizeStart' | 'StartVm'>;
+
+/**
+ * Gives the VM back. The host swears first that it will never run this epoch, then everything that came is destroyed, then the
+ * peer is told: whoever reads the event may rely on it. A host that may have run a vCPU does not swear, and nothing is published.
+ */
+export async function relinquish(context: PerformContext, command: TargetCommand, reason: Reason): Promise<Performed> {
+  const { MigrationIntended: intent, MigrationOffered: offer } = command.facts;
+  const of = stepOf(command, offer.data.agent.host);
+  const sworn = await context.hosts.step(of, 'forswear', async () => ({}));
+  if (sworn.kind === 'refused') return failed(sworn.code, sworn.text);
+  if (sworn.kind !== 'done') return unfinished(sworn);
+  const destroyed = await context.hosts.step(of, 'destroy', async () => ({}));
+  if (destroyed.kind === 'refused') return failed(destroyed.code, destroyed.text);
+  if (destroyed.kind !== 'done') return unfinished(destroyed);
+  return propose(context, command, async (tx) => {
+    const keys = await context.keys.discardImported(tx, command.migration);
+    await context.inventory.removeEpoch(tx.db, command.vm, command.epoch);
+    return {
+      type: 'Relinquish',
+      migration: command.migration,
+      reason,
+      receipt: {
+        keys,
+        artifacts: destroyed.result.artifacts,
+        method: keys.length > 0 || destroyed.result.artifacts.length > 0 ? 'cryptographic-erase' : 'none-held',
+        cannotProve: 'that no copy of what was received was made before this',
+        ...(destroyed.evidence === undefined ? {} : { evidence: destroyed.evidence }),
+      },
+      ...(sworn.evidence === undefined ? {} : { never: sworn.evidence }),
+    };
+  });
+}
+
+export const relinquishOwed = (context: PerformContext, command: Owed<'Relinquish'>): Promise<Performed> => relinquish(context, command, command.reason);

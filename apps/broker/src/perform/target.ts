@@ -1,0 +1,158 @@
+import type { Digest, Reason } from '@carnet/events';
+import type { SealedSecret } from '@carnet/hypervisor';
+import { quiescedWhileRunning } from './evidence.ts';
+import { rootsOf } from './artifacts.ts';
+import { ASK_AGAIN_MS, failed, giveUp, leafDigestOf, type Owed, type PerformContext, type Performed, type Performer, propose, reasonOf, refusedInside, stepOf, unfinished } from './context.ts';
+
+/** Refuses, or promises capacity: policy first, then a host with room, then a key pair that only this migration will use. */
+export const answerIntent: Performer<'AnswerIntent'> = async (context, command) => {
+  const { MigrationIntended: intent } = command.facts;
+  const policy = await context.policy.asTarget(intent.data, command.migration);
+  if (!policy.decision.allowed) return refuse(context, command, policy.decision.reasons, policy.decision.policySet);
+  const host = context.inventory.hostFor(intent.data.spec);
+  if (host === undefined) return refuse(context, command, [reasonOf('NO_HOST', 'no host of this CSP is up')], policy.decision.policySet);
+  const reserved = await context.hosts.step(stepOf(command, host), 'reserve', async () => ({ spec: intent.data.spec, mode: command.mode, until: intent.data.deadline }));
+  if (reserved.kind === 'refused') return refuse(context, command, [reasonOf(reserved.code, reserved.text)], policy.decision.policySet);
+  if (reserved.kind !== 'done') return unfinished(reserved);
+  const hello = context.hosts.client.registry.hello(host);
+  if (hello === undefined) return failed('HOST_UNAVAILABLE', `host ${host} has not announced itself yet`);
+  return propose(context, command, async (tx) => ({
+    type: 'MigrationOffered',
+    migration: command.migration,
+    data: {
+      intent: intent.digest,
+      policy: policy.decision,
+      agent: { host, chain: hello.chain },
+      kem: '0x647a',
+      publicKey: await context.keys.createMigrationKeyPair(tx, command),
+      until: reserved.result.until,
+    },
+  }));
+};
+
+const refuse = (context: PerformContext, command: Owed<'AnswerIntent'>, reasons: readonly Reason[], policySet: Digest): Promise<Performed> =>
+  propose(context, command, async () => ({
+    type: 'MigrationRefused',
+    migration: command.migration,
+    data: { intent: command.facts.MigrationIntended.digest, reasons, policySet },
+  }));
+
+/** Proves possession of what was deposited, and nothing else: the keys open nothing before the release. */
+export const acknowledgeDeposit: Performer<'AcknowledgeDeposit'> = async (context, command) => {
+  const acknowledged = await context.keys.acknowledge(command);
+  if (!acknowledged.ok) return giveUp(acknowledged.code, acknowledged.text);
+  return propose(context, command, async () => ({ type: 'DepositAcknowledged', migration: command.migration, data: acknowledged.value }));
+};
+
+/** The promise that lets the source stop its VM: capacity is held and the deposit confirmed, until the deadline. */
+export const readyTarget: Performer<'ReadyTarget'> = async (context, command) => {
+  const { MigrationIntended: intent, OfferAgreed: agreed, DepositAcknowledged: acknowledged } = command.facts;
+  return propose(context, command, async () => ({
+    type: 'TargetReady',
+    migration: command.migration,
+    data: { agreed: agreed.digest, acknowledged: acknowledged.digest, until: intent.data.deadline },
+  }));
+};
+
+export const receiveImage: Performer<'ReceiveImage'> = async (context, command) => {
+  const { MigrationOffered: offer, OfferAgreed: agreed, ImageSealed: sealed } = command.facts;
+  const received = await context.hosts.step(stepOf(command, offer.data.agent.host), 'receive', async () => ({
+    round: sealed.data.round,
+    dataPath: agreed.data.dataPath,
+    peer: leafDigestOf(agreed.data.agent.chain),
+    artifacts: sealed.data.artifacts,
+  }));
+  if (received.kind !== 'done') return unfinished(received);
+  return propose(context, command, async () => ({
+    type: 'ImageVerified',
+    migration: command.migration,
+    data: { sealed: sealed.digest, round: sealed.data.round, roots: rootsOf(received.result.roots) },
+  }));
+};
+
+/** Opens the release, tries each key on the image that arrived, and only then takes the keys over. Anything amiss ends it here. */
+export const importKeys: Performer<'ImportKeys'> = async (context, command) => {
+  const { MigrationIntended: intent, MigrationOffered: offer, KeyDeposited: deposit } = command.facts;
+  const { host } = offer.data.agent;
+  const opened = await context.keys.openRelease(command);
+  if (!opened.ok) return giveUp(opened.code, opened.text);
+  const unlocked = await context.hosts.step(stepOf(command, host), 'trialUnlock', async () => ({
+    where: 'staging',
+    volumes: await Promise.all(
+      deposit.data.keys
+        .filter((key) => key.kind === 'disk')
+        .map(async (key) => ({
+          artifact: key.artifact,
+          capacityBytes: key.capacityBytes,
+          ...(key.headerDigest === undefined ? {} : { headerDigest: key.headerDigest }),
+          secret: await context.keys.releasedSecretForHost(command, host, key.key),
+        })),
+    ),
+  }));
+  if (unlocked.kind !== 'done') return unfinished(unlocked);
+  return propose(context, command, async (tx) => {
+    const imported = await context.keys.importKeys(tx, command);
+    if ('ok' in imported) return refusedInside(imported.code, imported.text);
+    await context.inventory.put(tx.db, { vm: command.vm, spec: intent.data.spec, host, epoch: command.epoch });
+    return { type: 'KeyImported', migration: command.migration, data: imported };
+  });
+};
+
+/** Our own point of no return, in the ledger before any start command leaves this broker. */
+export const authorizeStart: Performer<'AuthorizeStart'> = async (context, command) => {
+  const { MigrationOffered: offer, KeyImported: imported } = command.facts;
+  const startVcpus = command.mode === 'suspend' || (await quiescedWhileRunning(context, command));
+  return propose(context, command, async () => ({
+    type: 'StartAuthorized',
+    migration: command.migration,
+    data: { imported: imported.digest, host: offer.data.agent.host, startVcpus },
+  }));
+};
+
+export const startVm: Performer<'StartVm'> = async (context, command) => {
+  const { MigrationIntended: intent, KeyDeposited: deposit, StartAuthorized: authorized } = command.facts;
+  const { host, startVcpus } = authorized.data;
+  const secretFor = (key: (typeof deposit.data.keys)[number]['key']): Promise<SealedSecret> => context.keys.secretForHost(host, command.vm, key);
+  const memory = deposit.data.keys.find((key) => key.kind === 'memory');
+  const started = await context.hosts.step(stepOf(command, host), 'start', async () => ({
+    spec: intent.data.spec,
+    vcpus: startVcpus ? 'run' : 'held',
+    secrets: await Promise.all(intent.data.spec.disks.map((disk) => secretFor(disk.key))),
+    ...(memory === undefined ? {} : { memory: { artifact: memory.artifact, secret: await secretFor(memory.key) } }),
+  }));
+  if (started.kind !== 'done') return unfinished(started);
+  const { evidence } = started;
+  if (evidence === undefined) return failed('EVIDENCE_MISSING', 'the host gave no signed evidence');
+  return propose(context, command, async (tx) => {
+    await context.keys.memoryUsed(tx, command.migration);
+    return { type: 'VmStarted', migration: command.migration, data: { authorized: authorized.digest, evidence } };
+  });
+};
+
+/** A guest that was started gets this long to show life before the host says that it did not. */
+const OBSERVE_SECONDS = 60;
+
+export const observeHealth: Performer<'ObserveHealth'> = async (context, command) => {
+  const { StartAuthorized: authorized, VmStarted: started } = command.facts;
+  const seen = await context.hosts.step(stepOf(command, authorized.data.host), 'observe', async () => ({ signs: 'console', withinSeconds: OBSERVE_SECONDS }));
+  // The VM runs here, healthy or not: there is no way back but another migration, so a silent guest is looked at again.
+  if (seen.kind === 'refused') return failed(seen.code, seen.text);
+  if (seen.kind !== 'done') return unfinished(seen);
+  const { evidence } = seen;
+  if (evidence === undefined) return failed('EVIDENCE_MISSING', 'the host gave no signed evidence');
+  return propose(context, command, async () => ({ type: 'VmHealthy', migration: command.migration, data: { started: started.digest, evidence } }));
+};
+
+export const rekeyVolumes: Performer<'RekeyVolumes'> = async (context, command) =>
+  propose(context, command, async () => ({
+    type: 'VolumeRekeyed',
+    migration: command.migration,
+    data: { method: command.method, artifacts: command.facts.KeyDeposited.data.keys.filter((key) => key.kind === 'disk').map((key) => key.artifact) },
+  }));
+
+export const finalize: Performer<'Finalize'> = async (context, command) => {
+  const { VmHealthy: healthy } = command.facts;
+  const leftMs = Date.parse(healthy.time) + context.settings.rollbackWindowMs - context.nowMs();
+  if (leftMs > 0) return { kind: 'running', afterMs: Math.max(ASK_AGAIN_MS, leftMs) };
+  return propose(context, command, async () => ({ type: 'MigrationFinalized', migration: command.migration, data: { healthy: healthy.digest, cause: 'window' } }));
+};

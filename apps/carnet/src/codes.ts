@@ -1,0 +1,26 @@
+import { HOST_CODES } from '@carnet/hypervisor';
+import { CODES as IMAGE_CODES } from '@carnet/images';
+import { CODES as JOURNAL_CODES } from '@carnet/journal';
+import { CODES as KEY_CODES } from '@carnet/keys';
+import { CODES as PKI_CODES } from '@carnet/pki';
+import { CODES as POLICY_CODES } from '@carnet/policy';
+import { DOOR_CODES } from '@carnet/publisher';
+import { CODES as SAGA_CODES } from '@carnet/saga';
+import { TRUST_CODES } from '@carnet/trust';
+
+type Table = Readonly<Record<string, { readonly text: string; readonly advice: string }>>;
+
+/** Every code that a person may meet, and which part says it. Made from the tables beside the code that uses them. */
+const TABLES: readonly (readonly [string, Table])[] = [
+  ['broker', DOOR_CODES],
+  ['migration', SAGA_CODES],
+  ['policy', POLICY_CODES],
+  ['ledger', TRUST_CODES],
+  ['journal', JOURNAL_CODES],
+  ['certificate', PKI_CODES],
+  ['key', KEY_CODES],
+  ['image', IMAGE_CODES],
+  ['host', HOST_CODES],
+];
+
+export const catalogue = TABLES.flatMap(([from, table]) => Object.entries(table).map(([code, { text, advice }]) => ({ code, from, text, advice })));

@@ -1,0 +1,60 @@
+import { Command, CommanderError, Option } from 'commander';
+import { EXIT, EXIT_HELP, type ExitCode, VerbError } from './exit.ts';
+import { FORMATS } from './output.ts';
+import { auditVerbs } from './verbs/audit.ts';
+import { completionVerb } from './verbs/completion.ts';
+import { contextVerb } from './verbs/context.ts';
+import { errorVerb } from './verbs/error.ts';
+import { eventVerbs } from './verbs/event.ts';
+import { hostVerbs, imageVerbs, keyVerbs, peerVerbs, vmVerbs } from './verbs/inventory.ts';
+import { migrationVerbs } from './verbs/migration.ts';
+import type { Streams } from './world.ts';
+
+/** The whole command line. Object, then action, as `openstack` has it. */
+export function program(streams: Streams): Command {
+  const root = new Command('carnet')
+    .description('Move encrypted VMs and their keys between cloud providers.')
+    .addOption(new Option('-f, --format <format>', 'how answers are written').choices(FORMATS).default('table'))
+    .option('-c, --columns <names>', 'only these columns, comma separated (table, csv, value)')
+    .option('--context <name>', 'which broker, as whom (a name, or a path to a context file)')
+    .addHelpText('after', `\n${EXIT_HELP}`)
+    .showHelpAfterError('(carnet --help lists everything)');
+  const verbs = [
+    migrationVerbs(streams),
+    vmVerbs(streams),
+    imageVerbs(streams),
+    keyVerbs(streams),
+    peerVerbs(streams),
+    hostVerbs(streams),
+    eventVerbs(streams),
+    auditVerbs(streams),
+    contextVerb(streams),
+    errorVerb(streams),
+  ];
+  for (const verb of verbs) root.addCommand(verb);
+  root.addCommand(completionVerb(streams, () => root));
+  return withOverrides(root, streams);
+}
+
+/** Commander leaves by exceptions, writes through our streams, and every group takes the global options. */
+function withOverrides(command: Command, streams: Streams): Command {
+  command.exitOverride().configureOutput({ writeOut: streams.out, writeErr: streams.err });
+  for (const sub of command.commands) withOverrides(sub, streams);
+  return command;
+}
+
+/** Runs one command line and says how the process shall end. Nothing is thrown. */
+export async function run(args: readonly string[], streams: Streams): Promise<ExitCode> {
+  try {
+    await program(streams).parseAsync(args, { from: 'user' });
+    return EXIT.done;
+  } catch (cause) {
+    if (cause instanceof CommanderError) return cause.exitCode === 0 ? EXIT.done : EXIT.usage;
+    if (cause instanceof VerbError) {
+      streams.err(`carnet: ${cause.code}: ${cause.message}\n${cause.advice === undefined ? '' : `  ${cause.advice}\n`}`);
+      return cause.exit;
+    }
+    streams.err(`carnet: INTERNAL: ${cause instanceof Error ? cause.message : String(cause)}\n`);
+    return EXIT.failed;
+  }
+}

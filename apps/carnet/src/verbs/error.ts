@@ -1,0 +1,30 @@
+import { Command } from 'commander';
+import { EXIT, VerbError } from '../exit.ts';
+import { type Streams, worldOf } from '../world.ts';
+
+interface Known {
+  readonly code: string;
+  readonly from: string;
+  readonly text: string;
+  readonly advice: string;
+}
+
+export const errorVerb = (streams: Streams): Command =>
+  new Command('error')
+    .description('what a code means and what to do next; without a code: all of them')
+    .argument('[code]', 'e.g. VM_NOT_HERE')
+    // Loaded only here: the tables stand beside the code of every lib, and other verbs should not wait for all of it.
+    .action(async (code: string | undefined, _options: unknown, command: Command) => {
+      const { catalogue } = await import('../codes.ts');
+      const world = worldOf(command, streams);
+      const columns = [
+        { name: 'code', cell: (row: Known) => row.code },
+        { name: 'from', cell: (row: Known) => row.from },
+        { name: 'text', cell: (row: Known) => row.text },
+        { name: 'advice', cell: (row: Known) => row.advice },
+      ];
+      if (code === undefined) return world.list(catalogue, columns);
+      const found = catalogue.filter((one) => one.code === code.toUpperCase());
+      if (found.length === 0) throw new VerbError(EXIT.usage, 'CODE_UNKNOWN', `no code ${code}; \`carnet error\` lists all`);
+      for (const one of found) world.show(one, columns);
+    });
