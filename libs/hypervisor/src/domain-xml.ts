@@ -5,7 +5,6 @@ export type HostMachine = { readonly emulator: string; readonly accelerator: 'tc
 
 type Attributes = Readonly<Record<string, string | number>>;
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
 const FORBIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/;
 const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' };
 
@@ -90,3 +89,7 @@ function devicesXml({ disks, consolePath }: DomainDefinition, machine: HostMachi
     empty('memballoon', { model: 'none' }),
   );
 }
+
+/** A LUKS passphrase's place in libvirt: never written to disk (`ephemeral`), never handed out (`private`). */
+export const secretXml = (uuid: string, description: string): string =>
+  within('secret', { ephemeral: 'yes', private: 'yes' }, text('uuid', uuid), text('description', description));

@@ -42,3 +42,5 @@ export const RECONNECT_MS_MAX = 5_000;
 export const TASKS_WAITING_MAX = 1_024;
 /** Ends of commands that are kept in memory for a repeat of the very same command. The durable answers are in the step log. */
 export const ENDS_REMEMBERED_MAX = 1_024;
+/** Milliseconds that a call waits for libvirtd to come back before it fails: covers a plain restart. */
+export const CONNECTED_WITHIN_MS = 3_000;
