@@ -1,10 +1,13 @@
 export { type Authority, createIntermediate, createRoot, type IssuedLeaf, issueLeaf, type Lifetime } from './authority.ts';
 export type { RandomBytes } from './build-certificate.ts';
 export { createCrl, type Revocation, type RevocationReason } from './build-crl.ts';
+export { type Certificate, readCertificate } from './certificate.ts';
+export { brokerId, chainValidator } from './chain-validator.ts';
 export * from './codes.ts';
 export * from './error.ts';
 export * from './federation.ts';
 export * from './limits.ts';
+export { type PathQuestion, type PeerIdentity, type TrustStore, validatePath } from './path.ts';
 export * from './pem.ts';
 export * from './profiles.ts';
 export * from './rsa-keys.ts';

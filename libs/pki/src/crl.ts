@@ -1,0 +1,126 @@
+import { accept, type Checked, refuse } from '@carnet/trust';
+import { Integer } from 'asn1js';
+import { CertificateRevocationList, type Extension } from 'pkijs';
+import { type Certificate, hex, isSignedBy, isStrongAlgorithm, readSerial, type SignedPart } from './certificate.ts';
+import type { PkiCode } from './codes.ts';
+import { Malformed } from './extensions.ts';
+import { CRL_BYTES_MAX } from './limits.ts';
+import { OID } from './oids.ts';
+
+/** A complete CRL as plain data. Times are Unix milliseconds. */
+export type Crl = SignedPart & {
+  readonly issuer: string;
+  readonly number: bigint;
+  readonly thisUpdateMs: number;
+  /** Absent: never fresh. */
+  readonly nextUpdateMs?: number;
+  /** Serial number in hexadecimal → time of revocation. */
+  readonly revoked: ReadonlyMap<string, number>;
+  /** Delta or partial (issuing distribution point), or a critical extension that nothing here understands. */
+  readonly isPlain: boolean;
+};
+
+type CrlCode = Extract<PkiCode, `CRL_${string}` | 'REVOKED'>;
+
+/** `clockMs` judges freshness; revocations dated after `ignoreAfterMs` do not count. */
+export type CrlQuestion = { readonly clockMs: number; readonly ignoreAfterMs: number };
+
+// A cache of pure results: CRLs come from files and are asked about for each certificate. The bytes must not be changed.
+const read = new WeakMap<Uint8Array, Checked<Crl, 'CRL_MALFORMED'>>();
+
+/** RFC 5280, section 5. */
+export function readCrl(der: Uint8Array): Checked<Crl, 'CRL_MALFORMED'> {
+  const known = read.get(der);
+  if (known !== undefined) return known;
+  const result = parseChecked(der);
+  read.set(der, result);
+  return result;
+}
+
+function parseChecked(der: Uint8Array): Checked<Crl, 'CRL_MALFORMED'> {
+  if (der.length > CRL_BYTES_MAX)
+    return refuse('CRL_MALFORMED', `expected a CRL of at most ${CRL_BYTES_MAX} bytes, got ${der.length}`);
+  try {
+    return accept(parse(der));
+  } catch {
+    return refuse('CRL_MALFORMED', 'expected an X.509 v2 CRL in DER');
+  }
+}
+
+function parse(der: Uint8Array): Crl {
+  const asn1 = CertificateRevocationList.fromBER(der);
+  if (asn1.signature.algorithmId !== asn1.signatureAlgorithm.algorithmId) throw new Malformed('two signature algorithms');
+  const extensions = asn1.crlExtensions?.extensions ?? [];
+  const entries = asn1.revokedCertificates ?? [];
+  const entryExtensions = entries.flatMap((entry) => entry.crlEntryExtensions?.extensions ?? []);
+  return {
+    issuer: hex(asn1.issuer.valueBeforeDecode),
+    number: crlNumber(extensions),
+    thisUpdateMs: asn1.thisUpdate.value.getTime(),
+    ...(asn1.nextUpdate === undefined ? {} : { nextUpdateMs: asn1.nextUpdate.value.getTime() }),
+    revoked: new Map(entries.map((entry) => [serialOf(entry.userCertificate), entry.revocationDate.value.getTime()])),
+    isPlain: asn1.version === 1 && ![...extensions, ...entryExtensions].some(({ critical }) => critical),
+    tbs: asn1.tbsView,
+    signatureAlgorithm: asn1.signatureAlgorithm.algorithmId,
+    signature: asn1.signatureValue.valueBlock.valueHexView,
+  };
+}
+
+/** An odd serial number is nobody's: kept under its own spelling, it revokes nothing. */
+const serialOf = (serial: Integer): string =>
+  readSerial(serial.valueBlock.valueHexView) ?? `odd ${hex(serial.valueBlock.valueHexView)}`;
+
+function crlNumber(extensions: readonly Extension[]): bigint {
+  const value = extensions.find(({ extnID }) => extnID === OID.crlNumber)?.parsedValue;
+  return value instanceof Integer ? BigInt(`0x${hex(value.valueBlock.valueHexView)}`) : -1n;
+}
+
+/**
+ * Whether the issuer's newest CRL clears a certificate. Fails closed: no list, a stale list or a list that is not understood
+ * is a refusal. Unlike OpenSSL, every list of that issuer must be readable and signed: a forged one beside a good one means
+ * that somebody wrote into our folder.
+ */
+export function checkRevocation(
+  certificate: Certificate,
+  issuer: Certificate,
+  crls: readonly Uint8Array[],
+  { clockMs, ignoreAfterMs }: CrlQuestion,
+): Checked<null, CrlCode> {
+  const found = newestOf(issuer, crls);
+  if (!found.ok) return found;
+  const crl = found.value;
+  // Written so that a time that is no number (NaN) is refused.
+  if (!(crl.thisUpdateMs <= clockMs))
+    return refuse('CRL_NOT_YET_VALID', 'expected a CRL that has begun', timeOf(crl.thisUpdateMs));
+  if (crl.nextUpdateMs === undefined || !(clockMs < crl.nextUpdateMs)) {
+    return refuse('CRL_STALE', 'expected a CRL before its next update', timeOf(crl.nextUpdateMs));
+  }
+  const revokedMs = crl.revoked.get(certificate.serial);
+  if (revokedMs === undefined || revokedMs > ignoreAfterMs) return accept(null);
+  return refuse('REVOKED', 'expected a certificate that is not revoked', { got: `serial ${certificate.serial}` });
+}
+
+function newestOf(issuer: Certificate, crls: readonly Uint8Array[]): Checked<Crl, CrlCode> {
+  let newest: Crl | undefined;
+  for (const der of crls) {
+    const crl = readCrl(der);
+    if (!crl.ok) return crl;
+    if (crl.value.issuer !== issuer.subject) continue;
+    const usable = checkList(crl.value, issuer);
+    if (!usable.ok) return usable;
+    if (newest === undefined || crl.value.number > newest.number) newest = crl.value;
+  }
+  return newest === undefined ? refuse('CRL_MISSING', 'expected a CRL of each issuer') : accept(newest);
+}
+
+function checkList(crl: Crl, issuer: Certificate): Checked<null, CrlCode> {
+  if (!crl.isPlain) return refuse('CRL_UNSUPPORTED', 'expected a complete CRL without critical extensions');
+  if (issuer.keyUsage?.has('cRLSign') !== true || !isStrongAlgorithm(crl) || !isSignedBy(crl, issuer.publicKey)) {
+    return refuse('CRL_SIGNATURE_INVALID', 'expected a CRL signed by its issuer');
+  }
+  return accept(null);
+}
+
+const timeOf = (ms: number | undefined): { readonly got: string } => ({
+  got: ms === undefined || Number.isNaN(ms) ? 'none' : new Date(ms).toISOString(),
+});
