@@ -92,7 +92,14 @@ export class Channel {
   async send(header: Header, payload: Uint8Array): Promise<void> {
     if (this.#end !== undefined) throw this.#end;
     if (this.#write(header, payload)) return;
-    await Promise.race([new Promise<void>((resolve) => this.#socket.once('drain', resolve)), this.#ended.promise]);
+    // Listeners, not a race with `ended`: a terabyte of chunks must not leave a reaction each on one promise.
+    await new Promise<void>((resolve) => {
+      const go = (): void => {
+        this.#socket.off('drain', go).off('close', go);
+        resolve();
+      };
+      this.#socket.on('drain', go).on('close', go);
+    });
   }
 
   attachStream(serial: number, port: StreamPort): void {
@@ -101,6 +108,12 @@ export class Channel {
 
   detachStream(serial: number): void {
     this.#streams.delete(serial);
+  }
+
+  /** Fails every stream, and so reads again what a slow consumer had stopped. */
+  endStreams(reason: LibvirtError): void {
+    for (const port of [...this.#streams.values()]) port.lost(reason);
+    this.#streams.clear();
   }
 
   /** Who reads the notices of one procedure. The others of the daemon are ignored. */
@@ -125,8 +138,7 @@ export class Channel {
     this.#keepalive?.stop();
     this.#socket.destroy();
     this.#calls.end(reason);
-    for (const port of this.#streams.values()) port.lost(reason);
-    this.#streams.clear();
+    this.endStreams(reason);
     this.#ended.resolve(reason);
   }
 

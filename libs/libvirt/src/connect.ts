@@ -1,13 +1,19 @@
 import { Channel, type ChannelOptions } from './channel.ts';
+import { type Backups, backups, type Checkpoints, checkpoints } from './checkpoints.ts';
 import type { CallOptions } from './deadline.ts';
 import { type Domains, domains } from './domains.ts';
 import { LibvirtError } from './error.ts';
 import { type Events, events } from './events.ts';
 import { type Host, host } from './host.ts';
+import { type Jobs, jobs } from './jobs.ts';
 import { AUTH_TYPES_MAX, CLOSE_MS_MAX, CONNECT_MS_DEFAULT, LIBVIRT_VERSION_MIN } from './limits.ts';
+import { type Migration, migration } from './migration.ts';
+import { type Monitor, monitor } from './monitor.ts';
+import { type Pools, pools } from './pools.ts';
 import { done, nothing, quick } from './procedure.ts';
 import { type Secrets, secrets } from './secrets.ts';
 import { openSocket, type Transport } from './transport.ts';
+import { type Volumes, volumes } from './volumes.ts';
 
 const P = {
   open: quick(1, 'open', (w, uri: string | undefined, flags: number) => w.optionalString(uri).uint(flags), done),
@@ -36,7 +42,14 @@ export type Connection = AsyncDisposable & {
   readonly libVersion: bigint;
   readonly host: Host;
   readonly domains: Domains;
+  readonly jobs: Jobs;
+  readonly migration: Migration;
   readonly secrets: Secrets;
+  readonly pools: Pools;
+  readonly volumes: Volumes;
+  readonly checkpoints: Checkpoints;
+  readonly backups: Backups;
+  readonly monitor: Monitor;
   readonly events: Events;
   /** Settles, never rejects, with the reason when the connection is over, whoever ended it. */
   readonly ended: Promise<LibvirtError>;
@@ -75,15 +88,24 @@ async function openDriver(channel: Channel, { uri, access }: ConnectOptions, opt
 
 function connection(channel: Channel, libVersion: bigint): Connection {
   const close = async (): Promise<void> => {
+    const reason = new LibvirtError('CONNECTION_CLOSED', 'closed by the caller');
+    channel.endStreams(reason);
     // A daemon that does not answer the farewell is left all the same.
     await channel.call(P.close, [], { timeoutMs: CLOSE_MS_MAX, urgent: 'urgent' }).catch(() => undefined);
-    channel.fail(new LibvirtError('CONNECTION_CLOSED', 'closed by the caller'));
+    channel.fail(reason);
   };
   return {
     libVersion,
     host: host(channel),
     domains: domains(channel),
+    jobs: jobs(channel),
+    migration: migration(channel),
     secrets: secrets(channel),
+    pools: pools(channel),
+    volumes: volumes(channel),
+    checkpoints: checkpoints(channel),
+    backups: backups(channel),
+    monitor: monitor(channel),
     events: events(channel),
     ended: channel.ended,
     close,

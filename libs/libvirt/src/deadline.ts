@@ -1,3 +1,5 @@
+import { TIMER_MS_MAX } from './limits.ts';
+
 /** How one call may end early; both are optional for the caller and defaulted by the connection. */
 export type CallOptions = {
   /** Aborting rejects the call at once. libvirt has no way to recall a call that was already sent. */
@@ -12,7 +14,11 @@ export type EarlyEnd = { readonly code: 'CALL_TIMEOUT' | 'CALL_ABORTED'; readonl
  * Calls `onEnd` at most once, when the time is over or the signal fires (at once if it already has).
  * Returns the function that disarms it.
  */
-export function armDeadline(timeoutMs: number, signal: AbortSignal | undefined, onEnd: (end: EarlyEnd) => void): () => void {
+export function armDeadline(
+  timeoutMs: number | undefined,
+  signal: AbortSignal | undefined,
+  onEnd: (end: EarlyEnd) => void,
+): () => void {
   const disarm = (): void => {
     clearTimeout(timer);
     signal?.removeEventListener('abort', aborted);
@@ -22,7 +28,13 @@ export function armDeadline(timeoutMs: number, signal: AbortSignal | undefined, 
     onEnd(reason);
   };
   const aborted = (): void => end(abortion(signal?.reason));
-  const timer = setTimeout(() => end({ code: 'CALL_TIMEOUT', message: `no answer within ${timeoutMs} ms` }), timeoutMs);
+  const timer =
+    timeoutMs === undefined
+      ? undefined
+      : setTimeout(
+          () => end({ code: 'CALL_TIMEOUT', message: `no answer within ${timeoutMs} ms` }),
+          Math.min(timeoutMs, TIMER_MS_MAX),
+        );
   if (signal?.aborted === true) aborted();
   else signal?.addEventListener('abort', aborted, { once: true });
   return disarm;

@@ -83,6 +83,7 @@ export const SECRET_LIST_FLAGS = { ephemeral: 1, 'not-ephemeral': 2, private: 4,
 export const POOL_CREATE_FLAGS = { build: 1, 'build-overwrite': 2, 'build-no-overwrite': 4 } as const;
 export const POOL_BUILD_FLAGS = { repair: 1, resize: 2, 'no-overwrite': 4, overwrite: 8 } as const;
 export const POOL_DELETE_FLAGS = { zeroed: 1 } as const;
+export const POOL_XML_FLAGS = { inactive: 1 } as const;
 export const POOL_LIST_FLAGS = {
   inactive: 1,
   active: 2,

@@ -37,6 +37,8 @@ export const CALLS_QUEUED_MAX = 4_096;
 export const CALL_MS_DEFAULT = 30_000;
 /** Save, restore, migrate, wipe: 1 TiB at 50 MB/s. Keepalive finds a dead daemon long before. */
 export const LONG_CALL_MS_DEFAULT = 21_600_000;
+/** One step of a stream: room for the next chunk, the next chunk, the end. A disk that flushes a cache may take minutes. */
+export const STREAM_STALL_MS_DEFAULT = 300_000;
 /** Socket, TLS handshake and opening of the driver together. */
 export const CONNECT_MS_DEFAULT = 30_000;
 /** A polite close waits this long for its acknowledgement. */
@@ -47,3 +49,6 @@ export const KEEPALIVE_COUNT_DEFAULT = 5;
 
 /** 6.0.0, the first with every procedure used here. libvirt encodes major·10⁶ + minor·10³ + release. */
 export const LIBVIRT_VERSION_MIN = 6_000_000n;
+
+/** setTimeout fires at once above this, the opposite of what a very patient caller wants. */
+export const TIMER_MS_MAX = 0x7fff_ffff;
