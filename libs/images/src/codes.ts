@@ -78,6 +78,7 @@ export const CODES = {
 
   // qcow2 header
   IMAGE_TRUNCATED: rule('the file ends inside its header', HOSTILE_IMAGE),
+  IMAGE_CAPACITY: rule('the virtual size is not the one that was agreed', HOSTILE_IMAGE),
   QCOW2_MAGIC: rule('the file is not a qcow2', HOSTILE_IMAGE),
   QCOW2_VERSION: rule('the qcow2 version is neither 2 nor 3', HOSTILE_IMAGE),
   QCOW2_BACKING_FILE: rule('the image names a backing file', HOSTILE_IMAGE),
@@ -87,7 +88,7 @@ export const CODES = {
     'Delete them with qemu-img snapshot -d before migrating: their memory would travel unsealed.',
   ),
   QCOW2_CLUSTER_BITS: rule('the cluster size is outside 512 bytes to 2 MiB', HOSTILE_IMAGE),
-  QCOW2_SIZE: rule('the virtual size is absurd, or not what was agreed', HOSTILE_IMAGE),
+  QCOW2_SIZE: rule('the virtual size is absurd', HOSTILE_IMAGE),
   QCOW2_TABLE: rule('a table of the image is too large, unaligned or outside the file', HOSTILE_IMAGE),
   QCOW2_DIRTY: rule(
     'the image is marked dirty or corrupt',

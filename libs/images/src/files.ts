@@ -47,12 +47,12 @@ export async function syncFolder(folder: string): Promise<void> {
  * Writes a file that appears under its name whole and durable, or not at all: written beside, fsynced, renamed, folder fsynced.
  * Mode 600: whoever reads an image's digests or ciphertext is its owner.
  */
-export async function writeWhole(path: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
+export async function writeWhole(path: string, write: (handle: FileHandle, beside: string) => Promise<void>): Promise<void> {
   const beside = `${path}.part`;
   const handle = await open(beside, 'w', 0o600);
   try {
     try {
-      await write(handle);
+      await write(handle, beside);
       await handle.sync();
     } finally {
       await handle.close();

@@ -40,7 +40,7 @@ export const seal = (file: string, request: SealRequest): Promise<Outcome<Seal>>
     const chunkBytes = request.chunkBytes ?? CHUNK_BYTES_DEFAULT;
     const context = (sizeBytes: number): ManifestContext =>
       contextOf({ artifact: request.artifact, kind: request.kind, sizeBytes, chunkBytes, root: PENDING }, request);
-    const done = await sealFile(file, manifest, context, request);
+    const done = await sealContent(file, manifest, context, request);
     const { artifact, kind } = request;
     return {
       sealed: { artifact, kind, sizeBytes: done.sizeBytes, chunkBytes, root: done.root },
@@ -54,7 +54,7 @@ export const seal = (file: string, request: SealRequest): Promise<Outcome<Seal>>
 /** Stands for the root while it is not yet known; no context contains a root. */
 const PENDING: Digest = digest.parse('f'.repeat(64));
 
-interface SealedFile {
+interface SealedContent {
   readonly sizeBytes: number;
   readonly root: Digest;
   readonly chunks: number;
@@ -63,12 +63,12 @@ interface SealedFile {
 }
 
 /** Seals for any purpose: migrations and the image store bind different contexts. */
-export async function sealFile(
+export async function sealContent(
   file: string,
   manifest: string,
   contextFor: (sizeBytes: number) => ManifestContext,
   watch: Pick<SealRequest, 'signal' | 'onProgress'>,
-): Promise<SealedFile> {
+): Promise<SealedContent> {
   const handle = await openForReading(file);
   try {
     const before = await handle.stat({ bigint: true });
