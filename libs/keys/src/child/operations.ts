@@ -1,0 +1,124 @@
+import { base64, depositAcknowledged, depositedKey, digest, epoch, keyReleased, migrationId } from '@carnet/events';
+import { z } from 'zod';
+import { boundKey, handover, publicKeyText } from '../context.ts';
+import { SCRYPT_COST_MAX, SCRYPT_COST_MIN } from '../limits.ts';
+import { confirmAcknowledgement, sealDeposit, sealRelease } from '../vault/deposit.ts';
+import { createDek, createKek, holding, rewrapDeks, tenant, wrappedDek, wrappedKek } from '../vault/hierarchy.ts';
+import { hostContext, sealedForHost, sealForHost } from '../vault/host.ts';
+import { acknowledgeDeposit, createMigrationKey, openRelease } from '../vault/import.ts';
+import { openRoot, resealRoot, sealedRoot, sealRoot } from '../vault/root.ts';
+import { type Operation, openingOperation, operation } from './operation.ts';
+
+const cost = z.int().min(SCRYPT_COST_MIN).max(SCRYPT_COST_MAX);
+const keks = z.array(wrappedKek).min(1).readonly();
+const deks = z.array(wrappedDek).readonly();
+const keys = z.array(depositedKey).min(1).readonly();
+const secrets = z.strictObject({ kekVersion: z.int().min(1), wrapped: z.base64() }).readonly();
+const roots = keyReleased.unwrap().shape.roots;
+
+const held = { handover, tenant, keks, keys, secrets };
+const received = { handover, tenant, keks, keys, privateKey: secrets };
+
+/** Under a passphrase (its secret). */
+export const SEAL_ROOT = operation('seal-root', z.strictObject({ cost }), sealedRoot, async (passphrase, input, random) => ({
+  ok: true,
+  value: await sealRoot(passphrase, input.cost, random),
+}));
+export const OPEN_ROOT = openingOperation('open-root', z.strictObject({ file: sealedRoot }), z.null(), (passphrase, input) =>
+  openRoot(passphrase, input.file),
+);
+/** Secret: root (32 bytes) ‖ new passphrase. */
+export const RESEAL_ROOT = operation(
+  'reseal-root',
+  z.strictObject({ cost, rootBytes: z.int() }),
+  sealedRoot,
+  async (both, input, random) => ({
+    ok: true,
+    value: await resealRoot(both.subarray(0, input.rootBytes), both.subarray(input.rootBytes), input.cost, random),
+  }),
+);
+
+export const CREATE_KEK = operation(
+  'create-kek',
+  z.strictObject({ tenant, version: z.int().min(1) }),
+  wrappedKek,
+  (root, input, random) => ({ ok: true, value: createKek(root, input, random) }),
+);
+export const CREATE_DEK = operation('create-dek', z.strictObject({ keks, holding }), wrappedDek, (root, input, random) =>
+  createDek(root, input.keks, input.holding, random),
+);
+export const REWRAP = operation('rewrap', z.strictObject({ keks, deks }), deks, (root, input, random) =>
+  rewrapDeks(root, input.keks, input.deks, random),
+);
+
+export const SEAL_DEPOSIT = operation(
+  'seal-deposit',
+  z.strictObject({
+    handover,
+    tenant,
+    keks,
+    keys: z
+      .array(z.strictObject({ bound: boundKey, dek: wrappedDek }))
+      .min(1)
+      .readonly(),
+  }),
+  z.strictObject({ commit: digest, keys, secrets }),
+  sealDeposit,
+);
+export const CONFIRM_ACKNOWLEDGEMENT = operation(
+  'confirm-acknowledgement',
+  z.strictObject({ ...held, macs: depositAcknowledged.unwrap().shape.macs }),
+  z.null(),
+  confirmAcknowledgement,
+);
+export const SEAL_RELEASE = operation(
+  'seal-release',
+  z.strictObject({ ...held, deks, roots, acknowledged: digest }),
+  z.strictObject({ enc: base64, ct: base64 }),
+  sealRelease,
+);
+
+export const CREATE_MIGRATION_KEY = operation(
+  'create-migration-key',
+  z.strictObject({ tenant, keks, attempt: z.strictObject({ migration: migrationId, epoch }) }),
+  z.strictObject({ publicKey: publicKeyText, privateKey: secrets }),
+  createMigrationKey,
+);
+export const ACKNOWLEDGE_DEPOSIT = operation(
+  'acknowledge-deposit',
+  z.strictObject(received),
+  z.array(digest).readonly(),
+  acknowledgeDeposit,
+);
+export const OPEN_RELEASE = operation(
+  'open-release',
+  z.strictObject({ ...received, roots, acknowledged: digest, commit: digest, enc: base64, ct: base64 }),
+  deks,
+  openRelease,
+);
+
+export const SEAL_FOR_HOST = operation(
+  'seal-for-host',
+  z.strictObject({ context: hostContext, publicKey: publicKeyText, keks, deks: deks.unwrap().min(1).readonly() }),
+  sealedForHost,
+  sealForHost,
+);
+
+/** By name, for the child's side of the pipe. */
+export const OPERATIONS: ReadonlyMap<string, Pick<Operation<never, unknown>, 'serve'>> = new Map(
+  [
+    SEAL_ROOT,
+    OPEN_ROOT,
+    RESEAL_ROOT,
+    CREATE_KEK,
+    CREATE_DEK,
+    REWRAP,
+    SEAL_DEPOSIT,
+    CONFIRM_ACKNOWLEDGEMENT,
+    SEAL_RELEASE,
+    CREATE_MIGRATION_KEY,
+    ACKNOWLEDGE_DEPOSIT,
+    OPEN_RELEASE,
+    SEAL_FOR_HOST,
+  ].map(({ name, serve }) => [name, { serve }]),
+);

@@ -1,0 +1,121 @@
+import {
+  type Digest,
+  depositAcknowledged,
+  digest,
+  type EventData,
+  keyDeposited,
+  type MigrationId,
+  migrationId,
+} from '@carnet/events';
+import type { Selectable } from 'kysely';
+import { z } from 'zod';
+import { type Handover, handover } from '../context.ts';
+import type { KeysDb, KeysTables, KeysTx } from '../records/tables.ts';
+import { refusal } from '../refusal.ts';
+import { ok, type Result } from '../result.ts';
+import { type Tenant, tenant } from '../vault/hierarchy.ts';
+import type { Attempt } from './deposits.ts';
+
+/** Life of an import at the target. `imported` and `discarded` end it; the private key is then destroyed. */
+export const importState = z.enum(['offered', 'acknowledged', 'opened', 'imported', 'discarded']);
+export type ImportState = z.infer<typeof importState>;
+
+/** A deposit as the target keeps it. */
+export type Received = {
+  readonly handover: Handover;
+  readonly deposit: Digest;
+  readonly data: EventData<'KeyDeposited'>;
+  readonly acknowledgement: EventData<'DepositAcknowledged'>;
+};
+
+export type Import = {
+  readonly migration: MigrationId;
+  readonly epoch: number;
+  readonly tenant: Tenant;
+  readonly publicKey: string;
+  readonly privateKey?: { readonly kekVersion: number; readonly wrapped: string };
+  readonly state: ImportState;
+  readonly received?: Received;
+  /** Digest of the release that was opened. */
+  readonly release?: Digest;
+};
+
+type Row = Selectable<KeysTables['keys_imports']>;
+
+function receivedOf(row: Row): Received | undefined {
+  if (row.handover === null || row.deposit === null || row.deposit_data === null || row.acknowledgement === null)
+    return undefined;
+  return {
+    handover: handover.parse(JSON.parse(row.handover)),
+    deposit: digest.parse(row.deposit),
+    data: keyDeposited.parse(JSON.parse(row.deposit_data)),
+    acknowledgement: depositAcknowledged.parse(JSON.parse(row.acknowledgement)),
+  };
+}
+
+function importOf(row: Row): Import {
+  const received = receivedOf(row);
+  return {
+    migration: migrationId.parse(row.migration),
+    epoch: row.epoch,
+    tenant: tenant.parse(row.tenant),
+    publicKey: row.public_key,
+    ...(row.private_key === null ? {} : { privateKey: { kekVersion: row.kek_version, wrapped: row.private_key } }),
+    state: importState.parse(row.state),
+    ...(received === undefined ? {} : { received }),
+    ...(row.release === null ? {} : { release: digest.parse(row.release) }),
+  };
+}
+
+async function select(db: KeysDb, migration: MigrationId, lock: 'lock' | 'read'): Promise<Import | undefined> {
+  const query = db.selectFrom('keys_imports').selectAll().where('migration', '=', migration);
+  const row = await (lock === 'lock' ? query.forUpdate() : query).executeTakeFirst();
+  return row === undefined ? undefined : importOf(row);
+}
+
+export const findImport = (db: KeysDb, migration: MigrationId): Promise<Import | undefined> => select(db, migration, 'read');
+export const lockImport = (tx: KeysTx, migration: MigrationId): Promise<Import | undefined> => select(tx, migration, 'lock');
+
+/** The import of exactly this attempt. */
+export function importOfAttempt(found: Import | undefined, attempt: Attempt): Result<Import> {
+  if (found === undefined) return refusal('MIGRATION_KEY_UNKNOWN', { about: attempt.migration });
+  if (found.epoch !== attempt.epoch)
+    return refusal('MIGRATION_KEY_UNKNOWN', {
+      about: attempt.migration,
+      expected: `epoch ${found.epoch}`,
+      got: `epoch ${attempt.epoch}`,
+    });
+  return ok(found);
+}
+
+/** False when this migration already has a key pair. */
+export async function insertImport(
+  tx: KeysTx,
+  made: Import & { readonly privateKey: NonNullable<Import['privateKey']> },
+  at: string,
+): Promise<boolean> {
+  const result = await tx
+    .insertInto('keys_imports')
+    .values({
+      migration: made.migration,
+      epoch: made.epoch,
+      tenant: made.tenant,
+      public_key: made.publicKey,
+      kek_version: made.privateKey.kekVersion,
+      private_key: made.privateKey.wrapped,
+      state: made.state,
+      handover: null,
+      deposit: null,
+      deposit_data: null,
+      acknowledgement: null,
+      release: null,
+      changed_at: at,
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .executeTakeFirst();
+  return (result.numInsertedOrUpdatedRows ?? 0n) > 0n;
+}
+
+export async function updateImport(tx: KeysTx, migration: MigrationId, columns: Partial<Row>): Promise<void> {
+  await tx.updateTable('keys_imports').set(columns).where('migration', '=', migration).execute();
+}

@@ -1,0 +1,47 @@
+/** Every bound of the key manager, with its reason. Sizes in bytes, times in milliseconds. */
+
+/** Root, tenant KEKs, DEKs and Krel are AES-256 keys. */
+export const KEY_BYTES = 32;
+/** AES-256-KW of a 32-byte key (RFC 3394, section 2.2.1): one more 64-bit block. */
+export const WRAPPED_KEY_BYTES = 40;
+/** HKDF, HMAC and SHA-256 output. */
+export const HASH_BYTES = 32;
+/** AES-GCM as in NIST SP 800-38D, section 5.2: 96-bit nonce, full tag. Random nonces bound a KEK version to 2^32 wraps, far above any table. */
+export const GCM_NONCE_BYTES = 12;
+export const GCM_TAG_BYTES = 16;
+/** KEM 0x647a: X25519 share and ML-KEM-768 ciphertext or public key. */
+export const KEM_ENC_BYTES = 1_120;
+export const KEM_PUBLIC_KEY_BYTES = 1_216;
+export const KEM_PRIVATE_KEY_BYTES = 32;
+
+/** scrypt (RFC 7914): 128 MiB and about 0.4 s per guess; the root is opened once per process. */
+export const SCRYPT_COST = 131_072;
+export const SCRYPT_BLOCK_SIZE = 8;
+export const SCRYPT_PARALLELIZATION = 1;
+/** Below this a stolen root file is guessed too fast; above it a tampered file could exhaust memory (1 GiB). */
+export const SCRYPT_COST_MIN = 16_384;
+export const SCRYPT_COST_MAX = 1_048_576;
+export const SCRYPT_SALT_BYTES = 16;
+/** Memory that scrypt may take: 128 × r × N of the largest cost, and slack. */
+export const SCRYPT_MEMORY_BYTES_MAX = 128 * SCRYPT_BLOCK_SIZE * SCRYPT_COST_MAX + 1_048_576;
+/** A shorter passphrase falls to a word list whatever scrypt costs. */
+export const PASSPHRASE_BYTES_MIN = 12;
+/** A larger file is not a passphrase: a wrong path, such as a disk image, is refused before it is read. */
+export const PASSPHRASE_BYTES_MAX = 4_096;
+/** The sealed root is below 1 KiB; more is not our file. */
+export const ROOT_FILE_BYTES_MAX = 4_096;
+
+/** Header and secret of one message to or from the child: a deposit of 19 keys is about 40 KiB. */
+export const FRAME_BYTES_MAX = 262_144;
+/** One operation, start of the child included; on two busy cores the slowest took 1.5 s. */
+export const OPERATION_MS_MAX = 20_000;
+/** V8 heap of the child. It holds some keys; a runaway ends soon. */
+export const CHILD_HEAP_MIB_MAX = 96;
+/** Requests that one child may serve: those that waited together while it started. */
+export const BATCH_MAX = 32;
+/** Requests that wait for a child: 100 migrations at once, ten operations each. More is refused, not buffered. */
+export const QUEUE_MAX = 1_000;
+/** Rows of one listing. */
+export const LIST_MAX = 1_000;
+/** Keys re-wrapped by one child when a tenant's KEK is rotated: stays below FRAME_BYTES_MAX. */
+export const REWRAP_BATCH_MAX = 500;

@@ -1,0 +1,95 @@
+import type { KeyId, Timestamp } from '@carnet/events';
+import { runChanges, type Store, type Tx } from '@carnet/store';
+import type { Random } from './bytes.ts';
+import { REWRAP } from './child/operations.ts';
+import { type KeyProcess, startKeyProcess } from './child/pool.ts';
+import * as deks from './deks.ts';
+import * as acknowledge from './handover/acknowledge.ts';
+import * as target from './handover/import.ts';
+import * as source from './handover/source.ts';
+import { type HostSealRequest, sealForHost } from './hosts.ts';
+import { type KeyPorts, withText } from './ports.ts';
+import { KEY_CHANGES } from './records/changes.ts';
+import type { KeyVersion, Listing } from './records/holding.ts';
+import { keksOf } from './records/keks.ts';
+import { onKeys } from './records/tables.ts';
+import { ok, type Result } from './result.ts';
+import { openRootFile, type Unlock } from './root-file.ts';
+import type { Tenant } from './vault/hierarchy.ts';
+
+export type KeyManagerOptions = {
+  readonly store: Pick<Store, 'db'>;
+  readonly rootFile: string;
+  readonly unlock: Unlock;
+  /** SPIFFE ID of this service: the actor of what it does by itself. */
+  readonly actor: string;
+  readonly now: () => Timestamp;
+  readonly random: Random;
+  /** Default: child processes of this lib. */
+  readonly process?: KeyProcess;
+};
+
+export type KeyManager = ReturnType<typeof keyManager>;
+
+/**
+ * Opens the key manager: unlocks the root, brings its tables up to date, and checks that root and database belong together. The root key is
+ * held until `close`, which zeroes it; tenant KEKs and DEKs are opened in child processes only.
+ */
+export async function openKeyManager(options: KeyManagerOptions): Promise<Result<KeyManager>> {
+  const process = options.process ?? startKeyProcess();
+  const root = await openRootFile({ path: options.rootFile, unlock: options.unlock, process });
+  if (!root.ok) {
+    process.close();
+    return root;
+  }
+  await runChanges(options.store, KEY_CHANGES);
+  const ports: KeyPorts = {
+    db: onKeys(options.store.db),
+    call: async (operation, input) => withText(await process.call(operation, input, root.value)),
+    actor: options.actor,
+    now: options.now,
+    random: options.random,
+  };
+  const close = (): void => {
+    process.close();
+    root.value.fill(0);
+  };
+  const belongs = await opensSomeKek(ports);
+  if (!belongs.ok) {
+    close();
+    return belongs;
+  }
+  return ok(keyManager(ports, close));
+}
+
+/** A root file restored beside another database is noticed now, not at the first migration. */
+async function opensSomeKek(ports: KeyPorts): Promise<Result<unknown>> {
+  const some = await ports.db.selectFrom('keys_keks').select('tenant').limit(1).executeTakeFirst();
+  return some === undefined ? ok(null) : ports.call(REWRAP, { keks: await keksOf(ports.db, some.tenant), deks: [] });
+}
+
+/** Every function answers a value or a refusal; accidents (database, child process) throw. */
+const keyManager = (ports: KeyPorts, close: () => void) => ({
+  createDek: (wanted: deks.NewDek) => deks.createDek(ports, wanted),
+  list: (filter: Listing = {}) => deks.listKeys(ports, filter),
+  show: (key: KeyVersion) => deks.showKey(ports, key),
+  changeState: (tx: Tx, wanted: deks.StateChange) => deks.changeState(ports, tx, wanted),
+  addConsumer: (tx: Tx, key: KeyId, consumer: string) => deks.addConsumer(ports, tx, key, consumer),
+  removeConsumer: (tx: Tx, key: KeyId, consumer: string) => deks.removeConsumer(tx, key, consumer),
+  rotateKek: (tenant: Tenant) => deks.rotateKek(ports, tenant),
+
+  deposit: (request: source.DepositRequest) => source.deposit(ports, request),
+  confirmAcknowledgement: (request: source.Acknowledgement) => source.confirmAcknowledgement(ports, request),
+  release: (request: source.ReleaseRequest) => source.release(ports, request),
+  resume: (tx: Tx, ending: Parameters<typeof source.resume>[2]) => source.resume(ports, tx, ending),
+  retire: (tx: Tx, ending: Parameters<typeof source.retire>[2]) => source.retire(ports, tx, ending),
+
+  createMigrationKeyPair: (request: acknowledge.KeyPairRequest) => acknowledge.createMigrationKeyPair(ports, request),
+  acknowledge: (request: acknowledge.DepositReceived) => acknowledge.acknowledge(ports, request),
+  openRelease: (request: target.ReleaseReceived) => target.openRelease(ports, request),
+  importKeys: (tx: Tx, request: Parameters<typeof target.importKeys>[2]) => target.importKeys(ports, tx, request),
+  discard: (tx: Tx, ending: Parameters<typeof target.discard>[2]) => target.discard(ports, tx, ending),
+
+  sealForHost: (request: HostSealRequest) => sealForHost(ports, request),
+  close,
+});

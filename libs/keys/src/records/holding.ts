@@ -1,0 +1,184 @@
+import {
+  artifactId,
+  artifactKind,
+  byteCount,
+  depositedKey,
+  digest,
+  type KeyId,
+  keyId,
+  migrationId,
+  timestamp,
+  trustDomain,
+  vmId,
+} from '@carnet/events';
+import type { Selectable } from 'kysely';
+import { z } from 'zod';
+import { tenant, type WrappedDek } from '../vault/hierarchy.ts';
+import { keyState } from './states.ts';
+import type { KeysDb, KeysTables, KeysTx } from './tables.ts';
+
+/** Where a migrated key came from: the events that handed it over. */
+export const provenance = z
+  .strictObject({
+    migration: migrationId,
+    epoch: z.int().min(1),
+    source: trustDomain,
+    intent: digest,
+    offer: digest,
+    agreed: digest,
+    deposit: digest,
+    release: digest,
+  })
+  .readonly();
+export type Provenance = z.infer<typeof provenance>;
+
+/** A key record for people and programs: everything but the key. */
+export const keyRecord = z
+  .strictObject({
+    key: keyId,
+    version: z.int().min(1),
+    arrival: z.int().min(0),
+    tenant,
+    vm: vmId.optional(),
+    artifact: artifactId,
+    kind: artifactKind,
+    derivation: depositedKey.unwrap().shape.derivation,
+    capacityBytes: byteCount,
+    headerDigest: digest.optional(),
+    state: keyState,
+    origin: z.enum(['generated', 'migrated']),
+    provenance: provenance.optional(),
+    kekVersion: z.int().min(1).optional(),
+    createdAt: timestamp,
+    changedAt: timestamp,
+  })
+  .readonly();
+export type KeyRecord = z.infer<typeof keyRecord>;
+
+/** A record with what only this lib uses: the wrapped key and the marks of a memory key. */
+export type Held = {
+  readonly record: KeyRecord;
+  readonly wrapped?: WrappedDek;
+  readonly usedBy?: string;
+  readonly sealedBy?: string;
+};
+
+type Row = Selectable<KeysTables['keys_holdings']>;
+
+function heldOf(row: Row): Held {
+  const record = keyRecord.parse({
+    key: row.key,
+    version: row.version,
+    arrival: row.arrival,
+    tenant: row.tenant,
+    ...(row.vm === null ? {} : { vm: row.vm }),
+    artifact: row.artifact,
+    kind: row.kind,
+    derivation: row.derivation,
+    capacityBytes: Number(row.capacity_bytes),
+    ...(row.header_digest === null ? {} : { headerDigest: row.header_digest }),
+    state: row.state,
+    origin: row.origin,
+    ...(row.provenance === null ? {} : { provenance: JSON.parse(row.provenance) }),
+    ...(row.kek_version === null ? {} : { kekVersion: row.kek_version }),
+    createdAt: row.created_at,
+    changedAt: row.changed_at,
+  });
+  const { tenant, key, version, arrival } = record;
+  return {
+    record,
+    ...(row.wrapped === null || row.kek_version === null
+      ? {}
+      : { wrapped: { tenant, key, version, arrival, kekVersion: row.kek_version, wrapped: row.wrapped } }),
+    ...(row.used_by === null ? {} : { usedBy: row.used_by }),
+    ...(row.sealed_by === null ? {} : { sealedBy: row.sealed_by }),
+  };
+}
+
+export type KeyVersion = { readonly key: KeyId; readonly version: number };
+
+const newestOf = (db: KeysDb, { key, version }: KeyVersion) =>
+  db
+    .selectFrom('keys_holdings')
+    .selectAll()
+    .where('key', '=', key)
+    .where('version', '=', version)
+    .orderBy('arrival', 'desc')
+    .limit(1);
+
+/** The newest holding of a key: the one that counts now. */
+export async function findHeld(db: KeysDb, key: KeyVersion): Promise<Held | undefined> {
+  const row = await newestOf(db, key).executeTakeFirst();
+  return row === undefined ? undefined : heldOf(row);
+}
+
+/** As {@link findHeld}, locked until the transaction ends. */
+export async function lockHeld(tx: KeysTx, key: KeyVersion): Promise<Held | undefined> {
+  const row = await newestOf(tx, key).forUpdate().executeTakeFirst();
+  return row === undefined ? undefined : heldOf(row);
+}
+
+/** The holding that arrived in one epoch, locked. */
+export async function lockArrival(tx: KeysTx, { key, version }: KeyVersion, arrival: number): Promise<Held | undefined> {
+  const row = await tx
+    .selectFrom('keys_holdings')
+    .selectAll()
+    .where('key', '=', key)
+    .where('version', '=', version)
+    .where('arrival', '=', arrival)
+    .forUpdate()
+    .executeTakeFirst();
+  return row === undefined ? undefined : heldOf(row);
+}
+
+export type Listing = { readonly tenant?: string; readonly vm?: string; readonly state?: string; readonly key?: KeyId };
+
+/** Newest first. */
+export async function listHeld(db: KeysDb, filter: Listing, limit: number): Promise<readonly Held[]> {
+  let query = db.selectFrom('keys_holdings').selectAll().orderBy('created_at', 'desc').orderBy('key').limit(limit);
+  if (filter.tenant !== undefined) query = query.where('tenant', '=', filter.tenant);
+  if (filter.vm !== undefined) query = query.where('vm', '=', filter.vm);
+  if (filter.state !== undefined) query = query.where('state', '=', filter.state);
+  if (filter.key !== undefined) query = query.where('key', '=', filter.key);
+  return (await query.execute()).map(heldOf);
+}
+
+/** A new holding in `pre-activation`, without history; {@link enter} writes its first line. */
+export async function insertHeld(tx: KeysTx, held: Held): Promise<void> {
+  const { record, wrapped } = held;
+  await tx
+    .insertInto('keys_holdings')
+    .values({
+      key: record.key,
+      version: record.version,
+      arrival: record.arrival,
+      tenant: record.tenant,
+      vm: record.vm ?? null,
+      artifact: record.artifact,
+      kind: record.kind,
+      derivation: record.derivation,
+      capacity_bytes: String(record.capacityBytes),
+      header_digest: record.headerDigest ?? null,
+      state: record.state,
+      origin: record.origin,
+      provenance: record.provenance === undefined ? null : JSON.stringify(record.provenance),
+      used_by: held.usedBy ?? null,
+      sealed_by: held.sealedBy ?? null,
+      kek_version: wrapped?.kekVersion ?? null,
+      wrapped: wrapped?.wrapped ?? null,
+      created_at: record.createdAt,
+      changed_at: record.changedAt,
+    })
+    .execute();
+}
+
+/** Changes columns of one holding. */
+export async function updateHeld(tx: KeysTx, record: KeyRecord, columns: Partial<Row>): Promise<void> {
+  await tx
+    .updateTable('keys_holdings')
+    .set(columns)
+    .where('key', '=', record.key)
+    .where('version', '=', record.version)
+    .where('arrival', '=', record.arrival)
+    .execute();
+}

@@ -1,0 +1,85 @@
+import type { Db, Tx } from '@carnet/store';
+import type { Kysely, Transaction } from 'kysely';
+
+/** Columns as they are. JSON is kept as text: what was committed is what is sent again, byte for byte. Times are RFC 3339 text. */
+export type KeysTables = {
+  readonly keys_keks: {
+    readonly tenant: string;
+    readonly version: number;
+    readonly wrapped: string;
+    readonly created_at: string;
+  };
+  readonly keys_holdings: {
+    readonly key: string;
+    readonly version: number;
+    readonly arrival: number;
+    readonly tenant: string;
+    readonly vm: string | null;
+    readonly artifact: string;
+    readonly kind: string;
+    readonly derivation: string;
+    readonly capacity_bytes: string;
+    readonly header_digest: string | null;
+    readonly state: string;
+    readonly origin: string;
+    readonly provenance: string | null;
+    /** Migration that a memory key serves, and the host command that sealed with it: each once. */
+    readonly used_by: string | null;
+    readonly sealed_by: string | null;
+    /** Both null before the key has arrived and after it is destroyed. */
+    readonly kek_version: number | null;
+    readonly wrapped: string | null;
+    readonly created_at: string;
+    readonly changed_at: string;
+  };
+  readonly keys_history: {
+    readonly key: string;
+    readonly version: number;
+    readonly arrival: number;
+    readonly position: number;
+    readonly from_state: string | null;
+    readonly to_state: string;
+    readonly at: string;
+    readonly actor: string;
+    readonly reason: string;
+    readonly cause: string | null;
+  };
+  readonly keys_consumers: { readonly key: string; readonly consumer: string; readonly added_at: string };
+  readonly keys_deposits: {
+    readonly migration: string;
+    readonly epoch: number;
+    readonly tenant: string;
+    readonly handover: string;
+    readonly context: string;
+    readonly data: string;
+    readonly kek_version: number;
+    readonly secrets: string | null;
+    readonly state: string;
+    readonly deposit: string | null;
+    readonly acknowledged: string | null;
+    readonly release: string | null;
+    readonly changed_at: string;
+  };
+  readonly keys_imports: {
+    readonly migration: string;
+    readonly epoch: number;
+    readonly tenant: string;
+    readonly public_key: string;
+    readonly kek_version: number;
+    readonly private_key: string | null;
+    readonly state: string;
+    readonly handover: string | null;
+    readonly deposit: string | null;
+    readonly deposit_data: string | null;
+    readonly acknowledgement: string | null;
+    readonly release: string | null;
+    readonly changed_at: string;
+  };
+};
+
+export type KeysDb = Kysely<KeysTables>;
+export type KeysTx = Transaction<KeysTables>;
+
+/** The store's connection or transaction, seeing this lib's tables only. */
+export const onKeys = (db: Db): KeysDb => db.$extendTables<KeysTables>();
+export const inTransaction = (tx: Tx): KeysTx => tx.$extendTables<KeysTables>();

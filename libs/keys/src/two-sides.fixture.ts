@@ -1,0 +1,196 @@
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  artifactId,
+  type Digest,
+  digest,
+  type EventData,
+  epoch,
+  keyId,
+  migrationId,
+  type Timestamp,
+  timestamp,
+  trustDomain,
+  uuidv7,
+  type VerifiedRoots,
+  vmId,
+} from '@carnet/events';
+import { openStore, type Store, type StoreTarget, type Tx } from '@carnet/store';
+import { type KeyProcess, startKeyProcess } from './child/pool.ts';
+import type { BoundKey, Handover } from './context.ts';
+import { type KeyManager, openKeyManager } from './open.ts';
+import type { Prepared } from './ports.ts';
+import type { Result } from './result.ts';
+import { createRootFile } from './root-file.ts';
+import { tenant } from './vault/hierarchy.ts';
+
+export const NOW: Timestamp = timestamp.parse('2026-11-23T10:00:00.000Z');
+export const NOT_AFTER: Timestamp = timestamp.parse('2026-11-23T12:00:00.000Z');
+export const TENANT = tenant.parse('shop');
+export const silent = { info: () => undefined, warn: () => undefined };
+
+/** One CSP of a test: its own database, root file and key manager. */
+export type Side = {
+  readonly keys: KeyManager;
+  readonly store: Store;
+  readonly dir: string;
+  readonly close: () => Promise<void>;
+};
+
+/** Lowest legal scrypt cost: the tests are not about scrypt's time. */
+const TEST_COST = 16_384;
+
+export const must = <T>(result: Result<T>): T => {
+  if (!result.ok) throw new Error(`refused: ${result.code} ${result.text} expected ${result.expected} got ${result.got}`);
+  return result.value;
+};
+
+export async function openSide(options: { readonly target?: StoreTarget; readonly process?: KeyProcess } = {}): Promise<Side> {
+  const dir = mkdtempSync(join(tmpdir(), 'carnet-keys-'));
+  const passphrase = join(dir, 'passphrase');
+  writeFileSync(passphrase, `${randomBytes(24).toString('base64')}\n`);
+  chmodSync(passphrase, 0o600);
+  const process = options.process ?? startKeyProcess();
+  const unlock = { kind: 'file', path: passphrase } as const;
+  const rootFile = join(dir, 'root.json');
+  must(await createRootFile({ path: rootFile, unlock, process, random: randomBytes, cost: TEST_COST }));
+  const store = await openStore({ ...(options.target ?? { dir: join(dir, 'db') }), log: silent, applicationName: 'keys-test' });
+  const actor = 'spiffe://csp-a.example/broker';
+  const keys = must(await openKeyManager({ store, rootFile, unlock, actor, now: () => NOW, random: randomBytes, process }));
+  return {
+    keys,
+    store,
+    dir,
+    close: async () => {
+      keys.close();
+      await store.close();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** In one transaction that is rolled back on a refusal, as the journal does. */
+export async function within<T>(side: Side, work: (tx: Tx) => Promise<Result<T>>): Promise<Result<T>> {
+  const refused: { result?: Result<T> } = {};
+  try {
+    return await side.store.db.transaction().execute(async (tx) => {
+      const result = await work(tx);
+      if (!result.ok) {
+        refused.result = result;
+        throw new Error('rolled back');
+      }
+      return result;
+    });
+  } catch (error) {
+    if (refused.result === undefined) throw error;
+    return refused.result;
+  }
+}
+
+export async function record<T>(side: Side, prepared: Result<Prepared<T>>): Promise<Result<T>> {
+  return prepared.ok ? within(side, prepared.value.record) : prepared;
+}
+
+/** The digest that an event with this data might have. */
+export const digestOfData = (data: unknown): Digest =>
+  digest.parse(createHash('sha256').update(JSON.stringify(data)).digest('hex'));
+export const someDigest = (): Digest => digest.parse(randomBytes(32).toString('hex'));
+export const newMigration = () => migrationId.parse(uuidv7(Date.parse(NOW), randomBytes(10)));
+export const newVm = () => vmId.parse(`csp-a.example/${randomUUID()}`);
+
+/** A VM with a disk and a memory state at A, and an agreement up to the offer. */
+export type Story = {
+  readonly handover: Handover;
+  readonly keys: readonly BoundKey[];
+  readonly disks: readonly {
+    readonly artifact: BoundKey['artifact'];
+    readonly key: BoundKey['key'];
+    readonly capacityBytes: number;
+  }[];
+};
+
+export async function begin(a: Side, b: Side, over: Partial<Handover> = {}): Promise<Story> {
+  const migration = over.migration ?? newMigration();
+  const attempt = over.epoch ?? epoch.parse(1);
+  const vm = over.vm ?? newVm();
+  const offered = must(await record(b, await b.keys.createMigrationKeyPair({ migration, epoch: attempt, tenant: TENANT })));
+  const keys: BoundKey[] = [];
+  for (const kind of ['disk', 'memory'] as const) {
+    const made = must(
+      await record(
+        a,
+        await a.keys.createDek({
+          key: keyId.parse(randomUUID()),
+          tenant: TENANT,
+          vm,
+          artifact: artifactId.parse(randomUUID()),
+          kind,
+          derivation: kind === 'disk' ? 'luks-passphrase-hex' : 'aes-256-gcm-stream',
+          capacityBytes: kind === 'disk' ? 1_073_741_824 : 268_435_456,
+          reason: 'test',
+        }),
+      ),
+    );
+    const { key, version, artifact, derivation, capacityBytes } = made;
+    keys.push({
+      key,
+      version,
+      artifact,
+      kind,
+      derivation,
+      capacityBytes,
+      ...(kind === 'disk' ? { headerDigest: someDigest() } : {}),
+    });
+  }
+  const handover: Handover = {
+    migration,
+    epoch: attempt,
+    vm,
+    source: trustDomain.parse('csp-a.example'),
+    target: trustDomain.parse('csp-b.example'),
+    intent: someDigest(),
+    offer: someDigest(),
+    agreed: someDigest(),
+    publicKey: offered.publicKey,
+    notAfter: NOT_AFTER,
+    ...over,
+  };
+  const disks = keys
+    .filter(({ kind }) => kind === 'disk')
+    .map(({ artifact, key, capacityBytes }) => ({ artifact, key, capacityBytes }));
+  return { handover, keys, disks };
+}
+
+/** Deposit and acknowledgement, both recorded. */
+export async function deposited(a: Side, b: Side, story: Story) {
+  const data = must(await record(a, await a.keys.deposit(story)));
+  const deposit = { digest: digestOfData(data), data };
+  const ack = must(await record(b, await b.keys.acknowledge({ handover: story.handover, deposit, disks: story.disks })));
+  const acknowledged = { digest: digestOfData(ack), data: ack };
+  const { migration, epoch } = story.handover;
+  must(await record(a, await a.keys.confirmAcknowledgement({ migration, epoch, deposit: deposit.digest, acknowledged })));
+  return { deposit, acknowledged };
+}
+
+export const rootsOf = (story: Story): VerifiedRoots => story.keys.map(({ artifact }) => ({ artifact, root: someDigest() }));
+
+/** And the release at A. */
+export async function released(a: Side, b: Side, story: Story) {
+  const { deposit, acknowledged } = await deposited(a, b, story);
+  const roots = rootsOf(story);
+  const { migration, epoch } = story.handover;
+  const request = {
+    migration,
+    epoch,
+    ready: someDigest(),
+    sealed: someDigest(),
+    verified: someDigest(),
+    deposit: deposit.digest,
+    acknowledged: acknowledged.digest,
+    roots,
+  };
+  const data: EventData<'KeyReleased'> = must(await record(a, await a.keys.release(request)));
+  return { deposit, acknowledged, roots, request, release: { digest: digestOfData(data), data } };
+}

@@ -1,0 +1,129 @@
+import { type DepositedKey, type Digest, digest } from '@carnet/events';
+import { fromBase64, type Random, sameBytes, sha256, toBase64, transcript, type Wiper, wiper } from '../bytes.ts';
+import { boundKeyOf, depositContext, type Handover, keyContext, releaseAad } from '../context.ts';
+import { HASH_BYTES, KEY_BYTES } from '../limits.ts';
+import {
+  ACKNOWLEDGEMENT_EXPORT,
+  acknowledgementMac,
+  checkValueOf,
+  commitOf,
+  DEK_INFO,
+  KREL_INFO,
+  type ReleaseRefs,
+  UNUSED_EXPORT,
+  wrappingKeyOf,
+} from './deposit.ts';
+import { newestKek, openKekVersion, type Tenant, type TenantKeks, type WrappedDek, wrapDek } from './hierarchy.ts';
+import { generateKeyPair, openBase } from './hpke.ts';
+import { refuse, type VaultResult } from './refusal.ts';
+import { keyUnwrap, openRecord, sealRecord } from './wrap.ts';
+
+/** The target's private key at rest: the KEM seed under the tenant's KEK, bound to its migration and public key. */
+export type MigrationKey = { readonly kekVersion: number; readonly wrapped: string };
+type Attempt = { readonly migration: string; readonly epoch: number };
+
+const migrationKeyAad = (tenant: string, kekVersion: number, attempt: Attempt, publicKey: string): Buffer =>
+  transcript('carnet/at-rest/migration-key/v1', [
+    tenant,
+    kekVersion,
+    attempt.migration,
+    attempt.epoch,
+    sha256(fromBase64(publicKey)),
+  ]);
+
+export async function createMigrationKey(
+  root: Uint8Array,
+  input: { readonly tenant: Tenant; readonly keks: TenantKeks; readonly attempt: Attempt },
+  random: Random,
+): Promise<VaultResult<{ readonly publicKey: string; readonly privateKey: MigrationKey }>> {
+  using wipe = wiper();
+  const newest = newestKek(root, input.keks, wipe);
+  if (!newest.ok) return newest;
+  const { kek, bytes } = newest.value;
+  const pair = await generateKeyPair();
+  const seed = wipe.keep(pair.privateKey);
+  const aad = migrationKeyAad(input.tenant, kek.version, input.attempt, pair.publicKey);
+  const wrapped = toBase64(sealRecord(bytes, aad, seed, random));
+  return { ok: true, value: { publicKey: pair.publicKey, privateKey: { kekVersion: kek.version, wrapped } } };
+}
+
+/** What B needs to open anything of a deposit. */
+export type ReceivedDeposit = {
+  readonly handover: Handover;
+  readonly tenant: Tenant;
+  readonly keks: TenantKeks;
+  readonly privateKey: MigrationKey;
+  readonly keys: readonly DepositedKey[];
+};
+
+function openMigrationKey(root: Uint8Array, received: ReceivedDeposit, wipe: Wiper): VaultResult<Buffer> {
+  const { handover, tenant, privateKey } = received;
+  const opened = openKekVersion(root, received.keks, privateKey.kekVersion, wipe);
+  if (!opened.ok) return opened;
+  const aad = migrationKeyAad(tenant, privateKey.kekVersion, handover, handover.publicKey);
+  const seed = openRecord(opened.value, aad, fromBase64(privateKey.wrapped));
+  return seed === undefined ? refuse('MIGRATION_KEY_UNOPENABLE') : { ok: true, value: wipe.keep(seed) };
+}
+
+/** Opens one deposited key as far as B can: to AES-256-KW(HKDF(Krel, key id), DEK), 40 bytes that only Krel opens. */
+async function openDeposited(seed: Uint8Array, handover: Handover, key: DepositedKey, wipe: Wiper) {
+  const c = keyContext(handover, boundKeyOf(key));
+  const by = { privateKey: seed, info: Buffer.concat([DEK_INFO, c]), aad: c, exporterContext: ACKNOWLEDGEMENT_EXPORT };
+  const opened = await openBase(by, { enc: fromBase64(key.enc), ct: fromBase64(key.ct) });
+  if (opened === undefined) return undefined;
+  return { c, inner: wipe.keep(opened.plaintext), macKey: wipe.keep(opened.exported) };
+}
+
+/** Proof of possession for each key, in the deposit's order. */
+export async function acknowledgeDeposit(root: Uint8Array, received: ReceivedDeposit): Promise<VaultResult<readonly Digest[]>> {
+  using wipe = wiper();
+  const seed = openMigrationKey(root, received, wipe);
+  if (!seed.ok) return seed;
+  const macs: Digest[] = [];
+  for (const key of received.keys) {
+    const opened = await openDeposited(seed.value, received.handover, key, wipe);
+    if (opened === undefined) return refuse('DEPOSIT_CONTEXT_MISMATCH', key.key);
+    macs.push(digest.parse(acknowledgementMac(opened.macKey, opened.c).toString('hex')));
+  }
+  return { ok: true, value: macs };
+}
+
+/** Checks commit and every check value, then wraps each DEK under B's own KEK. All keys or none. */
+export async function openRelease(
+  root: Uint8Array,
+  input: ReceivedDeposit & ReleaseRefs & { readonly commit: Digest; readonly enc: string; readonly ct: string },
+  random: Random,
+): Promise<VaultResult<readonly WrappedDek[]>> {
+  using wipe = wiper();
+  const { handover, tenant, keys } = input;
+  const seed = openMigrationKey(root, input, wipe);
+  if (!seed.ok) return seed;
+  const c = depositContext(handover, keys.map(boundKeyOf));
+  const by = {
+    privateKey: seed.value,
+    info: Buffer.concat([KREL_INFO, c]),
+    aad: releaseAad(c, input.roots, input.acknowledged),
+    exporterContext: UNUSED_EXPORT,
+  };
+  const release = await openBase(by, { enc: fromBase64(input.enc), ct: fromBase64(input.ct) });
+  if (release === undefined) return refuse('RELEASE_CONTEXT_MISMATCH');
+  wipe.keep(release.exported);
+  const content = wipe.keep(release.plaintext);
+  if (content.length !== KEY_BYTES + keys.length * HASH_BYTES) return refuse('RELEASE_INCOMPLETE');
+  const krel = content.subarray(0, KEY_BYTES);
+  if (commitOf(c, krel) !== input.commit) return refuse('COMMIT_MISMATCH');
+  const newest = newestKek(root, input.keks, wipe);
+  if (!newest.ok) return newest;
+  const deks: WrappedDek[] = [];
+  for (const [i, key] of keys.entries()) {
+    const opened = await openDeposited(seed.value, handover, key, wipe);
+    if (opened === undefined) return refuse('DEPOSIT_CONTEXT_MISMATCH', key.key);
+    const dek = keyUnwrap(wipe.keep(wrappingKeyOf(krel, key.key)), opened.inner);
+    if (dek === undefined) return refuse('KEY_UNWRAP_FAILED', key.key);
+    const expected = content.subarray(KEY_BYTES + i * HASH_BYTES, KEY_BYTES + (i + 1) * HASH_BYTES);
+    if (!sameBytes(checkValueOf(wipe.keep(dek), opened.c), expected)) return refuse('CHECK_VALUE_MISMATCH', key.key);
+    const holding = { tenant, key: key.key, version: key.version, arrival: handover.epoch };
+    deks.push(wrapDek(newest.value.bytes, newest.value.kek.version, holding, dek, random));
+  }
+  return { ok: true, value: deks };
+}
