@@ -52,6 +52,8 @@ export type Artifacts = {
   guard(path: string): Promise<Outcome<GuardedHeader>>;
   seal(request: SealRequest): Promise<Outcome<SealedArtifact>>;
   serve(request: ServeRequest): Promise<Outcome<void>>;
+  /** Forgets the manifest of a file that is about to change or go; none is fine. */
+  unseal(path: string): Promise<void>;
   /** Ends the share of one migration; none is fine. */
   unserve(migration: MigrationId): Promise<void>;
   /** Receives and verifies one artifact; called again, it resumes with what is missing. */

@@ -30,7 +30,13 @@ export function qemuVolumes({ qemuImg, qemuIo, tmpfsDir }: QemuTools, log: Log):
     createBlank: async (path, capacityBytes, passphrase) => {
       const secrets = [{ id: 'new', value: passphrase }];
       const options = `encrypt.format=luks,encrypt.key-secret=new,encrypt.iter-time=${LUKS_ITER_TIME_MS}`;
-      must(await run(qemuImg, ['create', '-q', ...secretObjects(secrets), '-f', 'qcow2', '-o', options, path, String(capacityBytes)], secrets));
+      must(
+        await run(
+          qemuImg,
+          ['create', '-q', ...secretObjects(secrets), '-f', 'qcow2', '-o', options, path, String(capacityBytes)],
+          secrets,
+        ),
+      );
     },
     copyInto: async (from, to, signal) => {
       const secrets = [

@@ -27,6 +27,7 @@ export const resume: Step<'resume'> = async (command, context) => {
 
   await context.intend({});
   await ports.artifacts.unserve(command.migration);
+  for (const { artifact } of spec.disks) await ports.artifacts.unseal(ports.paths.volume(vm, artifact));
   const was = stateBefore(context.log.intent(stepKey({ step: 'quiesce', epoch }))?.seen);
   const ranBefore = was === 'running' || was === 'paused';
   const reopened = await fence.move(move, { vm, because: body.proof.event, time: ports.clock.now() });
@@ -65,7 +66,10 @@ async function bringBack({ vm, body }: Resume, context: StepContext, spec: VmSpe
     if (restored.value === 'none') await ports.hypervisor.startHeld(uuidOf(vm));
   }
   // Gone before the first instruction: memory restored a second time would meet disks that have moved on.
-  if (body.memory !== undefined) await ports.files.remove(ports.paths.sealedMemory(vm, body.memory.artifact));
+  if (body.memory !== undefined) {
+    await ports.artifacts.unseal(ports.paths.sealedMemory(vm, body.memory.artifact));
+    await ports.files.remove(ports.paths.sealedMemory(vm, body.memory.artifact));
+  }
   await ports.hypervisor.unpause(uuidOf(vm));
   return undefined;
 }

@@ -1,0 +1,109 @@
+import type { HostName, TrustDomain } from '@carnet/events';
+import { createHostAgent, type HostAgent, type HostAgentOptions } from '../agent/host-agent.ts';
+import { refused } from '../codes.ts';
+import { sha256 } from '../digest.ts';
+import { hostPaths } from '../host-paths.ts';
+import { done, setBack } from '../outcome.ts';
+import type { Clock, EvidenceSigner, HostPorts, Log, SecretOpener } from '../ports/host-ports.ts';
+import { type FakeNetwork, fakeArtifacts, fakeNetwork } from './artifacts.ts';
+import { type FaultPlan, withFaults } from './faults.ts';
+import { type FakeHypervisor, fakeHypervisor } from './hypervisor.ts';
+import { type MemoryFiles, memoryFiles } from './memory-files.ts';
+import { fakeVolumes } from './volumes.ts';
+
+export type FakeHostOptions = {
+  readonly domain: TrustDomain;
+  readonly host: HostName;
+  readonly clock: Clock;
+  /** Hosts that shall reach each other share one. */
+  readonly network?: FakeNetwork;
+  /** A random UUID and the certificate chain of this agent. */
+  readonly hello?: Partial<HostAgentOptions['hello']>;
+  /** Default: `sealed` is the plain key in base64. */
+  readonly openSecret?: SecretOpener;
+  /** Default: an envelope with a signature of zeros. */
+  readonly signEvidence?: EvidenceSigner;
+  readonly faults?: FaultPlan;
+  readonly limits?: HostPorts['limits'];
+  readonly memoryMiBFree?: number;
+  readonly volumeBytesFree?: number;
+  readonly replyWithinMs?: number;
+  readonly log?: Log;
+};
+
+export type FakeHost = {
+  readonly agent: HostAgent;
+  readonly ports: HostPorts;
+  readonly hypervisor: FakeHypervisor;
+  readonly files: MemoryFiles;
+  /** SHA-256 that stands for the agent's leaf on the fake network. */
+  readonly leaf: ReturnType<typeof sha256>;
+  /** A fresh agent over the same disk and the same guests: what a crash and a restart leave. */
+  restart(): HostAgent;
+};
+
+const silent: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+const KEY_BYTES = 32;
+
+const plainSecret: SecretOpener = async ({ sealed }) => {
+  const key = Buffer.from(sealed, 'base64');
+  return key.length === KEY_BYTES ? done(key) : setBack(refused('SECRET_REFUSED'));
+};
+
+const unsigned: EvidenceSigner = (evidence) => ({
+  payloadType: 'application/vnd.carnet.evidence.v1+json',
+  payload: Buffer.from(JSON.stringify(evidence)).toString('base64'),
+  signatures: [{ keyid: 'fake', sig: Buffer.alloc(KEY_BYTES).toString('base64') }],
+});
+
+/** Stands for the hello's `agent` when a test does not care which run of the agent it speaks to. */
+const AGENT_RUN = '00000000-0000-4000-8000-000000000001';
+
+/** A whole host in memory, behind the same commands as a real one: for tests of brokers, and one side of the contract suite. */
+export function fakeHost(options: FakeHostOptions): FakeHost {
+  const { domain, host, clock } = options;
+  const paths = hostPaths({ stateDir: '/s', volumesDir: '/v', tmpfsDir: '/t', bootDir: '/b', importDir: '/i' });
+  const files = memoryFiles({
+    tmpfs: ['/t'],
+    ...(options.volumeBytesFree === undefined ? {} : { freeBytes: options.volumeBytesFree }),
+  });
+  const hypervisor = fakeHypervisor(files);
+  const leaf = sha256(`leaf of ${domain}/${host}`);
+  const plan = options.faults ?? (() => undefined);
+  const ports: HostPorts = {
+    hypervisor: withFaults('hypervisor', hypervisor, plan),
+    volumes: withFaults('volumes', fakeVolumes(files), plan),
+    artifacts: withFaults('artifacts', fakeArtifacts({ files, network: options.network ?? fakeNetwork(), leaf }), plan),
+    files: withFaults('files', files, plan),
+    paths,
+    openSecret: options.openSecret ?? plainSecret,
+    signEvidence: options.signEvidence ?? unsigned,
+    memoryMiBFree: async () => options.memoryMiBFree ?? 65_536,
+    limits: options.limits ?? {},
+    clock,
+    log: options.log ?? silent,
+  };
+  const hello = { agent: AGENT_RUN, publicKey: '', chain: [''], ...options.hello };
+  const restart = (): HostAgent =>
+    createHostAgent({
+      domain,
+      host,
+      ports,
+      hello,
+      ...(options.replyWithinMs === undefined ? {} : { replyWithinMs: options.replyWithinMs }),
+    });
+  let agent = restart();
+  return {
+    get agent() {
+      return agent;
+    },
+    ports,
+    hypervisor,
+    files,
+    leaf,
+    restart: () => {
+      agent = restart();
+      return agent;
+    },
+  };
+}

@@ -1,0 +1,57 @@
+import { failed, HostError } from '../codes.ts';
+import type { HostFiles } from '../ports/files.ts';
+
+export type MemoryFiles = HostFiles & {
+  /** All paths that hold a file, for tests that ask whether anything was left behind. */
+  paths(): readonly string[];
+};
+
+export type MemoryFilesOptions = {
+  readonly freeBytes?: number;
+  /** Directories that count as tmpfs. */
+  readonly tmpfs: readonly string[];
+};
+
+/** A file system in memory. What was written is there after a "crash" of the agent: it outlives the agents that use it. */
+export function memoryFiles({ freeBytes = 2 ** 40, tmpfs }: MemoryFilesOptions): MemoryFiles {
+  const files = new Map<string, Buffer>();
+  const dirs = new Set<string>();
+  const below = (dir: string): readonly string[] => [...files.keys()].filter((path) => path.startsWith(`${dir}/`));
+  const isDir = (path: string): boolean => dirs.has(path) || below(path).length > 0;
+  const enter = (path: string): void => {
+    for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) dirs.add(path.slice(0, at));
+  };
+  const put = (path: string, bytes: Buffer): void => {
+    enter(path);
+    files.set(path, bytes);
+  };
+  return {
+    paths: () => [...files.keys()].sort(),
+    read: async (path) => {
+      const bytes = files.get(path);
+      return bytes === undefined ? undefined : Buffer.from(bytes);
+    },
+    size: async (path) => files.get(path)?.length ?? (isDir(path) ? 0 : undefined),
+    head: async (path, bytes) => Buffer.from((files.get(path) ?? Buffer.alloc(0)).subarray(0, bytes)),
+    list: async (dir) => [...new Set(below(dir).map((path) => path.slice(dir.length + 1).split('/')[0] ?? ''))],
+    write: async (path, bytes) => put(path, Buffer.from(bytes)),
+    append: async (path, bytes) => put(path, Buffer.concat([files.get(path) ?? Buffer.alloc(0), bytes])),
+    truncate: async (path, sizeBytes) => put(path, Buffer.from((files.get(path) ?? Buffer.alloc(0)).subarray(0, sizeBytes))),
+    rename: async (from, to) => {
+      const bytes = files.get(from);
+      if (bytes === undefined) throw new HostError(failed('DISK_FAILED', '(ENOENT)'));
+      files.delete(from);
+      put(to, bytes);
+    },
+    remove: async (path) => {
+      files.delete(path);
+      for (const inside of below(path)) files.delete(inside);
+      for (const dir of [...dirs]) if (dir === path || dir.startsWith(`${path}/`)) dirs.delete(dir);
+    },
+    ensureDir: async (dir) => {
+      enter(`${dir}/.`);
+    },
+    freeBytes: async () => freeBytes,
+    isTmpfs: async (dir) => tmpfs.includes(dir),
+  };
+}
