@@ -1,1 +1,12 @@
-export {};
+export { type AppendCode, JOURNAL_CODES, type JournalCode, type MessageCode } from './codes.ts';
+export { coveredBy } from './covered.ts';
+export type { Delivery } from './early.ts';
+export { JournalError, type JournalErrorCode } from './error.ts';
+export { type Journal, type JournalOptions, type JournalParts, openJournal } from './journal.ts';
+export type { Ledger } from './ledgers.ts';
+export type { Notice } from './notices.ts';
+export type { ChainValidator, ChainVerdict, Clock, EventSigner, Introduction, Log, RandomBytes } from './ports.ts';
+export type { Intent, LedgerHead, PeerState, Queries } from './queries.ts';
+export type { Received } from './receive.ts';
+export type { PublishedState, StoredEvent } from './stored-event.ts';
+export type { Appended, AppendOutcome, AppendTx, Decision, Plan } from './writer.ts';

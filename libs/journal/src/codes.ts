@@ -1,0 +1,38 @@
+/** Refusals of the journal itself; those of admission are `TRUST_CODES`. For `carnet error CODE`. */
+export const JOURNAL_CODES = {
+  LEDGER_QUARANTINED: {
+    text: 'This database is behind what it once published: it was restored or lost power.',
+    advice: 'Wait: every peer is asked what it holds of us, and the missing events come back. If a peer is down, bring it up.',
+  },
+  LEDGER_FROZEN: {
+    text: 'A fork or an unknown cause was found between this peer and us: nothing new is begun with it.',
+    advice: 'Read the proof with `carnet peer show`, call the peer, and find out which side was restored or lies.',
+  },
+  PEER_UNKNOWN: {
+    text: 'No peer of that trust domain is configured.',
+    advice: 'Add it to the configuration of this broker, after both sides exchanged their roots.',
+  },
+  APPEND_OVERLOADED: {
+    text: 'Too many events wait for the head of this ledger.',
+    advice: 'The database is too slow or stands still: look at it, then try again.',
+  },
+  MESSAGE_MISADDRESSED: {
+    text: 'A message between peers names another sender or receiver than its channel.',
+    advice: 'Somebody replays messages: inspect who can publish on the bus.',
+  },
+  MESSAGE_STALE: {
+    text: 'A message between peers is dated too far from our clock.',
+    advice: 'Compare both clocks; if they agree, somebody replays old messages.',
+  },
+  MESSAGE_MALFORMED: {
+    text: 'A signed message between peers is none that this version knows.',
+    advice: 'Compare versions with the peer.',
+  },
+  CHALLENGE_UNKNOWN: {
+    text: 'The answer belongs to no challenge that is open.',
+    advice: 'Nothing to do: late answers are ignored. If they repeat, somebody replays them.',
+  },
+} as const satisfies Readonly<Record<string, { readonly text: string; readonly advice: string }>>;
+export type JournalCode = keyof typeof JOURNAL_CODES;
+export type AppendCode = Extract<JournalCode, 'LEDGER_QUARANTINED' | 'LEDGER_FROZEN' | 'PEER_UNKNOWN' | 'APPEND_OVERLOADED'>;
+export type MessageCode = Extract<JournalCode, `MESSAGE_${string}` | 'CHALLENGE_UNKNOWN'>;

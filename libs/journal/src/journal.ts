@@ -1,0 +1,153 @@
+import { type Digest, ledgerSubjects, type TrustDomain } from '@carnet/events';
+import { runChanges, type Store } from '@carnet/store';
+import { refuse } from '@carnet/trust';
+import { openAppender } from './append.ts';
+import type { Author } from './draft.ts';
+import type { Delivery } from './early.ts';
+import { JournalError } from './error.ts';
+import { type HeadFile, openHeadFile } from './head-file.ts';
+import { ensureLedgers, headOf, type JournalDb, type Ledger, readLedger } from './ledgers.ts';
+import { type Notice, type Notices, openNotices } from './notices.ts';
+import type { ChainValidator, Clock, EventSigner, Introduction, Log, RandomBytes } from './ports.ts';
+import { quarantineIfBehind } from './quarantine.ts';
+import { type Queries, queries } from './queries.ts';
+import { openReceiver, type Received, type Receiver } from './receive.ts';
+import { journalChanges, type Tables } from './tables.ts';
+import type { AppendOutcome, Plan } from './writer.ts';
+
+export type JournalOptions = {
+  readonly store: Store;
+  readonly self: TrustDomain;
+  readonly peers: readonly TrustDomain[];
+  /** The Ed25519 event key. */
+  readonly signer: EventSigner;
+  /** How the X.509 identity introduces that key in each ledger. */
+  readonly introduction: Introduction;
+  readonly validateChain: ChainValidator;
+  /** One durable directory for each replica, outside of the database's. */
+  readonly headDir: string;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly log: Log;
+};
+
+export type Journal = Queries & {
+  readonly self: TrustDomain;
+  readonly peers: readonly TrustDomain[];
+  /**
+   * Decides events of our ledger to one peer: one transaction under the ledger's head lock. The first append to a peer, and the
+   * first after a change of the event key, writes `KeyAnnounced` before the drafts. Throws what the plan throws; whatever the plan
+   * wrote is then undone, as it is when the append is refused.
+   */
+  readonly append: <T>(audience: TrustDomain, plan: Plan<T>) => Promise<AppendOutcome<T>>;
+  /** Lets a held event be published. Idempotent. @throws JournalError EVENT_UNKNOWN */
+  readonly release: (digest: Digest) => Promise<void>;
+  /** Admits one envelope of a peer's ledger. Its subject, if it came by one, must say the same as its payload. */
+  readonly receive: (peer: TrustDomain, delivery: Delivery) => Promise<Received>;
+  /** As `receive`, many in one transaction; answers in the order given. */
+  readonly receiveAll: (peer: TrustDomain, deliveries: readonly Delivery[]) => Promise<readonly Received[]>;
+  /** Whatever is placed from now on, by any replica. An empty list: look again. */
+  readonly subscribe: (heard: (notices: readonly Notice[]) => void) => () => void;
+  readonly close: () => Promise<void>;
+};
+
+/** What the bus of this lib needs beyond a `Journal`. */
+export type JournalParts = {
+  readonly options: JournalOptions;
+  readonly db: JournalDb;
+  readonly headFiles: ReadonlyMap<TrustDomain, HeadFile>;
+  readonly theirs: ReadonlyMap<TrustDomain, Receiver>;
+  readonly ours: ReadonlyMap<TrustDomain, Receiver>;
+  readonly notices: Notices;
+};
+
+const REPLICA_BYTES = 8;
+
+/** Opens the ledgers between `self` and each peer. Runs this lib's changes, compares heads with their files. */
+export async function openJournal(options: JournalOptions): Promise<{ readonly journal: Journal; readonly parts: JournalParts }> {
+  const parts = await openParts(options);
+  return { journal: journalOf(parts), parts };
+}
+
+async function openParts(options: JournalOptions): Promise<JournalParts> {
+  const { store, self, peers, validateChain, clock, log } = options;
+  await runChanges(store, journalChanges);
+  const db = store.db.$extendTables<Tables>();
+  await ensureLedgers(db, self, peers);
+  const headFiles = new Map<TrustDomain, HeadFile>();
+  for (const peer of peers) headFiles.set(peer, await openHeadFile(options.headDir, peer));
+  await quarantineIfBehind(db, { self, headFiles, clock, log });
+  const ledgers = peers.flatMap((peer): readonly Ledger[] => [
+    { publisher: self, audience: peer },
+    { publisher: peer, audience: self },
+  ]);
+  const replica = Buffer.from(options.random(REPLICA_BYTES)).toString('hex');
+  const notices = await openNotices({ store, db, ledgers, replica, log });
+  const receiver = (peer: TrustDomain, ledger: 'theirs' | 'ours'): readonly [TrustDomain, Receiver] => [
+    peer,
+    openReceiver(db, { self, peer, ledger, validateChain, clock, log }, notices.committed),
+  ];
+  return {
+    options,
+    db,
+    headFiles,
+    theirs: new Map(peers.map((peer) => receiver(peer, 'theirs'))),
+    ours: new Map(peers.map((peer) => receiver(peer, 'ours'))),
+    notices,
+  };
+}
+
+function journalOf(parts: JournalParts): Journal {
+  const { options, db, notices, theirs } = parts;
+  const { self, peers, signer, introduction, clock, random, validateChain } = options;
+  const author: Author = { signer, introduction, clock, random };
+  const appenders = new Map(
+    peers.map((audience) => [audience, openAppender(db, { self, audience, author, validateChain }, notices.committed)]),
+  );
+  const receiveAll = async (peer: TrustDomain, deliveries: readonly Delivery[]): Promise<readonly Received[]> => {
+    const receiver = theirs.get(peer);
+    if (receiver === undefined) throw new JournalError('PEER_UNCONFIGURED', `${peer} (${ledgerSubjects(peer, self)})`);
+    return receiver.receive(deliveries);
+  };
+
+  return {
+    ...queries(db, self),
+    self,
+    peers,
+    append: async (audience, plan) => {
+      const appender = appenders.get(audience);
+      if (appender === undefined) return refuse('PEER_UNKNOWN', 'expected a configured peer', { got: audience });
+      const outcome = await appender(plan);
+      // A held event has effects before it is published, so its head is made durable first.
+      if (outcome.ok && outcome.value.events.some(({ held }) => held)) await reachHead(parts, audience);
+      return outcome;
+    },
+    release: (digest) => release(parts, digest),
+    receiveAll,
+    receive: async (peer, delivery) => {
+      const [received] = await receiveAll(peer, [delivery]);
+      if (received === undefined) throw new JournalError('LEDGER_BROKEN', 'one delivery has one answer');
+      return received;
+    },
+    subscribe: notices.subscribe,
+    close: notices.stop,
+  };
+}
+
+async function reachHead({ options, db, headFiles }: JournalParts, audience: TrustDomain): Promise<void> {
+  const row = await readLedger(db, { publisher: options.self, audience });
+  await headFiles.get(audience)?.reach(headOf(row));
+}
+
+async function release({ options, db, notices }: JournalParts, digest: Digest): Promise<void> {
+  const { self } = options;
+  const row = await db
+    .updateTable('events')
+    .set({ held: false })
+    .where('digest', '=', digest)
+    .where('publisher', '=', self)
+    .returning('audience')
+    .executeTakeFirst();
+  if (row === undefined) throw new JournalError('EVENT_UNKNOWN', digest);
+  notices.released({ publisher: self, audience: row.audience });
+}

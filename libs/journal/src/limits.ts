@@ -1,0 +1,59 @@
+/** Every bound of the journal, with its reason. */
+
+/** Appends decided in one transaction: shares one commit (one fsync) among callers that wait for the same head lock. */
+export const APPEND_GROUP_MAX = 32;
+/** Appends waiting for one ledger's head lock in this process; more means that the database stands still. */
+export const APPEND_QUEUE_MAX = 4_096;
+/** Events that one append may draft: a step of a migration drafts one or two. */
+export const DRAFTS_MAX = 16;
+/** Events admitted in one transaction: long enough to share a commit, short enough not to hold the head lock for a second. */
+export const RECEIVE_BATCH_MAX = 256;
+/** Events that came before their predecessors, kept in memory for one ledger. 64 KiB each at most: 32 MiB. The rest is asked for again. */
+export const EARLY_EVENTS_MAX = 512;
+/** Events read from the outbox for one round of publishing. */
+export const PUBLISH_BATCH_MAX = 256;
+/** Envelopes re-sent for one question. The asker goes on asking from its new head. */
+export const RESEND_MAX = 256;
+/** Shortest time between two re-sendings to one peer, in ms: a question of 200 bytes must not buy 16 MiB of answers at will. */
+export const RESEND_PAUSE_MS = 200;
+/** Rows of a query that an operator's tool asks for without a limit. */
+export const QUERY_ROWS_MAX = 1_000;
+/** Envelopes kept as proof against one peer: the first few convict, the rest is a flood. */
+export const PROOFS_MAX = 64;
+/** Events read for one notice to subscribers. */
+export const NOTICE_EVENTS_MAX = 500;
+/** Look for what other replicas placed, in ms, when no notice came: a lost notice costs this much. */
+export const POLL_MS = 1_000;
+/** Heads are sent this often, in ms (protocol, section 3). */
+export const HEAD_EVERY_MS = 30_000;
+/** After activity a head follows within this time, in ms: the peer's acknowledgement within a second, many events under one head. */
+export const HEAD_AFTER_ACTIVITY_MS = 150;
+/** A peer's head beyond ours may be in flight: ask for what is missing only after this time, in ms. */
+export const ASK_GRACE_MS = 400;
+/** While quarantined, peers are challenged this often, in ms. */
+export const CHALLENGE_EVERY_MS = 1_000;
+/** A challenge's random bytes: an old answer cannot be replayed. */
+export const NONCE_BYTES = 16;
+/** A peer's message may be dated this far from our clock, in ms. */
+export const MESSAGE_SKEW_MS_MAX = 300_000;
+/** First and longest pause after a failure of bus or database, in ms; each pause is drawn between half and whole. */
+export const BACKOFF_MS_FIRST = 50;
+export const BACKOFF_MS_MAX = 5_000;
+/** One answer of the bus, in ms. */
+export const BUS_ANSWER_MS_MAX = 3_000;
+/** Messages that a pull consumer holds ready for us. */
+export const PULL_MESSAGES_MAX = 512;
+/** Time to drain at a stop, in ms. */
+export const DRAIN_MS_MAX = 3_000;
+/** A lease on publishing is tried this often by the replica that does not hold it, in ms. */
+export const LEASE_EVERY_MS = 500;
+/** Peer messages waiting to be judged: beyond it the oldest are dropped, and heads come again. */
+export const MESSAGES_WAITING_MAX = 2_048;
+/** Bytes of one ledger's stream on the bus: 200,000 events of 5 KiB. The oldest go first; the truth is in the databases. */
+export const STREAM_BYTES_MAX = 1_073_741_824;
+/** Bytes of one message on the bus: an event and its headers. */
+export const STREAM_MESSAGE_BYTES_MAX = 69_632;
+/** The bus recognises a repeated publish for this long, in ms; later ones are recognised by their digests. */
+export const STREAM_DUPLICATE_MS = 120_000;
+/** A follower that died loses what it had pulled for this long, in ms. */
+export const CONSUMER_ACK_MS = 10_000;

@@ -1,0 +1,179 @@
+import type { Digest, Draft, TrustDomain } from '@carnet/events';
+import type { Tx } from '@carnet/store';
+import { accept, type Checked, type LedgerState, type Refusal, refuse } from '@carnet/trust';
+import type { AppendCode } from './codes.ts';
+import { type Author, owedAnnouncement, type SealedEvent, sealDraft, timeOf } from './draft.ts';
+import { JournalError } from './error.ts';
+import { advanceLedger, type JournalTx, lockOwnLedger, stateOf } from './ledgers.ts';
+import { DRAFTS_MAX } from './limits.ts';
+import type { Notice } from './notices.ts';
+import type { ChainValidator } from './ports.ts';
+import { type Queries, queries } from './queries.ts';
+import { eventRow, type StoredEvent } from './stored-event.ts';
+import type { Tables } from './tables.ts';
+
+/** What a plan sees and may write to: one transaction, under the ledger's head lock. */
+export type AppendTx = Pick<Queries, 'eventsOfMigrations' | 'migrationsOfVm' | 'event'> & {
+  /** To co-commit rows of other libs: `tx.db.$extendTables<KeyTables>()`. Never use another connection inside a plan. */
+  readonly db: Tx;
+  readonly hasEvent: (digest: Digest) => Promise<boolean>;
+};
+
+/** What a plan decided. No drafts: nothing is decided, `value` says why. */
+export type Decision<T> = {
+  readonly drafts: readonly Draft[];
+  /** Decided, but not published before `release` of each digest. */
+  readonly hold?: boolean;
+  readonly value: T;
+};
+
+export type Plan<T> = (tx: AppendTx) => Promise<Decision<T>>;
+/** One stored event for each draft, in order. */
+export type Appended<T> = { readonly events: readonly StoredEvent[]; readonly value: T };
+export type AppendOutcome<T> = Checked<Appended<T>, AppendCode>;
+
+/** Drafts that begin something with a peer; everything else finishes what was begun, and is allowed on a frozen ledger. */
+const BEGINS: ReadonlySet<Draft['type']> = new Set<Draft['type']>(['MigrationIntended', 'MigrationOffered']);
+
+export type WriterPorts = {
+  readonly self: TrustDomain;
+  readonly audience: TrustDomain;
+  readonly author: Author;
+  readonly validateChain: ChainValidator;
+};
+
+/** Appends to our ledger to one peer, for as long as its transaction lasts. */
+export type LedgerWriter = {
+  /** Why nothing at all may be appended now. */
+  readonly refusal: Refusal<AppendCode> | undefined;
+  readonly state: () => LedgerState;
+  /** Runs one plan and stores what it drafts. Throws what the plan throws. */
+  readonly run: <T>(plan: Plan<T>) => Promise<AppendOutcome<T>>;
+  /** Forgets what a plan did whose rows the caller rolled back. */
+  readonly rewind: (state: LedgerState) => void;
+  /** Writes the new head: once, after the last plan. Answers what was placed. */
+  readonly finish: () => Promise<readonly Notice[]>;
+};
+
+/** Takes the head lock. */
+export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<LedgerWriter> {
+  const { self, audience } = ports;
+  const row = await lockOwnLedger(tx, { publisher: self, audience });
+  const first = stateOf(row);
+  let state = first;
+  let placed: readonly SealedEvent[] = [];
+
+  const run = async <T>(plan: Plan<T>): Promise<AppendOutcome<T>> => {
+    const seen = new Set<Digest>();
+    const { drafts, hold, value } = await plan(appendTx(tx, ports, seen));
+    if (drafts.length === 0) return accept({ events: [], value });
+    if (state.frozen !== undefined && drafts.some(({ type }) => BEGINS.has(type)))
+      return refuse('LEDGER_FROZEN', `since ${state.frozen.since}: ${state.frozen.code}`);
+    const sealed = await sealAll(tx, ports, state, drafts, seen);
+    const placedAt = timeOf(ports.author.clock.nowMs());
+    const isHeld = ({ event }: SealedEvent): boolean => hold === true && event.type !== 'KeyAnnounced';
+    await tx
+      .insertInto('events')
+      .values(sealed.map((each) => eventRow(each, placedAt, isHeld(each) ? 'held' : 'free')))
+      .execute();
+    state = sealed.at(-1)?.state ?? state;
+    placed = [...placed, ...sealed];
+    const events = sealed.slice(-drafts.length).map(
+      (each): StoredEvent => ({
+        digest: each.digest,
+        placement: each.payload,
+        event: each.event,
+        envelope: each.envelope,
+        placedAt,
+        held: isHeld(each),
+        published: 'decided',
+      }),
+    );
+    return accept({ events, value });
+  };
+
+  return {
+    refusal: row.quarantined ? refuse('LEDGER_QUARANTINED', 'our ledgers wait for what every peer holds of us') : undefined,
+    state: () => state,
+    run,
+    rewind: (to) => {
+      state = to;
+      placed = placed.filter(({ payload }) => Number(payload.seq) <= Number(to.head?.seq ?? 0));
+    },
+    finish: async () => {
+      if (state !== first) await advanceLedger(tx, state);
+      return placed.map(({ payload, digest }) => ({
+        publisher: self,
+        audience,
+        seq: Number(payload.seq),
+        digest,
+        type: payload.type,
+        migration: payload.migration ?? null,
+      }));
+    },
+  };
+}
+
+/** `seen` gathers what the plan read of the audience's ledger: what a draft then cites needs no second look. */
+function appendTx(tx: JournalTx, { self, audience }: WriterPorts, seen: Set<Digest>): AppendTx {
+  const read = queries(tx, self);
+  const note = (event: StoredEvent): void => {
+    if (event.placement.publisher === audience && event.placement.audience === self) seen.add(event.digest);
+  };
+  return {
+    db: tx.$omitTables<keyof Tables>(),
+    eventsOfMigrations: async (ids) => {
+      const events = await read.eventsOfMigrations(ids);
+      events.forEach(note);
+      return events;
+    },
+    migrationsOfVm: read.migrationsOfVm,
+    event: read.event,
+    hasEvent: async (digest) => {
+      const row = await tx.selectFrom('events').select('digest').where('digest', '=', digest).executeTakeFirst();
+      return row !== undefined;
+    },
+  };
+}
+
+async function sealAll(
+  tx: JournalTx,
+  ports: WriterPorts,
+  from: LedgerState,
+  drafts: readonly Draft[],
+  seen: ReadonlySet<Digest>,
+): Promise<readonly SealedEvent[]> {
+  const { author, self } = ports;
+  if (drafts.length > DRAFTS_MAX)
+    throw new JournalError('DRAFT_REFUSED', `expected at most ${DRAFTS_MAX} drafts, got ${drafts.length}`);
+  const known = await knownCauses(tx, ports, drafts, seen);
+  const announcement = owedAnnouncement(author, from);
+  const ownChain =
+    announcement === undefined
+      ? undefined
+      : await ports.validateChain(author.introduction.chain, self, timeOf(author.clock.nowMs()));
+  const sealed: SealedEvent[] = [];
+  for (const draft of announcement === undefined ? drafts : [announcement, ...drafts]) {
+    const state = sealed.at(-1)?.state ?? from;
+    sealed.push(sealDraft(author, state, draft, (cause) => known.has(cause), ownChain));
+  }
+  return sealed;
+}
+
+async function knownCauses(
+  tx: JournalTx,
+  { self, audience }: WriterPorts,
+  drafts: readonly Draft[],
+  seen: ReadonlySet<Digest>,
+): Promise<ReadonlySet<Digest>> {
+  const unseen = drafts.flatMap(({ causes }) => causes.filter((cause) => !seen.has(cause)));
+  if (unseen.length === 0) return seen;
+  const rows = await tx
+    .selectFrom('events')
+    .select('digest')
+    .where('publisher', '=', audience)
+    .where('audience', '=', self)
+    .where('digest', 'in', unseen)
+    .execute();
+  return new Set([...seen, ...rows.map(({ digest }) => digest)]);
+}
