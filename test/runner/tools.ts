@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sweepAbandoned } from '@carnet/dev';
 import { ONE_FAILED, ONE_PASSED, type Tally, tallyVitest } from './tally.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -42,6 +43,8 @@ export async function runVitest(project: 'unit' | 'real', filter: string | undef
     return tally;
   } finally {
     rmSync(dir, { recursive: true });
+    // vitest kills its workers on Ctrl-C before they can stop their daemons.
+    sweepAbandoned();
   }
 }
 

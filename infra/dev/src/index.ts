@@ -1,3 +1,4 @@
+export { sweepAbandoned } from './abandoned.ts';
 export { type Daemon, type DaemonSpec, startDaemon } from './daemon.ts';
 export { DevError, type DevErrorCode } from './error.ts';
 export { eventually } from './eventually.ts';
