@@ -150,6 +150,10 @@ it('speaks to the test driver through the same daemon', async () => {
   expect(await test.host.driver()).toBe('TEST');
   await test.domains.suspend(domain);
   expect(await test.domains.state(domain)).toEqual({ state: 'paused', reason: 'user' });
+  await test.domains.resume(domain);
+  await test.domains.reboot(domain);
+  await test.domains.shutdown(domain);
+  expect(await test.domains.state(domain)).toEqual({ state: 'shutoff', reason: 'shutdown' });
 });
 
 it('a read-only connection changes nothing', async () => {

@@ -9,7 +9,23 @@ export type TestAuthority = { readonly dir: string; readonly caFile: string };
 export function makeAuthority(dir: string, name: string): TestAuthority {
   mkdirSync(dir, { recursive: true, mode: 0o755 });
   const caFile = join(dir, 'ca.pem');
-  openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', `/CN=${name}`, '-keyout', join(dir, 'ca.key'), '-out', caFile);
+  openssl(
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-days',
+    '2',
+    '-subj',
+    `/CN=${name}`,
+    '-keyout',
+    join(dir, 'ca.key'),
+    '-out',
+    caFile,
+  );
   return { dir, caFile };
 }
 
@@ -29,7 +45,23 @@ export function makeIdentity(authority: TestAuthority, name: string, as: RunAs):
     'basicConstraints=CA:FALSE\nkeyUsage=digitalSignature,keyEncipherment\nextendedKeyUsage=serverAuth,clientAuth\nsubjectAltName=IP:127.0.0.1,DNS:localhost\n',
   );
   openssl('req', '-newkey', 'rsa:2048', '-nodes', '-subj', `/O=test/CN=${name}`, '-keyout', key, '-out', request);
-  openssl('x509', '-req', '-in', request, '-CA', authority.caFile, '-CAkey', join(authority.dir, 'ca.key'), '-CAcreateserial', '-days', '2', '-extfile', extensions, '-out', cert);
+  openssl(
+    'x509',
+    '-req',
+    '-in',
+    request,
+    '-CA',
+    authority.caFile,
+    '-CAkey',
+    join(authority.dir, 'ca.key'),
+    '-CAcreateserial',
+    '-days',
+    '2',
+    '-extfile',
+    extensions,
+    '-out',
+    cert,
+  );
   const copies: readonly (readonly [string, readonly string[]])[] = [
     [authority.caFile, ['cacert.pem', 'ca-cert.pem']],
     [cert, ['clientcert.pem', 'servercert.pem', 'client-cert.pem', 'server-cert.pem']],
