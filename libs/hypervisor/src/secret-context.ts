@@ -1,12 +1,16 @@
-import type { HostName, KeyId, TrustDomain, VmId } from '@carnet/events';
+import type { HostName, TrustDomain, VmId } from '@carnet/events';
 
 /**
- * What a secret sealed for a host is bound to: one key of one VM on one host. A blob that is replayed to another host, or for
- * another VM, does not open. Each field is free of newlines by its schema, so the encoding is injective.
+ * What a sealed secret is bound to, so that a blob replayed to another host, for another VM, attempt or end does not open.
+ * `epoch`: the migration's; 0 in a VM's life outside migrations. `purpose` follows from the step and the field:
+ * `seal` and `unseal` are memory keys (quiesce; start, resume), `trial-unlock` is that step's, `run` all others.
  */
-export const hostSecretContext = (to: {
+export type SecretContext = {
   readonly domain: TrustDomain;
   readonly host: HostName;
   readonly vm: VmId;
-  readonly key: KeyId;
-}): Uint8Array => Buffer.from(['carnet/host-secret/v1', to.domain, to.host, to.vm, to.key].join('\n'));
+  readonly epoch: number;
+  readonly purpose: SecretPurpose;
+};
+
+export type SecretPurpose = 'run' | 'trial-unlock' | 'seal' | 'unseal';

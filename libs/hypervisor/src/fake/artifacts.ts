@@ -3,7 +3,7 @@ import { refused } from '../codes.ts';
 import type { ImageFacts } from '../command/result.ts';
 import { sha256 } from '../digest.ts';
 import { done, type Outcome, setBack } from '../outcome.ts';
-import type { Artifacts, HandOver, ServeRequest } from '../ports/artifacts.ts';
+import type { Artifacts, HandOver, MemoryKey, ServeRequest } from '../ports/artifacts.ts';
 import type { HostFiles } from '../ports/files.ts';
 import { guardFakeVolume } from './volumes.ts';
 
@@ -46,7 +46,7 @@ export function fakeArtifacts({ files, network, leaf }: FakeArtifactsOptions): A
     return share?.peer === puller && share.of.epoch === of.epoch && shared !== undefined ? files.read(shared.path) : undefined;
   });
   const dataPath: DataPath = { address: '127.0.0.1', port, serverName: 'fake.example' };
-  const convey = async (from: string, to: string, key: Uint8Array): Promise<Outcome<void>> => {
+  const convey = async (from: string, to: string, { key }: MemoryKey): Promise<Outcome<void>> => {
     const bytes = await files.read(from);
     if (bytes === undefined) return setBack(refused('ARTIFACT_MISSING'));
     await files.write(to, xor(bytes, key));

@@ -46,7 +46,7 @@ export function memoryFiles({ freeBytes = 2 ** 40, tmpfs }: MemoryFilesOptions):
     remove: async (path) => {
       files.delete(path);
       for (const inside of below(path)) files.delete(inside);
-      for (const dir of [...dirs]) if (dir === path || dir.startsWith(`${path}/`)) dirs.delete(dir);
+      for (const dir of dirs) if (dir === path || dir.startsWith(`${path}/`)) dirs.delete(dir);
     },
     ensureDir: async (dir) => {
       enter(`${dir}/.`);

@@ -46,6 +46,9 @@ export type PullRequest = {
   readonly signal: AbortSignal;
 };
 
+/** What seals one memory state, once: 32 bytes, and the context that they are bound to. */
+export type MemoryKey = { readonly key: Uint8Array; readonly context: Uint8Array };
+
 /** Images and how they travel. The apps wire `@carnet/images` in; a ring-2 lib never imports its sibling. */
 export type Artifacts = {
   /** Judges a qcow2 header with our own parser: no qemu tool sees a header that this refused. */
@@ -58,9 +61,9 @@ export type Artifacts = {
   unserve(migration: MigrationId): Promise<void>;
   /** Receives and verifies one artifact; called again, it resumes with what is missing. */
   pull(request: PullRequest): Promise<Outcome<{ readonly receivedBytes: number }>>;
-  /** Clear memory state → ciphertext, under a 32-byte key that serves once. */
-  sealMemory(from: string, to: string, key: Uint8Array): Promise<Outcome<void>>;
-  openMemory(from: string, to: string, key: Uint8Array): Promise<Outcome<void>>;
+  /** Clear memory state → ciphertext. `to` appears whole or not at all. */
+  sealMemory(from: string, to: string, key: MemoryKey): Promise<Outcome<void>>;
+  openMemory(from: string, to: string, key: MemoryKey): Promise<Outcome<void>>;
   dataPath(): DataPath;
   listImages(): Promise<readonly ImageFacts[]>;
   registerImage(name: string, path: string): Promise<Outcome<ImageFacts>>;

@@ -2,6 +2,7 @@ import type { Evidence, SignedEvidence, Timestamp } from '@carnet/events';
 import type { SealedSecret } from '../command/scalars.ts';
 import type { HostPaths } from '../host-paths.ts';
 import type { Outcome } from '../outcome.ts';
+import type { SecretContext } from '../secret-context.ts';
 import type { Artifacts } from './artifacts.ts';
 import type { HostFiles } from './files.ts';
 import type { Hypervisor } from './hypervisor.ts';
@@ -14,7 +15,7 @@ export type Log = Record<'debug' | 'info' | 'warn' | 'error', (fields: object, m
 export type Clock = { now(): Timestamp; sleep(ms: number, signal: AbortSignal): Promise<void> };
 
 /** Opens one sealed secret with the agent's transport key. The caller zeroes what it gets. */
-export type SecretOpener = (sealed: SealedSecret, context: Uint8Array) => Promise<Outcome<Uint8Array>>;
+export type SecretOpener = (sealed: SealedSecret, context: SecretContext) => Promise<Outcome<Uint8Array>>;
 
 /** Signs what this host saw (DSSE, the agent's X.509 leaf). */
 export type EvidenceSigner = (evidence: Evidence) => SignedEvidence;

@@ -85,10 +85,11 @@ export const trialUnlock: Step<'trialUnlock'> = async (command, context) => {
 };
 
 async function tryVolume(
-  { vm, epoch, body }: TrialUnlock,
+  command: TrialUnlock,
   context: StepContext,
   locked: TrialUnlock['body']['volumes'][number],
 ): Promise<VolumeFacts | Setback> {
+  const { vm, epoch, body } = command;
   const { paths, files, artifacts, volumes } = context.ports;
   const { artifact } = locked;
   const path = body.where === 'volumes' ? paths.volume(vm, artifact) : paths.staged(vm, epoch, artifact);
@@ -99,7 +100,7 @@ async function tryVolume(
     return refused('SPEC_MISMATCH', `Disk ${artifact} has ${header.value.capacityBytes} bytes.`);
   if (locked.headerDigest !== undefined && locked.headerDigest !== header.value.headerDigest)
     return refused('HEADER_CHANGED', `(${artifact})`);
-  const passphrases = await openPassphrases(context, vm, [locked.secret.key], [locked.secret]);
+  const passphrases = await openPassphrases(context, command, [locked.secret.key], [locked.secret], 'trial-unlock');
   if (!passphrases.ok) return passphrases.setback;
   const opened = await volumes.unlock(path, passphrases.value.get(locked.secret.key) ?? new Uint8Array());
   return opened.ok ? { artifact, ...header.value } : opened.setback;

@@ -25,7 +25,7 @@ export const createVm: Step<'createVm'> = async (command, context) => {
   if (noRoom !== undefined) return noRoom;
   const passphrases = await openPassphrases(
     context,
-    vm,
+    command,
     body.spec.disks.map(({ key }) => key),
     body.secrets,
   );
@@ -58,12 +58,13 @@ async function lacksRoom({ vm, body }: CreateVm, { ports }: StepContext): Promis
 
 /** A volume appears under its name only when it is whole, so a repeat trusts what it finds. */
 async function makeVolume(
-  { vm, body }: CreateVm,
+  command: CreateVm,
   context: StepContext,
   disk: VmDisk,
   index: number,
   passphrase: Uint8Array,
 ): Promise<VolumeFacts | Setback> {
+  const { vm, body } = command;
   const { ports } = context;
   const path = ports.paths.volume(vm, disk.artifact);
   if ((await ports.files.size(path)) === undefined) {
@@ -71,7 +72,7 @@ async function makeVolume(
     await ports.files.remove(partial);
     await ports.volumes.createBlank(partial, disk.capacityBytes, passphrase);
     if (index === 0 && body.from !== undefined) {
-      const setback = await fillFromImage(body.from, context, vm, {
+      const setback = await fillFromImage(command, body.from, context, {
         path: partial,
         passphrase,
         capacityBytes: disk.capacityBytes,
@@ -85,9 +86,9 @@ async function makeVolume(
 }
 
 async function fillFromImage(
+  command: CreateVm,
   from: NonNullable<CreateVm['body']['from']>,
   context: StepContext,
-  vm: CreateVm['vm'],
   to: { readonly path: string; readonly passphrase: Uint8Array; readonly capacityBytes: number },
 ): Promise<Setback | undefined> {
   const { ports } = context;
@@ -96,7 +97,7 @@ async function fillFromImage(
   const header = await ports.artifacts.guard(path.value);
   if (!header.ok) return header.setback;
   if (header.value.capacityBytes > to.capacityBytes) return refused('SPEC_MISMATCH', 'The image is larger than the disk.');
-  const dek = await openSecret(context, vm, from.secret);
+  const dek = await openSecret(context, command, 'run', from.secret);
   if (!dek.ok) return dek.setback;
   const filled = await ports.volumes.copyInto(
     { path: path.value, passphrase: luksPassphrase(context, dek.value) },

@@ -42,7 +42,8 @@ async function runnable(vm: VmId, { ports, fence }: StepContext): Promise<VmSpec
 
 const isSetback = (value: VmSpec | Setback): value is Setback => 'status' in value;
 
-export const startVm: Step<'startVm'> = async ({ vm, body }, context) => {
+export const startVm: Step<'startVm'> = async (command, context) => {
+  const { vm, body } = command;
   const { ports } = context;
   const spec = await runnable(vm, context);
   if (isSetback(spec)) return spec;
@@ -51,7 +52,7 @@ export const startVm: Step<'startVm'> = async ({ vm, body }, context) => {
   if (!definition.ok) return definition.setback;
   const passphrases = await openPassphrases(
     context,
-    vm,
+    command,
     spec.disks.map(({ key }) => key),
     body.secrets,
   );
@@ -90,11 +91,12 @@ export const deleteVm: Step<'deleteVm'> = async ({ vm }, context) => {
   return finished({ step: 'deleteVm' });
 };
 
-export const provideSecrets: Step<'provideSecrets'> = async ({ vm, body }, context) => {
+export const provideSecrets: Step<'provideSecrets'> = async (command, context) => {
+  const { vm, body } = command;
   const spec = await runnable(vm, context);
   if (isSetback(spec)) return spec;
   const keys = spec.disks.map(({ key }) => key).filter((key) => body.secrets.some((secret) => secret.key === key));
-  const passphrases = await openPassphrases(context, vm, keys, body.secrets);
+  const passphrases = await openPassphrases(context, command, keys, body.secrets);
   if (!passphrases.ok) return passphrases.setback;
   await putSecrets(context, vm, passphrases.value);
   return finished({ step: 'provideSecrets', provided: keys.length });

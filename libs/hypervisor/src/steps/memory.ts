@@ -1,10 +1,18 @@
-import type { VmId } from '@carnet/events';
+import type { ArtifactId } from '@carnet/events';
 import { refused } from '../codes.ts';
+import type { CommandOf, MigrationCommand } from '../command/command.ts';
 import type { MemorySecret } from '../command/scalars.ts';
 import { done, type Outcome, setBack } from '../outcome.ts';
+import type { MemoryKey } from '../ports/artifacts.ts';
 import type { DomainDefinition } from '../ports/hypervisor.ts';
 import { SAVED_STATE_HEAD_BYTES, savedStateFault } from '../saved-state.ts';
 import { openSecret, type StepContext } from './step.ts';
+
+/** One memory state of one VM in one epoch: a state of another attempt does not open under this one. */
+export const memoryKey = ({ vm, epoch }: MigrationCommand, artifact: ArtifactId, key: Uint8Array): MemoryKey => ({
+  key,
+  context: Buffer.from(['carnet/memory-state/v1', vm, epoch, artifact].join('\n')),
+});
 
 /**
  * Restores a VM's memory, vCPUs held, from its sealed state: unsealed into tmpfs, judged, restored with our own definition, and
@@ -12,21 +20,22 @@ import { openSecret, type StepContext } from './step.ts';
  */
 export async function restoreMemory(
   context: StepContext,
-  vm: VmId,
+  command: CommandOf<'start'> | CommandOf<'resume'>,
   memory: MemorySecret | undefined,
   definition: DomainDefinition,
 ): Promise<Outcome<'none' | 'restored'>> {
   const { files, paths, artifacts, hypervisor } = context.ports;
+  const { vm } = command;
   if (memory === undefined) return done('none');
   const sealed = paths.sealedMemory(vm, memory.artifact);
   if ((await files.size(sealed)) === undefined) return done('none');
   if (!(await files.isTmpfs(paths.tmpfsDir))) return setBack(refused('TMPFS_REQUIRED'));
-  const key = await openSecret(context, vm, memory.secret);
+  const key = await openSecret(context, command, 'unseal', memory.secret);
   if (!key.ok) return key;
   const clear = paths.clearMemory(vm);
   await files.remove(clear);
   try {
-    const opened = await artifacts.openMemory(sealed, clear, key.value);
+    const opened = await artifacts.openMemory(sealed, clear, memoryKey(command, memory.artifact, key.value));
     if (!opened.ok) return opened;
     const fault = savedStateFault(await files.head(clear, SAVED_STATE_HEAD_BYTES));
     if (fault !== undefined) return setBack(fault);

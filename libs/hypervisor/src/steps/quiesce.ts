@@ -7,6 +7,7 @@ import { SAVED_STATE_HEAD_BYTES, savedStateFault } from '../saved-state.ts';
 import { readVm } from '../vm-record.ts';
 import { lacksTmpfs } from './agreement.ts';
 import { isOff, stateOf, stopDomain } from './domains.ts';
+import { memoryKey } from './memory.ts';
 import { finished, moveFor, openSecret, type Step, type StepContext, testify } from './step.ts';
 
 type Quiesce = CommandOf<'quiesce'>;
@@ -54,10 +55,11 @@ const stopCold = async ({ vm, body }: Quiesce, context: StepContext): Promise<Qu
 
 /** Saves to tmpfs, seals at once, removes the clear state. What is already there after a crash is not made again. */
 async function suspend(
-  { vm }: Quiesce,
+  command: Quiesce,
   context: StepContext,
   memory: NonNullable<Quiesce['body']['memory']>,
 ): Promise<Quiet | Setback> {
+  const { vm } = command;
   const { files, paths, hypervisor, artifacts } = context.ports;
   const [clear, sealed] = [paths.clearMemory(vm), paths.sealedMemory(vm, memory.artifact)];
   const sealedBytes = await files.size(sealed);
@@ -65,7 +67,7 @@ async function suspend(
     await files.remove(clear);
     return { forced: false, memoryBytes: sealedBytes };
   }
-  const key = await openSecret(context, vm, memory.secret);
+  const key = await openSecret(context, command, 'seal', memory.secret);
   if (!key.ok) return key.setback;
   if (!isOff(await stateOf(context, vm))) {
     await files.remove(clear);
@@ -76,7 +78,7 @@ async function suspend(
     await files.remove(clear);
     return { ...failed('MEMORY_STATE_LOST'), retryable: false };
   }
-  const made = await artifacts.sealMemory(clear, `${sealed}.partial`, key.value);
+  const made = await artifacts.sealMemory(clear, `${sealed}.partial`, memoryKey(command, memory.artifact, key.value));
   if (!made.ok) return made.setback;
   await files.rename(`${sealed}.partial`, sealed);
   await files.remove(clear);

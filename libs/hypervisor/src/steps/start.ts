@@ -26,7 +26,7 @@ export const start: Step<'start'> = async (command, context) => {
   if (!definition.ok) return definition.setback;
   const passphrases = await openPassphrases(
     context,
-    vm,
+    command,
     body.spec.disks.map(({ key }) => key),
     body.secrets,
   );
@@ -84,7 +84,7 @@ async function run(command: Start, context: StepContext, definition: DomainDefin
   const { hypervisor, files, paths } = context.ports;
   let memory: 'none' | 'restored' = 'none';
   if (isOff(await stateOf(context, vm))) {
-    const restored = await restoreMemory(context, vm, body.memory, definition);
+    const restored = await restoreMemory(context, command, body.memory, definition);
     if (!restored.ok) return restored.setback;
     memory = restored.value;
     if (memory === 'none') await hypervisor.startHeld(uuidOf(vm));

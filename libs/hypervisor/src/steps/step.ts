@@ -1,4 +1,4 @@
-import type { Evidence, HostName, KeyId, SignedEvidence, TrustDomain, VmId } from '@carnet/events';
+import type { Evidence, HostName, KeyId, SignedEvidence, TrustDomain } from '@carnet/events';
 import { failed, HostError, refused, type Setback } from '../codes.ts';
 import type { CommandOf, HostStep, MigrationCommand, VmCommand } from '../command/command.ts';
 import { isMigrationCommand } from '../command/command.ts';
@@ -8,7 +8,7 @@ import type { SealedSecret } from '../command/scalars.ts';
 import type { FenceRegister } from '../fence/register.ts';
 import { done, type Outcome, setBack } from '../outcome.ts';
 import type { HostPorts } from '../ports/host-ports.ts';
-import { hostSecretContext } from '../secret-context.ts';
+import type { SecretPurpose } from '../secret-context.ts';
 import type { Seen, StepLog } from '../step-log.ts';
 
 export type Finished<S extends HostStep = HostStep> = {
@@ -70,13 +70,15 @@ export const moveFor = (
     time: ports.clock.now(),
   });
 
-/** Opens one secret for this VM on this host. */
+/** Opens one secret that was sealed for exactly this use on this host. */
 export async function openSecret(
   { ports, self, keep }: StepContext,
-  vm: VmId,
+  command: VmCommand,
+  purpose: SecretPurpose,
   sealed: SealedSecret,
 ): Promise<Outcome<Uint8Array>> {
-  const opened = await ports.openSecret(sealed, hostSecretContext({ ...self, vm, key: sealed.key }));
+  const epoch = isMigrationCommand(command) ? command.epoch : 0;
+  const opened = await ports.openSecret(sealed, { ...self, vm: command.vm, epoch, purpose });
   if (!opened.ok) return opened;
   keep(opened.value);
   return opened.value.length === DEK_BYTES ? opened : setBack(refused('SECRET_REFUSED', `Expected ${DEK_BYTES} bytes.`));
@@ -98,15 +100,16 @@ export function luksPassphrase({ keep }: StepContext, dek: Uint8Array): Uint8Arr
 /** Passphrases of all these keys; the first missing or unopenable one is the answer. */
 export async function openPassphrases(
   context: StepContext,
-  vm: VmId,
+  command: VmCommand,
   keys: readonly KeyId[],
   sealed: readonly SealedSecret[],
+  purpose: SecretPurpose = 'run',
 ): Promise<Outcome<ReadonlyMap<KeyId, Uint8Array>>> {
   const passphrases = new Map<KeyId, Uint8Array>();
   for (const key of keys) {
     const found = sealed.find((secret) => secret.key === key);
     if (found === undefined) return setBack(refused('SECRET_MISSING', `(${key})`));
-    const dek = await openSecret(context, vm, found);
+    const dek = await openSecret(context, command, purpose, found);
     if (!dek.ok) return dek;
     passphrases.set(key, luksPassphrase(context, dek.value));
   }

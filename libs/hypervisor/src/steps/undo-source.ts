@@ -44,7 +44,8 @@ export const resume: Step<'resume'> = async (command, context) => {
 };
 
 /** Observation decides: running is done, paused is let go, off is started anew, from memory while its single use is left. */
-async function bringBack({ vm, body }: Resume, context: StepContext, spec: VmSpec): Promise<Setback | undefined> {
+async function bringBack(command: Resume, context: StepContext, spec: VmSpec): Promise<Setback | undefined> {
+  const { vm, body } = command;
   const { ports } = context;
   if ((await stateOf(context, vm)) === 'running') return undefined;
   if (isOff(await stateOf(context, vm))) {
@@ -52,7 +53,7 @@ async function bringBack({ vm, body }: Resume, context: StepContext, spec: VmSpe
     if (!definition.ok) return definition.setback;
     const passphrases = await openPassphrases(
       context,
-      vm,
+      command,
       spec.disks.map(({ key }) => key),
       body.secrets,
     );
@@ -61,7 +62,7 @@ async function bringBack({ vm, body }: Resume, context: StepContext, spec: VmSpe
     if (locked !== undefined) return locked;
     await ports.hypervisor.define(definition.value);
     await provideSecrets(context, vm, passphrases.value);
-    const restored = await restoreMemory(context, vm, body.memory, definition.value);
+    const restored = await restoreMemory(context, command, body.memory, definition.value);
     if (!restored.ok) return restored.setback;
     if (restored.value === 'none') await ports.hypervisor.startHeld(uuidOf(vm));
   }
