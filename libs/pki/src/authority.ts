@@ -1,11 +1,17 @@
 import type { KeyObject } from 'node:crypto';
 import type { SpiffeId, TrustDomain } from '@carnet/events';
-import forge from 'node-forge';
-import { buildCertificate, keyIdentifier, type RandomBytes } from './build-certificate.ts';
+import { buildCertificate, type RandomBytes } from './build-certificate.ts';
 import { PkiError } from './error.ts';
-import { GENERAL_NAME, OID } from './oids.ts';
+import {
+  authorityExtensions,
+  authorityKey,
+  leafExtensions,
+  nameConstraints,
+  subjectKey,
+  subjectNames,
+} from './extension-fields.ts';
 import { writePem } from './pem.ts';
-import { LEAF_PROFILES, type LeafProfile } from './profiles.ts';
+import type { LeafProfile } from './profiles.ts';
 import type { RsaKeyPair } from './rsa-keys.ts';
 
 /** A certificate authority that can issue. `domain`: the trust domain that an intermediate is bound to. */
@@ -70,16 +76,8 @@ export function issueLeaf(
   refuseOutside(authority, of.spiffeId, of.dnsNames);
   if (of.notAfterMs > authority.notAfterMs) throw new PkiError('OUTLIVES_ISSUER', 'expected a leaf that ends before its issuer');
   const extensions = [
-    { name: 'basicConstraints', critical: true, cA: false },
-    { name: 'keyUsage', critical: true, digitalSignature: true, keyEncipherment: true },
-    { name: 'extKeyUsage', ...Object.fromEntries(LEAF_PROFILES[of.profile].map((usage) => [usage, true])) },
-    {
-      name: 'subjectAltName',
-      altNames: [
-        { type: GENERAL_NAME.uri, value: of.spiffeId },
-        ...of.dnsNames.map((value) => ({ type: GENERAL_NAME.dns, value })),
-      ],
-    },
+    ...leafExtensions(of.profile),
+    subjectNames(of.spiffeId, of.dnsNames),
     subjectKey(of.publicKey),
     authorityKey(authority.keys.publicKey),
   ];
@@ -103,47 +101,3 @@ function refuseOutside({ domain }: Authority, spiffeId: SpiffeId, dnsNames: read
     throw new PkiError('OUTSIDE_DOMAIN', `expected names of ${domain}, got ${foreign ?? spiffeId}`);
   }
 }
-
-const authorityExtensions = (pathLenConstraint: number): readonly object[] => [
-  { name: 'basicConstraints', critical: true, cA: true, pathLenConstraint },
-  { name: 'keyUsage', critical: true, keyCertSign: true, cRLSign: true },
-];
-
-const subjectKey = (key: KeyObject): object => ({
-  id: OID.subjectKeyIdentifier,
-  critical: false,
-  value: derBytes(
-    forge.asn1.create(forge.asn1.Class.UNIVERSAL, forge.asn1.Type.OCTETSTRING, false, keyIdentifier(key).toString('binary')),
-  ),
-});
-
-const authorityKey = (key: KeyObject): object => ({
-  name: 'authorityKeyIdentifier',
-  keyIdentifier: keyIdentifier(key).toString('binary'),
-});
-
-/**
- * NameConstraints (RFC 5280, section 4.2.1.10), which node-forge cannot write itself. A URI constraint without a dot covers that
- * host only, with a leading dot its subdomains only; a DNS constraint covers both. No IP address may be issued for at all.
- */
-function nameConstraints(domain: TrustDomain): object {
-  const permitted = [
-    subtree(GENERAL_NAME.uri, domain),
-    subtree(GENERAL_NAME.uri, `.${domain}`),
-    subtree(GENERAL_NAME.dns, domain),
-  ];
-  // Address and mask, all zero: every IPv4 and every IPv6 address.
-  const excluded = [subtree(GENERAL_NAME.ip, '\0'.repeat(8)), subtree(GENERAL_NAME.ip, '\0'.repeat(32))];
-  const constraints = forge.asn1.create(forge.asn1.Class.UNIVERSAL, forge.asn1.Type.SEQUENCE, true, [
-    forge.asn1.create(forge.asn1.Class.CONTEXT_SPECIFIC, 0, true, permitted),
-    forge.asn1.create(forge.asn1.Class.CONTEXT_SPECIFIC, 1, true, excluded),
-  ]);
-  return { id: OID.nameConstraints, critical: true, value: derBytes(constraints) };
-}
-
-const subtree = (tag: number, base: string): forge.asn1.Asn1 =>
-  forge.asn1.create(forge.asn1.Class.UNIVERSAL, forge.asn1.Type.SEQUENCE, true, [
-    forge.asn1.create(forge.asn1.Class.CONTEXT_SPECIFIC, tag, false, base),
-  ]);
-
-const derBytes = (value: forge.asn1.Asn1): string => forge.asn1.toDer(value).getBytes();

@@ -19,6 +19,7 @@ export type CertificateFields = {
   readonly publicKey: KeyObject;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
+  /** In node-forge's form (`extension-fields.ts`). */
   readonly extensions: readonly object[];
 };
 

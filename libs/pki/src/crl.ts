@@ -1,3 +1,4 @@
+import type { Digest } from '@carnet/events';
 import { accept, type Checked, refuse } from '@carnet/trust';
 import { Integer } from 'asn1js';
 import { CertificateRevocationList, type Extension } from 'pkijs';
@@ -115,10 +116,20 @@ function newestOf(issuer: Certificate, crls: readonly Uint8Array[]): Checked<Crl
 
 function checkList(crl: Crl, issuer: Certificate): Checked<null, CrlCode> {
   if (!crl.isPlain) return refuse('CRL_UNSUPPORTED', 'expected a complete CRL without critical extensions');
-  if (issuer.keyUsage?.has('cRLSign') !== true || !isStrongAlgorithm(crl) || !isSignedBy(crl, issuer.publicKey)) {
+  if (issuer.keyUsage?.has('cRLSign') !== true || !isSigned(crl, issuer)) {
     return refuse('CRL_SIGNATURE_INVALID', 'expected a CRL signed by its issuer');
   }
   return accept(null);
+}
+
+// As above: the same list is asked about for each certificate of an issuer.
+const signedUnder = new WeakMap<Crl, Digest>();
+
+function isSigned(crl: Crl, issuer: Certificate): boolean {
+  if (signedUnder.get(crl) === issuer.digest) return true;
+  if (!isStrongAlgorithm(crl) || !isSignedBy(crl, issuer.publicKey)) return false;
+  signedUnder.set(crl, issuer.digest);
+  return true;
 }
 
 const timeOf = (ms: number | undefined): { readonly got: string } => ({

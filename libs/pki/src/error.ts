@@ -1,3 +1,6 @@
+import type { Refusal } from '@carnet/trust';
+import type { PkiCode } from './codes.ts';
+
 /** A mistake of the caller or of our own deployment; a peer's bad certificate is a refusal and never throws. */
 export type PkiErrorCode = 'KEY_MISMATCH' | 'KEY_KIND' | 'OUTSIDE_DOMAIN' | 'OUTLIVES_ISSUER' | 'PEM_MALFORMED' | 'RANGE';
 
@@ -8,5 +11,21 @@ export class PkiError extends Error {
     super(`${code}: ${message}`, options);
     this.name = 'PkiError';
     this.code = code;
+  }
+}
+
+/** A peer whose certificate was refused, where an interface wants an `Error`. `code` is that of the refusal. */
+export class PeerRefused extends Error {
+  readonly code: PkiCode;
+  readonly refusal: Refusal<PkiCode>;
+
+  constructor(refusal: Refusal<PkiCode>) {
+    const compared = [refusal.expected && `expected ${refusal.expected}`, refusal.got && `got ${refusal.got}`]
+      .filter(Boolean)
+      .join(', ');
+    super(`${refusal.code}: ${refusal.text}${compared === '' ? '' : ` (${compared})`}`);
+    this.name = 'PeerRefused';
+    this.code = refusal.code;
+    this.refusal = refusal;
   }
 }

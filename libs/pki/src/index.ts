@@ -12,3 +12,4 @@ export * from './pem.ts';
 export * from './profiles.ts';
 export * from './rsa-keys.ts';
 export { leafSigner, rsaPssVerifier } from './rsa-pss.ts';
+export { clientTlsOptions, type ExpectedPeer, guardServer, peerIdentity, serverTlsOptions, type TlsMaterial } from './tls.ts';

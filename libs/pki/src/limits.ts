@@ -18,8 +18,12 @@ export const PSS_SALT_BYTES = 32;
 export const COMMON_NAME_CHARS_MAX = 64;
 /** One CRL, in bytes: some 100,000 revoked certificates. A larger one is refused before it is parsed. */
 export const CRL_BYTES_MAX = 4_194_304;
+/** Certificates taken from one TLS handshake, root included: one more than an event may carry, so that too many are noticed. */
+export const TLS_CHAIN_MAX = 5;
 /** Names in one certificate: a leaf has one URI and a few DNS names. */
 export const NAMES_MAX = 32;
+/** Parsed certificates remembered: every host of both CSPs; a peer that sends more makes us parse again, no worse. */
+export const CERTIFICATES_REMEMBERED_MAX = 256;
 
 const DAY_MS = 86_400_000;
 /** Life of the development federation's root, in milliseconds. */

@@ -4,6 +4,7 @@ import { type Certificate, isSignedBy, isStrongAlgorithm, isStrongKey, readCerti
 import type { PkiCode } from './codes.ts';
 import { checkRevocation } from './crl.ts';
 import { checkLeaf } from './leaf.ts';
+import { CERTIFICATES_REMEMBERED_MAX } from './limits.ts';
 import { isReadable, judgeName } from './names.ts';
 import type { TlsUsage } from './profiles.ts';
 import { rsaPssVerifier } from './rsa-pss.ts';
@@ -85,7 +86,7 @@ function firstOf(path: Path, check: (certificate: Certificate, issuer: Certifica
 function readChain(chain: readonly string[]): Checked<readonly [Certificate, ...Certificate[]], PkiCode> {
   const certificates: Certificate[] = [];
   for (const base64 of chain.slice(0, CHAIN_CERTIFICATES_MAX + 1)) {
-    const certificate = readCertificate(Uint8Array.from(Buffer.from(base64, 'base64')));
+    const certificate = readRemembered(base64);
     if (!certificate.ok) return certificate;
     certificates.push(certificate.value);
   }
@@ -99,11 +100,31 @@ function readChain(chain: readonly string[]): Checked<readonly [Certificate, ...
   return accept([leaf, ...above]);
 }
 
+// Caches of pure results: parsing takes milliseconds, and the same few peers are judged again and again. They hold what was
+// parsed, never what was decided.
+const remembered = new Map<string, Checked<Certificate, PkiCode>>();
+const rememberedRoots = new WeakMap<Uint8Array, Checked<Certificate, PkiCode>>();
+
+function readRemembered(base64: string): Checked<Certificate, PkiCode> {
+  const known = remembered.get(base64);
+  if (known !== undefined) return known;
+  const result = readCertificate(Uint8Array.from(Buffer.from(base64, 'base64')));
+  if (remembered.size >= CERTIFICATES_REMEMBERED_MAX) remembered.clear();
+  remembered.set(base64, result);
+  return result;
+}
+
+function readRoot(der: Uint8Array): Checked<Certificate, PkiCode> {
+  const result = rememberedRoots.get(der) ?? readCertificate(der);
+  rememberedRoots.set(der, result);
+  return result;
+}
+
 /** Names link the chain, upwards to one of our roots; keys decide when a name is used twice. */
 function findRoot(chain: Path, roots: readonly Uint8Array[]): Checked<Path, PkiCode> {
   const last = chain.at(-1);
   const candidates = roots.flatMap((der) => {
-    const root = readCertificate(der);
+    const root = readRoot(der);
     return root.ok && root.value.subject === last?.issuer ? [root.value] : [];
   });
   if (chain.some(({ subject, issuer }) => subject === issuer))

@@ -1,0 +1,122 @@
+import { constants } from 'node:crypto';
+import {
+  type ConnectionOptions,
+  type DetailedPeerCertificate,
+  checkServerIdentity as matchServerName,
+  type PeerCertificate,
+  type Server,
+  type TLSSocket,
+  type TlsOptions,
+} from 'node:tls';
+import type { Digest, SpiffeId, Timestamp, TrustDomain } from '@carnet/events';
+import { type Checked, refuse } from '@carnet/trust';
+import type { PkiCode } from './codes.ts';
+import { PeerRefused } from './error.ts';
+import { TLS_CHAIN_MAX } from './limits.ts';
+import { type PeerIdentity, type TrustStore, validatePath } from './path.ts';
+import { writePem } from './pem.ts';
+import type { TlsUsage } from './profiles.ts';
+
+/** What one side of a TLS connection has. `chainPem`: leaf and intermediate. `store` is asked at each handshake: CRLs change. */
+export type TlsMaterial = {
+  readonly keyPem: string;
+  readonly chainPem: string;
+  readonly store: () => TrustStore;
+  readonly now: () => Timestamp;
+};
+
+/** Who must be at the other end. The domain always; the identity and the very certificate where they were agreed. */
+export type ExpectedPeer = { readonly trustDomain: TrustDomain; readonly spiffeId?: SpiffeId; readonly leafDigest?: Digest };
+
+/**
+ * Options for `tls.connect` and `https.request`: TLS 1.3, mutual, the peer judged by `validatePath` before a byte is sent.
+ * Node skips that judgement for a resumed session: give no `session`, and no agent that caches them (`maxCachedSessions: 0`).
+ *
+ * @param serverName DNS name that the certificate must carry, sent as SNI; absent: the SPIFFE identity alone decides
+ */
+export function clientTlsOptions(material: TlsMaterial, expected: ExpectedPeer, serverName?: string): ConnectionOptions {
+  return {
+    ...commonOptions(material),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+    checkServerIdentity: (_, certificate) => {
+      const judged = judgeCertificate(certificate, material, expected, 'serverAuth');
+      if (!judged.ok) return new PeerRefused(judged);
+      return serverName === undefined ? undefined : matchServerName(serverName, certificate);
+    },
+  };
+}
+
+/**
+ * Options for `tls.createServer` and `https.createServer`: TLS 1.3, a client certificate under our roots demanded. OpenSSL
+ * judges path and name constraints only: the server must also be given to `guardServer`, which judges the rest.
+ */
+export const serverTlsOptions = (material: TlsMaterial): TlsOptions => ({
+  ...commonOptions(material),
+  requestCert: true,
+  // No resumption: each connection is judged with the CRLs of that moment.
+  secureOptions: constants.SSL_OP_NO_TICKET,
+});
+
+const commonOptions = ({ keyPem, chainPem, store }: TlsMaterial) =>
+  ({
+    key: keyPem,
+    cert: chainPem,
+    // Only the federation's roots: never those of the operating system.
+    ca: store().roots.map((der) => writePem('CERTIFICATE', der)),
+    minVersion: 'TLSv1.3',
+    maxVersion: 'TLSv1.3',
+    rejectUnauthorized: true,
+  }) as const;
+
+const identities = new WeakMap<object, PeerIdentity>();
+
+/**
+ * Destroys each connection whose client is not the expected one, before anything reads from it. In TLS 1.3 a client believes
+ * itself connected before the server has judged it: it learns of the refusal by the end of the connection.
+ *
+ * @param expected who may connect: one domain, since pools of several domains never decide identity together
+ */
+export function guardServer(
+  server: Server,
+  material: TlsMaterial,
+  expected: ExpectedPeer,
+  onRefused: (refusal: PeerRefused, address: string) => void,
+): void {
+  // First in the list: an HTTP server's own listener must find the socket destroyed.
+  server.prependListener('secureConnection', (socket: TLSSocket) => {
+    const judged = judgeCertificate(socket.getPeerCertificate(true), material, expected, 'clientAuth');
+    if (judged.ok) {
+      identities.set(socket, judged.value);
+      return;
+    }
+    onRefused(new PeerRefused(judged), socket.remoteAddress ?? 'unknown');
+    socket.destroy();
+  });
+}
+
+/** Who is at the other end of a socket that `guardServer` let in. */
+export const peerIdentity = (socket: object): PeerIdentity | undefined => identities.get(socket);
+
+function judgeCertificate(
+  certificate: PeerCertificate | DetailedPeerCertificate,
+  { store, now }: TlsMaterial,
+  expected: ExpectedPeer,
+  purpose: TlsUsage,
+): Checked<PeerIdentity, PkiCode> {
+  const chain = chainOf(certificate);
+  if (chain.length === 0) return refuse('PEER_UNAUTHENTICATED', 'expected a peer certificate');
+  return validatePath({ ...store(), ...expected, chain, at: now(), purpose });
+}
+
+/** Leaf first, up to the root, which is left out: Node links it to itself. An unauthenticated peer has an empty object. */
+function chainOf(leaf: PeerCertificate | DetailedPeerCertificate): readonly string[] {
+  const chain: string[] = [];
+  let next: PeerCertificate | DetailedPeerCertificate | undefined = leaf;
+  while (next?.raw !== undefined && chain.length < TLS_CHAIN_MAX) {
+    const issuer: DetailedPeerCertificate | undefined = 'issuerCertificate' in next ? next.issuerCertificate : undefined;
+    if (issuer === undefined ? chain.length > 0 : issuer.raw.equals(next.raw)) break;
+    chain.push(next.raw.toString('base64'));
+    next = issuer;
+  }
+  return chain;
+}
