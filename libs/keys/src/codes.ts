@@ -148,6 +148,14 @@ export const CODES = {
     text: 'The deposit names another capacity for an artifact than the intent.',
     advice: 'Relinquish: a key must not be moved to another volume.',
   },
+  KEY_HELD: {
+    text: 'A key of this id is already held here.',
+    advice: 'Relinquish: a peer must not shadow a key that another VM uses, nor bring one back under an old epoch.',
+  },
+  DERIVATION_UNFIT: {
+    text: 'This kind of artifact is not opened by a key of this derivation.',
+    advice: 'Disks take LUKS passphrases, states take streams.',
+  },
   KEY_REPEATED: { text: 'A key or artifact appears twice.', advice: 'Relinquish: one key opens one artifact.' },
   SECOND_ACKNOWLEDGEMENT: {
     text: 'Another deposit was already acknowledged for this migration.',

@@ -41,6 +41,14 @@ export type Handover = z.infer<typeof handover>;
 export const boundKey = z.strictObject(depositedKey.unwrap().shape).omit({ enc: true, ct: true }).readonly();
 export type BoundKey = z.infer<typeof boundKey>;
 
+/** How keys of each kind of artifact become what opens it. The record says so, since a raw key without its derivation is not portable. */
+export const DERIVATIONS: Readonly<Record<BoundKey['kind'], BoundKey['derivation']>> = {
+  disk: 'luks-passphrase-hex',
+  memory: 'aes-256-gcm-stream',
+  nvram: 'aes-256-gcm-stream',
+  vtpm: 'aes-256-gcm-stream',
+};
+
 export const boundKeyOf = ({ enc: _enc, ct: _ct, ...bound }: DepositedKey): BoundKey => bound;
 
 const agreementOf = (h: Handover): readonly (string | number | Uint8Array)[] => [

@@ -5,8 +5,12 @@ import { REWRAP } from './child/operations.ts';
 import { type KeyProcess, startKeyProcess } from './child/pool.ts';
 import * as deks from './deks.ts';
 import * as acknowledge from './handover/acknowledge.ts';
+import { type Acknowledgement, confirmAcknowledgement } from './handover/confirm.ts';
+import { type DepositRequest, deposit } from './handover/deposit.ts';
+import type { Ending } from './handover/deposits.ts';
+import { resume, retire } from './handover/ending.ts';
 import * as target from './handover/import.ts';
-import * as source from './handover/source.ts';
+import { type ReleaseRequest, release } from './handover/release.ts';
 import { type HostSealRequest, sealForHost } from './hosts.ts';
 import { type KeyPorts, withText } from './ports.ts';
 import { KEY_CHANGES } from './records/changes.ts';
@@ -78,17 +82,17 @@ const keyManager = (ports: KeyPorts, close: () => void) => ({
   removeConsumer: (tx: Tx, key: KeyId, consumer: string) => deks.removeConsumer(tx, key, consumer),
   rotateKek: (tenant: Tenant) => deks.rotateKek(ports, tenant),
 
-  deposit: (request: source.DepositRequest) => source.deposit(ports, request),
-  confirmAcknowledgement: (request: source.Acknowledgement) => source.confirmAcknowledgement(ports, request),
-  release: (request: source.ReleaseRequest) => source.release(ports, request),
-  resume: (tx: Tx, ending: Parameters<typeof source.resume>[2]) => source.resume(ports, tx, ending),
-  retire: (tx: Tx, ending: Parameters<typeof source.retire>[2]) => source.retire(ports, tx, ending),
+  deposit: (request: DepositRequest) => deposit(ports, request),
+  confirmAcknowledgement: (request: Acknowledgement) => confirmAcknowledgement(ports, request),
+  release: (request: ReleaseRequest) => release(ports, request),
+  resume: (tx: Tx, ending: Ending) => resume(ports, tx, ending),
+  retire: (tx: Tx, ending: Ending) => retire(ports, tx, ending),
 
   createMigrationKeyPair: (request: acknowledge.KeyPairRequest) => acknowledge.createMigrationKeyPair(ports, request),
   acknowledge: (request: acknowledge.DepositReceived) => acknowledge.acknowledge(ports, request),
   openRelease: (request: target.ReleaseReceived) => target.openRelease(ports, request),
   importKeys: (tx: Tx, request: Parameters<typeof target.importKeys>[2]) => target.importKeys(ports, tx, request),
-  discard: (tx: Tx, ending: Parameters<typeof target.discard>[2]) => target.discard(ports, tx, ending),
+  discard: (tx: Tx, ending: Ending) => target.discard(ports, tx, ending),
 
   sealForHost: (request: HostSealRequest) => sealForHost(ports, request),
   close,

@@ -1,14 +1,25 @@
-import type { ArtifactId, DepositedKey, Digest, EventData, KeyId, MigrationId, Timestamp } from '@carnet/events';
+import {
+  type ArtifactId,
+  type DepositedKey,
+  type Digest,
+  type EventData,
+  type KeyId,
+  keyDeposited,
+  type MigrationId,
+  type Timestamp,
+} from '@carnet/events';
 import type { Tx } from '@carnet/store';
 import { sameBytes } from '../bytes.ts';
 import { ACKNOWLEDGE_DEPOSIT, CREATE_MIGRATION_KEY } from '../child/operations.ts';
-import { boundKeyOf, depositContext, type Handover } from '../context.ts';
+import { boundKeyOf, DERIVATIONS, depositContext, type Handover } from '../context.ts';
+import { LIST_MAX } from '../limits.ts';
 import { type KeyPorts, type Prepared, tenantKeks } from '../ports.ts';
 import { enter } from '../records/history.ts';
-import type { KeyRecord } from '../records/holding.ts';
-import { inTransaction } from '../records/tables.ts';
+import { type KeyRecord, listHeld } from '../records/holding.ts';
+import { isDestroyed } from '../records/states.ts';
+import { inTransaction, type KeysTx } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
-import { ok, type Refusal, type Result } from '../result.ts';
+import { issuesOf, ok, type Refusal, type Result } from '../result.ts';
 import type { Tenant } from '../vault/hierarchy.ts';
 import { findImport, importOfAttempt, insertImport, lockImport, type Received, updateImport } from './imports.ts';
 
@@ -61,6 +72,8 @@ export async function acknowledge(
   request: DepositReceived,
 ): Promise<Result<Prepared<EventData<'DepositAcknowledged'>>>> {
   const { handover, deposit } = request;
+  const shape = keyDeposited.safeParse(deposit.data);
+  if (!shape.success) return refusal('INPUT_INVALID', { about: issuesOf(shape.error) });
   const found = importOfAttempt(await findImport(ports.db, handover.migration), handover);
   if (!found.ok) return found;
   const { privateKey, publicKey, received, tenant } = found.value;
@@ -98,6 +111,8 @@ function unfit({ handover, deposit: { data }, disks }: DepositReceived, publicKe
   if (data.notAfter !== handover.notAfter) return refusal('INPUT_INVALID', { expected: handover.notAfter, got: data.notAfter });
   const ids = data.keys.flatMap(({ key, artifact }) => [key, artifact]);
   if (new Set<string>(ids).size !== ids.length) return refusal('KEY_REPEATED', { about: handover.migration });
+  const unfitting = data.keys.find(({ kind, derivation }) => DERIVATIONS[kind] !== derivation);
+  if (unfitting !== undefined) return refusal('DERIVATION_UNFIT', { about: unfitting.artifact });
   return unexpectedDisk(data, disks);
 }
 
@@ -127,6 +142,10 @@ async function recordAcknowledgement(
   if (found.value.received !== undefined) return acknowledgedAlready(tx, request);
   if (found.value.state !== 'offered')
     return refusal('IMPORT_STATE', { about: handover.migration, expected: 'offered', got: found.value.state });
+  for (const key of data.keys) {
+    const shadowed = await findShadowed(db, key.key, handover.epoch);
+    if (shadowed) return refusal('KEY_HELD', { about: key.key });
+  }
   const at = ports.now();
   await updateImport(db, handover.migration, {
     state: 'acknowledged',
@@ -139,6 +158,15 @@ async function recordAcknowledgement(
   const mark = { at, actor: ports.actor, reason: `deposited in epoch ${handover.epoch}`, cause: received.deposit };
   for (const key of data.keys) await enter(db, { record: arriving(found.value.tenant, handover, key, at) }, mark);
   return ok(received.acknowledgement);
+}
+
+/**
+ * Threat: a peer deposits a key under the id of a key that another VM uses here. A key comes back only after its former holding is
+ * destroyed, and in a later epoch.
+ */
+async function findShadowed(db: KeysTx, key: KeyId, epoch: number): Promise<boolean> {
+  const there = await listHeld(db, { key }, LIST_MAX);
+  return there.some(({ record }) => !isDestroyed(record.state) || record.arrival >= epoch);
 }
 
 /** A holding without key bytes: the target cannot open it yet. */

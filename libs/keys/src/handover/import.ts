@@ -1,4 +1,4 @@
-import type { ArtifactId, Digest, EventData, KeyId, VerifiedRoots } from '@carnet/events';
+import { type ArtifactId, type Digest, type EventData, type KeyId, keyReleased, type VerifiedRoots } from '@carnet/events';
 import type { Tx } from '@carnet/store';
 import { digestOf, fromBase64 } from '../bytes.ts';
 import { OPEN_RELEASE } from '../child/operations.ts';
@@ -9,7 +9,7 @@ import { type Held, lockArrival, type Provenance, updateHeld } from '../records/
 import { isDestroyed } from '../records/states.ts';
 import { inTransaction, type KeysTx } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
-import { impossible, ok, type Refusal, type Result } from '../result.ts';
+import { impossible, issuesOf, ok, type Refusal, type Result } from '../result.ts';
 import type { WrappedDek } from '../vault/hierarchy.ts';
 import type { Attempt, Ending } from './deposits.ts';
 import { findImport, type Import, importOfAttempt, lockImport, type Received, updateImport } from './imports.ts';
@@ -27,6 +27,8 @@ export type OpenedKey = { readonly key: KeyId; readonly version: number; readonl
  * pre-activation: good for a trial unlock of each header at the host (`sealForHost`), for nothing else.
  */
 export async function openRelease(ports: KeyPorts, request: ReleaseReceived): Promise<Result<Prepared<readonly OpenedKey[]>>> {
+  const shape = keyReleased.safeParse(request.release.data);
+  if (!shape.success) return refusal('INPUT_INVALID', { about: issuesOf(shape.error) });
   const found = importOfAttempt(await findImport(ports.db, request.migration), request);
   if (!found.ok) return found;
   const { received, privateKey, tenant, state } = found.value;

@@ -1,0 +1,83 @@
+import type { KeyId } from '@carnet/events';
+import type { Tx } from '@carnet/store';
+import { removeConsumer, vmConsumer } from '../deks.ts';
+import type { KeyPorts } from '../ports.ts';
+import { change, type Mark } from '../records/history.ts';
+import { type Held, lockHeld } from '../records/holding.ts';
+import type { KeyState } from '../records/states.ts';
+import { inTransaction, type KeysTx } from '../records/tables.ts';
+import { refusal } from '../refusal.ts';
+import { impossible, ok, type Refusal, type Result } from '../result.ts';
+import { type Deposit, type Ending, heldOfDeposit, lockDeposit, ofAttempt, updateDeposit } from './deposits.ts';
+
+/** The VM stays: Krel is destroyed, suspended keys are active again. Asked again it answers the same. */
+export async function resume(ports: KeyPorts, tx: Tx, ending: Ending): Promise<Result<readonly KeyId[]>> {
+  return end(ports, tx, ending, 'resumed', async (db, held, mark) => {
+    await moveAll(
+      db,
+      held.filter(({ record }) => record.state === 'suspended'),
+      'active',
+      { ...mark, reason: `resumed in epoch ${ending.epoch}` },
+    );
+    return undefined;
+  });
+}
+
+/** The VM has gone: every key of the deposit is destroyed, with Krel. Refused while another consumer than the VM uses a key. */
+export async function retire(ports: KeyPorts, tx: Tx, ending: Ending): Promise<Result<readonly KeyId[]>> {
+  return end(ports, tx, ending, 'retired', async (db, held, mark, { handover, state }) => {
+    if (state !== 'released') return refusal('DEPOSIT_STATE', { about: ending.migration, expected: 'released', got: state });
+    for (const { record } of held) {
+      const other = await db
+        .selectFrom('keys_consumers')
+        .select('consumer')
+        .where('key', '=', record.key)
+        .where('consumer', '!=', vmConsumer(handover.vm))
+        .limit(1)
+        .executeTakeFirst();
+      if (other !== undefined) return refusal('KEY_IN_USE', { about: record.key, got: other.consumer });
+    }
+    for (const { record } of held) await removeConsumer(tx, record.key, vmConsumer(handover.vm));
+    await moveAll(db, held, 'destroyed', { ...mark, reason: `retired in epoch ${ending.epoch}` });
+    return undefined;
+  });
+}
+
+type Finish = (db: KeysTx, held: readonly Held[], mark: Omit<Mark, 'reason'>, deposit: Deposit) => Promise<Refusal | undefined>;
+
+async function end(
+  ports: KeyPorts,
+  tx: Tx,
+  ending: Ending,
+  to: 'resumed' | 'retired',
+  finish: Finish,
+): Promise<Result<readonly KeyId[]>> {
+  const db = inTransaction(tx);
+  const found = ofAttempt(await lockDeposit(db, ending.migration), ending);
+  if (!found.ok) return found;
+  const keys = found.value.data.keys.map(({ key }) => key);
+  if (found.value.state === to) return ok(keys);
+  if (found.value.state === 'resumed' || found.value.state === 'retired')
+    return refusal('DEPOSIT_STATE', { about: ending.migration, got: found.value.state });
+  const held = await heldOfDeposit((key) => lockHeld(db, key), found.value.data.keys);
+  if (!held.ok) return held;
+  const at = ports.now();
+  const refused = await finish(
+    db,
+    held.value,
+    { at, actor: ports.actor, ...(ending.cause === undefined ? {} : { cause: ending.cause }) },
+    found.value,
+  );
+  if (refused !== undefined) return refused;
+  await updateDeposit(db, ending.migration, { state: to, secrets: null, changed_at: at });
+  return ok(keys);
+}
+
+/** Legal for all or an accident: callers have checked the states under the same lock. */
+export async function moveAll(db: KeysTx, held: readonly Held[], to: KeyState, mark: Mark): Promise<void> {
+  for (const { record } of held) {
+    if (record.state === to) continue;
+    const changed = await change(db, record, to, mark);
+    if (!changed.ok) throw impossible(changed);
+  }
+}
