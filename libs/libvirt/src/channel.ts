@@ -112,7 +112,7 @@ export class Channel {
 
   /** Fails every stream, and so reads again what a slow consumer had stopped. */
   endStreams(reason: LibvirtError): void {
-    for (const port of [...this.#streams.values()]) port.lost(reason);
+    for (const port of this.#streams.values()) port.lost(reason);
     this.#streams.clear();
   }
 

@@ -58,7 +58,8 @@ describe('a domain', () => {
 
   it('runs through a life, and the notices tell it', async () => {
     const seen: Notices['lifecycle'][] = [];
-    await using _subscription = await conn.events.subscribe('lifecycle', (notice) => seen.push(notice));
+    await using subscriptions = new AsyncDisposableStack();
+    subscriptions.use(await conn.events.subscribe('lifecycle', (notice) => seen.push(notice)));
     const domain = await conn.domains.define(tinyGuestXml('life'));
     const running = await conn.domains.create(domain, { flags: ['paused'] });
     expect(running.id).toBe(Number(host.virsh('domid', 'life')));
@@ -74,9 +75,8 @@ describe('a domain', () => {
     expect(await conn.domains.state(domain)).toEqual({ state: 'shutoff', reason: 'destroyed' });
     await conn.domains.undefine(domain);
     const told: readonly LifecycleEvent[] = seen.map((notice) => notice.event);
-    expect(told.filter((event) => event !== 'shutdown')).toEqual([
-      ...['defined', 'started', 'suspended', 'resumed', 'suspended', 'stopped', 'undefined'],
-    ]);
+    const life: readonly LifecycleEvent[] = ['defined', 'started', 'suspended', 'resumed', 'suspended', 'stopped', 'undefined'];
+    expect(told.filter((event) => event !== 'shutdown')).toEqual(life);
     expect(seen.at(-1)?.domain).toEqual(domain);
   });
 
@@ -86,7 +86,8 @@ describe('a domain', () => {
       await conn.domains.createTransient(tinyGuestXml('l')),
     ];
     const seen: string[] = [];
-    await using _subscription = await conn.events.subscribe('reboot', ({ domain }) => seen.push(domain.name), { domain: loud });
+    await using subscriptions = new AsyncDisposableStack();
+    subscriptions.use(await conn.events.subscribe('reboot', ({ domain }) => seen.push(domain.name), { domain: loud }));
     for (const domain of [quiet, loud]) await conn.monitor.command(domain, '{"execute":"system_reset"}');
     for (const domain of [quiet, loud]) await conn.domains.destroy(domain);
     // A machine without a system to boot resets itself again and again.
@@ -128,8 +129,9 @@ describe('a secret', () => {
 
   it('is found by uuid and usage, listed, told of, and gone', async () => {
     const told: string[] = [];
-    await using _life = await conn.events.subscribe('secret-lifecycle', ({ event }) => told.push(event));
-    await using _value = await conn.events.subscribe('secret-value-changed', ({ secret }) => told.push(secret.usageId));
+    await using subscriptions = new AsyncDisposableStack();
+    subscriptions.use(await conn.events.subscribe('secret-lifecycle', ({ event }) => told.push(event)));
+    subscriptions.use(await conn.events.subscribe('secret-value-changed', ({ secret }) => told.push(secret.usageId)));
     const secret = await conn.secrets.define(xml('yes'));
     await conn.secrets.setValue(secret, everyByte());
     expect(await conn.secrets.lookupByUuid(uuid)).toEqual(secret);

@@ -21,7 +21,8 @@ afterAll(async () => {
 describe('save and restore', () => {
   it('carries the guest through a file, with another definition on the way', async () => {
     const completed: Notices['job-completed'][] = [];
-    await using _subscription = await conn.events.subscribe('job-completed', (notice) => completed.push(notice));
+    await using subscriptions = new AsyncDisposableStack();
+    subscriptions.use(await conn.events.subscribe('job-completed', (notice) => completed.push(notice)));
     const file = join(host.dirs.data, 'memory.save');
     const domain = await conn.domains.create(await conn.domains.define(tinyGuestXml('saved')));
     const titled = (await conn.domains.xml(domain, { flags: ['migratable'] })).replace('</name>', '</name><title>moved</title>');
@@ -71,9 +72,12 @@ describe('a backup, its job and its checkpoint', () => {
     expect(await conn.jobs.info(domain)).toMatchObject({ type: 'none' });
     expect(await conn.jobs.stats(domain)).toMatchObject({ type: 'none' });
     const completed: Domain[] = [];
-    await using _subscription = await conn.events.subscribe('job-completed', (notice) => completed.push(notice.domain), {
-      domain,
-    });
+    await using subscriptions = new AsyncDisposableStack();
+    subscriptions.use(
+      await conn.events.subscribe('job-completed', (notice) => completed.push(notice.domain), {
+        domain,
+      }),
+    );
 
     const socket = join(host.dirs.run, 'backup.sock');
     const backupXml = `<domainbackup mode='pull'><server transport='unix' socket='${socket}'/></domainbackup>`;

@@ -33,9 +33,10 @@ afterAll(async () => {
 it('is watched, aborted, and then carried out over TLS from daemon to daemon', async () => {
   const [left, arrived] = [[] as Notices['lifecycle'][], [] as Notices['lifecycle'][]];
   const iterations: number[] = [];
-  await using _left = await source.conn.events.subscribe('lifecycle', (notice) => left.push(notice));
-  await using _arrived = await target.conn.events.subscribe('lifecycle', (notice) => arrived.push(notice));
-  await using _rounds = await source.conn.events.subscribe('migration-iteration', (notice) => iterations.push(notice.iteration));
+  await using subscriptions = new AsyncDisposableStack();
+  subscriptions.use(await source.conn.events.subscribe('lifecycle', (notice) => left.push(notice)));
+  subscriptions.use(await target.conn.events.subscribe('lifecycle', (notice) => arrived.push(notice)));
+  subscriptions.use(await source.conn.events.subscribe('migration-iteration', (notice) => iterations.push(notice.iteration)));
   const domain = await source.conn.domains.create(await source.conn.domains.define(guestWithFullMemory()));
 
   const slow = migrate(domain, { bandwidthMibPerSecond: 1n });

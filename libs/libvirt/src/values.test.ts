@@ -43,7 +43,11 @@ function sameAfter<T>(write: (w: XdrWriter, value: T) => unknown, read: (r: XdrR
 
 describe('handles', () => {
   it('survive the wire', () => {
-    const secret: fc.Arbitrary<Secret> = fc.record({ uuid: fc.uuid(), usageType: fc.constantFrom(...SECRET_USAGES), usageId: text });
+    const secret: fc.Arbitrary<Secret> = fc.record({
+      uuid: fc.uuid(),
+      usageType: fc.constantFrom(...SECRET_USAGES),
+      usageId: text,
+    });
     const pool: fc.Arbitrary<StoragePool> = fc.record({ name: text, uuid: fc.uuid() });
     const volume: fc.Arbitrary<Volume> = fc.record({ pool: text, name: text, key: text });
     const checkpoint: fc.Arbitrary<Checkpoint> = fc.record({ name: text, domain });
@@ -88,7 +92,11 @@ describe('names for numbers', () => {
     expect(tables.length).toBeGreaterThan(15);
     for (const [name, table] of tables) {
       const bits: readonly number[] = typeof table === 'object' ? Object.values(table) : [];
-      expect([name, bits.every((bit) => bit > 0 && (bit & (bit - 1)) === 0), new Set(bits).size]).toEqual([name, true, bits.length]);
+      expect([name, bits.every((bit) => bit > 0 && (bit & (bit - 1)) === 0), new Set(bits).size]).toEqual([
+        name,
+        true,
+        bits.length,
+      ]);
     }
   });
 
