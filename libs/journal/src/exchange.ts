@@ -1,0 +1,194 @@
+import type { Digest, HeadPosition, PeerMessage, TrustDomain } from '@carnet/events';
+import { accept, type Checked, positionOf, seqOf } from '@carnet/trust';
+import { timeOf } from './draft.ts';
+import type { JournalParts } from './journal.ts';
+import { headOf, readLedger, stateOf } from './ledgers.ts';
+import { NONCE_BYTES, RESEND_MAX } from './limits.ts';
+import { type MessageRefusalCode, openMessage, signMessage } from './messages.ts';
+import type { Outbox } from './outbox.ts';
+import { convict, thawIfHealed } from './proofs.ts';
+import { digestAt, leaveQuarantine, quarantine, quarantinedPeers } from './quarantine.ts';
+
+/** What a peer's message calls for. */
+export type Heard = {
+  /** To send back, in order: signed messages and envelopes, each vouching for itself. */
+  readonly replies: readonly Uint8Array[];
+  /** `behind`: its ledger goes further than what we hold of it. */
+  readonly received: 'behind' | 'level';
+};
+
+/** The conversation with one peer about both ledgers: what we say, and what follows from what it says. */
+export type Exchange = {
+  readonly head: () => Promise<Uint8Array>;
+  readonly ask: () => Promise<Uint8Array>;
+  /** Our head, so that the peer knows from where on to re-send, and a challenge. Nothing when no doubt is open. */
+  readonly challengeIfInDoubt: () => Promise<readonly Uint8Array[]>;
+  readonly hear: (message: Uint8Array) => Promise<Checked<Heard, MessageRefusalCode>>;
+  /** The peer signed that its ledger goes further than we hold. */
+  readonly isBehind: () => Promise<boolean>;
+};
+
+type Said = Extract<PeerMessage, { readonly own: HeadPosition }>;
+type State = { nonce: string | undefined; claimed: number; answeredFreeze: string | undefined };
+
+export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Outbox): Exchange {
+  const { options, db } = parts;
+  const { self, clock, signer, random } = options;
+  const theirs = { publisher: peer, audience: self };
+  // The nonce lives in memory only: one from a restored database could be met by an old answer.
+  const state: State = { nonce: undefined, claimed: 0, answeredFreeze: undefined };
+
+  const said = async () => {
+    const own = await outbox.tellableHead();
+    const received = headOf(await readLedger(db, theirs));
+    return {
+      from: self,
+      to: peer,
+      time: timeOf(clock.nowMs()),
+      own: own === null ? null : { seq: seqOf(own.seq), digest: own.digest },
+      received,
+    };
+  };
+  const head = async (): Promise<Uint8Array> => signMessage({ kind: 'head', ...(await said()) }, signer);
+
+  return {
+    head,
+    ask: async () => {
+      const row = await readLedger(db, theirs);
+      const fromSeq = seqOf(row.head_seq + 1);
+      return signMessage({ kind: 'ask', from: self, to: peer, time: timeOf(clock.nowMs()), fromSeq }, signer);
+    },
+    challengeIfInDoubt: async () => {
+      if (!(await isInDoubt(parts, peer, state))) return [];
+      state.nonce ??= Buffer.from(random(NONCE_BYTES)).toString('base64');
+      const challenge = { kind: 'challenge', from: self, to: peer, time: timeOf(clock.nowMs()), nonce: state.nonce } as const;
+      return [await head(), signMessage(challenge, signer)];
+    },
+    hear: async (bytes) => {
+      const opened = openMessage(bytes, stateOf(await readLedger(db, theirs)), clock.nowMs());
+      if (!opened.ok) return opened;
+      const { message, digest } = opened.value;
+      switch (message.kind) {
+        case 'head':
+          state.claimed = positionOf(message.own?.seq);
+          await judgeHead(parts, peer, message, { bytes, digest });
+          break;
+        case 'ask': {
+          const events = await outbox.after(positionOf(message.fromSeq) - 1, RESEND_MAX);
+          return accept({ replies: events.map(({ envelope }) => envelope), received: 'level' });
+        }
+        case 'challenge': {
+          const answer = signMessage({ kind: 'answer', nonce: message.nonce, ...(await said()) }, signer);
+          return accept({ replies: [answer, ...(await heldOf(parts, peer, state.claimed))], received: 'level' });
+        }
+        case 'answer':
+          if (message.nonce !== state.nonce) return { ok: false, code: 'CHALLENGE_UNKNOWN', text: 'expected an open nonce' };
+          await judgeHead(parts, peer, message, { bytes, digest });
+          await judgeAnswer(parts, peer, message, state);
+          break;
+      }
+      return accept({ replies: [], received: (await isBehind(parts, peer)) ? 'behind' : 'level' });
+    },
+    isBehind: () => isBehind(parts, peer),
+  };
+}
+
+/** What the peer holds of us, and what its own ledger has come to: kept as its acknowledgement, and compared with what we hold. */
+async function judgeHead(
+  parts: JournalParts,
+  peer: TrustDomain,
+  message: Said,
+  signed: { readonly bytes: Uint8Array; readonly digest: Digest },
+): Promise<void> {
+  const { db, options } = parts;
+  const { self, clock } = options;
+  const { own, received } = message;
+  await db
+    .updateTable('peers')
+    .set((set) => ({
+      heard_at: timeOf(clock.nowMs()),
+      head_envelope: signed.bytes,
+      own_digest: set
+        .case()
+        .when('own_seq', '<', positionOf(own?.seq))
+        .then(own?.digest ?? null)
+        .else(set.ref('own_digest'))
+        .end(),
+      own_seq: set.fn<number>('greatest', ['own_seq', set.val(positionOf(own?.seq))]),
+    }))
+    .where('peer', '=', peer)
+    .execute();
+  if (own !== null) await compare(parts, peer, signed, await digestAt(db, peer, self, positionOf(own.seq)), own);
+  if (received === null) return;
+  const ours = await digestAt(db, self, peer, positionOf(received.seq));
+  if (ours === undefined) {
+    await quarantine(
+      db,
+      { ...options, headFiles: parts.headFiles },
+      `${peer} signed that it holds our event ${received.seq}, which is not here`,
+    );
+    return;
+  }
+  if (!(await compare(parts, peer, signed, ours, received))) return;
+  await db
+    .updateTable('ledgers')
+    .set({ covered_seq: positionOf(received.seq) })
+    .where('publisher', '=', self)
+    .where('audience', '=', peer)
+    .where('covered_seq', '<', positionOf(received.seq))
+    .execute();
+}
+
+/** Its signed word against what is placed: a difference is a fork, and the message is the proof. */
+async function compare(
+  { db, options }: JournalParts,
+  peer: TrustDomain,
+  { bytes, digest }: { readonly bytes: Uint8Array; readonly digest: Digest },
+  held: Digest | undefined,
+  told: { readonly seq: string; readonly digest: Digest },
+): Promise<boolean> {
+  if (held === undefined || held === told.digest) return true;
+  const { self, clock, log } = options;
+  log.error({ code: 'LEDGER_FORK', peer, seq: told.seq, held, got: told.digest }, 'a signed head contradicts what is placed');
+  const conviction = { self, peer, code: 'LEDGER_FORK' as const, digests: [held, told.digest], envelope: bytes, digest };
+  await db.transaction().execute((tx) => convict(tx, { ...conviction, nowMs: clock.nowMs() }));
+  return false;
+}
+
+/** A fresh answer: once we have all that the peer holds of us, its part of a quarantine is over. */
+async function judgeAnswer(parts: JournalParts, peer: TrustDomain, answer: Said, state: State): Promise<void> {
+  const { db, options, headFiles } = parts;
+  const { self, clock, log } = options;
+  const row = await readLedger(db, { publisher: self, audience: peer });
+  if (positionOf(answer.received?.seq) > row.head_seq) return;
+  state.nonce = undefined;
+  state.answeredFreeze = row.frozen?.since;
+  await db.transaction().execute((tx) => thawIfHealed(tx, self, peer, row.frozen));
+  if (row.frozen?.code !== 'LEDGER_FORK') await leaveQuarantine(db, { self, headFiles, clock, log }, peer);
+}
+
+async function isInDoubt({ db, options }: JournalParts, peer: TrustDomain, state: State): Promise<boolean> {
+  if ((await quarantinedPeers(db, options.self)).includes(peer)) return true;
+  const { frozen } = await readLedger(db, { publisher: options.self, audience: peer });
+  return frozen?.code === 'CAUSE_UNKNOWN' && frozen.since !== state.answeredFreeze;
+}
+
+async function isBehind({ db, options }: JournalParts, peer: TrustDomain): Promise<boolean> {
+  const { head_seq } = await readLedger(db, { publisher: peer, audience: options.self });
+  const row = await db.selectFrom('peers').select('own_seq').where('peer', '=', peer).executeTakeFirst();
+  return (row?.own_seq ?? 0) > head_seq;
+}
+
+/** What we hold of the peer's own ledger after the position that it said it has. */
+async function heldOf({ db, options }: JournalParts, peer: TrustDomain, afterSeq: number): Promise<readonly Uint8Array[]> {
+  const rows = await db
+    .selectFrom('events')
+    .select('envelope')
+    .where('publisher', '=', peer)
+    .where('audience', '=', options.self)
+    .where('seq', '>', afterSeq)
+    .orderBy('seq')
+    .limit(RESEND_MAX)
+    .execute();
+  return rows.map(({ envelope }) => envelope);
+}

@@ -1,0 +1,125 @@
+import { type Digest, eventSubject, type TrustDomain } from '@carnet/events';
+import { seqOf } from '@carnet/trust';
+import type { Selectable } from 'kysely';
+import type { HeadFile } from './head-file.ts';
+import { type JournalDb, type Ledger, readLedger, type StoredLedger } from './ledgers.ts';
+import type { EventRow } from './tables.ts';
+
+/** An event that may be told to its audience: not held, behind no held one, its head durable outside of the database. */
+export type Outgoing = { readonly seq: number; readonly digest: Digest; readonly subject: string; readonly envelope: Uint8Array };
+
+export type Outbox = {
+  readonly marks: () => Promise<Pick<StoredLedger, 'head_seq' | 'acked_seq' | 'read_back_seq' | 'covered_seq'>>;
+  /** At most `limit` events after `afterSeq`, in order. Nothing while quarantined. */
+  readonly after: (afterSeq: number, limit: number) => Promise<readonly Outgoing[]>;
+  /** The end of what may be told; `null`: nothing yet. */
+  readonly tellableHead: () => Promise<{ readonly seq: number; readonly digest: Digest } | null>;
+  readonly acked: (seq: number) => Promise<void>;
+  readonly readBack: (seq: number) => Promise<void>;
+  /** The bus has lost what follows `seq`: it counts as neither acknowledged nor read back any more. */
+  readonly lostAfter: (seq: number) => Promise<void>;
+  /** Position of an event of ours. */
+  readonly seqOfDigest: (digest: Digest) => Promise<number | undefined>;
+};
+
+/** Our ledger to one peer, as its publisher on the bus needs it. */
+export function openOutbox(db: JournalDb, self: TrustDomain, peer: TrustDomain, headFile: HeadFile): Outbox {
+  const ledger: Ledger = { publisher: self, audience: peer };
+  const mark = async (column: 'acked_seq' | 'read_back_seq', seq: number): Promise<void> => {
+    await db
+      .updateTable('ledgers')
+      .set({ [column]: seq })
+      .where('publisher', '=', self)
+      .where('audience', '=', peer)
+      .where(column, '<', seq)
+      .execute();
+  };
+  return {
+    marks: () => readLedger(db, ledger),
+    after: async (afterSeq, limit) => {
+      const outgoing = tellable(await rowsAfter(db, ledger, afterSeq, limit));
+      const last = outgoing.at(-1);
+      if (last !== undefined) await headFile.reach({ seq: seqOf(last.seq), digest: last.digest });
+      return outgoing;
+    },
+    tellableHead: async () => {
+      const row = await readLedger(db, ledger);
+      const last = await lastTellable(db, ledger);
+      // Signing a head tells it: it must be durable first, as an event must. In quarantine the file stays ahead, as it should.
+      if (last !== null && row.quarantined_at === null) await headFile.reach({ seq: seqOf(last.seq), digest: last.digest });
+      return last;
+    },
+    acked: (seq) => mark('acked_seq', seq),
+    readBack: (seq) => mark('read_back_seq', seq),
+    lostAfter: async (seq) => {
+      await db
+        .updateTable('ledgers')
+        .set((set) => ({
+          acked_seq: set.fn<number>('least', ['acked_seq', set.val(seq)]),
+          read_back_seq: set.fn<number>('least', ['read_back_seq', set.val(seq)]),
+        }))
+        .where('publisher', '=', self)
+        .where('audience', '=', peer)
+        .execute();
+    },
+    seqOfDigest: async (digest) => {
+      const rows = await inLedger(db, ledger).select('seq').where('digest', '=', digest).execute();
+      return rows[0]?.seq;
+    },
+  };
+}
+
+const inLedger = (db: JournalDb, { publisher, audience }: Ledger) =>
+  db.selectFrom('events').where('publisher', '=', publisher).where('audience', '=', audience);
+
+async function rowsAfter(
+  db: JournalDb,
+  ledger: Ledger,
+  afterSeq: number,
+  limit: number,
+): Promise<readonly Selectable<EventRow>[]> {
+  return inLedger(db, ledger)
+    .selectAll()
+    .where('seq', '>', afterSeq)
+    .where((where) =>
+      where.not(
+        where.exists(
+          db
+            .selectFrom('ledgers')
+            .select('audience')
+            .where('publisher', '=', ledger.publisher)
+            .where('quarantined_at', 'is not', null),
+        ),
+      ),
+    )
+    .orderBy('seq')
+    .limit(limit)
+    .execute();
+}
+
+/** Chain order: what is held holds back what follows it. */
+function tellable(rows: readonly Selectable<EventRow>[]): readonly Outgoing[] {
+  const firstHeld = rows.findIndex(({ held }) => held);
+  return (firstHeld === -1 ? rows : rows.slice(0, firstHeld)).map((row) => ({
+    seq: row.seq,
+    digest: row.digest,
+    envelope: row.envelope,
+    subject: eventSubject({
+      publisher: row.publisher,
+      audience: row.audience,
+      type: row.type,
+      ...(row.migration === null ? {} : { migration: row.migration }),
+    }),
+  }));
+}
+
+async function lastTellable(db: JournalDb, ledger: Ledger): Promise<{ readonly seq: number; readonly digest: Digest } | null> {
+  const held = await inLedger(db, ledger).select('seq').where('held', '=', true).orderBy('seq').limit(1).executeTakeFirst();
+  const last = await inLedger(db, ledger)
+    .select(['seq', 'digest'])
+    .$if(held !== undefined, (query) => query.where('seq', '<', held?.seq ?? 0))
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return last ?? null;
+}

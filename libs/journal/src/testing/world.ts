@@ -1,0 +1,112 @@
+import { generateKeyPairSync, sign, verify } from 'node:crypto';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  type Digest,
+  type Draft,
+  digest,
+  epoch,
+  migrationId,
+  type TrustDomain,
+  timestamp,
+  trustDomain,
+  uuidv7,
+} from '@carnet/events';
+import type { Store } from '@carnet/store';
+import { ed25519Signer, type Signer, sha256Hex, type Verifier } from '@carnet/trust';
+import type { ChainValidator, JournalOptions, Log } from '../index.ts';
+
+export const A = trustDomain.parse('csp-a.example');
+export const B = trustDomain.parse('csp-b.example');
+export const C = trustDomain.parse('csp-c.example');
+
+/** Stands in for the X.509 identity: a chain is one base64 text, its DER the domain's name. */
+const identities = new Map<TrustDomain, ReturnType<typeof identity>>();
+
+function identity(domain: TrustDomain): {
+  readonly chain: readonly string[];
+  readonly signer: Signer;
+  readonly verifier: Verifier;
+} {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const der = Buffer.from(domain);
+  return {
+    chain: [der.toString('base64')],
+    signer: { keyid: sha256Hex(der), sign: (bytes) => sign(null, bytes, privateKey) },
+    verifier: { verify: (bytes, signature) => verify(null, bytes, publicKey, signature) },
+  };
+}
+
+export const identityOf = (domain: TrustDomain): ReturnType<typeof identity> => {
+  const known = identities.get(domain) ?? identity(domain);
+  identities.set(domain, known);
+  return known;
+};
+
+export const validateChain: ChainValidator = async (chain, domain) =>
+  chain[0] === identityOf(domain).chain[0]
+    ? { ok: true, value: { spkiVerifier: identityOf(domain).verifier } }
+    : { ok: false, code: 'DOMAIN_MISMATCH', text: `expected a chain of ${domain}` };
+
+const eventKeys = new Map<TrustDomain, ReturnType<typeof ed25519Signer>>();
+export const newEventKey = (): ReturnType<typeof ed25519Signer> => ed25519Signer(generateKeyPairSync('ed25519').privateKey);
+export const eventKeyOf = (domain: TrustDomain): ReturnType<typeof ed25519Signer> => {
+  const known = eventKeys.get(domain) ?? newEventKey();
+  eventKeys.set(domain, known);
+  return known;
+};
+
+export type Said = { readonly level: string; readonly fields: object; readonly text: string };
+export function memoryLog(): Log & { readonly said: Said[] } {
+  const said: Said[] = [];
+  const at = (level: string) => (fields: object, text: string) => void said.push({ level, fields, text });
+  return { said, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+let seed = 1;
+/** Unpredictable enough for ids of a test, and the same in each run. */
+export const testRandom = (n: number): Uint8Array =>
+  Uint8Array.from({ length: n }, () => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor(seed / 65_536) % 256;
+  });
+
+export const testClock = { nowMs: (): number => Math.floor(performance.timeOrigin + performance.now()) };
+export const temporaryDir = (): string => mkdtempSync(join(tmpdir(), 'carnet-journal-'));
+
+export const journalOptions = (
+  store: Store,
+  self: TrustDomain,
+  peers: readonly TrustDomain[],
+  over: Partial<JournalOptions> = {},
+): JournalOptions => ({
+  store,
+  self,
+  peers,
+  signer: eventKeyOf(self),
+  introduction: { ...identityOf(self), notBefore: timestamp.parse('2026-01-01T00:00:00.000Z') },
+  validateChain,
+  headDir: temporaryDir(),
+  clock: testClock,
+  random: testRandom,
+  log: memoryLog(),
+  ...over,
+});
+
+export const anyDigest = digest.parse('ab'.repeat(32));
+export const newMigration = () => migrationId.parse(uuidv7(testClock.nowMs(), testRandom(10)));
+
+/** A small legal event: what the ledger carries does not matter to it. */
+export const refusal = (reason = 'no room', causes: readonly Digest[] = [], migration = newMigration()): Draft => ({
+  type: 'MigrationRefused',
+  causes,
+  migration,
+  epoch: epoch.parse(1),
+  data: { intent: anyDigest, reasons: [{ code: 'NO_ROOM', text: reason }] },
+});
+
+/** A plan that decides these drafts and nothing else. */
+export const decide =
+  (...drafts: readonly Draft[]) =>
+  async () => ({ drafts, value: null });
