@@ -12,4 +12,12 @@ export * from './pem.ts';
 export * from './profiles.ts';
 export * from './rsa-keys.ts';
 export { leafSigner, rsaPssVerifier } from './rsa-pss.ts';
-export { clientTlsOptions, type ExpectedPeer, guardServer, peerIdentity, serverTlsOptions, type TlsMaterial } from './tls.ts';
+export {
+  clientTlsOptions,
+  type ExpectedPeer,
+  guardServer,
+  peerIdentity,
+  serverTlsOptions,
+  type TlsMaterial,
+  type TlsTrust,
+} from './tls.ts';

@@ -1,9 +1,7 @@
 import { constants } from 'node:crypto';
 import {
   type ConnectionOptions,
-  type DetailedPeerCertificate,
   checkServerIdentity as matchServerName,
-  type PeerCertificate,
   type Server,
   type TLSSocket,
   type TlsOptions,
@@ -12,18 +10,21 @@ import type { Digest, SpiffeId, Timestamp, TrustDomain } from '@carnet/events';
 import { type Checked, refuse } from '@carnet/trust';
 import type { PkiCode } from './codes.ts';
 import { PeerRefused } from './error.ts';
-import { TLS_CHAIN_MAX } from './limits.ts';
 import { type PeerIdentity, type TrustStore, validatePath } from './path.ts';
-import { writePem } from './pem.ts';
+import { completeChain, type ShownCertificate, shownChain } from './peer-chain.ts';
+import { readPem, writePem } from './pem.ts';
 import type { TlsUsage } from './profiles.ts';
 
 /** What one side of a TLS connection has. `chainPem`: leaf and intermediate. `store` is asked at each handshake: CRLs change. */
 export type TlsMaterial = {
   readonly keyPem: string;
   readonly chainPem: string;
-  readonly store: () => TrustStore;
+  readonly store: () => TlsTrust;
   readonly now: () => Timestamp;
 };
+
+/** `intermediates`: issuers of the peers that a server expects, e.g. from the chain that an agreement pinned (`peer-chain.ts`). */
+export type TlsTrust = TrustStore & { readonly intermediates?: readonly Uint8Array[] };
 
 /** Who must be at the other end. The domain always; the identity and the very certificate where they were agreed. */
 export type ExpectedPeer = { readonly trustDomain: TrustDomain; readonly spiffeId?: SpiffeId; readonly leafDigest?: Digest };
@@ -98,25 +99,15 @@ export function guardServer(
 export const peerIdentity = (socket: object): PeerIdentity | undefined => identities.get(socket);
 
 function judgeCertificate(
-  certificate: PeerCertificate | DetailedPeerCertificate,
-  { store, now }: TlsMaterial,
+  certificate: ShownCertificate,
+  { store, now, chainPem }: TlsMaterial,
   expected: ExpectedPeer,
   purpose: TlsUsage,
 ): Checked<PeerIdentity, PkiCode> {
-  const chain = chainOf(certificate);
+  const { intermediates = [], ...trust } = store();
+  // Our own intermediate is known without being told: clients of our own domain come under it.
+  const known = [...intermediates, ...readPem(chainPem, 'CERTIFICATE').slice(1)];
+  const chain = completeChain(shownChain(certificate), known);
   if (chain.length === 0) return refuse('PEER_UNAUTHENTICATED', 'expected a peer certificate');
-  return validatePath({ ...store(), ...expected, chain, at: now(), purpose });
-}
-
-/** Leaf first, up to the root, which is left out: Node links it to itself. An unauthenticated peer has an empty object. */
-function chainOf(leaf: PeerCertificate | DetailedPeerCertificate): readonly string[] {
-  const chain: string[] = [];
-  let next: PeerCertificate | DetailedPeerCertificate | undefined = leaf;
-  while (next?.raw !== undefined && chain.length < TLS_CHAIN_MAX) {
-    const issuer: DetailedPeerCertificate | undefined = 'issuerCertificate' in next ? next.issuerCertificate : undefined;
-    if (issuer === undefined ? chain.length > 0 : issuer.raw.equals(next.raw)) break;
-    chain.push(next.raw.toString('base64'));
-    next = issuer;
-  }
-  return chain;
+  return validatePath({ ...trust, ...expected, chain, at: now(), purpose });
 }
