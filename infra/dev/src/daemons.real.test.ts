@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect as connectNats } from 'nats';
 import { Client } from 'pg';
@@ -11,6 +11,7 @@ import {
   findLeftovers,
   guestDomainXml,
   type Host,
+  lastTick,
   type Nats,
   type Postgres,
   privateFile,
@@ -21,6 +22,8 @@ import {
   startNats,
   startPostgres,
   systemTool,
+  type Tick,
+  tickFoundOnDisk,
 } from './index.ts';
 import { daemonEnv } from './tools.ts';
 
@@ -132,7 +135,7 @@ describe('a libvirt host', () => {
     expect(host.virsh('capabilities')).toContain('0000000a-aaaa-4bbb-8ccc-00000000000a');
   });
 
-  test('boots the guest, which ticks through the death of libvirtd and is gone after stop', async () => {
+  test('boots the guest, which survives the death of libvirtd and a restore, knows its disk, and is gone after stop', async () => {
     const guest = buildGuest({ dir: join(dir, 'guest') });
     const disk = join(host.dirs.disks, 'disk.qcow2');
     const console = join(host.dirs.consoles, 'vm.log');
@@ -142,7 +145,7 @@ describe('a libvirt host', () => {
 
     host.virsh('create', xml);
     const first = await eventually('a first tick', () => lastTick(console));
-    expect(readFileSync(console, 'utf8')).toMatch(/PREV-DISK \[\]/);
+    expect(tickFoundOnDisk(console)).toBeUndefined();
 
     await host.kill('SIGKILL');
     const later = await eventually('a tick without libvirtd', () => tickAfter(console, first));
@@ -153,22 +156,22 @@ describe('a libvirt host', () => {
       true,
     );
 
+    const saved = join(host.dirs.data, 'vm.save');
+    host.virsh('save', 'vm', saved);
+    const stopped = await eventually('the last tick', () => lastTick(console));
+    host.virsh('restore', saved);
+    const resumed = await eventually('a tick after the restore', () => tickAfter(console, stopped));
+    expect(resumed.boot).toBe(first.boot);
+
     host.virsh('reset', 'vm');
     const second = await eventually('a tick of another boot', () => tickOfOtherBoot(console, first.boot));
-    expect(second.n).toBeLessThan(later.n);
-    expect(readFileSync(console, 'utf8')).toMatch(new RegExp(`PREV-DISK \\[TICK boot=${first.boot} n=\\d+ up=[\\d.]+\\]`));
+    expect(second.n).toBeLessThan(resumed.n);
+    expect(tickFoundOnDisk(console)?.boot).toBe(first.boot);
 
     await host.stop();
     expect(findLeftovers({ dir: host.dirs.root }).filter(({ kind }) => kind !== 'file')).toEqual([]);
   });
 });
-
-type Tick = { readonly boot: string; readonly n: number };
-
-function lastTick(console: string): Tick | undefined {
-  const [, boot, n] = [...readFileSync(console, 'utf8').matchAll(/TICK boot=(\S+) n=(\d+) up=[\d.]+\s/g)].at(-1) ?? [];
-  return boot === undefined ? undefined : { boot, n: Number(n) };
-}
 
 function tickAfter(console: string, earlier: Tick): Tick | undefined {
   const tick = lastTick(console);

