@@ -10,9 +10,7 @@ import {
   flagWord,
 } from './flags.ts';
 import { type Checkpoint, type Domain, readCheckpoint, writeCheckpoint, writeDomain } from './handles.ts';
-import { LIST_ENTRIES_MAX } from './limits.ts';
-import { done, quick } from './procedure.ts';
-import type { XdrReader } from './xdr-reader.ts';
+import { done, listOf, quick } from './procedure.ts';
 import type { XdrWriter } from './xdr-writer.ts';
 
 const checkpointAndFlags = (w: XdrWriter, checkpoint: Checkpoint, flags: number): XdrWriter =>
@@ -27,7 +25,7 @@ const P = {
     413,
     'checkpoint list',
     (w, domain: Domain, flags: number) => writeDomain(w, domain).int(1).uint(flags),
-    readList,
+    listOf(readCheckpoint),
   ),
   lookupByName: quick(415, 'checkpoint lookup by name', domainTextFlags, readCheckpoint),
   delete: quick(417, 'checkpoint delete', checkpointAndFlags, done),
@@ -80,11 +78,4 @@ export function backups(channel: Channel) {
     /** Of the running backup, with the ports and sockets that libvirt chose. */
     xml: (domain: Domain, options?: CallOptions) => channel.call(P.backupXml, [domain], options),
   } as const;
-}
-
-function readList(r: XdrReader): readonly Checkpoint[] {
-  const found = r.list(LIST_ENTRIES_MAX, readCheckpoint);
-  // The count repeated, as in every list reply.
-  r.int();
-  return found;
 }

@@ -6,7 +6,7 @@ import { LibvirtError } from './error.ts';
 import { type Events, events } from './events.ts';
 import { type Host, host } from './host.ts';
 import { type Jobs, jobs } from './jobs.ts';
-import { AUTH_TYPES_MAX, CLOSE_MS_MAX, CONNECT_MS_DEFAULT, LIBVIRT_VERSION_MIN } from './limits.ts';
+import { AUTH_TYPES_MAX, CLOSE_MS_MAX, CONNECT_MS_DEFAULT, LIBVIRT_VERSION_MIN, TIMER_MS_MAX } from './limits.ts';
 import { type Migration, migration } from './migration.ts';
 import { type Monitor, monitor } from './monitor.ts';
 import { type Pools, pools } from './pools.ts';
@@ -60,7 +60,7 @@ export type Connection = AsyncDisposable & {
 /** Opens a driver of a libvirt daemon; refuses a daemon that is too old or wants authentication. */
 export async function connect(options: ConnectOptions): Promise<Connection> {
   const timeoutMs = options.connectTimeoutMs ?? CONNECT_MS_DEFAULT;
-  const deadline = AbortSignal.timeout(timeoutMs);
+  const deadline = AbortSignal.timeout(Math.min(timeoutMs, TIMER_MS_MAX));
   const signal = options.signal === undefined ? deadline : AbortSignal.any([options.signal, deadline]);
   const socket = await openSocket(options.transport, timeoutMs, options.signal);
   const channel = new Channel(socket, options);

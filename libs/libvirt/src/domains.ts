@@ -14,8 +14,7 @@ import {
   XML_FLAGS,
 } from './flags.ts';
 import { type Domain, nameOf, readDomain, writeDomain } from './handles.ts';
-import { LIST_ENTRIES_MAX } from './limits.ts';
-import { done, long, quick } from './procedure.ts';
+import { done, listOf, long, quick } from './procedure.ts';
 import type { XdrReader } from './xdr-reader.ts';
 import type { XdrWriter } from './xdr-writer.ts';
 
@@ -54,7 +53,7 @@ const P = {
   destroyFlags: long(234, 'domain destroy', domainAndFlags, done),
   saveImageXml: quick(235, 'save image XML', textAndFlags, readText),
   shutdownFlags: quick(258, 'domain shutdown', domainAndFlags, done),
-  listAll: quick(273, 'domain list', (w, flags: number) => w.uint(1).uint(flags), readList),
+  listAll: quick(273, 'domain list', (w, flags: number) => w.uint(1).uint(flags), listOf(readDomain)),
   defineXmlFlags: quick(350, 'domain define', textAndFlags, readDomain),
 } as const;
 
@@ -142,11 +141,4 @@ function readInfo(r: XdrReader): DomainInfo {
     vcpus: r.uint(),
     cpuTimeNs: r.uhyper(),
   };
-}
-
-function readList(r: XdrReader): readonly Domain[] {
-  const found = r.list(LIST_ENTRIES_MAX, readDomain);
-  // The daemon repeats the number of entries; the list itself says it already.
-  r.uint();
-  return found;
 }

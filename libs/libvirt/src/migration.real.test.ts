@@ -31,7 +31,8 @@ afterAll(async () => {
 });
 
 it('is watched, aborted, and then carried out over TLS from daemon to daemon', async () => {
-  const [left, arrived] = [[] as Notices['lifecycle'][], [] as Notices['lifecycle'][]];
+  const left: Notices['lifecycle'][] = [];
+  const arrived: Notices['lifecycle'][] = [];
   const iterations: number[] = [];
   await using subscriptions = new AsyncDisposableStack();
   subscriptions.use(await source.conn.events.subscribe('lifecycle', (notice) => left.push(notice)));

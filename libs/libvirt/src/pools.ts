@@ -10,8 +10,7 @@ import {
   POOL_XML_FLAGS,
 } from './flags.ts';
 import { nameOf, readPool, type StoragePool, writePool } from './handles.ts';
-import { LIST_ENTRIES_MAX } from './limits.ts';
-import { done, long, quick } from './procedure.ts';
+import { done, listOf, long, quick } from './procedure.ts';
 import type { XdrReader } from './xdr-reader.ts';
 import type { XdrWriter } from './xdr-writer.ts';
 
@@ -32,7 +31,7 @@ const P = {
   getInfo: quick(87, 'pool info', writePool, readInfo),
   getXml: quick(88, 'pool XML', poolAndFlags, (r) => r.string()),
   isActive: quick(154, 'pool is active', writePool, (r) => r.bool()),
-  listAll: quick(281, 'pool list', (w, flags: number) => w.uint(1).uint(flags), readList),
+  listAll: quick(281, 'pool list', (w, flags: number) => w.uint(1).uint(flags), listOf(readPool)),
 } as const;
 
 const POOL_STATES = ['inactive', 'building', 'running', 'degraded', 'inaccessible'] as const;
@@ -88,11 +87,4 @@ function readInfo(r: XdrReader): PoolInfo {
     allocationBytes: r.uhyper(),
     availableBytes: r.uhyper(),
   };
-}
-
-function readList(r: XdrReader): readonly StoragePool[] {
-  const found = r.list(LIST_ENTRIES_MAX, readPool);
-  // The count repeated, as in every list reply.
-  r.uint();
-  return found;
 }

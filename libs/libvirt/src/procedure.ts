@@ -1,3 +1,4 @@
+import { LIST_ENTRIES_MAX } from './limits.ts';
 import { Program } from './message.ts';
 import type { XdrReader } from './xdr-reader.ts';
 import type { XdrWriter } from './xdr-writer.ts';
@@ -43,3 +44,12 @@ export const nothing = (): undefined => undefined;
 
 /** Reply of a procedure that only succeeds or fails. */
 export const done = (): void => undefined;
+
+/** Reply of every list: the entries, and their number once more, which the entries have told already. */
+export function listOf<T>(read: (reader: XdrReader) => T): (reader: XdrReader) => readonly T[] {
+  return (reader) => {
+    const entries = reader.list(LIST_ENTRIES_MAX, read);
+    reader.uint();
+    return entries;
+  };
+}

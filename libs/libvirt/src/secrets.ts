@@ -2,9 +2,8 @@ import type { Channel } from './channel.ts';
 import type { CallOptions } from './deadline.ts';
 import { DEFINE_FLAGS, type Flags, flagWord, SECRET_LIST_FLAGS } from './flags.ts';
 import { readSecret, type Secret, type SecretUsage, usageNumber, writeSecret } from './handles.ts';
-import { LIST_ENTRIES_MAX, SECRET_BYTES_MAX } from './limits.ts';
-import { done, quick } from './procedure.ts';
-import type { XdrReader } from './xdr-reader.ts';
+import { SECRET_BYTES_MAX } from './limits.ts';
+import { done, listOf, quick } from './procedure.ts';
 
 const P = {
   lookupByUuid: quick(141, 'secret lookup by uuid', (w, uuid: string) => w.uuid(uuid), readSecret),
@@ -34,7 +33,7 @@ const P = {
     (w, usage: SecretUsage, id: string) => w.int(usageNumber(usage)).string(id),
     readSecret,
   ),
-  listAll: quick(287, 'secret list', (w, flags: number) => w.uint(1).uint(flags), readList),
+  listAll: quick(287, 'secret list', (w, flags: number) => w.uint(1).uint(flags), listOf(readSecret)),
 } as const;
 
 /** Secrets: what disks and vTPMs are unlocked with (libvirt-secret.h). */
@@ -56,11 +55,4 @@ export function secrets(channel: Channel) {
     value: (secret: Secret, options?: CallOptions) => channel.call(P.getValue, [secret], options),
     undefine: (secret: Secret, options?: CallOptions) => channel.call(P.undefine, [secret], options),
   } as const;
-}
-
-function readList(r: XdrReader): readonly Secret[] {
-  const found = r.list(LIST_ENTRIES_MAX, readSecret);
-  // The count repeated, as in every list reply.
-  r.uint();
-  return found;
 }

@@ -135,15 +135,40 @@ describe('a volume', () => {
     expect(await conn.volumes.lookupByName(pool, 'small')).toEqual(made);
   });
 
+  it('draws from its source no faster than the daemon takes, and fails when it takes nothing', async () => {
+    const made = await volume('paused', 64 * MIB);
+    const source = { bytes: 0 };
+    const counted = function* (): Generator<Uint8Array> {
+      for (; source.bytes < 64 * MIB; source.bytes += MIB) yield new Uint8Array(MIB);
+    };
+    await using own = await reach(host, { keepalive: 'off' });
+    await host.kill('SIGSTOP');
+    const stuck = conn.volumes.upload(made, counted(), { timeoutMs: 100 });
+    await expect(stuck).rejects.toMatchObject({ code: 'CALL_TIMEOUT' });
+    await host.kill('SIGCONT');
+
+    source.bytes = 0;
+    const patient = own.volumes.upload(made, counted());
+    await expect.poll(() => source.bytes).toBeGreaterThan(0);
+    await host.kill('SIGSTOP');
+    await sleep(100);
+    const atStop = source.bytes;
+    await sleep(200);
+    expect(source.bytes).toBe(atStop);
+    expect(atStop).toBeLessThan(64 * MIB);
+    await host.kill('SIGCONT');
+    await patient;
+    expect(source.bytes).toBe(64 * MIB);
+  });
+
   it('rejects both transfers of a connection that is closed', async () => {
-    const made = await volume('closed', 32 * MIB);
     const other = await reach(host);
-    const reading = other.volumes.download(made);
+    const reading = other.volumes.download(await volume('closed', 32 * MIB));
     await reading.next();
-    const writing = other.volumes.upload(await volume('closed-too', MIB), forever());
+    const writing = Promise.allSettled([other.volumes.upload(await volume('closed-too', MIB), forever())]);
     await sleep(20);
     await other.close();
-    await expect(writing).rejects.toMatchObject({ code: 'CONNECTION_CLOSED', effect: 'unknown' });
+    expect(await writing).toMatchObject([{ reason: { code: 'CONNECTION_CLOSED', effect: 'unknown' } }]);
     await expect(reading.next()).rejects.toMatchObject({ code: 'CONNECTION_CLOSED' });
   });
 });

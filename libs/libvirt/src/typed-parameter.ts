@@ -74,5 +74,5 @@ function readParameter(reader: XdrReader): TypedParameter {
 }
 
 function unreachable(value: never): never {
-  throw new LibvirtError('ARGUMENT_INVALID', `unforeseen parameter ${JSON.stringify(value)}`);
+  throw new LibvirtError('ARGUMENT_INVALID', `unforeseen parameter ${String(value)}`);
 }

@@ -2,8 +2,7 @@ import type { Channel } from './channel.ts';
 import type { CallOptions } from './deadline.ts';
 import { type Flags, flagWord, VOLUME_CREATE_FLAGS, VOLUME_DELETE_FLAGS, VOLUME_RESIZE_FLAGS } from './flags.ts';
 import { nameOf, readVolume, type StoragePool, type Volume, writePool, writeVolume } from './handles.ts';
-import { LIST_ENTRIES_MAX } from './limits.ts';
-import { done, long, quick } from './procedure.ts';
+import { done, listOf, long, quick } from './procedure.ts';
 import { openStream } from './stream.ts';
 import type { XdrReader } from './xdr-reader.ts';
 import type { XdrWriter } from './xdr-writer.ts';
@@ -41,7 +40,7 @@ const P = {
     (w, volume: Volume, bytes: bigint, flags: number) => writeVolume(w, volume).uhyper(bytes).uint(flags),
     done,
   ),
-  listAll: quick(282, 'volume list', (w, pool: StoragePool) => writePool(w, pool).uint(1).uint(0), readList),
+  listAll: quick(282, 'volume list', (w, pool: StoragePool) => writePool(w, pool).uint(1).uint(0), listOf(readVolume)),
 } as const;
 
 const VOLUME_TYPES = ['file', 'block', 'dir', 'network', 'netdir', 'ploop'] as const;
@@ -134,11 +133,4 @@ export function volumes(channel: Channel) {
 
 function readInfo(r: XdrReader): VolumeInfo {
   return { type: nameOf(VOLUME_TYPES, r.int()), capacityBytes: r.uhyper(), allocationBytes: r.uhyper() };
-}
-
-function readList(r: XdrReader): readonly Volume[] {
-  const found = r.list(LIST_ENTRIES_MAX, readVolume);
-  // The count repeated, as in every list reply.
-  r.uint();
-  return found;
 }
