@@ -9,6 +9,8 @@ import { debianMirror, parseSources } from './sources.mjs';
 
 /** Another apt may be at work on a fresh machine (unattended upgrades): wait for it, seconds. */
 const LOCK_WAIT_S = 120;
+/** Mirrors drop a connection now and then. */
+const RETRIES = 3;
 const POLICY_FILE = '/usr/sbin/policy-rc.d';
 const CLUSTER_CONF_DIR = '/etc/postgresql-common/createcluster.d';
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
@@ -23,13 +25,32 @@ export function missing(wanted) {
 export async function install(names) {
   const undo = [forbidServices(), forbidCluster()];
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' };
-  const apt = ['apt-get', '-o', `DPkg::Lock::Timeout=${LOCK_WAIT_S}`, '-o', 'Dpkg::Use-Pty=0'];
+  const apt = [
+    'apt-get',
+    '-o',
+    `DPkg::Lock::Timeout=${LOCK_WAIT_S}`,
+    '-o',
+    'Dpkg::Use-Pty=0',
+    '-o',
+    `Acquire::Retries=${RETRIES}`,
+  ];
   try {
     if (ask(['dpkg', '--audit'])?.out.trim()) await run(['dpkg', '--configure', '-a'], { env });
-    await explained(() => run([...apt, 'update'], { env }));
+    await refresh([...apt, 'update'], env);
     await explained(() => run([...apt, 'install', '-y', '--no-install-recommends', ...names], { env }));
   } finally {
     for (const each of undo) each();
+  }
+}
+
+/** One broken third-party source fails the whole update, though Debian's lists are there: the installation decides. */
+async function refresh(command, env) {
+  try {
+    await run(command, { env });
+  } catch (cause) {
+    if (!(cause instanceof ToolFailed)) throw cause;
+    cause.show();
+    warn('apt could not refresh all of its lists; going on with those it has');
   }
 }
 
@@ -61,6 +82,7 @@ export async function openPrivateApt({ suites, codename, architecture, dates = '
     'Dir::Cache::pkgcache': '',
     'Dir::Cache::srcpkgcache': '',
     'Acquire::Languages': 'none',
+    'Acquire::Retries': String(RETRIES),
     // Root's apt would otherwise drop to a user who cannot enter a clone in a private home.
     ...(process.getuid?.() === 0 ? { 'APT::Sandbox::User': 'root' } : {}),
     ...(dates === 'ignored' ? { 'Acquire::Check-Valid-Until': 'false' } : {}),

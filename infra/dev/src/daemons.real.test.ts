@@ -135,6 +135,15 @@ describe('a libvirt host', () => {
     expect(host.virsh('capabilities')).toContain('0000000a-aaaa-4bbb-8ccc-00000000000a');
   });
 
+  test('refuses a directory in which a guest could not be started', async () => {
+    const deep = startHost({
+      dir: join(dir, 'much-too-deep-a-folder'),
+      name: 'deep',
+      hostUuid: '0000000d-aaaa-4bbb-8ccc-00000000000d',
+    });
+    await expect(deep).rejects.toMatchObject({ code: 'PATH_TOO_LONG' });
+  });
+
   test('boots the guest, which survives the death of libvirtd and a restore, knows its disk, and is gone after stop', async () => {
     const guest = buildGuest({ dir: join(dir, 'guest') });
     const disk = join(host.dirs.disks, 'disk.qcow2');

@@ -4,7 +4,7 @@ import { restoreCapabilities, saveCapabilities } from './capabilities.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { DevError } from './error.ts';
 import { type RunAs, runAs, runOnce } from './identity.ts';
-import { KILL_MS_MAX } from './limits.ts';
+import { HOST_DIR_BYTES_MAX, KILL_MS_MAX } from './limits.ts';
 import { accepts } from './ports.ts';
 import { goneBlocking, processesUnder, signalQuietly } from './processes.ts';
 import { privateDir, privateFile } from './scratch.ts';
@@ -62,6 +62,12 @@ export type Host = Daemon & {
  * vTPMs, by pid; `kill` takes only the daemon, as a crash would: guests live on and `restart` finds them.
  */
 export async function startHost(options: HostOptions): Promise<Host> {
+  if (Buffer.byteLength(options.dir) > HOST_DIR_BYTES_MAX) {
+    throw new DevError(
+      'PATH_TOO_LONG',
+      `${options.dir}: a guest's monitor socket needs a directory of at most ${HOST_DIR_BYTES_MAX} bytes`,
+    );
+  }
   const as = runAs(options.user);
   const dirs = makeDirs(options.dir, as);
   privateFile(join(dirs.config, 'libvirt', 'libvirtd.conf'), daemonConfig(options), as);

@@ -20,9 +20,12 @@ export const LOG_TAIL_LINES = 40;
 export const SOCKET_PATH_BYTES_MAX = 107;
 
 /**
- * Longest scratch directory. QEMU's monitor socket adds up to 75 bytes below a host's directory
- * (`cfg/libvirt/qemu/lib/domain-<id>-<20 letters of the name>/monitor.sock`), which leaves 32.
+ * Longest directory of a host: QEMU's monitor socket adds up to 67 bytes below it
+ * (`cfg/libvirt/qemu/lib/domain-<id, 4 digits>-<20 letters of the name>/monitor.sock`).
  */
+export const HOST_DIR_BYTES_MAX = 40;
+
+/** Longest scratch directory: leaves a host's directory in it a name of seven letters. */
 export const SCRATCH_PATH_BYTES_MAX = 32;
 
 /** A free port may be taken between asking and binding: tries with another one. */

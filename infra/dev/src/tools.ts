@@ -19,7 +19,8 @@ export const daemonEnv: Readonly<Record<string, string>> = { PATH: SYSTEM_PATH.j
 
 /** The path of an installed program; the error says how to get it. */
 export function systemTool(name: string): string {
-  const found = SYSTEM_PATH.map((dir) => join(dir, name)).find(isExecutable);
+  const callers = (process.env['PATH'] ?? '').split(delimiter);
+  const found = [...SYSTEM_PATH, ...callers].map((dir) => join(dir, name)).find(isExecutable);
   if (found === undefined) throw missing(name);
   return found;
 }
@@ -39,7 +40,7 @@ export function postgresTool(name: string): string {
 /** The nats-server that `npm run setup` chose: its own in `.tools`, else the one on PATH it found new enough. */
 export function natsServer(as: RunAs): string {
   const own = join(toolsDir, 'nats', 'nats-server');
-  return isExecutable(own) ? reachable(own, as) : systemTool('nats-server');
+  return reachable(isExecutable(own) ? own : systemTool('nats-server'), as);
 }
 
 let staging: string | undefined;
