@@ -30,13 +30,18 @@ async function exchange(
   refuse: (head: FrameHead) => ImageError,
 ): Promise<void> {
   const answered = Promise.withResolvers<void>();
+  let owed = true;
   link.use(
     refusable({
       begin(head) {
-        if (head.kind !== answer) throw refuse(head);
+        if (head.kind !== answer || !owed) throw refuse(head);
         return NO_PAYLOAD;
       },
-      complete: () => answered.resolve(),
+      complete() {
+        owed = false;
+        link.rest();
+        answered.resolve();
+      },
     }),
   );
   link.send(frame);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { ARTIFACT_BYTES_MAX } from '@carnet/events';
-import { CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, CHUNKS_MAX, DIGEST_BYTES } from './limits.ts';
+import { CHUNK_BYTES_DEFAULT, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, CHUNKS_AIM, CHUNKS_MAX, DIGEST_BYTES } from './limits.ts';
 import { done, type Outcome, refuse } from './outcome.ts';
 
 /** How an artifact is cut: fixed-size chunks, the last one shorter. */
@@ -24,6 +24,13 @@ export function checkGrid<G extends ChunkGrid>(grid: G): Outcome<G> {
   }
   if (sizeBytes < 1) return refuse('ARTIFACT_EMPTY', { got: String(sizeBytes) });
   return done(grid);
+}
+
+/** The chunk size to seal an artifact with when nobody asks for another. */
+export function usualChunkBytes(sizeBytes: number): number {
+  let chunkBytes = CHUNK_BYTES_DEFAULT;
+  while (chunkBytes < CHUNK_BYTES_MAX && sizeBytes / chunkBytes > CHUNKS_AIM) chunkBytes *= 2;
+  return chunkBytes;
 }
 
 export const chunkCount = (grid: ChunkGrid): number => Math.ceil(grid.sizeBytes / grid.chunkBytes);

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { byteCount, digest, type Timestamp, timestamp } from '@carnet/events';
 import { z } from 'zod';
 import { openForReading, syncFolder, writeFully, writeWhole } from './files.ts';
+import { usualChunkBytes } from './grid.ts';
 import { guardHeader, luksHeaderDigest } from './guard.ts';
-import { CHUNK_BYTES_DEFAULT, IMAGE_RECORD_BYTES_MAX, IMAGES_MAX } from './limits.ts';
+import { IMAGE_RECORD_BYTES_MAX, IMAGES_MAX } from './limits.ts';
 import { type Manifest, type ManifestContext, openManifest } from './manifest.ts';
 import { demand, ImageError, type Outcome, settle } from './outcome.ts';
 import { sealContent } from './seal.ts';
@@ -146,7 +147,7 @@ async function register(
     const content = await sealContent(
       file,
       join(folder, 'manifest'),
-      (sizeBytes) => contextFor(name, sizeBytes, CHUNK_BYTES_DEFAULT),
+      (sizeBytes) => contextFor(name, sizeBytes, usualChunkBytes(sizeBytes)),
       image,
     );
     const record: ImageRecord = {
@@ -155,7 +156,7 @@ async function register(
       created: now(),
       sizeBytes: content.sizeBytes,
       virtualBytes: header.virtualBytes,
-      chunkBytes: CHUNK_BYTES_DEFAULT,
+      chunkBytes: content.chunkBytes,
       root: content.root,
       luksHeader,
     };

@@ -1,19 +1,21 @@
 /** Every bound of the image lib, with its unit and reason. */
 
-/** Chunk of a seal when the caller asks for none, in bytes: larger gains nothing on the wire (facts: data path), smaller costs hashes. */
+/** Chunk of a seal when the caller asks for none, in bytes: larger gains nothing on the wire, smaller costs hashes. */
 export const CHUNK_BYTES_DEFAULT = 1_048_576;
 /** Smallest chunk, in bytes: one page, the unit of O_DIRECT. */
 export const CHUNK_BYTES_MIN = 4_096;
 /** Largest chunk, in bytes: the event language's bound; three of them still fit TRANSFER_BUFFER_BYTES. */
 export const CHUNK_BYTES_MAX = 16_777_216;
-/** Chunks of one artifact: 16 TiB in 1 MiB chunks. Bounds the bitmap (2 MiB) and the manifest's file (512 MiB). */
-export const CHUNKS_MAX = 16_777_216;
+/** Chunks of one artifact. Bounds its bitmap (512 KiB), its manifest's file (128 MiB) and the time to check one (15 s). */
+export const CHUNKS_MAX = 4_194_304;
+/** Chunks that a seal aims for at most: beyond 1 TiB chunks grow, so that a manifest is checked within a stall limit. */
+export const CHUNKS_AIM = 1_048_576;
 /** SHA-256, in bytes. */
 export const DIGEST_BYTES = 32;
 
 /** Chunk buffers of one transfer's receiver, in bytes, whatever the image: the largest chunk three times. */
 export const TRANSFER_BUFFER_BYTES = 50_331_648;
-/** Chunk buffers of a receiver at the default chunk: deeper gained nothing (facts: data path). */
+/** Chunk buffers of a receiver at the default chunk: deeper gained nothing. */
 export const RECEIVE_BUFFERS = 8;
 /** Plaintext that TLS may still deliver after a pause, in bytes: one socket read of libuv (64 KiB) and one record, doubled. */
 export const PAUSE_OVERRUN_BYTES = 131_072;

@@ -112,7 +112,7 @@ export async function openLink(to: LinkTarget): Promise<Link> {
     onread,
   };
   const socket = connect(options);
-  socket.on('error', (error) => fail(new ImageError('LINK_LOST', { got: error.message }, error)));
+  socket.on('error', (error) => fail(socketError(error)));
   socket.on('close', () => fail(new ImageError('LINK_LOST')));
   const onAbort = (): void => fail(new ImageError('ABORTED'));
   to.signal?.addEventListener('abort', onAbort, { once: true });
@@ -151,7 +151,6 @@ export async function openLink(to: LinkTarget): Promise<Link> {
 async function greet(socket: TLSSocket, to: LinkTarget): Promise<void> {
   const secure = Promise.withResolvers<void>();
   socket.once('secureConnect', secure.resolve);
-  socket.once('error', (error) => secure.reject(connectError(error)));
   const timer = setTimeout(
     () => secure.reject(new ImageError('LINK_REFUSED', { expected: `a TLS session within ${HANDSHAKE_MS_MAX} ms` })),
     HANDSHAKE_MS_MAX,
@@ -166,19 +165,12 @@ async function greet(socket: TLSSocket, to: LinkTarget): Promise<void> {
   socket.setNoDelay(true);
 }
 
-const UNREACHABLE = new Set([
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ETIMEDOUT',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'ECONNRESET',
-  'EPIPE',
-]);
+const UNREACHABLE = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN']);
+const LOST = new Set(['ETIMEDOUT', 'ECONNRESET', 'EPIPE']);
 
-/** A peer that cannot be reached may be reachable later; a handshake that fails says who they are not. */
-function connectError(error: Error): ImageError {
-  const errno = 'code' in error ? String(error.code) : error.message;
-  return new ImageError(UNREACHABLE.has(errno) ? 'LINK_REFUSED' : 'TLS_NOT_TRUSTED', { got: errno }, error);
+/** What cannot be reached or breaks off may work later; everything else that a TLS socket reports is a doubt about identity. */
+function socketError(error: Error): ImageError {
+  const errno = 'code' in error ? String(error.code) : 'TLS';
+  const code = UNREACHABLE.has(errno) ? 'LINK_REFUSED' : LOST.has(errno) ? 'LINK_LOST' : 'TLS_NOT_TRUSTED';
+  return new ImageError(code, { got: errno }, error);
 }

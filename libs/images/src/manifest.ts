@@ -52,7 +52,7 @@ export function contextBytes(context: ManifestContext): Buffer {
 }
 
 /** The context that a signed artifact and its migration prescribe. */
-export const contextOf = (sealed: SealedArtifact, of: SealContext): ManifestContext => ({
+export const contextOf = (sealed: Omit<SealedArtifact, 'root'>, of: SealContext): ManifestContext => ({
   purpose: 'migration',
   vm: of.vm,
   epoch: of.epoch,

@@ -3,15 +3,15 @@ import { type ArtifactId, type ArtifactKind, type Digest, digest, type SealedArt
 import { allChunks, chunkDigests } from './chunk-digests.ts';
 import { holeMap } from './extents.ts';
 import { openForReading, writeFully, writeWhole } from './files.ts';
-import { checkGrid, chunkCount, chunkLength, chunkOffset } from './grid.ts';
-import { CHUNK_BYTES_DEFAULT, DIGEST_BYTES, MANIFEST_WINDOW_DIGESTS } from './limits.ts';
+import { checkGrid, chunkCount, chunkLength, chunkOffset, usualChunkBytes } from './grid.ts';
+import { DIGEST_BYTES, MANIFEST_WINDOW_DIGESTS } from './limits.ts';
 import { contextOf, type ManifestContext, manifestHead, manifestTree, type SealContext } from './manifest.ts';
 import { demand, ImageError, type Outcome, settle } from './outcome.ts';
 
 export interface SealRequest extends SealContext {
   readonly artifact: ArtifactId;
   readonly kind: ArtifactKind;
-  /** A power of two from 4 KiB to 16 MiB; 1 MiB unless given. */
+  /** A power of two from 4 KiB to 16 MiB; 1 MiB up to 1 TiB unless given. */
   readonly chunkBytes?: number;
   /** Where to keep the manifest; beside the file (`<file>.manifest`) unless given. */
   readonly manifest?: string;
@@ -37,25 +37,16 @@ export interface Seal {
 export const seal = (file: string, request: SealRequest): Promise<Outcome<Seal>> =>
   settle(async () => {
     const manifest = request.manifest ?? `${file}.manifest`;
-    const chunkBytes = request.chunkBytes ?? CHUNK_BYTES_DEFAULT;
-    const context = (sizeBytes: number): ManifestContext =>
-      contextOf({ artifact: request.artifact, kind: request.kind, sizeBytes, chunkBytes, root: PENDING }, request);
-    const done = await sealContent(file, manifest, context, request);
     const { artifact, kind } = request;
-    return {
-      sealed: { artifact, kind, sizeBytes: done.sizeBytes, chunkBytes, root: done.root },
-      manifest,
-      chunks: done.chunks,
-      holes: done.holes,
-      dataBytes: done.dataBytes,
-    };
+    const context = (sizeBytes: number): ManifestContext =>
+      contextOf({ artifact, kind, sizeBytes, chunkBytes: request.chunkBytes ?? usualChunkBytes(sizeBytes) }, request);
+    const { sizeBytes, chunkBytes, root, ...found } = await sealContent(file, manifest, context, request);
+    return { sealed: { artifact, kind, sizeBytes, chunkBytes, root }, manifest, ...found };
   });
-
-/** Stands for the root while it is not yet known; no context contains a root. */
-const PENDING: Digest = digest.parse('f'.repeat(64));
 
 interface SealedContent {
   readonly sizeBytes: number;
+  readonly chunkBytes: number;
   readonly root: Digest;
   readonly chunks: number;
   readonly holes: number;
@@ -96,6 +87,7 @@ export async function sealContent(
     });
     return {
       sizeBytes: context.sizeBytes,
+      chunkBytes: context.chunkBytes,
       root: digest.parse(tree.root().toString('hex')),
       chunks: chunkCount(context),
       holes,
