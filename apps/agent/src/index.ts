@@ -1,1 +1,1 @@
-export {};
+export { type AgentConfig, agentConfig } from './config.ts';

@@ -24,7 +24,7 @@ export const STEPS_AT_ONCE_DEFAULT = 4;
 export const CHUNK_BYTES_DEFAULT = 1_048_576;
 /** LUKS PBKDF2 time, in milliseconds. Safe only because the passphrase is 256 random bits: stretching adds nothing to it. */
 export const LUKS_ITER_TIME_MS = 10;
-/** Milliseconds for one qemu-img run on a header (create, info, open). Conversions have no fixed limit: the command's deadline bounds them. */
+/** Milliseconds for one qemu-img run on a header (create, info, open). Conversions have no fixed limit: they take what the image takes, and end with the agent. */
 export const QEMU_IMG_MS_MAX = 60_000;
 /** Bytes of qemu-img's diagnostics that are kept. */
 export const TOOL_OUTPUT_BYTES_MAX = 65_536;

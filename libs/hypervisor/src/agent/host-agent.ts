@@ -42,14 +42,9 @@ export function createHostAgent(options: HostAgentOptions): HostAgent {
   const notices = watchDomains(performer);
   let draining = false;
 
-  const board = taskBoard(options.stepsAtOnce ?? STEPS_AT_ONCE_DEFAULT, async (command, watch) => {
-    const late = deadlineOf(command, ports, watch.signal);
-    try {
-      return await perform(command, performer, openLog, { ...watch, signal: late.signal });
-    } finally {
-      late.end();
-    }
-  });
+  const board = taskBoard(options.stepsAtOnce ?? STEPS_AT_ONCE_DEFAULT, (command, watch) =>
+    perform(command, performer, openLog, watch),
+  );
 
   /** undefined: perform it. */
   const before = (command: HostCommand): StepEnd | undefined => {
@@ -57,6 +52,7 @@ export function createHostAgent(options: HostAgentOptions): HostAgent {
     const ended = board.endOf(command);
     if (ended !== undefined) return ended;
     if (draining) return refused('HOST_DRAINING');
+    // The deadline is for taking the command up: a copy that began in time goes on.
     return command.deadline < ports.clock.now() ? refused('COMMAND_EXPIRED') : undefined;
   };
 
@@ -109,20 +105,3 @@ async function endWithin(task: Task, ms: number, { clock }: HostPorts): Promise<
     waited.abort();
   }
 }
-
-/** A step ends with its command's deadline; what it did until then is observed when it is asked for again. */
-function deadlineOf(
-  command: HostCommand,
-  { clock }: HostPorts,
-  outer: AbortSignal,
-): { readonly signal: AbortSignal; end(): void } {
-  const [late, ended] = [new AbortController(), new AbortController()];
-  const ms = Math.min(Date.parse(command.deadline) - Date.parse(clock.now()), TIMER_MS_MAX);
-  clock.sleep(ms, ended.signal).then(
-    () => void (ended.signal.aborted || late.abort()),
-    () => undefined,
-  );
-  return { signal: AbortSignal.any([outer, late.signal]), end: () => ended.abort() };
-}
-/** setTimeout's own limit, 2^31 − 1. Longer deadlines are not watched: no step takes 24 days. */
-const TIMER_MS_MAX = 2_147_483_647;

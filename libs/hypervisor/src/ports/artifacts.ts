@@ -28,7 +28,7 @@ export type SealRequest = {
 
 export type ServeRequest = {
   readonly of: HandOver;
-  readonly artifacts: readonly { readonly artifact: ArtifactId; readonly path: string }[];
+  readonly artifacts: readonly { readonly sealed: SealedArtifact; readonly path: string }[];
   /** SHA-256 of the one leaf that may pull. */
   readonly peer: Digest;
   /** The share ends by itself then. */

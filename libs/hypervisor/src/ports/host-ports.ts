@@ -31,7 +31,7 @@ export type HostPorts = {
   readonly signEvidence: EvidenceSigner;
   readonly memoryMiBFree: () => Promise<number>;
   /** What this host lends to VMs in all, when it must be less than what the machine has. */
-  readonly limits: { readonly memoryMiB?: number; readonly volumeBytes?: number };
+  readonly limits: { readonly memoryMiB?: number | undefined; readonly volumeBytes?: number | undefined };
   readonly clock: Clock;
   readonly log: Log;
 };

@@ -6,6 +6,7 @@ import type { HandOver } from '../ports/artifacts.ts';
 import { readVm } from '../vm-record.ts';
 import { dropSecrets, isOff, stateOf } from './domains.ts';
 import { finished, moveFor, type Step, type StepContext, testify } from './step.ts';
+import { stepKey } from './step-key.ts';
 
 /** Only what was stopped in this very epoch may be sealed and served: later writes would not be in the root. */
 async function notHeld({ vm, epoch }: MigrationCommand, context: StepContext): Promise<Setback | undefined> {
@@ -54,14 +55,15 @@ export const serve: Step<'serve'> = async (command, context) => {
   const { body, vm } = command;
   const stillRuns = await notHeld(command, context);
   if (stillRuns !== undefined) return stillRuns;
-  const spec = await readVm(ports.files, ports.paths, vm);
-  const isDisk = (artifact: ArtifactId): boolean => spec?.disks.some((disk) => disk.artifact === artifact) ?? false;
-  const artifacts = body.artifacts.map((artifact) => ({
-    artifact,
-    path: isDisk(artifact) ? ports.paths.volume(vm, artifact) : ports.paths.sealedMemory(vm, artifact),
-  }));
-  for (const { artifact, path } of artifacts) {
-    if ((await ports.files.size(path)) === undefined) return refused('ARTIFACT_MISSING', `(${artifact})`);
+  // What was signed is what is offered: a file that was not sealed in this round has no root to check it by.
+  const sealing = context.log.outcome(stepKey({ step: 'seal', epoch: command.epoch, round: body.round }))?.result;
+  const sealed = sealing?.step === 'seal' ? sealing.artifacts : [];
+  const artifacts: { readonly sealed: SealedArtifact; readonly path: string }[] = [];
+  for (const wanted of body.artifacts) {
+    const found = sealed.find(({ artifact }) => artifact === wanted);
+    const path = found === undefined ? undefined : heldPath(ports.paths, vm, wanted, found.kind);
+    if (found === undefined || path === undefined) return refused('ARTIFACT_MISSING', `(${wanted})`);
+    artifacts.push({ sealed: found, path });
   }
   const shared = await ports.artifacts.serve({
     of: handOver(command, body.round),

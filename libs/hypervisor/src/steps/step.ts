@@ -26,7 +26,7 @@ export type StepContext = {
   readonly ports: HostPorts;
   readonly fence: FenceRegister;
   readonly log: StepLog;
-  /** Aborted when the deadline passes, the agent drains, or the migration is being undone. */
+  /** Aborted when the agent drains or the migration is being undone. */
   readonly signal: AbortSignal;
   progress(now: StepProgress): void;
   /** Records what is about to happen, before the first effect. Returns what was seen the first time, also after a crash. */

@@ -1,0 +1,108 @@
+import { commandSubject, type HostAgent, type HostReport, type Log, reportSubject } from '@carnet/hypervisor';
+import { clientTlsOptions, type TlsMaterial, writePem } from '@carnet/pki';
+import type { Signer } from '@carnet/trust';
+import { connect, type Msg, type NatsConnection } from 'nats';
+import { type BrokerKeys, openCommand, signReport } from './commands.ts';
+import type { AgentConfig } from './config.ts';
+import { BUS_PING_MS, BUS_RECONNECT_MS, COMMANDS_AT_ONCE_MAX, HELLO_MS } from './limits.ts';
+
+/**
+ * Dials out: a hypervisor host listens for no command. Mutual TLS 1.3; the SPIFFE URI of the certificate is the NATS user, and
+ * the server's certificate is judged with path validation and CRLs like any peer's.
+ */
+export function connectBus(config: AgentConfig, material: TlsMaterial): Promise<NatsConnection> {
+  const { url, domain, serverName } = config.bus;
+  // The client hands unknown members on to node:tls, which is where the judgement of the server's certificate sits.
+  const tls = {
+    ...clientTlsOptions(material, { trustDomain: domain }, serverName),
+    key: material.keyPem,
+    cert: material.chainPem,
+    ca: material
+      .store()
+      .roots.map((der) => writePem('CERTIFICATE', der))
+      .join(''),
+  };
+  return connect({
+    servers: url,
+    name: `agent ${config.host}`,
+    tls,
+    waitOnFirstConnect: true,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: BUS_RECONNECT_MS,
+    reconnectJitterTLS: BUS_RECONNECT_MS,
+    pingInterval: BUS_PING_MS,
+  });
+}
+
+export type BusOptions = {
+  readonly bus: NatsConnection;
+  readonly agent: HostAgent;
+  readonly host: string;
+  readonly keys: BrokerKeys;
+  readonly signer: Signer;
+  readonly log: Log;
+};
+
+/** Answers the broker's commands and tells it what happens here. `stop` answers what is under way, then falls silent. */
+export function serveBus({ bus, agent, host, keys, signer, log }: BusOptions): { stop(): Promise<void> } {
+  let underJudgement = 0;
+  const answer = async (message: Msg): Promise<void> => {
+    const opened = openCommand(message.data, keys);
+    if ('rejected' in opened) {
+      log.warn({ code: 'COMMAND_UNTRUSTED', why: opened.rejected }, 'command ignored');
+      return;
+    }
+    message.respond(signReport(await agent.handle(opened.command, opened.digest), signer));
+  };
+  const take = async (message: Msg): Promise<void> => {
+    // Dropped, not queued: the broker asks again, and a flood must not fill this host's memory.
+    if (underJudgement >= COMMANDS_AT_ONCE_MAX) return;
+    underJudgement += 1;
+    try {
+      await answer(message);
+    } catch (cause) {
+      log.error({ err: cause }, 'command failed');
+    } finally {
+      underJudgement -= 1;
+    }
+  };
+  const subscription = bus.subscribe(commandSubject(host), {
+    callback: (error, message) => {
+      if (error === null) void take(message);
+    },
+  });
+
+  const report = (what: HostReport): void => {
+    if (!bus.isClosed()) bus.publish(reportSubject(host), signReport(what, signer));
+  };
+  const greet = (): void => {
+    agent.hello().then(report, (cause: unknown) => log.warn({ err: cause }, 'hello failed'));
+  };
+  const unsubscribe = agent.subscribe((what) => {
+    report(what);
+    // The broker learns at once which ephemeral secrets are gone.
+    if (what.kind === 'notice' && what.event === 'libvirt-back') greet();
+  });
+  const timer = setInterval(greet, HELLO_MS);
+  greet();
+  const watch = watchBus(bus, greet, log);
+
+  return {
+    stop: async () => {
+      clearInterval(timer);
+      unsubscribe();
+      subscription.unsubscribe();
+      await agent.close();
+      await bus.drain();
+      await watch;
+    },
+  };
+}
+
+/** After a reconnect the broker hears a hello at once, not after ten seconds. */
+async function watchBus(bus: NatsConnection, greet: () => void, log: Log): Promise<void> {
+  for await (const { type } of bus.status()) {
+    log.debug({ type }, 'bus');
+    if (type === 'reconnect') greet();
+  }
+}

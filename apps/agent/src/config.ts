@@ -1,0 +1,62 @@
+import { hostName, trustDomain } from '@carnet/events';
+import { STEPS_AT_ONCE_DEFAULT } from '@carnet/hypervisor';
+import { LOG_LEVELS } from '@carnet/runtime';
+import { z } from 'zod';
+
+const path = z.string().startsWith('/');
+
+/** The agent's configuration file (TOML). Secrets stand behind paths, never in it. */
+export const agentConfig = z.strictObject({
+  /** This CSP's trust domain, and this host's name in it. */
+  domain: trustDomain,
+  host: hostName,
+  identity: z.strictObject({
+    /** The agent's X.509 leaf and intermediate, PEM, leaf first. */
+    certificateFile: path,
+    keyFile: path,
+  }),
+  trust: z.strictObject({
+    rootFile: path,
+    /** DER CRLs of the root and of every intermediate; read again when one changes. */
+    crlDirectory: path,
+    /** The broker’s leaf and intermediate, PEM: commands are signed by this leaf. Read again when it is renewed. */
+    brokerCertificateFile: path,
+  }),
+  /** `domain`: trust domain of the bus itself; `serverName`: the DNS name in its certificate. */
+  bus: z.strictObject({ url: z.string().startsWith('tls://'), domain: trustDomain, serverName: z.string().min(1) }),
+  directories: z.strictObject({
+    /** Fence register, step logs, leases: on a disk that keeps what was flushed, outside every backup that is ever restored. */
+    state: path,
+    volumes: path,
+    /** A tmpfs with room for the memory of the largest VM. */
+    tmpfs: path,
+    /** The image store. */
+    images: path,
+    /** Where operators put files for `registerImage`. */
+    imports: path,
+    /** Kernels and initrds, named by their SHA-256. */
+    boot: path,
+  }),
+  libvirt: z.strictObject({ socket: path, uri: z.enum(['qemu:///session', 'qemu:///system']).default('qemu:///session') }),
+  machine: z
+    .strictObject({
+      emulator: path.default('/usr/bin/qemu-system-x86_64'),
+      /** `kvm` only where it was seen to boot a guest: a nested /dev/kvm may exist and be useless. */
+      accelerator: z.enum(['tcg', 'kvm']).default('tcg'),
+      qemuImg: path.default('/usr/bin/qemu-img'),
+      qemuIo: path.default('/usr/bin/qemu-io'),
+    })
+    .prefault({}),
+  /** The declared migration interface: where peers' agents fetch ciphertext. */
+  dataPath: z.strictObject({
+    address: z.string().default('127.0.0.1'),
+    port: z.int().min(0).max(65_535).default(0),
+    /** DNS name in this agent's certificate. */
+    serverName: z.string().min(1),
+  }),
+  /** What this host lends to VMs in all; absent: what the machine has. */
+  limits: z.strictObject({ memoryMiB: z.int().min(1).optional(), volumeBytes: z.int().min(1).optional() }).prefault({}),
+  stepsAtOnce: z.int().min(1).max(64).default(STEPS_AT_ONCE_DEFAULT),
+  log: z.strictObject({ level: z.enum(LOG_LEVELS).default('info') }).prefault({}),
+});
+export type AgentConfig = z.infer<typeof agentConfig>;

@@ -1,0 +1,93 @@
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Timestamp } from '@carnet/events';
+import {
+  createHostAgent,
+  type HostAgent,
+  hostPaths,
+  type Log,
+  libvirtHypervisor,
+  nodeFiles,
+  qemuVolumes,
+} from '@carnet/hypervisor';
+import { openImageStore } from '@carnet/images';
+import { createHostKeyPair } from '@carnet/keys';
+import type { TrustStore } from '@carnet/pki';
+import { openArtifacts } from './artifacts.ts';
+import { systemClock } from './clock.ts';
+import type { AgentConfig } from './config.ts';
+import { evidenceSigner } from './evidence.ts';
+import type { AgentIdentity } from './identity.ts';
+import { secretOpener } from './secrets.ts';
+
+export type Host = { readonly agent: HostAgent; close(): Promise<void> };
+
+/** MemAvailable of proc_meminfo(5): what can be given to guests without swapping. MiB. */
+async function memoryMiBFree(): Promise<number> {
+  const line = /^MemAvailable:\s+(\d+) kB$/m.exec(await readFile('/proc/meminfo', 'utf8'))?.[1];
+  return line === undefined ? 0 : Math.floor(Number(line) / 1_024);
+}
+
+/** Everything of this host but the bus: libvirtd, qemu-img, the data path, the disk. Usable in a test's own process. */
+export async function openHost(config: AgentConfig, identity: AgentIdentity, store: () => TrustStore, log: Log): Promise<Host> {
+  const { directories, machine } = config;
+  const now = (): Timestamp => systemClock.now();
+  const paths = hostPaths({
+    stateDir: directories.state,
+    volumesDir: directories.volumes,
+    tmpfsDir: directories.tmpfs,
+    bootDir: directories.boot,
+    importDir: directories.imports,
+  });
+  await nodeFiles.ensureDir(directories.state);
+  await nodeFiles.ensureDir(directories.volumes);
+  const imageStore = await openImageStore({ dir: directories.images, now });
+  if (!imageStore.ok) throw new Error(`the image store does not open: ${imageStore.code}`);
+  const transport = await createHostKeyPair();
+  const artifacts = await openArtifacts({
+    identity,
+    store,
+    now,
+    imageStore: imageStore.value,
+    dataPath: config.dataPath,
+    sharesDir: join(directories.state, 'shares'),
+    log,
+  });
+  const hypervisor = libvirtHypervisor({
+    transport: { kind: 'unix', path: config.libvirt.socket },
+    uri: config.libvirt.uri,
+    machine,
+    clock: systemClock,
+    random: Math.random,
+    log,
+  });
+  const agent = createHostAgent({
+    domain: config.domain,
+    host: config.host,
+    stepsAtOnce: config.stepsAtOnce,
+    hello: { agent: randomUUID(), publicKey: transport.publicKey, chain: [...identity.chain] },
+    ports: {
+      hypervisor,
+      volumes: qemuVolumes({ ...machine, tmpfsDir: directories.tmpfs }, log),
+      artifacts,
+      files: nodeFiles,
+      paths,
+      openSecret: secretOpener(transport.privateKey),
+      signEvidence: evidenceSigner(identity.signer),
+      memoryMiBFree,
+      limits: config.limits,
+      clock: systemClock,
+      log,
+    },
+  });
+  return {
+    agent,
+    close: async () => {
+      await agent.close();
+      await artifacts.close();
+      await hypervisor.close();
+      transport.privateKey.fill(0);
+    },
+  };
+}
