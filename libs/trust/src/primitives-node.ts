@@ -9,14 +9,17 @@ const SPKI_PREFIX = Uint8Array.of(0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65
 export const sha256: Primitives['sha256'] = (...parts) => {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
-  return hash.digest();
+  return plain(hash.digest());
 };
+
+/** A Buffer’s `slice` and `toString` are not those of a Uint8Array: none leaves this file. */
+const plain = (bytes: Buffer): Uint8Array => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 
 const viewOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 export const toBase64: Primitives['toBase64'] = (bytes) => viewOf(bytes).toString('base64');
 
-export const fromBase64: Primitives['fromBase64'] = (text) => Buffer.from(text, 'base64');
+export const fromBase64: Primitives['fromBase64'] = (text) => plain(Buffer.from(text, 'base64'));
 
 export const ed25519Public: Primitives['ed25519Public'] = (raw) => {
   if (raw.length !== ED25519_KEY_BYTES || !isSoundPoint(raw)) return undefined;
@@ -31,7 +34,7 @@ export const ed25519Private: Primitives['ed25519Private'] = (key) => {
   const spki = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
   return {
     publicKey: Uint8Array.from(spki.subarray(SPKI_PREFIX.length)),
-    sign: (message) => sign(null, message, privateKey),
+    sign: (message) => plain(sign(null, message, privateKey)),
   };
 };
 

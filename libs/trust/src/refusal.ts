@@ -12,8 +12,13 @@ export type Checked<T, C extends string> = { readonly ok: true; readonly value: 
 
 export const accept = <T>(value: T): { readonly ok: true; readonly value: T } => ({ ok: true, value });
 
-export const refuse = <C extends string>(
-  code: C,
-  text: string,
-  compared: { readonly expected?: string; readonly got?: string } = {},
-): Refusal<C> => ({ ok: false, code, text, ...compared });
+type Compared = { readonly expected?: string; readonly got?: string };
+
+/** Of `compared` only these two fields are taken: another refusal can be passed on without its code. */
+export const refuse = <C extends string>(code: C, text: string, { expected, got }: Compared = {}): Refusal<C> => ({
+  ok: false,
+  code,
+  text,
+  ...(expected === undefined ? {} : { expected }),
+  ...(got === undefined ? {} : { got }),
+});
