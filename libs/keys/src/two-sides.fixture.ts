@@ -18,10 +18,12 @@ import {
   vmId,
 } from '@carnet/events';
 import { openStore, type Store, type StoreTarget, type Tx } from '@carnet/store';
+import type { Operation } from './child/operation.ts';
 import { type KeyProcess, startKeyProcess } from './child/pool.ts';
 import type { BoundKey, Handover } from './context.ts';
 import { type KeyManager, openKeyManager } from './open.ts';
 import type { Prepared } from './ports.ts';
+import { onKeys } from './records/tables.ts';
 import type { Result } from './result.ts';
 import { createRootFile } from './root-file.ts';
 import { tenant } from './vault/hierarchy.ts';
@@ -68,6 +70,23 @@ export async function openSide(options: { readonly target?: StoreTarget; readonl
       await store.close();
       rmSync(dir, { recursive: true, force: true });
     },
+  };
+}
+
+/** The operations in this process, through the same schemas and JSON: for tables of attacks, where a child for each row would take minutes. */
+export function inlineProcess(): KeyProcess {
+  const serve = async <I, O>(operation: Operation<I, O>, input: I, secret: Uint8Array) => {
+    const served = await operation.serve(JSON.parse(JSON.stringify(input)), Buffer.from(secret), randomBytes);
+    if (!served.result.ok) return { result: served.result, secret: served.secret };
+    return { result: { ok: true as const, value: operation.output.parse(served.result.value) }, secret: served.secret };
+  };
+  return {
+    call: async (operation, input, secret) => (await serve(operation, input, secret)).result,
+    open: async (operation, input, secret) => {
+      const served = await serve(operation, input, secret);
+      return served.result.ok ? { ok: true, value: served.secret ?? Buffer.alloc(0) } : served.result;
+    },
+    close: () => undefined,
   };
 }
 
@@ -193,4 +212,17 @@ export async function released(a: Side, b: Side, story: Story) {
   };
   const data: EventData<'KeyReleased'> = must(await record(a, await a.keys.release(request)));
   return { deposit, acknowledged, roots, request, release: { digest: digestOfData(data), data } };
+}
+
+const TABLES = ['keys_keks', 'keys_holdings', 'keys_history', 'keys_consumers', 'keys_deposits', 'keys_imports'] as const;
+
+/** Every row of this lib, as text: equal before and after a refusal. */
+export async function snapshot(side: Side): Promise<string> {
+  const db = onKeys(side.store.db);
+  const rows: string[] = [];
+  for (const table of TABLES) {
+    const all = await db.selectFrom(table).selectAll().execute();
+    rows.push(...all.map((row) => `${table} ${JSON.stringify(row)}`).sort());
+  }
+  return rows.join('\n');
 }
