@@ -52,6 +52,11 @@ describe('import rules', () => {
     expect(found).toEqual([]);
   });
 
+  it('what ships imports nothing that only tests may', () => {
+    const found = violations((file, specifier) => (/\/testing\//.test(specifier) ? `${file.path} → ${specifier}` : undefined), libSources);
+    expect(found).toEqual([]);
+  });
+
   it('nobody reaches into a lib past its index', () => {
     const all = files(/^(libs|apps|infra|test)\/.*\.tsx?$/);
     const found = violations((file, specifier) => {
