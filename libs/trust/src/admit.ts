@@ -79,20 +79,16 @@ function readPayload(bytes: Uint8Array): Checked<Reading, Extract<AdmissionCode,
   const json = parseStrictJson(bytes);
   if (!json.ok) return json;
   const whole = event.safeParse(json.value);
+  // What the whole schema takes can be placed: the second, smaller schema is for events that will be void.
+  if (whole.success) return accept({ payload: whole.data, event: whole.data });
   const placed = placement.safeParse(json.value);
-  if (!placed.success) {
-    const issue = placed.error.issues[0];
-    return refuse(
-      'PLACEMENT_INVALID',
-      `expected what places an event: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`.trim(),
-    );
-  }
-  if (whole.success) return accept({ payload: placed.data, event: whole.data });
-  return accept({
-    payload: placed.data,
-    event: undefined,
-    voidCode: hasKnownType(json.value) ? 'SCHEMA_INVALID' : 'TYPE_UNKNOWN',
-  });
+  const voidCode = hasKnownType(json.value) ? 'SCHEMA_INVALID' : 'TYPE_UNKNOWN';
+  if (placed.success) return accept({ payload: placed.data, event: undefined, voidCode });
+  const issue = placed.error.issues[0];
+  return refuse(
+    'PLACEMENT_INVALID',
+    `expected what places an event: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`.trim(),
+  );
 }
 
 const EVENT_TYPES: ReadonlySet<string> = new Set(event.options.map((option) => option.unwrap().shape.type.value));
@@ -157,8 +153,9 @@ function checkRoute(
   if (payload.audience !== state.audience) {
     return refuse('AUDIENCE_MISMATCH', 'expected another audience', { expected: state.audience, got: payload.audience });
   }
+  if (subject === undefined) return accept(null);
   const own = eventSubject(payload);
-  if (subject === undefined || subject === own) return accept(null);
+  if (subject === own) return accept(null);
   return refuse('SUBJECT_MISMATCH', 'expected another subject', { expected: own, got: subject.slice(0, 256) });
 }
 

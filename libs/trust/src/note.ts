@@ -46,6 +46,7 @@ export function openNote(bytes: Uint8Array, known: readonly NoteKey[]): Checked<
     const [, name = '', encoded = ''] = LINE.exec(line) ?? [];
     if (!NAME.test(name) || !base64.safeParse(encoded).success) return refuse('NOTE_MALFORMED', 'expected signature lines');
     const blob = fromBase64(encoded);
+    if (toBase64(blob) !== encoded) return refuse('NOTE_MALFORMED', 'expected canonical base64');
     const key = known.find((candidate) => candidate.name === name && startsWith(blob, keyHint(candidate)));
     if (key === undefined) continue;
     if (!isSigned(key, message, blob.slice(KEY_ID_BYTES)))
