@@ -13,8 +13,13 @@ import { BUS_PING_MS, BUS_RECONNECT_MS, COMMANDS_AT_ONCE_MAX, HELLO_MS } from '.
 export function connectBus(config: AgentConfig, material: TlsMaterial): Promise<NatsConnection> {
   const { url, domain, serverName } = config.bus;
   // The client hands unknown members on to node:tls, which is where the judgement of the server's certificate sits.
+  const { checkServerIdentity, minVersion, maxVersion } = clientTlsOptions(material, { trustDomain: domain }, serverName);
   const tls = {
-    ...clientTlsOptions(material, { trustDomain: domain }, serverName),
+    checkServerIdentity,
+    minVersion,
+    maxVersion,
+    servername: serverName,
+    rejectUnauthorized: true,
     key: material.keyPem,
     cert: material.chainPem,
     ca: material

@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto';
+import { chmodSync, chownSync, copyFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildGuest, type Guest, type Host as Machine, privateDir, runAs, scratch, startHost } from '@carnet/dev';
+import { type HostName, hostName, type TrustDomain, trustDomain, type VmSpec } from '@carnet/events';
+import type { Log } from '@carnet/hypervisor';
+import { createFederationPki, rememberedRsaKeys } from '@carnet/pki';
+import { type AgentConfig, agentConfig } from '../config.ts';
+import { type Host, openHost } from '../host.ts';
+import { loadIdentity } from '../identity.ts';
+import { openTrustFiles } from '../trust-files.ts';
+
+export const A = { domain: trustDomain.parse('csp-a.example'), host: hostName.parse('a1') };
+export const B = { domain: trustDomain.parse('csp-b.example'), host: hostName.parse('b1') };
+
+/** One real hypervisor host: libvirtd, and its agent in this process. */
+export type RealHost = { readonly machine: Machine; readonly config: AgentConfig; readonly dir: string; agent: Host; reopen(): Promise<void> };
+
+export type TwoHosts = {
+  readonly a: RealHost;
+  readonly b: RealHost;
+  readonly guest: Guest;
+  readonly pkiDir: string;
+  stop(): Promise<void>;
+};
+
+const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+/** What the agent logs as a warning is shown when a test is being understood. */
+const log: Log = process.env['CARNET_TEST_LOG'] === undefined ? quiet : { ...quiet, warn: print, error: print };
+function print(fields: object, message: string): void {
+  process.stderr.write(`${message} ${JSON.stringify(fields, (_, value: unknown) => (value instanceof Error ? String(value.stack) : value))}\n`);
+}
+
+/**
+ * Two hosts with certificates, guests' kernels and tmpfs. The agents run in this process under the hosts' own Unix user
+ * (effective ids, until `stop`), because libvirtd and agent share files that no one else may read.
+ */
+export async function startTwoHosts(): Promise<TwoHosts> {
+  const root = scratch('hv');
+  const as = runAs();
+  const tmpfs = `/dev/shm/carnet-test-${process.pid}`;
+  const pkiDir = join(root, 'pki');
+  await createFederationPki({
+    dir: pkiDir,
+    domains: [
+      { domain: A.domain, hosts: [A.host] },
+      { domain: B.domain, hosts: [B.host] },
+    ],
+    busDomain: trustDomain.parse('bus.example'),
+    nowMs: Date.now(),
+    random: randomBytes,
+    keys: rememberedRsaKeys('/tmp/carnet-test-rsa'),
+  });
+  const guest = buildGuest({ dir: join(root, 'guest') });
+  const machines = await Promise.all(
+    [A, B].map((side, i) =>
+      startHost({ dir: join(root, side.host), name: side.host, user: as.identity.name, hostUuid: `0000000${i + 1}-aaaa-4bbb-8ccc-00000000000${i + 1}` }),
+    ),
+  );
+  const [machineA, machineB] = machines;
+  if (machineA === undefined || machineB === undefined) throw new Error('expected two machines');
+  privateDir(tmpfs, as);
+  const prepared = [
+    prepare(A, machineA, pkiDir, tmpfs, guest),
+    prepare(B, machineB, pkiDir, tmpfs, guest),
+  ] as const;
+  const back = becomeUser(as.identity);
+  const [a, b] = [await open(prepared[0], machineA), await open(prepared[1], machineB)];
+  return {
+    a,
+    b,
+    guest,
+    pkiDir,
+    stop: async () => {
+      await a.agent.close();
+      await b.agent.close();
+      back();
+      await machineA.stop();
+      await machineB.stop();
+      rmSync(tmpfs, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Effective ids only: the real ones stay, and with them the right to stop the daemons. */
+function becomeUser({ uid, gid, switched }: { readonly uid: number; readonly gid: number; readonly switched: boolean }): () => void {
+  if (!switched) return () => undefined;
+  process.setegid?.(gid);
+  process.seteuid?.(uid);
+  return () => {
+    process.seteuid?.(0);
+    process.setegid?.(0);
+  };
+}
+
+function prepare(
+  side: { readonly domain: TrustDomain; readonly host: HostName },
+  machine: Machine,
+  pkiDir: string,
+  tmpfs: string,
+  guest: Guest,
+): AgentConfig {
+  const { as } = machine;
+  const dir = privateDir(join(machine.dirs.root, 'agent'), as);
+  const sub = (name: string): string => privateDir(join(dir, name), as);
+  const identity = sub('identity');
+  for (const name of [`agent-${side.host}.key`, `agent-${side.host}.pem`, 'broker.pem']) {
+    const copy = join(identity, name);
+    copyFileSync(join(pkiDir, side.domain, name), copy);
+    chmodSync(copy, 0o600);
+    if (as.identity.switched) chownSync(copy, as.identity.uid, as.identity.gid);
+  }
+  const boot = sub('boot');
+  copyFileSync(guest.kernel, join(boot, guest.kernelSha256));
+  copyFileSync(guest.initrd, join(boot, guest.initrdSha256));
+  for (const name of [guest.kernelSha256, guest.initrdSha256]) chmodSync(join(boot, name), 0o644);
+  return agentConfig.parse({
+    ...side,
+    identity: { certificateFile: join(identity, `agent-${side.host}.pem`), keyFile: join(identity, `agent-${side.host}.key`) },
+    trust: { rootFile: join(pkiDir, 'root.pem'), crlDirectory: join(pkiDir, 'crls'), brokerCertificateFile: join(identity, 'broker.pem') },
+    bus: { url: 'tls://127.0.0.1:4222', domain: 'bus.example', serverName: 'bus.example' },
+    directories: {
+      state: sub('state'),
+      volumes: sub('volumes'),
+      tmpfs: privateDir(join(tmpfs, side.host), as),
+      images: sub('images'),
+      imports: sub('imports'),
+      boot,
+    },
+    libvirt: { socket: machine.socket },
+    dataPath: { address: '127.0.0.1', port: 0, serverName: `${side.host}.${side.domain}` },
+  });
+}
+
+async function open(config: AgentConfig, machine: Machine): Promise<RealHost> {
+  const make = (): Promise<Host> => openHost(config, loadIdentity(config.identity), openTrustFiles(config.trust, Date.now), log);
+  const host: RealHost = {
+    machine,
+    config,
+    dir: config.directories.volumes,
+    agent: await make(),
+    reopen: async () => {
+      await host.agent.close();
+      host.agent = await make();
+    },
+  };
+  return host;
+}
+
+/** A VM of the tiny guest. */
+export const guestSpec = (guest: Guest, disk: VmSpec['disks'][number]): unknown => ({
+  name: 'demo',
+  vcpus: 1,
+  memoryMiB: 256,
+  machine: 'pc-q35-7.2',
+  cpuModel: 'qemu64',
+  boot: { kind: 'kernel', kernel: guest.kernelSha256, initrd: guest.initrdSha256, cmdline: guest.commandLine },
+  disks: [disk],
+});
+
