@@ -57,3 +57,5 @@ export const STREAM_MESSAGE_BYTES_MAX = 69_632;
 export const STREAM_DUPLICATE_MS = 120_000;
 /** A follower that died loses what it had pulled for this long, in ms. */
 export const CONSUMER_ACK_MS = 10_000;
+/** One message on the bus, in bytes: an event, or a host's command with sealed keys. */
+export const BUS_MESSAGE_BYTES_MAX = 262_144;

@@ -1,0 +1,157 @@
+import { type HostName, ledgerStream, ledgerSubjects, peerSubject, subjectToken, type TrustDomain } from '@carnet/events';
+import { BUS_MESSAGE_BYTES_MAX } from './limits.ts';
+
+export type BusMember = { readonly domain: TrustDomain; readonly hosts: readonly HostName[] };
+
+export type BusConfig = {
+  /** Of the bus itself: `spiffe://<busDomain>/operator` creates streams and consumers. */
+  readonly busDomain: TrustDomain;
+  readonly members: readonly BusMember[];
+  /** Which CSPs exchange ledgers; default: each with each. */
+  readonly pairs?: readonly (readonly [TrustDomain, TrustDomain])[];
+  /** Paths of PEM files; `ca` is the federation root. */
+  readonly tls: { readonly cert: string; readonly key: string; readonly ca: string };
+};
+
+/** JetStream's API as a CSP's account sees the part of it that it may use. */
+export const API_PREFIX = 'bus';
+/** The account that owns the streams. No CSP has a user in it. */
+const OWNER_ACCOUNT = 'FED';
+/** The durable consumer of a ledger's only reader. */
+export const durableOf = (audience: TrustDomain): string => subjectToken(audience);
+/** Every ledger that the members exchange. */
+export const busLedgers = ({ members, pairs }: Pick<BusConfig, 'members' | 'pairs'>) =>
+  (pairs ?? everyPair(members)).flatMap(([one, other]) => [
+    { publisher: one, audience: other },
+    { publisher: other, audience: one },
+  ]);
+type BusLedger = ReturnType<typeof busLedgers>[number];
+
+const everyPair = (members: readonly BusMember[]): readonly (readonly [TrustDomain, TrustDomain])[] =>
+  members.flatMap(({ domain }, i) => members.slice(i + 1).map((other) => [domain, other.domain] as const));
+
+/**
+ * nats-server's configuration for the federation. `{{port}}` and `{{dir}}` are filled in by whoever starts it.
+ *
+ * The threat is a CSP that publishes as another, reads a ledger that is not addressed to it, or destroys a stream. One account
+ * for each CSP: subjects of one do not exist in another but by an export that names it. What is exported is exact: to the
+ * publisher its subjects and reading back, to the audience its one consumer. The TLS certificate's SPIFFE URI is the user.
+ */
+export function busConfig(config: BusConfig): string {
+  const { tls } = config;
+  const ledgers = busLedgers(config);
+  return [
+    'listen: "127.0.0.1:{{port}}"',
+    'server_name: "carnet-bus"',
+    `max_payload: ${BUS_MESSAGE_BYTES_MAX}`,
+    `tls {`,
+    `  cert_file: ${text(tls.cert)}, key_file: ${text(tls.key)}, ca_file: ${text(tls.ca)}`,
+    '  verify_and_map: true, min_version: "1.3", timeout: 5',
+    '}',
+    'jetstream { store_dir: "{{dir}}/jetstream" }',
+    'accounts {',
+    ...ownerAccount(config, ledgers),
+    ...config.members.flatMap((member) => memberAccount(member, ledgers)),
+    '}',
+    '',
+  ].join('\n');
+}
+
+function ownerAccount({ busDomain }: BusConfig, ledgers: readonly BusLedger[]): readonly string[] {
+  return [
+    `  ${OWNER_ACCOUNT} {`,
+    '    jetstream: enabled',
+    `    users: [ { user: ${text(`spiffe://${busDomain}/operator`)} } ]`,
+    '    exports: [',
+    ...ledgers.flatMap(ownerExports).map((line) => `      ${line}`),
+    '    ]',
+    '  }',
+  ];
+}
+
+const ownerExports = (ledger: BusLedger): readonly string[] => [
+  ...publisherServices(ledger).map(({ subject }) => `{ service: ${text(subject)}, accounts: [${account(ledger.publisher)}] }`),
+  ...audienceServices(ledger).map(
+    ({ subject, response }) => `{ service: ${text(subject)}, response: ${response}, accounts: [${account(ledger.audience)}] }`,
+  ),
+];
+
+type Service = { readonly subject: string; readonly response: 'singleton' | 'stream'; readonly to?: string };
+
+const api = (call: string): Pick<Service, 'subject' | 'to'> => ({ subject: `$JS.API.${call}`, to: `${API_PREFIX}.${call}` });
+
+/** Publish, and read back what was published. */
+const publisherServices = ({ publisher, audience }: BusLedger): readonly Service[] => [
+  { subject: ledgerSubjects(publisher, audience), response: 'singleton' },
+  { ...api(`STREAM.MSG.GET.${ledgerStream(publisher, audience)}`), response: 'singleton' },
+];
+
+/** One durable consumer, made by the operator: look at it, pull from it, acknowledge. */
+const audienceServices = ({ publisher, audience }: BusLedger): readonly Service[] => {
+  const consumer = `${ledgerStream(publisher, audience)}.${durableOf(audience)}`;
+  return [
+    { ...api(`CONSUMER.INFO.${consumer}`), response: 'singleton' },
+    { ...api(`CONSUMER.MSG.NEXT.${consumer}`), response: 'stream' },
+    { subject: `$JS.ACK.${consumer}.>`, response: 'singleton' },
+  ];
+};
+
+function memberAccount({ domain, hosts }: BusMember, ledgers: readonly BusLedger[]): readonly string[] {
+  const own = ledgers.filter(({ publisher }) => publisher === domain);
+  const read = ledgers.filter(({ audience }) => audience === domain);
+  const services = [...own.flatMap(publisherServices), ...read.flatMap(audienceServices)];
+  return [
+    `  ${account(domain)} {`,
+    '    users: [',
+    `      ${brokerUser(domain, own, read, services)}`,
+    ...hosts.map((host) => `      ${agentUser(domain, host)}`),
+    '    ]',
+    '    exports: [',
+    ...own.map(({ audience }) => `      { stream: ${text(peerSubject(domain, audience))}, accounts: [${account(audience)}] }`),
+    '    ]',
+    '    imports: [',
+    ...read.map(
+      ({ publisher }) => `      { stream: { account: ${account(publisher)}, subject: ${text(peerSubject(publisher, domain))} } }`,
+    ),
+    ...services.map(serviceImport).map((line) => `      ${line}`),
+    '    ]',
+    '  }',
+  ];
+}
+
+const serviceImport = ({ subject, to }: Service): string =>
+  `{ service: { account: ${OWNER_ACCOUNT}, subject: ${text(subject)} }${to === undefined ? '' : `, to: ${text(to)}`} }`;
+
+function brokerUser(
+  domain: TrustDomain,
+  own: readonly BusLedger[],
+  read: readonly BusLedger[],
+  services: readonly Service[],
+): string {
+  const publish = [
+    ...services.map(({ subject, to }) => to ?? subject),
+    ...own.map(({ audience }) => peerSubject(domain, audience)),
+    'host.>',
+  ];
+  const subscribe = [...read.map(({ publisher }) => peerSubject(publisher, domain)), 'host.>', '_INBOX.>'];
+  return user(`spiffe://${domain}/broker`, publish, subscribe);
+}
+
+/** An agent hears and speaks of its own host only, and cannot overhear what others are answered. */
+const agentUser = (domain: TrustDomain, host: HostName): string =>
+  user(`spiffe://${domain}/agent/${host}`, [`host.${host}.>`], [`host.${host}.>`, `${inboxPrefix(host)}.>`]);
+
+/** The `inboxPrefix` that an agent's connection must set if it sends requests. */
+export const inboxPrefix = (host: HostName): string => `_INBOX.host.${host}`;
+
+const user = (id: string, publish: readonly string[], subscribe: readonly string[]): string =>
+  `{ user: ${text(id)}, permissions: { publish: { allow: [${publish.map(text).join(', ')}] }, ` +
+  `subscribe: { allow: [${subscribe.map(text).join(', ')}] }, allow_responses: { max: 16, expires: "10m" } } }`;
+
+const account = (domain: TrustDomain): string => text(subjectToken(domain));
+
+/** Domains and hosts hold nothing that would need escaping by their schemas; paths are checked here. */
+function text(value: string): string {
+  if (/["\\\n]/.test(value)) throw new RangeError(`expected no quotes, backslashes or newlines in ${value}`);
+  return `"${value}"`;
+}

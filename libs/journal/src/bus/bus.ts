@@ -1,0 +1,34 @@
+import type { NatsConnection } from 'nats';
+import type { JournalParts } from '../journal.ts';
+import { DRAIN_MS_MAX } from '../limits.ts';
+import { type BusAddress, connectWatched } from './connection.ts';
+import { runLink } from './link.ts';
+import { pause } from './pace.ts';
+
+export type Bus = {
+  /** For what shares the connection: commands to hosts and their reports. */
+  readonly connection: NatsConnection;
+  readonly isConnected: () => boolean;
+  /** Stops publishing and following, flushes what is pending, and disconnects. Nothing is lost: the rest is in the outbox. */
+  readonly close: () => Promise<void>;
+};
+
+/** Connects the journal with its peers, and keeps at it until closed. Resolves once the first connection stands. */
+export async function connectBus(parts: JournalParts, address: BusAddress): Promise<Bus> {
+  const stopping = new AbortController();
+  const bus = await connectWatched(address);
+  const links = parts.options.peers.map((peer) => runLink(parts, peer, bus, stopping.signal));
+  const atMost = (work: Promise<unknown>): Promise<unknown> =>
+    Promise.race([work, pause(DRAIN_MS_MAX, new AbortController().signal)]);
+  return {
+    connection: bus.connection,
+    isConnected: bus.isUp,
+    close: async () => {
+      stopping.abort();
+      await atMost(Promise.allSettled(links));
+      // Draining a connection that is down waits for it to come back: bounded, and then cut.
+      if (bus.isUp()) await atMost(bus.connection.drain().catch(() => undefined));
+      await bus.connection.close();
+    },
+  };
+}

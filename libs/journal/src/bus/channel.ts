@@ -1,0 +1,155 @@
+import { PAYLOAD_TYPES, peerSubject, type TrustDomain } from '@carnet/events';
+import type { NatsConnection, Subscription } from 'nats';
+import type { Exchange } from '../exchange.ts';
+import {
+  ASK_GRACE_MS,
+  BACKOFF_MS_MAX,
+  CHALLENGE_EVERY_MS,
+  HEAD_AFTER_ACTIVITY_MS,
+  HEAD_EVERY_MS,
+  MESSAGES_WAITING_MAX,
+  RECEIVE_BATCH_MAX,
+  RESEND_PAUSE_MS,
+} from '../limits.ts';
+import type { Clock, Log, RandomBytes } from '../ports.ts';
+import type { Received } from '../receive.ts';
+import { type Bell, bell, untilStopped } from './pace.ts';
+
+export type ChannelPorts = {
+  readonly self: TrustDomain;
+  readonly peer: TrustDomain;
+  readonly connection: NatsConnection;
+  readonly exchange: Exchange;
+  readonly resent: (envelopes: readonly Uint8Array[]) => Promise<readonly Received[]>;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+};
+
+export type Channel = {
+  readonly run: () => Promise<void>;
+  /** Something was told or placed: let the peer know our heads soon. */
+  readonly activity: () => void;
+  /** Something is missing: ask for it soon, and again until it came. */
+  readonly missing: () => void;
+};
+
+type Timers = { headMs: number; askMs: number; askPauseMs: number; challengeMs: number; resentMs: number };
+
+/** Talks with one peer on core subjects: heads, questions, challenges, and re-sent envelopes. Nothing here is stored by the bus. */
+export function openChannel(ports: ChannelPorts): Channel {
+  const { clock } = ports;
+  const incoming: Uint8Array[] = [];
+  const woken = bell();
+  const never = Number.POSITIVE_INFINITY;
+  const due: Timers = { headMs: 0, askMs: never, askPauseMs: ASK_GRACE_MS, challengeMs: 0, resentMs: 0 };
+  const soon = (timer: 'headMs' | 'askMs', ms: number): void => {
+    due[timer] = Math.min(due[timer], clock.nowMs() + ms);
+    woken.ring();
+  };
+  const missing = (): void => soon('askMs', ASK_GRACE_MS);
+  return {
+    activity: () => soon('headMs', HEAD_AFTER_ACTIVITY_MS),
+    missing,
+    run: () => talk(ports, { incoming, woken, due, missing }),
+  };
+}
+
+type Talk = { readonly incoming: Uint8Array[]; readonly woken: Bell; readonly due: Timers; readonly missing: () => void };
+
+async function talk(ports: ChannelPorts, state: Talk): Promise<void> {
+  const { signal, random, log, peer } = ports;
+  const subscription = listen(ports, state);
+  try {
+    await untilStopped(
+      {
+        signal,
+        random,
+        failed: (cause, attempt) => log.warn({ peer, attempt, cause: String(cause) }, 'could not talk with the peer'),
+      },
+      async () => {
+        await hearAll(ports, state);
+        await sayWhatIsDue(ports, state);
+        if (state.incoming.length > 0) return;
+        const nextMs = Math.min(state.due.headMs, state.due.askMs, state.due.challengeMs);
+        await state.woken.wait(Math.max(1, nextMs - ports.clock.nowMs()), signal);
+      },
+    );
+  } finally {
+    subscription.unsubscribe();
+  }
+}
+
+function listen({ connection, self, peer }: ChannelPorts, { incoming, woken }: Talk): Subscription {
+  return connection.subscribe(peerSubject(peer, self), {
+    callback: (error, message) => {
+      if (error !== null) return;
+      incoming.push(message.data);
+      if (incoming.length > MESSAGES_WAITING_MAX) incoming.shift();
+      woken.ring();
+    },
+  });
+}
+
+const utf8 = new TextDecoder();
+const EVENT_OPENING = `{"payloadType":"${PAYLOAD_TYPES.event}"`;
+/** Envelopes have one spelling, so their first bytes tell what they claim to be; what they are is checked later. */
+const claimsEvent = (bytes: Uint8Array): boolean => utf8.decode(bytes.subarray(0, EVENT_OPENING.length)) === EVENT_OPENING;
+
+async function hearAll(ports: ChannelPorts, state: Talk): Promise<void> {
+  const { incoming, due } = state;
+  while (incoming.length > 0 && !ports.signal.aborted) {
+    const events = incoming.findIndex((bytes) => !claimsEvent(bytes));
+    const batch = incoming.splice(0, Math.min(events === -1 ? incoming.length : events, RECEIVE_BATCH_MAX));
+    if (batch.length === 0) await hearMessage(ports, state, incoming.shift());
+    else if ((await ports.resent(batch)).some(({ kind }) => kind === 'placed')) {
+      // It helps: the next question may follow at once.
+      due.askPauseMs = ASK_GRACE_MS;
+      due.challengeMs = 0;
+    }
+  }
+}
+
+async function hearMessage(ports: ChannelPorts, state: Talk, bytes: Uint8Array | undefined): Promise<void> {
+  const { exchange, log, peer, clock } = ports;
+  if (bytes === undefined) return;
+  const heard = await exchange.hear(bytes);
+  if (!heard.ok) {
+    log.warn({ peer, code: heard.code, got: heard.got }, heard.text);
+    // Perhaps signed with a key whose announcement has not come.
+    if (heard.code === 'SIGNER_UNKNOWN') state.missing();
+    return;
+  }
+  if (heard.value.received === 'behind') state.missing();
+  const { replies } = heard.value;
+  if (replies.length > 1 && clock.nowMs() - state.due.resentMs < RESEND_PAUSE_MS) return;
+  if (replies.length > 1) state.due.resentMs = clock.nowMs();
+  say(ports, replies);
+}
+
+async function sayWhatIsDue(ports: ChannelPorts, { due }: Talk): Promise<void> {
+  const { exchange, clock } = ports;
+  const nowMs = clock.nowMs();
+  if (nowMs >= due.headMs) {
+    due.headMs = nowMs + HEAD_EVERY_MS;
+    say(ports, [await exchange.head()]);
+  }
+  if (nowMs >= due.challengeMs) {
+    due.challengeMs = nowMs + CHALLENGE_EVERY_MS;
+    say(ports, await exchange.challengeIfInDoubt());
+  }
+  if (nowMs >= due.askMs) await ask(ports, due, nowMs);
+}
+
+/** Asks at least once when called for, then on while the peer's signed head is beyond ours, each time later. */
+async function ask(ports: ChannelPorts, due: Timers, nowMs: number): Promise<void> {
+  say(ports, [await ports.exchange.ask()]);
+  const behind = await ports.exchange.isBehind();
+  due.askMs = behind ? nowMs + due.askPauseMs : Number.POSITIVE_INFINITY;
+  due.askPauseMs = behind ? Math.min(due.askPauseMs * 2, BACKOFF_MS_MAX) : ASK_GRACE_MS;
+}
+
+function say({ connection, self, peer }: ChannelPorts, messages: readonly Uint8Array[]): void {
+  for (const message of messages) connection.publish(peerSubject(self, peer), message);
+}

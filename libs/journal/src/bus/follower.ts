@@ -1,0 +1,84 @@
+import { ledgerStream, type TrustDomain } from '@carnet/events';
+import type { ConsumerMessages, JetStreamClient, JsMsg } from '@nats-io/jetstream';
+import { durableOf } from '../bus-config.ts';
+import { PULL_MESSAGES_MAX, RECEIVE_BATCH_MAX } from '../limits.ts';
+import type { Log, RandomBytes } from '../ports.ts';
+import type { Received, Receiver } from '../receive.ts';
+import { type Bell, bell, untilStopped } from './pace.ts';
+
+export type FollowerPorts = {
+  readonly self: TrustDomain;
+  readonly peer: TrustDomain;
+  readonly receiver: Receiver;
+  readonly jetstream: JetStreamClient;
+  readonly random: RandomBytes;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  readonly received: (results: readonly Received[]) => void;
+};
+
+const IDLE_MS_MAX = 1_000;
+
+/**
+ * Follows the peer's ledger through our durable consumer. What piled up while one transaction ran is admitted by the next;
+ * a message is acknowledged when its verdict is committed, so a crash only means a repeat.
+ */
+export async function follow(ports: FollowerPorts): Promise<void> {
+  const { signal, random, log, peer } = ports;
+  const failed = (cause: unknown, attempt: number): void =>
+    log.warn({ peer, attempt, cause: String(cause) }, 'could not follow the peer’s ledger');
+  await untilStopped({ signal, random, failed }, () => consumeOnce(ports));
+}
+
+/** Until the consumer goes away, which throws, or the signal fires. */
+async function consumeOnce(ports: FollowerPorts): Promise<void> {
+  const { jetstream, peer, self, signal } = ports;
+  const waiting: JsMsg[] = [];
+  const arrived = bell();
+  const consumer = await jetstream.consumers.get(ledgerStream(peer, self), durableOf(self));
+  const messages = await consumer.consume({
+    max_messages: PULL_MESSAGES_MAX,
+    abort_on_missing_resource: true,
+    callback: (message) => {
+      waiting.push(message);
+      arrived.ring();
+    },
+  });
+  const stop = (): void => messages.stop();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    await Promise.race([admitWhatComes(ports, waiting, arrived, messages), ended(messages)]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+    await messages.close();
+  }
+}
+
+async function ended(messages: ConsumerMessages): Promise<void> {
+  const cause = await messages.closed();
+  if (cause instanceof Error) throw cause;
+}
+
+async function admitWhatComes(ports: FollowerPorts, waiting: JsMsg[], arrived: Bell, messages: ConsumerMessages): Promise<void> {
+  const { receiver, signal, received } = ports;
+  let open = true;
+  void messages.closed().then(() => {
+    open = false;
+  });
+  while (open && !signal.aborted) {
+    const batch = waiting.splice(0, RECEIVE_BATCH_MAX);
+    if (batch.length === 0) {
+      await arrived.wait(IDLE_MS_MAX, signal);
+      continue;
+    }
+    const results = await receiver.receive(batch.map(({ data, subject }) => ({ envelope: data, subject })));
+    for (const [i, message] of batch.entries()) settle(message, results[i]);
+    received(results);
+  }
+}
+
+/** What is refused never gets better: the server is told not to send it again, with the code as the reason. */
+function settle(message: JsMsg, result: Received | undefined): void {
+  if (result?.kind === 'refused') message.term(result.code);
+  else message.ack();
+}

@@ -1,0 +1,80 @@
+import type { TrustDomain } from '@carnet/events';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { API_PREFIX } from '../bus-config.ts';
+import { JournalError } from '../error.ts';
+import { openExchange } from '../exchange.ts';
+import { receiveResent } from '../homecoming.ts';
+import type { JournalParts } from '../journal.ts';
+import { BUS_ANSWER_MS_MAX, LEASE_EVERY_MS } from '../limits.ts';
+import { openOutbox } from '../outbox.ts';
+import type { Received } from '../receive.ts';
+import { openChannel } from './channel.ts';
+import type { BusConnection } from './connection.ts';
+import { follow } from './follower.ts';
+import { bell, pause, untilStopped } from './pace.ts';
+import { openPublisher } from './publisher.ts';
+
+/**
+ * Everything between us and one peer, by one replica at a time: a lease, so that messages of one ledger are not torn between
+ * replicas. Two at once would do no harm but work twice.
+ */
+export async function runLink(
+  parts: JournalParts,
+  peer: TrustDomain,
+  _connection: NatsConnection,
+  stop: AbortSignal,
+): Promise<void> {
+  const { store, self, random, log } = parts.options;
+  const failed = (cause: unknown): void => log.warn({ peer, cause: String(cause) }, 'the link to the peer was interrupted');
+  await untilStopped({ signal: stop, random, failed }, async () => {
+    const lease = await store.tryLease(`bus ${self} ${peer}`);
+    if (lease === undefined) {
+      await pause(LEASE_EVERY_MS, stop);
+      return;
+    }
+    try {
+      await runLeased(parts, peer, bus, AbortSignal.any([stop, lease.signal]));
+    } finally {
+      await lease.release();
+    }
+  });
+}
+
+async function runLeased(
+  parts: JournalParts,
+  peer: TrustDomain,
+  { connection, reconnects }: BusConnection,
+  signal: AbortSignal,
+): Promise<void> {
+  const { options, db, headFiles, theirs, notices } = parts;
+  const { self, clock, random, log } = options;
+  const [headFile, receiver] = [headFiles.get(peer), theirs.get(peer)];
+  if (headFile === undefined || receiver === undefined) throw new JournalError('PEER_UNCONFIGURED', peer);
+  const outbox = openOutbox(db, self, peer, headFile);
+  const exchange = openExchange(parts, peer, outbox);
+  const common = { self, peer, clock, random, log, signal };
+  const channel = openChannel({ ...common, connection, exchange, resent: (envelopes) => receiveResent(parts, peer, envelopes) });
+  const tellable = bell();
+  const api = { apiPrefix: API_PREFIX, timeout: BUS_ANSWER_MS_MAX };
+  const manager = await jetstreamManager(connection, { ...api, checkAPI: false });
+  const client = jetstream(connection, api);
+  const publisher = openPublisher({ ...common, outbox, jetstream: client, manager, bell: tellable, published: channel.activity });
+  const received = (results: readonly Received[]): void => {
+    if (results.some(({ kind }) => kind === 'placed')) channel.activity();
+    if (results.some(leavesGap)) channel.missing();
+  };
+  const unsubscribe = notices.subscribe(tellable.ring);
+  const unwatch = reconnects.add(() => {
+    publisher.compareAgain();
+    channel.activity();
+  });
+  try {
+    await Promise.all([publisher.run(), follow({ ...common, receiver, jetstream: client, received }), channel.run()]);
+  } finally {
+    unsubscribe();
+    unwatch();
+  }
+}
+
+const leavesGap = (result: Received): boolean =>
+  result.kind === 'gap' || result.kind === 'unknown-cause' || (result.kind === 'refused' && result.code === 'KEY_NOT_ANNOUNCED');

@@ -1,0 +1,127 @@
+import { digest, ledgerStream, ledgerSubjects, type TrustDomain } from '@carnet/events';
+import { sha256Hex } from '@carnet/trust';
+import type { JetStreamClient, JetStreamManager, PubAck } from '@nats-io/jetstream';
+import { BUS_ANSWER_MS_MAX, HEAD_EVERY_MS, POLL_MS, PUBLISH_BATCH_MAX } from '../limits.ts';
+import type { Outbox, Outgoing } from '../outbox.ts';
+import type { Clock, Log, RandomBytes } from '../ports.ts';
+import { type Bell, untilStopped } from './pace.ts';
+
+export type PublisherPorts = {
+  readonly self: TrustDomain;
+  readonly peer: TrustDomain;
+  readonly outbox: Outbox;
+  readonly jetstream: JetStreamClient;
+  readonly manager: JetStreamManager;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** Rung when something may have become tellable, and after a reconnect. */
+  readonly bell: Bell;
+  readonly published: () => void;
+};
+
+/** Where the publisher stands: the last position the bus acknowledged, and the stream's own number of it. */
+type Standing = { readonly ackedSeq: number; readonly streamSeq: number; readonly checkedMs: number };
+
+export type Publisher = {
+  readonly run: () => Promise<void>;
+  /** The bus may not be what it was: compare before publishing on. */
+  readonly compareAgain: () => void;
+};
+
+/** Tells our ledger to the bus, in order: publish, await the acknowledgement, read back, mark. Repeats itself until that is done. */
+export function openPublisher(ports: PublisherPorts): Publisher {
+  let standing: Standing | undefined;
+  const { signal, random, log, peer, outbox, bell } = ports;
+
+  const round = async (): Promise<void> => {
+    try {
+      if (standing === undefined || ports.clock.nowMs() - standing.checkedMs > HEAD_EVERY_MS)
+        standing = await compareWithStream(ports);
+      const outgoing = await outbox.after(standing.ackedSeq, PUBLISH_BATCH_MAX);
+      const last = outgoing.at(-1);
+      if (last === undefined) {
+        await bell.wait(POLL_MS, signal);
+        return;
+      }
+      const acks = await publishAll(ports, outgoing);
+      const first = acks[0];
+      // Numbers that went back, or did not go on: another stream than the one we stood in.
+      if (first !== undefined && !first.duplicate && first.seq <= standing.streamSeq) {
+        standing = undefined;
+        return;
+      }
+      await outbox.acked(last.seq);
+      standing = { ...standing, ackedSeq: last.seq, streamSeq: Math.max(standing.streamSeq, ...acks.map(({ seq }) => seq)) };
+      ports.published();
+      await readBackAll(ports, outgoing, acks);
+      await outbox.readBack(last.seq);
+    } catch (cause) {
+      standing = undefined;
+      throw cause;
+    }
+  };
+
+  return {
+    run: () =>
+      untilStopped(
+        {
+          signal,
+          random,
+          failed: (cause, attempt) => log.warn({ peer, attempt, cause: String(cause) }, 'could not publish; the outbox keeps it'),
+        },
+        round,
+      ),
+    compareAgain: () => {
+      standing = undefined;
+      bell.ring();
+    },
+  };
+}
+
+/**
+ * The stream's last event against what we believe it acknowledged. A stream that was wiped or restored is behind, and is
+ * filled again from there: an empty one, or one whose end is none of ours, from the start.
+ */
+async function compareWithStream({ manager, self, peer, outbox, clock, log }: PublisherPorts): Promise<Standing> {
+  const last = await manager.streams.getMessage(ledgerStream(self, peer), { last_by_subj: ledgerSubjects(self, peer) });
+  const seq = last === null ? 0 : ((await outbox.seqOfDigest(sha256Hex(last.data))) ?? 0);
+  const { acked_seq } = await outbox.marks();
+  if (seq < acked_seq) {
+    log.warn({ peer, from: seq + 1, to: acked_seq }, 'the bus has lost events of ours: filling it again');
+    await outbox.lostAfter(seq);
+  }
+  return { ackedSeq: Math.min(seq, acked_seq), streamSeq: seq === 0 ? 0 : (last?.seq ?? 0), checkedMs: clock.nowMs() };
+}
+
+/** Pipelined: the server keeps the order of one connection. The same digest is the same message, however often it is sent. */
+function publishAll({ jetstream, self, peer }: PublisherPorts, outgoing: readonly Outgoing[]): Promise<readonly PubAck[]> {
+  return Promise.all(
+    outgoing.map(({ subject, envelope, digest }) =>
+      jetstream.publish(subject, envelope, {
+        msgID: digest,
+        timeout: BUS_ANSWER_MS_MAX,
+        expect: { streamName: ledgerStream(self, peer) },
+      }),
+    ),
+  );
+}
+
+/** What the bus acknowledged must be what it holds. @throws when it holds something else */
+async function readBackAll(
+  { manager, self, peer }: PublisherPorts,
+  outgoing: readonly Outgoing[],
+  acks: readonly PubAck[],
+): Promise<void> {
+  await Promise.all(
+    outgoing.map(async (event, i) => {
+      const ack = acks[i];
+      if (ack === undefined) throw new Error(`impossible: no acknowledgement of ${event.seq}`);
+      const held = await manager.streams.getMessage(ledgerStream(self, peer), { seq: ack.seq });
+      const got = held === null ? 'nothing' : sha256Hex(held.data);
+      if (got !== event.digest)
+        throw new Error(`event ${event.seq} is ${event.digest}, read back ${digest.safeParse(got).data ?? got}`);
+    }),
+  );
+}
