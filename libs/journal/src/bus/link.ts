@@ -21,7 +21,7 @@ import { openPublisher } from './publisher.ts';
 export async function runLink(
   parts: JournalParts,
   peer: TrustDomain,
-  _connection: NatsConnection,
+  bus: BusConnection,
   stop: AbortSignal,
 ): Promise<void> {
   const { store, self, random, log } = parts.options;
