@@ -5,6 +5,7 @@ import type { HoleMap } from './extents.ts';
 import { readFully } from './files.ts';
 import { type ChunkGrid, chunkCount, chunkLength, chunkOffset, holeDigests, isZero } from './grid.ts';
 import { HASHES_IN_FLIGHT } from './limits.ts';
+import { demandWanted } from './outcome.ts';
 
 export interface ChunkDigest {
   readonly index: number;
@@ -41,7 +42,7 @@ export async function* chunkDigests(handle: FileHandle, grid: ChunkGrid, select:
   };
   try {
     for (const index of select.indexes) {
-      select.signal?.throwIfAborted();
+      demandWanted(select.signal);
       pending.push(
         select.absent(index) ? Promise.resolve({ index, digest: holes.at(index), hole: true }) : (await start(index)).hashed,
       );

@@ -82,3 +82,8 @@ export function demand<T>(outcome: Outcome<T>): T {
   const { expected, got } = outcome;
   throw new ImageError(outcome.code, { ...(expected === undefined ? {} : { expected }), ...(got === undefined ? {} : { got }) });
 }
+
+/** Between two pieces of work: whether the caller still wants the rest. */
+export function demandWanted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw new ImageError('ABORTED');
+}

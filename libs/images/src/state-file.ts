@@ -1,7 +1,8 @@
+import type { FileHandle } from 'node:fs/promises';
 import { writeBulk } from './bulk-writer.ts';
 import { openForReading, writeWhole } from './files.ts';
 import { SEGMENT_BYTES } from './limits.ts';
-import { type Outcome, settle } from './outcome.ts';
+import { demandWanted, type Outcome, settle } from './outcome.ts';
 import { openStream, type StreamKey, sealStream } from './sealed-stream.ts';
 
 export interface StateFileRequest extends StreamKey {
@@ -36,15 +37,25 @@ const transform = (
     try {
       let bytes = 0;
       await writeWhole(request.into, async (into, path) => {
-        const source: AsyncIterable<Uint8Array> = from.createReadStream({
-          autoClose: false,
-          highWaterMark: READ_BYTES,
-          ...(request.signal === undefined ? {} : { signal: request.signal }),
-        });
-        bytes = await writeBulk(path, into, through(source));
+        bytes = await writeBulk(path, into, through(blocksOf(from, request.signal)));
       });
       return { bytes };
     } finally {
       await from.close();
     }
   });
+
+async function* blocksOf(file: FileHandle, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  const block = Buffer.alloc(READ_BYTES);
+  try {
+    for (let at = 0; ; ) {
+      demandWanted(signal);
+      const { bytesRead } = await file.read(block, 0, block.length, at);
+      if (bytesRead === 0) return;
+      yield block.subarray(0, bytesRead);
+      at += bytesRead;
+    }
+  } finally {
+    block.fill(0); // guest memory, when sealing
+  }
+}
