@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { CALLS_IN_FLIGHT_MAX, CALLS_QUEUED_MAX } from './limits.ts';
 import { type Header, MessageStatus, MessageType, Program } from './message.ts';
 import { type Answer, fakeDaemon, type Script } from './testing/fake-daemon.ts';
 import { XdrWriter } from './xdr-writer.ts';
@@ -80,6 +81,15 @@ describe('calls', () => {
       Array.from({ length: 4 }, () => 'CONNECTION_CLOSED'),
     );
     expect(daemon.received.some(({ procedure }) => procedure === LOOKUP)).toBe(false);
+  });
+
+  it('beyond the longest queue are refused unsent', async () => {
+    await using daemon = await fakeDaemon(silent(LIST));
+    const conn = await daemon.connect();
+    const all = Promise.allSettled(Array.from({ length: CALLS_IN_FLIGHT_MAX + CALLS_QUEUED_MAX }, () => conn.domains.list()));
+    await expect(conn.domains.list()).rejects.toMatchObject({ code: 'QUEUE_FULL', effect: 'none' });
+    await conn.close();
+    await all;
   });
 
   it('end with the connection, whether the daemon hangs up or talks nonsense', async () => {

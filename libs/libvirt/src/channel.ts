@@ -36,6 +36,8 @@ export class Channel {
   readonly #ended = Promise.withResolvers<LibvirtError>();
   #end: LibvirtError | undefined;
   #holds = 0;
+  /** Pending while the socket has no room; one for all who wait. */
+  #drained: Promise<void> | undefined;
 
   constructor(socket: Socket, options: ChannelOptions) {
     this.#socket = socket;
@@ -92,14 +94,8 @@ export class Channel {
   async send(header: Header, payload: Uint8Array): Promise<void> {
     if (this.#end !== undefined) throw this.#end;
     if (this.#write(header, payload)) return;
-    // Listeners, not a race with `ended`: a terabyte of chunks must not leave a reaction each on one promise.
-    await new Promise<void>((resolve) => {
-      const go = (): void => {
-        this.#socket.off('drain', go).off('close', go);
-        resolve();
-      };
-      this.#socket.on('drain', go).on('close', go);
-    });
+    this.#drained ??= this.#drain();
+    await this.#drained;
   }
 
   attachStream(serial: number, port: StreamPort): void {
@@ -140,6 +136,18 @@ export class Channel {
     this.#calls.end(reason);
     this.endStreams(reason);
     this.#ended.resolve(reason);
+  }
+
+  /** Listeners, not a race with `ended`: a terabyte of chunks must not leave a reaction each on one promise. */
+  #drain(): Promise<void> {
+    return new Promise((resolve) => {
+      const go = (): void => {
+        this.#socket.off('drain', go).off('close', go);
+        this.#drained = undefined;
+        resolve();
+      };
+      this.#socket.on('drain', go).on('close', go);
+    });
   }
 
   #timeoutMs(pace: 'quick' | 'long'): number {

@@ -54,7 +54,10 @@ it('is watched, aborted, and then carried out over TLS from daemon to daemon', a
   expect((await source.conn.domains.state(domain)).state).toBe('running');
   expect(target.host.virsh('list', '--all', '--name').trim()).toBe('');
 
-  await migrate(domain, { flags: ['live', 'persist-dest', 'undefine-source', 'tls', 'abort-on-error'] });
+  await migrate(domain, {
+    flags: ['live', 'persist-dest', 'undefine-source', 'tls', 'abort-on-error'],
+    bandwidthMibPerSecond: 1_000n,
+  });
   expect(source.host.virsh('list', '--all', '--name').trim()).toBe('');
   expect(target.host.virsh('domstate', 'mover').trim()).toBe('running');
   expect(await target.conn.domains.lookupByUuid(domain.uuid)).toMatchObject({ name: 'mover' });

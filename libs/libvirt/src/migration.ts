@@ -60,7 +60,9 @@ export function migration(channel: Channel) {
   return {
     /**
      * Tells the daemon to migrate the domain to another daemon, and waits until it is over.
-     * An error means that the guest still runs here, unless `effect` is `unknown`: then ask both sides.
+     * After an error of libvirt's the guest goes on here. One case libvirt itself leaves open: when the two daemons
+     * lose each other at the very last step, it may run there as well. Where that must not be, let something
+     * outside libvirt decide who may run (a key, a lease), and look at both sides.
      * @param destination the other daemon as this one reaches it, e.g. `qemu+tls://host:16514/session`
      */
     perform: (domain: Domain, destination: string, options: MigrateOptions = {}) => {

@@ -33,6 +33,7 @@ export class ClientStream {
   #arrived: Uint8Array[] = [];
   #arrivedBytes = 0;
   #endOfData = false;
+  #finishing = false;
   #open = true;
   #failure: LibvirtError | undefined;
   /** Rejects the step that is being waited for; there is at most one. */
@@ -48,7 +49,9 @@ export class ClientStream {
     channel.attachStream(serial, {
       packet: (header, reader) => this.#packet(header, reader),
       lost: (reason) =>
-        this.#close(new LibvirtError(reason.code, `${procedure.name}: the connection is over`, lostOptions(reason))),
+        this.#close(
+          new LibvirtError(reason.code, `${procedure.name}: the connection is over`, { effect: 'unknown', cause: reason }),
+        ),
     });
   }
 
@@ -74,6 +77,7 @@ export class ClientStream {
   /** Says that all was sent or received; settles when the daemon has confirmed: only then is it done. */
   async finish(): Promise<void> {
     this.#letIn();
+    this.#finishing = true;
     await this.#step(this.#write(MessageStatus.OK, NO_BYTES));
     await this.#step(this.#confirmed.promise);
   }
@@ -96,13 +100,15 @@ export class ClientStream {
         this.#data(reader.rest());
         return;
       case MessageStatus.OK:
+        // A confirmation of what we did not ask for would pass a cut-off file as a whole one.
+        if (!this.#finishing) throw violation('an unasked end of a stream');
         this.#close(undefined);
         return;
       case MessageStatus.ERROR:
         this.#close(readRemoteError(reader, this.#procedure.name, 'unknown'));
         return;
       default:
-        throw new LibvirtError('PROTOCOL_VIOLATION', `a stream packet with status ${header.status}`, { effect: 'unknown' });
+        throw violation(`a stream packet with status ${header.status}`);
     }
   }
 
@@ -126,11 +132,8 @@ export class ClientStream {
     this.#open = false;
     this.#channel.detachStream(this.#serial);
     this.#letIn();
-    if (failure === undefined) {
-      this.#endOfData = true;
-      this.#wakeReader?.();
-      this.#confirmed.resolve();
-    } else {
+    if (failure === undefined) this.#confirmed.resolve();
+    else {
       this.#failure = failure;
       this.#failStep?.(failure);
     }
@@ -173,6 +176,6 @@ export class ClientStream {
   }
 }
 
-function lostOptions(reason: LibvirtError): { readonly effect: 'unknown'; readonly cause: LibvirtError } {
-  return { effect: 'unknown', cause: reason };
+function violation(why: string): LibvirtError {
+  return new LibvirtError('PROTOCOL_VIOLATION', why, { effect: 'unknown' });
 }
