@@ -114,6 +114,16 @@ describe('nats-server', () => {
     await nats.reload(configText);
   });
 
+  test('is seen by who looks for leftovers: by port, by directory and, where it has one, by user', () => {
+    const port = { kind: 'port', what: String(nats.port) };
+    expect(findLeftovers({ ports: [nats.port] })).toEqual([port]);
+    const process = expect.objectContaining({ kind: 'process', what: expect.stringContaining(`${nats.pid} `) });
+    expect(findLeftovers({ dir: join(dir, 'nats') })).toContainEqual(process);
+    const ofUser = findLeftovers({ user: 'carnet-a' });
+    const expected = runAs('carnet-a').identity.switched ? [port, process] : [];
+    expect(ofUser).toEqual(expect.arrayContaining(expected));
+  });
+
   test('a server that cannot start says why', async () => {
     const failing = startNats({ dir: join(dir, 'broken'), configText: 'no_such_option: 1\n' });
     await expect(failing).rejects.toThrow(/NOT_READY.*no_such_option/s);
