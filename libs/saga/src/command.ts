@@ -9,7 +9,7 @@ export const NEEDS = {
   AgreeOffer: ['MigrationIntended', 'MigrationOffered'],
   DepositKeys: ['MigrationIntended', 'MigrationOffered', 'OfferAgreed'],
   QuiesceVm: ['MigrationIntended', 'OfferAgreed', 'KeyDeposited', 'TargetReady'],
-  SealImage: ['MigrationIntended', 'OfferAgreed', 'KeyDeposited', 'SourceQuiesced'],
+  SealImage: ['MigrationIntended', 'MigrationOffered', 'OfferAgreed', 'KeyDeposited', 'SourceQuiesced'],
   ReleaseKeys: [
     'MigrationIntended',
     'MigrationOffered',
@@ -38,7 +38,7 @@ export const NEEDS = {
     'ImageVerified',
     'KeyReleased',
   ],
-  AuthorizeStart: ['MigrationIntended', 'MigrationOffered', 'KeyImported'],
+  AuthorizeStart: ['MigrationIntended', 'MigrationOffered', 'OfferAgreed', 'SourceQuiesced', 'KeyImported'],
   StartVm: ['MigrationIntended', 'MigrationOffered', 'KeyDeposited', 'ImageSealed', 'KeyImported', 'StartAuthorized'],
   ObserveHealth: ['MigrationIntended', 'StartAuthorized', 'VmStarted'],
   RekeyVolumes: ['MigrationIntended', 'KeyDeposited', 'KeyImported', 'VmHealthy'],

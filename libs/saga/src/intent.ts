@@ -27,7 +27,7 @@ export function checkIntent(journey: Journey, e: StatedOf<'MigrationIntended'>):
   if (!sidesEnded(spoken, e.publisher)) return 'ALREADY_MOVING';
   const last = spoken.at(-1);
   if (last && !peerEnded(last, e)) return 'PREVIOUS_OPEN';
-  return holds(spoken, e) ? undefined : 'VM_NOT_HERE';
+  return holds(journey, spoken, e) ? undefined : 'VM_NOT_HERE';
 }
 
 /** Whether the publisher of `e` has, by then, cited the peer's event of this type. */
@@ -52,17 +52,20 @@ function peerEnded(last: MigrationState, e: StatedOf<'MigrationIntended'>): bool
 }
 
 /**
- * Whether the publisher holds the VM, as far as this pair can know: the target of a finalised migration, else the source.
- * Elsewhere the VM may have come back to it through a third CSP (A → B → C → A); each of those hops took an epoch, so at
- * least one is missing here. The peer, if it still has the VM, then refuses: nothing follows from an intent alone.
+ * Whether the publisher holds the VM, as far as this pair can know: at first its home does, then the target of a finalised
+ * migration, else the source. It may have come to the publisher through a third CSP (A → B → C → A); each of those hops took
+ * an epoch, so at least one is missing here. The peer, if it still has the VM, refuses: nothing follows from an intent alone.
  */
-function holds(spoken: readonly MigrationState[], e: StatedOf<'MigrationIntended'>): boolean {
-  let known: { readonly holder: TrustDomain; readonly since: number } | undefined;
+function holds(journey: Journey, spoken: readonly MigrationState[], e: StatedOf<'MigrationIntended'>): boolean {
+  let holder: string = journey.vm.slice(0, journey.vm.indexOf('/'));
+  let since = 0;
   for (const m of spoken) {
-    const holder = holderAfter(m, e.publisher);
-    if (holder !== undefined) known = { holder, since: m.epoch };
+    const next = holderAfter(m, e.publisher) ?? holder;
+    // An attempt of whoever holds the VM says that it was still there.
+    if (next !== holder || m.source === holder) since = m.epoch;
+    holder = next;
   }
-  return known === undefined || known.holder === e.publisher || e.epoch > known.since + 1;
+  return holder === e.publisher || e.epoch > since + 1;
 }
 
 /** Who held the VM after a migration in which `csp` has spoken and ended; `undefined` when it says nothing about that. */

@@ -41,6 +41,15 @@ export const STEPS = {
   MigrationRelinquished: target(['offered', 'acknowledged', 'ready', 'verified', 'imported', 'authorized'], 'relinquished'),
 } as const satisfies { readonly [T in FactType]: Step<'source', SourcePhase> | Step<'target', TargetPhase> };
 
+/**
+ * What a host must have recorded between the decision of an event and its publication: the event is appended and held, and
+ * whoever finds it held (after a crash, too) has the host do this, then lets it go.
+ */
+export const BEFORE_PUBLISHING: { readonly [T in FactType]?: 'surrender' | 'never' } = {
+  KeyReleased: 'surrender',
+  MigrationRelinquished: 'never',
+};
+
 export type Reference = { readonly type: FactType; readonly digest: Digest };
 
 /** The events that an event's data names, each with the type it must have. */
