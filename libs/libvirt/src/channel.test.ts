@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { LibvirtError } from './error.ts';
 import { CALLS_IN_FLIGHT_MAX, CALLS_QUEUED_MAX } from './limits.ts';
 import { type Header, MessageStatus, MessageType, Program } from './message.ts';
 import { type Answer, fakeDaemon, type Script } from './testing/fake-daemon.ts';
@@ -117,6 +119,26 @@ describe('calls', () => {
       expect((await conn.ended).code, what).toBe(code);
       await expect(conn.domains.list(), what).rejects.toMatchObject({ code, effect: 'none' });
     }
+  });
+
+  it('survive any bytes at all: an error of ours, never a hang or a crash', async () => {
+    let bytes = new Uint8Array();
+    await using daemon = await fakeDaemon((header, answer) => {
+      if (header.procedure !== LIST) return false;
+      // Half of them inside a well-formed frame, so that the decoder behind it is reached too.
+      if (bytes.length % 2 === 0) answer.raw(bytes);
+      else answer.reply(header, (w) => w.fixed(bytes));
+      answer.hangUp();
+      return true;
+    });
+    const property = fc.asyncProperty(fc.uint8Array({ maxLength: 120 }), async (random) => {
+      bytes = random;
+      const conn = await daemon.connect();
+      const [outcome] = await Promise.allSettled([conn.domains.list()]);
+      if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(LibvirtError);
+      await conn.close();
+    });
+    await fc.assert(property, { numRuns: 60 });
   });
 
   it('closing twice is closing once, even when the daemon ignores the farewell', async () => {

@@ -38,7 +38,7 @@ const OPEN_CALLS: Readonly<Record<number, (w: XdrWriter) => unknown>> = {
  * What libvirt means by its answers is for the contract tests to say.
  */
 export async function fakeDaemon(script: Script): Promise<FakeDaemon> {
-  const dir = mkdtempSync(join(tmpdir(), 'carnet-lv-'));
+  const dir = mkdtempSync(join(tmpdir(), 'lv-fake-'));
   const path = join(dir, 's');
   const received: Header[] = [];
   const sockets = new Set<net.Socket>();
