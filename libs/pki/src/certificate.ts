@@ -41,7 +41,7 @@ function parse(der: Uint8Array): Certificate {
   if (!new X509Certificate(der).raw.equals(der)) throw new Malformed('not DER');
   const asn1 = Asn1Certificate.fromBER(der);
   if (asn1.version !== 2) throw new Malformed('not version 3');
-  if (asn1.signature.algorithmId !== asn1.signatureAlgorithm.algorithmId) throw new Malformed('two signature algorithms');
+  if (!asn1.signature.isEqual(asn1.signatureAlgorithm)) throw new Malformed('two signature algorithms');
   const serial = readSerial(asn1.serialNumber.valueBlock.valueHexView);
   if (serial === undefined) throw new Malformed(`serial number is not positive or longer than ${SERIAL_BYTES_MAX} octets`);
   return {

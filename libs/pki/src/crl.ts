@@ -50,7 +50,9 @@ function parseChecked(der: Uint8Array): Checked<Crl, 'CRL_MALFORMED'> {
 
 function parse(der: Uint8Array): Crl {
   const asn1 = CertificateRevocationList.fromBER(der);
-  if (asn1.signature.algorithmId !== asn1.signatureAlgorithm.algorithmId) throw new Malformed('two signature algorithms');
+  // asn1js takes BER, and lengths that do not fit: only what encodes to the same bytes is DER.
+  if (hex(asn1.toSchema().toBER()) !== hex(der)) throw new Malformed('not DER');
+  if (!asn1.signature.isEqual(asn1.signatureAlgorithm)) throw new Malformed('two signature algorithms');
   const extensions = asn1.crlExtensions?.extensions ?? [];
   const entries = asn1.revokedCertificates ?? [];
   const entryExtensions = entries.flatMap((entry) => entry.crlEntryExtensions?.extensions ?? []);
