@@ -29,7 +29,8 @@ export const brokerConfig = z.strictObject({
     /** DER CRLs of the root and of every intermediate; read again when one changes. */
     crlDirectory: path,
   }),
-  bus: z.strictObject({ url: z.string().startsWith('tls://'), serverName: z.string().min(1) }),
+  /** `domain`: trust domain of the bus itself; `serverName`: the DNS name in its certificate. */
+  bus: z.strictObject({ url: z.string().startsWith('tls://'), domain: trustDomain, serverName: z.string().min(1) }),
   peers: z
     .array(z.strictObject({ domain: trustDomain }))
     .min(1)

@@ -5,14 +5,14 @@ import type { HostRegistry } from './hosts/registry.ts';
 
 const sqlNow = sql`now()`;
 
-interface VmTable {
+type VmTable = {
   readonly vm: string;
   readonly spec: string;
   readonly host: string;
   readonly epoch: number;
   readonly created_at: Generated<Date>;
-}
-interface ImageTable {
+};
+type ImageTable = {
   readonly name: string;
   readonly host: string;
   readonly key: string;
@@ -20,11 +20,8 @@ interface ImageTable {
   readonly size_bytes: string;
   readonly capacity_bytes: string;
   readonly created_at: Generated<Date>;
-}
-export interface InventoryTables {
-  readonly broker_vms: VmTable;
-  readonly broker_images: ImageTable;
-}
+};
+type InventoryTables = { readonly broker_vms: VmTable; readonly broker_images: ImageTable };
 
 export interface HeldVm {
   readonly vm: VmId;

@@ -1,5 +1,5 @@
 import { type Digest, type Draft, type Event, isMigrationEvent, type Timestamp, type TrustDomain, type VmId } from '@carnet/events';
-import type { Journal, JournalTx, StoredEvent } from '@carnet/journal';
+import type { AppendTx, Journal, StoredEvent } from '@carnet/journal';
 import { decide, evolve, initialJourney, type Journey, type Proposal, type RefusalCode } from '@carnet/saga';
 
 export interface Refused {
@@ -10,7 +10,7 @@ export interface Refused {
 export type Proposed = { readonly ok: true; readonly digest: Digest } | Refused;
 
 /** Work that must commit together with the event, or not at all: key rows, inventory rows. */
-export type Making<P> = (tx: JournalTx, journey: Journey) => Promise<P | Refused>;
+export type Making<P> = (tx: AppendTx, journey: Journey) => Promise<P | Refused>;
 
 /** The journal as performers use it: journeys folded from both ledgers, and events proposed under the ledger's head lock. */
 export interface Ledgers {
@@ -33,14 +33,15 @@ class RefusedInside extends Error {
 
 export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => number): Ledgers {
   const peers = journal.peers;
-  const journey = async (vm: VmId, peer: TrustDomain): Promise<Journey> => fold(vm, await journal.eventsOfMigrations(peer, await journal.migrationsOfVm(vm, peer)));
+  const journey = async (vm: VmId, peer: TrustDomain): Promise<Journey> => fold(vm, await eventsOf(journal, vm, peer));
   return {
     journey,
     journeys: (vm) => Promise.all(peers.map((peer) => journey(vm, peer))),
     propose: async (vm, peer, make) => {
       try {
-        const { events } = await journal.append(peer, async (tx) => ({ drafts: [await draftOf(tx, vm, peer, make)] }));
-        const [appended] = events;
+        const outcome = await journal.append(peer, async (tx) => ({ drafts: [await draftOf(tx, vm, peer, make)], value: undefined }));
+        if (!outcome.ok) return { ok: false, code: outcome.code, text: outcome.text };
+        const [appended] = outcome.value.events;
         if (appended === undefined) throw new Error('an append of one draft gave no event');
         return { ok: true, digest: appended.digest };
       } catch (cause) {
@@ -50,8 +51,8 @@ export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => 
     },
   };
 
-  async function draftOf(tx: JournalTx, vm: VmId, peer: TrustDomain, make: Making<Proposal>): Promise<Draft<Event>> {
-    const current = fold(vm, await tx.eventsOfMigrations(peer, await tx.migrationsOfVm(vm, peer)));
+  async function draftOf(tx: AppendTx, vm: VmId, peer: TrustDomain, make: Making<Proposal>): Promise<Draft<Event>> {
+    const current = fold(vm, await eventsOf(tx, vm, peer));
     const proposal = await make(tx, current);
     if ('ok' in proposal) throw new RefusedInside(proposal);
     const decision = decide(current, self, proposal, new Date(nowMs()).toISOString() as Timestamp);
@@ -60,7 +61,16 @@ export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => 
   }
 }
 
-/** Both ledgers' events of one VM, in the order in which they came to stand here: a causal order. */
+type Reading = Pick<AppendTx, 'eventsOfMigrations' | 'migrationsOfVm'>;
+
+/** All attempts to move this VM between us and that peer. A third CSP that reuses a migration's id never mixes in. */
+async function eventsOf(from: Reading, vm: VmId, peer: TrustDomain): Promise<readonly StoredEvent[]> {
+  const intents = await from.migrationsOfVm(vm, peer);
+  const events = await from.eventsOfMigrations(intents.map((intent) => intent.migration));
+  return events.filter(({ placement }) => placement.publisher === peer || placement.audience === peer);
+}
+
+/** Both ledgers' events of one VM, each after those that it relies on. */
 export function fold(vm: VmId, stored: readonly StoredEvent[]): Journey {
   return stored.reduce((journey, { event, digest }) => (event !== undefined && isMigrationEvent(event) ? evolve(journey, { event, digest }).journey : journey), initialJourney(vm));
 }

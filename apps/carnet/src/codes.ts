@@ -1,9 +1,9 @@
 import { HOST_CODES } from '@carnet/hypervisor';
 import { CODES as IMAGE_CODES } from '@carnet/images';
-import { CODES as JOURNAL_CODES } from '@carnet/journal';
+import { JOURNAL_CODES } from '@carnet/journal';
 import { CODES as KEY_CODES } from '@carnet/keys';
-import { CODES as PKI_CODES } from '@carnet/pki';
-import { CODES as POLICY_CODES } from '@carnet/policy';
+import { PKI_CODES } from '@carnet/pki';
+import { POLICY_CODES } from '@carnet/policy';
 import { DOOR_CODES } from '@carnet/publisher';
 import { CODES as SAGA_CODES } from '@carnet/saga';
 import { TRUST_CODES } from '@carnet/trust';

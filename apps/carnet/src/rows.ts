@@ -25,7 +25,7 @@ export interface MigrationDetail extends Migration {
   readonly lastFailure?: { readonly command: string; readonly code: string; readonly text: string; readonly at: string };
 }
 export interface Entry {
-  readonly cursor: number;
+  readonly cursor: string;
   readonly digest: string;
   readonly publisher: string;
   readonly audience: string;

@@ -19,14 +19,14 @@ export async function watchMigration(world: World, id: string, waitMs?: number):
   const { streams } = world;
   const until = waitMs === undefined ? Number.POSITIVE_INFINITY : streams.nowMs() + waitMs;
   const drawing = createDrawing(world);
-  let cursor = 0;
+  const shown = new Set<string>();
   for (;;) {
     if (streams.interrupt.aborted) return { kind: 'detached' };
     const migration = valueOf(await world.broker().get<MigrationDetail>(`/v1/migrations/${encodeURIComponent(id)}`));
-    const { items } = valueOf(await world.broker().get<{ readonly items: readonly Entry[] }>(`/v1/events?migration=${encodeURIComponent(id)}&after=${cursor}`));
-    for (const entry of items) {
+    const { items } = valueOf(await world.broker().get<{ readonly items: readonly Entry[] }>(`/v1/events?migration=${encodeURIComponent(id)}`));
+    for (const entry of items.filter(({ digest }) => !shown.has(digest))) {
       drawing.entry(entry, migration);
-      cursor = entry.cursor;
+      shown.add(entry.digest);
     }
     drawing.progress(migration);
     if (migration.ended) {

@@ -30,8 +30,8 @@ export interface BrokerClient {
   /** Everything a broker takes by POST is safe to repeat, so this retries when the broker cannot be reached. */
   readonly post: <T>(path: string, body: unknown, contentType?: string) => Promise<Answer<T>>;
   readonly delete: <T>(path: string) => Promise<Answer<T>>;
-  /** Ledger entries after `cursor`, then live, until the signal. Reconnects by itself and goes on where it was. */
-  readonly follow: <T>(cursor: number, signal?: AbortSignal) => AsyncIterable<T>;
+  /** Ledger entries after `cursor`, then live, until the signal; `''` is the beginning. Reconnects by itself and goes on where it was. */
+  readonly follow: <T>(cursor: string, signal?: AbortSignal) => AsyncIterable<T>;
   /** Newline-delimited JSON, line by line; a cut stream throws. */
   readonly lines: (path: string, signal?: AbortSignal) => AsyncIterable<string>;
   readonly close: () => void;
@@ -95,7 +95,7 @@ export function connectBroker(address: BrokerAddress): BrokerClient {
     get: (path) => repeated(() => once('GET', path)),
     post: (path, body, contentType) => repeated(() => once('POST', path, JSON.stringify(body), contentType)),
     delete: (path) => repeated(() => once('DELETE', path)),
-    follow: (cursor, signal) => follow((from) => stream('/v1/follow', { 'last-event-id': String(from) }, signal), cursor, signal),
+    follow: (cursor, signal) => follow((from) => stream('/v1/follow', from === '' ? {} : { 'last-event-id': from }, signal), cursor, signal),
     lines: async function* (path, signal) {
       yield* lines(await stream(path, {}, signal));
     },
@@ -113,10 +113,11 @@ export class StreamRefused extends Error {
   }
 }
 
-async function* follow<T>(open: (cursor: number) => Promise<IncomingMessage>, from: number, signal?: AbortSignal): AsyncGenerator<T> {
+async function* follow<T>(open: (cursor: string) => Promise<IncomingMessage>, from: string, signal?: AbortSignal): AsyncGenerator<T> {
   let cursor = from;
   let wait = RETRY_MS_FIRST;
-  while (signal?.aborted !== true) {
+  const stopped = (): boolean => signal?.aborted === true;
+  while (!stopped()) {
     try {
       for await (const { id, data } of serverSentEvents(await open(cursor))) {
         cursor = id;
@@ -125,7 +126,7 @@ async function* follow<T>(open: (cursor: number) => Promise<IncomingMessage>, fr
       }
     } catch (cause) {
       if (cause instanceof StreamRefused) throw cause;
-      if (signal?.aborted === true) return;
+      if (stopped()) return;
     }
     await sleep(wait, undefined, { ...(signal === undefined ? {} : { signal }) }).catch(() => undefined);
     wait = Math.min(wait * 2, 5_000);

@@ -15,12 +15,12 @@ export async function* lines(response: IncomingMessage): AsyncGenerator<string> 
   if (rest !== '') yield rest;
 }
 
-/** Server-sent events (WHATWG HTML, section 9.2) with a numeric id; comments and other fields are skipped. */
-export async function* serverSentEvents(response: IncomingMessage): AsyncGenerator<{ readonly id: number; readonly data: string }> {
-  let id = 0;
+/** Server-sent events (WHATWG HTML, section 9.2); comments and other fields are skipped. */
+export async function* serverSentEvents(response: IncomingMessage): AsyncGenerator<{ readonly id: string; readonly data: string }> {
+  let id = '';
   let data: string[] = [];
   for await (const line of lines(response)) {
-    if (line.startsWith('id: ')) id = Number(line.slice(4));
+    if (line.startsWith('id: ')) id = line.slice(4);
     else if (line.startsWith('data: ')) data.push(line.slice(6));
     else if (line === '' && data.length > 0) {
       yield { id, data: data.join('\n') };

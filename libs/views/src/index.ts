@@ -1,1 +1,2 @@
-export {};
+export * from './migration-row.ts';
+export * from './migration-table.ts';

@@ -2,7 +2,7 @@ import type { Log, Metrics } from '@carnet/runtime';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Role } from '@carnet/policy';
 import { z } from 'zod';
-import type { BrokerService, ServiceRefusal } from '../service.ts';
+import type { BrokerService, ServiceRefusal } from '../service/service.ts';
 import { openapi } from './openapi.ts';
 import type { Caller, Route } from './route.ts';
 import { routes } from './routes.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { digest, type RequestRecord } from '@carnet/events';
 import type { z } from 'zod';
-import type { BrokerService, ServiceResult } from '../service.ts';
+import type { BrokerService, ServiceResult } from '../service/service.ts';
 import type { Caller } from './route.ts';
 import { INTENT_TYPE, type intentEvent } from './schemas.ts';
 

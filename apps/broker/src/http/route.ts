@@ -1,6 +1,6 @@
 import type { Role } from '@carnet/policy';
 import type { z } from 'zod';
-import type { BrokerService, ServiceResult } from '../service.ts';
+import type { BrokerService, ServiceResult } from '../service/service.ts';
 
 /** Who is at the door, as authentication established it. */
 export interface Caller {

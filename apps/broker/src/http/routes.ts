@@ -1,7 +1,7 @@
 import { digest, migrationId, type VmId, vmId } from '@carnet/events';
 import type { Role } from '@carnet/policy';
 import { z } from 'zod';
-import type { ServiceRefusal } from '../service.ts';
+import type { ServiceRefusal } from '../service/service.ts';
 import { intendFromCloudEvent } from './intents.ts';
 import { done, type Route } from './route.ts';
 import * as s from './schemas.ts';
@@ -21,7 +21,7 @@ const migrationQuery = z.strictObject({
 });
 const eventQuery = z.strictObject({
   migration: migrationId.optional(),
-  after: z.coerce.number().int().min(0).optional(),
+  after: z.string().max(2_000).optional(),
   limit: z.coerce.number().int().min(1).max(ROWS_MAX).default(ROWS_MAX),
 });
 
@@ -95,7 +95,7 @@ export const routes: readonly Route[] = [
     answer: s.ledgerEntries,
     handle: async (service, _caller, { query }) => {
       const { migration, after, limit } = eventQuery.parse(query);
-      const filter = { limit, ...(migration === undefined ? {} : { migration }), ...(after === undefined ? {} : { afterCursor: after }) };
+      const filter = { limit, ...(migration === undefined ? {} : { migration }), ...(after === undefined ? {} : { after }) };
       return done({ items: await service.events(filter) });
     },
   },

@@ -55,7 +55,7 @@ export const migrationDetail = z.strictObject({
 });
 
 export const ledgerEntry = z.strictObject({
-  cursor: z.int(),
+  cursor: z.string(),
   digest: z.string(),
   publisher: z.string(),
   audience: z.string(),

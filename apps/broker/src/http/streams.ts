@@ -12,11 +12,10 @@ const write = async (reply: FastifyReply, text: string): Promise<void> => {
 };
 
 /** Where the reader wants to go on: SSE's own header first, then `?after=`. */
-const startCursor = (request: FastifyRequest): number => {
+const startCursor = (request: FastifyRequest): string => {
   const header = request.headers['last-event-id'];
   const query = request.query as { readonly after?: string };
-  const asked = Number((typeof header === 'string' ? header : undefined) ?? query.after ?? '0');
-  return Number.isSafeInteger(asked) && asked >= 0 ? asked : 0;
+  return (typeof header === 'string' ? header : undefined) ?? query.after ?? '';
 };
 
 /** Server-sent events: every ledger entry from the cursor on, then live. `id` is the cursor, for `Last-Event-ID`. */
@@ -31,7 +30,7 @@ export async function followEvents(ports: AppPorts, request: FastifyRequest, rep
       const woken = new Promise<void>((resolve) => {
         wake = resolve;
       });
-      const entries = await ports.service.events({ afterCursor: cursor, limit: FOLLOW_BATCH });
+      const entries = await ports.service.events({ after: cursor, limit: FOLLOW_BATCH });
       for (const entry of entries) {
         await write(reply, `id: ${entry.cursor}\nevent: ledger-entry\ndata: ${JSON.stringify(entry)}\n\n`);
         cursor = entry.cursor;

@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
-import { type ArtifactId, artifactId, type Digest, digest, type HostName, type MigrationId, type Reason, reason, type TrustDomain, type VmDisk } from '@carnet/events';
+import { type ArtifactId, artifactId, type Digest, digest, type HostName, type KeyId, type MigrationId, type Reason, reason, type TrustDomain } from '@carnet/events';
+import type { SealedSecret } from '@carnet/hypervisor';
+import type { HostPurpose } from '@carnet/keys';
 import type { Outcome } from '@carnet/runtime';
 import type { Command, CommandType, Proposal } from '@carnet/saga';
 import type { Hosts, StepOf, StepOutcome } from '../hosts/steps.ts';
 import type { Inventory } from '../inventory.ts';
 import type { HandoverKeys } from '../keys/handover-keys.ts';
-import type { Ledgers, Making, Proposed, Refused } from '../ledgers.ts';
+import type { Ledgers, Making, Proposed } from '../ledgers.ts';
 import type { PolicyGate } from '../policy-gate.ts';
 
 /** What performers reach the world through. All they know of a migration comes with the command; all they do is idempotent. */
@@ -77,8 +79,6 @@ function afterProposal(proposed: Proposed): Performed {
   return failed(proposed.code, proposed.text);
 }
 
-export const refusedInside = (code: string, text: string): Refused => ({ ok: false, code, text });
-
 /** The memory state's identity follows from the migration, so that a crash between key and event cannot make two. */
 export function memoryArtifact(migration: MigrationId): ArtifactId {
   const hex = createHash('sha256').update(`carnet/memory-artifact/v1\n${migration}`).digest('hex');
@@ -87,4 +87,6 @@ export function memoryArtifact(migration: MigrationId): ArtifactId {
 
 export const leafDigestOf = (chain: readonly string[]): Digest => digest.parse(createHash('sha256').update(Buffer.from(chain[0] ?? '', 'base64')).digest('hex'));
 
-export const diskKeys = (disks: readonly VmDisk[]) => disks.map((disk) => disk.key);
+/** One key for one host, VM, epoch and purpose, sealed to the agent's own key: the bus carries ciphertext only. */
+export const secret = (context: PerformContext, command: Command, host: HostName, purpose: HostPurpose, key: KeyId): Promise<SealedSecret> =>
+  context.keys.secretForHost({ host, vm: command.vm, epoch: command.epoch, purpose }, key);

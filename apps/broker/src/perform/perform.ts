@@ -1,6 +1,7 @@
 import { type MigrationId, type Reason, unreachable } from '@carnet/events';
 import type { Outcome } from '@carnet/runtime';
 import type { Command } from '@carnet/saga';
+import { KeyRefused } from '../keys/handover-keys.ts';
 import { failed, type PerformContext, type Performed } from './context.ts';
 import { relinquish, relinquishOwed } from './relinquish.ts';
 import * as source from './source.ts';
@@ -16,7 +17,7 @@ const REASONS_MAX = 10_000;
 export function createPerformer(context: PerformContext): (command: Command) => Promise<Outcome> {
   const firstReasons = new Map<MigrationId, Reason>();
   return async (command) => {
-    const performed = await dispatch(context, command);
+    const performed = await dispatchSafely(context, command);
     if (performed.kind !== 'give-up') return performed;
     const reason = firstReasons.get(command.migration) ?? performed.reason;
     if (firstReasons.size >= REASONS_MAX) firstReasons.clear();
@@ -25,6 +26,16 @@ export function createPerformer(context: PerformContext): (command: Command) => 
     // Giving up is itself no rule that could be given up.
     return ended.kind === 'give-up' ? failed(ended.reason.code, ended.reason.text) : ended;
   };
+}
+
+/** A key manager's refusal inside a step is a failed attempt: the key may be usable again when it is next tried. */
+async function dispatchSafely(context: PerformContext, command: Command): Promise<Performed> {
+  try {
+    return await dispatch(context, command);
+  } catch (cause) {
+    if (cause instanceof KeyRefused) return failed(cause.code, cause.message);
+    throw cause;
+  }
 }
 
 function dispatch(context: PerformContext, command: Command): Promise<Performed> {

@@ -9,7 +9,7 @@ export type TargetCommand = Owed<'Relinquish' | 'AcknowledgeDeposit' | 'ReadyTar
  * peer is told: whoever reads the event may rely on it. A host that may have run a vCPU does not swear, and nothing is published.
  */
 export async function relinquish(context: PerformContext, command: TargetCommand, reason: Reason): Promise<Performed> {
-  const { MigrationIntended: intent, MigrationOffered: offer } = command.facts;
+  const { MigrationOffered: offer } = command.facts;
   const of = stepOf(command, offer.data.agent.host);
   const sworn = await context.hosts.step(of, 'forswear', async () => ({}));
   if (sworn.kind === 'refused') return failed(sworn.code, sworn.text);
@@ -18,7 +18,7 @@ export async function relinquish(context: PerformContext, command: TargetCommand
   if (destroyed.kind === 'refused') return failed(destroyed.code, destroyed.text);
   if (destroyed.kind !== 'done') return unfinished(destroyed);
   return propose(context, command, async (tx) => {
-    const keys = await context.keys.discardImported(tx, command.migration);
+    const keys = await context.keys.discardImported(tx.db, command);
     await context.inventory.removeEpoch(tx.db, command.vm, command.epoch);
     return {
       type: 'Relinquish',

@@ -1,7 +1,7 @@
-import type { Reason } from '@carnet/events';
+import { keyId, type Reason } from '@carnet/events';
 import type { Command } from '@carnet/saga';
 import { CHUNK_BYTES, depositVolumes, sealedArtifactsOf } from './artifacts.ts';
-import { failed, giveUp, leafDigestOf, memoryArtifact, type PerformContext, type Performed, type Performer, propose, stepOf, unfinished } from './context.ts';
+import { failed, giveUp, memoryArtifact, type PerformContext, type Performed, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
 
 /** A guest asked to shut down gets this long before its power is cut: a cold move must not wait for ever. */
 const GRACE_SECONDS = 10;
@@ -31,14 +31,16 @@ export const depositKeys: Performer<'DepositKeys'> = async (context, command) =>
   const unlocked = await context.hosts.step(stepOf(command, host), 'trialUnlock', async () => ({
     where: 'volumes',
     volumes: await Promise.all(
-      disks.map(async (disk) => ({ artifact: disk.artifact, capacityBytes: disk.capacityBytes, secret: await context.keys.secretForHost(host, command.vm, disk.key) })),
+      disks.map(async (disk) => ({ artifact: disk.artifact, capacityBytes: disk.capacityBytes, secret: await secret(context, command, host, 'trial-unlock', disk.key) })),
     ),
   }));
   if (unlocked.kind !== 'done') return unfinished(unlocked);
   const volumes = depositVolumes(disks, unlocked.result.volumes);
+  const deposited = await context.keys.deposit(command, volumes, command.mode === 'suspend' ? memoryArtifact(command.migration) : undefined);
+  if (!deposited.ok) return giveUp(deposited.code, deposited.text);
   return propose(context, command, async (tx) => {
-    const data = await context.keys.deposit(tx, command, volumes, command.mode === 'suspend' ? memoryArtifact(command.migration) : undefined);
-    return 'ok' in data ? data : { type: 'KeyDeposited', migration: command.migration, data };
+    const data = await deposited.value.record(tx.db);
+    return data.ok ? { type: 'KeyDeposited', migration: command.migration, data: data.value } : data;
   });
 };
 
@@ -50,7 +52,7 @@ export const quiesceVm: Performer<'QuiesceVm'> = async (context, command) => {
   const stopped = await context.hosts.step(stepOf(command, host), 'quiesce', async () => ({
     mode: command.mode,
     graceSeconds: GRACE_SECONDS,
-    ...(memory === undefined ? {} : { memory: { artifact: memory.artifact, secret: await context.keys.secretForHost(host, command.vm, memory.key) } }),
+    ...(memory === undefined ? {} : { memory: { artifact: memory.artifact, secret: await secret(context, command, host, 'seal', memory.key) } }),
   }));
   if (stopped.kind !== 'done') return unfinished(stopped);
   const { evidence } = stopped;
@@ -68,7 +70,7 @@ export const sealImage: Performer<'SealImage'> = async (context, command) => {
   const served = await context.hosts.step(stepOf(command, host), 'serve', async () => ({
     round: 0,
     artifacts: artifacts.map((one) => one.artifact),
-    peer: leafDigestOf(offer.data.agent.chain),
+    peer: offer.data.agent.chain,
     until: intent.data.deadline,
   }));
   if (served.kind !== 'done') return unfinished(served);
@@ -87,33 +89,35 @@ export const releaseKeys: Performer<'ReleaseKeys'> = async (context, command) =>
   const { OfferAgreed: agreed } = command.facts;
   const surrendered = await context.hosts.step(stepOf(command, agreed.data.agent.host), 'surrender', async () => ({}));
   if (surrendered.kind !== 'done') return unfinished(surrendered);
+  const released = await context.keys.release(command);
+  if (!released.ok) return giveUp(released.code, released.text);
   return propose(context, command, async (tx) => {
-    const data = await context.keys.release(tx, command);
-    return 'ok' in data ? data : { type: 'KeyReleased', migration: command.migration, data };
+    const data = await released.value.record(tx.db);
+    return data.ok ? { type: 'KeyReleased', migration: command.migration, data: data.value } : data;
   });
 };
 
+/** The keys are active again before the host asks for them. A withdrawn source may still be refused by its host: the peer's word helps. */
 export const resumeVm: Performer<'ResumeVm'> = async (context, command) => {
   const { MigrationIntended: intent } = command.facts;
   const host = await context.inventory.hostOf(command.vm);
-  if (host === undefined) return failed('VM_NOT_HERE', 'this CSP no longer holds the VM');
-  const { disks } = intent.data.spec;
-  const resumed = await context.hosts.step(stepOf(command, host), 'resume', async () => {
-    const memory = await context.keys.memoryKeyOf(command.migration);
-    return {
-      proof: command.relinquished === undefined ? { kind: 'withdrawn', event: command.cites } : { kind: 'relinquished', event: command.relinquished.digest },
-      secrets: await Promise.all(disks.map((disk) => context.keys.secretForHost(host, command.vm, disk.key))),
-      ...(memory === undefined ? {} : { memory: { artifact: memory.artifact, secret: await context.keys.secretForHost(host, command.vm, memory.key) } }),
-    };
-  });
-  // A refusal here is no reason to give up: there is nothing left to give up. The peer's word, or an operator, will help.
+  if (host === undefined) return failed('VM_NOT_HERE', 'the inventory has lost the VM before it resumed');
+  await context.keys.reinstate(undefined, command);
+  const memory = command.mode === 'suspend' ? memoryArtifact(command.migration) : undefined;
+  const resumed = await context.hosts.step(stepOf(command, host), 'resume', async () => ({
+    proof: command.relinquished === undefined ? { kind: 'withdrawn', event: command.cites } : { kind: 'relinquished', event: command.relinquished.digest },
+    secrets: await Promise.all(intent.data.spec.disks.map((disk) => secret(context, command, host, 'run', disk.key))),
+    ...(memory === undefined ? {} : { memory: { artifact: memory, secret: await secret(context, command, host, 'unseal', keyId.parse(memory)) } }),
+  }));
   if (resumed.kind === 'refused') return failed(resumed.code, resumed.text);
   if (resumed.kind !== 'done') return unfinished(resumed);
   const { evidence, result } = resumed;
-  return propose(context, command, async (tx) => {
-    await context.keys.reinstate(tx, command.migration, command.cites);
-    return { type: 'Resume', migration: command.migration, ran: result.ran, ...(evidence === undefined ? {} : { evidence }) };
-  });
+  return propose(context, command, async () => ({
+    type: 'Resume',
+    migration: command.migration,
+    ran: result.ran,
+    ...(evidence === undefined ? {} : { evidence }),
+  }));
 };
 
 /** Destroys what the VM left here. The receipt says what was done and what nobody can prove. */
@@ -126,7 +130,7 @@ export const retireSource: Performer<'RetireSource'> = async (context, command) 
   if (retired.kind !== 'done') return unfinished(retired);
   const { evidence } = retired;
   return propose(context, command, async (tx) => {
-    await context.keys.destroy(tx, command.migration, finalized.digest);
+    await context.keys.retire(tx.db, command);
     await context.inventory.remove(tx.db, command.vm);
     return {
       type: 'SourceRetired',
@@ -148,6 +152,6 @@ export const retireSource: Performer<'RetireSource'> = async (context, command) 
 /** What was done so far is undone by what `react` owes next; the deposit's key is destroyed in the same transaction. */
 export const withdraw = async (context: PerformContext, command: Command, reason: Reason): Promise<Performed> =>
   propose(context, command, async (tx) => {
-    await context.keys.discard(tx, command.migration);
+    await context.keys.reinstate(tx.db, command);
     return { type: 'Withdraw', migration: command.migration, reason };
   });

@@ -1,33 +1,32 @@
 import type { Digest, Reason } from '@carnet/events';
-import type { SealedSecret } from '@carnet/hypervisor';
 import { quiescedWhileRunning } from './evidence.ts';
 import { rootsOf } from './artifacts.ts';
-import { ASK_AGAIN_MS, failed, giveUp, leafDigestOf, type Owed, type PerformContext, type Performed, type Performer, propose, reasonOf, refusedInside, stepOf, unfinished } from './context.ts';
+import { ASK_AGAIN_MS, failed, giveUp, leafDigestOf, type Owed, type PerformContext, type Performed, type Performer, propose, reasonOf, secret, stepOf, unfinished } from './context.ts';
 
 /** Refuses, or promises capacity: policy first, then a host with room, then a key pair that only this migration will use. */
 export const answerIntent: Performer<'AnswerIntent'> = async (context, command) => {
   const { MigrationIntended: intent } = command.facts;
   const policy = await context.policy.asTarget(intent.data, command.migration);
-  if (!policy.decision.allowed) return refuse(context, command, policy.decision.reasons, policy.decision.policySet);
+  if (!policy.allowed) return refuse(context, command, policy.reasons, policy.policySet);
   const host = context.inventory.hostFor(intent.data.spec);
-  if (host === undefined) return refuse(context, command, [reasonOf('NO_HOST', 'no host of this CSP is up')], policy.decision.policySet);
+  if (host === undefined) return refuse(context, command, [reasonOf('NO_HOST', 'no host of this CSP is up')], policy.policySet);
   const reserved = await context.hosts.step(stepOf(command, host), 'reserve', async () => ({ spec: intent.data.spec, mode: command.mode, until: intent.data.deadline }));
-  if (reserved.kind === 'refused') return refuse(context, command, [reasonOf(reserved.code, reserved.text)], policy.decision.policySet);
+  if (reserved.kind === 'refused') return refuse(context, command, [reasonOf(reserved.code, reserved.text)], policy.policySet);
   if (reserved.kind !== 'done') return unfinished(reserved);
   const hello = context.hosts.client.registry.hello(host);
   if (hello === undefined) return failed('HOST_UNAVAILABLE', `host ${host} has not announced itself yet`);
-  return propose(context, command, async (tx) => ({
-    type: 'MigrationOffered',
-    migration: command.migration,
-    data: {
-      intent: intent.digest,
-      policy: policy.decision,
-      agent: { host, chain: hello.chain },
-      kem: '0x647a',
-      publicKey: await context.keys.createMigrationKeyPair(tx, command),
-      until: reserved.result.until,
-    },
-  }));
+  const pair = await context.keys.createMigrationKeyPair(command);
+  if (!pair.ok) return failed(pair.code, pair.text);
+  return propose(context, command, async (tx) => {
+    const offered = await pair.value.record(tx.db);
+    if (!offered.ok) return offered;
+    const agent = { host, chain: hello.chain };
+    return {
+      type: 'MigrationOffered',
+      migration: command.migration,
+      data: { intent: intent.digest, policy, agent, ...offered.value, until: reserved.result.until },
+    };
+  });
 };
 
 const refuse = (context: PerformContext, command: Owed<'AnswerIntent'>, reasons: readonly Reason[], policySet: Digest): Promise<Performed> =>
@@ -41,7 +40,10 @@ const refuse = (context: PerformContext, command: Owed<'AnswerIntent'>, reasons:
 export const acknowledgeDeposit: Performer<'AcknowledgeDeposit'> = async (context, command) => {
   const acknowledged = await context.keys.acknowledge(command);
   if (!acknowledged.ok) return giveUp(acknowledged.code, acknowledged.text);
-  return propose(context, command, async () => ({ type: 'DepositAcknowledged', migration: command.migration, data: acknowledged.value }));
+  return propose(context, command, async (tx) => {
+    const data = await acknowledged.value.record(tx.db);
+    return data.ok ? { type: 'DepositAcknowledged', migration: command.migration, data: data.value } : data;
+  });
 };
 
 /** The promise that lets the source stop its VM: capacity is held and the deposit confirmed, until the deadline. */
@@ -59,7 +61,7 @@ export const receiveImage: Performer<'ReceiveImage'> = async (context, command) 
   const received = await context.hosts.step(stepOf(command, offer.data.agent.host), 'receive', async () => ({
     round: sealed.data.round,
     dataPath: agreed.data.dataPath,
-    peer: leafDigestOf(agreed.data.agent.chain),
+    peer: agreed.data.agent.chain,
     artifacts: sealed.data.artifacts,
   }));
   if (received.kind !== 'done') return unfinished(received);
@@ -85,14 +87,13 @@ export const importKeys: Performer<'ImportKeys'> = async (context, command) => {
           artifact: key.artifact,
           capacityBytes: key.capacityBytes,
           ...(key.headerDigest === undefined ? {} : { headerDigest: key.headerDigest }),
-          secret: await context.keys.releasedSecretForHost(command, host, key.key),
+          secret: await secret(context, command, host, 'trial-unlock', key.key),
         })),
     ),
   }));
   if (unlocked.kind !== 'done') return unfinished(unlocked);
   return propose(context, command, async (tx) => {
-    const imported = await context.keys.importKeys(tx, command);
-    if ('ok' in imported) return refusedInside(imported.code, imported.text);
+    const imported = await context.keys.importKeys(tx.db, command);
     await context.inventory.put(tx.db, { vm: command.vm, spec: intent.data.spec, host, epoch: command.epoch });
     return { type: 'KeyImported', migration: command.migration, data: imported };
   });
@@ -101,7 +102,7 @@ export const importKeys: Performer<'ImportKeys'> = async (context, command) => {
 /** Our own point of no return, in the ledger before any start command leaves this broker. */
 export const authorizeStart: Performer<'AuthorizeStart'> = async (context, command) => {
   const { MigrationOffered: offer, KeyImported: imported } = command.facts;
-  const startVcpus = command.mode === 'suspend' || (await quiescedWhileRunning(context, command));
+  const startVcpus = command.mode === 'suspend' || quiescedWhileRunning(command);
   return propose(context, command, async () => ({
     type: 'StartAuthorized',
     migration: command.migration,
@@ -112,19 +113,18 @@ export const authorizeStart: Performer<'AuthorizeStart'> = async (context, comma
 export const startVm: Performer<'StartVm'> = async (context, command) => {
   const { MigrationIntended: intent, KeyDeposited: deposit, StartAuthorized: authorized } = command.facts;
   const { host, startVcpus } = authorized.data;
-  const secretFor = (key: (typeof deposit.data.keys)[number]['key']): Promise<SealedSecret> => context.keys.secretForHost(host, command.vm, key);
   const memory = deposit.data.keys.find((key) => key.kind === 'memory');
   const started = await context.hosts.step(stepOf(command, host), 'start', async () => ({
     spec: intent.data.spec,
     vcpus: startVcpus ? 'run' : 'held',
-    secrets: await Promise.all(intent.data.spec.disks.map((disk) => secretFor(disk.key))),
-    ...(memory === undefined ? {} : { memory: { artifact: memory.artifact, secret: await secretFor(memory.key) } }),
+    secrets: await Promise.all(intent.data.spec.disks.map((disk) => secret(context, command, host, 'run', disk.key))),
+    ...(memory === undefined ? {} : { memory: { artifact: memory.artifact, secret: await secret(context, command, host, 'unseal', memory.key) } }),
   }));
   if (started.kind !== 'done') return unfinished(started);
   const { evidence } = started;
   if (evidence === undefined) return failed('EVIDENCE_MISSING', 'the host gave no signed evidence');
   return propose(context, command, async (tx) => {
-    await context.keys.memoryUsed(tx, command.migration);
+    await context.keys.memoryUsed(tx.db, command.vm, deposit.data.keys);
     return { type: 'VmStarted', migration: command.migration, data: { authorized: authorized.digest, evidence } };
   });
 };

@@ -34,7 +34,8 @@ async function runAuditor(args: readonly string[], streams: Streams): Promise<vo
   const child = spawn(process.execPath, [main, ...args], { stdio: ['inherit', 'pipe', 'pipe'], env: streams.environment });
   child.stdout.setEncoding('utf8').on('data', (text: string) => streams.out(text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => streams.err(text));
-  const [code] = (await once(child, 'close')) as readonly [number | null];
+  await once(child, 'close');
+  const code = child.exitCode;
   if (code === EXIT.done) return;
   if (code === EXIT.verificationFailed) throw new VerbError(EXIT.verificationFailed, 'AUDIT_DIVERGED', 'the ledgers do not verify; see above for the first divergence');
   throw new VerbError(code === EXIT.usage ? EXIT.usage : EXIT.failed, 'AUDIT_FAILED', `the auditor ended with ${code}`);

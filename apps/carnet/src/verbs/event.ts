@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { EXIT, VerbError } from '../exit.ts';
 import { type Entry, entryColumns } from '../rows.ts';
 import { render } from '../output.ts';
 import { type Streams, valueOf, worldOf } from '../world.ts';
@@ -9,12 +8,12 @@ export function eventVerbs(streams: Streams): Command {
   group
     .command('follow')
     .description('every event from a cursor on, then live; Ctrl-C ends it')
-    .option('--after <cursor>', 'start after this cursor (0: from the beginning)', '0')
+    .option('--after <cursor>', 'start after this cursor of an earlier answer (default: from the beginning)', '')
     .option('--type <type>', 'only this type, e.g. KeyReleased')
     .action(async (options: { readonly after: string; readonly type?: string }, command: Command) => {
       const world = worldOf(command, streams);
       const format = world.format === 'table' ? 'value' : 'jsonl';
-      for await (const entry of world.broker().follow<Entry>(cursorOf(options.after), streams.interrupt)) {
+      for await (const entry of world.broker().follow<Entry>(options.after, streams.interrupt)) {
         if (options.type === undefined || entry.type === options.type) streams.out(render([entry], entryColumns, format));
       }
     });
@@ -29,10 +28,4 @@ export function eventVerbs(streams: Streams): Command {
       world.show(entry, [...entryColumns, { name: 'event', cell: (row) => JSON.stringify(row.event) }]);
     });
   return group;
-}
-
-function cursorOf(text: string): number {
-  const cursor = Number(text);
-  if (!Number.isSafeInteger(cursor) || cursor < 0) throw new VerbError(EXIT.usage, 'PARAMETER_INVALID', `expected a cursor, got ${text}`);
-  return cursor;
 }

@@ -165,7 +165,8 @@ export interface BrokerService {
   readonly cancel: (migration: MigrationId, principal: string, text: string) => Promise<ServiceResult<{ readonly digest: Digest }>>;
   readonly migrations: (filter: { readonly open?: boolean; readonly vm?: VmId; readonly limit: number }) => Promise<readonly MigrationRow[]>;
   readonly migration: (id: MigrationId) => Promise<ServiceResult<MigrationDetail>>;
-  readonly events: (filter: { readonly migration?: MigrationId; readonly digest?: Digest; readonly afterCursor?: number; readonly limit: number }) => Promise<readonly (LedgerEntry & { readonly cursor: number })[]>;
+  /** `after`: a cursor of an earlier entry; entries asked for by migration or digest have none. */
+  readonly events: (filter: { readonly migration?: MigrationId; readonly digest?: Digest; readonly after?: string; readonly limit: number }) => Promise<readonly (LedgerEntry & { readonly cursor: string })[]>;
   /** Fires after something new stands in a ledger; readers then call `events` from their cursor. */
   readonly onChange: (listener: () => void) => () => void;
   readonly keys: () => Promise<readonly KeyRow[]>;

@@ -1,0 +1,119 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Timestamp, timestamp } from '@carnet/events';
+import { type Bus, connectBus, type Journal, openJournal } from '@carnet/journal';
+import { type KeyManager, openKeyManager } from '@carnet/keys';
+import { chainValidator, type TlsMaterial, type TrustStore } from '@carnet/pki';
+import { type Check, createMetrics, type Log, type Loop, type Metrics, startLoop } from '@carnet/runtime';
+import { openStore, runChanges, type Store } from '@carnet/store';
+import { viewsChanges } from '@carnet/views';
+import { sql } from 'kysely';
+import type { BrokerConfig } from './config.ts';
+import type { HostClient } from './hosts/client.ts';
+import { type Doors, openDoors } from './http/open-doors.ts';
+import { loadIdentity } from './identity.ts';
+import { inventoryChanges } from './inventory.ts';
+import { ensureKeyRoot } from './keys/key-root.ts';
+import { loopPorts, noticeJourneys } from './loop-ports.ts';
+import { openTrustFiles } from './trust-files.ts';
+import { wire } from './wire.ts';
+
+/** What the broker stands on, opened in the order in which each needs the other. */
+export interface Ground {
+  readonly config: BrokerConfig;
+  readonly identity: ReturnType<typeof loadIdentity>;
+  readonly trust: () => TrustStore;
+  readonly tls: TlsMaterial;
+  readonly store: Store;
+  readonly journal: Journal;
+  readonly bus: Bus;
+  readonly keys: KeyManager;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly nowMs: () => number;
+  readonly now: () => Timestamp;
+}
+
+export interface RunningBroker {
+  /** Takes no new work, finishes what is under way, says good-bye to the bus, closes the database. */
+  readonly stop: () => Promise<void>;
+}
+
+/** Starts one replica. Whatever was owed before a crash is owed now: there is no other recovery. */
+export async function startBroker(config: BrokerConfig, environment: NodeJS.ProcessEnv, log: Log): Promise<RunningBroker> {
+  const ground = await openGround(config, environment, log);
+  const parts = wire(ground);
+  const loop = startLoop(loopPorts({ ...ground, ...parts, self: config.domain }));
+  const hush = noticeJourneys({ ...ground, self: config.domain }, loop);
+  const doors = await openDoors(ground, parts, readinessChecks(ground));
+  log.info({ domain: config.domain, http: config.http.port, database: ground.store.kind }, 'broker ready');
+  return { stop: () => stopAll(ground, loop, hush, doors, parts.hosts.client) };
+}
+
+async function openGround(config: BrokerConfig, environment: NodeJS.ProcessEnv, log: Log): Promise<Ground> {
+  const nowMs = (): number => Date.now();
+  const now = (): Timestamp => timestamp.parse(new Date(nowMs()).toISOString());
+  const random = (n: number): Uint8Array => randomBytes(n);
+  await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
+  const trust = openTrustFiles(config.trust, nowMs);
+  const identity = loadIdentity(config.identity);
+  const url = config.database.url ?? environment['CARNET_DATABASE_URL'];
+  const target = url === undefined ? { dir: join(config.stateDirectory, 'database') } : { url };
+  const store = await openStore({ ...target, applicationName: 'carnet-broker', log });
+  await runChanges(store, viewsChanges);
+  await runChanges(store, inventoryChanges);
+  await ensureKeyRoot(config.keys, random);
+  const keys = await openKeyManager({
+    store,
+    rootFile: config.keys.rootFile,
+    unlock: { kind: 'file', path: config.keys.passphraseFile },
+    actor: `spiffe://${config.domain}/broker`,
+    now,
+    random,
+  });
+  if (!keys.ok) throw new Error(`the key manager does not open: ${keys.code}: ${keys.text}`);
+  const { journal, parts } = await openJournal({
+    store,
+    self: config.domain,
+    peers: config.peers.map(({ domain }) => domain),
+    signer: identity.eventSigner,
+    introduction: identity.introduction,
+    validateChain: chainValidator(trust, now),
+    headDir: join(config.stateDirectory, 'heads'),
+    clock: { nowMs },
+    random,
+    log,
+  });
+  const tls: TlsMaterial = { keyPem: identity.keyPem, chainPem: identity.certificatePem, store: trust, now };
+  const bus = await connectBus(parts, {
+    servers: [config.bus.url],
+    serverName: config.bus.serverName,
+    name: `broker ${config.domain}`,
+    tls: { cert: identity.certificatePem, key: identity.keyPem, ca: readFileSync(config.trust.rootFile, 'utf8') },
+  });
+  return { config, identity, trust, tls, store, journal, bus, keys: keys.value, log, metrics: createMetrics(), nowMs, now };
+}
+
+/** A database or a bus that does not answer: this replica should get no work, but goes on living. */
+const readinessChecks = ({ store, bus }: Ground): readonly Check[] => [
+  { name: 'database', probe: async () => void (await sql`select 1`.execute(store.db)) },
+  {
+    name: 'bus',
+    probe: () => {
+      if (!bus.isConnected()) throw new Error('not connected');
+    },
+  },
+];
+
+async function stopAll({ bus, journal, keys, store }: Ground, loop: Loop, hush: () => void, doors: Doors, hosts: HostClient): Promise<void> {
+  await doors.close();
+  hush();
+  await loop.stop();
+  hosts.close();
+  await bus.close();
+  await journal.close();
+  keys.close();
+  await store.close();
+}

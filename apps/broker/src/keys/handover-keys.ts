@@ -1,0 +1,149 @@
+import { type ArtifactId, type EventData, type HostName, type KeyId, keyId, type MigrationId, type TrustDomain, type VmId } from '@carnet/events';
+import type { SealedSecret } from '@carnet/hypervisor';
+import { type BoundKey, type Handover, type HostPurpose, type KeyManager, type Prepared, type Result, type Tenant, vmConsumer } from '@carnet/keys';
+import type { CommandOf, Fact } from '@carnet/saga';
+import type { Db, Store, Tx } from '@carnet/store';
+import type { HostRegistry } from '../hosts/registry.ts';
+import type { DepositVolume } from '../perform/artifacts.ts';
+
+/** DEKs get a second version only when they are re-keyed in place, which this version does not do. */
+export const DEK_VERSION = 1;
+
+/** A refusal of the key manager where a value is needed to go on: it ends the attempt, not the process. */
+export class KeyRefused extends Error {
+  override readonly name = 'KeyRefused';
+  readonly code: string;
+  constructor(code: string, text: string) {
+    super(text);
+    this.code = code;
+  }
+}
+
+export function granted<T>(result: Result<T>): T {
+  if (result.ok) return result.value;
+  throw new KeyRefused(result.code, result.text);
+}
+
+/** To whom a secret goes, and for what. */
+export interface SecretFor {
+  readonly host: HostName;
+  readonly vm: VmId;
+  readonly epoch: number;
+  readonly purpose: HostPurpose;
+}
+
+type Agreement = { readonly migration: MigrationId; readonly epoch: CommandOf<'DepositKeys'>['epoch']; readonly vm: VmId } & {
+  readonly facts: { readonly MigrationIntended: Fact<'MigrationIntended'>; readonly MigrationOffered: Fact<'MigrationOffered'>; readonly OfferAgreed: Fact<'OfferAgreed'> };
+};
+
+/** Both sides make the same hand-over from their own ledgers; nothing of it is taken from the peer's word at this moment. */
+const handoverOf = ({ migration, epoch, vm, facts }: Agreement): Handover => ({
+  migration,
+  epoch,
+  vm,
+  source: facts.MigrationIntended.data.source,
+  target: facts.MigrationIntended.data.target,
+  intent: facts.MigrationIntended.digest,
+  offer: facts.MigrationOffered.digest,
+  agreed: facts.OfferAgreed.digest,
+  publicKey: facts.MigrationOffered.data.publicKey,
+  notAfter: facts.MigrationIntended.data.deadline,
+});
+
+/** The key manager in the words of the saga's commands. */
+export interface HandoverKeys {
+  readonly secretForHost: (to: SecretFor, key: KeyId) => Promise<SealedSecret>;
+  readonly deposit: (command: CommandOf<'DepositKeys'>, volumes: readonly DepositVolume[], memory: ArtifactId | undefined) => Promise<Result<Prepared<EventData<'KeyDeposited'>>>>;
+  /** Confirms the target's MAC first: a deposit that the target cannot hold is never released. */
+  readonly release: (command: CommandOf<'ReleaseKeys'>) => Promise<Result<Prepared<EventData<'KeyReleased'>>>>;
+  /** The VM stays: suspended keys are active again, Krel is destroyed. Nothing was deposited: nothing to do. */
+  readonly reinstate: (tx: Tx | undefined, of: { readonly migration: MigrationId; readonly epoch: number }) => Promise<void>;
+  readonly retire: (tx: Tx, command: CommandOf<'RetireSource'>) => Promise<void>;
+  readonly createMigrationKeyPair: (command: CommandOf<'AnswerIntent'>) => Promise<Result<Prepared<{ readonly kem: '0x647a'; readonly publicKey: string }>>>;
+  readonly acknowledge: (command: CommandOf<'AcknowledgeDeposit'>) => Promise<Result<Prepared<EventData<'DepositAcknowledged'>>>>;
+  /** Afterwards the keys are good for a trial unlock, and for nothing else. */
+  readonly openRelease: (command: CommandOf<'ImportKeys'>) => Promise<Result<null>>;
+  readonly importKeys: (tx: Tx, command: CommandOf<'ImportKeys'>) => Promise<EventData<'KeyImported'>>;
+  /** A memory key serves once: after the start it is destroyed. */
+  readonly memoryUsed: (tx: Tx, vm: VmId, keys: readonly { readonly key: KeyId; readonly kind: string }[]) => Promise<void>;
+  readonly discardImported: (tx: Tx, of: { readonly migration: MigrationId; readonly epoch: number }) => Promise<readonly KeyId[]>;
+}
+
+export interface HandoverKeyPorts {
+  readonly keys: KeyManager;
+  readonly store: Store;
+  readonly domain: TrustDomain;
+  readonly registry: () => HostRegistry;
+  /** Under whose KEK migrated keys are kept. */
+  readonly tenant: Tenant;
+}
+
+const inTransaction = <T>(db: Db, work: (tx: Tx) => Promise<T>): Promise<T> => db.transaction().execute(work);
+const UNKNOWN: ReadonlySet<string> = new Set(['DEPOSIT_UNKNOWN', 'IMPORT_UNKNOWN']);
+
+export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
+  const { keys, store } = ports;
+  const secretForHost = async (to: SecretFor, key: KeyId): Promise<SealedSecret> => {
+    const publicKey = ports.registry().hello(to.host)?.publicKey;
+    if (publicKey === undefined) throw new KeyRefused('HOST_UNAVAILABLE', `host ${to.host} has not announced its key`);
+    const sealed = granted(await keys.sealForHost({ context: { domain: ports.domain, ...to }, keys: [{ key, version: DEK_VERSION }], publicKey }));
+    return { key, sealed: Buffer.from(JSON.stringify(sealed)).toString('base64') };
+  };
+
+  /** A memory key with an id that follows from its artifact: asked again after a crash, it is the same key. */
+  const memoryKey = async (command: CommandOf<'DepositKeys'>, artifact: ArtifactId): Promise<BoundKey> => {
+    const prepared = granted(
+      await keys.createDek({ key: keyId.parse(artifact), tenant: ports.tenant, vm: command.vm, artifact, kind: 'memory', derivation: 'aes-256-gcm-stream', capacityBytes: 0, reason: `memory state of migration ${command.migration}` }),
+    );
+    granted(await inTransaction(store.db, (tx) => prepared.record(tx)));
+    return { key: keyId.parse(artifact), version: DEK_VERSION, artifact, kind: 'memory', derivation: 'aes-256-gcm-stream', capacityBytes: 0 };
+  };
+
+  return {
+    secretForHost,
+    deposit: async (command, volumes, memory) => {
+      const disks = volumes.map(
+        ({ disk, headerDigest }): BoundKey => ({ key: disk.key, version: DEK_VERSION, artifact: disk.artifact, kind: 'disk', derivation: 'luks-passphrase-hex', capacityBytes: disk.capacityBytes, headerDigest }),
+      );
+      const states = memory === undefined ? [] : [await memoryKey(command, memory)];
+      return keys.deposit({ handover: handoverOf(command), keys: [...disks, ...states] });
+    },
+    release: async (command) => {
+      const { TargetReady: ready, ImageSealed: sealed, ImageVerified: verified, KeyDeposited: deposit, DepositAcknowledged: acknowledged } = command.facts;
+      const attempt = { migration: command.migration, epoch: command.epoch };
+      const confirmed = await keys.confirmAcknowledgement({ ...attempt, deposit: deposit.digest, acknowledged });
+      if (!confirmed.ok) return confirmed;
+      const kept = await inTransaction(store.db, (tx) => confirmed.value.record(tx));
+      if (!kept.ok) return kept;
+      const cites = { ready: ready.digest, sealed: sealed.digest, verified: verified.digest, deposit: deposit.digest, acknowledged: acknowledged.digest, roots: verified.data.roots };
+      return keys.release({ ...attempt, ...cites });
+    },
+    reinstate: async (tx, of) => {
+      const resumed = tx === undefined ? await inTransaction(store.db, (own) => keys.resume(own, of)) : await keys.resume(tx, of);
+      if (!resumed.ok && !UNKNOWN.has(resumed.code)) granted(resumed);
+    },
+    retire: async (tx, { migration, epoch, facts }) => {
+      granted(await keys.retire(tx, { migration, epoch, cause: facts.MigrationFinalized.digest }));
+    },
+    createMigrationKeyPair: ({ migration, epoch }) => keys.createMigrationKeyPair({ migration, epoch, tenant: ports.tenant }),
+    acknowledge: ({ facts, ...command }) => keys.acknowledge({ handover: handoverOf({ ...command, facts }), deposit: facts.KeyDeposited, disks: facts.MigrationIntended.data.spec.disks }),
+    openRelease: async ({ migration, epoch, facts }) => {
+      const opened = await keys.openRelease({ migration, epoch, release: facts.KeyReleased, acknowledged: facts.DepositAcknowledged.digest, roots: facts.ImageVerified.data.roots });
+      if (!opened.ok) return opened;
+      const kept = await inTransaction(store.db, (tx) => opened.value.record(tx));
+      return kept.ok ? { ok: true, value: null } : kept;
+    },
+    importKeys: async (tx, { migration, epoch, facts }) => granted(await keys.importKeys(tx, { migration, epoch, release: facts.KeyReleased.digest })),
+    memoryUsed: async (tx, vm, used) => {
+      for (const { key } of used.filter(({ kind }) => kind === 'memory')) {
+        await keys.removeConsumer(tx, key, vmConsumer(vm));
+        granted(await keys.changeState(tx, { key, version: DEK_VERSION, to: 'destroyed', reason: 'memory state restored: single use' }));
+      }
+    },
+    discardImported: async (tx, of) => {
+      const discarded = await keys.discard(tx, of);
+      if (discarded.ok) return discarded.value;
+      return UNKNOWN.has(discarded.code) ? [] : granted(discarded);
+    },
+  };
+}

@@ -1,0 +1,115 @@
+import { GENESIS, keyId, type MigrationId, timestamp, type TrustDomain } from '@carnet/events';
+import type { Journal } from '@carnet/journal';
+import type { KeyManager } from '@carnet/keys';
+import { type Journey, type MigrationState, react, summarize } from '@carnet/saga';
+import type { MigrationViews } from '@carnet/views';
+
+import type { Failures } from '../failures.ts';
+import type { Hosts } from '../hosts/steps.ts';
+import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
+import { createVm, deleteVm, guarded, imageRow, type MachinePorts, registerImage, setPower, verifyImage, vmRow } from './machines.ts';
+import { keyRow } from './key-row.ts';
+import { planOf } from './plan.ts';
+import { exportLines, peerRow, readEvents } from './readings.ts';
+import type { BrokerService, HostRow, MigrationDetail, ServiceRefusal } from './service.ts';
+
+export interface ServicePorts {
+  readonly self: TrustDomain;
+  readonly journal: Journal;
+  readonly views: MigrationViews;
+  readonly keys: KeyManager;
+  readonly hosts: Hosts;
+  readonly machines: MachinePorts;
+  readonly intake: IntakePorts;
+  readonly failures: Failures;
+  /** SHA-256 of a peer's event key, once it has announced one. */
+  readonly fingerprintOf: (peer: string) => Promise<string | undefined>;
+  readonly nowMs: () => number;
+}
+
+const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, code, text });
+
+/** Everything the broker does for people and schedulers, over the parts that do it. */
+export function createService(ports: ServicePorts): BrokerService {
+  const { self, journal, views, keys, hosts, machines, intake } = ports;
+  const stateOf = async (id: MigrationId): Promise<{ readonly journey: Journey; readonly m: MigrationState } | undefined> => {
+    const row = await views.get(id);
+    if (row === undefined) return undefined;
+    const journey = await intake.ledgers.journey(row.vm, row.source === self ? row.target : row.source);
+    const m = journey.migrations.find((one) => one.id === id && one.source === row.source);
+    return m === undefined ? undefined : { journey, m };
+  };
+
+  return {
+    domain: self,
+    intend: (request, record) => guarded(() => intend(intake, request, record)),
+    intendSigned: async (envelope, certificate) => {
+      const opened = openSignedRequest(intake, envelope, certificate);
+      return opened.ok ? guarded(() => intend(intake, opened.value.request, opened.value.record)) : opened;
+    },
+    plan: async (request, principal) => {
+      const drafted = await draftIntent(intake, request, { via: 'mtls', principal, digest: GENESIS });
+      return drafted.ok ? { ok: true, value: planOf(drafted.value.data, drafted.value.nextEpoch) } : drafted;
+    },
+    cancel: async (id, principal, text) => {
+      const found = await stateOf(id);
+      return found === undefined ? refuse('MIGRATION_UNKNOWN', `no migration ${id} is known here`) : cancel(intake, found.m, principal, text);
+    },
+    migrations: (filter) => views.list(filter),
+    migration: async (id) => {
+      const found = await stateOf(id);
+      const row = await views.get(id);
+      return found === undefined || row === undefined ? refuse('MIGRATION_UNKNOWN', `no migration ${id} is known here`) : { ok: true, value: { ...row, ...detailOf(found.journey, found.m) } };
+    },
+    events: (filter) => readEvents(journal, filter),
+    onChange: (listener) => journal.subscribe(() => listener()),
+    keys: async () => (await keys.list({})).map((record) => keyRow(record)),
+    key: async (id) => {
+      const known = keyId.safeParse(id);
+      if (!known.success) return refuse('KEY_UNKNOWN', 'no such key');
+      const shown = await keys.show({ key: known.data, version: 1 });
+      return shown.ok ? { ok: true, value: keyRow(shown.value) } : refuse('KEY_UNKNOWN', shown.text);
+    },
+    peers: async () => {
+      const states = await journal.peersState();
+      return Promise.all(states.map(async (peer) => peerRow(peer, ports.nowMs(), await ports.fingerprintOf(peer.peer))));
+    },
+    hosts: async () => machines.hostNames.map((name) => hostRow(ports, name)),
+    images: async () => (await machines.inventory.images()).map(imageRow),
+    registerImage: (image) => guarded(() => registerImage(machines, image)),
+    verifyImage: (name) => verifyImage(machines, name),
+    vms: async () => (await machines.inventory.vms()).map((held) => vmRow(machines, held)),
+    createVm: (request) => guarded(() => createVm(machines, request)),
+    setVmPower: (vm, power) => guarded(() => setPower(machines, vm, power)),
+    deleteVm: (vm) => guarded(() => deleteVm(machines, vm)),
+    exportLedgers: (peer) => exportLines(journal, new Date(ports.nowMs()).toISOString(), peer),
+  };
+
+  function detailOf(journey: Journey, m: MigrationState): Pick<MigrationDetail, 'owed' | 'custody' | 'progress' | 'lastFailure'> {
+    const now = timestamp.parse(new Date(ports.nowMs()).toISOString());
+    const owed = react(journey, self, now).filter((command) => command.migration === m.id);
+    const progress = hosts.progress(m.id);
+    const lastFailure = ports.failures.last(m.id);
+    return {
+      owed: owed.map((command) => ({ command: command.type })),
+      custody: summarize(m).custody.map(({ at, canOpen }) => ({ at, domains: canOpen })),
+      ...(progress === undefined ? {} : { progress }),
+      ...(lastFailure === undefined ? {} : { lastFailure }),
+    };
+  }
+}
+
+function hostRow({ hosts }: ServicePorts, name: MachinePorts['hostNames'][number]): HostRow {
+  const { registry } = hosts.client;
+  const hello = registry.hello(name);
+  const heard = registry.heardAtMs(name);
+  return {
+    name,
+    state: registry.isUp(name) ? 'up' : 'down',
+    ...(heard === undefined ? {} : { lastHeardAt: new Date(heard).toISOString() }),
+    vms: hello?.vms.length ?? 0,
+    memoryMiB: hello?.capacity.memoryMiBFree ?? 0,
+    freeDiskBytes: hello?.capacity.volumeBytesFree ?? 0,
+    ...(hello === undefined ? {} : { libvirtVersion: hello.libvirt.version }),
+  };
+}

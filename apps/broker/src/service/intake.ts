@@ -1,0 +1,110 @@
+import { type Digest, type DsseEnvelope, type EventData, epoch, type IntentRequest, intentRequest, type MigrationId, PAYLOAD_TYPES, type RequestRecord, type Timestamp, timestamp, type TrustDomain, type VmId } from '@carnet/events';
+import type { PeerIdentity } from '@carnet/pki';
+import { ended, highestEpoch, type Journey, type MigrationState, sideOf } from '@carnet/saga';
+import { openEnvelope, parseStrictJson } from '@carnet/trust';
+import type { Inventory } from '../inventory.ts';
+import { reasonOf } from '../perform/context.ts';
+import type { Ledgers } from '../ledgers.ts';
+import type { PolicyGate } from '../policy-gate.ts';
+import type { IntentAccepted, ServiceRefusal, ServiceResult } from './service.ts';
+
+/** Everything that taking a request needs. */
+export interface IntakePorts {
+  readonly self: TrustDomain;
+  readonly peers: readonly TrustDomain[];
+  readonly ledgers: Ledgers;
+  readonly inventory: Inventory;
+  readonly policy: PolicyGate;
+  readonly nowMs: () => number;
+  readonly offerMs: number;
+  readonly deadlineMs: number;
+  /** Who holds a certificate of this CSP (base64 DER of the leaf), valid now. */
+  readonly identify: (leaf: string) => PeerIdentity | undefined;
+}
+
+const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, code, text });
+const isoAt = (ms: number): Timestamp => timestamp.parse(new Date(ms).toISOString());
+
+/** The request inside a scheduler's own signature; what was verified is what is parsed. */
+export function openSignedRequest(ports: Pick<IntakePorts, 'identify'>, envelope: DsseEnvelope, certificate: string): ServiceResult<{ readonly request: IntentRequest; readonly record: RequestRecord }> {
+  const identity = ports.identify(certificate);
+  if (identity === undefined) return refuse('SIGNATURE_REFUSED', 'the certificate of the signature is not valid for this CSP');
+  const opened = openEnvelope(Buffer.from(JSON.stringify(envelope)), PAYLOAD_TYPES.request, (keyid) => (keyid === identity.leafDigest ? identity.verifier : undefined));
+  if (!opened.ok) return refuse('SIGNATURE_REFUSED', opened.text);
+  const json = parseStrictJson(opened.value.payload);
+  const request = json.ok ? intentRequest.safeParse(json.value) : undefined;
+  if (request?.success !== true) return refuse('PARAMETER_INVALID', 'the signed request does not match its schema');
+  return { ok: true, value: { request: request.data, record: { via: 'signature', principal: identity.spiffeId, envelope, certificate } } };
+}
+
+/** What an intent would say, or why this CSP does not ask for it. Changes nothing: `plan` shows it, `intend` appends it. */
+export async function draftIntent(ports: IntakePorts, request: IntentRequest, record: RequestRecord): Promise<ServiceResult<{ readonly data: EventData<'MigrationIntended'>; readonly nextEpoch: number }>> {
+  if (!ports.peers.includes(request.target)) return refuse('PEER_UNKNOWN', `there is no agreement with ${request.target}`);
+  if (request.notAfter !== undefined && Date.parse(request.notAfter) <= ports.nowMs()) return refuse('INTENT_EXPIRED', `the request was good until ${request.notAfter}`);
+  const held = await ports.inventory.vm(request.vm);
+  if (held === undefined) return refuse('VM_UNKNOWN', `${request.vm} is not held by ${ports.self}`);
+  const journeys = await ports.ledgers.journeys(request.vm);
+  const now = ports.nowMs();
+  const policy = await ports.policy.asSource({ request, principal: record.principal, spec: held.spec });
+  const offerBy = Math.min(now + ports.offerMs, request.notAfter === undefined ? Number.POSITIVE_INFINITY : Date.parse(request.notAfter));
+  const data: EventData<'MigrationIntended'> = {
+    vm: request.vm,
+    source: ports.self,
+    target: request.target,
+    mode: request.mode,
+    spec: held.spec,
+    request: record,
+    policy,
+    offerBy: isoAt(offerBy),
+    deadline: isoAt(now + ports.deadlineMs),
+  };
+  return { ok: true, value: { data, nextEpoch: Math.max(highestEpoch(journeys), held.epoch) + 1 } };
+}
+
+/** Appends the intent, unless this very request was taken before: then it answers what was answered then. */
+export async function intend(ports: IntakePorts, request: IntentRequest, record: RequestRecord): Promise<ServiceResult<IntentAccepted>> {
+  const before = await takenBefore(ports, request);
+  if (before !== undefined) return before;
+  const drafted = await draftIntent(ports, request, record);
+  if (!drafted.ok) return drafted;
+  const { data, nextEpoch } = drafted.value;
+  if (!data.policy.allowed) return { ok: false, code: 'POLICY_DENIES', text: "this CSP's policy denies the move", reasons: data.policy.reasons };
+  if (await isMoving(ports, request.vm)) return refuse('VM_MOVING', `${request.vm} is in a migration that has not ended`);
+  const proposed = await ports.ledgers.propose(request.vm, request.target, async () => ({
+    type: 'MigrationIntended',
+    migration: request.migration,
+    epoch: epoch.parse(nextEpoch),
+    data,
+  }));
+  if (!proposed.ok) return (await takenBefore(ports, request)) ?? refuse(proposed.code, proposed.text);
+  return { ok: true, value: { migration: request.migration, digest: proposed.digest, repeated: false } };
+}
+
+/** With any peer: the fold guards each pair, and this guards all pairs together. */
+export async function isMoving(ports: Pick<IntakePorts, 'ledgers' | 'self'>, vm: VmId): Promise<boolean> {
+  const journeys = await ports.ledgers.journeys(vm);
+  return journeys.some((journey) => journey.migrations.some((m) => sideOf(m, ports.self) !== undefined && !ended(m)));
+}
+
+/** The same id with the same content is the same request; with other content it is somebody else's. */
+async function takenBefore(ports: IntakePorts, request: IntentRequest): Promise<ServiceResult<IntentAccepted> | undefined> {
+  const found = findMigration(await ports.ledgers.journeys(request.vm), request.migration);
+  const intent = found?.facts.MigrationIntended;
+  if (found === undefined || intent === undefined) return undefined;
+  const same = intent.data.target === request.target && intent.data.mode === request.mode && found.source === ports.self;
+  if (!same) return refuse('MIGRATION_ID_TAKEN', `${request.migration} was asked for with other content`);
+  return { ok: true, value: { migration: request.migration, digest: intent.digest, repeated: true } };
+}
+
+const findMigration = (journeys: readonly Journey[], id: MigrationId): MigrationState | undefined =>
+  journeys.flatMap((journey) => journey.migrations).find((m) => m.id === id);
+
+/** Only the source withdraws, and only before the release. */
+export async function cancel(ports: IntakePorts, m: MigrationState, principal: string, text: string): Promise<ServiceResult<{ readonly digest: Digest }>> {
+  if (m.source !== ports.self) return refuse('CANCEL_NOT_OURS', `the source is ${m.source}`);
+  if (m.sourcePhase === 'released' || m.sourcePhase === 'retired') return refuse('CANCEL_TOO_LATE', 'the key is released');
+  const withdrawn = m.facts.MigrationWithdrawn;
+  if (withdrawn !== undefined) return { ok: true, value: { digest: withdrawn.digest } };
+  const proposed = await ports.ledgers.propose(m.vm, m.target, async () => ({ type: 'Withdraw', migration: m.id, reason: reasonOf('CANCELLED', `${principal}: ${text}`) }));
+  return proposed.ok ? { ok: true, value: { digest: proposed.digest } } : refuse(proposed.code, proposed.text);
+}

@@ -1,0 +1,171 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { type ArtifactId, artifactId, type HostName, type KeyId, keyId, type TrustDomain, uuidv7, type VmId, vmId, type VmSpec, vmSpec } from '@carnet/events';
+import type { HostReply, ResultOf, SealedSecret, StepResult } from '@carnet/hypervisor';
+import { type KeyManager, type Tenant, vmConsumer } from '@carnet/keys';
+import type { Store, Tx } from '@carnet/store';
+import type { HostClient } from '../hosts/client.ts';
+import type { CommandDraft } from '../hosts/wire.ts';
+import type { HeldImage, HeldVm, Inventory } from '../inventory.ts';
+import { DEK_VERSION, granted, type HandoverKeys, KeyRefused } from '../keys/handover-keys.ts';
+import type { CreateVmRequest, ImageRow, ServiceRefusal, ServiceResult, VmRow } from './service.ts';
+
+export interface MachinePorts {
+  readonly self: TrustDomain;
+  readonly store: Store;
+  readonly keys: KeyManager;
+  readonly handover: HandoverKeys;
+  readonly inventory: Inventory;
+  readonly hosts: HostClient;
+  readonly hostNames: readonly HostName[];
+  readonly tenant: Tenant;
+  readonly nowMs: () => number;
+  readonly isMoving: (vm: VmId) => Promise<boolean>;
+}
+
+/** Steps outside migrations: the longest (an image conversion) is asked again this often, for this long. */
+const ASK_AGAIN_MS = 200;
+const STEP_MS_MAX = 300_000;
+/** Graceful shutdown of a guest before its power is cut. */
+const STOP_GRACE_SECONDS = 15;
+
+const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, code, text });
+
+/** Asks until the step is done; an answer that never comes is `HOST_UNAVAILABLE`. */
+async function perform<S extends StepResult['step']>(ports: MachinePorts, draft: CommandDraft, step: S): Promise<ServiceResult<ResultOf<S>>> {
+  const signed = ports.hosts.sign(draft);
+  const until = ports.nowMs() + STEP_MS_MAX;
+  for (;;) {
+    const reply = await ports.hosts.ask(signed);
+    if (reply.status === 'done' && reply.result.step === step) return { ok: true, value: reply.result as ResultOf<S> };
+    if (reply.status === 'refused' || reply.status === 'failed') return refusedBy(reply);
+    if (reply.status === 'silent' && ports.nowMs() > until) return refuse('HOST_UNAVAILABLE', reply.text);
+    if (ports.nowMs() > until) return refuse('HOST_UNAVAILABLE', `${step} took longer than ${STEP_MS_MAX} ms`);
+    await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+  }
+}
+
+const refusedBy = (reply: Extract<HostReply, { readonly status: 'refused' | 'failed' }>): ServiceRefusal => refuse(reply.code, reply.text);
+
+const anyHost = (ports: MachinePorts): HostName | undefined => ports.hostNames.find((host) => ports.hosts.registry.isUp(host));
+
+/** A fresh DEK, recorded before anything is encrypted with it. */
+async function newDek(ports: MachinePorts, artifact: ArtifactId, vm: VmId | undefined, capacityBytes: number, reason: string): Promise<KeyId> {
+  const key = keyId.parse(uuidv7(ports.nowMs(), randomBytes(10)));
+  const common = { key, tenant: ports.tenant, artifact, kind: 'disk', derivation: 'luks-passphrase-hex', capacityBytes, reason } as const;
+  const prepared = granted(await ports.keys.createDek(vm === undefined ? common : { ...common, vm }));
+  granted(await inTransaction(ports.store, (tx) => prepared.record(tx)));
+  return key;
+}
+
+const inTransaction = <T>(store: Store, work: (tx: Tx) => Promise<T>): Promise<T> => store.db.transaction().execute(work);
+
+export const imageRow = ({ name, digest, sizeBytes, capacityBytes, createdAt }: HeldImage): ImageRow => ({ name, digest, sizeBytes, capacityBytes, createdAt });
+
+export function vmRow(ports: Pick<MachinePorts, 'hosts'>, held: HeldVm): VmRow {
+  const seen = ports.hosts.registry.hello(held.host)?.vms.find((one) => one.vm === held.vm);
+  return { vm: held.vm, name: held.spec.name, host: held.host, state: seen?.state ?? 'unknown', epoch: Math.max(held.epoch, seen?.fence?.epoch ?? 0), spec: held.spec };
+}
+
+export async function registerImage(ports: MachinePorts, image: { readonly name: string; readonly file: string; readonly format: 'raw' | 'qcow2' }): Promise<ServiceResult<ImageRow>> {
+  if ((await ports.inventory.images()).some(({ name }) => name === image.name)) return refuse('IMAGE_EXISTS', `an image ${image.name} is registered`);
+  const host = anyHost(ports);
+  if (host === undefined) return refuse('HOST_UNAVAILABLE', 'no host of this CSP is up');
+  const artifact = artifactId.parse(randomUUID());
+  const key = await newDek(ports, artifact, undefined, 0, `image ${image.name}`);
+  const imageVm = imageContextVm(ports.self, artifact);
+  const secret = await ports.handover.secretForHost({ host, vm: imageVm, epoch: 0, purpose: 'run' }, key);
+  const made = await perform(ports, { step: 'registerImage', host, body: { name: image.name, file: image.file, format: image.format, artifact, secret } } as CommandDraft, 'registerImage');
+  if (!made.ok) return made;
+  const { image: facts } = made.value;
+  await ports.inventory.putImage({ name: image.name, host, key, digest: facts.digest, sizeBytes: facts.sizeBytes, capacityBytes: facts.capacityBytes });
+  const held = (await ports.inventory.images()).find(({ name }) => name === image.name);
+  return held === undefined ? refuse('IMAGE_UNKNOWN', image.name) : { ok: true, value: imageRow(held) };
+}
+
+/** Host secrets are bound to a VM; an image is its own. */
+const imageContextVm = (self: TrustDomain, artifact: ArtifactId): VmId => vmId.parse(`${self}/${artifact}`);
+
+export async function verifyImage(ports: MachinePorts, name: string): Promise<ServiceResult<{ readonly name: string; readonly digest: string; readonly verified: boolean }>> {
+  const held = (await ports.inventory.images()).find((image) => image.name === name);
+  if (held === undefined) return refuse('IMAGE_UNKNOWN', `no image ${name} is registered`);
+  const seen = await perform(ports, { step: 'verifyImage', host: held.host, body: { name } }, 'verifyImage');
+  if (!seen.ok) return seen.code === 'IMAGE_TAMPERED' ? { ok: true, value: { name, digest: held.digest, verified: false } } : seen;
+  return { ok: true, value: { name, digest: held.digest, verified: seen.value.image.digest === held.digest } };
+}
+
+export async function createVm(ports: MachinePorts, request: CreateVmRequest): Promise<ServiceResult<VmRow>> {
+  if ((await ports.inventory.vms()).some(({ spec }) => spec.name === request.name)) return refuse('VM_EXISTS', `a VM ${request.name} exists`);
+  const image = request.image === undefined ? undefined : (await ports.inventory.images()).find(({ name }) => name === request.image);
+  if (request.image !== undefined && image === undefined) return refuse('IMAGE_UNKNOWN', `no image ${request.image} is registered`);
+  const host = image?.host ?? anyHost(ports);
+  if (host === undefined) return refuse('HOST_UNAVAILABLE', 'no host of this CSP is up');
+  const vm = vmId.parse(`${ports.self}/${randomUUID()}`);
+  const artifact = artifactId.parse(randomUUID());
+  const capacityBytes = Math.max(request.capacityBytes ?? 0, image?.capacityBytes ?? 0);
+  const key = await newDek(ports, artifact, vm, capacityBytes, `disk of VM ${request.name}`);
+  const spec = specOf(request, artifact, key, capacityBytes);
+  const secret = await ports.handover.secretForHost({ host, vm, epoch: 0, purpose: 'run' }, key);
+  const from = image === undefined ? {} : { from: { image: image.name, secret: await imageSecret(ports, image, host, vm) } };
+  const made = await perform(ports, { step: 'createVm', host, vm, body: { spec, ...from, secrets: [secret] } }, 'createVm');
+  if (!made.ok) return made;
+  await ports.inventory.put(ports.store.db, { vm, spec, host, epoch: 0 });
+  return request.start ? setPower(ports, vm, 'on') : { ok: true, value: vmRow(ports, { vm, spec, host, epoch: 0 }) };
+}
+
+const imageSecret = (ports: MachinePorts, image: HeldImage, host: HostName, vm: VmId): Promise<SealedSecret> =>
+  ports.handover.secretForHost({ host, vm, epoch: 0, purpose: 'run' }, keyId.parse(image.key));
+
+/** Host independent, so that it means the same at every CSP. */
+const specOf = (request: CreateVmRequest, artifact: ArtifactId, key: KeyId, capacityBytes: number): VmSpec =>
+  vmSpec.parse({
+    name: request.name,
+    vcpus: request.vcpus,
+    memoryMiB: request.memoryMiB,
+    machine: 'pc-q35-7.2',
+    cpuModel: 'qemu64',
+    boot: request.boot,
+    disks: [{ artifact, target: 'vda', format: 'qcow2', capacityBytes, key }],
+  });
+
+export async function setPower(ports: MachinePorts, vm: VmId, power: 'on' | 'off'): Promise<ServiceResult<VmRow>> {
+  const held = await ports.inventory.vm(vm);
+  if (held === undefined) return refuse('VM_UNKNOWN', `${vm} is not held by ${ports.self}`);
+  if (await ports.isMoving(vm)) return refuse('VM_MOVING', `${vm} is in a migration that has not ended`);
+  const { host, spec } = held;
+  const done =
+    power === 'on'
+      ? await perform(ports, { step: 'startVm', host, vm, body: { secrets: await runSecrets(ports, held) } }, 'startVm')
+      : await perform(ports, { step: 'stopVm', host, vm, body: { graceSeconds: STOP_GRACE_SECONDS } }, 'stopVm');
+  if (!done.ok) return done;
+  return { ok: true, value: { ...vmRow(ports, held), state: power === 'on' ? 'running' : 'shutoff', spec } };
+}
+
+/** Secrets of every disk, for a host that starts the VM or lost them with its libvirtd. */
+export const runSecrets = (ports: Pick<MachinePorts, 'handover'>, { vm, spec, host, epoch }: HeldVm): Promise<readonly SealedSecret[]> =>
+  Promise.all(spec.disks.map((disk) => ports.handover.secretForHost({ host, vm, epoch, purpose: 'run' }, disk.key)));
+
+export async function deleteVm(ports: MachinePorts, vm: VmId): Promise<ServiceResult<{ readonly vm: VmId }>> {
+  const held = await ports.inventory.vm(vm);
+  if (held === undefined) return refuse('VM_UNKNOWN', `${vm} is not held by ${ports.self}`);
+  if (await ports.isMoving(vm)) return refuse('VM_MOVING', `${vm} is in a migration that has not ended`);
+  const gone = await perform(ports, { step: 'deleteVm', host: held.host, vm, body: {} }, 'deleteVm');
+  if (!gone.ok) return gone;
+  await inTransaction(ports.store, async (tx) => {
+    for (const { key } of held.spec.disks) {
+      await ports.keys.removeConsumer(tx, key, vmConsumer(vm));
+      granted(await ports.keys.changeState(tx, { key, version: DEK_VERSION, to: 'destroyed', reason: `VM ${vm} deleted` }));
+    }
+    await ports.inventory.remove(tx, vm);
+  });
+  return { ok: true, value: { vm } };
+}
+
+/** Refusals of the key manager as the API says them; everything else is an accident and passes through. */
+export async function guarded<T>(work: () => Promise<ServiceResult<T>>): Promise<ServiceResult<T>> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (cause instanceof KeyRefused) return refuse(cause.code, cause.message);
+    throw cause;
+  }
+}

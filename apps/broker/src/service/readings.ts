@@ -1,0 +1,114 @@
+import type { Digest, MigrationId } from '@carnet/events';
+import type { Journal, Ledger, PeerState, StoredEvent } from '@carnet/journal';
+import { parseCursor, type Positioned, mergeLedgers } from '../cursor.ts';
+import type { LedgerEntry, PeerRow } from './service.ts';
+
+/** Every ledger that this CSP writes or reads, in one fixed order: cursors rely on it. */
+export const ledgersOf = (journal: Journal): readonly Ledger[] =>
+  journal.peers.toSorted().flatMap((peer) => [
+    { publisher: journal.self, audience: peer },
+    { publisher: peer, audience: journal.self },
+  ]);
+
+export type Entry = LedgerEntry & { readonly cursor: string };
+
+/** No place in all ledgers: the entry was asked for by itself. */
+const NO_CURSOR = '';
+
+export interface EventFilter {
+  readonly migration?: MigrationId;
+  readonly digest?: Digest;
+  readonly after?: string;
+  readonly limit: number;
+}
+
+export async function readEvents(journal: Journal, { migration, digest, after, limit }: EventFilter): Promise<readonly Entry[]> {
+  if (digest !== undefined) {
+    const stored = await journal.event(digest);
+    return stored === undefined ? [] : [entryOf({ stored, cursor: NO_CURSOR })];
+  }
+  if (migration !== undefined) {
+    const events = await journal.eventsOfMigrations([migration]);
+    return events.slice(0, limit).map((stored) => entryOf({ stored, cursor: NO_CURSOR }));
+  }
+  const ledgers = ledgersOf(journal);
+  const from = parseCursor(after, ledgers);
+  const pages = await Promise.all(ledgers.map((ledger, i) => journal.ledger(ledger, { from: (from[i] ?? 0) + 1, limit })));
+  return mergeLedgers(from, pages, limit).map(entryOf);
+}
+
+export function entryOf({ stored, cursor }: Positioned): Entry {
+  const { placement } = stored;
+  return {
+    cursor,
+    digest: stored.digest,
+    publisher: placement.publisher,
+    audience: placement.audience,
+    seq: placement.seq,
+    type: placement.type,
+    time: placement.time,
+    ...(placement.migration === undefined ? {} : { migration: placement.migration }),
+    ...(placement.epoch === undefined ? {} : { epoch: placement.epoch }),
+    ...(stored.voidCode === undefined ? {} : { voidCode: stored.voidCode }),
+    state: stateOf(stored),
+    ...(stored.event === undefined ? {} : { event: stored.event }),
+    envelope: Buffer.from(stored.envelope).toString('base64'),
+  };
+}
+
+function stateOf({ published, held }: StoredEvent): LedgerEntry['state'] {
+  if (held) return 'pending';
+  switch (published) {
+    case 'decided':
+      return 'pending';
+    case 'acked':
+    case 'read-back':
+      return 'published';
+    case 'covered':
+      return 'acknowledged';
+    case 'received':
+      return 'received';
+  }
+}
+
+/** A peer that has been silent for longer than this while we heard from it before. */
+const SILENT_MS = 90_000;
+
+export function peerRow(peer: PeerState, nowMs: number, fingerprint: string | undefined): PeerRow {
+  return {
+    domain: peer.peer,
+    state: peerStateOf(peer, nowMs),
+    ownSeq: Number(peer.own.head?.seq ?? 0),
+    acknowledgedSeq: peer.own.coveredSeq,
+    receivedSeq: Number(peer.received.head?.seq ?? 0),
+    ...(peer.heardAt === undefined ? {} : { lastHeardAt: peer.heardAt }),
+    ...(fingerprint === undefined ? {} : { fingerprint }),
+  };
+}
+
+function peerStateOf(peer: PeerState, nowMs: number): PeerRow['state'] {
+  if (peer.own.quarantinedAt !== undefined) return 'quarantined';
+  if (peer.received.frozen !== undefined || peer.own.frozen !== undefined) return 'frozen';
+  return peer.heardAt !== undefined && nowMs - Date.parse(peer.heardAt) < SILENT_MS ? 'ready' : 'silent';
+}
+
+/** Lines of an export at once: one page of a ledger. */
+const EXPORT_PAGE = 500;
+
+/**
+ * Both directions of every ledger, each envelope exactly as chained. The first line says whose view this is; the auditor trusts
+ * nothing else in it.
+ */
+export async function* exportLines(journal: Journal, exportedAt: string, wanted: string | undefined): AsyncGenerator<string> {
+  yield JSON.stringify({ carnet: 'ledger-export', v: 1, self: journal.self, exportedAt });
+  for (const ledger of ledgersOf(journal)) {
+    if (wanted !== undefined && ledger.publisher !== wanted && ledger.audience !== wanted) continue;
+    for (let from = 1; ; ) {
+      const page = await journal.ledger(ledger, { from, limit: EXPORT_PAGE });
+      for (const { envelope } of page) yield JSON.stringify({ ...ledger, envelope: Buffer.from(envelope).toString('base64') });
+      if (page.length < EXPORT_PAGE) break;
+      from += page.length;
+    }
+  }
+  yield JSON.stringify({ carnet: 'end-of-export' });
+}

@@ -1,0 +1,95 @@
+import { type Digest, digest, type HostName } from '@carnet/events';
+import type { Journal } from '@carnet/journal';
+import { tenant } from '@carnet/keys';
+import { readPem, validatePath } from '@carnet/pki';
+import { openMigrationViews } from '@carnet/views';
+import type { Ground } from './broker.ts';
+import { createFailures } from './failures.ts';
+import { openHostClient } from './hosts/client.ts';
+import { createHosts } from './hosts/steps.ts';
+import { agentSpiffeId, type ValidateAgent } from './hosts/wire.ts';
+import { openInventory } from './inventory.ts';
+import { createHandoverKeys } from './keys/handover-keys.ts';
+import { createLedgers } from './ledgers.ts';
+import { openCounts } from './open-counts.ts';
+import { createPerformer } from './perform/perform.ts';
+import { openPolicyGate } from './policy-gate.ts';
+import { provideSecretsAgain } from './secrets-again.ts';
+import { createService } from './service/create-service.ts';
+import { type IntakePorts, isMoving } from './service/intake.ts';
+import type { MachinePorts } from './service/machines.ts';
+
+/** Keys that have no project of their own belong to this one. */
+const DEFAULT_TENANT = tenant.parse('default');
+
+/** Ties the broker's parts together. Nothing here decides anything. */
+export function wire(ground: Ground) {
+  const { config, journal, store, keys, nowMs, log } = ground;
+  const self = config.domain;
+  const hostNames = config.hosts.map(({ name }) => name);
+  const views = openMigrationViews(store);
+  const ledgers = createLedgers(journal, self, nowMs);
+  const hostClient = openHostClient({
+    bus: ground.bus.connection,
+    domain: self,
+    hosts: hostNames,
+    signer: ground.identity.leafSigner,
+    validateAgent: agentValidator(ground),
+    nowMs,
+    log,
+    onReport: (host, report) => {
+      if (report.kind === 'hello') provideSecrets(host, report);
+    },
+  });
+  const registry = () => hostClient.registry;
+  const hosts = createHosts(hostClient, nowMs);
+  const inventory = openInventory(store, hostNames, registry);
+  const handover = createHandoverKeys({ keys, store, domain: self, registry, tenant: DEFAULT_TENANT });
+  const policy = openPolicyGate(config.policy.file, openCounts(views, self));
+  const intake: IntakePorts = {
+    self,
+    peers: journal.peers,
+    ledgers,
+    inventory,
+    policy,
+    nowMs,
+    offerMs: config.migration.offerSeconds * 1_000,
+    deadlineMs: config.migration.deadlineSeconds * 1_000,
+    identify: ownIdentity(ground),
+  };
+  const machines: MachinePorts = { self, store, keys, handover, inventory, hosts: hostClient, hostNames, tenant: DEFAULT_TENANT, nowMs, isMoving: (vm) => isMoving(intake, vm) };
+  const provideSecrets = provideSecretsAgain(machines, log);
+  const failures = createFailures();
+  const settings = { rollbackWindowMs: config.migration.rollbackWindowSeconds * 1_000 };
+  const perform = createPerformer({ self, ledgers, keys: handover, hosts, inventory, policy, settings, nowMs });
+  const service = createService({ self, journal, views, keys, hosts, machines, intake, failures, fingerprintOf: (peer) => fingerprintOf(journal, peer), nowMs });
+  return { views, ledgers, hosts, policy, failures, perform, service };
+}
+export type Wired = ReturnType<typeof wire>;
+
+/** Exactly this CSP's agent of exactly this host: another host's agent of the same CSP must not speak for it. */
+const agentValidator =
+  ({ config, trust, now }: Ground): ValidateAgent =>
+  (chain, host: HostName) => {
+    const path = validatePath({ ...trust(), chain, at: now(), trustDomain: config.domain, spiffeId: agentSpiffeId(config.domain, host) });
+    return path.ok ? path.value : undefined;
+  };
+
+/** Certificates of this CSP's own people and schedulers: they come as a leaf, under our own intermediate. */
+function ownIdentity({ config, identity, trust, now }: Ground): IntakePorts['identify'] {
+  const above = readPem(identity.certificatePem, 'CERTIFICATE')
+    .slice(1)
+    .map((der) => Buffer.from(der).toString('base64'));
+  return (leaf) => {
+    const path = validatePath({ ...trust(), chain: [leaf, ...above], at: now(), trustDomain: config.domain });
+    return path.ok ? path.value : undefined;
+  };
+}
+
+/** SHA-256 of the event key that the peer announced first: what two administrators compare by voice. */
+async function fingerprintOf(journal: Journal, peer: string): Promise<Digest | undefined> {
+  const known = journal.peers.find((one) => one === peer);
+  if (known === undefined) return undefined;
+  const [first] = await journal.ledger({ publisher: known, audience: journal.self }, { from: 1, limit: 1 });
+  return first?.event?.type === 'KeyAnnounced' ? digest.parse(first.event.data.keyid) : undefined;
+}

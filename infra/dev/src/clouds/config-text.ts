@@ -1,0 +1,71 @@
+import { join } from 'node:path';
+import { BUS_DOMAIN, BUS_SERVER_NAME, type CspPaths, type CspPlan, HOST } from './layout.ts';
+
+export type CspPorts = { readonly http: number; readonly tokens: number; readonly ops: number; readonly dataPath: number };
+
+export type ConfigFacts = {
+  readonly plan: CspPlan;
+  readonly peer: CspPlan;
+  readonly paths: CspPaths;
+  readonly ports: CspPorts;
+  readonly busUrl: string;
+  readonly databaseUrl: string;
+  readonly libvirtSocket: string;
+  readonly tmpfs: string;
+  readonly rollbackWindowSeconds: number;
+  readonly logLevel: 'debug' | 'info';
+};
+
+const quote = (text: string): string => JSON.stringify(text);
+const table = (name: string, entries: Readonly<Record<string, string | number>>): string =>
+  [`[${name}]`, ...Object.entries(entries).map(([key, value]) => `${key} = ${typeof value === 'number' ? value : quote(value)}`), ''].join('\n');
+
+/** The broker's configuration, as a reader would write it by hand. */
+export function brokerConfigText(facts: ConfigFacts): string {
+  const { plan, peer, paths, ports } = facts;
+  return [
+    `domain = ${quote(plan.domain)}`,
+    `stateDirectory = ${quote(paths.brokerState)}`,
+    '',
+    table('database', { url: facts.databaseUrl }),
+    table('identity', { certificateFile: join(paths.pki, 'broker.pem'), keyFile: join(paths.pki, 'broker.key'), eventKeyFile: paths.eventKey }),
+    table('trust', { rootFile: join(paths.pki, 'root.pem'), crlDirectory: paths.crls }),
+    table('bus', { url: facts.busUrl, domain: BUS_DOMAIN, serverName: BUS_SERVER_NAME }),
+    table('[peers]', { domain: peer.domain }),
+    table('keys', { rootFile: paths.keyRoot, passphraseFile: paths.passphrase }),
+    table('[hosts]', { name: HOST }),
+    table('http', { port: ports.http }),
+    table('tokens', { port: ports.tokens, file: paths.tokens }),
+    table('ops', { port: ports.ops }),
+    table('policy', { file: paths.policy }),
+    table('migration', { rollbackWindowSeconds: facts.rollbackWindowSeconds, offerSeconds: 60, deadlineSeconds: 600 }),
+    table('log', { level: facts.logLevel }),
+  ].join('\n');
+}
+
+export function agentConfigText(facts: ConfigFacts): string {
+  const { plan, paths, ports } = facts;
+  return [
+    `domain = ${quote(plan.domain)}`,
+    `host = ${quote(HOST)}`,
+    '',
+    table('identity', { certificateFile: join(paths.pki, `agent-${HOST}.pem`), keyFile: join(paths.pki, `agent-${HOST}.key`) }),
+    table('trust', { rootFile: join(paths.pki, 'root.pem'), crlDirectory: paths.crls, brokerCertificateFile: join(paths.pki, 'broker.pem') }),
+    table('bus', { url: facts.busUrl, domain: BUS_DOMAIN, serverName: BUS_SERVER_NAME }),
+    table('directories', { state: paths.agentState, volumes: paths.volumes, tmpfs: facts.tmpfs, images: paths.images, imports: paths.imports, boot: paths.boot }),
+    table('libvirt', { socket: facts.libvirtSocket }),
+    table('dataPath', { address: '127.0.0.1', port: ports.dataPath, serverName: `${HOST}.${plan.domain}` }),
+    table('log', { level: facts.logLevel }),
+  ].join('\n');
+}
+
+/** What `carnet --context` reads; `who` is a leaf of this CSP. */
+export const contextText = ({ plan, paths, ports }: Pick<ConfigFacts, 'plan' | 'paths' | 'ports'>, who: string): string =>
+  [
+    `url = ${quote(`https://127.0.0.1:${ports.http}`)}`,
+    `serverName = ${quote(`broker.${plan.domain}`)}`,
+    `rootFile = ${quote(join(paths.pki, 'root.pem'))}`,
+    `certificateFile = ${quote(join(paths.pki, `${who}.pem`))}`,
+    `keyFile = ${quote(join(paths.pki, `${who}.key`))}`,
+    '',
+  ].join('\n');

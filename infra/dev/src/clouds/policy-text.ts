@@ -1,0 +1,31 @@
+import type { CspPlan } from './layout.ts';
+
+/** A development policy: everybody of the CSP may read, operators and schedulers may move, to and from the one peer. */
+export const policyText = ({ domain }: CspPlan, peer: CspPlan): string => `version = 1
+
+[[grants]]
+principal = "spiffe://${domain}/operator"
+roles = ["operator"]
+
+[[grants]]
+principal = "spiffe://${domain}/scheduler"
+roles = ["scheduler"]
+
+[[grants]]
+principal = "spiffe://${domain}/auditor"
+roles = ["auditor"]
+
+[[asSource]]
+name = "to-the-peer"
+peers = ["${peer.domain}"]
+vms = ["**"]
+modes = ["cold", "suspend"]
+limits = { memoryMiB = 4096, diskBytes = 68719476736, vcpus = 4, openPerPeer = 1000 }
+
+[[asTarget]]
+name = "from-the-peer"
+peers = ["${peer.domain}"]
+vms = ["**"]
+modes = ["cold", "suspend"]
+limits = { memoryMiB = 4096, diskBytes = 68719476736, vcpus = 4, openPerPeer = 1000 }
+`;

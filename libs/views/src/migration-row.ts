@@ -1,0 +1,66 @@
+import type { MigrationId, MigrationMode, Reason, Timestamp, TrustDomain, VmId } from '@carnet/events';
+import { ended, type Fact, type Journey, type MigrationState, summarize } from '@carnet/saga';
+
+/** One migration as lists show it: everything follows from the fold, nothing is remembered. */
+export interface MigrationRow {
+  readonly migration: MigrationId;
+  readonly vm: VmId;
+  readonly epoch: number;
+  readonly source: TrustDomain;
+  readonly target: TrustDomain;
+  readonly mode: MigrationMode;
+  /** The phase that people see. */
+  readonly phase: string;
+  readonly sourcePhase: string;
+  readonly targetPhase: string;
+  /** Ended on both ledgers. */
+  readonly ended: boolean;
+  readonly outcome: MigrationOutcome;
+  readonly startedAt: Timestamp;
+  readonly updatedAt: Timestamp;
+  /** Why it ended early, in the words of whoever ended it. */
+  readonly reasons: readonly Reason[];
+}
+
+/** `withdrawn`: before the VM was ever stopped. `rolled-back`: it had been stopped, and runs at its source again. */
+export type MigrationOutcome = 'open' | 'done' | 'rolled-back' | 'refused' | 'withdrawn';
+
+/** Rows of all migrations of a journey, oldest first. */
+export const rowsOf = (journey: Journey): readonly MigrationRow[] => journey.migrations.flatMap((m) => rowOf(m) ?? []);
+
+/** `undefined` for a migration without its intent: the fold never makes one. */
+export function rowOf(m: MigrationState): MigrationRow | undefined {
+  const intent = m.facts.MigrationIntended;
+  if (intent === undefined) return undefined;
+  const facts = Object.values(m.facts) as readonly Fact[];
+  return {
+    migration: m.id,
+    vm: m.vm,
+    epoch: m.epoch,
+    source: m.source,
+    target: m.target,
+    mode: intent.data.mode,
+    phase: summarize(m).phase,
+    sourcePhase: m.sourcePhase,
+    targetPhase: m.targetPhase,
+    ended: ended(m),
+    outcome: outcomeOf(m),
+    startedAt: intent.time,
+    updatedAt: facts.reduce((latest, fact) => (fact.time > latest ? fact.time : latest), intent.time),
+    reasons: reasonsOf(m),
+  };
+}
+
+function outcomeOf(m: MigrationState): MigrationOutcome {
+  if (!ended(m)) return 'open';
+  if (m.targetPhase === 'finalized') return 'done';
+  if (m.targetPhase === 'refused') return 'refused';
+  return m.facts.SourceResumed === undefined ? 'withdrawn' : 'rolled-back';
+}
+
+/** The target's own words first: where it gave up, the source only followed. */
+function reasonsOf({ facts }: MigrationState): readonly Reason[] {
+  if (facts.MigrationRefused !== undefined) return facts.MigrationRefused.data.reasons;
+  const ends = [facts.MigrationRelinquished, facts.MigrationWithdrawn].flatMap((fact) => (fact === undefined ? [] : [fact]));
+  return ends.toSorted((a, b) => (a.time < b.time ? -1 : 1)).slice(0, 1).map((fact) => fact.data.reason);
+}

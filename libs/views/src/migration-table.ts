@@ -1,0 +1,96 @@
+import { migrationId, type MigrationId, migrationMode, reason, timestamp, trustDomain, type VmId, vmId } from '@carnet/events';
+import type { Change, Store } from '@carnet/store';
+import type { Kysely } from 'kysely';
+import { z } from 'zod';
+import type { MigrationRow } from './migration-row.ts';
+
+/** The row as JSON beside the columns that lists filter and sort by. A view: it can be dropped and made again from the ledgers. */
+type ViewTables = {
+  readonly views_migrations: {
+    readonly migration: string;
+    readonly source: string;
+    readonly vm: string;
+    readonly ended: boolean;
+    readonly started_at: string;
+    readonly row: string;
+  };
+};
+
+export const viewsChanges: readonly Change[] = [
+  {
+    name: 'views-001-migrations',
+    up: async (db) => {
+      await db.schema
+        .createTable('views_migrations')
+        .addColumn('migration', 'text', (column) => column.notNull())
+        .addColumn('source', 'text', (column) => column.notNull())
+        .addColumn('vm', 'text', (column) => column.notNull())
+        .addColumn('ended', 'boolean', (column) => column.notNull())
+        .addColumn('started_at', 'text', (column) => column.notNull())
+        .addColumn('row', 'text', (column) => column.notNull())
+        .addPrimaryKeyConstraint('views_migrations_key', ['migration', 'source'])
+        .execute();
+      await db.schema.createIndex('views_migrations_by_start').on('views_migrations').columns(['started_at']).execute();
+      await db.schema.createIndex('views_migrations_by_vm').on('views_migrations').columns(['vm', 'started_at']).execute();
+    },
+  },
+];
+
+/** What is read back is checked too: the database is ours, its disk is not. */
+const storedRow = z.object({
+  migration: migrationId,
+  vm: vmId,
+  epoch: z.int(),
+  source: trustDomain,
+  target: trustDomain,
+  mode: migrationMode,
+  phase: z.string(),
+  sourcePhase: z.string(),
+  targetPhase: z.string(),
+  ended: z.boolean(),
+  outcome: z.enum(['open', 'done', 'rolled-back', 'refused', 'withdrawn']),
+  startedAt: timestamp,
+  updatedAt: timestamp,
+  reasons: z.array(reason).readonly(),
+});
+
+export interface MigrationFilter {
+  readonly open?: boolean;
+  readonly vm?: VmId;
+  /** Rows at most. */
+  readonly limit: number;
+}
+
+export interface MigrationViews {
+  /** Writes rows that changed; writing the same again does no harm, and replicas may race: both write the same fold. */
+  readonly record: (rows: readonly MigrationRow[]) => Promise<void>;
+  /** Newest first. */
+  readonly list: (filter: MigrationFilter) => Promise<readonly MigrationRow[]>;
+  readonly get: (id: MigrationId) => Promise<MigrationRow | undefined>;
+}
+
+export function openMigrationViews(store: Store): MigrationViews {
+  const db: Kysely<ViewTables> = store.db.$extendTables<ViewTables>();
+  return {
+    record: async (rows) => {
+      for (const row of rows) {
+        const changed = { ended: row.ended, row: JSON.stringify(row) };
+        await db
+          .insertInto('views_migrations')
+          .values({ migration: row.migration, source: row.source, vm: row.vm, started_at: row.startedAt, ...changed })
+          .onConflict((conflict) => conflict.columns(['migration', 'source']).doUpdateSet(changed))
+          .execute();
+      }
+    },
+    list: async ({ open, vm, limit }) => {
+      let query = db.selectFrom('views_migrations').select('row').orderBy('started_at', 'desc').limit(limit);
+      if (open !== undefined) query = query.where('ended', '=', !open);
+      if (vm !== undefined) query = query.where('vm', '=', vm);
+      return (await query.execute()).map(({ row }) => storedRow.parse(JSON.parse(row)));
+    },
+    get: async (id) => {
+      const found = await db.selectFrom('views_migrations').select('row').where('migration', '=', id).executeTakeFirst();
+      return found === undefined ? undefined : storedRow.parse(JSON.parse(found.row));
+    },
+  };
+}
