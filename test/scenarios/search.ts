@@ -13,7 +13,7 @@ export function search(rules: Rules, starts: readonly World[] = [initialWorld]):
   const numbers = new Map(starts.map((start, number) => [worldKey(start), number]));
   const worlds: (World | undefined)[] = [...starts];
   const visits: Visit[] = starts.map((start) => ({ from: -1, label: `from ${endKey(start)}` }));
-  const driven: number[][] = [];
+  const driven: [to: number, from: number][] = [];
   const ends: number[] = [];
   const classes = new Map<string, World>();
   const pairs = new Set<string>();
@@ -42,7 +42,7 @@ export function search(rules: Rules, starts: readonly World[] = [initialWorld]):
           numbers.set(key, to);
           visits.push({ from: at, label: move.label });
         }
-        if (!move.free) (driven[to] ??= []).push(at);
+        if (!move.free) driven.push([to, at]);
       }
     } catch (error) {
       if (error instanceof Violation) return fail(at, error.message);
@@ -75,14 +75,16 @@ function firstWithoutEnd(
   driven: readonly (readonly number[] | undefined)[],
   ends: readonly number[],
 ): number | undefined {
+  const before = Array.from({ length: count }, (): number[] => []);
+  for (const [to, from] of driven) before[to]?.push(from);
   const good = new Uint8Array(count);
   const queue = [...ends];
   for (const end of ends) good[end] = 1;
   for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-    for (const before of driven[next] ?? []) {
-      if (good[before]) continue;
-      good[before] = 1;
-      queue.push(before);
+    for (const earlier of before[next] ?? []) {
+      if (good[earlier]) continue;
+      good[earlier] = 1;
+      queue.push(earlier);
     }
   }
   const stuck = good.indexOf(0);
