@@ -10,7 +10,7 @@ import { guard } from './header-guard.ts';
 import type { AgentIdentity } from './identity.ts';
 import { imageCatalogue } from './image-catalogue.ts';
 import { map, told } from './outcomes.ts';
-import { peerVerdict } from './peer-verdict.ts';
+import { judgePinned, leafDigestOf } from './peer-verdict.ts';
 import { openShares } from './shares.ts';
 
 export type ArtifactsOptions = {
@@ -43,8 +43,9 @@ export async function openArtifacts(options: ArtifactsOptions): Promise<HostArti
     address: options.dataPath.address,
     port: options.dataPath.port,
     tls: tls(),
-    verifyPeer: peerVerdict(store, now, 'clientAuth'),
-    grantOf: (migration) => grantOf(shares.of(migration), now()),
+    // OpenSSL has judged the path; who it is and whether it is revoked, the grant decides for its one pinned chain.
+    verifyPeer: () => ({ ok: true }),
+    grantOf: (migration) => grantOf(shares.of(migration), store(), now()),
     onTransfer: (transfer) => log.info({ ...transfer }, 'served'),
   });
   if (!serving.ok) throw new Error(`the data path does not open: ${serving.code}`);
@@ -72,8 +73,8 @@ export async function openArtifacts(options: ArtifactsOptions): Promise<HostArti
           await images.pullArtifact({
             endpoint: from,
             tls: tls(),
-            verifyPeer: peerVerdict(store, now, 'serverAuth'),
-            pinnedLeaf: peer,
+            verifyPeer: () => judgePinned(peer, store(), now(), 'serverAuth'),
+            pinnedLeaf: leafDigestOf(peer),
             migration: of.migration,
             expect: sealed,
             of,
@@ -101,11 +102,12 @@ export async function openArtifacts(options: ArtifactsOptions): Promise<HostArti
   };
 }
 
-/** A share ends by itself: after `until` the migration has no grant. */
-function grantOf(share: ServeRequest | undefined, now: Timestamp) {
+/** A share ends by itself after `until`, and at once when the pinned agent's certificate is revoked. */
+function grantOf(share: ServeRequest | undefined, store: TrustStore, now: Timestamp) {
   if (share === undefined || share.until < now) return undefined;
+  if (!judgePinned(share.peer, store, now, 'clientAuth').ok) return undefined;
   return {
-    pinnedLeaf: share.peer,
+    pinnedLeaf: leafDigestOf(share.peer),
     artifacts: share.artifacts.map(({ sealed, path }) => ({ sealed, of: share.of, file: path, manifest: manifestOf(path) })),
   };
 }

@@ -1,27 +1,25 @@
-import { createHash, X509Certificate } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually, lastTick, tickFoundOnDisk } from '@carnet/dev';
-import { digest, vmSpec } from '@carnet/events';
+import { vmSpec } from '@carnet/events';
 import { CHUNK_BYTES_DEFAULT, uuidOf } from '@carnet/hypervisor';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { A, guestSpec, startTwoHosts, type TwoHosts } from './testing/two-hosts.ts';
+import { loadIdentity } from './identity.ts';
 import { anArtifact, ask, aVm, type Commander, createCommander, freshMigration, someEpoch, step } from './testing/commander.ts';
+import { A, guestSpec, startTwoHosts, type TwoHosts } from './testing/two-hosts.ts';
 
 const CAPACITY = 64 * 1_048_576;
 let hosts: TwoHosts;
 let broker: Commander;
 
 beforeAll(async () => {
-  broker = await createCommander();
   hosts = await startTwoHosts();
+  broker = await createCommander();
 });
 afterAll(async () => {
-  await hosts?.stop();
   await broker?.close();
+  await hosts?.stop();
 });
-
-const leafOf = (file: string) => digest.parse(createHash('sha256').update(new X509Certificate(readFileSync(file)).raw).digest('hex'));
 
 test('a cold migration: created, stopped, sealed, pulled, unlocked, started elsewhere, retired', async () => {
   const { a, b, guest } = hosts;
@@ -30,8 +28,6 @@ test('a cold migration: created, stopped, sealed, pulled, unlocked, started else
   const key = await broker.createKey(artifact, vm, 'disk');
   const spec = vmSpec.parse(guestSpec(guest, { artifact, target: 'vda', format: 'qcow2', capacityBytes: CAPACITY, key }));
   const of = { vm, migration: freshMigration(), epoch: someEpoch(1) };
-  const leafA = leafOf(a.config.identity.certificateFile);
-  const leafB = leafOf(b.config.identity.certificateFile);
   const consoleOf = (host: typeof a) => join(host.dir, uuidOf(vm), 'console.log');
   const until = new Date(Date.now() + 600_000).toISOString();
 
@@ -50,9 +46,23 @@ test('a cold migration: created, stopped, sealed, pulled, unlocked, started else
   const quiesced = await step(a, of, 'quiesce', { mode: 'cold', graceSeconds: 0 });
   expect(quiesced).toMatchObject({ was: 'running', forced: true });
   const left = lastTick(consoleOf(a));
-  const sealed = await step(a, of, 'seal', { round: 0, chunkBytes: CHUNK_BYTES_DEFAULT, artifacts: [{ artifact, kind: 'disk' }] });
-  await step(a, of, 'serve', { round: 0, artifacts: [artifact], peer: leafB, until: until as never });
-  const received = await step(b, of, 'receive', { round: 0, dataPath, peer: leafA, artifacts: sealed.artifacts });
+  const sealed = await step(a, of, 'seal', {
+    round: 0,
+    chunkBytes: CHUNK_BYTES_DEFAULT,
+    artifacts: [{ artifact, kind: 'disk' }],
+  });
+  await step(a, of, 'serve', {
+    round: 0,
+    artifacts: [artifact],
+    peer: [...loadIdentity(b.config.identity).chain],
+    until: until as never,
+  });
+  const received = await step(b, of, 'receive', {
+    round: 0,
+    dataPath,
+    peer: [...loadIdentity(a.config.identity).chain],
+    artifacts: sealed.artifacts,
+  });
   expect(received.roots).toEqual(sealed.artifacts.map((one) => ({ artifact: one.artifact, root: one.root })));
   await step(a, of, 'surrender', {});
   expect(a.machine.virsh('secret-list')).not.toContain(key);

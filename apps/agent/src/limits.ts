@@ -4,8 +4,6 @@
 export const HELLO_MS = 10_000;
 /** CRLs are looked at again this often, in milliseconds: a revocation cuts a peer off within 10 s. */
 export const CRL_RECHECK_MS = 2_000;
-/** Certificates that a peer may send, leaf to root: a longer chain is cut before anything is parsed. */
-export const PEER_CHAIN_MAX = 4;
 /** Envelope of one command: base64 of COMMAND_BYTES_MAX and two signatures. */
 export const COMMAND_ENVELOPE_BYTES_MAX = 131_072;
 /** Commands under judgement at once: each costs one RSA verification. */

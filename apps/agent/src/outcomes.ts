@@ -21,11 +21,15 @@ const CODES: Readonly<Partial<Record<Refusal['code'], HostCode>>> = {
 /** A source whose agent is starting grants nothing yet; the migration's deadline bounds the asking. */
 const PASSING: ReadonlySet<Refusal['code']> = new Set(['NOT_GRANTED']);
 
+const GOT_CHARS_MAX = 120;
+
 /** `otherwise`: what any other refusal means where it came up. */
 export function told<T>(outcome: images.Outcome<T>, otherwise: HostCode): Outcome<T> {
   if (outcome.ok) return outcome;
   const code = CODES[outcome.code] ?? otherwise;
-  const detail = `(${outcome.code})`;
+  // What was found may be a peer's words: one short printable line of them.
+  const got = outcome.got?.replaceAll(/[^\x20-\x7e]+/g, ' ').slice(0, GOT_CHARS_MAX);
+  const detail = got === undefined ? `(${outcome.code})` : `(${outcome.code}: ${got})`;
   return setBack(outcome.retryable || PASSING.has(outcome.code) ? failed(code, detail) : refused(code, detail));
 }
 

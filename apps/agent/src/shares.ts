@@ -1,5 +1,14 @@
 import { join } from 'node:path';
-import { digest, epoch, type MigrationId, migrationId, sealedArtifact, type Timestamp, timestamp, vmId } from '@carnet/events';
+import {
+  certificateChain,
+  epoch,
+  type MigrationId,
+  migrationId,
+  sealedArtifact,
+  type Timestamp,
+  timestamp,
+  vmId,
+} from '@carnet/events';
 import { nodeFiles, type ServeRequest } from '@carnet/hypervisor';
 import { z } from 'zod';
 
@@ -8,7 +17,7 @@ const shareFile = z.strictObject({
   v: z.literal(1),
   of: z.strictObject({ vm: vmId, migration: migrationId, epoch, round: z.int().min(0) }).readonly(),
   artifacts: z.array(z.strictObject({ sealed: sealedArtifact, path: z.string() }).readonly()).readonly(),
-  peer: digest,
+  peer: certificateChain,
   until: timestamp,
 });
 

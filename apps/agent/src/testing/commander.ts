@@ -1,9 +1,32 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type ArtifactId, artifactId, digest, type Epoch, epoch, type KeyId, keyId, type MigrationId, migrationId, timestamp, uuidv7, type VmId } from '@carnet/events';
-import { type CommandOf, type HostAgent, type HostReply, type HostStep, hostCommand, hostReply, type ResultOf, type SealedSecret, type SecretPurpose } from '@carnet/hypervisor';
+import {
+  type ArtifactId,
+  artifactId,
+  digest,
+  type Epoch,
+  epoch,
+  type KeyId,
+  keyId,
+  type MigrationId,
+  migrationId,
+  timestamp,
+  uuidv7,
+  type VmId,
+} from '@carnet/events';
+import {
+  type CommandOf,
+  type HostAgent,
+  type HostReply,
+  type HostStep,
+  hostCommand,
+  hostReply,
+  type ResultOf,
+  type SealedSecret,
+  type SecretPurpose,
+} from '@carnet/hypervisor';
 import { createRootFile, type KeyManager, openKeyManager, startKeyProcess, tenant } from '@carnet/keys';
 import { openStore } from '@carnet/store';
 import { systemClock } from '../clock.ts';
@@ -12,7 +35,7 @@ import type { RealHost } from './two-hosts.ts';
 export const freshMigration = (): MigrationId => migrationId.parse(uuidv7(Date.now(), randomBytes(10)));
 export const BECAUSE = digest.parse('b'.repeat(64));
 
-/** Stands for a broker: issues commands, seals secrets for a host with the real key manager. */
+/** Made after `startTwoHosts`, whose user then owns its files. Stands for a broker: issues commands, seals secrets for a host with the real key manager. */
 export type Commander = {
   readonly createKey: (artifact: ArtifactId, vm: VmId, kind: 'disk' | 'memory') => Promise<KeyId>;
   readonly secret: (host: RealHost, vm: VmId, key: KeyId, epoch: number, purpose: SecretPurpose) => Promise<SealedSecret>;
@@ -34,11 +57,15 @@ export async function createCommander(): Promise<Commander> {
   const store = await openStore({ dir: join(dir, 'db'), log: silent, applicationName: 'agent-test' });
   const now = () => systemClock.now();
   const actor = 'spiffe://csp-a.example/broker';
-  const keys: KeyManager = must(await openKeyManager({ store, rootFile, unlock, actor, now, random: randomBytes, process: keyProcess }));
+  const keys: KeyManager = must(
+    await openKeyManager({ store, rootFile, unlock, actor, now, random: randomBytes, process: keyProcess }),
+  );
   return {
     createKey: async (artifact, vm, kind) => {
       const derivation = kind === 'disk' ? 'luks-passphrase-hex' : 'aes-256-gcm-stream';
-      const made = must(await keys.createDek({ tenant: TENANT, vm, artifact, kind, derivation, capacityBytes: 0, reason: 'test' }));
+      const made = must(
+        await keys.createDek({ tenant: TENANT, vm, artifact, kind, derivation, capacityBytes: 0, reason: 'test' }),
+      );
       return must(await store.db.transaction().execute((tx) => made.record(tx))).key;
     },
     secret: async (host, vm, key, epochOf, purpose) => {
@@ -50,11 +77,14 @@ export async function createCommander(): Promise<Commander> {
     close: async () => {
       keys.close();
       await store.close();
+      rmSync(dir, { recursive: true, force: true });
     },
   };
 }
 
-type Refusable<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly code: string; readonly text: string };
+type Refusable<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly code: string; readonly text: string };
 function must<T>(result: Refusable<T>): T {
   if (!result.ok) throw new Error(`${result.code}: ${result.text}`);
   return result.value;
@@ -69,7 +99,12 @@ export type Attempt = { readonly vm: VmId; readonly migration: MigrationId; read
 
 /** Asks one step until it is no longer running. */
 export async function ask(agent: HostAgent, draft: object): Promise<HostReply> {
-  const command = hostCommand.parse({ id: randomUUID(), deadline: timestamp.parse(new Date(Date.now() + 600_000).toISOString()), ...('migration' in draft ? { attempt: 1, because: BECAUSE } : {}), ...draft });
+  const command = hostCommand.parse({
+    id: randomUUID(),
+    deadline: timestamp.parse(new Date(Date.now() + 600_000).toISOString()),
+    ...('migration' in draft ? { attempt: 1, because: BECAUSE } : {}),
+    ...draft,
+  });
   for (;;) {
     const reply = hostReply.parse(JSON.parse(JSON.stringify(await agent.handle(command))));
     if (reply.status !== 'running') return reply;
@@ -77,7 +112,12 @@ export async function ask(agent: HostAgent, draft: object): Promise<HostReply> {
 }
 
 /** The result of a step of a migration that must succeed. */
-export async function step<S extends HostStep>(host: RealHost, of: Partial<Attempt>, name: S, body: CommandOf<S>['body']): Promise<ResultOf<S>> {
+export async function step<S extends HostStep>(
+  host: RealHost,
+  of: Partial<Attempt>,
+  name: S,
+  body: CommandOf<S>['body'],
+): Promise<ResultOf<S>> {
   const reply = await ask(host.agent.agent, { step: name, host: host.config.host, ...of, body });
   if (reply.status !== 'done') throw new Error(`${name}: ${JSON.stringify(reply)}`);
   return reply.result as ResultOf<S>;

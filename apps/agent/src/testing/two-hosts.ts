@@ -14,7 +14,13 @@ export const A = { domain: trustDomain.parse('csp-a.example'), host: hostName.pa
 export const B = { domain: trustDomain.parse('csp-b.example'), host: hostName.parse('b1') };
 
 /** One real hypervisor host: libvirtd, and its agent in this process. */
-export type RealHost = { readonly machine: Machine; readonly config: AgentConfig; readonly dir: string; agent: Host; reopen(): Promise<void> };
+export type RealHost = {
+  readonly machine: Machine;
+  readonly config: AgentConfig;
+  readonly dir: string;
+  agent: Host;
+  reopen(): Promise<void>;
+};
 
 export type TwoHosts = {
   readonly a: RealHost;
@@ -29,7 +35,9 @@ const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => 
 /** What the agent logs as a warning is shown when a test is being understood. */
 const log: Log = process.env['CARNET_TEST_LOG'] === undefined ? quiet : { ...quiet, warn: print, error: print };
 function print(fields: object, message: string): void {
-  process.stderr.write(`${message} ${JSON.stringify(fields, (_, value: unknown) => (value instanceof Error ? String(value.stack) : value))}\n`);
+  process.stderr.write(
+    `${message} ${JSON.stringify(fields, (_, value: unknown) => (value instanceof Error ? String(value.stack) : value))}\n`,
+  );
 }
 
 /**
@@ -55,16 +63,18 @@ export async function startTwoHosts(): Promise<TwoHosts> {
   const guest = buildGuest({ dir: join(root, 'guest') });
   const machines = await Promise.all(
     [A, B].map((side, i) =>
-      startHost({ dir: join(root, side.host), name: side.host, user: as.identity.name, hostUuid: `0000000${i + 1}-aaaa-4bbb-8ccc-00000000000${i + 1}` }),
+      startHost({
+        dir: join(root, side.host),
+        name: side.host,
+        user: as.identity.name,
+        hostUuid: `0000000${i + 1}-aaaa-4bbb-8ccc-00000000000${i + 1}`,
+      }),
     ),
   );
   const [machineA, machineB] = machines;
   if (machineA === undefined || machineB === undefined) throw new Error('expected two machines');
   privateDir(tmpfs, as);
-  const prepared = [
-    prepare(A, machineA, pkiDir, tmpfs, guest),
-    prepare(B, machineB, pkiDir, tmpfs, guest),
-  ] as const;
+  const prepared = [prepare(A, machineA, pkiDir, tmpfs, guest), prepare(B, machineB, pkiDir, tmpfs, guest)] as const;
   const back = becomeUser(as.identity);
   const [a, b] = [await open(prepared[0], machineA), await open(prepared[1], machineB)];
   return {
@@ -84,7 +94,15 @@ export async function startTwoHosts(): Promise<TwoHosts> {
 }
 
 /** Effective ids only: the real ones stay, and with them the right to stop the daemons. */
-function becomeUser({ uid, gid, switched }: { readonly uid: number; readonly gid: number; readonly switched: boolean }): () => void {
+function becomeUser({
+  uid,
+  gid,
+  switched,
+}: {
+  readonly uid: number;
+  readonly gid: number;
+  readonly switched: boolean;
+}): () => void {
   if (!switched) return () => undefined;
   process.setegid?.(gid);
   process.seteuid?.(uid);
@@ -118,7 +136,11 @@ function prepare(
   return agentConfig.parse({
     ...side,
     identity: { certificateFile: join(identity, `agent-${side.host}.pem`), keyFile: join(identity, `agent-${side.host}.key`) },
-    trust: { rootFile: join(pkiDir, 'root.pem'), crlDirectory: join(pkiDir, 'crls'), brokerCertificateFile: join(identity, 'broker.pem') },
+    trust: {
+      rootFile: join(pkiDir, 'root.pem'),
+      crlDirectory: join(pkiDir, 'crls'),
+      brokerCertificateFile: join(identity, 'broker.pem'),
+    },
     bus: { url: 'tls://127.0.0.1:4222', domain: 'bus.example', serverName: 'bus.example' },
     directories: {
       state: sub('state'),
@@ -158,4 +180,3 @@ export const guestSpec = (guest: Guest, disk: VmSpec['disks'][number]): unknown 
   boot: { kind: 'kernel', kernel: guest.kernelSha256, initrd: guest.initrdSha256, cmdline: guest.commandLine },
   disks: [disk],
 });
-

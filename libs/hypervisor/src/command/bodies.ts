@@ -2,6 +2,7 @@ import {
   artifactId,
   artifactKind,
   byteCount,
+  certificateChain,
   DISKS_MAX,
   dataPath,
   digest,
@@ -71,7 +72,7 @@ export const migrationBodies = {
       .max(DISKS_MAX + 3)
       .readonly(),
   }),
-  /** `peer`: SHA-256 of the DER leaf that alone may pull, as pinned in the offer. */
+  /** `peer`: chain of the one agent that may pull, as pinned in the offer. */
   serve: record({
     round,
     artifacts: z
@@ -79,14 +80,20 @@ export const migrationBodies = {
       .min(1)
       .max(DISKS_MAX + 3)
       .readonly(),
-    peer: digest,
+    peer: certificateChain,
     until: timestamp,
   }),
   surrender: nothing,
   resume: record({ proof: resumeProof, secrets, memory: memorySecret.optional() }),
   retire: nothing,
-  /** `peer`: SHA-256 of the DER leaf of the source's agent, as pinned in the agreement. */
-  receive: record({ round, dataPath, peer: digest, artifacts: sealedArtifacts, rateBytesPerSecond: z.int().min(1).optional() }),
+  /** `peer`: chain of the source's agent, as pinned in the agreement. */
+  receive: record({
+    round,
+    dataPath,
+    peer: certificateChain,
+    artifacts: sealedArtifacts,
+    rateBytesPerSecond: z.int().min(1).optional(),
+  }),
   /** `held`: the VM is defined and stays stopped, as it was at the source. */
   start: record({ spec: vmSpec, vcpus: z.enum(['run', 'held']), secrets, memory: memorySecret.optional() }),
   /** `signs`: what counts as life. `console`: new output too; `vcpu`: processor time alone, for guests without a serial console. */

@@ -43,7 +43,7 @@ export function fakeArtifacts({ files, network, leaf }: FakeArtifactsOptions): A
   const port = network.listen(async (artifact, of, puller) => {
     const share = shares.get(of.migration);
     const shared = share?.artifacts.find((one) => one.sealed.artifact === artifact);
-    return share?.peer === puller && share.of.epoch === of.epoch && shared !== undefined ? files.read(shared.path) : undefined;
+    return share?.peer[0] === puller && share.of.epoch === of.epoch && shared !== undefined ? files.read(shared.path) : undefined;
   });
   const dataPath: DataPath = { address: '127.0.0.1', port, serverName: 'fake.example' };
   const convey = async (from: string, to: string, { key }: MemoryKey): Promise<Outcome<void>> => {

@@ -1,4 +1,4 @@
-import { digest, timestamp, vmId } from '@carnet/events';
+import { type Digest, digest, timestamp, vmId } from '@carnet/events';
 import { z } from 'zod';
 import { sha256 } from '../digest.ts';
 
@@ -23,9 +23,13 @@ export type FenceEntry = z.infer<typeof fenceEntry>;
 
 const fenceFile = z.strictObject({ v: z.literal(1), entry: fenceEntry, sum: digest }).readonly();
 
-/** One line of JSON with its own SHA-256: a torn or edited file reads as damage, never as another standing. */
+/** Of the values in a fixed order: no JSON writer's habits decide whether a file is sound. */
+const sumOf = ({ vm, epoch, standing, vcpus, role, because, time }: FenceEntry): Digest =>
+  sha256(JSON.stringify([vm, epoch, standing, vcpus, role, because, time]));
+
+/** One line of JSON with a SHA-256 of its values: a torn or edited file reads as damage, never as another standing. */
 export const encodeEntry = (entry: FenceEntry): Uint8Array =>
-  Buffer.from(`${JSON.stringify({ v: 1, entry, sum: sha256(JSON.stringify(entry)) })}\n`);
+  Buffer.from(`${JSON.stringify({ v: 1, entry, sum: sumOf(entry) })}\n`);
 
 /** undefined: damaged. */
 export function decodeEntry(bytes: Uint8Array): FenceEntry | undefined {
@@ -36,5 +40,5 @@ export function decodeEntry(bytes: Uint8Array): FenceEntry | undefined {
     return undefined;
   }
   const file = fenceFile.safeParse(parsed);
-  return file.success && sha256(JSON.stringify(file.data.entry)) === file.data.sum ? file.data.entry : undefined;
+  return file.success && sumOf(file.data.entry) === file.data.sum ? file.data.entry : undefined;
 }

@@ -29,8 +29,8 @@ export type SealRequest = {
 export type ServeRequest = {
   readonly of: HandOver;
   readonly artifacts: readonly { readonly sealed: SealedArtifact; readonly path: string }[];
-  /** SHA-256 of the one leaf that may pull. */
-  readonly peer: Digest;
+  /** Chain of the one agent that may pull, leaf first, base64 DER. */
+  readonly peer: readonly string[];
   /** The share ends by itself then. */
   readonly until: Timestamp;
 };
@@ -39,7 +39,8 @@ export type PullRequest = {
   readonly of: HandOver;
   readonly sealed: SealedArtifact;
   readonly from: DataPath;
-  readonly peer: Digest;
+  /** Chain of the agent that serves there, leaf first, base64 DER. */
+  readonly peer: readonly string[];
   readonly into: string;
   readonly rateBytesPerSecond: number | undefined;
   readonly onProgress: (progress: StepProgress) => void;
