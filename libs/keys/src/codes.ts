@@ -73,6 +73,10 @@ export const CODES = {
     text: 'A DEK does not open under its KEK.',
     advice: 'A row was changed or moved: restore the database and treat the writer as hostile.',
   },
+  KEY_ZEROED: {
+    text: 'A key is empty where it is about to be used.',
+    advice: 'This is a bug of this program: stop, keep the database as it is, and report it.',
+  },
   DEPOSIT_UNOPENABLE: {
     text: 'The kept secrets of a deposit do not open.',
     advice: 'A row was changed: withdraw the migration.',

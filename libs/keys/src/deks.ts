@@ -68,7 +68,7 @@ async function recordDek(ports: KeyPorts, tx: Tx, held: Held, reason: string): P
   if (there !== undefined) return sameKey(there.record, record) ? ok(there.record) : refusal('KEY_EXISTS', { about: record.key });
   const mark = { at: record.createdAt, actor: ports.actor, reason };
   await enter(db, held, mark);
-  if (record.vm !== undefined) await addConsumer(ports, tx, record.key, vmConsumer(record.vm));
+  if (record.vm !== undefined) await consume(ports, tx, record, record.vm);
   return change(db, record, 'active', mark);
 }
 
@@ -125,7 +125,12 @@ export async function changeState(ports: KeyPorts, tx: Tx, wanted: StateChange):
   return change(db, held.record, wanted.to, { at: ports.now(), actor, reason, ...(cause === undefined ? {} : { cause }) });
 }
 
-/** Whoever needs a key says so; a VM is the consumer of its disks' keys. */
+/** A VM uses its keys as long as it is here; a memory key only until the VM runs, when it is destroyed. */
+export async function consume(ports: KeyPorts, tx: Tx, record: KeyRecord, vm: VmId): Promise<void> {
+  if (record.kind !== 'memory') await addConsumer(ports, tx, record.key, vmConsumer(vm));
+}
+
+/** Whoever needs a key says so. */
 export const vmConsumer = (vm: VmId): string => `vm:${vm}`;
 
 export async function addConsumer(ports: KeyPorts, tx: Tx, key: KeyId, consumer: string): Promise<void> {

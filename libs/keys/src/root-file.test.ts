@@ -26,6 +26,7 @@ describe('sealed root', () => {
     must(await createRootFile(options(passphraseFile('a long enough passphrase\n'))));
     const root = must(await openRootFile(options(passphraseFile('a long enough passphrase'))));
     expect(root).toHaveLength(32);
+    expect(new Set(root).size, 'random, not zeroed before it was sealed').toBeGreaterThan(8);
     passphraseFile('a long enough passphrase', 0o440, 'unit-credential');
     const credential = { kind: 'credential', directory: dir, name: 'unit-credential' } as const;
     expect(must(await openRootFile(options(credential)))).toEqual(root);

@@ -18,6 +18,7 @@ import {
   vmId,
 } from '@carnet/events';
 import { openStore, type Store, type StoreTarget, type Tx } from '@carnet/store';
+import { vi } from 'vitest';
 import type { Operation } from './child/operation.ts';
 import { type KeyProcess, startKeyProcess } from './child/pool.ts';
 import type { BoundKey, Handover } from './context.ts';
@@ -27,6 +28,9 @@ import { onKeys } from './records/tables.ts';
 import type { Result } from './result.ts';
 import { createRootFile } from './root-file.ts';
 import { tenant } from './vault/hierarchy.ts';
+
+// Two databases inside one process, on a machine shared with other suites, take longer than vitest's five seconds.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 });
 
 export const NOW: Timestamp = timestamp.parse('2026-11-23T10:00:00.000Z');
 export const NOT_AFTER: Timestamp = timestamp.parse('2026-11-23T12:00:00.000Z');
@@ -226,3 +230,42 @@ export async function snapshot(side: Side): Promise<string> {
   }
   return rows.join('\n');
 }
+
+/** A side on a database that others use too: the second replica of one CSP shares root file and database with the first. */
+export async function openReplica(of: Side, target: StoreTarget): Promise<Side> {
+  const store = await openStore({ ...target, log: silent, applicationName: 'keys-replica' });
+  const unlock = { kind: 'file', path: join(of.dir, 'passphrase') } as const;
+  const actor = 'spiffe://csp-a.example/broker';
+  const rootFile = join(of.dir, 'root.json');
+  const keys = must(await openKeyManager({ store, rootFile, unlock, actor, now: () => NOW, random: randomBytes }));
+  return {
+    keys,
+    store,
+    dir: of.dir,
+    close: async () => {
+      keys.close();
+      await store.close();
+    },
+  };
+}
+
+/** How a secret could show: raw, hexadecimal, and base64 at each of the three alignments. */
+export function formsOf(secret: Uint8Array): readonly Buffer[] {
+  const bytes = Buffer.from(secret);
+  const base64 = [0, 1, 2].map((shift) =>
+    Buffer.concat([Buffer.alloc(shift), bytes])
+      .toString('base64')
+      .slice(4, 40),
+  );
+  const decimal = [...bytes.subarray(0, 12)].join(',');
+  return [
+    bytes,
+    Buffer.from(bytes.toString('hex')),
+    Buffer.from(bytes.toString('hex').toUpperCase()),
+    Buffer.from(decimal),
+    ...base64.map((text) => Buffer.from(text)),
+  ];
+}
+
+export const holdsSecret = (haystack: Buffer, secret: Uint8Array): boolean =>
+  formsOf(secret).some((form) => haystack.includes(form));

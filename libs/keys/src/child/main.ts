@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import { KeysError } from '../result.ts';
 import { refuse } from '../vault/refusal.ts';
 import { encodeFrame, type Frame, readFrames } from './frames.ts';
 import type { Served } from './operation.ts';
@@ -20,8 +21,9 @@ async function serve(frame: Frame): Promise<Served> {
   if (!parsed.success || operation === undefined) return { result: refuse('CHILD_PROTOCOL') };
   try {
     return await operation.serve(parsed.data.input, frame.secret, random);
-  } catch {
-    return { result: refuse('CHILD_FAILED') }; // an error's text could quote what it failed on: only the code leaves
+  } catch (error) {
+    // An error's text could quote what it failed on: only the code leaves.
+    return { result: refuse(error instanceof KeysError ? error.code : 'CHILD_FAILED') };
   } finally {
     frame.secret.fill(0);
   }

@@ -93,7 +93,8 @@ function resultOf<O>(frame: Frame, output: z.ZodType<O>): VaultResult<O> {
   if (!parsed.success) throw new KeysError('CHILD_PROTOCOL', 'an answer of the key process is malformed', { retryable: false });
   if (!parsed.data.ok) {
     const { code, key } = parsed.data;
-    if (code === 'CHILD_FAILED' || code === 'CHILD_PROTOCOL')
+    // Accidents of the child, as opposed to refusals by rule.
+    if (code === 'CHILD_FAILED' || code === 'CHILD_PROTOCOL' || code === 'KEY_ZEROED')
       throw new KeysError(code, CODES[code].text, { retryable: code === 'CHILD_FAILED' });
     return { ok: false, code, ...(key === undefined ? {} : { key }) };
   }

@@ -2,7 +2,7 @@ import { type ArtifactId, type Digest, type EventData, type KeyId, keyReleased, 
 import type { Tx } from '@carnet/store';
 import { digestOf, fromBase64 } from '../bytes.ts';
 import { OPEN_RELEASE } from '../child/operations.ts';
-import { addConsumer, removeConsumer, vmConsumer } from '../deks.ts';
+import { consume, removeConsumer, vmConsumer } from '../deks.ts';
 import { type KeyPorts, type Prepared, tenantKeks } from '../ports.ts';
 import { change, illegal } from '../records/history.ts';
 import { type Held, lockArrival, type Provenance, updateHeld } from '../records/holding.ts';
@@ -144,7 +144,7 @@ export async function importKeys(
     });
     if (!active.ok) throw impossible(active);
     await updateHeld(db, record, { provenance });
-    await addConsumer(ports, tx, record.key, vmConsumer(received.handover.vm));
+    await consume(ports, tx, record, received.handover.vm);
   }
   await updateImport(db, request.migration, { state: 'imported', private_key: null, changed_at: at });
   return ok(data);

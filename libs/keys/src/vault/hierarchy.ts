@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { fromBase64, type Random, toBase64, transcript, type Wiper, wiper } from '../bytes.ts';
 import { KEY_BYTES } from '../limits.ts';
 import { refuse, type VaultResult } from './refusal.ts';
-import { openRecord, sealRecord } from './wrap.ts';
+import { openRecord, requireKey, sealRecord } from './wrap.ts';
 
 /** Whose keys a KEK wraps: a tenant (project) of this CSP. */
 export const tenant = z
@@ -40,7 +40,7 @@ export function createKek(
   random: Random,
 ): WrappedKek {
   using wipe = wiper();
-  return { ...kek, wrapped: toBase64(sealRecord(root, kekAad(kek), wipe.keep(random(KEY_BYTES)), random)) };
+  return { ...kek, wrapped: toBase64(sealRecord(root, kekAad(kek), requireKey(wipe.keep(random(KEY_BYTES))), random)) };
 }
 
 export function openKek(root: Uint8Array, kek: WrappedKek, wipe: Wiper): VaultResult<Buffer> {
@@ -76,7 +76,7 @@ export const wrapDek = (kek: Uint8Array, kekVersion: number, h: Holding, dek: Ui
   version: h.version,
   arrival: h.arrival,
   kekVersion,
-  wrapped: toBase64(sealRecord(kek, dekAad(h, kekVersion), dek, random)),
+  wrapped: toBase64(sealRecord(kek, dekAad(h, kekVersion), requireKey(dek), random)),
 });
 
 /** Opens a DEK through its own tenant's KEK; `keks` must hold the version that wraps it. */

@@ -11,7 +11,7 @@ import {
   SCRYPT_SALT_BYTES,
 } from '../limits.ts';
 import { refuse, type VaultResult } from './refusal.ts';
-import { openRecord, sealRecord } from './wrap.ts';
+import { openRecord, requireKey, sealRecord } from './wrap.ts';
 
 /** The sealed root as it lies on disk (JSON). Parameters are bounded when read and bound into the seal, so none can be lowered unseen. */
 export const sealedRoot = z
@@ -47,7 +47,7 @@ const stretch = (passphrase: Uint8Array, p: SealedRoot['scrypt']): Promise<Buffe
 /** A new random root under a passphrase (scrypt, RFC 7914). `cost` is N, a power of two. */
 export async function sealRoot(passphrase: Uint8Array, cost: number, random: Random): Promise<SealedRoot> {
   using wipe = wiper();
-  return resealRoot(wipe.keep(random(KEY_BYTES)), passphrase, cost, random);
+  return await resealRoot(wipe.keep(random(KEY_BYTES)), passphrase, cost, random); // awaited: the wiper must not run before the seal
 }
 
 /** The same root under another passphrase. */
@@ -63,7 +63,7 @@ export async function resealRoot(root: Uint8Array, passphrase: Uint8Array, cost:
   return {
     format: 'carnet-sealed-root-v1',
     scrypt: parameters,
-    sealed: toBase64(sealRecord(key, rootAad(parameters), root, random)),
+    sealed: toBase64(sealRecord(key, rootAad(parameters), requireKey(root), random)),
   };
 }
 
@@ -72,5 +72,5 @@ export async function openRoot(passphrase: Uint8Array, file: SealedRoot): Promis
   using wipe = wiper();
   const key = wipe.keep(await stretch(passphrase, file.scrypt));
   const root = openRecord(key, rootAad(file.scrypt), fromBase64(file.sealed));
-  return root === undefined || root.length !== KEY_BYTES ? refuse('ROOT_PASSPHRASE_WRONG') : { ok: true, value: root };
+  return root === undefined ? refuse('ROOT_PASSPHRASE_WRONG') : { ok: true, value: requireKey(root) };
 }

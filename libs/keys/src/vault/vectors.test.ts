@@ -44,6 +44,11 @@ describe('AES-256-GCM at rest', () => {
       }),
     );
   });
+  it('never works under a key of zeros: a buffer wiped too early is a bug, not a key', () => {
+    expect(() => sealRecord(Buffer.alloc(32), Buffer.alloc(0), Buffer.alloc(0), random)).toThrow(/empty/);
+    expect(() => keyWrap(Buffer.alloc(32), Buffer.alloc(32, 1))).toThrow(/empty/);
+    expect(() => keyWrap(Buffer.alloc(32, 1), Buffer.alloc(32))).toThrow(/empty/);
+  });
   it('refuses what is too short to hold nonce and tag', () => {
     expect(openRecord(Buffer.alloc(32), Buffer.alloc(0), Buffer.alloc(27))).toBeUndefined();
   });

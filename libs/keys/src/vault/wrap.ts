@@ -1,14 +1,26 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync } from 'node:crypto';
 import { joinSecret, type Random } from '../bytes.ts';
+import { CODES } from '../codes.ts';
 import { GCM_NONCE_BYTES, GCM_TAG_BYTES, KEY_BYTES, WRAPPED_KEY_BYTES } from '../limits.ts';
+import { KeysError } from '../result.ts';
 
 /** RFC 3394, section 2.2.3.1: the default initial value, in which the integrity check lies. */
 const KEY_WRAP_IV = Buffer.alloc(8, 0xa6);
 
+/**
+ * A key is 32 bytes and not all zero. Zeroing buffers has its own danger: one wiped too early would seal everything under zeros, and
+ * everything would still open. That is a bug, so it throws.
+ */
+export function requireKey<B extends Uint8Array>(key: B): B {
+  if (key.length !== KEY_BYTES || key.every((byte) => byte === 0))
+    throw new KeysError('KEY_ZEROED', CODES.KEY_ZEROED.text, { retryable: false });
+  return key;
+}
+
 /** AES-256-KW (RFC 3394): 32 bytes in, 40 out, deterministic. Used where the protocol says so: the DEK under HKDF(Krel). */
 export function keyWrap(wrappingKey: Uint8Array, key: Uint8Array): Buffer {
-  const cipher = createCipheriv('id-aes256-wrap', wrappingKey, KEY_WRAP_IV);
-  return Buffer.concat([cipher.update(key), cipher.final()]);
+  const cipher = createCipheriv('id-aes256-wrap', requireKey(wrappingKey), KEY_WRAP_IV);
+  return Buffer.concat([cipher.update(requireKey(key)), cipher.final()]);
 }
 
 /** `undefined` when the integrity check fails: another wrapping key, or changed bytes. */
@@ -28,7 +40,7 @@ export function keyUnwrap(wrappingKey: Uint8Array, wrapped: Uint8Array): Buffer 
  */
 export function sealRecord(key: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, random: Random): Buffer {
   const nonce = random(GCM_NONCE_BYTES);
-  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(aad);
+  const cipher = createCipheriv('aes-256-gcm', requireKey(key), nonce).setAAD(aad);
   const body = [cipher.update(plaintext), cipher.final()];
   return Buffer.concat([nonce, ...body, cipher.getAuthTag()]);
 }

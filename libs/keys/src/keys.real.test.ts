@@ -1,0 +1,83 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { createDatabase, type Postgres, scratch, startPostgres } from '@carnet/dev';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createHostKeyPair, openForHost } from './hosts.ts';
+import { begin, holdsSecret, must, openReplica, openSide, record, released, type Side, within } from './two-sides.fixture.ts';
+
+let postgres: Postgres;
+let a: Side;
+let second: Side;
+let b: Side;
+let urlA: string;
+beforeAll(async () => {
+  postgres = await startPostgres({ dir: join(scratch('keys'), 'pg') });
+  urlA = await createDatabase(postgres.url, 'keys_a');
+  const urlB = await createDatabase(postgres.url, 'keys_b');
+  a = await openSide({ target: { url: urlA } });
+  b = await openSide({ target: { url: urlB } });
+  second = await openReplica(a, { url: urlA });
+});
+afterAll(async () => {
+  for (const side of [second, a, b]) await side?.close();
+  await postgres?.stop();
+});
+
+describe('on PostgreSQL', () => {
+  it('a whole hand-over, and the dump holds no key', async () => {
+    const story = await begin(a, b);
+    const { migration, epoch, vm, source } = story.handover;
+    const host = await createHostKeyPair();
+    const context = { domain: source, host: 'h1', vm, epoch, purpose: 'trial-unlock' } as const;
+    const sealed = must(await a.keys.sealForHost({ context, keys: story.keys, publicKey: host.publicKey }));
+    const deks = must(await openForHost(host.privateKey, context, sealed));
+    const { release, acknowledged, roots } = await released(a, b, story);
+    must(await record(b, await b.keys.openRelease({ migration, epoch, release, acknowledged: acknowledged.digest, roots })));
+    must(await within(b, (tx) => b.keys.importKeys(tx, { migration, epoch, release: release.digest })));
+    const arrived = must(
+      await openForHost(
+        host.privateKey,
+        context,
+        must(await b.keys.sealForHost({ context, keys: story.keys, publicKey: host.publicKey })),
+      ),
+    );
+    expect(arrived).toEqual(deks);
+    const dumps = ['keys_a', 'keys_b'].map((name) =>
+      execFileSync('pg_dump', ['--dbname', postgres.url.replace('/postgres?', `/${name}?`)]),
+    );
+    for (const dump of dumps) {
+      expect(dump.includes('keys_holdings')).toBe(true);
+      for (const { dek } of deks) expect(holdsSecret(dump, dek)).toBe(false);
+    }
+  });
+
+  it('two replicas that deposit and release at once commit one set of bytes', async () => {
+    const story = await begin(a, b);
+    const [one, two] = await Promise.all([a.keys.deposit(story), second.keys.deposit(story)]);
+    const [first, other] = await Promise.all([record(a, one), record(second, two)]);
+    expect(must(first)).toEqual(must(other));
+  });
+
+  it('of two different deposits at once, one is refused', async () => {
+    const story = await begin(a, b);
+    const [one, two] = await Promise.all([
+      a.keys.deposit(story),
+      second.keys.deposit({ ...story, keys: story.keys.slice(0, 1) }),
+    ]);
+    const both = await Promise.all([record(a, one), record(second, two)]);
+    expect(both.filter(({ ok }) => ok)).toHaveLength(1);
+    expect(both.find(({ ok }) => !ok)).toMatchObject({ code: 'SECOND_DEPOSIT' });
+  });
+
+  it('two replicas that start a tenant at once share one KEK', async () => {
+    const [one, two] = await Promise.all([begin(a, b), begin(second, b)]);
+    const versions = await Promise.all(
+      [one, two].map(async ({ keys }) => must(await a.keys.show(keys[0] ?? raise())).kekVersion),
+    );
+    expect(versions).toEqual([1, 1]);
+  });
+});
+
+function raise(): never {
+  throw new Error('no key');
+}
