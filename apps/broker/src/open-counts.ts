@@ -5,12 +5,8 @@ import type { OpenCounts } from './policy-gate.ts';
 const COUNTED_MAX = 10_000;
 
 export const openCounts =
-  (views: MigrationViews, self: string): OpenCounts =>
+  (views: MigrationViews): OpenCounts =>
   async (peer, except) => {
-    const open = await views.list({ open: true, limit: COUNTED_MAX });
-    const others = open.filter(({ migration }) => migration !== except);
-    return {
-      outgoing: others.filter(({ source, target }) => source === self && target === peer).length,
-      incoming: others.filter(({ source, target }) => source === peer && target === self).length,
-    };
+    const open = (await views.list({ open: true, limit: COUNTED_MAX })).filter(({ migration }) => migration !== except);
+    return { open: open.length, openWithPeer: open.filter(({ source, target }) => source === peer || target === peer).length };
   };

@@ -45,7 +45,7 @@ export function wire(ground: Ground) {
   const hosts = createHosts(hostClient, nowMs);
   const inventory = openInventory(store, hostNames, registry);
   const handover = createHandoverKeys({ keys, store, domain: self, registry, tenant: DEFAULT_TENANT });
-  const policy = openPolicyGate(config.policy.file, openCounts(views, self));
+  const policy = openPolicyGate(config.policy.file, openCounts(views));
   const intake: IntakePorts = {
     self,
     peers: journal.peers,

@@ -13,7 +13,13 @@ export type SourceQuestion = {
 };
 export type TargetQuestion = { readonly intent: EventData<'MigrationIntended'>; readonly open: number };
 
-type Move = { readonly peer: TrustDomain; readonly vm: string; readonly mode: MigrationMode; readonly spec: VmSpec; readonly open: number };
+type Move = {
+  readonly peer: TrustDomain;
+  readonly vm: string;
+  readonly mode: MigrationMode;
+  readonly spec: VmSpec;
+  readonly open: number;
+};
 
 /** Roles that a set grants to a principal (a SPIFFE ID, or a token's principal). */
 export const rolesOf = (set: PolicySet, principal: string): readonly Role[] => [
@@ -37,7 +43,10 @@ type Judgement = readonly [PolicyCode, string];
 
 /** The first rule that allows everything; else why the rule that came furthest did not. */
 function judge(rules: readonly Rule[], move: Move): Judgement {
-  let furthest: { readonly depth: number; readonly judgement: Judgement } = { depth: 0, judgement: ['PEER_NOT_ALLOWED', move.peer] };
+  let furthest: { readonly depth: number; readonly judgement: Judgement } = {
+    depth: 0,
+    judgement: ['PEER_NOT_ALLOWED', move.peer],
+  };
   for (const rule of rules) {
     const found = judgeRule(rule, move);
     if (found.judgement[0] === 'ALLOWED') return found.judgement;
@@ -50,7 +59,9 @@ function judgeRule(rule: Rule, move: Move): { readonly depth: number; readonly j
   const checks = checksOf(rule, move);
   const depth = checks.findIndex(([passes]) => !passes);
   const failed = checks[depth];
-  return failed === undefined ? { depth: checks.length, judgement: ['ALLOWED', `rule ${rule.name}`] } : { depth, judgement: [failed[1], failed[2]] };
+  return failed === undefined
+    ? { depth: checks.length, judgement: ['ALLOWED', `rule ${rule.name}`] }
+    : { depth, judgement: [failed[1], failed[2]] };
 }
 
 function checksOf(rule: Rule, { peer, vm, mode, spec, open }: Move): readonly (readonly [boolean, PolicyCode, string])[] {

@@ -4,7 +4,11 @@ import { PATTERN_CHARS_MAX, RULES_MAX } from './limits.ts';
 import { role } from './roles.ts';
 
 /** Text in which `*` stands for any number of characters but a slash, and `**` for any at all. Nothing else is special. */
-const pattern = z.string().min(1).max(PATTERN_CHARS_MAX).regex(/^[A-Za-z0-9:/._*-]+$/);
+const pattern = z
+  .string()
+  .min(1)
+  .max(PATTERN_CHARS_MAX)
+  .regex(/^[A-Za-z0-9:/._*-]+$/);
 
 const grant = z.strictObject({ principal: pattern, roles: z.array(role).min(1).max(8).readonly() }).readonly();
 
@@ -24,7 +28,11 @@ const rule = z
   .strictObject({
     name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
     /** Trust domains of peers. */
-    peers: z.array(z.union([trustDomain, z.literal('*')])).min(1).max(RULES_MAX).readonly(),
+    peers: z
+      .array(z.union([trustDomain, z.literal('*')]))
+      .min(1)
+      .max(RULES_MAX)
+      .readonly(),
     /** `<home domain>/<uuid>` patterns. */
     vms: z.array(pattern).min(1).max(RULES_MAX).readonly(),
     modes: z.array(migrationMode).min(1).readonly(),

@@ -22,7 +22,7 @@ const parameters = (route: Route): readonly Json[] => {
 
 const operation = (route: Route): Json => ({
   summary: route.summary,
-  description: `Roles: ${[...route.roles, 'administrator'].join(', ')}.`,
+  description: `Roles: ${route.roles.join(', ')}.`,
   operationId: `${route.method.toLowerCase()}${route.path.replaceAll(/[/:]+(\w)/g, (_, letter: string) => letter.toUpperCase())}`,
   parameters: parameters(route),
   ...(route.body === undefined

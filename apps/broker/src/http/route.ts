@@ -15,8 +15,7 @@ export interface RouteInput {
 }
 
 /**
- * One line of the API: what drives the server, the OpenAPI document and the help. `roles` are those that may call it;
- * an administrator may call everything.
+ * One line of the API: what drives the server, the OpenAPI document and the help. `roles` are those that may call it.
  */
 export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE';

@@ -1,7 +1,7 @@
 import type { Digest, Reason } from '@carnet/events';
 import { quiescedWhileRunning } from './evidence.ts';
 import { rootsOf } from './artifacts.ts';
-import { ASK_AGAIN_MS, failed, giveUp, leafDigestOf, type Owed, type PerformContext, type Performed, type Performer, propose, reasonOf, secret, stepOf, unfinished } from './context.ts';
+import { ASK_AGAIN_MS, failed, giveUp, type Owed, type PerformContext, type Performed, type Performer, propose, reasonOf, secret, stepOf, unfinished } from './context.ts';
 
 /** Refuses, or promises capacity: policy first, then a host with room, then a key pair that only this migration will use. */
 export const answerIntent: Performer<'AnswerIntent'> = async (context, command) => {

@@ -3,29 +3,35 @@ import type { CspPlan } from './layout.ts';
 /** A development policy: everybody of the CSP may read, operators and schedulers may move, to and from the one peer. */
 export const policyText = ({ domain }: CspPlan, peer: CspPlan): string => `version = 1
 
-[[grants]]
+[limits]
+openPerPeerMax = 1000
+openMax = 1000
+
+[[principals]]
 principal = "spiffe://${domain}/operator"
 roles = ["operator"]
 
-[[grants]]
+[[principals]]
 principal = "spiffe://${domain}/scheduler"
 roles = ["scheduler"]
 
-[[grants]]
+[[principals]]
 principal = "spiffe://${domain}/auditor"
 roles = ["auditor"]
 
 [[asSource]]
-name = "to-the-peer"
+name = "to the peer"
+roles = ["operator", "scheduler"]
 peers = ["${peer.domain}"]
-vms = ["**"]
+vms = ["*"]
 modes = ["cold", "suspend"]
-limits = { memoryMiB = 4096, diskBytes = 68719476736, vcpus = 4, openPerPeer = 1000 }
 
 [[asTarget]]
-name = "from-the-peer"
+name = "from the peer"
 peers = ["${peer.domain}"]
-vms = ["**"]
+vms = ["*"]
 modes = ["cold", "suspend"]
-limits = { memoryMiB = 4096, diskBytes = 68719476736, vcpus = 4, openPerPeer = 1000 }
+memoryMiBMax = 4096
+vcpusMax = 4
+diskBytesMax = 68719476736
 `;
