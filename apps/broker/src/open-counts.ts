@@ -7,6 +7,6 @@ const COUNTED_MAX = 10_000;
 export const openCounts =
   (views: MigrationViews): OpenCounts =>
   async (peer, except) => {
-    const open = (await views.list({ open: true, limit: COUNTED_MAX })).filter(({ migration }) => migration !== except);
-    return { open: open.length, openWithPeer: open.filter(({ source, target }) => source === peer || target === peer).length };
+    const others = (await views.list({ open: true, limit: COUNTED_MAX })).filter(({ migration }) => migration !== except);
+    return { outgoing: others.filter(({ target }) => target === peer).length, incoming: others.filter(({ source }) => source === peer).length };
   };

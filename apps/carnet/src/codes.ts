@@ -3,7 +3,7 @@ import { CODES as IMAGE_CODES } from '@carnet/images';
 import { JOURNAL_CODES } from '@carnet/journal';
 import { CODES as KEY_CODES } from '@carnet/keys';
 import { PKI_CODES } from '@carnet/pki';
-import { CODES as POLICY_CODES } from '@carnet/policy';
+import { POLICY_CODES } from '@carnet/policy';
 import { DOOR_CODES } from '@carnet/publisher';
 import { CODES as SAGA_CODES } from '@carnet/saga';
 import { TRUST_CODES } from '@carnet/trust';

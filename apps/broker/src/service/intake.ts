@@ -45,7 +45,7 @@ export async function draftIntent(ports: IntakePorts, request: IntentRequest, re
   if (held === undefined) return refuse('VM_UNKNOWN', `${request.vm} is not held by ${ports.self}`);
   const journeys = await ports.ledgers.journeys(request.vm);
   const now = ports.nowMs();
-  const policy = await ports.policy.asSource({ request, principal: record.principal });
+  const policy = await ports.policy.asSource({ request, principal: record.principal, spec: held.spec });
   const offerBy = Math.min(now + ports.offerMs, request.notAfter === undefined ? Number.POSITIVE_INFINITY : Date.parse(request.notAfter));
   const data: EventData<'MigrationIntended'> = {
     vm: request.vm,

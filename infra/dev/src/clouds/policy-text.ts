@@ -3,35 +3,29 @@ import type { CspPlan } from './layout.ts';
 /** A development policy: everybody of the CSP may read, operators and schedulers may move, to and from the one peer. */
 export const policyText = ({ domain }: CspPlan, peer: CspPlan): string => `version = 1
 
-[limits]
-openPerPeerMax = 1000
-openMax = 1000
-
-[[principals]]
+[[grants]]
 principal = "spiffe://${domain}/operator"
 roles = ["operator"]
 
-[[principals]]
+[[grants]]
 principal = "spiffe://${domain}/scheduler"
 roles = ["scheduler"]
 
-[[principals]]
+[[grants]]
 principal = "spiffe://${domain}/auditor"
 roles = ["auditor"]
 
 [[asSource]]
-name = "to the peer"
-roles = ["operator", "scheduler"]
+name = "to-the-peer"
 peers = ["${peer.domain}"]
-vms = ["*"]
+vms = ["**"]
 modes = ["cold", "suspend"]
+limits = { memoryMiB = 4096, diskBytes = 68719476736, vcpus = 4, openPerPeer = 1000 }
 
 [[asTarget]]
-name = "from the peer"
+name = "from-the-peer"
 peers = ["${peer.domain}"]
-vms = ["*"]
+vms = ["**"]
 modes = ["cold", "suspend"]
-memoryMiBMax = 4096
-vcpusMax = 4
-diskBytesMax = 68719476736
+limits = { memoryMiB = 4096, diskBytes = 68719476736, vcpus = 4, openPerPeer = 1000 }
 `;
