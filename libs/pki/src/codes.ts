@@ -28,6 +28,10 @@ export const PKI_CODES = {
     text: 'The chain does not end at a root that is trusted here.',
     advice: 'Compare the fingerprint of the federation root with the peer, by another way than the bus.',
   },
+  KEY_IDENTIFIER_MISSING: {
+    text: 'A certificate does not identify its own key or its issuer’s.',
+    advice: 'Issue the certificate with Carnet’s profiles.',
+  },
   ISSUER_MISMATCH: {
     text: 'A certificate was not issued by the next one in the chain.',
     advice: 'Order the chain: leaf first, each followed by its issuer.',

@@ -31,6 +31,7 @@ const noCertSign = plan('No keyCertSign', [
   ...(mayIssue === undefined ? [] : [mayIssue]),
   { name: 'keyUsage', critical: true, cRLSign: true },
 ]);
+const clientsOnly = plan('For clients', [...authorityExtensions(0), { name: 'extKeyUsage', clientAuth: true }]);
 const leafAsAuthority: Authority = { name: 'a leaf', domain: domainA, certificate: goodLeaf, notAfterMs: 0, keys: leafKeys };
 
 /** One bit of the signature turned over. */
@@ -97,7 +98,24 @@ const authorities: readonly Row[] = [
   ],
 ];
 
+const identifiers: readonly Row[] = [
+  [
+    'a leaf that does not identify its issuer',
+    { leaf: leafOf({ without: 'authorityKey' }) },
+    'KEY_IDENTIFIER_MISSING',
+    /Authority Key Identifier/i,
+  ],
+  ['a leaf that does not identify itself', { leaf: leafOf({ without: 'subjectKey' }) }, 'ok', OK],
+  [
+    'an authority that does not identify its key',
+    under(authorityUnder(root, { ...plan('No key id'), without: 'subjectKey' })),
+    'KEY_IDENTIFIER_MISSING',
+    /Subject Key Identifier/i,
+  ],
+];
+
 const forms: readonly Row[] = [
+  ['an authority for clients only', under(authorityUnder(root, clientsOnly)), 'USAGE_MISMATCH', /unsuitable certificate purpose/],
   ['a wrong purpose', { leaf: leafOf({ use: client }) }, 'USAGE_MISMATCH', /unsuitable certificate purpose/],
   [
     'no extended key usage',
@@ -131,5 +149,5 @@ const forms: readonly Row[] = [
 ];
 
 describe('chains, beside openssl verify', () => {
-  compareWithOpenSsl(world, crls, [...roots, ...times, ...authorities, ...forms]);
+  compareWithOpenSsl(world, crls, [...roots, ...times, ...authorities, ...identifiers, ...forms]);
 });

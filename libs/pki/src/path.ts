@@ -6,6 +6,7 @@ import { checkRevocation } from './crl.ts';
 import { checkLeaf } from './leaf.ts';
 import { CERTIFICATES_REMEMBERED_MAX } from './limits.ts';
 import { isReadable, judgeName } from './names.ts';
+import { OID } from './oids.ts';
 import type { TlsUsage } from './profiles.ts';
 import { rsaPssVerifier } from './rsa-pss.ts';
 
@@ -55,7 +56,7 @@ export function validatePath(question: PathQuestion): Checked<PeerIdentity, PkiC
     () => checkForm(path.value),
     () => checkSignatures(path.value),
     () => checkValidity(path.value, Date.parse(question.at)),
-    () => checkAuthorities(path.value),
+    () => checkAuthorities(path.value, question.purpose),
     () => checkConstraints(path.value),
     () => checkNames(path.value),
     () => checkRevocations(path.value, question),
@@ -134,8 +135,17 @@ function findRoot(chain: Path, roots: readonly Uint8Array[]): Checked<Path, PkiC
   return accept([...chain, root]);
 }
 
+/** DER of a Name without attributes. */
+const EMPTY_NAME = '3000';
+
 function checkForm(path: Path): Step {
-  return firstOf(path, (certificate) => {
+  return firstOf(path, (certificate, _, depth) => {
+    const { subject, issuer, subjectKeyId, authorityKeyId } = certificate;
+    if (subject === EMPTY_NAME || issuer === EMPTY_NAME) return refuse('NAME_MALFORMED', 'expected a subject and an issuer');
+    // RFC 5280, sections 4.2.1.1 and 4.2.1.2: they tell apart keys of one name.
+    if ((depth > 0 && subjectKeyId === undefined) || (depth < path.length - 1 && authorityKeyId === undefined)) {
+      return refuse('KEY_IDENTIFIER_MISSING', 'expected key identifiers of subject and issuer', { got: `certificate ${depth}` });
+    }
     const [unknown] = certificate.unknownCritical;
     if (unknown !== undefined)
       return refuse('CRITICAL_EXTENSION_UNKNOWN', 'expected no unknown critical extension', { got: unknown });
@@ -170,11 +180,18 @@ function checkValidity(path: Path, atMs: number): Step {
 }
 
 /** Whoever issued must be an authority, and not deeper than those above it allow (RFC 5280, section 6.1.4, k to n). */
-function checkAuthorities(path: Path): Step {
-  return firstOf(path, ({ authority, keyUsage }, _, depth) => {
+function checkAuthorities(path: Path, purpose: TlsUsage | undefined): Step {
+  return firstOf(path, ({ authority, keyUsage, extendedKeyUsage }, _, depth) => {
     if (depth === 0) return passed;
     if (authority?.isCritical !== true || keyUsage?.has('keyCertSign') !== true) {
       return refuse('NOT_A_CA', 'expected a certificate authority', { got: `certificate ${depth}` });
+    }
+    // An authority that lists usages gives out no others, as OpenSSL and CABF read it.
+    if (purpose !== undefined && extendedKeyUsage?.includes(OID[purpose]) === false) {
+      return refuse('USAGE_MISMATCH', 'expected an authority that may issue for this use', {
+        expected: purpose,
+        got: `certificate ${depth}`,
+      });
     }
     if (authority.pathLength === undefined || depth - 1 <= authority.pathLength) return passed;
     return refuse('PATH_TOO_LONG', 'expected fewer certificates below', {

@@ -1,11 +1,5 @@
 import { constants } from 'node:crypto';
-import {
-  type ConnectionOptions,
-  checkServerIdentity as matchServerName,
-  type Server,
-  type TLSSocket,
-  type TlsOptions,
-} from 'node:tls';
+import { type ConnectionOptions, checkServerIdentity as matchServerName, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Digest, SpiffeId, Timestamp, TrustDomain } from '@carnet/events';
 import { type Checked, refuse } from '@carnet/trust';
 import type { PkiCode } from './codes.ts';
@@ -69,6 +63,9 @@ const commonOptions = ({ keyPem, chainPem, store }: TlsMaterial) =>
     rejectUnauthorized: true,
   }) as const;
 
+/** A `tls.Server`, or an HTTPS server under whatever type a framework gives it. */
+export type SecureServer = { prependListener(event: 'secureConnection', listener: (socket: TLSSocket) => void): unknown };
+
 const identities = new WeakMap<object, PeerIdentity>();
 
 /**
@@ -78,7 +75,7 @@ const identities = new WeakMap<object, PeerIdentity>();
  * @param expected who may connect: one domain, since pools of several domains never decide identity together
  */
 export function guardServer(
-  server: Server,
+  server: SecureServer,
   material: TlsMaterial,
   expected: ExpectedPeer,
   onRefused: (refusal: PeerRefused, address: string) => void,

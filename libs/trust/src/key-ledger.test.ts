@@ -48,7 +48,9 @@ describe('revocation', () => {
 
   it('may name a later last position', () => {
     const ending = append(start, seal(revoke(first.keyid, 4), first));
+    expect(currentKeyId(ending.state)).toBe(first.keyid);
     const last = append(ending, seal(refusedDraft(ending), first));
+    expect(currentKeyId(last.state)).toBeUndefined();
     expect(verdictOf(offer(last, seal(refusedDraft(last), first)))).toBe('KEY_ENDED');
   });
 

@@ -1,11 +1,11 @@
 import { type Digest, type Event, type EventOf, event, type Seq, type TrustDomain } from '@carnet/events';
-import { ed25519Public, fromBase64 } from '#primitives';
+import { fromBase64 } from '#primitives';
 import type { AnnouncedKey, LedgerState } from './admission.ts';
 import { positionOf, seqOf } from './bytes.ts';
 import type { VoidCode } from './codes.ts';
 import { pae } from './envelope.ts';
 import { VERIFIERS_REMEMBERED_MAX } from './limits.ts';
-import { ed25519KeyId, type Verifier } from './signature.ts';
+import { ed25519KeyId, readEd25519Key, type Verifier } from './signature.ts';
 import { parseStrictJson } from './strict-json.ts';
 
 /** Separates what the X.509 identity says about event keys from everything else that it signs. */
@@ -34,11 +34,11 @@ const remembered = new Map<string, Verifier>();
 function verifierOf(publicKey: string): Verifier | undefined {
   const known = remembered.get(publicKey);
   if (known !== undefined) return known;
-  const verify = ed25519Public(fromBase64(publicKey));
-  if (verify === undefined) return undefined;
+  const verifier = readEd25519Key(fromBase64(publicKey));
+  if (verifier === undefined) return undefined;
   if (remembered.size >= VERIFIERS_REMEMBERED_MAX) remembered.clear();
-  remembered.set(publicKey, { verify });
-  return { verify };
+  remembered.set(publicKey, verifier);
+  return verifier;
 }
 
 /** The verifier of a key that this ledger announced, whether it is still current or not. */
@@ -58,7 +58,8 @@ export function introducedVerifier(payload: Uint8Array, keyid: string): Verifier
   if (parsed?.data?.type !== 'KeyAnnounced' || parsed.data.data.keyid !== keyid) return undefined;
   const raw = fromBase64(parsed.data.data.publicKey);
   if (ed25519KeyId(raw) !== keyid) return 'unsound';
-  return verifierOf(parsed.data.data.publicKey) ?? 'unsound';
+  // Not remembered: whoever floods us with keys must not push out those that were announced.
+  return readEd25519Key(raw) ?? 'unsound';
 }
 
 /** Whether a key may sign at a position, as the ledger stands. */
@@ -103,4 +104,7 @@ function endAt(key: AnnouncedKey, position: number): AnnouncedKey {
 }
 
 /** The key that signs at the next position, if any. */
-export const currentKeyId = (state: LedgerState): Digest | undefined => state.keys.find((k) => k.to === undefined)?.keyid;
+export function currentKeyId(state: LedgerState): Digest | undefined {
+  const next = seqOf(positionOf(state.head?.seq) + 1);
+  return state.keys.find((key) => isCurrent(key, next))?.keyid;
+}

@@ -36,6 +36,7 @@ export type LeafPlan = {
   readonly use?: readonly ExtensionField[];
   readonly names?: ExtensionField;
   readonly more?: readonly ExtensionField[];
+  readonly without?: 'subjectKey' | 'authorityKey';
   readonly notBeforeMs?: number;
   readonly notAfterMs?: number;
 };
@@ -46,8 +47,8 @@ export function certify(plan: LeafPlan): Uint8Array {
     ...(plan.use ?? leafExtensions('broker')),
     plan.names ?? subjectNames(idOf(plan.issuer.domain ?? domainA), [`broker.${plan.issuer.domain}`]),
     ...(plan.more ?? []),
-    subjectKey(plan.keys.publicKey),
-    authorityKey(plan.issuer.keys.publicKey),
+    ...(plan.without === 'subjectKey' ? [] : [subjectKey(plan.keys.publicKey)]),
+    ...(plan.without === 'authorityKey' ? [] : [authorityKey(plan.issuer.keys.publicKey)]),
   ];
   const { issuer, keys } = plan;
   const fields = { ...day, ...plan, subject: plan.name ?? 'a leaf', issuer: issuer.name, publicKey: keys.publicKey, extensions };

@@ -54,17 +54,10 @@ export function serialOf(der: Uint8Array): string {
 /** An authority laid out by hand under another, with whatever may be wrong about it. */
 export function authorityUnder(
   issuer: Authority,
-  { name, keys, use, more }: Pick<LeafPlan, 'keys' | 'use' | 'more'> & { readonly name: string },
+  plan: Omit<LeafPlan, 'issuer' | 'names'> & { readonly name: string },
 ): Authority {
   // Authorities carry no names: an extension that means nothing stands in.
   const names = { id: '2.5.29.99', critical: false, value: '\x05\x00' };
-  const certificate = certify({
-    issuer,
-    keys,
-    name,
-    names,
-    ...(use === undefined ? {} : { use }),
-    ...(more === undefined ? {} : { more }),
-  });
-  return { name, domain: domainA, certificate, notAfterMs: NOW_MS, keys };
+  const certificate = certify({ ...plan, issuer, names });
+  return { name: plan.name, domain: domainA, certificate, notAfterMs: NOW_MS, keys: plan.keys };
 }
