@@ -25,27 +25,30 @@ export function* allChunks(grid: ChunkGrid): Generator<number> {
   for (let index = 0; index < chunkCount(grid); index++) yield index;
 }
 
-/** Digests of chunks of a file, in order; up to HASHES_IN_FLIGHT are being hashed while the next is read. */
+/** Digests of chunks of a file, in order; HASHES_IN_FLIGHT + 1 are being read or hashed at once, so that a cold disk has a queue. */
 export async function* chunkDigests(handle: FileHandle, grid: ChunkGrid, select: ChunkSelection): AsyncGenerator<ChunkDigest> {
   const holes = holeDigests(grid);
   const free = [...alignedBuffers(HASHES_IN_FLIGHT + 1, grid.chunkBytes)];
   const pending: Promise<ChunkDigest>[] = [];
-  /** Reads a chunk and starts to hash it; wrapped, since awaiting the read must not await the hash. */
-  const start = async (index: number): Promise<{ readonly hashed: Promise<ChunkDigest> }> => {
+  const digestOf = async (index: number): Promise<ChunkDigest> => {
+    if (select.absent(index)) return { index, digest: holes.at(index), hole: true };
     const buffer = free.pop();
     if (buffer === undefined) throw new Error('a chunk buffer was lost');
-    const chunk = buffer.subarray(0, chunkLength(grid, index));
-    await readFully(handle, chunk, chunkOffset(grid, index), 'SOURCE_CHANGED');
-    const hole = isZero(chunk);
-    const digest = hole ? Promise.resolve(holes.at(index)) : hashChunk(chunk);
-    return { hashed: digest.finally(() => free.push(buffer)).then((value) => ({ index, digest: value, hole })) };
+    try {
+      const chunk = buffer.subarray(0, chunkLength(grid, index));
+      await readFully(handle, chunk, chunkOffset(grid, index), 'SOURCE_CHANGED');
+      const hole = isZero(chunk);
+      return { index, digest: hole ? holes.at(index) : await hashChunk(chunk), hole };
+    } finally {
+      free.push(buffer);
+    }
   };
   try {
     for (const index of select.indexes) {
       demandWanted(select.signal);
-      pending.push(
-        select.absent(index) ? Promise.resolve({ index, digest: holes.at(index), hole: true }) : (await start(index)).hashed,
-      );
+      const work = digestOf(index);
+      work.catch(() => undefined); // awaited in its turn; until then it is nobody's failure
+      pending.push(work);
       const oldest = pending.length > HASHES_IN_FLIGHT ? pending.shift() : undefined;
       if (oldest !== undefined) yield await oldest;
     }

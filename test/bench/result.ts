@@ -1,0 +1,66 @@
+/** One contender's runs of one case. Figures are medians over the runs; each run is interleaved with the others'. */
+export interface Series {
+  readonly name: string;
+  readonly values: readonly number[];
+  readonly median: number;
+  /** CPU of both ends together, in seconds per run. */
+  readonly cpuSeconds?: number;
+  /** Largest resident size of any one process, in MiB. */
+  readonly peakMiB?: number;
+  /** What it makes sure of, and anything that must be known to read the figure. */
+  readonly remark?: string;
+}
+
+export interface BenchCase {
+  readonly name: string;
+  readonly unit: string;
+  readonly better: 'higher' | 'lower';
+  readonly ours: Series;
+  readonly peers: readonly Series[];
+  /** Ours against each peer, by name: above 1 we are better, whatever the unit. */
+  readonly ratios: Readonly<Record<string, number>>;
+}
+
+/** What a benchmark came to; plain JSON. */
+export interface BenchResult {
+  readonly name: string;
+  readonly cases: readonly BenchCase[];
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const [low, high] = [sorted[sorted.length % 2 === 0 ? middle - 1 : middle], sorted[middle]];
+  if (low === undefined || high === undefined) throw new Error('expected at least one run');
+  return (low + high) / 2;
+}
+
+const round = (value: number): number => Number(value.toPrecision(3));
+
+export function benchCase(
+  name: string,
+  unit: string,
+  better: 'higher' | 'lower',
+  ours: Series,
+  peers: readonly Series[],
+): BenchCase {
+  const ratio = (peer: Series): number => round(better === 'higher' ? ours.median / peer.median : peer.median / ours.median);
+  return { name, unit, better, ours, peers, ratios: Object.fromEntries(peers.map((peer) => [peer.name, ratio(peer)])) };
+}
+
+/** A table for people. */
+export function renderResult(result: BenchResult): string {
+  const lines = result.cases.flatMap(({ name, unit, ours, peers, ratios }) => [
+    `${result.name}: ${name} (${unit}, median of ${ours.values.length})`,
+    ...[ours, ...peers].map((series) =>
+      [
+        `  ${series.name.padEnd(34)}${String(round(series.median)).padStart(9)}`,
+        series.cpuSeconds === undefined ? '' : `${series.cpuSeconds.toFixed(1)} CPU s`.padStart(12),
+        series.peakMiB === undefined ? '' : `${Math.round(series.peakMiB)} MiB`.padStart(10),
+        ratios[series.name] === undefined ? '' : `  ours × ${ratios[series.name]}`,
+        series.remark === undefined ? '' : `  ${series.remark}`,
+      ].join(''),
+    ),
+  ]);
+  return `${lines.join('\n')}\n`;
+}
