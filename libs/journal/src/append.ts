@@ -1,4 +1,3 @@
-import type { TrustDomain } from '@carnet/events';
 import { type Refusal, refuse } from '@carnet/trust';
 import { sql } from 'kysely';
 import type { AppendCode } from './codes.ts';
@@ -16,16 +15,21 @@ type Waiting = {
   readonly failed: (cause: unknown) => void;
 };
 
+export type AppenderPorts = WriterPorts & {
+  /** Told of each commit, before its callers are. */
+  readonly committed: (placed: readonly Notice[]) => void;
+  /** The database was found behind the durable head. */
+  readonly foundBehind: () => Promise<void>;
+};
+
 export type Appender = <T>(plan: Plan<T>) => Promise<AppendOutcome<T>>;
 
 /**
  * Appends to our ledger to one peer. Callers that come while a transaction is under way share the next one: the head lock
  * would make them wait for each other anyway, and one commit is one fsync. Each plan has a savepoint; what one of them
  * throws is its own.
- *
- * @param committed told of each commit, before its callers are
  */
-export function openAppender(db: JournalDb, ports: WriterPorts, committed: (placed: readonly Notice[]) => void): Appender {
+export function openAppender(db: JournalDb, ports: AppenderPorts): Appender {
   const queue: Waiting[] = [];
   let busy = false;
 
@@ -34,7 +38,7 @@ export function openAppender(db: JournalDb, ports: WriterPorts, committed: (plac
     busy = true;
     try {
       for (let group = queue.splice(0, APPEND_GROUP_MAX); group.length > 0; group = queue.splice(0, APPEND_GROUP_MAX))
-        await decideTogether(db, ports, group, committed);
+        await decideTogether(db, ports, group);
     } finally {
       busy = false;
     }
@@ -64,19 +68,16 @@ export function openAppender(db: JournalDb, ports: WriterPorts, committed: (plac
     });
 }
 
-async function decideTogether(
-  db: JournalDb,
-  ports: WriterPorts,
-  group: readonly Waiting[],
-  committed: (placed: readonly Notice[]) => void,
-): Promise<void> {
+async function decideTogether(db: JournalDb, ports: WriterPorts, group: readonly Waiting[]): Promise<void> {
   const decided: Waiting[] = [];
   let placed: readonly Notice[] = [];
+  let behind = false;
   try {
     const tx = await db.startTransaction().execute();
     try {
       const writer = await openWriter(tx, ports);
       const { refusal } = writer;
+      behind = writer.foundBehind;
       if (refusal !== undefined) for (const waiting of group) waiting.refused(refusal);
       else for (const waiting of group) if (await runAlone(tx, writer, waiting, group.length)) decided.push(waiting);
       if (decided.length > 0) placed = await writer.finish();
@@ -91,12 +92,13 @@ async function decideTogether(
           .catch(() => undefined);
       throw cause;
     }
+    if (behind) await ports.foundBehind();
   } catch (cause) {
     // A caller that was told already ignores this.
     for (const waiting of group) waiting.failed(cause);
     return;
   }
-  committed(placed);
+  if (placed.length > 0) ports.committed(placed);
   for (const waiting of decided) waiting.decided();
 }
 
@@ -115,5 +117,3 @@ async function runAlone(tx: JournalTx, writer: LedgerWriter, waiting: Waiting, g
   if (groupSize > 1) await (result === 'undone' ? sql`rollback to savepoint plan` : sql`release savepoint plan`).execute(tx);
   return result === 'decided';
 }
-
-export type Appenders = ReadonlyMap<TrustDomain, Appender>;

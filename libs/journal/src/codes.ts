@@ -16,6 +16,10 @@ export const JOURNAL_CODES = {
     text: 'Too many events wait for the head of this ledger.',
     advice: 'The database is too slow or stands still: look at it, then try again.',
   },
+  PEER_UNANNOUNCED: {
+    text: 'A message came from a peer whose event key has not been announced to us yet.',
+    advice: 'Nothing to do: its ledger is asked for. If it lasts, check that the peer can publish on the bus.',
+  },
   MESSAGE_MISADDRESSED: {
     text: 'A message between peers names another sender or receiver than its channel.',
     advice: 'Somebody replays messages: inspect who can publish on the bus.',
@@ -35,4 +39,4 @@ export const JOURNAL_CODES = {
 } as const satisfies Readonly<Record<string, { readonly text: string; readonly advice: string }>>;
 export type JournalCode = keyof typeof JOURNAL_CODES;
 export type AppendCode = Extract<JournalCode, 'LEDGER_QUARANTINED' | 'LEDGER_FROZEN' | 'PEER_UNKNOWN' | 'APPEND_OVERLOADED'>;
-export type MessageCode = Extract<JournalCode, `MESSAGE_${string}` | 'CHALLENGE_UNKNOWN'>;
+export type MessageCode = Extract<JournalCode, `MESSAGE_${string}` | 'CHALLENGE_UNKNOWN' | 'PEER_UNANNOUNCED'>;

@@ -19,9 +19,13 @@ export type Heard = {
 
 /** The conversation with one peer about both ledgers: what we say, and what follows from what it says. */
 export type Exchange = {
-  readonly head: () => Promise<Uint8Array>;
+  /** Nothing before our first event: the peer could not verify it. */
+  readonly head: () => Promise<readonly Uint8Array[]>;
   readonly ask: () => Promise<Uint8Array>;
-  /** Our head, so that the peer knows from where on to re-send, and a challenge. Nothing when no doubt is open. */
+  /**
+   * Our head, so that the peer knows from where on to re-send, and a challenge. Nothing when there is no doubt: no quarantine,
+   * no unknown cause, and what we told was acknowledged since the last look.
+   */
   readonly challengeIfInDoubt: () => Promise<readonly Uint8Array[]>;
   readonly hear: (message: Uint8Array) => Promise<Checked<Heard, MessageRefusalCode>>;
   /** The peer signed that its ledger goes further than we hold. */
@@ -29,14 +33,14 @@ export type Exchange = {
 };
 
 type Said = Extract<PeerMessage, { readonly own: HeadPosition }>;
-type State = { nonce: string | undefined; claimed: number; answeredFreeze: string | undefined };
+type State = { nonce: string | undefined; claimed: number; answeredFreeze: string | undefined; coveredAtLastLook: number };
 
 export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Outbox): Exchange {
   const { options, db } = parts;
   const { self, clock, signer, random } = options;
   const theirs = { publisher: peer, audience: self };
   // The nonce lives in memory only: one from a restored database could be met by an old answer.
-  const state: State = { nonce: undefined, claimed: 0, answeredFreeze: undefined };
+  const state: State = { nonce: undefined, claimed: 0, answeredFreeze: undefined, coveredAtLastLook: -1 };
 
   const said = async () => {
     const own = await outbox.tellableHead();
@@ -49,10 +53,10 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
       received,
     };
   };
-  const head = async (): Promise<Uint8Array> => signMessage({ kind: 'head', ...(await said()) }, signer);
+  const signedHead = async (): Promise<Uint8Array> => signMessage({ kind: 'head', ...(await said()) }, signer);
 
   return {
-    head,
+    head: async () => ((await outbox.tellableHead()) === null ? [] : [await signedHead()]),
     ask: async () => {
       const row = await readLedger(db, theirs);
       const fromSeq = seqOf(row.head_seq + 1);
@@ -62,7 +66,7 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
       if (!(await isInDoubt(parts, peer, state))) return [];
       state.nonce ??= Buffer.from(random(NONCE_BYTES)).toString('base64');
       const challenge = { kind: 'challenge', from: self, to: peer, time: timeOf(clock.nowMs()), nonce: state.nonce } as const;
-      return [await head(), signMessage(challenge, signer)];
+      return [await signedHead(), signMessage(challenge, signer)];
     },
     hear: async (bytes) => {
       const opened = openMessage(bytes, stateOf(await readLedger(db, theirs)), clock.nowMs());
@@ -72,6 +76,7 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
         case 'head':
           state.claimed = positionOf(message.own?.seq);
           await judgeHead(parts, peer, message, { bytes, digest });
+          if (message.received === null) await introduceOurselves(parts, peer);
           break;
         case 'ask': {
           const events = await outbox.after(positionOf(message.fromSeq) - 1, RESEND_MAX);
@@ -155,6 +160,15 @@ async function compare(
   return false;
 }
 
+/**
+ * The peer signed that it holds nothing of ours, so our ledger may begin: our heads acknowledge its events only once it knows our
+ * key. Never begun without such a word: an empty database may be one that was lost.
+ */
+async function introduceOurselves({ db, options, appenders }: JournalParts, peer: TrustDomain): Promise<void> {
+  const row = await readLedger(db, { publisher: options.self, audience: peer });
+  if (row.head_digest === null) await appenders.get(peer)?.(async () => ({ drafts: [], announce: true, value: null }));
+}
+
 /** A fresh answer: once we have all that the peer holds of us, its part of a quarantine is over. */
 async function judgeAnswer(parts: JournalParts, peer: TrustDomain, answer: Said, state: State): Promise<void> {
   const { db, options, headFiles } = parts;
@@ -169,8 +183,12 @@ async function judgeAnswer(parts: JournalParts, peer: TrustDomain, answer: Said,
 
 async function isInDoubt({ db, options }: JournalParts, peer: TrustDomain, state: State): Promise<boolean> {
   if ((await quarantinedPeers(db, options.self)).includes(peer)) return true;
-  const { frozen } = await readLedger(db, { publisher: options.self, audience: peer });
-  return frozen?.code === 'CAUSE_UNKNOWN' && frozen.since !== state.answeredFreeze;
+  const row = await readLedger(db, { publisher: options.self, audience: peer });
+  if (row.frozen?.code === 'CAUSE_UNKNOWN' && row.frozen.since !== state.answeredFreeze) return true;
+  // Heads are not stored by the bus: an acknowledgement may have been lost, and is asked for.
+  const stuck = row.covered_seq < row.acked_seq && row.covered_seq === state.coveredAtLastLook;
+  state.coveredAtLastLook = row.covered_seq;
+  return stuck;
 }
 
 async function isBehind({ db, options }: JournalParts, peer: TrustDomain): Promise<boolean> {

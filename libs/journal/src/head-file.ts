@@ -11,6 +11,8 @@ import { JournalError } from './error.ts';
 export type HeadFile = {
   /** @throws JournalError HEAD_FILE_BROKEN */
   readonly read: () => Promise<HeadPosition>;
+  /** As far as this process knows, without looking: what it wrote or read last. */
+  readonly known: () => HeadPosition;
   /** Returns once a head at least this far is on disk. Never goes back. */
   readonly reach: (head: HeadPosition) => Promise<void>;
   /** Goes back, on purpose: every peer has sworn that nothing beyond this head was ever heard. */
@@ -37,7 +39,11 @@ export async function openHeadFile(dir: string, audience: TrustDomain): Promise<
     known = head;
   };
   return {
-    read: () => readHead(path),
+    read: async () => {
+      known = await readHead(path);
+      return known;
+    },
+    known: () => known ?? null,
     reach: (head) => inTurn(() => reach(head)),
     settle: (head) =>
       inTurn(async () => {

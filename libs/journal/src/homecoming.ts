@@ -41,7 +41,7 @@ export async function receiveOwn(
   const inQuarantine = (await quarantinedPeers(db, options.self)).length > 0;
   const received = await receiverOf(ours, peer).receive(deliveries);
   if (!inQuarantine && received.some(({ kind }) => kind === 'placed'))
-    await quarantine(db, { ...options, headFiles }, `events of ours came back from ${peer} that were not here`);
+    await quarantine(db, options, `events of ours came back from ${peer} that were not here`);
   return received;
 }
 

@@ -1,7 +1,7 @@
 import { type Digest, ledgerSubjects, type TrustDomain } from '@carnet/events';
 import { runChanges, type Store } from '@carnet/store';
 import { refuse } from '@carnet/trust';
-import { openAppender } from './append.ts';
+import { type Appender, openAppender } from './append.ts';
 import type { Author } from './draft.ts';
 import type { Delivery } from './early.ts';
 import { JournalError } from './error.ts';
@@ -9,7 +9,7 @@ import { type HeadFile, openHeadFile } from './head-file.ts';
 import { ensureLedgers, headOf, type JournalDb, type Ledger, readLedger } from './ledgers.ts';
 import { type Notice, type Notices, openNotices } from './notices.ts';
 import type { ChainValidator, Clock, EventSigner, Introduction, Log, RandomBytes } from './ports.ts';
-import { quarantineIfBehind } from './quarantine.ts';
+import { quarantine, quarantineIfBehind } from './quarantine.ts';
 import { type Queries, queries } from './queries.ts';
 import { openReceiver, type Received, type Receiver } from './receive.ts';
 import { journalChanges, type Tables } from './tables.ts';
@@ -56,6 +56,7 @@ export type JournalParts = {
   readonly options: JournalOptions;
   readonly db: JournalDb;
   readonly headFiles: ReadonlyMap<TrustDomain, HeadFile>;
+  readonly appenders: ReadonlyMap<TrustDomain, Appender>;
   readonly theirs: ReadonlyMap<TrustDomain, Receiver>;
   readonly ours: ReadonlyMap<TrustDomain, Receiver>;
   readonly notices: Notices;
@@ -87,10 +88,25 @@ async function openParts(options: JournalOptions): Promise<JournalParts> {
     peer,
     openReceiver(db, { self, peer, ledger, validateChain, clock, log }, notices.committed),
   ];
+  const { signer, introduction, random } = options;
+  const author: Author = { signer, introduction, clock, random };
+  const appender = (audience: TrustDomain): readonly [TrustDomain, Appender] => [
+    audience,
+    openAppender(db, {
+      self,
+      audience,
+      author,
+      validateChain,
+      durableHead: () => headFiles.get(audience)?.known() ?? null,
+      committed: notices.committed,
+      foundBehind: () => quarantine(db, { self, clock, log }, `the ledger to ${audience} is behind its durable head`),
+    }),
+  ];
   return {
     options,
     db,
     headFiles,
+    appenders: new Map(peers.map(appender)),
     theirs: new Map(peers.map((peer) => receiver(peer, 'theirs'))),
     ours: new Map(peers.map((peer) => receiver(peer, 'ours'))),
     notices,
@@ -98,12 +114,8 @@ async function openParts(options: JournalOptions): Promise<JournalParts> {
 }
 
 function journalOf(parts: JournalParts): Journal {
-  const { options, db, notices, theirs } = parts;
-  const { self, peers, signer, introduction, clock, random, validateChain } = options;
-  const author: Author = { signer, introduction, clock, random };
-  const appenders = new Map(
-    peers.map((audience) => [audience, openAppender(db, { self, audience, author, validateChain }, notices.committed)]),
-  );
+  const { options, db, notices, theirs, appenders } = parts;
+  const { self, peers } = options;
   const receiveAll = async (peer: TrustDomain, deliveries: readonly Delivery[]): Promise<readonly Received[]> => {
     const receiver = theirs.get(peer);
     if (receiver === undefined) throw new JournalError('PEER_UNCONFIGURED', `${peer} (${ledgerSubjects(peer, self)})`);

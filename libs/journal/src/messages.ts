@@ -32,6 +32,7 @@ export function openMessage(
   ledger: LedgerState,
   nowMs: number,
 ): Checked<{ readonly message: PeerMessage; readonly digest: Digest }, MessageRefusalCode> {
+  if (ledger.keys.length === 0) return refuse('PEER_UNANNOUNCED', 'expected a key announcement first');
   const opened = openEnvelope(bytes, PAYLOAD_TYPES.peerMessage, (keyid) => currentVerifier(ledger, keyid));
   if (!opened.ok) return opened;
   const json = parseStrictJson(opened.value.payload);

@@ -27,7 +27,11 @@ export async function quarantineIfBehind(db: JournalDb, ports: QuarantinePorts):
 }
 
 /** Stops appending to every own ledger: they are all in the database that was found behind. */
-export async function quarantine(db: JournalDb, { self, clock, log }: QuarantinePorts, why: string): Promise<void> {
+export async function quarantine(
+  db: JournalDb,
+  { self, clock, log }: Omit<QuarantinePorts, 'headFiles'>,
+  why: string,
+): Promise<void> {
   const entered = await db
     .updateTable('ledgers')
     .set({ quarantined_at: timeOf(clock.nowMs()) })

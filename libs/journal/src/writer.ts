@@ -1,6 +1,6 @@
-import type { Digest, Draft, TrustDomain } from '@carnet/events';
+import type { Digest, Draft, HeadPosition, TrustDomain } from '@carnet/events';
 import type { Tx } from '@carnet/store';
-import { accept, type Checked, type LedgerState, type Refusal, refuse } from '@carnet/trust';
+import { accept, type Checked, type LedgerState, positionOf, type Refusal, refuse } from '@carnet/trust';
 import type { AppendCode } from './codes.ts';
 import { type Author, owedAnnouncement, type SealedEvent, sealDraft, timeOf } from './draft.ts';
 import { JournalError } from './error.ts';
@@ -24,6 +24,8 @@ export type Decision<T> = {
   readonly drafts: readonly Draft[];
   /** Decided, but not published before `release` of each digest. */
   readonly hold?: boolean;
+  /** Introduce our event key although nothing is drafted: a peer that waits for our signed heads can then verify them. */
+  readonly announce?: boolean;
   readonly value: T;
 };
 
@@ -40,10 +42,14 @@ export type WriterPorts = {
   readonly audience: TrustDomain;
   readonly author: Author;
   readonly validateChain: ChainValidator;
+  /** The end of this ledger as it is known to be durable outside of the database. */
+  readonly durableHead: () => HeadPosition;
 };
 
 /** Appends to our ledger to one peer, for as long as its transaction lasts. */
 export type LedgerWriter = {
+  /** The database under this process is behind the durable head: it was restored, or failed over to an older copy. */
+  readonly foundBehind: boolean;
   /** Why nothing at all may be appended now. */
   readonly refusal: Refusal<AppendCode> | undefined;
   readonly state: () => LedgerState;
@@ -65,11 +71,12 @@ export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<Led
 
   const run = async <T>(plan: Plan<T>): Promise<AppendOutcome<T>> => {
     const seen = new Set<Digest>();
-    const { drafts, hold, value } = await plan(appendTx(tx, ports, seen));
-    if (drafts.length === 0) return accept({ events: [], value });
+    const { drafts, hold, announce, value } = await plan(appendTx(tx, ports, seen));
+    if (drafts.length === 0 && announce !== true) return accept({ events: [], value });
     if (state.frozen !== undefined && drafts.some(({ type }) => BEGINS.has(type)))
       return refuse('LEDGER_FROZEN', `since ${state.frozen.since}: ${state.frozen.code}`);
     const sealed = await sealAll(tx, ports, state, drafts, seen);
+    if (sealed.length === 0) return accept({ events: [], value });
     const placedAt = timeOf(ports.author.clock.nowMs());
     const isHeld = ({ event }: SealedEvent): boolean => hold === true && event.type !== 'KeyAnnounced';
     await tx
@@ -78,7 +85,7 @@ export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<Led
       .execute();
     state = sealed.at(-1)?.state ?? state;
     placed = [...placed, ...sealed];
-    const events = sealed.slice(-drafts.length).map(
+    const events = sealed.slice(sealed.length - drafts.length).map(
       (each): StoredEvent => ({
         digest: each.digest,
         placement: each.payload,
@@ -92,13 +99,18 @@ export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<Led
     return accept({ events, value });
   };
 
+  const foundBehind = positionOf(ports.durableHead()?.seq) > row.head_seq;
   return {
-    refusal: row.quarantined ? refuse('LEDGER_QUARANTINED', 'our ledgers wait for what every peer holds of us') : undefined,
+    foundBehind,
+    refusal:
+      row.quarantined || foundBehind
+        ? refuse('LEDGER_QUARANTINED', 'our ledgers wait for what every peer holds of us')
+        : undefined,
     state: () => state,
     run,
     rewind: (to) => {
       state = to;
-      placed = placed.filter(({ payload }) => Number(payload.seq) <= Number(to.head?.seq ?? 0));
+      placed = placed.filter(({ payload }) => positionOf(payload.seq) <= positionOf(to.head?.seq));
     },
     finish: async () => {
       if (state !== first) await advanceLedger(tx, state);

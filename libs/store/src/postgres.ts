@@ -56,5 +56,7 @@ function openPool(connection: ClientConfig, log: StoreLog): Pool {
   pool.on('error', (cause) =>
     log.warn({ code: 'STORE_UNREACHABLE', cause: cause.message }, 'an idle database connection was lost'),
   );
+  // The same for one in use: its query fails by itself, but the client also emits what nobody would hear.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }

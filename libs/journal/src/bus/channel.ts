@@ -107,6 +107,7 @@ async function hearAll(ports: ChannelPorts, state: Talk): Promise<void> {
       // It helps: the next question may follow at once.
       due.askPauseMs = ASK_GRACE_MS;
       due.challengeMs = 0;
+      due.headMs = Math.min(due.headMs, ports.clock.nowMs() + HEAD_AFTER_ACTIVITY_MS);
     }
   }
 }
@@ -116,9 +117,10 @@ async function hearMessage(ports: ChannelPorts, state: Talk, bytes: Uint8Array |
   if (bytes === undefined) return;
   const heard = await exchange.hear(bytes);
   if (!heard.ok) {
-    log.warn({ peer, code: heard.code, got: heard.got }, heard.text);
+    const level = heard.code === 'PEER_UNANNOUNCED' ? 'debug' : 'warn';
+    log[level]({ peer, code: heard.code, got: heard.got }, heard.text);
     // Perhaps signed with a key whose announcement has not come.
-    if (heard.code === 'SIGNER_UNKNOWN') state.missing();
+    if (heard.code === 'SIGNER_UNKNOWN' || heard.code === 'PEER_UNANNOUNCED') state.missing();
     return;
   }
   if (heard.value.received === 'behind') state.missing();
@@ -133,7 +135,7 @@ async function sayWhatIsDue(ports: ChannelPorts, { due }: Talk): Promise<void> {
   const nowMs = clock.nowMs();
   if (nowMs >= due.headMs) {
     due.headMs = nowMs + HEAD_EVERY_MS;
-    say(ports, [await exchange.head()]);
+    say(ports, await exchange.head());
   }
   if (nowMs >= due.challengeMs) {
     due.challengeMs = nowMs + CHALLENGE_EVERY_MS;

@@ -18,12 +18,7 @@ import { openPublisher } from './publisher.ts';
  * Everything between us and one peer, by one replica at a time: a lease, so that messages of one ledger are not torn between
  * replicas. Two at once would do no harm but work twice.
  */
-export async function runLink(
-  parts: JournalParts,
-  peer: TrustDomain,
-  bus: BusConnection,
-  stop: AbortSignal,
-): Promise<void> {
+export async function runLink(parts: JournalParts, peer: TrustDomain, bus: BusConnection, stop: AbortSignal): Promise<void> {
   const { store, self, random, log } = parts.options;
   const failed = (cause: unknown): void => log.warn({ peer, cause: String(cause) }, 'the link to the peer was interrupted');
   await untilStopped({ signal: stop, random, failed }, async () => {
