@@ -1,4 +1,6 @@
 import { createHash, generateKeyPairSync } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -120,5 +122,17 @@ describe('node and noble agree on', () => {
       expect(ed25519Private(new Uint8Array(5))).toBeUndefined();
       expect(ed25519Private(rsa)).toBeUndefined();
     }
+  });
+});
+
+describe('in a browser', () => {
+  it('nothing but the Node half reaches for node: modules, and the package sends browsers to the other', () => {
+    const sources = readdirSync(import.meta.dirname).filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'));
+    const reaching = sources.filter((name) =>
+      /^import (?!type ).*'node:/m.test(readFileSync(join(import.meta.dirname, name), 'utf8')),
+    );
+    expect(reaching).toEqual(['primitives-node.ts']);
+    const { imports } = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8'));
+    expect(imports['#primitives']).toEqual({ node: './src/primitives-node.ts', default: './src/primitives-noble.ts' });
   });
 });
