@@ -13,7 +13,16 @@ const run = promisify(execFile);
 let dir = '';
 const at = (name: string): string => join(dir, name);
 /** Needs Debian's qemu-utils (`npm run setup`). */
-const qemuImg = async (...args: readonly string[]): Promise<string> => (await run('qemu-img', [...args])).stdout;
+async function qemuImg(...args: readonly string[]): Promise<string> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return (await run('qemu-img', [...args])).stdout;
+    } catch (error) {
+      // On a busy machine qemu cannot time its key derivation. That is about the machine, not the image.
+      if (tries === 10 || !String(error).includes('Unable to get accurate CPU usage')) throw error;
+    }
+  }
+}
 const SECRET = (): readonly string[] => ['--object', `secret,id=s,file=${at('secret')}`];
 const LUKS = 'encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10';
 const createLuks = (name: string, options: string, size = '64M'): Promise<string> =>
