@@ -1,6 +1,6 @@
 import { type Epoch, epoch as epochSchema } from '@carnet/events';
 import { BEFORE_PUBLISHING, type Command, decide, evolve, highestEpoch, type Proposal, react } from '@carnet/saga';
-import { EVIDENCE, intentData, migration, performed, placed, RECEIPT } from '@carnet/saga/testing';
+import { EVIDENCE, intentData, migration, performed, placed, RECEIPT } from '../../libs/saga/src/testing.ts';
 import { commandKey, execute, type HostCommand } from './host.ts';
 import { type Broker, eventKey, nowOf, type Rules, refold, type Who, type World } from './world.ts';
 

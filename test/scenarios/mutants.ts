@@ -1,6 +1,6 @@
 import type { Digest } from '@carnet/events';
 import { type Fact, type Facts, type Journey, type MigrationState, react } from '@carnet/saga';
-import { digestOf, EVIDENCE, RECEIPT, START } from '@carnet/saga/testing';
+import { digestOf, EVIDENCE, RECEIPT, START } from '../../libs/saga/src/testing.ts';
 import { execute, type HostCommand } from './host.ts';
 import { RULES } from './moves.ts';
 import type { Rules } from './world.ts';

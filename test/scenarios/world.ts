@@ -1,6 +1,6 @@
 import { type MigrationEvent, type Timestamp, type TrustDomain, timestamp } from '@carnet/events';
 import { type decide, type Evolved, initialJourney, type Journey, type Placed, type react } from '@carnet/saga';
-import { CSP_A, CSP_B, VM } from '@carnet/saga/testing';
+import { CSP_A, CSP_B, VM } from '../../libs/saga/src/testing.ts';
 import { commandKey, type Execute, type Host, type HostCommand, hostKey } from './host.ts';
 
 /** A broker: its ledger (the first `published` are out), what it has received, its host, and what it ever told that host. */

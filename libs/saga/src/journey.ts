@@ -98,6 +98,6 @@ export const targetEnded = (m: MigrationState): boolean =>
 /** Ended on both sides. A target that never answered a withdrawn intent owes nothing. */
 export const ended = (m: MigrationState): boolean => sourceEnded(m) && (targetEnded(m) || m.targetPhase === 'idle');
 
-/** Highest epoch in the journeys of one VM (one per peer), plus one. `undefined` when there was none: the first is 1. */
+/** Highest epoch in the journeys of one VM (one per peer); 0 before the first. The next attempt takes one above. */
 export const highestEpoch = (journeys: readonly Journey[]): number =>
   journeys.flatMap((journey) => journey.migrations).reduce((highest, m) => Math.max(highest, m.epoch), 0);

@@ -4,8 +4,9 @@ import type { Command, EndCode } from './command.ts';
 import { givesUpAt } from './deadlines.ts';
 import { sidesEnded, spokenIn } from './intent.ts';
 import { type Fact, type Journey, type MigrationState, mustResume, type Side } from './journey.ts';
+import { APPEND_MARGIN_MS } from './limits.ts';
 import { command, endReason, owe } from './owe.ts';
-import { isAfter } from './time.ts';
+import { isAfter, shift } from './time.ts';
 
 /**
  * What this CSP owes now, on every migration of the VM that its side has not ended. Pure: recovery after a crash is calling it
@@ -77,7 +78,7 @@ function targetOwes(journey: Journey, m: MigrationState, now: Timestamp): readon
 /** An intent waits for its answer until the target is through with what came before; too late or withdrawn, it gets none. */
 function mayAnswer(journey: Journey, m: MigrationState, now: Timestamp): boolean {
   const offerBy = m.facts.MigrationIntended?.data.offerBy;
-  if (m.sourcePhase !== 'intended' || offerBy === undefined || isAfter(now, offerBy)) return false;
+  if (m.sourcePhase !== 'intended' || offerBy === undefined || isAfter(shift(now, APPEND_MARGIN_MS), offerBy)) return false;
   return sidesEnded(spokenIn(journey, m.target), m.target);
 }
 
