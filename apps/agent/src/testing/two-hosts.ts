@@ -27,6 +27,8 @@ export type TwoHosts = {
   readonly b: RealHost;
   readonly guest: Guest;
   readonly pkiDir: string;
+  /** Does something to a machine with the rights of whoever runs the test; the agents rest meanwhile. */
+  asStarter<T>(work: () => Promise<T>): Promise<T>;
   stop(): Promise<void>;
 };
 
@@ -82,6 +84,14 @@ export async function startTwoHosts(): Promise<TwoHosts> {
     b,
     guest,
     pkiDir,
+    asStarter: async (work) => {
+      const becomeAgain = becomeStarter(as.identity);
+      try {
+        return await work();
+      } finally {
+        becomeAgain();
+      }
+    },
     stop: async () => {
       await a.agent.close();
       await b.agent.close();
@@ -90,6 +100,16 @@ export async function startTwoHosts(): Promise<TwoHosts> {
       await machineB.stop();
       rmSync(tmpfs, { recursive: true, force: true });
     },
+  };
+}
+
+/** The other way round, for a while. */
+function becomeStarter(identity: Parameters<typeof becomeUser>[0]): () => void {
+  if (!identity.switched) return () => undefined;
+  process.seteuid?.(0);
+  process.setegid?.(0);
+  return () => {
+    becomeUser(identity);
   };
 }
 
