@@ -1,0 +1,226 @@
+import { digest } from '@carnet/events';
+import { describe, expect, it } from 'vitest';
+import { fakeNetwork } from './fake/artifacts.ts';
+import { ask, DISK, draft, hostA, hostB, KEY, MEMORY_SECRET, ofEpoch, SECRET, secretOf, SPEC, UNTIL, UUID, VM } from './testing/drive.ts';
+import { createRunning, moves, play, undoing } from './testing/journey.ts';
+
+const pair = () => {
+  const network = fakeNetwork();
+  const source = { host: hostA({ network }), name: 'a1' };
+  const target = { host: hostB({ network }), name: 'b1' };
+  return { source, target };
+};
+const movesOf = (mode: 'cold' | 'suspend', { source, target }: ReturnType<typeof pair>) => moves(mode, target.host.leaf, source.host.leaf);
+const upTo = <M extends { readonly step: string }>(list: readonly M[], step: string): readonly M[] =>
+  list.slice(0, list.findIndex((move) => move.step === step) + 1);
+
+/** Everything that a host still holds of the VM besides its memory of epochs. */
+const leftAt = (side: ReturnType<typeof pair>['source']) => side.host.files.paths().filter((path) => !/^\/s\/(fence|steps)\//.test(path));
+
+describe('a migration between two hosts', () => {
+  it('cold: stops here, boots there, leaves nothing here', async () => {
+    const sides = pair();
+    await createRunning(sides.source);
+    const found = await play(sides, movesOf('cold', sides), 1);
+    expect(sides.target.host.hypervisor.guest(UUID)?.ticks).toBeGreaterThan(0);
+    expect(sides.source.host.hypervisor.guest(UUID)).toBeUndefined();
+    expect(leftAt(sides.source)).toEqual([]);
+    expect(found.get('retire')).toMatchObject({ result: { artifacts: [DISK] } });
+  });
+
+  it('suspend: the same boot goes on counting, and its sealed memory is gone', async () => {
+    const sides = pair();
+    await createRunning(sides.source);
+    const before = sides.source.host.hypervisor.guest(UUID);
+    await play(sides, movesOf('suspend', sides), 1);
+    const after = sides.target.host.hypervisor.guest(UUID);
+    expect(after?.boot).toBe(before?.boot);
+    expect(after?.ticks).toBeGreaterThan(before?.ticks ?? 0);
+    expect([...leftAt(sides.source), ...leftAt(sides.target)].filter((path) => path.endsWith('.state') || path.startsWith('/t'))).toEqual([]);
+  });
+
+  it('goes on to a third epoch and back: A → B → A', async () => {
+    const sides = pair();
+    await createRunning(sides.source);
+    await play(sides, movesOf('cold', sides), 1);
+    const back = { source: sides.target, target: sides.source };
+    await play(back, movesOf('suspend', back), 2);
+    expect(sides.source.host.hypervisor.guest(UUID)).toBeDefined();
+    expect(leftAt(sides.target)).toEqual([]);
+  });
+
+  it.each(['cold', 'suspend'] as const)('%s, undone after the surrender: the source runs again, the target holds nothing', async (mode) => {
+    const sides = pair();
+    await createRunning(sides.source);
+    const before = sides.source.host.hypervisor.guest(UUID);
+    await play(sides, upTo(movesOf(mode, sides), 'surrender'), 1);
+    await play(sides, undoing(mode), 1);
+    const after = sides.source.host.hypervisor.guest(UUID);
+    expect(after?.boot === before?.boot).toBe(mode === 'suspend');
+    expect(leftAt(sides.target)).toEqual([]);
+    expect(leftAt(sides.source).filter((path) => path.endsWith('.state'))).toEqual([]);
+  });
+
+  it('a VM that was stopped stays stopped', async () => {
+    const sides = pair();
+    await ask(sides.source.host.agent, 'a1', 'createVm', { spec: SPEC, secrets: [SECRET] });
+    const list = movesOf('cold', sides).map((move) => (move.step === 'start' ? { ...move, body: () => ({ spec: SPEC, vcpus: 'held', secrets: [SECRET] }) } : move));
+    await play(sides, list, 1);
+    expect(sides.target.host.hypervisor.ran()).toEqual([]);
+    expect(await ask(sides.target.host.agent, 'b1', 'startVm', { secrets: [SECRET] })).toMatchObject({ status: 'done' });
+  });
+});
+
+describe('refusals change nothing', () => {
+  const refusal = async (reply: Promise<unknown>, code: string): Promise<void> => expect(await reply).toMatchObject({ status: 'refused', code });
+
+  it('another host’s, a late, and a repeated but different command', async () => {
+    const { source } = pair();
+    await refusal(ask(source.host.agent, 'b1', 'inspect', {}), 'COMMAND_MISDIRECTED');
+    const late = { deadline: '2020-01-01T00:00:00.000Z' };
+    await refusal(ask(source.host.agent, 'a1', 'inspect', {}, late), 'COMMAND_EXPIRED');
+    await createRunning(source);
+    await ask(source.host.agent, 'a1', 'quiesce', { mode: 'cold', graceSeconds: 1 }, ofEpoch(1));
+    const other = { mode: 'suspend', graceSeconds: 1, memory: MEMORY_SECRET };
+    await refusal(ask(source.host.agent, 'a1', 'quiesce', other, ofEpoch(1)), 'STEP_CONFLICT');
+  });
+
+  it('an older epoch, whatever its attempt', async () => {
+    const { source } = pair();
+    await createRunning(source);
+    await ask(source.host.agent, 'a1', 'quiesce', { mode: 'cold', graceSeconds: 1 }, ofEpoch(5));
+    await refusal(ask(source.host.agent, 'a1', 'resume', { proof: { kind: 'withdrawn', event: 'c'.repeat(64) }, secrets: [SECRET] }, { ...ofEpoch(4), attempt: 99 }), 'EPOCH_FENCED');
+  });
+
+  it('starting what is held, surrendered or forsworn', async () => {
+    const sides = pair();
+    const { agent } = sides.source.host;
+    await createRunning(sides.source);
+    await play(sides, upTo(movesOf('cold', sides), 'receive'), 1);
+    await refusal(ask(agent, 'a1', 'startVm', { secrets: [SECRET] }), 'VM_HELD');
+    await refusal(ask(agent, 'a1', 'deleteVm', {}), 'VM_HELD');
+    await refusal(ask(agent, 'a1', 'retire', {}, ofEpoch(1)), 'NOT_SURRENDERED');
+    await ask(agent, 'a1', 'surrender', {}, ofEpoch(1));
+    await refusal(ask(agent, 'a1', 'startVm', { secrets: [SECRET] }), 'VM_SURRENDERED');
+    await refusal(ask(agent, 'a1', 'serve', { round: 0, artifacts: [DISK], peer: ['x'.repeat(4)], until: UNTIL }, ofEpoch(1)), 'VM_SURRENDERED');
+    await refusal(ask(agent, 'a1', 'resume', { proof: { kind: 'withdrawn', event: 'c'.repeat(64) }, secrets: [SECRET] }, ofEpoch(1)), 'PROOF_MISSING');
+    const target = sides.target.host.agent;
+    await refusal(ask(target, 'b1', 'destroy', {}, ofEpoch(1)), 'NOT_FORSWORN');
+    await ask(target, 'b1', 'forswear', {}, ofEpoch(1));
+    await refusal(ask(target, 'b1', 'start', { spec: SPEC, vcpus: 'run', secrets: [SECRET] }, ofEpoch(1)), 'VM_FORSWORN');
+    expect(sides.source.host.hypervisor.ran()).toEqual([UUID]);
+    expect(sides.target.host.hypervisor.ran()).toEqual([]);
+  });
+
+  it('forswearing what may have run', async () => {
+    const sides = pair();
+    await createRunning(sides.source);
+    await play(sides, upTo(movesOf('cold', sides), 'start'), 1);
+    await refusal(ask(sides.target.host.agent, 'b1', 'forswear', {}, ofEpoch(1)), 'VM_MAY_HAVE_RUN');
+  });
+
+  it('a key that does not open, a missing one, one that is none', async () => {
+    const sides = pair();
+    await createRunning(sides.source);
+    await play(sides, upTo(movesOf('cold', sides), 'surrender'), 1);
+    const { agent, hypervisor } = sides.target.host;
+    const start = (secrets: readonly unknown[]) => ask(agent, 'b1', 'start', { spec: SPEC, vcpus: 'run', secrets }, ofEpoch(1));
+    await refusal(start([]), 'SECRET_MISSING');
+    await refusal(start([{ key: KEY, sealed: 'AAAA' }]), 'SECRET_REFUSED');
+    await refusal(start([secretOf(KEY, 8)]), 'LUKS_DOES_NOT_OPEN');
+    expect(hypervisor.ran()).toEqual([]);
+    // Nothing ran, so the target can still swear.
+    expect(await ask(agent, 'b1', 'forswear', {}, ofEpoch(1))).toMatchObject({ status: 'done', result: { step: 'forswear' } });
+  });
+
+  it('no room: memory, disk, and what is promised to others', async () => {
+    const tight = hostB({ limits: { memoryMiB: 300 } });
+    const reserve = (vm: string) => ask(tight.agent, 'b1', 'reserve', { spec: SPEC, mode: 'cold', until: UNTIL }, { ...ofEpoch(1), vm });
+    expect(await reserve(VM)).toMatchObject({ status: 'done' });
+    expect(await reserve(VM)).toMatchObject({ status: 'done' });
+    await refusal(reserve(VM.replace('3333-4', '3333-5')), 'NO_ROOM');
+    const small = hostB({ volumeBytesFree: 1_000 });
+    await refusal(ask(small.agent, 'b1', 'reserve', { spec: SPEC, mode: 'cold', until: UNTIL }, ofEpoch(1)), 'NO_ROOM');
+  });
+
+  it('a spec that is not the VM’s, a suspend of a stopped VM', async () => {
+    const { source } = pair();
+    await ask(source.host.agent, 'a1', 'createVm', { spec: SPEC, secrets: [SECRET] });
+    await refusal(ask(source.host.agent, 'a1', 'preflight', { spec: { ...SPEC, vcpus: 2 }, mode: 'cold' }, ofEpoch(1)), 'SPEC_MISMATCH');
+    await refusal(ask(source.host.agent, 'a1', 'preflight', { spec: SPEC, mode: 'suspend' }, ofEpoch(1)), 'VM_NOT_RUNNING');
+    await refusal(ask(source.host.agent, 'a1', 'quiesce', { mode: 'suspend', graceSeconds: 1, memory: MEMORY_SECRET }, ofEpoch(1)), 'VM_NOT_RUNNING');
+  });
+
+  it('a damaged fence entry refuses its VM only', async () => {
+    const { source } = pair();
+    await createRunning(source);
+    const path = source.host.ports.paths.fence(VM);
+    await source.host.files.write(path, Buffer.from('{"v":1'));
+    await refusal(ask(source.host.agent, 'a1', 'startVm', { secrets: [SECRET] }), 'FENCE_UNREADABLE');
+    await refusal(ask(source.host.agent, 'a1', 'quiesce', { mode: 'cold', graceSeconds: 1 }, ofEpoch(1)), 'FENCE_UNREADABLE');
+    const other = VM.replace('3333-4', '3333-5');
+    expect(await ask(source.host.agent, 'a1', 'inspect', {}, { vm: other })).toMatchObject({ status: 'done' });
+    await source.host.files.remove(path);
+    await refusal(ask(source.host.agent, 'a1', 'startVm', { secrets: [SECRET] }), 'FENCE_UNREADABLE');
+  });
+});
+
+describe('what is asked again', () => {
+  it('gets the recorded result, from memory and after a restart', async () => {
+    const { source } = pair();
+    await createRunning(source);
+    const quiesce = { mode: 'cold', graceSeconds: 1 };
+    const one = await ask(source.host.agent, 'a1', 'quiesce', quiesce, ofEpoch(1));
+    const two = await ask(source.host.agent, 'a1', 'quiesce', quiesce, { ...ofEpoch(1), attempt: 2 });
+    const three = await ask(source.host.restart(), 'a1', 'quiesce', quiesce, { ...ofEpoch(1), attempt: 3 });
+    for (const later of [two, three]) {
+      expect({ ...later, id: '', command: '' }).toEqual({ ...one, id: '', command: '' });
+    }
+  });
+
+  it('the same command twice at once is performed once', async () => {
+    const { source } = pair();
+    await ask(source.host.agent, 'a1', 'createVm', { spec: SPEC, secrets: [SECRET] });
+    const command = draft('a1', 'startVm', { secrets: [SECRET] });
+    const replies = await Promise.all([1, 2, 3].map(() => source.host.agent.handle(command)));
+    expect(new Set(replies.map(({ status }) => status))).toEqual(new Set(['done']));
+    expect(source.host.hypervisor.ran()).toEqual([UUID]);
+  });
+
+  it('a long step says running, then its end', async () => {
+    const slow = hostA({ replyWithinMs: 1 });
+    await ask(slow.agent, 'a1', 'createVm', { spec: SPEC, secrets: [SECRET] });
+    const sides = { source: { host: slow, name: 'a1' }, target: { host: hostB(), name: 'b1' } };
+    expect(await ask(slow.agent, 'a1', 'startVm', { secrets: [SECRET] })).toMatchObject({ status: 'done' });
+    await play(sides, upTo(movesOf('cold', sides), 'quiesce'), 1);
+  });
+
+  it('a draining agent takes nothing new', async () => {
+    const { source } = pair();
+    await source.host.agent.close();
+    expect(await ask(source.host.agent, 'a1', 'inspect', {})).toMatchObject({ status: 'refused', code: 'HOST_DRAINING' });
+  });
+});
+
+describe('the hello', () => {
+  it('names lost secrets after libvirtd restarted, and provideSecrets brings them back', async () => {
+    const { source } = pair();
+    const heard: unknown[] = [];
+    source.host.agent.subscribe((report) => heard.push(report));
+    await createRunning(source);
+    expect((await source.host.agent.hello()).secretsMissing).toEqual([]);
+    source.host.hypervisor.restartDaemon();
+    expect((await source.host.agent.hello()).secretsMissing).toEqual([{ vm: VM, keys: [KEY] }]);
+    expect(await ask(source.host.agent, 'a1', 'provideSecrets', { secrets: [SECRET] })).toMatchObject({ result: { provided: 1 } });
+    expect((await source.host.agent.hello()).secretsMissing).toEqual([]);
+    expect(heard).toContainEqual(expect.objectContaining({ kind: 'notice', event: 'libvirt-back' }));
+  });
+
+  it('shows VMs, fence and what is left of the host', async () => {
+    const { source } = pair();
+    await createRunning(source);
+    const hello = await source.host.agent.hello();
+    expect(hello.vms).toEqual([{ vm: VM, state: 'running', fence: { epoch: 0, standing: 'mine', vcpus: 'may-run', role: 'home' } }]);
+    expect(digest.safeParse(source.host.leaf).success).toBe(true);
+  });
+});

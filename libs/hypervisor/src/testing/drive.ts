@@ -1,0 +1,80 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  artifactId,
+  type Digest,
+  digest,
+  type Epoch,
+  epoch,
+  hostName,
+  keyId,
+  migrationId,
+  timestamp,
+  trustDomain,
+  vmId,
+  vmSpec,
+} from '@carnet/events';
+import type { HostAgent } from '../agent/host-agent.ts';
+import { type CommandOf, type HostStep, hostCommand } from '../command/command.ts';
+import { type HostReply, hostReply } from '../command/report.ts';
+import type { FakeHost, FakeHostOptions } from '../fake/host.ts';
+import { fakeHost } from '../fake/host.ts';
+import type { Clock } from '../ports/host-ports.ts';
+
+export const VM = vmId.parse('csp-a.example/33333333-3333-4333-8333-333333333333');
+export const UUID = '33333333-3333-4333-8333-333333333333';
+export const DISK = artifactId.parse('11111111-1111-4111-8111-111111111111');
+export const KEY = keyId.parse('22222222-2222-4222-8222-222222222222');
+export const MEMORY = artifactId.parse('44444444-4444-4444-8444-444444444444');
+export const MEMORY_KEY = keyId.parse('44444444-4444-4444-8444-444444444444');
+export const MIGRATION = migrationId.parse('0190aaaa-0000-7000-8000-000000000001');
+export const BECAUSE: Digest = digest.parse('b'.repeat(64));
+export const UNTIL = timestamp.parse('2030-01-01T00:00:00.000Z');
+export const CAPACITY = 1_048_576;
+
+export const SPEC = vmSpec.parse({
+  name: 'demo',
+  vcpus: 1,
+  memoryMiB: 64,
+  machine: 'pc-q35-7.2',
+  cpuModel: 'qemu64',
+  boot: { kind: 'disk' },
+  disks: [{ artifact: DISK, target: 'vda', format: 'qcow2', capacityBytes: CAPACITY, key: KEY }],
+});
+
+/** The fake's secrets are plain keys in base64. */
+export const secretOf = (key: typeof KEY, fill: number) => ({ key, sealed: Buffer.alloc(32, fill).toString('base64') });
+export const SECRET = secretOf(KEY, 7);
+export const MEMORY_SECRET = { artifact: MEMORY, secret: secretOf(MEMORY_KEY, 9) };
+
+/** Real time, but nobody waits long: a test's clock only has to move. */
+export const quickClock: Clock = {
+  now: () => timestamp.parse(new Date(Date.parse('2026-11-23T10:00:00.000Z') + Math.floor(performance.now())).toISOString()),
+  sleep: async (ms, signal) => {
+    await sleep(Math.min(ms, 5), undefined, { signal });
+  },
+};
+
+export const hostA = (options: Partial<FakeHostOptions> = {}): FakeHost =>
+  fakeHost({ domain: trustDomain.parse('csp-a.example'), host: hostName.parse('a1'), clock: quickClock, ...options });
+export const hostB = (options: Partial<FakeHostOptions> = {}): FakeHost =>
+  fakeHost({ domain: trustDomain.parse('csp-b.example'), host: hostName.parse('b1'), clock: quickClock, ...options });
+
+let commands = 0;
+const nextId = (): string => `00000000-0000-4000-8000-${String((commands += 1)).padStart(12, '0')}`;
+
+export const draft = (host: string, step: HostStep, body: unknown, more: object = {}) =>
+  hostCommand.parse({ id: nextId(), host, deadline: UNTIL, step, vm: VM, body, ...more });
+
+export const ofEpoch = (n: number) => ({ migration: MIGRATION, epoch: epoch.parse(n), attempt: 1, because: BECAUSE });
+export const first: Epoch = epoch.parse(1);
+
+/** Asks until the step is no longer running; what goes over the wire must pass its own schema. */
+export async function ask(agent: HostAgent, host: string, step: HostStep, body: unknown, more: object = {}): Promise<HostReply> {
+  const command = draft(host, step, body, more);
+  for (;;) {
+    const reply = hostReply.parse(JSON.parse(JSON.stringify(await agent.handle(command))));
+    if (reply.status !== 'running') return reply;
+  }
+}
+
+export type Bodies = { readonly [S in HostStep]?: CommandOf<S>['body'] };
