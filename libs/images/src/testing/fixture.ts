@@ -7,6 +7,7 @@ import type { Outcome } from '../outcome.ts';
 import type { PullRequest } from '../pull.ts';
 import { seal } from '../seal.ts';
 import { type ServeRequest, type Serving, serveArtifacts } from '../serve.ts';
+import { accept } from './accept.ts';
 import { testAuthority } from './certificates.ts';
 
 export const MIGRATION = migrationId.parse('01890000-0000-7000-8000-000000000000');
@@ -20,7 +21,7 @@ const authority = testAuthority();
 export const SOURCE = authority('agent-a.csp-a.example');
 export const TARGET = authority('agent-b.csp-b.example');
 export const STRANGER = authority('agent-c.csp-c.example');
-export const accept = (): { readonly ok: true } => ({ ok: true });
+export { accept };
 
 export const value = <T>(outcome: Outcome<T>): T => {
   if (!outcome.ok) throw new Error(`${outcome.code} ${outcome.got ?? ''}`);
