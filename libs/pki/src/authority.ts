@@ -94,6 +94,7 @@ export function issueLeaf(
   };
 }
 
+/** Path validation would refuse such a leaf everywhere: better to find out where it is made. */
 function refuseOutside({ domain }: Authority, spiffeId: SpiffeId, dnsNames: readonly string[]): void {
   if (domain === undefined) throw new PkiError('OUTSIDE_DOMAIN', 'expected an intermediate: the root issues no leaves');
   const foreign = dnsNames.find((name) => name !== domain && !name.endsWith(`.${domain}`));

@@ -73,6 +73,7 @@ function parse(der: Uint8Array): Crl {
 const serialOf = (serial: Integer): string =>
   readSerial(serial.valueBlock.valueHexView) ?? `odd ${hex(serial.valueBlock.valueHexView)}`;
 
+/** A list without number is older than any with one. */
 function crlNumber(extensions: readonly Extension[]): bigint {
   const value = extensions.find(({ extnID }) => extnID === OID.crlNumber)?.parsedValue;
   return value instanceof Integer ? BigInt(`0x${hex(value.valueBlock.valueHexView)}`) : -1n;
@@ -103,6 +104,7 @@ export function checkRevocation(
   return refuse('REVOKED', 'expected a certificate that is not revoked', { got: `serial ${certificate.serial}` });
 }
 
+/** By number, not by date: two lists of one minute must not be a matter of order. */
 function newestOf(issuer: Certificate, crls: readonly Uint8Array[]): Checked<Crl, CrlCode> {
   let newest: Crl | undefined;
   for (const der of crls) {
@@ -116,6 +118,7 @@ function newestOf(issuer: Certificate, crls: readonly Uint8Array[]): Checked<Crl
   return newest === undefined ? refuse('CRL_MISSING', 'expected a CRL of each issuer') : accept(newest);
 }
 
+/** Only the issuer itself signs its list: indirect CRLs would need an extension that is refused as critical. */
 function checkList(crl: Crl, issuer: Certificate): Checked<null, CrlCode> {
   if (!crl.isPlain) return refuse('CRL_UNSUPPORTED', 'expected a complete CRL without critical extensions');
   if (issuer.keyUsage?.has('cRLSign') !== true || !isSigned(crl, issuer)) {

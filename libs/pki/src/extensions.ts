@@ -36,6 +36,7 @@ export function readExtensions(extensions: readonly Extension[]): CertificateExt
   };
 }
 
+/** What may be critical. Key identifiers must not be (RFC 5280, sections 4.2.1.1 and 4.2.1.2). */
 const UNDERSTOOD: ReadonlySet<string> = new Set([
   OID.basicConstraints,
   OID.keyUsage,
@@ -52,6 +53,7 @@ function decoded<T extends object>({ parsedValue }: Extension, kind: abstract ne
 
 type Part = Partial<CertificateExtensions>;
 
+/** An authority is one that says so; a path length without it contradicts itself. */
 function basicConstraints(extension: Extension | undefined): Part {
   if (extension === undefined) return {};
   const { cA, pathLenConstraint } = decoded(extension, BasicConstraints);
@@ -96,6 +98,7 @@ const KEY_USAGES: readonly (readonly [KeyUsage, number])[] = [
   ['cRLSign', KEY_USAGE_BITS.cRLSign],
 ];
 
+/** Bounded: each name is held against each constraint of each authority. */
 function subjectNames(extension: Extension | undefined): readonly SubjectName[] {
   if (extension === undefined) return [];
   const { altNames } = decoded(extension, AltName);

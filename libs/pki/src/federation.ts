@@ -69,6 +69,7 @@ const lifetime = ({ nowMs }: FederationRequest, ms: number): Lifetime => ({
   notAfterMs: nowMs + ms,
 });
 
+/** The bus has a domain of its own: whoever runs it can speak for no CSP. */
 const busLeaves = (domain: TrustDomain): readonly LeafPlan[] => [
   { name: 'server', profile: 'server', path: 'server', dnsNames: [domain, `nats.${domain}`] },
   { name: 'operator', profile: 'operator', path: 'operator', dnsNames: [] },
@@ -87,6 +88,7 @@ const memberLeaves = (domain: TrustDomain, hosts: readonly HostName[]): readonly
   })),
 ];
 
+/** Keys of one CSP are made side by side: node:crypto does so on its thread pool. */
 async function createMember(
   root: Authority,
   domain: TrustDomain,
@@ -136,5 +138,6 @@ async function writeMember(of: FederationRequest, folder: string, domain: TrustD
   }
 }
 
+/** Validation fails closed, so even a list of nobody must exist. */
 const emptyCrl = ({ nowMs }: FederationRequest, authority: Authority): Uint8Array =>
   createCrl(authority, { number: 1, thisUpdateMs: nowMs - BACKDATE_MS, nextUpdateMs: nowMs + DEV_CRL_MS, revoked: [] });

@@ -20,4 +20,5 @@ export {
   serverTlsOptions,
   type TlsMaterial,
   type TlsTrust,
+  tokenServerTlsOptions,
 } from './tls.ts';

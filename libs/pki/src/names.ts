@@ -79,6 +79,7 @@ export function isReadable(name: SubjectName): boolean {
   }
 }
 
+/** A constraint speaks about names of its own kind only. */
 function isWithin(name: SubjectName, subtree: SubjectName): boolean {
   if (name.kind === 'uri' && subtree.kind === 'uri') return isUriWithin(name.text, subtree.text);
   if (name.kind === 'dns' && subtree.kind === 'dns') return isDnsWithin(name.text, subtree.text.toLowerCase());
@@ -99,6 +100,7 @@ function isDnsWithin(name: string, base: string): boolean {
   return base.startsWith('.') ? name.endsWith(base) : name === base || name.endsWith(`.${base}`);
 }
 
+/** Address families differ in length: an IPv4 constraint says nothing about IPv6. */
 function isIpWithin(address: readonly number[], subtree: readonly number[]): boolean {
   if (subtree.length !== address.length * 2) return false;
   return address.every((octet, i) => {

@@ -10,7 +10,15 @@ import { PeerRefused } from './error.ts';
 import type { LeafProfile } from './profiles.ts';
 import { privateKeyPem, type RsaKeyPair } from './rsa-keys.ts';
 import { createWorld, crlOf, domainA, domainB, HOUR_MS, idOf, random, timeAt } from './testing/chains.ts';
-import { clientTlsOptions, type ExpectedPeer, guardServer, peerIdentity, serverTlsOptions, type TlsMaterial } from './tls.ts';
+import {
+  clientTlsOptions,
+  type ExpectedPeer,
+  guardServer,
+  peerIdentity,
+  serverTlsOptions,
+  type TlsMaterial,
+  tokenServerTlsOptions,
+} from './tls.ts';
 
 const world = await createWorld();
 // OpenSSL's own check inside the handshake uses the machine's clock.
@@ -176,6 +184,18 @@ describe('TLS between two CSPs', () => {
     const met = await meet(serverTlsOptions(a), [a, expectB], nameless);
     expect(met.client).not.toBe('hello');
     expect(met.server).not.toContain('spiffe');
+  });
+
+  it('serves callers without certificate where tokens decide, under TLS 1.3 only', async () => {
+    const server = createServer(tokenServerTlsOptions(a), (socket) => socket.end('hello'));
+    server.on('tlsClientError', () => undefined);
+    open.push(server);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { key: _key, cert: _cert, ...nameless } = clientTlsOptions(b, expectA);
+    expect(await listen({ ...nameless, host: '127.0.0.1', port: portOf(server) })).toBe('hello');
+    const old = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' } as const;
+    expect(await listen({ ...nameless, ...old, host: '127.0.0.1', port: portOf(server) })).toMatch(/^tls: /);
   });
 
   it('never runs a request handler of HTTPS for a refused client', async () => {

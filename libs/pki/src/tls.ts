@@ -52,6 +52,17 @@ export const serverTlsOptions = (material: TlsMaterial): TlsOptions => ({
   secureOptions: constants.SSL_OP_NO_TICKET,
 });
 
+/**
+ * Options for a server whose callers show a bearer token instead of a certificate. Nobody is authenticated by this: the
+ * caller's credentials must be checked in each request.
+ */
+export const tokenServerTlsOptions = ({ keyPem, chainPem }: TlsMaterial): TlsOptions => ({
+  key: keyPem,
+  cert: chainPem,
+  minVersion: 'TLSv1.3',
+  maxVersion: 'TLSv1.3',
+});
+
 const commonOptions = ({ keyPem, chainPem, store }: TlsMaterial) =>
   ({
     key: keyPem,
@@ -66,6 +77,7 @@ const commonOptions = ({ keyPem, chainPem, store }: TlsMaterial) =>
 /** A `tls.Server`, or an HTTPS server under whatever type a framework gives it. */
 export type SecureServer = { prependListener(event: 'secureConnection', listener: (socket: TLSSocket) => void): unknown };
 
+// By socket, so that a request handler learns who was judged, not who the handshake claims.
 const identities = new WeakMap<object, PeerIdentity>();
 
 /**

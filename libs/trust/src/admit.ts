@@ -52,6 +52,7 @@ export function admit(state: LedgerState, envelopeBytes: Uint8Array, ctx: Admiss
   );
 }
 
+/** A refusal is passed on as it is; it never carries a state. */
 const refused = ({ code, text, expected, got }: Refusal<AdmissionCode>): Admission => ({
   kind: 'refused',
   code,
@@ -91,6 +92,7 @@ function readPayload(bytes: Uint8Array): Checked<Reading, Extract<AdmissionCode,
   );
 }
 
+/** From the schema itself: a type added there is known here. */
 const EVENT_TYPES: ReadonlySet<string> = new Set(event.options.map((option) => option.unwrap().shape.type.value));
 
 const hasKnownType = (json: JsonValue): boolean =>

@@ -74,6 +74,7 @@ function subproof(
     : [...subproof(right, m - k, 'old root is not known'), merkleRoot(left)];
 }
 
+/** The claim that `leaf` (a leaf hash) stands at `index` of the tree of `size` leaves with this root. */
 export type Inclusion = {
   readonly leaf: Uint8Array;
   readonly index: number;
@@ -85,6 +86,7 @@ export type Inclusion = {
 /** RFC 9162, section 2.1.3.2. The size must come from a signed head. */
 export function verifyInclusion({ leaf, index, size, root, proof }: Inclusion): boolean {
   if (!isSize(index) || !isSize(size) || index >= size) return false;
+  // fn: our position in the present level; sn: the last position in it.
   let [fn, sn, hash] = [index, size - 1, leaf];
   for (const sibling of proof) {
     if (sn === 0) return false;
@@ -99,6 +101,7 @@ export function verifyInclusion({ leaf, index, size, root, proof }: Inclusion): 
   return sn === 0 && equal(hash, root);
 }
 
+/** The claim that the tree of `newSize` leaves begins with the tree of `oldSize` leaves. */
 export type Consistency = {
   readonly oldSize: number;
   readonly oldRoot: Uint8Array;
@@ -116,6 +119,7 @@ export function verifyConsistency({ oldSize, oldRoot, newSize, newRoot, proof }:
   if (first === undefined) return false;
   let [fn, sn] = [oldSize - 1, newSize - 1];
   while (isOdd(fn)) [fn, sn] = [half(fn), half(sn)];
+  // The same siblings rebuild both roots; those right of the old tree only the new one.
   let [oldHash, newHash] = [first, first];
   for (const sibling of rest) {
     if (sn === 0) return false;

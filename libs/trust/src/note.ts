@@ -58,12 +58,13 @@ export function openNote(bytes: Uint8Array, known: readonly NoteKey[]): Checked<
     : accept({ text: note.text, signers });
 }
 
+/** Lengths first: a key or signature of another kind is no Ed25519 signature, whatever the hint says. */
 const isSigned = ({ publicKey }: NoteKey, message: Uint8Array, signature: Uint8Array): boolean =>
   publicKey.length === ED25519_KEY_BYTES &&
   signature.length === ED25519_SIGNATURE_BYTES &&
   readEd25519Key(publicKey)?.verify(message, signature) === true;
 
-/** The text keeps its last line feed; no control characters but line feeds. */
+/** The last blank line ends the text: an earlier one belongs to it. The text keeps its last line feed; no control characters but line feeds. */
 function splitNote(bytes: Uint8Array): { readonly text: string; readonly lines: readonly string[] } | undefined {
   if (bytes.length > NOTE_BYTES_MAX) return undefined;
   const note = decode(bytes);

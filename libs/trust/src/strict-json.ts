@@ -59,6 +59,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   t: '\t',
 };
 
+/** One pass over the text, each member leaving the position behind what it has read. Depth is bounded, so recursion is. */
 class Reader {
   readonly #text: string;
   #at = 0;
@@ -102,6 +103,7 @@ class Reader {
     do {
       this.#take(SPACE);
       if (this.#text[this.#at] !== '"') throw this.#syntax('a key');
+      // Compared after escapes are read: "a" and "\u0061" are one key.
       const key = this.#string();
       if (key === '__proto__') throw new Trap('JSON_PROTO', 'expected no key __proto__');
       if (Object.hasOwn(object, key))
@@ -151,6 +153,7 @@ class Reader {
     return plain;
   }
 
+  /** The whole JSON grammar is read first, so that `1.0` is named a float and not a syntax error. */
   #number(): number {
     const text = this.#take(NUMBER);
     if (text === '') throw this.#syntax('a value');
