@@ -54,6 +54,8 @@ export const brokerConfig = z.strictObject({
       offerSeconds: z.int().min(1).max(86_400).default(60),
       /** Before release, either side gives up after this long. */
       deadlineSeconds: z.int().min(10).max(604_800).default(3_600),
+      /** A guest asked to shut down for a cold move gets this long before its power is cut. */
+      graceSeconds: z.int().min(0).max(600).default(60),
       /** How long the target waits after `VmHealthy` before `MigrationFinalized`. */
       rollbackWindowSeconds: z.int().min(0).max(604_800).default(300),
     })

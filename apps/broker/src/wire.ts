@@ -60,7 +60,7 @@ export function wire(ground: Ground) {
   const machines: MachinePorts = { self, store, keys, handover, inventory, hosts: hostClient, hostNames, tenant: DEFAULT_TENANT, nowMs, isMoving: (vm) => isMoving(intake, vm) };
   const provideSecrets = provideSecretsAgain(machines, log);
   const failures = createFailures();
-  const settings = { rollbackWindowMs: config.migration.rollbackWindowSeconds * 1_000 };
+  const settings = { rollbackWindowMs: config.migration.rollbackWindowSeconds * 1_000, graceSeconds: config.migration.graceSeconds };
   const perform = createPerformer({ self, ledgers, keys: handover, hosts, inventory, policy, settings, nowMs });
   const service = createService({ self, journal, views, keys, hosts, machines, intake, failures, fingerprintOf: (peer) => fingerprintOf(journal, peer), nowMs });
   return { views, ledgers, hosts, policy, failures, perform, service };

@@ -1,4 +1,4 @@
-import { type ArtifactId, type EventData, type HostName, type KeyId, keyId, type MigrationId, type TrustDomain, type VmId } from '@carnet/events';
+import type { ArtifactId, EventData, HostName, KeyId, MigrationId, TrustDomain, VmId } from '@carnet/events';
 import type { SealedSecret } from '@carnet/hypervisor';
 import { type BoundKey, type Handover, type HostPurpose, type KeyManager, type Prepared, type Result, type Tenant, vmConsumer } from '@carnet/keys';
 import type { CommandOf, Fact } from '@carnet/saga';
@@ -22,6 +22,12 @@ export class KeyRefused extends Error {
 export function granted<T>(result: Result<T>): T {
   if (result.ok) return result.value;
   throw new KeyRefused(result.code, result.text);
+}
+
+/** A saved memory state's identity, and that of the key that seals it. */
+export interface MemoryState {
+  readonly artifact: ArtifactId;
+  readonly key: KeyId;
 }
 
 /** To whom a secret goes, and for what. */
@@ -53,7 +59,7 @@ const handoverOf = ({ migration, epoch, vm, facts }: Agreement): Handover => ({
 /** The key manager in the words of the saga's commands. */
 export interface HandoverKeys {
   readonly secretForHost: (to: SecretFor, key: KeyId) => Promise<SealedSecret>;
-  readonly deposit: (command: CommandOf<'DepositKeys'>, volumes: readonly DepositVolume[], memory: ArtifactId | undefined) => Promise<Result<Prepared<EventData<'KeyDeposited'>>>>;
+  readonly deposit: (command: CommandOf<'DepositKeys'>, volumes: readonly DepositVolume[], memory: MemoryState | undefined) => Promise<Result<Prepared<EventData<'KeyDeposited'>>>>;
   /** Confirms the target's MAC first: a deposit that the target cannot hold is never released. */
   readonly release: (command: CommandOf<'ReleaseKeys'>) => Promise<Result<Prepared<EventData<'KeyReleased'>>>>;
   /** The VM stays: suspended keys are active again, Krel is destroyed. Nothing was deposited: nothing to do. */
@@ -90,13 +96,13 @@ export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
     return { key, sealed: Buffer.from(JSON.stringify(sealed)).toString('base64') };
   };
 
-  /** A memory key with an id that follows from its artifact: asked again after a crash, it is the same key. */
-  const memoryKey = async (command: CommandOf<'DepositKeys'>, artifact: ArtifactId): Promise<BoundKey> => {
+  /** Asked again after a crash, it is the same key. */
+  const memoryKey = async (command: CommandOf<'DepositKeys'>, { artifact, key }: MemoryState): Promise<BoundKey> => {
     const prepared = granted(
-      await keys.createDek({ key: keyId.parse(artifact), tenant: ports.tenant, vm: command.vm, artifact, kind: 'memory', derivation: 'aes-256-gcm-stream', capacityBytes: 0, reason: `memory state of migration ${command.migration}` }),
+      await keys.createDek({ key, tenant: ports.tenant, vm: command.vm, artifact, kind: 'memory', derivation: 'aes-256-gcm-stream', capacityBytes: 0, reason: `memory state of migration ${command.migration}` }),
     );
     granted(await inTransaction(store.db, (tx) => prepared.record(tx)));
-    return { key: keyId.parse(artifact), version: DEK_VERSION, artifact, kind: 'memory', derivation: 'aes-256-gcm-stream', capacityBytes: 0 };
+    return { key, version: DEK_VERSION, artifact, kind: 'memory', derivation: 'aes-256-gcm-stream', capacityBytes: 0 };
   };
 
   return {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type ArtifactId, artifactId, type Digest, digest, type HostName, type KeyId, type MigrationId, type Reason, reason, type TrustDomain } from '@carnet/events';
+import { type ArtifactId, artifactId, type Digest, digest, type HostName, type KeyId, keyId, type MigrationId, type Reason, reason, type TrustDomain } from '@carnet/events';
 import type { SealedSecret } from '@carnet/hypervisor';
 import type { HostPurpose } from '@carnet/keys';
 import type { Outcome } from '@carnet/runtime';
@@ -18,7 +18,7 @@ export interface PerformContext {
   readonly hosts: Hosts;
   readonly inventory: Inventory;
   readonly policy: PolicyGate;
-  readonly settings: { readonly rollbackWindowMs: number };
+  readonly settings: { readonly rollbackWindowMs: number; readonly graceSeconds: number };
   readonly nowMs: () => number;
 }
 
@@ -79,11 +79,17 @@ function afterProposal(proposed: Proposed): Performed {
   return failed(proposed.code, proposed.text);
 }
 
-/** The memory state's identity follows from the migration, so that a crash between key and event cannot make two. */
-export function memoryArtifact(migration: MigrationId): ArtifactId {
-  const hex = createHash('sha256').update(`carnet/memory-artifact/v1\n${migration}`).digest('hex');
-  return artifactId.parse(`${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`);
+/** A UUIDv8 (RFC 9562) that follows from the migration, so that a crash between key and event cannot make two. */
+function derivedUuid(label: string, migration: MigrationId): string {
+  const hex = createHash('sha256').update(`${label}\n${migration}`).digest('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
+
+/** The saved memory of one migration, and the key that seals it once. */
+export const memoryOf = (migration: MigrationId): { readonly artifact: ArtifactId; readonly key: KeyId } => ({
+  artifact: artifactId.parse(derivedUuid('carnet/memory-artifact/v1', migration)),
+  key: keyId.parse(derivedUuid('carnet/memory-key/v1', migration)),
+});
 
 export const leafDigestOf = (chain: readonly string[]): Digest => digest.parse(createHash('sha256').update(Buffer.from(chain[0] ?? '', 'base64')).digest('hex'));
 

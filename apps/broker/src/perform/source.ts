@@ -1,10 +1,8 @@
-import { keyId, type Reason } from '@carnet/events';
+import type { Reason } from '@carnet/events';
 import type { Command } from '@carnet/saga';
 import { CHUNK_BYTES, depositVolumes, sealedArtifactsOf } from './artifacts.ts';
-import { failed, giveUp, memoryArtifact, type PerformContext, type Performed, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
+import { failed, giveUp, memoryOf, type PerformContext, type Performed, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
 
-/** A guest asked to shut down gets this long before its power is cut: a cold move must not wait for ever. */
-const GRACE_SECONDS = 10;
 const EVIDENCE_MISSING = failed('EVIDENCE_MISSING', 'the host gave no signed evidence');
 
 /** Preflight at our own host, then pin both agents: nothing is stopped, nothing is copied. */
@@ -36,7 +34,7 @@ export const depositKeys: Performer<'DepositKeys'> = async (context, command) =>
   }));
   if (unlocked.kind !== 'done') return unfinished(unlocked);
   const volumes = depositVolumes(disks, unlocked.result.volumes);
-  const deposited = await context.keys.deposit(command, volumes, command.mode === 'suspend' ? memoryArtifact(command.migration) : undefined);
+  const deposited = await context.keys.deposit(command, volumes, command.mode === 'suspend' ? memoryOf(command.migration) : undefined);
   if (!deposited.ok) return giveUp(deposited.code, deposited.text);
   return propose(context, command, async (tx) => {
     const data = await deposited.value.record(tx.db);
@@ -51,7 +49,7 @@ export const quiesceVm: Performer<'QuiesceVm'> = async (context, command) => {
   const memory = deposit.data.keys.find((key) => key.kind === 'memory');
   const stopped = await context.hosts.step(stepOf(command, host), 'quiesce', async () => ({
     mode: command.mode,
-    graceSeconds: GRACE_SECONDS,
+    graceSeconds: context.settings.graceSeconds,
     ...(memory === undefined ? {} : { memory: { artifact: memory.artifact, secret: await secret(context, command, host, 'seal', memory.key) } }),
   }));
   if (stopped.kind !== 'done') return unfinished(stopped);
@@ -103,11 +101,11 @@ export const resumeVm: Performer<'ResumeVm'> = async (context, command) => {
   const host = await context.inventory.hostOf(command.vm);
   if (host === undefined) return failed('VM_NOT_HERE', 'the inventory has lost the VM before it resumed');
   await context.keys.reinstate(undefined, command);
-  const memory = command.mode === 'suspend' ? memoryArtifact(command.migration) : undefined;
+  const memory = command.mode === 'suspend' ? memoryOf(command.migration) : undefined;
   const resumed = await context.hosts.step(stepOf(command, host), 'resume', async () => ({
     proof: command.relinquished === undefined ? { kind: 'withdrawn', event: command.cites } : { kind: 'relinquished', event: command.relinquished.digest },
     secrets: await Promise.all(intent.data.spec.disks.map((disk) => secret(context, command, host, 'run', disk.key))),
-    ...(memory === undefined ? {} : { memory: { artifact: memory, secret: await secret(context, command, host, 'unseal', keyId.parse(memory)) } }),
+    ...(memory === undefined ? {} : { memory: { artifact: memory.artifact, secret: await secret(context, command, host, 'unseal', memory.key) } }),
   }));
   if (resumed.kind === 'refused') return failed(resumed.code, resumed.text);
   if (resumed.kind !== 'done') return unfinished(resumed);

@@ -1,8 +1,8 @@
-import { GENESIS, keyId, type MigrationId, timestamp, type TrustDomain } from '@carnet/events';
+import { GENESIS, type IntentRequest, keyId, type MigrationId, type RequestRecord, timestamp, type TrustDomain } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import type { KeyManager } from '@carnet/keys';
 import { type Journey, type MigrationState, react, summarize } from '@carnet/saga';
-import type { MigrationViews } from '@carnet/views';
+import { type MigrationViews, rowsOf } from '@carnet/views';
 
 import type { Failures } from '../failures.ts';
 import type { Hosts } from '../hosts/steps.ts';
@@ -11,7 +11,7 @@ import { createVm, deleteVm, guarded, imageRow, type MachinePorts, registerImage
 import { keyRow } from './key-row.ts';
 import { planOf } from './plan.ts';
 import { exportLines, peerRow, readEvents } from './readings.ts';
-import type { BrokerService, HostRow, MigrationDetail, ServiceRefusal } from './service.ts';
+import type { BrokerService, HostRow, IntentAccepted, MigrationDetail, ServiceRefusal, ServiceResult } from './service.ts';
 
 export interface ServicePorts {
   readonly self: TrustDomain;
@@ -42,10 +42,10 @@ export function createService(ports: ServicePorts): BrokerService {
 
   return {
     domain: self,
-    intend: (request, record) => guarded(() => intend(intake, request, record)),
+    intend: (request, record) => guarded(() => taken(request, record)),
     intendSigned: async (envelope, certificate) => {
       const opened = openSignedRequest(intake, envelope, certificate);
-      return opened.ok ? guarded(() => intend(intake, opened.value.request, opened.value.record)) : opened;
+      return opened.ok ? guarded(() => taken(opened.value.request, opened.value.record)) : opened;
     },
     plan: async (request, principal) => {
       const drafted = await draftIntent(intake, request, { via: 'mtls', principal, digest: GENESIS });
@@ -84,6 +84,13 @@ export function createService(ports: ServicePorts): BrokerService {
     deleteVm: (vm) => guarded(() => deleteVm(machines, vm)),
     exportLedgers: (peer) => exportLines(journal, new Date(ports.nowMs()).toISOString(), peer),
   };
+
+  /** Whoever was told the migration's id may ask for it at once. */
+  async function taken(request: IntentRequest, record: RequestRecord): Promise<ServiceResult<IntentAccepted>> {
+    const accepted = await intend(intake, request, record);
+    if (accepted.ok) await views.record(rowsOf(await intake.ledgers.journey(request.vm, request.target)));
+    return accepted;
+  }
 
   function detailOf(journey: Journey, m: MigrationState): Pick<MigrationDetail, 'owed' | 'custody' | 'progress' | 'lastFailure'> {
     const now = timestamp.parse(new Date(ports.nowMs()).toISOString());

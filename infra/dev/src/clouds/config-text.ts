@@ -38,7 +38,7 @@ export function brokerConfigText(facts: ConfigFacts): string {
     table('tokens', { port: ports.tokens, file: paths.tokens }),
     table('ops', { port: ports.ops }),
     table('policy', { file: paths.policy }),
-    table('migration', { rollbackWindowSeconds: facts.rollbackWindowSeconds, offerSeconds: 60, deadlineSeconds: 600 }),
+    table('migration', { rollbackWindowSeconds: facts.rollbackWindowSeconds, offerSeconds: 60, deadlineSeconds: 600, graceSeconds: 1 }),
     table('log', { level: facts.logLevel }),
   ].join('\n');
 }
