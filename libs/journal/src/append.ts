@@ -68,39 +68,51 @@ export function openAppender(db: JournalDb, ports: AppenderPorts): Appender {
     });
 }
 
-async function decideTogether(db: JournalDb, ports: WriterPorts, group: readonly Waiting[]): Promise<void> {
-  const decided: Waiting[] = [];
-  let placed: readonly Notice[] = [];
-  let behind = false;
+async function decideTogether(db: JournalDb, ports: AppenderPorts, group: readonly Waiting[]): Promise<void> {
+  let result: GroupResult;
   try {
-    const tx = await db.startTransaction().execute();
-    try {
-      const writer = await openWriter(tx, ports);
-      const { refusal } = writer;
-      behind = writer.foundBehind;
-      if (refusal !== undefined) for (const waiting of group) waiting.refused(refusal);
-      else for (const waiting of group) if (await runAlone(tx, writer, waiting, group.length)) decided.push(waiting);
-      if (decided.length > 0) placed = await writer.finish();
-      // Nothing decided: whatever an undone plan wrote without a savepoint must not stay.
-      await (decided.length > 0 ? tx.commit() : tx.rollback()).execute();
-    } catch (cause) {
-      // The first cause counts; a rollback on a dead connection fails too, and the server has rolled back already.
-      if (!tx.isCommitted && !tx.isRolledBack)
-        await tx
-          .rollback()
-          .execute()
-          .catch(() => undefined);
-      throw cause;
-    }
-    if (behind) await ports.foundBehind();
+    result = await inOneTransaction(db, ports, group);
+    if (result.foundBehind) await ports.foundBehind();
   } catch (cause) {
     // A caller that was told already ignores this.
     for (const waiting of group) waiting.failed(cause);
     return;
   }
+  const { refusal, placed, decided } = result;
   if (placed.length > 0) ports.committed(placed);
+  if (refusal !== undefined) for (const waiting of group) waiting.refused(refusal);
   for (const waiting of decided) waiting.decided();
 }
+
+type GroupResult = Pick<LedgerWriter, 'refusal' | 'foundBehind'> & {
+  readonly decided: readonly Waiting[];
+  readonly placed: readonly Notice[];
+};
+
+async function inOneTransaction(db: JournalDb, ports: WriterPorts, group: readonly Waiting[]): Promise<GroupResult> {
+  const tx = await db.startTransaction().execute();
+  try {
+    const writer = await openWriter(tx, ports);
+    const { refusal, foundBehind } = writer;
+    const decided: Waiting[] = [];
+    if (refusal === undefined)
+      for (const waiting of group) if (await runAlone(tx, writer, waiting, group.length)) decided.push(waiting);
+    const placed = decided.length > 0 ? await writer.finish() : [];
+    // Nothing decided: whatever an undone plan wrote without a savepoint must not stay.
+    await (decided.length > 0 ? tx.commit() : tx.rollback()).execute();
+    return { refusal, foundBehind, decided, placed };
+  } catch (cause) {
+    // The first cause counts; a rollback on a dead connection fails too, and the server has rolled back already.
+    if (!tx.isCommitted && !tx.isRolledBack) await rollbackQuietly(tx);
+    throw cause;
+  }
+}
+
+const rollbackQuietly = (tx: { readonly rollback: () => { readonly execute: () => Promise<void> } }): Promise<void> =>
+  tx
+    .rollback()
+    .execute()
+    .catch(() => undefined);
 
 /** One plan of a group, under a savepoint unless it is the only one. True: it decided. */
 async function runAlone(tx: JournalTx, writer: LedgerWriter, waiting: Waiting, groupSize: number): Promise<boolean> {

@@ -114,7 +114,7 @@ async function openSide(self: TrustDomain, replica = '1'): Promise<Side> {
   const chain = readPem(broker.pem, 'CERTIFICATE').map((der) => Buffer.from(der).toString('base64'));
   const trust = {
     roots: [pki.root.certificate],
-    crls: [...['root', BUS, A, B].map((name) => new Uint8Array(readFileSync(join(pkiDir, 'crls', `${name}.der`))))],
+    crls: ['root', BUS, A, B].map((name) => new Uint8Array(readFileSync(join(pkiDir, 'crls', `${name}.der`)))),
   };
   const { journal, parts } = await openJournal({
     store,
@@ -180,8 +180,8 @@ const held = async (by: Side, publisher: TrustDomain): Promise<readonly string[]
 };
 
 /** Both sides hold the same two ledgers, and each knows that the other does. */
-const settled = (a: Side, b: Side, timeoutMs = 10_000) =>
-  expect
+const settled = async (a: Side, b: Side, timeoutMs = 10_000): Promise<void> => {
+  await expect
     .poll(
       async () => {
         const [own, theirs] = await Promise.all([a.journal.peersState(), b.journal.peersState()]);
@@ -195,6 +195,7 @@ const settled = (a: Side, b: Side, timeoutMs = 10_000) =>
       { timeout: timeoutMs, interval: 50 },
     )
     .toEqual([true, true, true, true]);
+};
 
 describe('two journals over one bus', () => {
   it('exchange ledgers, and each event comes to be covered by the peer’s signed head within a second', async () => {
@@ -347,7 +348,7 @@ describe('bad days', () => {
     await expect
       .poll(() => restored.journal.append(B, decide(refusal('healed'))).then(({ ok }) => ok), { timeout: 15_000 })
       .toBe(true);
-    const [peer] = sides.filter(({ self }) => self === B);
+    const peer = sides.find(({ self }) => self === B);
     if (peer === undefined) throw new Error('B');
     await settled(restored, peer, 15_000);
     expect((await held(restored, A)).slice(0, before.length)).toEqual(before);

@@ -127,11 +127,7 @@ async function judgeHead(
   if (received === null) return;
   const ours = await digestAt(db, self, peer, positionOf(received.seq));
   if (ours === undefined) {
-    await quarantine(
-      db,
-      { ...options, headFiles: parts.headFiles },
-      `${peer} signed that it holds our event ${received.seq}, which is not here`,
-    );
+    await quarantine(db, options, `${peer} signed that it holds our event ${received.seq}, which is not here`);
     return;
   }
   if (!(await compare(parts, peer, signed, ours, received))) return;

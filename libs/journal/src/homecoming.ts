@@ -37,7 +37,7 @@ export async function receiveOwn(
   peer: TrustDomain,
   deliveries: readonly Delivery[],
 ): Promise<readonly Received[]> {
-  const { db, options, headFiles, ours } = parts;
+  const { db, options, ours } = parts;
   const inQuarantine = (await quarantinedPeers(db, options.self)).length > 0;
   const received = await receiverOf(ours, peer).receive(deliveries);
   if (!inQuarantine && received.some(({ kind }) => kind === 'placed'))

@@ -299,6 +299,18 @@ describe('held events', () => {
     expect(await a.append(B, decide(refusal()))).toMatchObject({ ok: false, code: 'LEDGER_QUARANTINED' });
   });
 
+  it('a database that goes back under a running journal is found at the next append', async () => {
+    await a.append(B, async () => ({ drafts: [refusal()], hold: true, value: 0 }));
+    await sql`delete from events where seq = 2`.execute(store(0).db);
+    await sql`update ledgers set head_seq = 1, head_digest = (select digest from events where seq = 1) where head_seq = 2`.execute(
+      store(0).db,
+    );
+    expect(await a.append(B, decide(refusal()))).toMatchObject({ ok: false, code: 'LEDGER_QUARANTINED' });
+    // Every own ledger is in that database.
+    expect(await a.append(C, decide(refusal()))).toMatchObject({ ok: false, code: 'LEDGER_QUARANTINED' });
+    expect(await ledgerOf(a)).toHaveLength(1);
+  });
+
   it('are let go by release, which knows only own events', async () => {
     const outcome = await a.append(B, async () => ({ drafts: [refusal()], hold: true, value: 0 }));
     const [event] = outcome.ok ? outcome.value.events : [];
