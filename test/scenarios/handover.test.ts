@@ -27,6 +27,14 @@ describe('the hand-over', () => {
   });
 
   test(
+    'the same when the host records first, and the broker decides after it',
+    () => {
+      expect(search({ ...RULES, order: 'host-first' })).toMatchObject({ ok: true });
+    },
+    SEARCH_MS_MAX,
+  );
+
+  test(
     'a second attempt after every kind of end, in the direction that the end allows',
     () => {
       expect(secondEpoch().length).toBeGreaterThan(3);

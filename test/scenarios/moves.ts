@@ -14,6 +14,7 @@ export const RULES: Rules = {
   execute,
   startsEarly: false,
   epochsMax: 1,
+  order: 'hold',
   hasForsworn: ({ host }, epoch) => host.epoch === epoch && host.register === 'never',
   mayPublish: ({ host, journey }, event) => {
     if (event.type === 'KeyReleased') {
@@ -82,6 +83,8 @@ function perform(world: World, broker: Broker, owed: Command, rules: Rules): rea
   switch (owed.type) {
     case 'QuiesceVm':
       return after(here && host.register === 'mine' && !host.runs, { type: 'stop', epoch });
+    case 'ReleaseKeys':
+      return rules.order === 'hold' ? [say()] : after(here && host.register === 'surrendered', { type: 'surrender', epoch });
     case 'ResumeVm':
       return after(here && host.resumed && host.runs, { type: 'resume', epoch, reopens: owed.relinquished !== undefined });
     case 'AnswerIntent':
@@ -158,8 +161,9 @@ function choices(broker: Broker, rules: Rules): readonly Proposal[] {
     if (m.targetPhase === 'idle' && intent) {
       return [{ type: 'MigrationRefused', migration: m.id, data: { intent, reasons: [reason] } }];
     }
+    const unsworn = rules.order === 'hold' || rules.hasForsworn(broker, m.epoch);
     return [
-      { type: 'Relinquish', migration: m.id, reason, receipt: RECEIPT },
+      ...(unsworn ? [{ type: 'Relinquish', migration: m.id, reason, receipt: RECEIPT } as const] : []),
       ...(rules.hasForsworn(broker, m.epoch)
         ? [{ type: 'Relinquish', migration: m.id, reason, receipt: RECEIPT, never: EVIDENCE } as const]
         : []),

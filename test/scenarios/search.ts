@@ -13,7 +13,7 @@ export function search(rules: Rules, starts: readonly World[] = [initialWorld]):
   const numbers = new Map(starts.map((start, number) => [worldKey(start), number]));
   const worlds: (World | undefined)[] = [...starts];
   const visits: Visit[] = starts.map((start) => ({ from: -1, label: `from ${endKey(start)}` }));
-  const driven: [to: number, from: number][] = [];
+  const driven: (readonly [to: number, from: number])[] = [];
   const ends: number[] = [];
   const classes = new Map<string, World>();
   const pairs = new Set<string>();
@@ -72,7 +72,7 @@ function keepRichest(classes: Map<string, World>, world: World): void {
 /** Backwards from the ends over what the system does by itself: a world that is not met needs somebody's choice, or is lost. */
 function firstWithoutEnd(
   count: number,
-  driven: readonly (readonly number[] | undefined)[],
+  driven: readonly (readonly [to: number, from: number])[],
   ends: readonly number[],
 ): number | undefined {
   const before = Array.from({ length: count }, (): number[] => []);

@@ -30,6 +30,8 @@ export type Rules = {
   /** Told to the host already when the start is only owed to be authorised. */
   readonly startsEarly: boolean;
   readonly epochsMax: number;
+  /** `hold`: decided, recorded by the host, published. `host-first`: recorded by the host, then decided and published. */
+  readonly order: 'hold' | 'host-first';
   /** Whether the evidence *never* of this epoch is at hand. */
   readonly hasForsworn: (broker: Broker, epoch: number) => boolean;
 };
