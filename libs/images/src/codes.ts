@@ -56,7 +56,8 @@ export const CODES = {
   ),
 
   // What a source answers
-  NOT_GRANTED: rule(
+  // An accident: a source agent that was restarted grants nothing until its broker tells it again.
+  NOT_GRANTED: accident(
     'this peer may not have this artifact of this migration',
     'Compare migration, artifact and certificate with the agreement on both sides.',
   ),

@@ -75,23 +75,34 @@ export const discardPull = (into: string): Promise<void> => discardStaging(resol
 async function receive(request: PullRequest): Promise<Pulled> {
   const context = demand(checkGrid(contextOf(request.expect, request.of)));
   if (await fileExists(request.into)) return alreadyThere(request, context);
-  const held = bitmap(chunkCount(context));
+  const attempt: Attempt = { held: bitmap(chunkCount(context)), recalled: false };
   let staging: Staging | undefined;
   try {
     await demandSpace(dirname(request.into), 0);
     staging = await openStaging(request.into, context);
-    const pulled = await receiveInto(request, context, staging, held);
+    const pulled = await receiveInto(request, context, staging, attempt);
     await staging.publish();
     return pulled;
   } catch (error) {
     const refusal = refusalOf(error);
-    if (refusal?.retryable === true)
-      await staging?.checkpoint(held).catch(() => undefined); // the error at hand says more
-    else if (refusal !== undefined) await discardStaging(request.into);
+    if (refusal !== undefined) await (refusal.retryable ? keep(request.into, staging, attempt) : discardStaging(request.into));
     throw error;
   } finally {
     await staging?.close();
   }
+}
+
+interface Attempt {
+  readonly held: Bitmap;
+  /** Whether `held` knows of all that earlier attempts left; before that, their own map knows more. */
+  recalled: boolean;
+}
+
+/** Keeps what is worth resuming; an attempt that came to nothing leaves nothing. */
+async function keep(into: string, staging: Staging | undefined, { held, recalled }: Attempt): Promise<void> {
+  if (!recalled) return;
+  if (held.next(0) === held.length) await discardStaging(into);
+  else await staging?.checkpoint(held).catch(() => undefined); // why we stopped says more than why this failed
 }
 
 /** A file in its place is either the artifact itself (we crashed before saying so) or not ours to touch. */
@@ -109,12 +120,14 @@ async function alreadyThere(request: PullRequest, context: ManifestContext): Pro
   }
 }
 
-async function receiveInto(request: PullRequest, context: ManifestContext, staging: Staging, held: Bitmap): Promise<Pulled> {
+async function receiveInto(request: PullRequest, context: ManifestContext, staging: Staging, attempt: Attempt): Promise<Pulled> {
+  const { held } = attempt;
   let link: Link | undefined;
   let manifest = await keptManifest(staging, context, request.expect.root);
   const writer = await openChunkWriter(staging.dataPath, staging.data);
   try {
     const keptBytes = manifest === undefined ? 0 : await recallHeld(staging, manifest, held, request.signal);
+    attempt.recalled = true;
     link = await openLink({ ...request, stallMs: request.stallMs ?? STALL_MS_DEFAULT });
     await openArtifact(link, { migration: request.migration, artifact: request.expect.artifact, root: request.expect.root });
     if (manifest === undefined) {
