@@ -50,6 +50,16 @@ export async function waitFor({ ports, signal }: StepContext, withinMs: number, 
   }
 }
 
+/**
+ * Lets a held VM run. The last effect of every start: clear memory of a restore is gone before the first instruction, also
+ * when an earlier attempt crashed between the restore and its own clean-up. Running already is done.
+ */
+export async function letRun(context: StepContext, vm: VmId): Promise<void> {
+  const { files, paths, hypervisor } = context.ports;
+  await files.remove(paths.clearMemory(vm));
+  if ((await stateOf(context, vm)) === 'paused') await hypervisor.unpause(uuidOf(vm));
+}
+
 export type Stopped = { readonly forced: boolean };
 
 /** Asks the guest to shut down, then cuts its power. A VM that is off already is fine. */

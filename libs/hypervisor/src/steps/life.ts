@@ -3,7 +3,8 @@ import { refused, type Setback } from '../codes.ts';
 import { forbidsRunning } from '../fence/moves.ts';
 import { uuidOf } from '../host-paths.ts';
 import { readVm } from '../vm-record.ts';
-import { definitionOf, dropSecrets, isOff, provideSecrets as putSecrets, stateOf, stopDomain, unlockDisks } from './domains.ts';
+import { definitionOf, dropSecrets, isOff,
+  letRun, provideSecrets as putSecrets, stateOf, stopDomain, unlockDisks } from './domains.ts';
 import { finished, openPassphrases, type Step, type StepContext } from './step.ts';
 
 export const inspect: Step<'inspect'> = async ({ vm }, { ports, fence }) => {
@@ -65,7 +66,7 @@ export const startVm: Step<'startVm'> = async (command, context) => {
     await putSecrets(context, vm, passphrases.value);
     await ports.hypervisor.startHeld(uuidOf(vm));
   }
-  await ports.hypervisor.unpause(uuidOf(vm));
+  await letRun(context, vm);
   return finished({ step: 'startVm' });
 };
 

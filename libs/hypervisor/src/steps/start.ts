@@ -5,7 +5,7 @@ import { uuidOf } from '../host-paths.ts';
 import { dropLease } from '../leases.ts';
 import type { DomainDefinition } from '../ports/hypervisor.ts';
 import { writeVm } from '../vm-record.ts';
-import { definitionOf, isOff, provideSecrets, stateOf, unlockDisks } from './domains.ts';
+import { definitionOf, isOff, letRun, provideSecrets, stateOf, unlockDisks } from './domains.ts';
 import { restoreMemory } from './memory.ts';
 import { finished, moveFor, openPassphrases, type Step, type StepContext, testify } from './step.ts';
 
@@ -92,7 +92,7 @@ async function run(command: Start, context: StepContext, definition: DomainDefin
   const mine = await moveFor(context, command, { kind: 'letGo', epoch });
   if (!mine.ok) return mine.setback;
   if (body.memory !== undefined) await files.remove(paths.sealedMemory(vm, body.memory.artifact));
-  await hypervisor.unpause(uuidOf(vm));
+  await letRun(context, vm);
   const facts = await hypervisor.find(uuidOf(vm));
   if (facts?.state !== 'running') return failed('VM_CRASHED', `(${facts?.state ?? 'absent'})`);
   const memoryRestored = memory === 'restored';

@@ -5,7 +5,7 @@ import { moveFence } from '../fence/moves.ts';
 import { uuidOf } from '../host-paths.ts';
 import { readVm } from '../vm-record.ts';
 import { artifactsSeen, seenArtifacts } from './artifacts-seen.ts';
-import { definitionOf, dropSecrets, isOff, provideSecrets, stateOf, unlockDisks } from './domains.ts';
+import { definitionOf, dropSecrets, isOff, letRun, provideSecrets, stateOf, unlockDisks } from './domains.ts';
 import { restoreMemory } from './memory.ts';
 import { stateBefore } from './quiesce.ts';
 import { finished, openPassphrases, type Step, type StepContext, testify } from './step.ts';
@@ -71,7 +71,7 @@ async function bringBack(command: Resume, context: StepContext, spec: VmSpec): P
     await ports.artifacts.unseal(ports.paths.sealedMemory(vm, body.memory.artifact));
     await ports.files.remove(ports.paths.sealedMemory(vm, body.memory.artifact));
   }
-  await ports.hypervisor.unpause(uuidOf(vm));
+  await letRun(context, vm);
   return undefined;
 }
 
