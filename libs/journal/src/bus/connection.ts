@@ -1,3 +1,4 @@
+import type { PeerCertificate } from 'node:tls';
 import { type ConnectionOptions, connect, type NatsConnection } from 'nats';
 import { BUS_ANSWER_MS_MAX } from '../limits.ts';
 
@@ -6,7 +7,13 @@ export type BusAddress = {
   /** e.g. `nats://127.0.0.1:4222` */
   readonly servers: readonly string[];
   readonly serverName: string;
-  readonly tls: { readonly cert: string; readonly key: string; readonly ca: string };
+  readonly tls: {
+    readonly cert: string;
+    readonly key: string;
+    readonly ca: string;
+    /** More than chain and name: e.g. revocation. Absent: node:tls's own check of the name. */
+    readonly checkServerIdentity?: (hostname: string, certificate: PeerCertificate) => Error | undefined;
+  };
   /** Shown by the server's monitoring. */
   readonly name: string;
 };

@@ -33,15 +33,19 @@ export type Publisher = {
 /** Tells our ledger to the bus, in order: publish, await the acknowledgement, read back, mark. Repeats itself until that is done. */
 export function openPublisher(ports: PublisherPorts): Publisher {
   let standing: Standing | undefined;
+  let confirming: Promise<void> = Promise.resolve();
   const { signal, random, log, peer, outbox, bell } = ports;
 
   const round = async (): Promise<void> => {
     try {
-      if (standing === undefined || ports.clock.nowMs() - standing.checkedMs > HEAD_EVERY_MS)
+      if (standing === undefined || ports.clock.nowMs() - standing.checkedMs > HEAD_EVERY_MS) {
+        await confirming;
         standing = await compareWithStream(ports);
+      }
       const outgoing = await outbox.after(standing.ackedSeq, PUBLISH_BATCH_MAX);
       const last = outgoing.at(-1);
       if (last === undefined) {
+        await confirming;
         await bell.wait(POLL_MS, signal);
         return;
       }
@@ -52,13 +56,15 @@ export function openPublisher(ports: PublisherPorts): Publisher {
         standing = undefined;
         return;
       }
-      await outbox.acked(last.seq);
       standing = { ...standing, ackedSeq: last.seq, streamSeq: Math.max(standing.streamSeq, ...acks.map(({ seq }) => seq)) };
       ports.published();
-      await readBackAll(ports, outgoing, acks);
-      await outbox.readBack(last.seq);
+      // One batch is confirmed while the next is published; what fails here fails the round after it.
+      await confirming;
+      confirming = confirm(ports, outgoing, acks, last.seq);
+      confirming.catch(() => bell.ring());
     } catch (cause) {
       standing = undefined;
+      confirming = Promise.resolve();
       throw cause;
     }
   };
@@ -106,6 +112,17 @@ function publishAll({ jetstream, self, peer }: PublisherPorts, outgoing: readonl
       }),
     ),
   );
+}
+
+async function confirm(
+  ports: PublisherPorts,
+  outgoing: readonly Outgoing[],
+  acks: readonly PubAck[],
+  lastSeq: number,
+): Promise<void> {
+  await ports.outbox.acked(lastSeq);
+  await readBackAll(ports, outgoing, acks);
+  await ports.outbox.readBack(lastSeq);
 }
 
 /** What the bus acknowledged must be what it holds. @throws when it holds something else */
