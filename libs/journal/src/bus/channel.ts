@@ -19,6 +19,7 @@ export type ChannelPorts = {
   readonly self: TrustDomain;
   readonly peer: TrustDomain;
   readonly connection: NatsConnection;
+  readonly isUp: () => boolean;
   readonly exchange: Exchange;
   readonly resent: (envelopes: readonly Uint8Array[]) => Promise<readonly Received[]>;
   readonly clock: Clock;
@@ -152,6 +153,8 @@ async function ask(ports: ChannelPorts, due: Timers, nowMs: number): Promise<voi
   due.askPauseMs = behind ? Math.min(due.askPauseMs * 2, BACKOFF_MS_MAX) : ASK_GRACE_MS;
 }
 
-function say({ connection, self, peer }: ChannelPorts, messages: readonly Uint8Array[]): void {
+/** Into the void while there is no connection: the client would keep it all in memory, and heads come again. */
+function say({ connection, isUp, self, peer }: ChannelPorts, messages: readonly Uint8Array[]): void {
+  if (!isUp()) return;
   for (const message of messages) connection.publish(peerSubject(self, peer), message);
 }

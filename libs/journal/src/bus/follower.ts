@@ -51,6 +51,8 @@ async function consumeOnce(ports: FollowerPorts): Promise<void> {
   } finally {
     signal.removeEventListener('abort', stop);
     await messages.close();
+    // Given back at once: without it the server would wait CONSUMER_ACK_MS before it sends them again.
+    for (const message of waiting.splice(0)) message.nak();
   }
 }
 
@@ -71,9 +73,18 @@ async function admitWhatComes(ports: FollowerPorts, waiting: JsMsg[], arrived: B
       await arrived.wait(IDLE_MS_MAX, signal);
       continue;
     }
-    const results = await receiver.receive(batch.map(({ data, subject }) => ({ envelope: data, subject })));
+    const results = await admitBatch(receiver, batch, waiting);
     for (const [i, message] of batch.entries()) settle(message, results[i]);
     received(results);
+  }
+}
+
+async function admitBatch(receiver: Receiver, batch: readonly JsMsg[], waiting: JsMsg[]): Promise<readonly Received[]> {
+  try {
+    return await receiver.receive(batch.map(({ data, subject }) => ({ envelope: data, subject })));
+  } catch (cause) {
+    waiting.unshift(...batch);
+    throw cause;
   }
 }
 

@@ -38,7 +38,7 @@ export async function runLink(parts: JournalParts, peer: TrustDomain, bus: BusCo
 async function runLeased(
   parts: JournalParts,
   peer: TrustDomain,
-  { connection, reconnects }: BusConnection,
+  { connection, reconnects, isUp }: BusConnection,
   signal: AbortSignal,
 ): Promise<void> {
   const { options, db, headFiles, theirs, notices } = parts;
@@ -47,7 +47,7 @@ async function runLeased(
   if (headFile === undefined || receiver === undefined) throw new JournalError('PEER_UNCONFIGURED', peer);
   const outbox = openOutbox(db, self, peer, headFile);
   const exchange = openExchange(parts, peer, outbox);
-  const common = { self, peer, clock, random, log, signal };
+  const common = { self, peer, clock, random, log, signal, isUp };
   const channel = openChannel({ ...common, connection, exchange, resent: (envelopes) => receiveResent(parts, peer, envelopes) });
   const tellable = bell();
   const api = { apiPrefix: API_PREFIX, timeout: BUS_ANSWER_MS_MAX };

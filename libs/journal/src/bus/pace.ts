@@ -25,15 +25,20 @@ export function bell(): Bell {
       rung = true;
       wake?.();
     },
-    wait: async (msMax, signal) => {
-      const over = new AbortController();
-      if (!rung) {
-        wake = () => over.abort();
-        await pause(msMax, AbortSignal.any([signal, over.signal]));
-        wake = undefined;
-      }
-      rung = false;
-    },
+    wait: (msMax, signal) =>
+      new Promise((resolve) => {
+        const over = (): void => {
+          clearTimeout(timer);
+          signal.removeEventListener('abort', over);
+          wake = undefined;
+          rung = false;
+          resolve();
+        };
+        const timer = setTimeout(over, msMax);
+        wake = over;
+        signal.addEventListener('abort', over, { once: true });
+        if (rung || signal.aborted) over();
+      }),
   };
 }
 

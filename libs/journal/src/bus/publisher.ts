@@ -16,6 +16,8 @@ export type PublisherPorts = {
   readonly random: RandomBytes;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** The client keeps in memory, without bound, what is published while it is not connected: so nothing is. */
+  readonly isUp: () => boolean;
   /** Rung when something may have become tellable, and after a reconnect. */
   readonly bell: Bell;
   readonly published: () => void;
@@ -37,6 +39,11 @@ export function openPublisher(ports: PublisherPorts): Publisher {
   const { signal, random, log, peer, outbox, bell } = ports;
 
   const round = async (): Promise<void> => {
+    if (!ports.isUp()) {
+      standing = undefined;
+      await bell.wait(POLL_MS, signal);
+      return;
+    }
     try {
       if (standing === undefined || ports.clock.nowMs() - standing.checkedMs > HEAD_EVERY_MS) {
         await confirming;
