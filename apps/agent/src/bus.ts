@@ -11,7 +11,7 @@ import { BUS_PING_MS, BUS_RECONNECT_MS, COMMANDS_AT_ONCE_MAX, HELLO_MS } from '.
  * the server's certificate is judged with path validation and CRLs like any peer's.
  */
 export function connectBus(config: AgentConfig, material: TlsMaterial): Promise<NatsConnection> {
-  const { url, domain, serverName } = config.bus;
+  const { url, serverName, domain = serverName } = config.bus;
   // The client hands unknown members on to node:tls, which is where the judgement of the server's certificate sits.
   const { checkServerIdentity, minVersion, maxVersion } = clientTlsOptions(material, { trustDomain: domain }, serverName);
   const tls = {
@@ -81,7 +81,10 @@ export function serveBus({ bus, agent, host, keys, signer, log }: BusOptions): {
     if (!bus.isClosed()) bus.publish(reportSubject(host), signReport(what, signer));
   };
   const greet = (): void => {
-    agent.hello().then(report, (cause: unknown) => log.warn({ err: cause }, 'hello failed'));
+    agent
+      .hello()
+      .then(report)
+      .catch((cause: unknown) => log.warn({ err: cause }, 'hello failed'));
   };
   const unsubscribe = agent.subscribe((what) => {
     report(what);

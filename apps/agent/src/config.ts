@@ -22,8 +22,8 @@ export const agentConfig = z.strictObject({
     /** The broker’s leaf and intermediate, PEM: commands are signed by this leaf. Read again when it is renewed. */
     brokerCertificateFile: path,
   }),
-  /** `domain`: trust domain of the bus itself; `serverName`: the DNS name in its certificate. */
-  bus: z.strictObject({ url: z.string().startsWith('tls://'), domain: trustDomain, serverName: z.string().min(1) }),
+  /** `serverName`: the DNS name in the server's certificate; `domain`: the bus's own trust domain, absent: the same. */
+  bus: z.strictObject({ url: z.string().startsWith('tls://'), serverName: trustDomain, domain: trustDomain.optional() }),
   directories: z.strictObject({
     /** Fence register, step logs, leases: on a disk that keeps what was flushed, outside every backup that is ever restored. */
     state: path,

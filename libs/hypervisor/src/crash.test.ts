@@ -6,7 +6,8 @@ import { hostA, hostB, UUID } from './testing/drive.ts';
 import { createRunning, moves, play, type Side, undoing } from './testing/journey.ts';
 
 /** What changes something. Questions fail, too, but a failed question leaves nothing half done. */
-const EFFECTS = /^(hypervisor\.(?!find|list|hasSecret)|artifacts\.(?!guard|imagePath)|volumes\.|files\.(write|append|rename|remove|truncate|ensureDir))/;
+const EFFECTS =
+  /^(hypervisor\.(?!find|list|hasSecret)|artifacts\.(?!guard|imagePath)|volumes\.|files\.(write|append|rename|remove|truncate|ensureDir))/;
 
 /** Counts effects, and fails the n-th one: before it was done, or after it was done and before anyone heard. */
 const faultAt = (n: number, when: 'before' | 'after') => {
@@ -34,9 +35,13 @@ async function playWithCrash(mode: 'cold' | 'suspend', ends: 'moved' | 'undone',
   const before = sides.source.host.hypervisor.guest(UUID);
   fault.arm();
   const whole = moves(mode, sides.target.host.leaf, sides.source.host.leaf);
-  const list = ends === 'moved' ? whole : [...whole.slice(0, whole.findIndex(({ step }) => step === 'surrender') + 1), ...undoing(mode)];
+  const list =
+    ends === 'moved' ? whole : [...whole.slice(0, whole.findIndex(({ step }) => step === 'surrender') + 1), ...undoing(mode)];
   await play(sides, list, 1, () => {
-    expect([sides.source, sides.target].filter(({ host }) => host.hypervisor.guest(UUID) !== undefined).length, 'never both').toBeLessThan(2);
+    expect(
+      [sides.source, sides.target].filter(({ host }) => host.hypervisor.guest(UUID) !== undefined).length,
+      'never both',
+    ).toBeLessThan(2);
     sides.source.host.restart();
     sides.target.host.restart();
   });
@@ -61,7 +66,10 @@ describe.each([
       expect(guest, `crash ${n}: runs at its end`).toBeDefined();
       if (mode === 'suspend') expect(guest?.boot, `crash ${n}: memory survived`).toBe(before?.boot);
       expect(leftAt(loser), `crash ${n}: nothing at the other side`).toEqual([]);
-      expect(leftAt(winner).filter((path) => /\.(state|partial)$|^\/t/.test(path)), `crash ${n}: no memory state`).toEqual([]);
+      expect(
+        leftAt(winner).filter((path) => /\.(state|partial)$|^\/t/.test(path)),
+        `crash ${n}: no memory state`,
+      ).toEqual([]);
     }
   }, 60_000);
 });

@@ -1,7 +1,22 @@
 import { digest } from '@carnet/events';
 import { describe, expect, it } from 'vitest';
 import { fakeNetwork } from './fake/artifacts.ts';
-import { ask, DISK, draft, hostA, hostB, KEY, MEMORY_SECRET, ofEpoch, SECRET, secretOf, SPEC, UNTIL, UUID, VM } from './testing/drive.ts';
+import {
+  ask,
+  DISK,
+  draft,
+  hostA,
+  hostB,
+  KEY,
+  MEMORY_SECRET,
+  ofEpoch,
+  SECRET,
+  SPEC,
+  secretOf,
+  UNTIL,
+  UUID,
+  VM,
+} from './testing/drive.ts';
 import { createRunning, moves, play, undoing } from './testing/journey.ts';
 
 const pair = () => {
@@ -10,12 +25,14 @@ const pair = () => {
   const target = { host: hostB({ network }), name: 'b1' };
   return { source, target };
 };
-const movesOf = (mode: 'cold' | 'suspend', { source, target }: ReturnType<typeof pair>) => moves(mode, target.host.leaf, source.host.leaf);
+const movesOf = (mode: 'cold' | 'suspend', { source, target }: ReturnType<typeof pair>) =>
+  moves(mode, target.host.leaf, source.host.leaf);
 const upTo = <M extends { readonly step: string }>(list: readonly M[], step: string): readonly M[] =>
   list.slice(0, list.findIndex((move) => move.step === step) + 1);
 
 /** Everything that a host still holds of the VM besides its memory of epochs. */
-const leftAt = (side: ReturnType<typeof pair>['source']) => side.host.files.paths().filter((path) => !/^\/s\/(fence|steps)\//.test(path));
+const leftAt = (side: ReturnType<typeof pair>['source']) =>
+  side.host.files.paths().filter((path) => !/^\/s\/(fence|steps)\//.test(path));
 
 describe('a migration between two hosts', () => {
   it('cold: stops here, boots there, leaves nothing here', async () => {
@@ -36,7 +53,9 @@ describe('a migration between two hosts', () => {
     const after = sides.target.host.hypervisor.guest(UUID);
     expect(after?.boot).toBe(before?.boot);
     expect(after?.ticks).toBeGreaterThan(before?.ticks ?? 0);
-    expect([...leftAt(sides.source), ...leftAt(sides.target)].filter((path) => path.endsWith('.state') || path.startsWith('/t'))).toEqual([]);
+    expect(
+      [...leftAt(sides.source), ...leftAt(sides.target)].filter((path) => path.endsWith('.state') || path.startsWith('/t')),
+    ).toEqual([]);
   });
 
   it('goes on to a third epoch and back: A → B → A', async () => {
@@ -49,7 +68,10 @@ describe('a migration between two hosts', () => {
     expect(leftAt(sides.target)).toEqual([]);
   });
 
-  it.each(['cold', 'suspend'] as const)('%s, undone after the surrender: the source runs again, the target holds nothing', async (mode) => {
+  it.each([
+    'cold',
+    'suspend',
+  ] as const)('%s, undone after the surrender: the source runs again, the target holds nothing', async (mode) => {
     const sides = pair();
     await createRunning(sides.source);
     const before = sides.source.host.hypervisor.guest(UUID);
@@ -64,7 +86,9 @@ describe('a migration between two hosts', () => {
   it('a VM that was stopped stays stopped', async () => {
     const sides = pair();
     await ask(sides.source.host.agent, 'a1', 'createVm', { spec: SPEC, secrets: [SECRET] });
-    const list = movesOf('cold', sides).map((move) => (move.step === 'start' ? { ...move, body: () => ({ spec: SPEC, vcpus: 'held', secrets: [SECRET] }) } : move));
+    const list = movesOf('cold', sides).map((move) =>
+      move.step === 'start' ? { ...move, body: () => ({ spec: SPEC, vcpus: 'held', secrets: [SECRET] }) } : move,
+    );
     await play(sides, list, 1);
     expect(sides.target.host.hypervisor.ran()).toEqual([]);
     expect(await ask(sides.target.host.agent, 'b1', 'startVm', { secrets: [SECRET] })).toMatchObject({ status: 'done' });
@@ -72,7 +96,8 @@ describe('a migration between two hosts', () => {
 });
 
 describe('refusals change nothing', () => {
-  const refusal = async (reply: Promise<unknown>, code: string): Promise<void> => expect(await reply).toMatchObject({ status: 'refused', code });
+  const refusal = async (reply: Promise<unknown>, code: string): Promise<void> =>
+    expect(await reply).toMatchObject({ status: 'refused', code });
 
   it('another host’s, a late, and a repeated but different command', async () => {
     const { source } = pair();
@@ -89,7 +114,16 @@ describe('refusals change nothing', () => {
     const { source } = pair();
     await createRunning(source);
     await ask(source.host.agent, 'a1', 'quiesce', { mode: 'cold', graceSeconds: 1 }, ofEpoch(5));
-    await refusal(ask(source.host.agent, 'a1', 'resume', { proof: { kind: 'withdrawn', event: 'c'.repeat(64) }, secrets: [SECRET] }, { ...ofEpoch(4), attempt: 99 }), 'EPOCH_FENCED');
+    await refusal(
+      ask(
+        source.host.agent,
+        'a1',
+        'resume',
+        { proof: { kind: 'withdrawn', event: 'c'.repeat(64) }, secrets: [SECRET] },
+        { ...ofEpoch(4), attempt: 99 },
+      ),
+      'EPOCH_FENCED',
+    );
   });
 
   it('starting what is held, surrendered or forsworn', async () => {
@@ -102,8 +136,14 @@ describe('refusals change nothing', () => {
     await refusal(ask(agent, 'a1', 'retire', {}, ofEpoch(1)), 'NOT_SURRENDERED');
     await ask(agent, 'a1', 'surrender', {}, ofEpoch(1));
     await refusal(ask(agent, 'a1', 'startVm', { secrets: [SECRET] }), 'VM_SURRENDERED');
-    await refusal(ask(agent, 'a1', 'serve', { round: 0, artifacts: [DISK], peer: ['x'.repeat(4)], until: UNTIL }, ofEpoch(1)), 'VM_SURRENDERED');
-    await refusal(ask(agent, 'a1', 'resume', { proof: { kind: 'withdrawn', event: 'c'.repeat(64) }, secrets: [SECRET] }, ofEpoch(1)), 'PROOF_MISSING');
+    await refusal(
+      ask(agent, 'a1', 'serve', { round: 0, artifacts: [DISK], peer: ['x'.repeat(4)], until: UNTIL }, ofEpoch(1)),
+      'VM_SURRENDERED',
+    );
+    await refusal(
+      ask(agent, 'a1', 'resume', { proof: { kind: 'withdrawn', event: 'c'.repeat(64) }, secrets: [SECRET] }, ofEpoch(1)),
+      'PROOF_MISSING',
+    );
     const target = sides.target.host.agent;
     await refusal(ask(target, 'b1', 'destroy', {}, ofEpoch(1)), 'NOT_FORSWORN');
     await ask(target, 'b1', 'forswear', {}, ofEpoch(1));
@@ -135,7 +175,8 @@ describe('refusals change nothing', () => {
 
   it('no room: memory, disk, and what is promised to others', async () => {
     const tight = hostB({ limits: { memoryMiB: 300 } });
-    const reserve = (vm: string) => ask(tight.agent, 'b1', 'reserve', { spec: SPEC, mode: 'cold', until: UNTIL }, { ...ofEpoch(1), vm });
+    const reserve = (vm: string) =>
+      ask(tight.agent, 'b1', 'reserve', { spec: SPEC, mode: 'cold', until: UNTIL }, { ...ofEpoch(1), vm });
     expect(await reserve(VM)).toMatchObject({ status: 'done' });
     expect(await reserve(VM)).toMatchObject({ status: 'done' });
     await refusal(reserve(VM.replace('3333-4', '3333-5')), 'NO_ROOM');
@@ -146,9 +187,15 @@ describe('refusals change nothing', () => {
   it('a spec that is not the VM’s, a suspend of a stopped VM', async () => {
     const { source } = pair();
     await ask(source.host.agent, 'a1', 'createVm', { spec: SPEC, secrets: [SECRET] });
-    await refusal(ask(source.host.agent, 'a1', 'preflight', { spec: { ...SPEC, vcpus: 2 }, mode: 'cold' }, ofEpoch(1)), 'SPEC_MISMATCH');
+    await refusal(
+      ask(source.host.agent, 'a1', 'preflight', { spec: { ...SPEC, vcpus: 2 }, mode: 'cold' }, ofEpoch(1)),
+      'SPEC_MISMATCH',
+    );
     await refusal(ask(source.host.agent, 'a1', 'preflight', { spec: SPEC, mode: 'suspend' }, ofEpoch(1)), 'VM_NOT_RUNNING');
-    await refusal(ask(source.host.agent, 'a1', 'quiesce', { mode: 'suspend', graceSeconds: 1, memory: MEMORY_SECRET }, ofEpoch(1)), 'VM_NOT_RUNNING');
+    await refusal(
+      ask(source.host.agent, 'a1', 'quiesce', { mode: 'suspend', graceSeconds: 1, memory: MEMORY_SECRET }, ofEpoch(1)),
+      'VM_NOT_RUNNING',
+    );
   });
 
   it('a damaged fence entry refuses its VM only', async () => {
@@ -211,7 +258,9 @@ describe('the hello', () => {
     expect((await source.host.agent.hello()).secretsMissing).toEqual([]);
     source.host.hypervisor.restartDaemon();
     expect((await source.host.agent.hello()).secretsMissing).toEqual([{ vm: VM, keys: [KEY] }]);
-    expect(await ask(source.host.agent, 'a1', 'provideSecrets', { secrets: [SECRET] })).toMatchObject({ result: { provided: 1 } });
+    expect(await ask(source.host.agent, 'a1', 'provideSecrets', { secrets: [SECRET] })).toMatchObject({
+      result: { provided: 1 },
+    });
     expect((await source.host.agent.hello()).secretsMissing).toEqual([]);
     expect(heard).toContainEqual(expect.objectContaining({ kind: 'notice', event: 'libvirt-back' }));
   });
@@ -220,7 +269,9 @@ describe('the hello', () => {
     const { source } = pair();
     await createRunning(source);
     const hello = await source.host.agent.hello();
-    expect(hello.vms).toEqual([{ vm: VM, state: 'running', fence: { epoch: 0, standing: 'mine', vcpus: 'may-run', role: 'home' } }]);
+    expect(hello.vms).toEqual([
+      { vm: VM, state: 'running', fence: { epoch: 0, standing: 'mine', vcpus: 'may-run', role: 'home' } },
+    ]);
     expect(digest.safeParse(source.host.leaf).success).toBe(true);
   });
 });

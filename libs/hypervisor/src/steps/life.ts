@@ -3,8 +3,16 @@ import { refused, type Setback } from '../codes.ts';
 import { forbidsRunning } from '../fence/moves.ts';
 import { uuidOf } from '../host-paths.ts';
 import { readVm } from '../vm-record.ts';
-import { definitionOf, dropSecrets, isOff,
-  letRun, provideSecrets as putSecrets, stateOf, stopDomain, unlockDisks } from './domains.ts';
+import {
+  definitionOf,
+  dropSecrets,
+  isOff,
+  letRun,
+  provideSecrets as putSecrets,
+  stateOf,
+  stopDomain,
+  unlockDisks,
+} from './domains.ts';
 import { finished, openPassphrases, type Step, type StepContext } from './step.ts';
 
 export const inspect: Step<'inspect'> = async ({ vm }, { ports, fence }) => {

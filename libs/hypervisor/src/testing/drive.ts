@@ -60,7 +60,10 @@ export const hostB = (options: Partial<FakeHostOptions> = {}): FakeHost =>
   fakeHost({ domain: trustDomain.parse('csp-b.example'), host: hostName.parse('b1'), clock: quickClock, ...options });
 
 let commands = 0;
-const nextId = (): string => `00000000-0000-4000-8000-${String((commands += 1)).padStart(12, '0')}`;
+const nextId = (): string => {
+  commands += 1;
+  return `00000000-0000-4000-8000-${String(commands).padStart(12, '0')}`;
+};
 
 export const draft = (host: string, step: HostStep, body: unknown, more: object = {}) =>
   hostCommand.parse({ id: nextId(), host, deadline: UNTIL, step, vm: VM, body, ...more });

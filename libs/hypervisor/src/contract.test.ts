@@ -1,0 +1,28 @@
+import { fakeHypervisor } from './fake/hypervisor.ts';
+import { memoryFiles } from './fake/memory-files.ts';
+import { fakeVolumes } from './fake/volumes.ts';
+import { hypervisorContract } from './testing/contract-suite.ts';
+import { KEY, SPEC, UUID, VM } from './testing/drive.ts';
+
+hypervisorContract('fake', async () => {
+  const files = memoryFiles({ tmpfs: ['/t'] });
+  const hypervisor = fakeHypervisor(files);
+  return {
+    hypervisor,
+    volumes: fakeVolumes(files),
+    files,
+    definition: {
+      vm: VM,
+      uuid: UUID,
+      spec: SPEC,
+      disks: [{ target: 'vda', path: '/v/a.qcow2', key: KEY }],
+      boot: { kind: 'disk' },
+      consolePath: '/v/console.log',
+    },
+    statePath: '/t/state',
+    otherDisk: '/v/b.qcow2',
+    capacityBytes: 1_048_576,
+    bootMs: 1_000,
+    close: () => hypervisor.close(),
+  };
+});

@@ -1,0 +1,191 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { memoryFiles } from '../fake/memory-files.ts';
+import { hostPaths } from '../host-paths.ts';
+import { BECAUSE, quickClock, VM } from '../testing/drive.ts';
+import { decodeEntry, encodeEntry, type FenceEntry } from './entry.ts';
+import { type FenceMove, forbidsRunning, moveFence } from './moves.ts';
+import { openFenceRegister } from './register.ts';
+
+const context = { vm: VM, because: BECAUSE, time: quickClock.now() };
+const epochs = fc.integer({ min: 1, max: 4 });
+const anyMove: fc.Arbitrary<FenceMove> = fc.oneof(
+  fc.constant<FenceMove>({ kind: 'enroll' }),
+  epochs.map((epoch): FenceMove => ({ kind: 'hold', epoch })),
+  epochs.map((epoch): FenceMove => ({ kind: 'surrender', epoch })),
+  fc.record({
+    kind: fc.constant('reopen' as const),
+    epoch: epochs,
+    proof: fc.constantFrom('withdrawn' as const, 'relinquished' as const),
+  }),
+  epochs.map((epoch): FenceMove => ({ kind: 'admit', epoch })),
+  epochs.map((epoch): FenceMove => ({ kind: 'letGo', epoch })),
+  epochs.map((epoch): FenceMove => ({ kind: 'forswear', epoch })),
+);
+const walk = (
+  moves: readonly FenceMove[],
+  visit: (from: FenceEntry | undefined, move: FenceMove, to: FenceEntry) => void,
+): void => {
+  let at: FenceEntry | undefined;
+  for (const move of moves) {
+    const to = moveFence(at, move, context);
+    if (!to.ok) continue;
+    visit(at, move, to.value);
+    at = to.value;
+  }
+};
+
+describe('fence moves', () => {
+  it('epochs never fall, and an older epoch moves nothing', () => {
+    fc.assert(
+      fc.property(fc.array(anyMove, { maxLength: 30 }), (moves) =>
+        walk(moves, (from, _, to) => {
+          expect(to.epoch).toBeGreaterThanOrEqual(from?.epoch ?? 0);
+        }),
+      ),
+    );
+  });
+
+  it('a surrender ends only by the peer’s relinquishment or by coming back in a newer epoch', () => {
+    fc.assert(
+      fc.property(fc.array(anyMove, { maxLength: 30 }), (moves) =>
+        walk(moves, (from, move, to) => {
+          if (from?.standing !== 'surrendered' || to.standing === 'surrendered') return;
+          const isProven = move.kind === 'reopen' && move.proof === 'relinquished' && move.epoch === from.epoch;
+          const isNewer = (move.kind === 'admit' || move.kind === 'forswear') && move.epoch > from.epoch;
+          expect(isProven || isNewer).toBe(true);
+        }),
+      ),
+    );
+  });
+
+  it('never stays never within its epoch, and follows no vCPU that may have run', () => {
+    fc.assert(
+      fc.property(fc.array(anyMove, { maxLength: 30 }), (moves) =>
+        walk(moves, (from, _, to) => {
+          if (from?.standing === 'never' && to.epoch === from.epoch) expect(to).toEqual(from);
+          if (to.standing === 'never' && from?.epoch === to.epoch) expect(from.vcpus).toBe('held');
+        }),
+      ),
+    );
+  });
+
+  it('only enroll, reopen and letGo permit running', () => {
+    fc.assert(
+      fc.property(fc.array(anyMove, { maxLength: 30 }), (moves) =>
+        walk(moves, (from, move, to) => {
+          if (forbidsRunning(to) === undefined && (from === undefined || forbidsRunning(from) !== undefined)) {
+            expect(['enroll', 'reopen', 'letGo']).toContain(move.kind);
+          }
+        }),
+      ),
+    );
+  });
+
+  it('made twice is made once', () => {
+    fc.assert(
+      fc.property(fc.array(anyMove, { maxLength: 30 }), (moves) =>
+        walk(moves, (_, move, to) => {
+          if (move.kind !== 'enroll')
+            expect(moveFence(to, move, context)).toMatchObject({
+              ok: true,
+              value: { epoch: to.epoch, standing: to.standing, vcpus: to.vcpus },
+            });
+        }),
+      ),
+    );
+  });
+
+  it.each<[string, readonly FenceMove[], FenceMove, string]>([
+    ['holding an unknown VM', [], { kind: 'hold', epoch: 1 }, 'VM_NOT_HERE'],
+    [
+      'holding twice in one epoch after a resume',
+      [{ kind: 'enroll' }, { kind: 'hold', epoch: 1 }, { kind: 'reopen', epoch: 1, proof: 'withdrawn' }],
+      { kind: 'hold', epoch: 1 },
+      'EPOCH_FENCED',
+    ],
+    ['surrendering what runs', [{ kind: 'enroll' }], { kind: 'surrender', epoch: 1 }, 'VM_RUNNING'],
+    ['admitting what is here', [{ kind: 'enroll' }], { kind: 'admit', epoch: 1 }, 'VM_PRESENT'],
+    ['forswearing what is here', [{ kind: 'enroll' }], { kind: 'forswear', epoch: 1 }, 'VM_PRESENT'],
+    [
+      'forswearing after letting go',
+      [
+        { kind: 'admit', epoch: 1 },
+        { kind: 'letGo', epoch: 1 },
+      ],
+      { kind: 'forswear', epoch: 1 },
+      'VM_MAY_HAVE_RUN',
+    ],
+    ['letting go what was forsworn', [{ kind: 'forswear', epoch: 1 }], { kind: 'letGo', epoch: 1 }, 'VM_FORSWORN'],
+    ['admitting what was forsworn', [{ kind: 'forswear', epoch: 1 }], { kind: 'admit', epoch: 1 }, 'VM_FORSWORN'],
+    ['reopening at a target', [{ kind: 'admit', epoch: 1 }], { kind: 'reopen', epoch: 1, proof: 'relinquished' }, 'VM_NOT_HERE'],
+    ['an older epoch', [{ kind: 'admit', epoch: 3 }], { kind: 'forswear', epoch: 2 }, 'EPOCH_FENCED'],
+  ])('refuses %s', (_, before, move, code) => {
+    let at: FenceEntry | undefined;
+    for (const one of before) {
+      const to = moveFence(at, one, context);
+      if (to.ok) at = to.value;
+    }
+    expect(moveFence(at, move, context)).toMatchObject({ ok: false, setback: { code } });
+  });
+});
+
+describe('the register on disk', () => {
+  const paths = hostPaths({ stateDir: '/s', volumesDir: '/v', tmpfsDir: '/t', bootDir: '/b', importDir: '/i' });
+  const open = () => {
+    const files = memoryFiles({ tmpfs: [] });
+    return { files, register: openFenceRegister(files, paths) };
+  };
+
+  it('survives its process', async () => {
+    const { files, register } = open();
+    await register.move({ kind: 'admit', epoch: 2 }, context);
+    const again = await openFenceRegister(files, paths).read(VM);
+    expect(again).toMatchObject({ ok: true, value: { epoch: 2, standing: 'mine', vcpus: 'held', role: 'target' } });
+  });
+
+  it('a changed byte is damage, and damage moves nothing', async () => {
+    const entry: FenceEntry = {
+      vm: VM,
+      epoch: 2,
+      standing: 'surrendered',
+      vcpus: 'held',
+      role: 'source',
+      because: BECAUSE,
+      time: quickClock.now(),
+    };
+    const bytes = Buffer.from(encodeEntry(entry));
+    expect(decodeEntry(bytes)).toEqual(entry);
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: bytes.length - 2 }), fc.integer({ min: 1, max: 255 }), (at, flip) => {
+        const changed = Buffer.from(bytes);
+        changed[at] = (changed[at] ?? 0) ^ flip;
+        const read = decodeEntry(changed);
+        expect(read === undefined || JSON.stringify(read) === JSON.stringify(entry)).toBe(true);
+      }),
+    );
+    const { files, register } = open();
+    await files.write(paths.fence(VM), bytes.subarray(0, 40));
+    expect(await register.move({ kind: 'admit', epoch: 9 }, context)).toMatchObject({
+      ok: false,
+      setback: { code: 'FENCE_UNREADABLE' },
+    });
+  });
+
+  it('another VM’s entry under this name is damage, too', async () => {
+    const { files, register } = open();
+    await register.move({ kind: 'admit', epoch: 2 }, context);
+    const other = VM.replace('csp-a', 'csp-b') as typeof VM;
+    expect(await openFenceRegister(files, paths).read(other)).toMatchObject({ ok: false, setback: { code: 'FENCE_UNREADABLE' } });
+  });
+
+  it('forgets only a VM that never left home', async () => {
+    const { files, register } = open();
+    await register.move({ kind: 'enroll' }, context);
+    await register.forget(VM);
+    expect(files.paths()).toEqual([]);
+    await register.move({ kind: 'admit', epoch: 1 }, context);
+    await register.forget(VM);
+    expect(files.paths()).toEqual([paths.fence(VM)]);
+  });
+});

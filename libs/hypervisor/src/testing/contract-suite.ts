@@ -1,0 +1,138 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { HostError } from '../codes.ts';
+import type { HostFiles } from '../ports/files.ts';
+import type { DomainDefinition, DomainNotice, Hypervisor } from '../ports/hypervisor.ts';
+import type { Volumes } from '../ports/volumes.ts';
+import { savedStateFault } from '../saved-state.ts';
+
+/** What the suite needs of an implementation: an empty host, and a domain that could be defined there. */
+export type HypervisorUnderTest = {
+  readonly hypervisor: Hypervisor;
+  readonly volumes: Volumes;
+  readonly files: HostFiles;
+  readonly definition: DomainDefinition;
+  /** A path on tmpfs. */
+  readonly statePath: string;
+  /** Beside the disk. */
+  readonly otherDisk: string;
+  readonly capacityBytes: number;
+  /** Milliseconds within which a running guest shows on its console. */
+  readonly bootMs: number;
+  close(): Promise<void>;
+};
+
+const passphrase = (letter: string): Uint8Array => Buffer.from(letter.repeat(64));
+const RIGHT = passphrase('a');
+const WRONG = passphrase('b');
+
+/** One suite, run against the fake and against libvirtd: what steps rely on must hold for both. The tests follow each other. */
+export function hypervisorContract(name: string, open: () => Promise<HypervisorUnderTest>): void {
+  describe(`hypervisor contract: ${name}`, () => {
+    let host: HypervisorUnderTest;
+    const heard: DomainNotice[] = [];
+    const domain = () => host.hypervisor.find(host.definition.uuid);
+    const secret = (value: Uint8Array) => ({ key: keyOf(), description: 'contract', value });
+    const keyOf = () => {
+      const [disk] = host.definition.disks;
+      if (disk === undefined) throw new Error('expected a disk');
+      return disk.key;
+    };
+    const diskOf = (): string => host.definition.disks[0]?.path ?? '';
+    const setbackOf = (work: Promise<unknown>): Promise<unknown> =>
+      work.then(
+        () => 'done',
+        (cause: unknown) => (cause instanceof HostError ? cause.setback.code : cause),
+      );
+
+    beforeAll(async () => {
+      host = await open();
+      host.hypervisor.subscribe((notice) => void heard.push(notice));
+    });
+    afterAll(() => host?.close());
+
+    it('an unknown domain: asked for, undone, started', async () => {
+      const { hypervisor, definition } = host;
+      expect(await domain()).toBeUndefined();
+      expect(await hypervisor.list()).toEqual([]);
+      await hypervisor.undefine(definition.uuid);
+      await hypervisor.powerOff(definition.uuid);
+      await hypervisor.requestShutdown(definition.uuid);
+      expect(await setbackOf(hypervisor.startHeld(definition.uuid))).toBe('LIBVIRT_FAILED');
+      expect(await setbackOf(hypervisor.unpause(definition.uuid))).toBe('LIBVIRT_FAILED');
+      expect(hypervisor.connection().connected).toBe(true);
+    });
+
+    it('volumes open with their key and no other', async () => {
+      const { volumes, capacityBytes, otherDisk } = host;
+      await volumes.createBlank(diskOf(), capacityBytes, RIGHT);
+      await volumes.createBlank(otherDisk, capacityBytes, WRONG);
+      expect(await volumes.unlock(diskOf(), RIGHT)).toMatchObject({ ok: true });
+      expect(await volumes.unlock(diskOf(), WRONG)).toMatchObject({ ok: false, setback: { code: 'LUKS_DOES_NOT_OPEN' } });
+      const signal = new AbortController().signal;
+      const copy = (key: Uint8Array) =>
+        volumes.copyInto({ path: diskOf(), passphrase: key }, { path: otherDisk, passphrase: WRONG }, signal);
+      expect(await copy(WRONG)).toMatchObject({ ok: false, setback: { code: 'LUKS_DOES_NOT_OPEN' } });
+      expect(await copy(RIGHT)).toMatchObject({ ok: true });
+      expect(await volumes.unlock(otherDisk, WRONG)).toMatchObject({ ok: true });
+    });
+
+    it('a defined domain is off and does not start by itself; defining again replaces', async () => {
+      await host.hypervisor.define(host.definition);
+      await host.hypervisor.define(host.definition);
+      expect(await domain()).toMatchObject({ state: 'shutoff', autostart: false });
+      await host.hypervisor.autostartOff(host.definition.uuid);
+    });
+
+    it('secrets come and go; a start without or with a wrong one fails closed', async () => {
+      const { hypervisor, definition } = host;
+      expect(await hypervisor.hasSecret(keyOf())).toBe(false);
+      expect(await setbackOf(hypervisor.startHeld(definition.uuid))).toBe('LIBVIRT_FAILED');
+      await hypervisor.putSecret(secret(WRONG));
+      expect(await hypervisor.hasSecret(keyOf())).toBe(true);
+      expect(await setbackOf(hypervisor.startHeld(definition.uuid))).toBe('LIBVIRT_FAILED');
+      expect(await domain()).toMatchObject({ state: 'shutoff' });
+      await hypervisor.dropSecret(keyOf());
+      await hypervisor.dropSecret(keyOf());
+      expect(await hypervisor.hasSecret(keyOf())).toBe(false);
+      await hypervisor.putSecret(secret(RIGHT));
+    });
+
+    it('starts held, runs when let go, and shows life', async () => {
+      const { hypervisor, definition, files } = host;
+      await hypervisor.startHeld(definition.uuid);
+      const held = await domain();
+      expect(held?.state).toBe('paused');
+      expect((await files.size(definition.consolePath)) ?? 0).toBe(0);
+      await hypervisor.unpause(definition.uuid);
+      expect(await setbackOf(hypervisor.unpause(definition.uuid))).toBe('LIBVIRT_FAILED');
+      const until = performance.now() + host.bootMs;
+      while (((await files.size(definition.consolePath)) ?? 0) === 0 && performance.now() < until) await domain();
+      expect((await files.size(definition.consolePath)) ?? 0).toBeGreaterThan(0);
+      expect((await domain())?.vcpuTimeMs).toBeGreaterThan(held?.vcpuTimeMs ?? 0);
+    });
+
+    it('saves its memory whole, and goes on from it with our own definition', async () => {
+      const { hypervisor, definition, files, statePath } = host;
+      await hypervisor.save(definition.uuid, statePath);
+      expect(await domain()).toMatchObject({ state: 'shutoff', reason: 'saved' });
+      expect(savedStateFault(await files.head(statePath, 92))).toBeUndefined();
+      await hypervisor.restoreHeld(statePath, definition);
+      expect((await domain())?.state).toBe('paused');
+      await hypervisor.unpause(definition.uuid);
+      expect((await domain())?.state).toBe('running');
+    });
+
+    it('power off is off, twice; then nothing is left', async () => {
+      const { hypervisor, definition } = host;
+      await hypervisor.powerOff(definition.uuid);
+      await hypervisor.powerOff(definition.uuid);
+      expect((await domain())?.state).toBe('shutoff');
+      await hypervisor.undefine(definition.uuid);
+      await hypervisor.dropSecret(keyOf());
+      expect(await domain()).toBeUndefined();
+      expect(heard.map(({ event }) => event)).toEqual(
+        expect.arrayContaining(['defined', 'started', 'resumed', 'stopped', 'undefined']),
+      );
+    });
+  });
+}
