@@ -1,4 +1,4 @@
-import { type Ledger, type StoredEvent } from '@carnet/journal';
+import type { Ledger, StoredEvent } from '@carnet/journal';
 
 /**
  * A reader's place in all ledgers: how far it has read each, as `<seq>.<seq>…` in the order of `ledgers`. Opaque to readers.

@@ -29,6 +29,8 @@ export interface Hosts {
   readonly step: <S extends MigrationStep>(of: StepOf, step: S, body: () => Promise<CommandOf<S>['body']>) => Promise<StepOutcome<S>>;
   /** How far the step under way is, for people. */
   readonly progress: (migration: MigrationId) => (StepProgress & { readonly step: string }) | undefined;
+  /** Ciphertext that travelled here for a migration, in bytes, as far as this replica saw it arrive. */
+  readonly transferredBytes: (migration: MigrationId) => number | undefined;
 }
 
 interface Asking {
@@ -46,6 +48,7 @@ const isSilent = (reply: Awaited<ReturnType<HostClient['ask']>>): reply is Extra
 export function createHosts(client: HostClient, nowMs: () => number): Hosts {
   const askings = new Map<string, Asking & { readonly atMs: number }>();
   const progress = new Map<MigrationId, StepProgress & { readonly step: string }>();
+  const transferred = new Map<MigrationId, number>();
 
   const signedFor = async <S extends MigrationStep>(name: string, of: StepOf, step: S, body: () => Promise<CommandOf<S>['body']>): Promise<Asking> => {
     const held = askings.get(name);
@@ -61,6 +64,7 @@ export function createHosts(client: HostClient, nowMs: () => number): Hosts {
   return {
     client,
     progress: (migration) => progress.get(migration),
+    transferredBytes: (migration) => transferred.get(migration),
     step: async (of, step, body) => {
       const name = `${of.migration}/${of.epoch}/${step}/${of.because}`;
       const { signed } = await signedFor(name, of, step, body);
@@ -72,6 +76,7 @@ export function createHosts(client: HostClient, nowMs: () => number): Hosts {
       }
       progress.delete(of.migration);
       const outcome = outcomeOf(reply, step);
+      if (reply.status === 'done' && reply.result.step === 'receive') transferred.set(of.migration, reply.result.receivedBytes);
       // A failed attempt is signed anew, with fresh secrets: the agent may have a new transport key.
       if (outcome.kind === 'failed' || outcome.kind === 'refused') askings.delete(name);
       return outcome;

@@ -1,78 +1,139 @@
-import type { Log, Metrics } from '@carnet/runtime';
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Server } from 'node:https';
+import type { TlsOptions } from 'node:tls';
 import type { Role } from '@carnet/policy';
-import { z } from 'zod';
+import type { Log, Metrics } from '@carnet/runtime';
+import { parseStrictJson } from '@carnet/trust';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type RouteGenericInterface } from 'fastify';
 import type { BrokerService, ServiceRefusal } from '../service/service.ts';
+import { BODY_BYTES_MAX, PARAMETER_CHARS_MAX, REQUEST_MS_MAX } from './limits.ts';
 import { openapi } from './openapi.ts';
 import type { Caller, Route } from './route.ts';
 import { routes } from './routes.ts';
 import { statusOf } from './status.ts';
-import { exportLedgers, followEvents } from './streams.ts';
+import { exportLedgers, followEvents, streamRoles } from './streams.ts';
 
-/** An intent with its envelope fits well; nobody posts more to a broker. */
-export const BODY_BYTES_MAX = 262_144;
-/** A client that trickles its request is let go. */
-export const REQUEST_MS_MAX = 30_000;
+export type App = FastifyInstance<Server>;
+export type Request = FastifyRequest<RouteGenericInterface, Server>;
+export type Reply = FastifyReply<RouteGenericInterface, Server>;
 
 export interface AppPorts {
   readonly service: BrokerService;
-  /** Who calls, or why that cannot be said. Runs before anything of the body is used. */
-  readonly authenticate: (request: FastifyRequest) => Promise<Caller | ServiceRefusal>;
+  /** Who calls, or why that cannot be said. */
+  readonly authenticate: (request: Request) => Promise<Caller | ServiceRefusal>;
   readonly roleOf: (principal: string) => readonly Role[];
   readonly log: Log;
   readonly metrics: Metrics;
 }
 
-const isRefusal = (value: Caller | ServiceRefusal): value is ServiceRefusal => 'ok' in value;
-const ROLES_THAT_READ: readonly Role[] = ['viewer', 'operator', 'scheduler', 'auditor'];
-
-/** Routes every door serves. TLS and authentication are the door's. */
-export function addRoutes(app: FastifyInstance, ports: AppPorts): void {
-  // CloudEvents clients say so in the content type; both are plain JSON.
-  app.addContentTypeParser('application/cloudevents+json', { parseAs: 'string', bodyLimit: BODY_BYTES_MAX }, app.getDefaultJsonParser('error', 'error'));
-  app.setErrorHandler((error, _request, reply) => {
-    const status = typeof error === 'object' && error !== null && 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
-    if (status >= 500) ports.log.error({ err: error }, 'request failed');
-    return refuse(ports, reply, { ok: false, code: status >= 500 ? 'INTERNAL' : 'REQUEST_MALFORMED', text: status >= 500 ? 'the broker failed; its log says why' : 'the request is not well formed' }, status);
+export const createApp = (https: TlsOptions): App =>
+  fastify({
+    https,
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: REQUEST_MS_MAX,
+    forceCloseConnections: true,
+    // HEAD on a stream would open the stream.
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: PARAMETER_CHARS_MAX },
+    logger: false,
   });
-  app.setNotFoundHandler((_request, reply) => refuse(ports, reply, { ok: false, code: 'ROUTE_UNKNOWN', text: 'no such path; GET /openapi.json lists them' }, 404));
-  for (const route of routes) app.route({ method: route.method, url: route.path, handler: (request, reply) => serve(route, ports, request, reply) });
+
+/** Carries a refusal through Fastify's error path. */
+class RequestRefused extends Error {
+  override readonly name = 'RequestRefused';
+  readonly refusal: ServiceRefusal;
+  constructor(refusal: ServiceRefusal) {
+    super(refusal.text);
+    this.refusal = refusal;
+  }
+}
+
+/** Routes that every door serves. TLS and authentication are the door's. */
+export function addRoutes(app: App, ports: AppPorts): void {
+  const callers = new WeakMap<object, Caller>();
+  takeStrictJson(app);
+  app.setErrorHandler((error, _request, reply) => refuse(ports, reply, refusalOf(ports, error)));
+  app.setNotFoundHandler((_request, reply) =>
+    refuse(ports, reply, { ok: false, code: 'ROUTE_UNKNOWN', text: 'no such path; GET /openapi.json lists them' }),
+  );
+  // Before the body is read: whoever may not call makes the broker parse nothing.
+  const admit = (roles: readonly Role[]) => async (request: Request, reply: Reply) => {
+    const caller = await callerWith(roles, ports, request);
+    if ('ok' in caller) return refuse(ports, reply, caller);
+    callers.set(request, caller);
+    return undefined;
+  };
+  for (const route of routes)
+    app.route({
+      method: route.method,
+      url: route.path,
+      onRequest: admit(route.roles),
+      handler: async (request, reply) => {
+        const caller = callers.get(request);
+        return caller === undefined ? reply.code(500).send() : serve(route, ports, caller, request, reply);
+      },
+    });
+  // The document is public: it says what this program is, not what this CSP has.
   app.get('/openapi.json', () => openapi());
-  app.get('/v1/follow', (request, reply) => withReader(ports, request, reply, ROLES_THAT_READ, () => followEvents(ports, request, reply)));
-  app.get('/v1/export', (request, reply) => withReader(ports, request, reply, ['auditor', 'operator'], () => exportLedgers(ports, request, reply)));
+  app.get('/v1/follow', { onRequest: admit(streamRoles.follow) }, (request, reply) =>
+    followEvents(ports, request, reply, (refusal) => refuse(ports, reply, refusal)),
+  );
+  app.get('/v1/export', { onRequest: admit(streamRoles.export) }, (request, reply) =>
+    exportLedgers(ports, request, reply, (refusal) => refuse(ports, reply, refusal)),
+  );
 }
 
-export const createApp = (https: object): FastifyInstance =>
-  fastify({ https, bodyLimit: BODY_BYTES_MAX, requestTimeout: REQUEST_MS_MAX, forceCloseConnections: true, logger: false }) as unknown as FastifyInstance;
+/** CloudEvents clients say so in the content type; both are plain JSON, of which every parser reads the same. */
+function takeStrictJson(app: App): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser<Buffer>(
+    ['application/json', 'application/cloudevents+json'],
+    { parseAs: 'buffer', bodyLimit: BODY_BYTES_MAX },
+    async (_request: Request, body: Buffer) => {
+      const json = parseStrictJson(body);
+      if (!json.ok) throw new RequestRefused({ ok: false, code: json.code, text: `the body: ${json.text}` });
+      return json.value;
+    },
+  );
+}
 
-async function serve(route: Route, ports: AppPorts, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-  return withReader(ports, request, reply, route.roles, async (caller) => {
-    for (const [schema, value] of [[route.query, request.query], [route.body, request.body ?? (route.body ? {} : undefined)]] as const) {
-      const parsed = schema?.safeParse(value);
-      if (parsed !== undefined && !parsed.success) return refuse(ports, reply, { ok: false, code: 'PARAMETER_INVALID', text: faults(parsed.error) });
-    }
-    const input = { params: request.params as Readonly<Record<string, string>>, query: request.query, body: request.body ?? {} };
-    const result = await route.handle(ports.service, caller, input);
-    if (!result.ok) return refuse(ports, reply, result);
-    return reply.send(result.value);
+async function serve(route: Route, ports: AppPorts, caller: Caller, request: Request, reply: Reply): Promise<Reply> {
+  const result = await route.call(ports.service, caller, {
+    params: request.params,
+    query: request.query,
+    body: request.body ?? {},
   });
+  return result.ok ? reply.send(result.value) : refuse(ports, reply, result);
 }
 
-/** Authentication, then roles, then the work. A caller without the role learns nothing of what stands behind the path. */
-async function withReader(ports: AppPorts, request: FastifyRequest, reply: FastifyReply, roles: readonly Role[], work: (caller: Caller) => Promise<unknown>): Promise<unknown> {
+/** Authentication, then roles. A caller without the role learns nothing of what stands behind the path. */
+async function callerWith(roles: readonly Role[], ports: AppPorts, request: Request): Promise<Caller | ServiceRefusal> {
   const caller = await ports.authenticate(request);
-  if (isRefusal(caller)) return refuse(ports, reply, caller);
+  if ('ok' in caller) return caller;
   const held = ports.roleOf(caller.principal);
-  if (!roles.some((role) => held.includes(role)))
-    return refuse(ports, reply, { ok: false, code: 'ROLE_MISSING', text: `${caller.principal} has none of the roles ${roles.join(', ')}` });
-  return work(caller);
+  if (held.includes('administrator') || roles.some((role) => held.includes(role))) return caller;
+  return { ok: false, code: 'ROLE_MISSING', text: `${caller.principal} has none of the roles ${roles.join(', ')}` };
 }
 
-function refuse(ports: AppPorts, reply: FastifyReply, refusal: ServiceRefusal, status = statusOf(refusal.code)): FastifyReply {
-  ports.metrics.refusals.inc({ code: refusal.code });
-  const { code, text, reasons } = refusal;
-  return reply.code(status).send(reasons === undefined ? { code, text } : { code, text, reasons });
+function refuse(ports: AppPorts, reply: Reply, { code, text, reasons }: ServiceRefusal): Reply {
+  ports.metrics.refusals.inc({ code });
+  return reply.code(statusOf(code)).send(reasons === undefined ? { code, text } : { code, text, reasons });
 }
 
-const faults = (error: z.ZodError): string =>
-  error.issues.map((issue) => `${issue.path.join('.') || '(body)'}: ${issue.message}`).join('; ').slice(0, 500);
+/** What Fastify itself refuses comes by status; what nobody foresaw is ours to explain in the log, not to the caller. */
+function refusalOf(ports: AppPorts, error: unknown): ServiceRefusal {
+  if (error instanceof RequestRefused) return error.refusal;
+  switch (statusCodeOf(error)) {
+    case 413:
+      return { ok: false, code: 'REQUEST_TOO_LARGE', text: `the body exceeds ${BODY_BYTES_MAX} bytes` };
+    case 415:
+      return { ok: false, code: 'MEDIA_TYPE_UNSUPPORTED', text: 'send application/json or application/cloudevents+json' };
+    case 400:
+      return { ok: false, code: 'REQUEST_MALFORMED', text: 'the request is not well formed' };
+    default:
+      ports.log.error({ err: error }, 'request failed');
+      return { ok: false, code: 'INTERNAL', text: 'the broker failed; its log says why' };
+  }
+}
+
+const statusCodeOf = (error: unknown): unknown =>
+  typeof error === 'object' && error !== null && 'statusCode' in error ? error.statusCode : undefined;

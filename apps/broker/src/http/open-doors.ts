@@ -14,7 +14,10 @@ export interface Doors {
 export async function openDoors(ground: Ground, { service, policy }: Wired, checks: readonly Check[]): Promise<Doors> {
   const { config, log, metrics, tls } = ground;
   const ports: DoorPorts = { service, roleOf: policy.roleOf, log, metrics, domain: config.domain, tls };
-  const apps = [{ app: certificateDoor(ports), at: config.http }, ...(config.tokens === undefined ? [] : [{ app: tokenDoor(ports, config.tokens.file), at: config.tokens }])];
+  const apps = [
+    { app: certificateDoor(ports), at: config.http },
+    ...(config.tokens === undefined ? [] : [{ app: tokenDoor(ports, config.tokens.file), at: config.tokens }]),
+  ];
   for (const { app, at } of apps) await app.listen({ host: at.address, port: at.port });
   const ops = createOpsServer(metrics, checks);
   await listen(ops, config.ops);

@@ -1,60 +1,99 @@
 import { z } from 'zod';
-import { type Route } from './route.ts';
+import type { Route } from './route.ts';
 import { routes } from './routes.ts';
 import { problem } from './schemas.ts';
+import { exportQuery, followQuery, streamRoles } from './streams.ts';
 
 type Json = { readonly [key: string]: unknown };
 
 const jsonSchema = (schema: z.ZodType, io: 'input' | 'output'): Json => {
-  const { $schema, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
+  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io });
   return rest;
 };
 
-const content = (schema: z.ZodType, io: 'input' | 'output', type = 'application/json'): Json => ({ [type]: { schema: jsonSchema(schema, io) } });
-
-const parameters = (route: Route): readonly Json[] => {
-  const inPath = [...route.path.matchAll(/:(\w+)/g)].map((match) => ({ name: match[1], in: 'path', required: true, schema: { type: 'string' } }));
-  if (route.query === undefined) return inPath;
-  const { properties, required } = jsonSchema(route.query, 'input') as { readonly properties?: Json; readonly required?: readonly string[] };
-  const inQuery = Object.entries(properties ?? {}).map(([name, schema]) => ({ name, in: 'query', required: required?.includes(name) ?? false, schema }));
-  return [...inPath, ...inQuery];
+const contentOf = (schema: z.ZodType, io: 'input' | 'output', types: readonly string[] = ['application/json']): Json => {
+  const made = jsonSchema(schema, io);
+  return Object.fromEntries(types.map((type) => [type, { schema: made }]));
 };
 
-const operation = (route: Route): Json => ({
+const refused: Json = {
+  description: 'Refused or failed: nothing was changed. `carnet error CODE` says what to do next',
+  content: { 'application/json': { schema: { $ref: '#/components/schemas/Refusal' } } },
+};
+
+function parametersOf(schema: z.ZodType, place: 'path' | 'query'): readonly Json[] {
+  const { properties = {}, required = [] } = z
+    .object({ properties: z.record(z.string(), z.unknown()).optional(), required: z.array(z.string()).optional() })
+    .parse(jsonSchema(schema, 'input'));
+  return Object.entries(properties).map(([name, of]) => ({ name, in: place, required: required.includes(name), schema: of }));
+}
+
+const roleText = (roles: readonly string[]): string => `Roles: ${[...roles, 'administrator'].join(', ')}.`;
+
+const operationOf = (route: Route): Json => ({
   summary: route.summary,
-  description: `Roles: ${route.roles.join(', ')}.`,
+  description: roleText(route.roles),
   operationId: `${route.method.toLowerCase()}${route.path.replaceAll(/[/:]+(\w)/g, (_, letter: string) => letter.toUpperCase())}`,
-  parameters: parameters(route),
-  ...(route.body === undefined
-    ? {}
-    : { requestBody: { required: true, content: content(route.body, 'input', route.path.includes('intents') ? 'application/cloudevents+json' : 'application/json') } }),
-  responses: {
-    200: { description: 'Done', content: content(route.answer, 'output') },
-    default: { description: 'Refused or failed: nothing was changed', content: content(problem, 'output') },
-  },
+  parameters: [...parametersOf(route.params, 'path'), ...parametersOf(route.query, 'query')],
+  ...(route.method !== 'POST' ? {} : { requestBody: requestBodyOf(route) }),
+  responses: { 200: { description: 'Done', content: contentOf(route.answer, 'output') }, default: refused },
+});
+
+const requestBodyOf = (route: Route): Json => ({
+  required: true,
+  content: contentOf(route.body, 'input', ['application/json', ...(route.contentTypes ?? [])]),
 });
 
 const streams: Json = {
   '/v1/follow': {
-    get: { summary: 'Every ledger entry from `Last-Event-ID` on, then live (server-sent events)', operationId: 'getV1Follow', responses: { 200: { description: 'text/event-stream' } } },
+    get: {
+      summary: 'Every ledger entry from `Last-Event-ID` (or `after`) on, then live',
+      description: `Server-sent events; \`id\` is a cursor, \`data\` an entry as of /v1/events. ${roleText(streamRoles.follow)}`,
+      operationId: 'getV1Follow',
+      parameters: [
+        { name: 'Last-Event-ID', in: 'header', required: false, schema: { type: 'string' } },
+        ...parametersOf(followQuery, 'query'),
+      ],
+      responses: {
+        200: { description: 'Entries', content: { 'text/event-stream': { schema: { type: 'string' } } } },
+        default: refused,
+      },
+    },
   },
   '/v1/export': {
-    get: { summary: 'Every envelope exactly as chained, for `carnet audit` (newline-delimited JSON)', operationId: 'getV1Export', responses: { 200: { description: 'application/x-ndjson' } } },
+    get: {
+      summary: 'Every envelope exactly as chained, for `carnet audit`',
+      description: `Newline-delimited JSON (schemas/ledger-export-line.json). ${roleText(streamRoles.export)}`,
+      operationId: 'getV1Export',
+      parameters: parametersOf(exportQuery, 'query'),
+      responses: {
+        200: { description: 'Lines', content: { 'application/x-ndjson': { schema: { type: 'string' } } } },
+        default: refused,
+      },
+    },
   },
 };
 
 /** The API as OpenAPI 3.1, made from the same table that serves it. */
 export function openapi(): Json {
-  const paths: Record<string, Record<string, Json>> = {};
+  const paths: Record<string, Json> = {};
   for (const route of routes) {
     const path = route.path.replaceAll(/:(\w+)/g, '{$1}');
-    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(route) };
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(route) };
   }
   return {
     openapi: '3.1.0',
-    info: { title: 'Carnet broker', version: '1', description: "One CSP's broker: intake, state of migrations, keys, ledgers. TLS 1.3; a client certificate of the CSP, or a bearer token at the token door." },
-    components: { securitySchemes: { mutualTLS: { type: 'mutualTLS' }, token: { type: 'http', scheme: 'bearer' } } },
+    info: {
+      title: 'Carnet broker',
+      version: '1',
+      description:
+        "One CSP's broker: intake, state of migrations, keys, ledgers. TLS 1.3; a client certificate of the CSP, or a bearer token at the token door.",
+    },
     security: [{ mutualTLS: [] }, { token: [] }],
     paths: { ...paths, ...streams },
+    components: {
+      schemas: { Refusal: jsonSchema(problem, 'output') },
+      securitySchemes: { mutualTLS: { type: 'mutualTLS' }, token: { type: 'http', scheme: 'bearer' } },
+    },
   };
 }

@@ -1,6 +1,7 @@
 import type { Role } from '@carnet/policy';
-import type { z } from 'zod';
-import type { BrokerService, ServiceResult } from '../service/service.ts';
+import { z } from 'zod';
+import type { BrokerService, ServiceRefusal, ServiceResult } from '../service/service.ts';
+import { FAULTS_CHARS_MAX } from './limits.ts';
 
 /** Who is at the door, as authentication established it. */
 export interface Caller {
@@ -8,24 +9,76 @@ export interface Caller {
   readonly via: 'mtls' | 'token';
 }
 
-export interface RouteInput {
-  readonly params: Readonly<Record<string, string>>;
+/** What came with a request, before any schema has seen it. */
+export interface Came {
+  readonly params: unknown;
   readonly query: unknown;
   readonly body: unknown;
 }
 
-/**
- * One line of the API: what drives the server, the OpenAPI document and the help. `roles` are those that may call it.
- */
+/** One line of the API, which drives the server, the OpenAPI document and the tests. */
 export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   readonly summary: string;
+  /** Who may call it. `administrator` is not listed: it may call everything. */
   readonly roles: readonly Role[];
-  readonly query?: z.ZodType;
-  readonly body?: z.ZodType;
+  readonly params: z.ZodType;
+  readonly query: z.ZodType;
+  readonly body: z.ZodType;
   readonly answer: z.ZodType;
-  readonly handle: (service: BrokerService, caller: Caller, input: RouteInput) => Promise<ServiceResult<unknown>>;
+  /** Content types of the body beside `application/json`. */
+  readonly contentTypes?: readonly string[];
+  /** Refuses what does not match the schemas, else does the work. */
+  readonly call: (service: BrokerService, caller: Caller, came: Came) => Promise<ServiceResult<unknown>>;
 }
+
+interface Described<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType, A extends z.ZodType>
+  extends Omit<Route, 'call'> {
+  readonly params: P;
+  readonly query: Q;
+  readonly body: B;
+  readonly answer: A;
+  readonly handle: (service: BrokerService, given: Given<P, Q, B>) => Promise<ServiceResult<z.output<A>>>;
+}
+interface Given<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
+  readonly caller: Caller;
+  readonly params: z.output<P>;
+  readonly query: z.output<Q>;
+  readonly body: z.output<B>;
+}
+
+const nothing = z.strictObject({});
+/** A route that takes nothing refuses what comes nevertheless: a misspelt parameter must not be taken for its absence. */
+export const takesNothing = { params: nothing, query: nothing, body: nothing } as const;
+
+/** The handler sees only what its schemas let through, and what it answers is held to its answer's schema by the compiler. */
+export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType, A extends z.ZodType>({
+  handle,
+  ...described
+}: Described<P, Q, B, A>): Route {
+  return {
+    ...described,
+    call: async (service, caller, came) => {
+      const params = described.params.safeParse(came.params);
+      if (!params.success) return invalid('path', params.error);
+      const query = described.query.safeParse(came.query);
+      if (!query.success) return invalid('query', query.error);
+      const body = described.body.safeParse(came.body);
+      if (!body.success) return invalid('body', body.error);
+      return handle(service, { caller, params: params.data, query: query.data, body: body.data });
+    },
+  };
+}
+
+/** What is wrong, by name and place; never the value, which may be a secret in the wrong field. */
+export const invalid = (place: 'path' | 'query' | 'body', error: z.ZodError): ServiceRefusal => ({
+  ok: false,
+  code: 'PARAMETER_INVALID',
+  text: error.issues
+    .map((issue) => `${[place, ...issue.path].join('.')}: ${issue.message}`)
+    .join('; ')
+    .slice(0, FAULTS_CHARS_MAX),
+});
 
 export const done = <T>(value: T): ServiceResult<T> => ({ ok: true, value });

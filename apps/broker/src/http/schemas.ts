@@ -1,5 +1,21 @@
-import { dsseEnvelope, event, intentRequest, reason, vmBoot, vmSpec } from '@carnet/events';
+import {
+  base64,
+  CERTIFICATE_BASE64_MAX,
+  digest,
+  dsseEnvelope,
+  event,
+  intentRequest,
+  MEMORY_MIB_MAX,
+  migrationId,
+  reason,
+  TEXT_CHARS_MAX,
+  VCPUS_MAX,
+  vmBoot,
+  vmId,
+  vmSpec,
+} from '@carnet/events';
 import { z } from 'zod';
+import { CURSOR_CHARS_MAX, ROWS_DEFAULT, ROWS_MAX } from './limits.ts';
 
 /** CloudEvents 1.0 (JSON, structured mode). `source` and `id` are the publisher's; idempotency is `data.migration`. */
 const cloudEvent = <const T extends string, D extends z.ZodType>(type: T, data: D) =>
@@ -18,15 +34,16 @@ export const INTENT_TYPE = 'dev.carnet.migration.intent.v1';
 export const SIGNED_INTENT_TYPE = 'dev.carnet.migration.signed-intent.v1';
 
 /** What a scheduler posts: a plain request (vouched for by its TLS certificate or token), or one that it signed itself. */
+export const plainIntentEvent = cloudEvent(INTENT_TYPE, intentRequest);
 export const intentEvent = z.discriminatedUnion('type', [
-  cloudEvent(INTENT_TYPE, intentRequest),
-  cloudEvent(SIGNED_INTENT_TYPE, z.strictObject({ envelope: dsseEnvelope, certificate: z.string().max(8_192) })),
+  plainIntentEvent,
+  cloudEvent(SIGNED_INTENT_TYPE, z.strictObject({ envelope: dsseEnvelope, certificate: base64.max(CERTIFICATE_BASE64_MAX) })),
 ]);
 
-const rows = <T extends z.ZodType>(items: T) => z.strictObject({ items: z.array(items) });
+const rows = <T extends z.ZodType>(items: T) => z.strictObject({ items: z.array(items).readonly() });
 
 export const intentAccepted = z.strictObject({ migration: z.string(), digest: z.string(), repeated: z.boolean() });
-export const problem = z.strictObject({ code: z.string(), text: z.string(), reasons: z.array(reason).optional() });
+export const problem = z.strictObject({ code: z.string(), text: z.string(), reasons: z.array(reason).readonly().optional() });
 
 const migrationFields = {
   migration: z.string(),
@@ -42,15 +59,18 @@ const migrationFields = {
   outcome: z.enum(['open', 'done', 'rolled-back', 'refused', 'withdrawn']),
   startedAt: z.string(),
   updatedAt: z.string(),
-  reasons: z.array(reason),
+  reasons: z.array(reason).readonly(),
 };
 export const migrationRow = z.strictObject(migrationFields);
 export const migrationRows = rows(migrationRow);
 export const migrationDetail = z.strictObject({
   ...migrationFields,
-  owed: z.array(z.strictObject({ command: z.string(), attempt: z.int().optional() })),
-  custody: z.array(z.strictObject({ at: z.string(), domains: z.array(z.string()) })),
-  progress: z.strictObject({ step: z.string(), doneBytes: z.number(), totalBytes: z.number(), bytesPerSecond: z.number() }).optional(),
+  owed: z.array(z.strictObject({ command: z.string(), attempt: z.int().optional() })).readonly(),
+  custody: z.array(z.strictObject({ at: z.string(), domains: z.array(z.string()).readonly() })).readonly(),
+  progress: z
+    .strictObject({ step: z.string(), doneBytes: z.number(), totalBytes: z.number(), bytesPerSecond: z.number() })
+    .optional(),
+  transferredBytes: z.number().optional(),
   lastFailure: z.strictObject({ command: z.string(), code: z.string(), text: z.string(), at: z.string() }).optional(),
 });
 
@@ -78,12 +98,12 @@ export const plan = z.strictObject({
   mode: z.string(),
   epoch: z.int(),
   policy: z.strictObject({
-    source: z.strictObject({ allowed: z.boolean(), reasons: z.array(reason) }),
+    source: z.strictObject({ allowed: z.boolean(), reasons: z.array(reason).readonly() }),
     target: z.literal('asked when the migration starts'),
   }),
   bytes: z.number(),
   stopSeconds: z.number().optional(),
-  steps: z.array(z.strictObject({ side: z.enum(['source', 'target']), step: z.string(), undo: z.string() })),
+  steps: z.array(z.strictObject({ side: z.enum(['source', 'target']), step: z.string(), undo: z.string() })).readonly(),
 });
 
 export const keyRow = z.strictObject({
@@ -94,10 +114,10 @@ export const keyRow = z.strictObject({
   state: z.string(),
   origin: z.string(),
   artifact: z.string(),
-  consumers: z.array(z.string()),
+  consumers: z.array(z.string()).readonly(),
   createdAt: z.string(),
-  history: z.array(z.strictObject({ state: z.string(), at: z.string(), actor: z.string(), reason: z.string() })),
-  provenance: z.array(z.string()),
+  history: z.array(z.strictObject({ state: z.string(), at: z.string(), actor: z.string(), reason: z.string() })).readonly(),
+  provenance: z.array(z.string()).readonly(),
 });
 export const keyRows = rows(keyRow);
 
@@ -131,7 +151,7 @@ export const imageRow = z.strictObject({
   createdAt: z.string(),
 });
 export const imageRows = rows(imageRow);
-const imageName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/);
+export const imageName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/);
 export const imageRegistration = z.strictObject({
   name: imageName,
   /** A file name inside the host's import directory: no path, so that nobody can ask for a host file. */
@@ -140,19 +160,52 @@ export const imageRegistration = z.strictObject({
 });
 export const imageVerdict = z.strictObject({ name: z.string(), digest: z.string(), verified: z.boolean() });
 
-export const vmRow = z.strictObject({ vm: z.string(), name: z.string(), host: z.string(), state: z.string(), epoch: z.int(), spec: vmSpec });
+export const vmRow = z.strictObject({
+  vm: z.string(),
+  name: z.string(),
+  host: z.string(),
+  state: z.string(),
+  epoch: z.int(),
+  spec: vmSpec,
+});
 export const vmRows = rows(vmRow);
 export const vmCreation = z
   .strictObject({
     name: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/),
     image: imageName.optional(),
     capacityBytes: z.int().min(1_048_576).optional(),
-    vcpus: z.int().min(1).max(288).default(1),
-    memoryMiB: z.int().min(16).max(4_194_304),
+    vcpus: z.int().min(1).max(VCPUS_MAX).default(1),
+    memoryMiB: z.int().min(16).max(MEMORY_MIB_MAX),
     boot: vmBoot,
     start: z.boolean().default(true),
   })
-  .refine((request) => request.image !== undefined || request.capacityBytes !== undefined, 'either an image or capacityBytes is needed');
+  .refine(
+    (request) => request.image !== undefined || request.capacityBytes !== undefined,
+    'either an image or capacityBytes is needed',
+  );
 export const vmDeleted = z.strictObject({ vm: z.string() });
-export const cancelRequest = z.strictObject({ text: z.string().max(512).default('cancelled by an operator') });
+export const cancelRequest = z.strictObject({ text: z.string().max(TEXT_CHARS_MAX).default('cancelled by an operator') });
 export const cancelled = z.strictObject({ digest: z.string() });
+
+const rowLimit = z.coerce.number().int().min(1).max(ROWS_MAX);
+const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
+export const migrationQuery = z.strictObject({
+  open: flag.optional(),
+  vm: vmId.optional(),
+  limit: rowLimit.default(ROWS_DEFAULT),
+});
+export const eventQuery = z.strictObject({
+  migration: migrationId.optional(),
+  after: z.string().max(CURSOR_CHARS_MAX).optional(),
+  limit: rowLimit.default(ROWS_MAX),
+});
+
+export const migrationParams = z.strictObject({ migration: migrationId });
+export const digestParams = z.strictObject({ digest });
+export const keyParams = z.strictObject({ key: z.string().max(64) });
+export const imageParams = z.strictObject({ name: imageName });
+/** `<home domain>/<uuid>` stands as two path segments. */
+export const vmParams = z
+  .strictObject({ home: z.string(), uuid: z.string() })
+  .transform(({ home, uuid }) => `${home}/${uuid}`)
+  .pipe(vmId);

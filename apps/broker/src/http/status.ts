@@ -1,21 +1,30 @@
+import { TRUST_CODES } from '@carnet/trust';
+
 /** HTTP status of a refusal's code. What is not listed was refused by rule: 409. */
 const STATUS: Readonly<Record<string, number>> = {
-  INTERNAL: 500,
-  ROUTE_UNKNOWN: 404,
+  // One trap of JSON, one code: each is a malformed request.
+  ...Object.fromEntries(
+    Object.keys(TRUST_CODES)
+      .filter((code) => code.startsWith('JSON_'))
+      .map((code) => [code, 400]),
+  ),
   REQUEST_MALFORMED: 400,
   PARAMETER_INVALID: 400,
   CALLER_UNKNOWN: 401,
-  CERTIFICATE_REFUSED: 401,
   TOKEN_REFUSED: 401,
   SIGNATURE_REFUSED: 403,
   ROLE_MISSING: 403,
   POLICY_DENIES: 403,
+  ROUTE_UNKNOWN: 404,
   VM_UNKNOWN: 404,
   MIGRATION_UNKNOWN: 404,
   EVENT_UNKNOWN: 404,
   KEY_UNKNOWN: 404,
   IMAGE_UNKNOWN: 404,
   PEER_UNKNOWN: 404,
+  REQUEST_TOO_LARGE: 413,
+  MEDIA_TYPE_UNSUPPORTED: 415,
+  INTERNAL: 500,
   HOST_UNAVAILABLE: 503,
   BROKER_DRAINING: 503,
   LEDGER_QUARANTINED: 503,

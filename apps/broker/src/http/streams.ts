@@ -1,66 +1,107 @@
 import { once } from 'node:events';
-import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { AppPorts } from './app.ts';
+import type { ServerResponse } from 'node:http';
+import { trustDomain } from '@carnet/events';
+import type { Role } from '@carnet/policy';
+import { z } from 'zod';
+import type { BrokerService, ServiceRefusal } from '../service/service.ts';
+import type { AppPorts, Reply, Request } from './app.ts';
+import { CURSOR_CHARS_MAX, FOLLOW_BATCH, KEEPALIVE_MS } from './limits.ts';
+import { invalid } from './route.ts';
 
-/** Events read at once while following; the reader's socket sets the pace. */
-const FOLLOW_BATCH = 200;
-/** Comment lines keep proxies and dead-connection detection awake. */
-const KEEPALIVE_MS = 15_000;
+export const streamRoles = {
+  follow: ['viewer', 'operator', 'scheduler', 'auditor'],
+  export: ['auditor', 'operator'],
+} as const satisfies Record<string, readonly Role[]>;
 
-const write = async (reply: FastifyReply, text: string): Promise<void> => {
-  if (!reply.raw.write(text) && !reply.raw.destroyed) await Promise.race([once(reply.raw, 'drain'), once(reply.raw, 'close')]);
-};
+export const followQuery = z.strictObject({ after: z.string().max(CURSOR_CHARS_MAX).optional() });
+export const exportQuery = z.strictObject({ peer: trustDomain.optional() });
 
-/** Where the reader wants to go on: SSE's own header first, then `?after=`. */
-const startCursor = (request: FastifyRequest): string => {
-  const header = request.headers['last-event-id'];
-  const query = request.query as { readonly after?: string };
-  return (typeof header === 'string' ? header : undefined) ?? query.after ?? '';
-};
+type Refuse = (refusal: ServiceRefusal) => Reply;
+type Ports = Pick<AppPorts, 'service' | 'log'>;
+
+const JSON_LINES = { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' };
+const EVENT_STREAM = { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' };
 
 /** Server-sent events: every ledger entry from the cursor on, then live. `id` is the cursor, for `Last-Event-ID`. */
-export async function followEvents(ports: AppPorts, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+export async function followEvents({ service, log }: Ports, request: Request, reply: Reply, refuse: Refuse): Promise<Reply> {
+  const query = followQuery.safeParse(request.query);
+  if (!query.success) return refuse(invalid('query', query.error));
+  // A browser that reconnects sends the header; whoever starts says where in the query.
+  const header = request.headers['last-event-id'];
+  const cursor = (typeof header === 'string' ? header : undefined) ?? query.data.after ?? '';
   reply.hijack();
-  reply.raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
-  let cursor = startCursor(request);
-  let wake: () => void = () => undefined;
-  const unsubscribe = ports.service.onChange(() => wake());
+  reply.raw.writeHead(200, EVENT_STREAM);
+  // The head goes out at once: a reader of a quiet ledger must see that it is connected.
+  reply.raw.flushHeaders();
   try {
-    while (!reply.raw.destroyed) {
+    await sendEntries(service, cursor, reply.raw);
+  } catch (cause) {
+    log.error({ err: cause }, 'follow failed');
+  }
+  // The reader comes back by itself, from its cursor.
+  reply.raw.end();
+  return reply;
+}
+
+async function sendEntries(service: BrokerService, from: string, out: ServerResponse): Promise<void> {
+  let cursor = from;
+  let wake: () => void = () => undefined;
+  const unsubscribe = service.onChange(() => wake());
+  out.once('close', () => wake());
+  try {
+    while (!out.destroyed) {
+      // Armed before reading, so that what comes to stand meanwhile is not slept over.
       const woken = new Promise<void>((resolve) => {
         wake = resolve;
       });
-      const entries = await ports.service.events({ after: cursor, limit: FOLLOW_BATCH });
+      const entries = await service.events({ after: cursor, limit: FOLLOW_BATCH });
       for (const entry of entries) {
-        await write(reply, `id: ${entry.cursor}\nevent: ledger-entry\ndata: ${JSON.stringify(entry)}\n\n`);
+        await write(out, `id: ${entry.cursor}\nevent: ledger-entry\ndata: ${JSON.stringify(entry)}\n\n`);
         cursor = entry.cursor;
       }
       if (entries.length > 0) continue;
       const timer = setTimeout(() => wake(), KEEPALIVE_MS);
-      await Promise.race([woken, once(reply.raw, 'close')]);
+      await woken;
       clearTimeout(timer);
-      await write(reply, ': keepalive\n\n');
+      await write(out, ': keepalive\n\n');
     }
   } finally {
     unsubscribe();
-    reply.raw.end();
   }
 }
 
 /** Newline-delimited JSON of every envelope exactly as chained, for the auditor. */
-export async function exportLedgers(ports: AppPorts, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+export async function exportLedgers({ service, log }: Ports, request: Request, reply: Reply, refuse: Refuse): Promise<Reply> {
+  const query = exportQuery.safeParse(request.query);
+  if (!query.success) return refuse(invalid('query', query.error));
+  const { peer } = query.data;
+  // An export of nothing would verify; a misspelt peer must not look like a clean one.
+  if (peer !== undefined && !(await service.peers()).some(({ domain }) => domain === peer))
+    return refuse({ ok: false, code: 'PEER_UNKNOWN', text: `there is no agreement with ${peer}` });
   reply.hijack();
-  reply.raw.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
-  const { peer } = request.query as { readonly peer?: string };
+  reply.raw.writeHead(200, JSON_LINES);
   try {
-    for await (const line of ports.service.exportLedgers(peer)) {
-      if (reply.raw.destroyed) return;
-      await write(reply, `${line}\n`);
+    for await (const line of service.exportLedgers(peer)) {
+      if (reply.raw.destroyed) return reply;
+      await write(reply.raw, `${line}\n`);
     }
     reply.raw.end();
   } catch (cause) {
-    ports.log.error({ err: cause }, 'export failed');
+    log.error({ err: cause }, 'export failed');
     // A cut connection cannot be taken for a whole export; an orderly end could.
     reply.raw.destroy();
+  }
+  return reply;
+}
+
+/** Waits for a slow reader instead of holding its backlog in memory. */
+async function write(out: ServerResponse, text: string): Promise<void> {
+  if (out.destroyed || out.write(text)) return;
+  const settled = new AbortController();
+  try {
+    await Promise.race([once(out, 'drain', settled), once(out, 'close', settled)]);
+  } finally {
+    // The one that did not come takes its listener with it.
+    settled.abort();
   }
 }

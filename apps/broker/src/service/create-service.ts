@@ -92,15 +92,17 @@ export function createService(ports: ServicePorts): BrokerService {
     return accepted;
   }
 
-  function detailOf(journey: Journey, m: MigrationState): Pick<MigrationDetail, 'owed' | 'custody' | 'progress' | 'lastFailure'> {
+  function detailOf(journey: Journey, m: MigrationState): Pick<MigrationDetail, 'owed' | 'custody' | 'progress' | 'transferredBytes' | 'lastFailure'> {
     const now = timestamp.parse(new Date(ports.nowMs()).toISOString());
     const owed = react(journey, self, now).filter((command) => command.migration === m.id);
     const progress = hosts.progress(m.id);
     const lastFailure = ports.failures.last(m.id);
+    const transferredBytes = hosts.transferredBytes(m.id);
     return {
       owed: owed.map((command) => ({ command: command.type })),
       custody: summarize(m).custody.map(({ at, canOpen }) => ({ at, domains: canOpen })),
       ...(progress === undefined ? {} : { progress }),
+      ...(transferredBytes === undefined ? {} : { transferredBytes }),
       ...(lastFailure === undefined ? {} : { lastFailure }),
     };
   }

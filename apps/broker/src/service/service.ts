@@ -70,6 +70,8 @@ export interface MigrationDetail extends MigrationRow {
   readonly owed: readonly { readonly command: string; readonly attempt?: number }[];
   readonly custody: readonly CustodyEntry[];
   readonly progress?: Progress;
+  /** At the target: ciphertext that travelled, in bytes. */
+  readonly transferredBytes?: number;
   readonly lastFailure?: { readonly command: string; readonly code: string; readonly text: string; readonly at: Timestamp };
 }
 

@@ -1,0 +1,142 @@
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Federation, startFederation } from './clouds/federation.ts';
+import { type ActReport, failAfterArrival, move } from './demo/acts.ts';
+import { audit, type AuditReport } from './demo/audit.ts';
+import { type DemoOptions, readOptions } from './demo/options.ts';
+import { createScreen, type Screen } from './demo/screen.ts';
+import { connectSide, drawEvents, type Side, valueOf } from './demo/sides.ts';
+import { consoleOf, opensslVerify, tickAfter, virshList } from './demo/witnesses.ts';
+import { findLeftovers } from './leftovers.ts';
+import { stopEverything } from './registry.ts';
+
+const GUEST_MEMORY_MIB = 256;
+const GUEST_DISK_BYTES = 67_108_864;
+/** Emulated, on a busy machine. */
+const BOOT_MS_MAX = 60_000;
+/** Ticks before the first move: the guest has surely written its marker. */
+const TICKS_FIRST = 10;
+
+type Report = {
+  readonly seconds: number;
+  readonly setUpSeconds: number;
+  readonly migrations: readonly ActReport[];
+  readonly audit: AuditReport;
+  readonly passed: boolean;
+};
+
+async function createMachine(screen: Screen, { guest }: Federation, side: Side): Promise<{ readonly vm: string; readonly uuid: string }> {
+  screen.heading(`A running VM at ${side.csp.plan.domain}, on a LUKS-encrypted qcow2 disk`);
+  const created = valueOf(
+    await side.broker.post<{ readonly vm: string }>('/v1/vms', {
+      name: 'guest1',
+      capacityBytes: GUEST_DISK_BYTES,
+      memoryMiB: GUEST_MEMORY_MIB,
+      boot: { kind: 'kernel', kernel: guest.kernelSha256, initrd: guest.initrdSha256, cmdline: guest.commandLine },
+    }),
+  );
+  const uuid = created.vm.split('/')[1] ?? '';
+  const console = consoleOf(side.csp, uuid);
+  const first = await tickAfter(console, undefined, BOOT_MS_MAX);
+  await tickAfter(console, { ...first, n: first.n + TICKS_FIRST }, BOOT_MS_MAX);
+  screen.witness(`virsh at ${side.csp.plan.domain}`, virshList(side.csp).join(', '));
+  screen.witness("guest's console", `boot=${first.boot}: it boots, and writes a marker to its disk with every tick`);
+  return { vm: created.vm, uuid };
+}
+
+async function play(screen: Screen, federation: Federation, setUpSeconds: number): Promise<Report> {
+  const startMs = Date.now();
+  const [a, b] = [connectSide(federation.a), connectSide(federation.b)];
+  screen.heading('Who is who: certificates, judged by OpenSSL');
+  for (const { csp } of [a, b]) screen.witness('openssl verify -x509_strict -crl_check_all', opensslVerify(federation, csp.plan.domain, 'broker'));
+  await hostsUp([a, b]);
+  const machine = await createMachine(screen, federation, a);
+  const stopDrawing = drawEvents(federation, [a, b], screen);
+  const acts: ActReport[] = [];
+  screen.heading(`1  cold: ${a.csp.plan.domain} → ${b.csp.plan.domain}. The guest is stopped, its disk and its key move, it boots there`);
+  acts.push(await move(screen, a, b, machine, 'cold'));
+  screen.heading(`2  suspend: ${b.csp.plan.domain} → ${a.csp.plan.domain}. Its memory travels too, sealed under a key that serves once`);
+  acts.push(await move(screen, b, a, machine, 'suspend'));
+  screen.heading(`3  failure: ${a.csp.plan.domain} → ${b.csp.plan.domain}, and B's disk spoils the image after it has arrived`);
+  acts.push(await failAfterArrival(screen, a, b, machine));
+  stopDrawing();
+  screen.heading('4  the audit of all ledgers of both sides');
+  const audited = audit(federation, screen);
+  const claims = acts.flatMap((act) => act.claims);
+  const passed = claims.every((claim) => claim.holds) && audited.divergence === undefined;
+  a.broker.close();
+  b.broker.close();
+  return { seconds: (Date.now() - startMs) / 1_000, setUpSeconds, migrations: acts, audit: audited, passed };
+}
+
+/** Agents introduce themselves when they have found their broker; a person would simply wait. */
+async function hostsUp(sides: readonly Side[]): Promise<void> {
+  for (const { broker, csp } of sides) {
+    for (let tries = 0; ; tries++) {
+      const hosts = valueOf(await broker.get<{ readonly items: readonly { readonly state: string }[] }>('/v1/hosts')).items;
+      if (hosts.some((host) => host.state === 'up')) break;
+      if (tries > 300) throw new Error(`no host of ${csp.plan.domain} is up; see ${csp.paths.agentLog}`);
+      await sleep(100);
+    }
+  }
+}
+
+function summarise(screen: Screen, report: Report): void {
+  screen.heading('Summary');
+  for (const act of report.migrations) {
+    const guest = act.guest.before.boot === act.guest.after.boot ? `same boot, n ${act.guest.before.n} → ${act.guest.after.n}` : 'booted anew, disk as it was';
+    screen.line(`${act.name.padEnd(22)} ${act.from} → ${act.to}  ${act.outcome.padEnd(11)} ${act.events} events, ${act.bytesSent} bytes, stopped ${act.stopMs} ms; ${guest}`);
+  }
+  screen.line(`audit: ${report.audit.verdict}`);
+  screen.line(`${report.seconds.toFixed(1)} s after ${report.setUpSeconds.toFixed(1)} s to start both clouds`);
+  screen.verdict(report.passed ? 'holds' : 'fails', report.passed ? 'everything held' : 'something did not hold: see above');
+}
+
+function explainKeeping({ root, a, b }: Federation): string {
+  const cli = 'npx carnet --context';
+  return `
+Both clouds go on running; Ctrl-C stops them and removes everything. In another terminal, here:
+
+  ${cli} ${a.context('operator')} vm list
+  ${cli} ${a.context('operator')} migration list
+  ${cli} ${b.context('auditor')} event follow
+  npx carnet-audit verify --context ${a.context('auditor')} --context ${b.context('auditor')} --crls ${root}/pki/crls
+
+Their files are under ${root}; as another user than root, take a copy of the context and its certificates first.
+`;
+}
+
+async function main(options: DemoOptions): Promise<number> {
+  const startMs = Date.now();
+  const screen = createScreen(startMs, () => Date.now());
+  screen.heading('Two clouds on this machine, and a bus between them that neither trusts');
+  const federation = await startFederation({ onStep: screen.line });
+  const report = await play(screen, federation, (Date.now() - startMs) / 1_000);
+  summarise(screen, report);
+  if (options.report !== undefined) writeFileSync(resolve(options.report), `${JSON.stringify(report, undefined, 2)}\n`);
+  if (options.keep) {
+    process.stdout.write(explainKeeping(federation));
+    await new Promise(() => setInterval(() => undefined, 60_000));
+  }
+  await federation.stop();
+  await stopEverything();
+  const left = findLeftovers({ dir: federation.root });
+  for (const { kind, what } of left) screen.verdict('fails', `left behind: ${kind} ${what}`);
+  if (left.length === 0) screen.verdict('holds', 'nothing is left behind: no process, no domain, no file');
+  return report.passed && left.length === 0 ? 0 : 1;
+}
+
+const options = readOptions(process.argv.slice(2));
+if ('text' in options) {
+  process.stdout.write(options.text);
+  process.exit(options.exitCode);
+}
+try {
+  process.exitCode = await main(options);
+} catch (cause) {
+  process.stderr.write(`\nthe demo failed: ${cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)}\n`);
+  await stopEverything();
+  process.exitCode = 1;
+}
+process.exit();
