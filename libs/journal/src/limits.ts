@@ -55,7 +55,9 @@ export const STREAM_BYTES_MAX = 1_073_741_824;
 export const STREAM_MESSAGE_BYTES_MAX = 69_632;
 /** The bus recognises a repeated publish for this long, in ms; later ones are recognised by their digests. */
 export const STREAM_DUPLICATE_MS = 120_000;
-/** A follower that died loses what it had pulled for this long, in ms. */
-export const CONSUMER_ACK_MS = 10_000;
+/** A follower that died loses what it had pulled for this long, in ms. A repeat costs a look-up, so it may be short. */
+export const CONSUMER_ACK_MS = 3_000;
+/** An event before whose key announcement came is tried again so often, ASK_GRACE_MS apart: the announcement is on its way or asked for. */
+export const UNANNOUNCED_TRIES_MAX = 30;
 /** One message on the bus, in bytes: an event, or a host's command with sealed keys. */
 export const BUS_MESSAGE_BYTES_MAX = 262_144;

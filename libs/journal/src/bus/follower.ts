@@ -1,7 +1,7 @@
 import { ledgerStream, type TrustDomain } from '@carnet/events';
 import type { ConsumerMessages, JetStreamClient, JsMsg } from '@nats-io/jetstream';
 import { durableOf } from '../bus-config.ts';
-import { PULL_MESSAGES_MAX, RECEIVE_BATCH_MAX } from '../limits.ts';
+import { ASK_GRACE_MS, PULL_MESSAGES_MAX, RECEIVE_BATCH_MAX, UNANNOUNCED_TRIES_MAX } from '../limits.ts';
 import type { Log, RandomBytes } from '../ports.ts';
 import type { Received, Receiver } from '../receive.ts';
 import { type Bell, bell, untilStopped } from './pace.ts';
@@ -88,8 +88,12 @@ async function admitBatch(receiver: Receiver, batch: readonly JsMsg[], waiting: 
   }
 }
 
-/** What is refused never gets better: the server is told not to send it again, with the code as the reason. */
+/**
+ * What is refused never gets better: the server is told not to send it again, with the code as the reason. But an event that
+ * overtook its key's announcement does.
+ */
 function settle(message: JsMsg, result: Received | undefined): void {
-  if (result?.kind === 'refused') message.term(result.code);
-  else message.ack();
+  if (result?.kind !== 'refused') message.ack();
+  else if (result.code === 'KEY_NOT_ANNOUNCED' && message.info.deliveryCount < UNANNOUNCED_TRIES_MAX) message.nak(ASK_GRACE_MS);
+  else message.term(result.code);
 }
