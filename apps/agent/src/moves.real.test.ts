@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually, lastTick, tickFoundOnDisk } from '@carnet/dev';
 import { type ArtifactId, type KeyId, timestamp, type VmId, type VmSpec, vmSpec } from '@carnet/events';
@@ -41,7 +41,7 @@ afterAll(async () => {
 
 const soon = () => timestamp.parse(new Date(Date.now() + 600_000).toISOString());
 const chainOf = (host: RealHost) => [...loadIdentity(host.config.identity).chain];
-const consoleOf = (host: RealHost): string => join(host.dir, uuidOf(vm), 'console.log');
+const consoleOf = (host: RealHost): string => join(host.dir, uuidOf(vm), 'serial.log');
 const running = (host: RealHost): string => host.machine.virsh('list', '--name').trim();
 const defined = (host: RealHost): string => host.machine.virsh('list', '--all', '--name').trim();
 const secretsAt = (host: RealHost, epoch: number, of: KeyId = key) => broker.secret(host, vm, of, epoch, 'run').then((s) => [s]);
@@ -64,6 +64,30 @@ const lockedAt = async (host: RealHost, of: Attempt, headerDigest?: string, with
     secret: await broker.secret(host, vm, with_, of.epoch, 'trial-unlock'),
   },
 ];
+
+/** A disk that another VM left, as an image of this host: encrypted under a key of its own. */
+async function registerImage(host: RealHost) {
+  const builder = aVm(A.domain);
+  const disk = anArtifact();
+  const imageKey = await broker.createKey(disk, undefined, 'disk');
+  const small = {
+    ...spec,
+    name: 'builder',
+    disks: [{ artifact: disk, target: 'vda', format: 'qcow2', capacityBytes: CAPACITY / 2, key: imageKey }],
+  };
+  const secrets = [await broker.secret(host, builder, imageKey, 0, 'run')];
+  await step(host, { vm: builder }, 'createVm', { spec: vmSpec.parse(small), secrets });
+  copyFileSync(join(host.dir, uuidOf(builder), `${disk}.qcow2`), join(host.config.directories.imports, 'base.qcow2'));
+  await step(host, { vm: builder }, 'deleteVm', {});
+  const { image } = await step(host, {}, 'registerImage', { name: 'base', file: 'base.qcow2' });
+  expect(image).toMatchObject({ name: 'base', capacityBytes: CAPACITY / 2 });
+  expect((await step(host, {}, 'listImages', {})).images).toEqual([image]);
+  expect((await step(host, {}, 'verifyImage', { name: 'base' })).image).toEqual(image);
+  const plain = { step: 'registerImage', host: host.config.host, body: { name: 'plain', file: 'plain.qcow2' } };
+  writeFileSync(join(host.config.directories.imports, 'plain.qcow2'), Buffer.alloc(65_536));
+  expect(await ask(host.agent.agent, plain)).toMatchObject({ status: 'refused', code: 'IMAGE_REFUSED' });
+  return { image: image.name, imageKey };
+}
 
 /** From agreement to verified ciphertext at the target. */
 async function move(from: RealHost, to: RealHost, of: Attempt, memory?: { artifact: ArtifactId; key: KeyId }) {
@@ -88,7 +112,9 @@ async function move(from: RealHost, to: RealHost, of: Attempt, memory?: { artifa
 describe('one VM between two real hosts', () => {
   test('is created encrypted, and runs', async () => {
     const { a } = hosts;
-    await step(a, { vm }, 'createVm', { spec, secrets: await secretsAt(a, 0) });
+    const { image, imageKey } = await registerImage(a);
+    const from = { image, secret: await broker.secret(a, vm, imageKey, 0, 'run') };
+    await step(a, { vm }, 'createVm', { spec, from, secrets: await secretsAt(a, 0) });
     await step(a, { vm }, 'startVm', { secrets: await secretsAt(a, 0) });
     await eventually('the guest to count', () => ((lastTick(consoleOf(a))?.n ?? 0) > 3 ? true : undefined));
     expect(running(a)).toBe('demo');

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import { randomUUID, X509Certificate } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import {
@@ -23,7 +23,6 @@ import { type Hello, type HostReport, hostCommand, hostReport } from '@carnet/hy
 import { busConfig, connectNats } from '@carnet/journal';
 import { leafSigner, readPem, rsaPssVerifier } from '@carnet/pki';
 import { openEnvelope, type Signer, sha256Hex, signEnvelope } from '@carnet/trust';
-import { X509Certificate } from 'node:crypto';
 import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { toToml } from './testing/toml.ts';
@@ -56,9 +55,15 @@ function openReport(bytes: Uint8Array): HostReport {
 const inspect = (more: object = {}) => {
   const vm = `${A.domain}/${randomUUID()}`;
   const deadline = timestamp.parse(new Date(Date.now() + 60_000).toISOString());
-  return Buffer.from(JSON.stringify(hostCommand.parse({ id: randomUUID(), host: A.host, deadline, step: 'inspect', vm, body: {}, ...more })));
+  return Buffer.from(
+    JSON.stringify(hostCommand.parse({ id: randomUUID(), host: A.host, deadline, step: 'inspect', vm, body: {}, ...more })),
+  );
 };
-const send = async (payload: Uint8Array, signer: Signer, type: keyof typeof PAYLOAD_TYPES = 'command'): Promise<HostReport | 'silence'> => {
+const send = async (
+  payload: Uint8Array,
+  signer: Signer,
+  type: keyof typeof PAYLOAD_TYPES = 'command',
+): Promise<HostReport | 'silence'> => {
   try {
     const bytes = signEnvelope(PAYLOAD_TYPES[type], payload, signer);
     return openReport((await broker.request(`host.${A.host}.command`, bytes, { timeout: 1_500 })).data);
@@ -74,7 +79,12 @@ beforeAll(async () => {
   own(tls.key, as);
   const members = [A, B].map(({ domain, host }) => ({ domain, hosts: [host] }));
   nats = await startNats({ dir: join(root, 'nats'), configText: busConfig({ busDomain: BUS, members, tls }) });
-  machine = await startHost({ dir: join(root, 'h'), name: 'h', user: as.identity.name, hostUuid: '00000001-aaaa-4bbb-8ccc-000000000001' });
+  machine = await startHost({
+    dir: join(root, 'h'),
+    name: 'h',
+    user: as.identity.name,
+    hostUuid: '00000001-aaaa-4bbb-8ccc-000000000001',
+  });
   privateDir(tmpfs, as);
   const config = prepare(A, machine, pkiDir, tmpfs, buildGuest({ dir: join(root, 'guest') }));
   privateFile(configFile, toToml({ ...config, bus: { ...config.bus, url: nats.url.replace('nats://', 'tls://') } }), as);
@@ -123,7 +133,10 @@ describe('the agent as a process of its cloud’s user', () => {
       command: sha256Hex(payload),
       result: { step: 'inspect', state: 'absent' },
     });
-    expect(await send(inspect({ host: 'other' }), signerOf(`${A.domain}/broker`))).toMatchObject({ status: 'refused', code: 'COMMAND_MISDIRECTED' });
+    expect(await send(inspect({ host: 'other' }), signerOf(`${A.domain}/broker`))).toMatchObject({
+      status: 'refused',
+      code: 'COMMAND_MISDIRECTED',
+    });
   });
 
   it('is silent to everybody else, and to bytes that only look like a command', async () => {
@@ -147,7 +160,8 @@ describe('the agent as a process of its cloud’s user', () => {
 
   it('checks its configuration and names every fault at once', () => {
     const code = stageCode();
-    const run = (...args: readonly string[]) => spawnSync(code.node, [join(code.root, 'apps/agent/src/main.ts'), ...args], { encoding: 'utf8' });
+    const run = (...args: readonly string[]) =>
+      spawnSync(code.node, [join(code.root, 'apps/agent/src/main.ts'), ...args], { encoding: 'utf8' });
     expect(run('--config', configFile, '--check-config')).toMatchObject({ status: 0 });
     const bad = join(root, 'bad.toml');
     privateFile(bad, 'host = "A_1"\nsurprise = 1\n', as);

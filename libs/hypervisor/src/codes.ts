@@ -41,6 +41,7 @@ export const HOST_CODES = {
   },
   VM_NOT_HERE: { text: 'This host has no such VM.', advice: 'Ask the broker where the VM is.' },
   VM_PRESENT: { text: 'This host already has this VM or its volumes.', advice: 'Delete or retire what is there first.' },
+  NAME_TAKEN: { text: 'Another VM of this host has this name.', advice: 'Choose another host, or rename one of the VMs.' },
   VM_RUNNING: { text: 'The VM still runs.', advice: 'Stop it first.' },
   VM_NOT_RUNNING: { text: 'The VM does not run.', advice: 'Start it first, or move it cold.' },
   NOT_SURRENDERED: {

@@ -30,7 +30,7 @@ export const hostPaths = (folders: HostFolders) => ({
   volume: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}.qcow2`),
   /** Ciphertext of the saved memory. */
   sealedMemory: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}.state`),
-  console: (vm: VmId) => join(folders.volumesDir, uuidOf(vm), 'console.log'),
+  console: (vm: VmId) => join(folders.volumesDir, uuidOf(vm), 'serial.log'),
   /** What arrives for one epoch: apart from anything this host may still hold of the VM. */
   staging: (vm: VmId, epoch: Epoch) => join(folders.volumesDir, 'staging', `${uuidOf(vm)}-${epoch}`),
   staged: (vm: VmId, epoch: Epoch, artifact: ArtifactId) =>

@@ -26,6 +26,11 @@ export async function listVms(
   return records.flatMap((record) => (record === undefined ? [] : [{ vm: record.vm, spec: record.spec }]));
 }
 
+/** libvirt's names are unique on a host, and a saved guest keeps its name: a clash is found before anything is promised. */
+export async function isNameTaken(files: HostFiles, paths: HostPaths, vm: VmId, name: string): Promise<boolean> {
+  return (await listVms(files, paths)).some((other) => other.vm !== vm && other.spec.name === name);
+}
+
 async function readRecord(files: HostFiles, path: string): Promise<z.infer<typeof vmRecord> | undefined> {
   const bytes = await files.read(path);
   if (bytes === undefined) return undefined;

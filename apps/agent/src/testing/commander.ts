@@ -37,7 +37,7 @@ export const BECAUSE = digest.parse('b'.repeat(64));
 
 /** Made after `startTwoHosts`, whose user then owns its files. Stands for a broker: issues commands, seals secrets for a host with the real key manager. */
 export type Commander = {
-  readonly createKey: (artifact: ArtifactId, vm: VmId, kind: 'disk' | 'memory') => Promise<KeyId>;
+  readonly createKey: (artifact: ArtifactId, vm: VmId | undefined, kind: 'disk' | 'memory') => Promise<KeyId>;
   readonly secret: (host: RealHost, vm: VmId, key: KeyId, epoch: number, purpose: SecretPurpose) => Promise<SealedSecret>;
   close(): Promise<void>;
 };
@@ -64,7 +64,15 @@ export async function createCommander(): Promise<Commander> {
     createKey: async (artifact, vm, kind) => {
       const derivation = kind === 'disk' ? 'luks-passphrase-hex' : 'aes-256-gcm-stream';
       const made = must(
-        await keys.createDek({ tenant: TENANT, vm, artifact, kind, derivation, capacityBytes: 0, reason: 'test' }),
+        await keys.createDek({
+          tenant: TENANT,
+          ...(vm === undefined ? {} : { vm }),
+          artifact,
+          kind,
+          derivation,
+          capacityBytes: 0,
+          reason: 'test',
+        }),
       );
       return must(await store.db.transaction().execute((tx) => made.record(tx))).key;
     },

@@ -5,7 +5,7 @@ import type { CommandOf } from '../command/command.ts';
 import type { VolumeFacts } from '../command/result.ts';
 import { moveFence } from '../fence/moves.ts';
 import { capacityAt, roomFor, writeLease } from '../leases.ts';
-import { readVm } from '../vm-record.ts';
+import { isNameTaken, readVm } from '../vm-record.ts';
 import { stateOf } from './domains.ts';
 import { finished, openPassphrases, type Step, type StepContext } from './step.ts';
 
@@ -55,6 +55,7 @@ export const reserve: Step<'reserve'> = async ({ vm, epoch, body }, context) => 
   if (!arrival.ok) return arrival.setback;
   if ((await stateOf(context, vm)) !== 'absent' || (await ports.files.size(ports.paths.home(vm))) !== undefined)
     return refused('VM_PRESENT');
+  if (await isNameTaken(ports.files, ports.paths, vm, body.spec.name)) return refused('NAME_TAKEN');
   const boot = await locateBoot(ports.files, ports.paths, body.spec.boot);
   if (!boot.ok) return boot.setback;
   if (body.mode === 'suspend') {

@@ -3,7 +3,7 @@ import { refused, type Setback } from '../codes.ts';
 import type { CommandOf } from '../command/command.ts';
 import type { VolumeFacts } from '../command/result.ts';
 import { capacityAt, roomFor } from '../leases.ts';
-import { readVm, writeVm } from '../vm-record.ts';
+import { isNameTaken, readVm, writeVm } from '../vm-record.ts';
 import { definitionOf, stateOf } from './domains.ts';
 import { finished, luksPassphrase, moveFor, openPassphrases, openSecret, type Step, type StepContext } from './step.ts';
 
@@ -19,6 +19,7 @@ export const createVm: Step<'createVm'> = async (command, context) => {
   }
   const known = await readVm(ports.files, ports.paths, vm);
   if (known !== undefined && JSON.stringify(known) !== JSON.stringify(body.spec)) return refused('VM_PRESENT');
+  if (await isNameTaken(ports.files, ports.paths, vm, body.spec.name)) return refused('NAME_TAKEN');
   const definition = await definitionOf(context, vm, body.spec);
   if (!definition.ok) return definition.setback;
   const noRoom = await lacksRoom(command, context);
