@@ -28,7 +28,7 @@ export function opensslVerify({ pki, root }: Federation, domain: string, leaf: s
 }
 
 /** The guest's serial console on one side. */
-export const consoleOf = (csp: Csp, uuid: string): string => join(csp.paths.volumes, uuid, 'console.log');
+export const consoleOf = (csp: Csp, uuid: string): string => join(csp.paths.volumes, uuid, 'serial.log');
 
 const POLL_MS = 50;
 
