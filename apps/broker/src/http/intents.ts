@@ -1,6 +1,6 @@
 import type { RequestRecord } from '@carnet/events';
-import { sha256Hex } from '@carnet/trust';
 import type { z } from 'zod';
+import { contentDigest } from '../service/request-content.ts';
 import type { BrokerService, IntentAccepted, ServiceResult } from '../service/service.ts';
 import type { Caller } from './route.ts';
 import { INTENT_TYPE, type intentEvent } from './schemas.ts';
@@ -15,7 +15,6 @@ export async function intendFromCloudEvent(
   asked: z.output<typeof intentEvent>,
 ): Promise<ServiceResult<IntentAccepted>> {
   if (asked.type !== INTENT_TYPE) return service.intendSigned(asked.data.envelope, asked.data.certificate);
-  // Over the parsed request, whose fields stand in the schema's order: one content, one digest, however it was spelt.
-  const record: RequestRecord = { ...caller, digest: sha256Hex(Buffer.from(JSON.stringify(asked.data))) };
+  const record: RequestRecord = { ...caller, digest: contentDigest(asked.data) };
   return service.intend(asked.data, record);
 }

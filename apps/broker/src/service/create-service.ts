@@ -87,6 +87,8 @@ export function createService(ports: ServicePorts): BrokerService {
 
   /** Whoever was told the migration's id may ask for it at once. */
   async function taken(request: IntentRequest, record: RequestRecord): Promise<ServiceResult<IntentAccepted>> {
+    const known = await views.get(request.migration);
+    if (known !== undefined && known.vm !== request.vm) return refuse('MIGRATION_ID_TAKEN', `${request.migration} was asked for with another VM`);
     const accepted = await intend(intake, request, record);
     if (accepted.ok) await views.record(rowsOf(await intake.ledgers.journey(request.vm, request.target)));
     return accepted;

@@ -6,6 +6,7 @@ import type { Inventory } from '../inventory.ts';
 import { reasonOf } from '../perform/context.ts';
 import type { Ledgers } from '../ledgers.ts';
 import type { PolicyGate } from '../policy-gate.ts';
+import { contentDigest, contentDigestOf } from './request-content.ts';
 import type { IntentAccepted, ServiceRefusal, ServiceResult } from './service.ts';
 
 /** Everything that taking a request needs. */
@@ -44,6 +45,7 @@ export async function draftIntent(ports: IntakePorts, request: IntentRequest, re
   const held = await ports.inventory.vm(request.vm);
   if (held === undefined) return refuse('VM_UNKNOWN', `${request.vm} is not held by ${ports.self}`);
   const journeys = await ports.ledgers.journeys(request.vm);
+  if (areMoving(journeys, ports.self)) return refuse('VM_MOVING', `${request.vm} is in a migration that has not ended`);
   const now = ports.nowMs();
   const policy = await ports.policy.asSource({ request, principal: record.principal, spec: held.spec });
   const offerBy = Math.min(now + ports.offerMs, request.notAfter === undefined ? Number.POSITIVE_INFINITY : Date.parse(request.notAfter));
@@ -69,7 +71,6 @@ export async function intend(ports: IntakePorts, request: IntentRequest, record:
   if (!drafted.ok) return drafted;
   const { data, nextEpoch } = drafted.value;
   if (!data.policy.allowed) return { ok: false, code: 'POLICY_DENIES', text: "this CSP's policy denies the move", reasons: data.policy.reasons };
-  if (await isMoving(ports, request.vm)) return refuse('VM_MOVING', `${request.vm} is in a migration that has not ended`);
   const proposed = await ports.ledgers.propose(request.vm, request.target, async () => ({
     type: 'MigrationIntended',
     migration: request.migration,
@@ -82,16 +83,18 @@ export async function intend(ports: IntakePorts, request: IntentRequest, record:
 
 /** With any peer: the fold guards each pair, and this guards all pairs together. */
 export async function isMoving(ports: Pick<IntakePorts, 'ledgers' | 'self'>, vm: VmId): Promise<boolean> {
-  const journeys = await ports.ledgers.journeys(vm);
-  return journeys.some((journey) => journey.migrations.some((m) => sideOf(m, ports.self) !== undefined && !ended(m)));
+  return areMoving(await ports.ledgers.journeys(vm), ports.self);
 }
+
+const areMoving = (journeys: readonly Journey[], self: TrustDomain): boolean =>
+  journeys.some((journey) => journey.migrations.some((m) => sideOf(m, self) !== undefined && !ended(m)));
 
 /** The same id with the same content is the same request; with other content it is somebody else's. */
 async function takenBefore(ports: IntakePorts, request: IntentRequest): Promise<ServiceResult<IntentAccepted> | undefined> {
   const found = findMigration(await ports.ledgers.journeys(request.vm), request.migration);
   const intent = found?.facts.MigrationIntended;
   if (found === undefined || intent === undefined) return undefined;
-  const same = intent.data.target === request.target && intent.data.mode === request.mode && found.source === ports.self;
+  const same = found.source === ports.self && contentDigestOf(intent.data.request) === contentDigest(request);
   if (!same) return refuse('MIGRATION_ID_TAKEN', `${request.migration} was asked for with other content`);
   return { ok: true, value: { migration: request.migration, digest: intent.digest, repeated: true } };
 }
