@@ -1,0 +1,127 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { hold, type Nats, own, privateDir, privateFile, repositoryRoot, runAs, scratch, startNats, startPostgres } from '@carnet/dev';
+import { busConfig, ensureStreams } from '@carnet/journal';
+import { createFederationPki, rememberedRsaKeys } from '@carnet/pki';
+import { agentConfigText, brokerConfigText, type ConfigFacts, type CspPorts } from '../../../infra/dev/src/clouds/config-text.ts';
+import { BUS_DOMAIN, BUS_SERVER_NAME, CSP_A, CSP_B, type CspPaths, cspPaths, type CspPlan, HOST } from '../../../infra/dev/src/clouds/layout.ts';
+import { policyText } from '../../../infra/dev/src/clouds/policy-text.ts';
+import { type Cloud, openCloud } from './cloud.ts';
+import { freePorts } from './ports.ts';
+
+/** Two clouds whose hypervisors are faked; everything else, down to every process, is real. */
+export type Clouds = {
+  readonly root: string;
+  /** As `createFederationPki` wrote it: a test may be any of its members. */
+  readonly pki: string;
+  readonly bus: Nats;
+  readonly a: Cloud;
+  readonly b: Cloud;
+  readonly stop: () => Promise<void>;
+};
+
+export type CloudsOptions = {
+  /** Changes a side's policy text, e.g. to deny what the other side allows. */
+  readonly policy?: (text: string, plan: CspPlan) => string;
+  /** Changes a side's agent configuration, e.g. to lend less disk than the machine has. */
+  readonly agent?: (text: string, plan: CspPlan) => string;
+  /** Starts a side's agent in surroundings of its own, e.g. on a small disk. */
+  readonly wrapAgent?: (command: readonly string[], plan: CspPlan, paths: CspPaths) => readonly string[];
+};
+
+/** Brokers and agents run as whoever runs the test; only daemons that refuse root get another account. */
+const self = () => runAs(userInfo().username);
+
+export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> {
+  const root = scratch('fake');
+  const pki = privateDir(join(root, 'pki'), self());
+  const members = [CSP_A, CSP_B].map(({ domain }) => ({ domain, hosts: [HOST] }));
+  const keys = rememberedRsaKeys(join(tmpdir(), `carnet-test-keys-${userInfo().uid}`));
+  await createFederationPki({ dir: pki, domains: members, busDomain: BUS_DOMAIN, nowMs: Date.now(), random: randomBytes, keys });
+  const bus = await startBus(root, pki, members);
+  const [a, b] = await Promise.all([startCloud(root, pki, bus, CSP_A, CSP_B, options), startCloud(root, pki, bus, CSP_B, CSP_A, options)]);
+  return {
+    root,
+    pki,
+    bus,
+    a,
+    b,
+    stop: async () => {
+      await Promise.all([a.stop(), b.stop()]);
+      await bus.stop();
+    },
+  };
+}
+
+type Members = Parameters<typeof ensureStreams>[1]['members'];
+
+async function startBus(root: string, pki: string, members: Members): Promise<Nats> {
+  const as = runAs();
+  const dir = privateDir(join(root, 'bus'), as);
+  const bring = (file: string): string => {
+    const to = join(dir, file.split('/').at(-1) ?? '');
+    copyFileSync(join(pki, file), to);
+    chmodSync(to, 0o600);
+    own(to, as);
+    return to;
+  };
+  const tls = { cert: bring('bus/server.pem'), key: bring('bus/server.key'), ca: bring('root.pem') };
+  const bus = await startNats({ dir, configText: busConfig({ busDomain: BUS_DOMAIN, members, tls }) });
+  await ensureStreams(busAddress(pki, bus, 'bus', 'operator'), { members });
+  return bus;
+}
+
+/** The bus as one holder of a certificate of this federation reaches it. */
+export function busAddress(pki: string, bus: Nats, folder: string, name: string) {
+  const read = (file: string): string => readFileSync(join(pki, file), 'utf8');
+  const tls = { cert: read(`${folder}/${name}.pem`), key: read(`${folder}/${name}.key`), ca: read('root.pem') };
+  return { servers: [bus.url], serverName: BUS_SERVER_NAME, name: `test as ${folder}/${name}`, tls };
+}
+
+async function startCloud(root: string, pki: string, bus: Nats, plan: CspPlan, peer: CspPlan, options: CloudsOptions): Promise<Cloud> {
+  const paths = cspPaths(root, plan);
+  const as = self();
+  // PostgreSQL's own account passes through to its directory, and reads nothing else on the way.
+  mkdirSync(paths.home, { mode: 0o711 });
+  chmodSync(paths.home, 0o711);
+  for (const dir of [paths.pki, paths.crls, paths.agentState, paths.volumes, paths.images, paths.imports, paths.boot, paths.brokerState]) privateDir(dir, as);
+  for (const name of readdirSync(join(pki, plan.domain))) copyFileSync(join(pki, plan.domain, name), join(paths.pki, name));
+  for (const name of readdirSync(join(pki, 'crls'))) copyFileSync(join(pki, 'crls', name), join(paths.crls, name));
+  copyFileSync(join(pki, 'root.pem'), join(paths.pki, 'root.pem'));
+  privateFile(paths.eventKey, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), as);
+  privateFile(paths.passphrase, randomBytes(32).toString('hex'), as);
+  privateFile(paths.tokens, '', as);
+  const database = await startPostgres({ dir: paths.database });
+  const facts: ConfigFacts = {
+    plan,
+    peer,
+    paths,
+    ports: await choosePorts(),
+    busUrl: `tls://127.0.0.1:${bus.port}`,
+    databaseUrl: database.url,
+    libvirtSocket: '/nonexistent/libvirt-sock',
+    tmpfs: tmpfsOf(root, plan),
+    rollbackWindowSeconds: 0,
+    logLevel: 'debug',
+  };
+  privateFile(paths.policy, options.policy?.(policyText(plan, peer), plan) ?? policyText(plan, peer), as);
+  privateFile(paths.brokerConfig, brokerConfigText(facts), as);
+  privateFile(paths.agentConfig, options.agent?.(agentConfigText(facts), plan) ?? agentConfigText(facts), as);
+  const wrapAgent = (command: readonly string[]): readonly string[] => options.wrapAgent?.(command, plan, paths) ?? command;
+  return openCloud({ plan, peer, paths, facts, database, as, repository: repositoryRoot, wrapAgent });
+}
+
+async function choosePorts(): Promise<CspPorts> {
+  const [http, tokens, ops, dataPath] = await freePorts(4);
+  if (http === undefined || tokens === undefined || ops === undefined || dataPath === undefined) throw new Error('four ports were asked for');
+  return { http, tokens, ops, dataPath };
+}
+
+function tmpfsOf(root: string, plan: CspPlan): string {
+  const dir = privateDir(join('/dev/shm', `${root.split('/').at(-1)}-${plan.key}`), self());
+  const remove = (): void => rmSync(dir, { recursive: true, force: true });
+  hold({ name: dir, stop: async () => remove(), stopBlocking: remove });
+  return dir;
+}

@@ -1,0 +1,56 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { createHostAgent, hostPaths, nodeFiles } from '@carnet/hypervisor';
+import { openImageStore } from '@carnet/images';
+import { createHostKeyPair } from '@carnet/keys';
+import { createLog, loadConfig } from '@carnet/runtime';
+import { openArtifacts } from '../../../apps/agent/src/artifacts.ts';
+import { brokerKeys } from '../../../apps/agent/src/broker-keys.ts';
+import { connectBus, serveBus } from '../../../apps/agent/src/bus.ts';
+import { systemClock } from '../../../apps/agent/src/clock.ts';
+import { agentConfig } from '../../../apps/agent/src/config.ts';
+import { evidenceSigner } from '../../../apps/agent/src/evidence.ts';
+import { loadIdentity } from '../../../apps/agent/src/identity.ts';
+import { secretOpener } from '../../../apps/agent/src/secrets.ts';
+import { openTrustFiles } from '../../../apps/agent/src/trust-files.ts';
+import { fakeVolumes } from '../../../libs/hypervisor/src/fake/volumes.ts';
+import { diskHypervisor } from './disk-hypervisor.ts';
+import { lyingArtifacts, lyingVolumes } from './rogue.ts';
+
+/**
+ * The agent app with its hypervisor and its volumes faked, as a process of its own so that `kill -9` is real. Everything else
+ * is the app's: bus, signatures, secrets, fence register and step log on disk, and the data path over TLS.
+ */
+const config = loadConfig(process.argv[2] ?? '', agentConfig, {});
+const { directories } = config;
+const log = createLog('agent', config.log.level);
+const now = () => systemClock.now();
+const store = openTrustFiles(config.trust, Date.now);
+const identity = loadIdentity(config.identity);
+const transport = await createHostKeyPair();
+const imageStore = await openImageStore({ dir: directories.images, now });
+if (!imageStore.ok) throw new Error(imageStore.code);
+const artifacts = await openArtifacts({ identity, store, now, imageStore: imageStore.value, dataPath: config.dataPath, sharesDir: join(directories.state, 'shares'), log });
+const agent = createHostAgent({
+  domain: config.domain,
+  host: config.host,
+  stepsAtOnce: config.stepsAtOnce,
+  hello: { agent: randomUUID(), publicKey: transport.publicKey, chain: [...identity.chain] },
+  ports: {
+    hypervisor: diskHypervisor(join(directories.state, 'fake'), nodeFiles),
+    volumes: lyingVolumes(fakeVolumes(nodeFiles), directories.state),
+    artifacts: lyingArtifacts(artifacts, directories.state),
+    files: nodeFiles,
+    paths: hostPaths({ stateDir: directories.state, volumesDir: directories.volumes, tmpfsDir: directories.tmpfs, bootDir: directories.boot, importDir: directories.imports }),
+    openSecret: secretOpener(transport.privateKey),
+    signEvidence: evidenceSigner(identity.signer),
+    // Pretended guests need no memory: room for every VM of a test.
+    memoryMiBFree: async () => 1_048_576,
+    limits: config.limits,
+    clock: systemClock,
+    log,
+  },
+});
+const bus = await connectBus(config, { keyPem: identity.keyPem, chainPem: identity.certificatePem, store, now });
+serveBus({ bus, agent, host: config.host, keys: brokerKeys(config.trust.brokerCertificateFile, config.domain, store, now), signer: identity.signer, log });
+log.info({}, 'fake agent ready');

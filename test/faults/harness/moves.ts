@@ -1,0 +1,52 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { eventually } from '@carnet/dev';
+import { uuidv7 } from '@carnet/events';
+import type { Answer, BrokerClient } from '@carnet/publisher';
+import type { Cloud } from './cloud.ts';
+
+export type Mode = 'cold' | 'suspend';
+export type Vm = { readonly vm: string; readonly uuid: string };
+type Row = { readonly migration: string; readonly ended: boolean; readonly outcome: string; readonly sourcePhase: string; readonly targetPhase: string };
+
+export const newMigration = (): string => uuidv7(Date.now(), randomBytes(10));
+
+/** The value of an answer that must not be a refusal. */
+export function must<T>(answer: Answer<T>): T {
+  if (!answer.ok) throw new Error(`${answer.code}: ${answer.text} ${JSON.stringify(answer.reasons ?? [])}`);
+  return answer.value;
+}
+
+export const MEMORY_MIB = 64;
+
+/** A running VM on an encrypted disk, made through the operator's door. */
+export async function createVm(at: Cloud, memoryMiB = MEMORY_MIB): Promise<Vm> {
+  const body = { name: `vm-${randomUUID()}`, capacityBytes: 1_048_576, memoryMiB, boot: { kind: 'disk' }, start: true };
+  const { vm } = must(await at.api.post<{ readonly vm: string }>('/v1/vms', body));
+  return { vm, uuid: vm.split('/')[1] ?? '' };
+}
+
+export const intentOf = (vm: string, target: string, mode: Mode, migration = newMigration()) => ({
+  specversion: '1.0',
+  id: randomUUID(),
+  source: 'test',
+  type: 'dev.carnet.migration.intent.v1',
+  data: { migration, vm, target, mode },
+});
+
+export async function intend(from: Cloud, to: Cloud, { vm }: Vm, mode: Mode, api: BrokerClient = from.api): Promise<string> {
+  const { migration } = must(await api.post<{ readonly migration: string }>('/v1/intents', intentOf(vm, to.plan.domain, mode)));
+  return migration;
+}
+
+/** Both sides say that it has ended, and alike. */
+export async function settled(clouds: { readonly a: Cloud; readonly b: Cloud }, migration: string, msMax: number): Promise<Row> {
+  return eventually(
+    `end of ${migration} at both sides`,
+    async () => {
+      const [atA, atB] = await Promise.all([clouds.a, clouds.b].map(({ api }) => api.get<Row>(`/v1/migrations/${migration}`)));
+      if (atA?.ok !== true || atB?.ok !== true || !atA.value.ended || !atB.value.ended) return undefined;
+      return atA.value.outcome === atB.value.outcome ? atA.value : undefined;
+    },
+    msMax,
+  );
+}
