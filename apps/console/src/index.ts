@@ -1,1 +1,2 @@
-export {};
+export { type ConsoleConfig, consoleConfig } from './config.ts';
+export { type RunningConsole, startConsole } from './console.ts';

@@ -1,0 +1,114 @@
+import { useMemo } from 'react';
+import type { MigrationDetail } from '../live/rows.ts';
+import { timeOfDay } from '../parts/amounts.ts';
+import { sentenceOf } from '../signatures/signature-mark.tsx';
+import { axisTicks, custodySpans, layoutLanes, type LaneEvent, type Lanes, type Mark } from './lanes.ts';
+import type { ShownEvent } from './shown-event.ts';
+import { useWidth } from './use-width.ts';
+
+/** Heights from the top, pixels: slanted names, source lane, axis with custody strip, target lane, slanted names. */
+const SOURCE_Y = 118;
+const CUSTODY_Y = 158;
+const TARGET_Y = 206;
+const HEIGHT = 336;
+const TICK_APART = 92;
+const NAMES_WIDTH = 128;
+
+export interface LanesViewProps {
+  readonly detail: MigrationDetail;
+  readonly events: readonly ShownEvent[];
+  readonly opened: string | undefined;
+  readonly onOpen: (digest: string | undefined) => void;
+}
+
+/** Two lanes, source above target, on one time axis; between them who could open the image. */
+export function LanesView({ detail, events, opened, onOpen }: LanesViewProps) {
+  const { ref, width } = useWidth();
+  const laneEvents = useMemo(() => events.map(({ entry }): LaneEvent => entry), [events]);
+  const lanes = useMemo(() => layoutLanes(laneEvents, detail.source, width), [laneEvents, detail.source, width]);
+  const byDigest = new Map(events.map((event) => [event.entry.digest, event]));
+  return (
+    <div className="carnet-lanes">
+      <svg width={NAMES_WIDTH} height={HEIGHT} aria-hidden="true" className="carnet-lane-names">
+        <LaneName y={SOURCE_Y} title={detail.source} role="source" />
+        <LaneName y={CUSTODY_Y} title="can open" role="" />
+        <LaneName y={TARGET_Y} title={detail.target} role="target" />
+      </svg>
+      <div ref={ref} className="carnet-lanes-scroll">
+        <svg width={lanes.width} height={HEIGHT} role="group" aria-label="Events of both sides on one time axis">
+          <line x1={0} x2={lanes.width} y1={SOURCE_Y} y2={SOURCE_Y} className="carnet-lane" />
+          <line x1={0} x2={lanes.width} y1={TARGET_Y} y2={TARGET_Y} className="carnet-lane" />
+          <Custody detail={detail} lanes={lanes} />
+          {axisTicks(laneEvents, lanes, TICK_APART).map(({ x, time }) => (
+            <text key={x} x={x} y={CUSTODY_Y + 22} className="carnet-tick">
+              {timeOfDay(time)}
+            </text>
+          ))}
+          {lanes.marks.map((mark) => {
+            const event = byDigest.get(mark.digest);
+            return event && <EventMark key={mark.digest} mark={mark} event={event} isOpen={opened === mark.digest} onOpen={onOpen} />;
+          })}
+        </svg>
+      </div>
+    </div>
+  );
+}
+
+function LaneName({ y, title, role }: { readonly y: number; readonly title: string; readonly role: string }) {
+  return (
+    <>
+      <text x={0} y={y + (role === '' ? 4 : -2)} className={role === '' ? 'carnet-lane-role' : 'carnet-lane-title'}>
+        {title}
+      </text>
+      <text x={0} y={y + 13} className="carnet-lane-role">
+        {role}
+      </text>
+    </>
+  );
+}
+
+function Custody({ detail, lanes }: { readonly detail: MigrationDetail; readonly lanes: Lanes }) {
+  const kindOf = (domains: readonly string[]): string => (domains.length === 0 ? 'nobody' : domains.length > 1 ? 'both' : domains[0] === detail.source ? 'source' : 'target');
+  return custodySpans(detail.custody, lanes).map(({ from, to, domains }) => (
+    <rect key={from} x={from} y={CUSTODY_Y - 5} width={to - from} height={10} rx={3} className={`carnet-custody carnet-custody-${kindOf(domains)}`}>
+      <title>{domains.length === 0 ? 'nobody could open the image' : `${domains.join(' and ')} could open the image`}</title>
+    </rect>
+  ));
+}
+
+/** Drawn inside a circle of radius 9: tick, cross, question mark. */
+const GLYPHS = { valid: 'M-4 0.500 -1 3.500 4-3', invalid: 'M-3-3 3 3M3-3-3 3', 'unknown-key': 'M-2-2a2.200 2.200 0 1 1 3 2Q0 0.700 0 2M0 4.200v0.300' } as const;
+
+interface EventMarkProps {
+  readonly mark: Mark;
+  readonly event: ShownEvent;
+  readonly isOpen: boolean;
+  readonly onOpen: LanesViewProps['onOpen'];
+}
+
+function EventMark({ mark, event: { entry, verdict }, isOpen, onOpen }: EventMarkProps) {
+  const up = mark.lane === 'source';
+  const toggle = (): void => onOpen(isOpen ? undefined : entry.digest);
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: a button element cannot stand inside SVG
+    <g
+      transform={`translate(${mark.x} ${up ? SOURCE_Y : TARGET_Y})`}
+      className={`carnet-mark carnet-mark-${verdict.kind}${isOpen ? ' carnet-mark-open' : ''}${entry.voidCode === undefined ? '' : ' carnet-mark-void'}`}
+      role="button"
+      tabIndex={0}
+      aria-pressed={isOpen}
+      aria-label={`${entry.type} by ${entry.publisher} at ${timeOfDay(entry.time)}. ${sentenceOf(verdict)}`}
+      onClick={toggle}
+      onKeyDown={(key) => {
+        if (key.key !== 'Enter' && key.key !== ' ') return;
+        key.preventDefault();
+        toggle();
+      }}
+    >
+      <title>{`${entry.type}, ${timeOfDay(entry.time)}. ${sentenceOf(verdict)}`}</title>
+      <circle r={9} />
+      <path d={GLYPHS[verdict.kind]} />
+      <text transform={up ? 'translate(4 -14) rotate(-40)' : 'translate(4 20) rotate(40)'}>{entry.type}</text>
+    </g>
+  );
+}

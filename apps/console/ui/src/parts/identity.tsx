@@ -1,0 +1,25 @@
+import { Tooltip } from '@patternfly/react-core';
+import { short } from './amounts.ts';
+
+/** A digest or id: its first digits, the whole on hover and on focus. */
+export function Identity({ id }: { readonly id: string }) {
+  return (
+    <Tooltip content={<span className="carnet-mono carnet-break">{id}</span>} maxWidth="34rem">
+      <span className="carnet-mono" tabIndex={0}>
+        {short(id)}
+      </span>
+    </Tooltip>
+  );
+}
+
+/** `<home domain>/<uuid>`: the domain is told in full, since two homes may hold equal beginnings. */
+export function VmName({ vm }: { readonly vm: string }) {
+  const [home = '', uuid = ''] = vm.split('/');
+  return (
+    <Tooltip content={<span className="carnet-mono carnet-break">{vm}</span>} maxWidth="34rem">
+      <span>
+        <span className="carnet-mono">{short(uuid)}</span> <span className="carnet-quiet">{home}</span>
+      </span>
+    </Tooltip>
+  );
+}

@@ -1,0 +1,15 @@
+import { Tooltip } from '@patternfly/react-core';
+import { absolute, ago } from './amounts.ts';
+import { useNow } from './now.ts';
+
+/** A relative time; the absolute one on hover and on focus. */
+export function Moment({ time }: { readonly time: string }) {
+  const now = useNow();
+  return (
+    <Tooltip content={absolute(time)}>
+      <time dateTime={time} className="carnet-nowrap" tabIndex={0}>
+        {ago(time, now)}
+      </time>
+    </Tooltip>
+  );
+}
