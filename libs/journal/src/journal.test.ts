@@ -1,5 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Draft, eventSubject, PAYLOAD_TYPES } from '@carnet/events';
 import { openStore, type Store } from '@carnet/store';
@@ -18,6 +17,7 @@ import {
   newEventKey,
   newMigration,
   refusal,
+  removeTemporaryDirs,
   temporaryDir,
 } from './testing/world.ts';
 
@@ -28,14 +28,19 @@ let b: Journal;
 beforeAll(async () => {
   const open = (): Promise<Store> =>
     openStore({
-      dir: mkdtempSync(join(tmpdir(), 'carnet-j-')),
+      dir: temporaryDir(),
       log: { info: () => undefined, warn: () => undefined },
       applicationName: 'test',
     });
   stores = [await open(), await open()];
 }, 120_000);
 
-afterAll(() => Promise.all(stores.map((store) => store.close())));
+afterAll(async () => {
+  await a.close();
+  await b.close();
+  await Promise.all(stores.map((store) => store.close()));
+  removeTemporaryDirs();
+});
 
 const store = (i: 0 | 1): Store => {
   const found = stores[i];

@@ -1,10 +1,9 @@
-import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Digest, hostName, seq, type TrustDomain, trustDomain } from '@carnet/events';
 import { sha256Hex } from '@carnet/trust';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { busConfig } from './bus-config.ts';
 import { causalOrder } from './causal-order.ts';
 import { coveredBy } from './covered.ts';
@@ -12,7 +11,9 @@ import { earlyEvents } from './early.ts';
 import { openHeadFile } from './head-file.ts';
 import { EARLY_EVENTS_MAX } from './limits.ts';
 import { peek } from './peek.ts';
-import { A, B, C } from './testing/world.ts';
+import { A, B, C, removeTemporaryDirs, temporaryDir } from './testing/world.ts';
+
+afterAll(removeTemporaryDirs);
 
 const named = (name: string): Digest => sha256Hex(Buffer.from(name));
 
@@ -109,7 +110,7 @@ describe('early events', () => {
 
 describe('head file', () => {
   it('never goes back but on purpose, and leaves no draft behind', async () => {
-    const dir = mkdtempSync(join(tmpdir(), 'carnet-head-'));
+    const dir = temporaryDir();
     const file = await openHeadFile(dir, B);
     const head = (n: number) => ({ seq: seq.parse(String(n)), digest: named(String(n)) });
     expect(await file.read()).toBeNull();

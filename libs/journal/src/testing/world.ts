@@ -1,5 +1,5 @@
 import { generateKeyPairSync, sign, verify } from 'node:crypto';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -73,7 +73,16 @@ export const testRandom = (n: number): Uint8Array =>
   });
 
 export const testClock = { nowMs: (): number => Math.floor(performance.timeOrigin + performance.now()) };
-export const temporaryDir = (): string => mkdtempSync(join(tmpdir(), 'carnet-journal-'));
+const made: string[] = [];
+export const temporaryDir = (): string => {
+  const dir = mkdtempSync(join(tmpdir(), 'carnet-journal-'));
+  made.push(dir);
+  return dir;
+};
+/** For `afterAll`. */
+export const removeTemporaryDirs = (): void => {
+  for (const dir of made.splice(0)) rmSync(dir, { recursive: true, force: true });
+};
 
 export const journalOptions = (
   store: Store,
