@@ -34,8 +34,15 @@ export const createApp = (https: TlsOptions): App =>
     // HEAD on a stream would open the stream.
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: PARAMETER_CHARS_MAX },
+    // What Fastify refuses before any route is found.
+    frameworkErrors: (_error, _request, reply) => {
+      reply.hijack();
+      reply.raw.writeHead(400, { 'content-type': 'application/json' }).end(JSON.stringify(MALFORMED));
+    },
     logger: false,
   });
+
+const MALFORMED = { code: 'REQUEST_MALFORMED', text: 'the request is not well formed' };
 
 /** Carries a refusal through Fastify's error path. */
 class RequestRefused extends Error {
@@ -128,7 +135,7 @@ function refusalOf(ports: AppPorts, error: unknown): ServiceRefusal {
     case 415:
       return { ok: false, code: 'MEDIA_TYPE_UNSUPPORTED', text: 'send application/json or application/cloudevents+json' };
     case 400:
-      return { ok: false, code: 'REQUEST_MALFORMED', text: 'the request is not well formed' };
+      return { ok: false, ...MALFORMED };
     default:
       ports.log.error({ err: error }, 'request failed');
       return { ok: false, code: 'INTERNAL', text: 'the broker failed; its log says why' };

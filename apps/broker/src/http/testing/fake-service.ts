@@ -1,0 +1,163 @@
+import { digest, event, keyId, migrationId, timestamp, vmId, vmSpec } from '@carnet/events';
+import type { BrokerService, LedgerEntry, MigrationDetail, ServiceResult, VmRow } from '../../service/service.ts';
+
+export const AT = timestamp.parse('2026-11-23T12:00:00.000Z');
+export const MIGRATION = migrationId.parse('01936ad4-0000-7000-8000-000000000001');
+export const VM = vmId.parse('csp-a.example/11111111-1111-4111-8111-111111111111');
+export const KEY = keyId.parse('22222222-2222-4222-8222-222222222222');
+export const DIGEST = digest.parse('ab'.repeat(32));
+
+export type Entry = LedgerEntry & { readonly cursor: string };
+export const entry = (n: number): Entry => ({
+  cursor: `${n}.0`,
+  digest: digest.parse(n.toString(16).padStart(64, '0')),
+  publisher: 'csp-a.example',
+  audience: 'csp-b.example',
+  seq: String(n),
+  type: 'KeyRevoked',
+  time: AT,
+  state: 'published',
+  event: event.parse({
+    id: `01936ad4-0000-7000-8000-${n.toString(16).padStart(12, '0')}`,
+    v: 1,
+    publisher: 'csp-a.example',
+    audience: 'csp-b.example',
+    seq: String(n),
+    prev: DIGEST,
+    causes: [],
+    time: AT,
+    type: 'KeyRevoked',
+    data: { keyid: DIGEST, lastSeq: '1', reason: { code: 'ROTATED', text: 'n' }, chain: ['AAAA'], signature: 'AAAA' },
+  }),
+  envelope: 'AAAA',
+});
+
+const detail: MigrationDetail = {
+  migration: MIGRATION,
+  vm: VM,
+  epoch: 1,
+  source: 'csp-a.example',
+  target: 'csp-b.example',
+  mode: 'cold',
+  phase: 'moving',
+  sourcePhase: 'agreed',
+  targetPhase: 'offered',
+  ended: false,
+  outcome: 'open',
+  startedAt: AT,
+  updatedAt: AT,
+  reasons: [],
+  owed: [{ command: 'DepositKeys' }],
+  custody: [{ at: AT, domains: ['csp-a.example'] }],
+};
+const vmRow: VmRow = {
+  vm: VM,
+  name: 'one',
+  host: 'host-1',
+  state: 'running',
+  epoch: 0,
+  spec: vmSpec.parse({
+    name: 'one',
+    vcpus: 1,
+    memoryMiB: 64,
+    machine: 'pc-q35-7.2',
+    cpuModel: 'qemu64',
+    boot: { kind: 'disk' },
+    disks: [{ artifact: KEY, target: 'vda', format: 'qcow2', capacityBytes: 1_048_576, key: KEY }],
+  }),
+};
+const keyRow = {
+  key: KEY,
+  version: 1,
+  project: 'default',
+  kind: 'disk',
+  state: 'active',
+  origin: 'created',
+  artifact: KEY,
+  consumers: [`vm:${VM}`],
+  createdAt: AT,
+  history: [{ state: 'active', at: AT, actor: 'spiffe://csp-a.example/broker', reason: 'made' }],
+  provenance: [],
+};
+const image = { name: 'tiny', digest: DIGEST, sizeBytes: 1, capacityBytes: 2, createdAt: AT };
+
+const ok = async <T>(value: T): Promise<ServiceResult<T>> => ({ ok: true, value });
+
+export interface FakeService {
+  readonly service: BrokerService;
+  /** Names of the methods that were called, and with what. */
+  readonly calls: [name: string, ...args: readonly unknown[]][];
+  /** Entries that stand in the ledgers; `place` adds one and tells followers. */
+  readonly place: (n: number) => void;
+}
+
+/** A broker that answers everything with one sample of each row, as the schemas have it. */
+export function fakeService(overrides: Partial<BrokerService> = {}): FakeService {
+  const calls: FakeService['calls'] = [];
+  const entries: Entry[] = [entry(1), entry(2)];
+  const listeners = new Set<() => void>();
+  const noted =
+    <A extends readonly unknown[], R>(name: string, answer: (...args: A) => R) =>
+    (...args: A): R => {
+      calls.push([name, ...args]);
+      return answer(...args);
+    };
+  const service: BrokerService = {
+    domain: 'csp-a.example',
+    intend: noted('intend', () => ok({ migration: MIGRATION, digest: DIGEST, repeated: false })),
+    intendSigned: noted('intendSigned', () => ok({ migration: MIGRATION, digest: DIGEST, repeated: false })),
+    plan: noted('plan', () =>
+      ok({
+        vm: VM,
+        source: 'csp-a.example',
+        target: 'csp-b.example',
+        mode: 'cold',
+        epoch: 1,
+        policy: { source: { allowed: true, reasons: [] }, target: 'asked when the migration starts' as const },
+        bytes: 1,
+        steps: [{ side: 'source' as const, step: 'a', undo: 'b' }],
+      }),
+    ),
+    cancel: noted('cancel', () => ok({ digest: DIGEST })),
+    migrations: noted('migrations', async () => {
+      const { owed: _owed, custody: _custody, ...row } = detail;
+      return [row];
+    }),
+    migration: noted('migration', () => ok(detail)),
+    events: noted('events', async ({ after, digest: wanted, limit }) => {
+      if (wanted !== undefined) return entries.filter((one) => one.digest === wanted);
+      const from = Number((after ?? '').split('.')[0] ?? 0);
+      return entries.filter((one) => Number(one.seq) > from).slice(0, limit);
+    }),
+    onChange: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    keys: noted('keys', async () => [keyRow]),
+    key: noted('key', () => ok(keyRow)),
+    peers: noted('peers', async () => [
+      { domain: 'csp-b.example', state: 'ready' as const, ownSeq: 2, acknowledgedSeq: 1, receivedSeq: 3, lastHeardAt: AT },
+    ]),
+    hosts: noted('hosts', async () => [{ name: 'host-1', state: 'up' as const, vms: 1, memoryMiB: 2, freeDiskBytes: 3 }]),
+    images: noted('images', async () => [image]),
+    registerImage: noted('registerImage', () => ok(image)),
+    verifyImage: noted('verifyImage', () => ok({ name: 'tiny', digest: DIGEST, verified: true })),
+    vms: noted('vms', async () => [vmRow]),
+    createVm: noted('createVm', () => ok(vmRow)),
+    setVmPower: noted('setVmPower', () => ok(vmRow)),
+    deleteVm: noted('deleteVm', () => ok({ vm: VM })),
+    exportLedgers: async function* () {
+      yield '{"carnet":"ledger-export"}';
+      yield '{"carnet":"end-of-export"}';
+    },
+    ...overrides,
+  };
+  return {
+    service,
+    calls,
+    place: (n) => {
+      entries.push(entry(n));
+      for (const listener of listeners) listener();
+    },
+  };
+}

@@ -1,0 +1,113 @@
+import {
+  type DsseEnvelope,
+  dsseEnvelope,
+  event,
+  hostName,
+  type IntentRequest,
+  isMigrationEvent,
+  PAYLOAD_TYPES,
+  policyDecision,
+  type TrustDomain,
+  type VmId,
+  vmSpec,
+} from '@carnet/events';
+import type { AppendTx } from '@carnet/journal';
+import { leafSigner, validatePath } from '@carnet/pki';
+import { decide, evolve, initialJourney, type Journey } from '@carnet/saga';
+import { sha256Hex, signEnvelope } from '@carnet/trust';
+import type { HeldVm, Inventory } from '../../inventory.ts';
+import type { Ledgers } from '../../ledgers.ts';
+import type { IntakePorts } from '../../service/intake.ts';
+import { A, B, type Credentials, type DoorsWorld, leafOf, NOW_MS } from './doors-world.ts';
+import { AT, DIGEST, KEY, MIGRATION } from './fake-service.ts';
+
+/** Ledgers without a journal: the saga's own rules over a map. */
+export function memoryLedgers(self: TrustDomain): Ledgers {
+  const journeys = new Map<VmId, Journey>();
+  const of = (vm: VmId): Journey => journeys.get(vm) ?? initialJourney(vm);
+  let seq = 0;
+  return {
+    journey: async (vm) => of(vm),
+    journeys: async (vm) => [of(vm)],
+    propose: async (vm, peer, make) => {
+      // The intake's drafts look nothing up in the transaction.
+      const proposal = await make({} as AppendTx, of(vm));
+      if ('ok' in proposal) return proposal;
+      const decision = decide(of(vm), self, proposal, AT);
+      if (!decision.ok) return decision;
+      seq += 1;
+      const placed = event.parse({
+        ...decision.draft,
+        id: MIGRATION,
+        v: 1,
+        publisher: self,
+        audience: peer,
+        seq: `${seq}`,
+        prev: DIGEST,
+        time: AT,
+      });
+      if (!isMigrationEvent(placed)) throw new Error('not of a migration');
+      const digest = sha256Hex(Buffer.from(JSON.stringify(placed)));
+      journeys.set(vm, evolve(of(vm), { event: placed, digest }).journey);
+      return { ok: true, digest };
+    },
+  };
+}
+
+const held = (vm: VmId): HeldVm => ({
+  vm,
+  host: hostName.parse('host-1'),
+  epoch: 0,
+  spec: vmSpec.parse({
+    name: 'one',
+    vcpus: 1,
+    memoryMiB: 64,
+    machine: 'pc-q35-7.2',
+    cpuModel: 'qemu64',
+    boot: { kind: 'disk' },
+    disks: [{ artifact: KEY, target: 'vda', format: 'qcow2', capacityBytes: 1_048_576, key: KEY }],
+  }),
+});
+
+/** The broker's real intake: certificates are validated, the saga decides; custody and policy are two lines. */
+export function memoryIntake(world: DoorsWorld): IntakePorts {
+  const decision = (allowed: boolean) =>
+    policyDecision.parse({
+      allowed,
+      policySet: DIGEST,
+      reasons: [{ code: allowed ? 'ALLOWED' : 'VM_NOT_ALLOWED', text: 'so it says' }],
+    });
+  return {
+    self: A,
+    peers: [B],
+    ledgers: memoryLedgers(A),
+    inventory: { vm: async (vm: VmId) => (vm.endsWith('9') ? undefined : held(vm)) } as Inventory,
+    policy: {
+      asSource: async ({ request }) => decision(request.reason !== 'deny'),
+      asTarget: async () => decision(true),
+      roleOf: () => [],
+    },
+    nowMs: () => NOW_MS,
+    offerMs: 60_000,
+    deadlineMs: 3_600_000,
+    identify: (leaf) => {
+      const intermediate = world.pki.members.get(A)?.authority.certificate ?? new Uint8Array();
+      const chain = [leaf, Buffer.from(intermediate).toString('base64')];
+      const path = validatePath({ ...world.tls.store(), chain, at: world.tls.now(), trustDomain: A });
+      return path.ok ? path.value : undefined;
+    },
+  };
+}
+
+/** A request in its asker's own signature. */
+export function signedBy(
+  { cert = '', key = '' }: Credentials,
+  request: IntentRequest,
+): { readonly envelope: DsseEnvelope; readonly certificate: string } {
+  const leaf = leafOf(cert);
+  const envelope = signEnvelope(PAYLOAD_TYPES.request, Buffer.from(JSON.stringify(request)), leafSigner(key, leaf));
+  return {
+    envelope: dsseEnvelope.parse(JSON.parse(Buffer.from(envelope).toString())),
+    certificate: Buffer.from(leaf).toString('base64'),
+  };
+}
