@@ -1,5 +1,4 @@
-import { readdirSync, openSync, writeSync, closeSync, fsyncSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createPublisher } from '@carnet/publisher';
 import { lastTick, type Tick, tickFoundOnDisk } from '../guest-console.ts';
@@ -150,14 +149,31 @@ export async function failAfterArrival(screen: Screen, source: Side, target: Sid
 
 /** What a failing disk does: zeros over the LUKS header of every volume that arrived. */
 function spoil(screen: Screen, { csp }: Side): void {
-  const staging = readdirSync(csp.paths.volumes, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile() && entry.name.includes('qcow2') && !entry.name.endsWith('.manifest'));
-  if (staging.length === 0) throw new Error(`no volume has arrived at ${csp.plan.domain}`);
-  for (const entry of staging) {
-    const file = openSync(join(entry.parentPath, entry.name), 'r+');
-    // qcow2 keeps its own header in the first cluster and the LUKS header in those after it.
-    writeSync(file, Buffer.alloc(SPOILED_BYTES), 0, SPOILED_BYTES, 3 * SPOILED_BYTES);
+  const volumes = leftAt(csp).flatMap((path) => luksHeaderIn(path) ?? []);
+  if (volumes.length === 0) throw new Error(`no encrypted volume has arrived at ${csp.plan.domain}`);
+  for (const { path, offset } of volumes) {
+    const file = openSync(path, 'r+');
+    writeSync(file, Buffer.alloc(SPOILED_BYTES), 0, SPOILED_BYTES, offset);
     fsyncSync(file);
     closeSync(file);
     screen.line(`a bad disk at ${csp.plan.domain} zeroes 64 KiB of what has just arrived and was verified`);
   }
+}
+
+/** The magic of a LUKS header (LUKS1 On-Disk Format, section 2.1), which qcow2 places at the start of a cluster. */
+const LUKS_MAGIC = Buffer.from('LUKS\u00ba\u00be', 'latin1');
+const QCOW2_MAGIC = Buffer.from('QFI\u00fb', 'latin1');
+const CLUSTER_BYTES = 65_536;
+const CLUSTERS_LOOKED_AT = 64;
+
+function luksHeaderIn(path: string): { readonly path: string; readonly offset: number } | undefined {
+  const file = openSync(path, 'r');
+  const head = Buffer.alloc(CLUSTERS_LOOKED_AT * CLUSTER_BYTES);
+  readSync(file, head, 0, head.length, 0);
+  closeSync(file);
+  if (!head.subarray(0, QCOW2_MAGIC.length).equals(QCOW2_MAGIC)) return undefined;
+  for (let offset = CLUSTER_BYTES; offset < head.length; offset += CLUSTER_BYTES) {
+    if (head.subarray(offset, offset + LUKS_MAGIC.length).equals(LUKS_MAGIC)) return { path, offset };
+  }
+  return undefined;
 }
