@@ -88,7 +88,7 @@ export function serveBus({ bus, agent, host, keys, signer, log }: BusOptions): {
   };
   const unsubscribe = agent.subscribe((what) => {
     report(what);
-    // The broker learns at once which ephemeral secrets are gone.
+    // The broker learns at once that libvirtd is there, and which ephemeral secrets are gone.
     if (what.kind === 'notice' && what.event === 'libvirt-back') greet();
   });
   const timer = setInterval(greet, HELLO_MS);

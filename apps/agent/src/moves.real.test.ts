@@ -104,6 +104,8 @@ async function move(from: RealHost, to: RealHost, of: Attempt, memory?: { artifa
   ];
   const sealed = await step(from, of, 'seal', { round: 0, chunkBytes: CHUNK_BYTES_DEFAULT, artifacts });
   await step(from, of, 'serve', { round: 0, artifacts: artifacts.map((one) => one.artifact), peer: chainOf(to), until: soon() });
+  // Nobody asks a source to serve twice: after a restart it must go on by itself.
+  await from.reopen();
   const received = await step(to, of, 'receive', { round: 0, dataPath, peer: chainOf(from), artifacts: sealed.artifacts });
   expect(received.roots).toEqual(sealed.artifacts.map((one) => ({ artifact: one.artifact, root: one.root })));
   return { left, headerDigest };

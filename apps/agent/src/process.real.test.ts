@@ -86,7 +86,7 @@ beforeAll(async () => {
     hostUuid: '00000001-aaaa-4bbb-8ccc-000000000001',
   });
   privateDir(tmpfs, as);
-  const config = prepare(A, machine, pkiDir, tmpfs, buildGuest({ dir: join(root, 'guest') }));
+  const config = prepare(A, machine, pkiDir, tmpfs, buildGuest({ dir: join(root, 'guest') }), 0);
   privateFile(configFile, toToml({ ...config, bus: { ...config.bus, url: nats.url.replace('nats://', 'tls://') } }), as);
   broker = await connectNats({
     servers: [nats.url],
@@ -105,7 +105,7 @@ beforeAll(async () => {
     cwd: '/',
     logFile: join(root, 'agent.log'),
     stopSignal: 'SIGTERM',
-    ready: () => heard.some(({ kind }) => kind === 'hello'),
+    ready: () => heard.some((report) => report.kind === 'hello' && report.libvirt.connected),
   });
 });
 afterAll(async () => {
@@ -118,7 +118,7 @@ afterAll(async () => {
 
 describe('the agent as a process of its cloud’s user', () => {
   it('greets its broker: keys, data path, capacity, libvirt', () => {
-    const hello = heard.find((report): report is Hello => report.kind === 'hello');
+    const hello = heard.findLast((report): report is Hello => report.kind === 'hello');
     expect(hello).toMatchObject({ domain: A.domain, host: A.host, libvirt: { connected: true, version: '9.0.0' }, vms: [] });
     expect(Buffer.from(hello?.publicKey ?? '', 'base64').length).toBeGreaterThan(1_000);
     expect(hello?.chain[0]).toBe(Buffer.from(agentLeaf()).toString('base64'));

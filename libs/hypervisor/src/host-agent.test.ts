@@ -1,6 +1,8 @@
 import { digest } from '@carnet/events';
 import { describe, expect, it } from 'vitest';
+import { failed } from './codes.ts';
 import { fakeNetwork } from './fake/artifacts.ts';
+import type { FaultPlan } from './fake/faults.ts';
 import {
   ask,
   DISK,
@@ -246,6 +248,52 @@ describe('what is asked again', () => {
     const { source } = pair();
     await source.host.agent.close();
     expect(await ask(source.host.agent, 'a1', 'inspect', {})).toMatchObject({ status: 'refused', code: 'HOST_DRAINING' });
+  });
+});
+
+describe('steps at once', () => {
+  const hanging = () => {
+    const network = fakeNetwork();
+    const source = { host: hostA({ network }), name: 'a1' };
+    const never = { when: 'never', setback: failed('STEP_ABORTED') } as const;
+    const faults: FaultPlan = (operation) => (operation === 'artifacts.pull' ? never : undefined);
+    return { source, target: { host: hostB({ network, faults, replyWithinMs: 5, stepsAtOnce: 2 }), name: 'b1' } };
+  };
+  const receive = (found: Awaited<ReturnType<typeof play>>) => {
+    const sealed = found.get('seal');
+    const artifacts = sealed?.status === 'done' && sealed.result.step === 'seal' ? sealed.result.artifacts : [];
+    const dataPath = { address: '127.0.0.1', port: 40_001, serverName: 'fake.example' };
+    return { round: 0, dataPath, peer: ['xxxx'], artifacts };
+  };
+
+  it('undoing cuts a transfer short, and comes after it', async () => {
+    const sides = hanging();
+    await createRunning(sides.source);
+    const found = await play(sides, upTo(movesOf('cold', sides), 'serve'), 1);
+    const { agent } = sides.target.host;
+    const pulling = draft('b1', 'receive', receive(found), ofEpoch(1));
+    expect(await agent.handle(pulling)).toMatchObject({ status: 'running' });
+    expect(await ask(agent, 'b1', 'forswear', {}, ofEpoch(1))).toMatchObject({ status: 'done' });
+    expect(await agent.handle(pulling)).toMatchObject({ status: 'failed', code: 'STEP_ABORTED', retryable: true });
+    expect(await ask(agent, 'b1', 'destroy', {}, ofEpoch(1))).toMatchObject({ status: 'done' });
+    expect(leftAt(sides.target)).toEqual([]);
+  });
+
+  it('one VM’s transfer holds up its own steps and no other VM’s, until the slots are full', async () => {
+    const sides = hanging();
+    await createRunning(sides.source);
+    const found = await play(sides, upTo(movesOf('cold', sides), 'serve'), 1);
+    const { agent } = sides.target.host;
+    const other = { vm: VM.replace('3333-4', '3333-5') };
+    const third = { vm: VM.replace('3333-4', '3333-6') };
+    expect(await agent.handle(draft('b1', 'receive', receive(found), ofEpoch(1)))).toMatchObject({ status: 'running' });
+    expect(await agent.handle(draft('b1', 'inspect', {}))).toMatchObject({ status: 'running' });
+    expect(await ask(agent, 'b1', 'inspect', {}, other)).toMatchObject({ status: 'done' });
+    expect(await agent.handle(draft('b1', 'receive', receive(found), { ...ofEpoch(1), ...other }))).toMatchObject({
+      status: 'running',
+    });
+    expect(await agent.handle(draft('b1', 'inspect', {}, third))).toMatchObject({ status: 'running' });
+    await agent.close();
   });
 });
 

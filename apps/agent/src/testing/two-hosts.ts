@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, copyFileSync, rmSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { buildGuest, type Guest, type Host as Machine, privateDir, runAs, scratch, startHost } from '@carnet/dev';
+import { buildGuest, freePort, type Guest, type Host as Machine, privateDir, runAs, scratch, startHost } from '@carnet/dev';
 import { type HostName, hostName, type TrustDomain, trustDomain, type VmSpec } from '@carnet/events';
 import type { Log } from '@carnet/hypervisor';
 import { createFederationPki, rememberedRsaKeys } from '@carnet/pki';
@@ -68,7 +68,10 @@ export async function startTwoHosts(): Promise<TwoHosts> {
   const [machineA, machineB] = machines;
   if (machineA === undefined || machineB === undefined) throw new Error('expected two machines');
   privateDir(tmpfs, as);
-  const prepared = [prepare(A, machineA, pkiDir, tmpfs, guest), prepare(B, machineB, pkiDir, tmpfs, guest)] as const;
+  const prepared = [
+    prepare(A, machineA, pkiDir, tmpfs, guest, await freePort()),
+    prepare(B, machineB, pkiDir, tmpfs, guest, await freePort()),
+  ] as const;
   const back = becomeUser(as.identity);
   const [a, b] = [await open(prepared[0], machineA), await open(prepared[1], machineB)];
   return {
@@ -144,6 +147,7 @@ export function prepare(
   pkiDir: string,
   tmpfs: string,
   guest: Guest,
+  dataPort: number,
 ): AgentConfig {
   const { as } = machine;
   const dir = privateDir(join(machine.dirs.root, 'agent'), as);
@@ -177,7 +181,7 @@ export function prepare(
       boot,
     },
     libvirt: { socket: machine.socket },
-    dataPath: { address: '127.0.0.1', port: 0, serverName: `${side.host}.${side.domain}` },
+    dataPath: { address: '127.0.0.1', port: dataPort, serverName: `${side.host}.${side.domain}` },
   });
 }
 

@@ -15,7 +15,8 @@ export async function makeHello({ self, ports, fence }: Performer, facts: HelloF
   const domains = new Map((libvirt.connected ? await hypervisor.list() : []).map((domain) => [domain.uuid, domain]));
   const vms: Hello['vms'][number][] = [];
   const secretsMissing: Hello['secretsMissing'][number][] = [];
-  for (const { vm, spec } of await listVms(files, paths)) {
+  // While libvirtd is away nothing is known of its domains, and nothing is said.
+  for (const { vm, spec } of libvirt.connected ? await listVms(files, paths) : []) {
     const entry = await fence.read(vm);
     const state = domains.get(uuidOf(vm))?.state ?? 'absent';
     vms.push({ vm, state, ...(entry.ok && entry.value !== undefined ? { fence: fenceFactsOf(entry.value) } : {}) });

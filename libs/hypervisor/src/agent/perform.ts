@@ -81,7 +81,7 @@ export async function perform(
     }
     return end;
   } catch (cause) {
-    const setback = setbackOf(cause, watch.signal.aborted);
+    const setback = setbackOf(cause, watch.signal);
     ports.log.warn({ err: cause, step: command.step, code: setback.code }, 'step failed');
     return setback;
   } finally {

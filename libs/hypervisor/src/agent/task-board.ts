@@ -31,12 +31,14 @@ export function taskBoard(stepsAtOnce: number, work: (command: HostCommand, watc
   let atWork = 0;
 
   const takeSlot = async (): Promise<void> => {
-    if (atWork >= stepsAtOnce) await new Promise<void>((resolve) => void waiting.push(resolve));
-    atWork += 1;
+    if (atWork < stepsAtOnce) atWork += 1;
+    else await new Promise<void>((resolve) => void waiting.push(resolve));
   };
   const giveSlot = (): void => {
-    atWork -= 1;
-    waiting.shift()?.();
+    // Handed over, not put back: a newcomer must not slip in between.
+    const next = waiting.shift();
+    if (next === undefined) atWork -= 1;
+    else next();
   };
   const remember = (command: HostCommand, end: StepEnd): void => {
     ends.set(command.id, end);

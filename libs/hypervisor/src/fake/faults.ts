@@ -1,7 +1,7 @@
 import { HostError, type Setback } from '../codes.ts';
 
-/** Whether an effect fails, and how: not done, or done and unreported. undefined: it succeeds. */
-export type Fault = { readonly when: 'before' | 'after'; readonly setback: Setback };
+/** How an effect fails: not done, done and unreported, or never answered until its signal aborts it. undefined: it succeeds. */
+export type Fault = { readonly when: 'before' | 'after' | 'never'; readonly setback: Setback };
 export type FaultPlan = (operation: string) => Fault | undefined;
 
 /** What answers at once and has no effect. */
@@ -23,6 +23,7 @@ export function withFaults<P extends object>(name: string, port: P, plan: FaultP
       if (typeof member !== 'function' || IMMEDIATE.has(property)) return member;
       return async (...args: readonly unknown[]): Promise<unknown> => {
         const fault = plan(`${name}.${String(property)}`);
+        if (fault?.when === 'never') await untilAborted(args, fault.setback);
         if (fault?.when === 'before') throw new HostError(fault.setback);
         const result: unknown = await Reflect.apply(member, target, args);
         if (fault !== undefined) throw new HostError(fault.setback);
@@ -30,4 +31,20 @@ export function withFaults<P extends object>(name: string, port: P, plan: FaultP
       };
     },
   });
+}
+
+const signalIn = (arg: unknown): AbortSignal | undefined => {
+  if (arg instanceof AbortSignal) return arg;
+  return typeof arg === 'object' && arg !== null && 'signal' in arg && arg.signal instanceof AbortSignal ? arg.signal : undefined;
+};
+
+/** Rejects when one of the arguments' signals fires; without any, it is a call that hangs for ever. */
+function untilAborted(args: readonly unknown[], setback: Setback): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const stop = (): void => reject(new HostError(setback));
+  for (const signal of args.flatMap((arg) => signalIn(arg) ?? [])) {
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  }
+  return promise;
 }

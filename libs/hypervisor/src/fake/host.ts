@@ -28,6 +28,7 @@ export type FakeHostOptions = {
   readonly memoryMiBFree?: number;
   readonly volumeBytesFree?: number;
   readonly replyWithinMs?: number;
+  readonly stepsAtOnce?: number;
   readonly log?: Log;
 };
 
@@ -84,14 +85,12 @@ export function fakeHost(options: FakeHostOptions): FakeHost {
     log: options.log ?? silent,
   };
   const hello = { agent: AGENT_RUN, publicKey: '', chain: [''], ...options.hello };
-  const restart = (): HostAgent =>
-    createHostAgent({
-      domain,
-      host,
-      ports,
-      hello,
-      ...(options.replyWithinMs === undefined ? {} : { replyWithinMs: options.replyWithinMs }),
-    });
+  const { replyWithinMs, stepsAtOnce } = options;
+  const paces = {
+    ...(replyWithinMs === undefined ? {} : { replyWithinMs }),
+    ...(stepsAtOnce === undefined ? {} : { stepsAtOnce }),
+  };
+  const restart = (): HostAgent => createHostAgent({ domain, host, ports, hello, ...paces });
   let agent = restart();
   return {
     get agent() {

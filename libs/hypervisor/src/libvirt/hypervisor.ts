@@ -44,17 +44,16 @@ export function libvirtHypervisor(options: LibvirtHypervisorOptions): Hypervisor
   const tell = (notice: DomainNotice): void => {
     for (const listener of listeners) listener(notice);
   };
-  const link = openLink(
-    options,
-    async (connection, nth) => {
-      await connection.events.subscribe('lifecycle', ({ domain, event, detail }) => {
+  const link = openLink(options, {
+    prepare: async ({ events }) => {
+      await events.subscribe('lifecycle', ({ domain, event, detail }) => {
         const named = EVENTS[event];
         if (named !== undefined) tell({ uuid: domain.uuid, event: named, detail });
       });
-      if (nth > 0) tell({ uuid: undefined, event: 'libvirt-back', detail: '' });
     },
-    (why) => tell({ uuid: undefined, event: 'libvirt-lost', detail: why.code }),
-  );
+    live: () => tell({ uuid: undefined, event: 'libvirt-back', detail: '' }),
+    lost: (why) => tell({ uuid: undefined, event: 'libvirt-lost', detail: why.code }),
+  });
   /** Undoing what is not there succeeds. */
   const on = async (uuid: string, work: (connection: Connection, domain: Domain) => Promise<unknown>): Promise<void> => {
     await link.use((connection) => withDomain(connection, uuid, (domain) => work(connection, domain)));

@@ -21,35 +21,38 @@ export type Link = {
   close(): Promise<void>;
 };
 
-/** `onConnected` runs after each connect, before anyone uses the connection; `onLost` after each loss. */
-export function openLink(
-  options: LinkOptions,
-  onConnected: (connection: Connection, nth: number) => Promise<void>,
-  onLost: (why: LibvirtError) => void,
-): Link {
+/** What hangs on a link's life. */
+export type LinkListener = {
+  /** Before anyone uses a new connection: subscriptions live as long as their connection. */
+  prepare(connection: Connection): Promise<void>;
+  live(): void;
+  lost(why: LibvirtError): void;
+};
+
+export function openLink(options: LinkOptions, listener: LinkListener): Link {
   const { clock, log } = options;
   const stop = new AbortController();
   let live: Connection | undefined;
   let version = '';
   const arrivals = new Set<() => void>();
 
-  const life = async (nth: number): Promise<void> => {
+  const life = async (): Promise<void> => {
     const connection = await connect({ transport: options.transport, uri: options.uri, signal: stop.signal });
-    await onConnected(connection, nth);
+    await listener.prepare(connection);
     version = versionText(connection.libVersion);
     live = connection;
     for (const arrived of arrivals) arrived();
+    listener.live();
     const why = await connection.ended;
     live = undefined;
-    if (!stop.signal.aborted) onLost(why);
+    if (!stop.signal.aborted) listener.lost(why);
   };
 
   const loop = async (): Promise<void> => {
     let failures = 0;
-    for (let nth = 0; !stop.signal.aborted; ) {
+    while (!stop.signal.aborted) {
       try {
-        await life(nth);
-        nth += 1;
+        await life();
         failures = 0;
       } catch (cause) {
         log.debug({ err: cause }, 'libvirtd not reachable');

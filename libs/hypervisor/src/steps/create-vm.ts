@@ -12,13 +12,9 @@ type CreateVm = CommandOf<'createVm'>;
 /** Makes a VM whose disks are encrypted from their first byte. Repeated after a crash, it finishes what is missing. */
 export const createVm: Step<'createVm'> = async (command, context) => {
   const { vm, body } = command;
-  const { ports, log } = context;
-  const isRepeat = log.intent(`createVm:${command.id}`) !== undefined;
-  if (!isRepeat && ((await stateOf(context, vm)) !== 'absent' || (await ports.files.size(ports.paths.home(vm))) !== undefined)) {
-    return refused('VM_PRESENT');
-  }
-  const known = await readVm(ports.files, ports.paths, vm);
-  if (known !== undefined && JSON.stringify(known) !== JSON.stringify(body.spec)) return refused('VM_PRESENT');
+  const { ports } = context;
+  const present = await isPresent(command, context);
+  if (present !== undefined) return present;
   if (await isNameTaken(ports.files, ports.paths, vm, body.spec.name)) return refused('NAME_TAKEN');
   const definition = await definitionOf(context, vm, body.spec);
   if (!definition.ok) return definition.setback;
@@ -46,6 +42,18 @@ export const createVm: Step<'createVm'> = async (command, context) => {
   await ports.hypervisor.define(definition.value);
   return finished({ step: 'createVm', volumes });
 };
+
+/** A VM of the same content is one that was begun or made before: it is finished. Anything else in its place is a stranger. */
+async function isPresent({ vm, body }: CreateVm, context: StepContext): Promise<Setback | undefined> {
+  const { files, paths } = context.ports;
+  const known = await readVm(files, paths, vm);
+  if (known !== undefined) return JSON.stringify(known) === JSON.stringify(body.spec) ? undefined : refused('VM_PRESENT');
+  const entry = await context.fence.read(vm);
+  if (!entry.ok) return entry.setback;
+  // The folder is made after the register's entry, so a folder without one is nobody's unfinished work.
+  const isStranger = (await files.size(paths.home(vm))) !== undefined && entry.value === undefined;
+  return isStranger || (await stateOf(context, vm)) !== 'absent' ? refused('VM_PRESENT') : undefined;
+}
 
 async function lacksRoom({ vm, body }: CreateVm, { ports }: StepContext): Promise<Setback | undefined> {
   const room = await capacityAt(ports, ports.clock.now(), vm);

@@ -117,7 +117,7 @@ export async function openPassphrases(
 }
 
 /** An accident as the broker shall hear it; anything unknown is a bug, told without its text (it might quote a secret). */
-export function setbackOf(cause: unknown, aborted: boolean): Setback {
+export function setbackOf(cause: unknown, { aborted }: AbortSignal): Setback {
   if (cause instanceof HostError) return cause.setback;
   return aborted ? failed('STEP_ABORTED') : failed('INTERNAL');
 }
