@@ -9,7 +9,7 @@ const LIBS: Readonly<Record<string, { readonly ring: number; readonly ours: read
   policy: { ring: 1, ours: ['events'], packages: ['zod'] },
   trust: { ring: 1, ours: ['events'], packages: ['zod', '@noble/curves', '@noble/hashes'] },
   store: { ring: 1, ours: [], packages: ['zod', 'kysely', 'pg', '@electric-sql/pglite'] },
-  pki: { ring: 2, ours: ['events', 'trust'], packages: ['zod', 'node-forge', '@peculiar/x509', 'pkijs', 'asn1js'] },
+  pki: { ring: 2, ours: ['events', 'trust'], packages: ['zod', 'node-forge', 'pkijs', 'asn1js'] },
   journal: { ring: 2, ours: ['events', 'trust', 'store'], packages: ['zod', 'kysely', 'nats', '@nats-io/nats-core', '@nats-io/jetstream'] },
   keys: { ring: 2, ours: ['events', 'trust', 'store'], packages: ['zod', 'kysely', 'hpke', '@panva/hpke-noble', '@hpke/core'] },
   images: { ring: 2, ours: ['events', 'trust'], packages: ['zod'] },

@@ -6,7 +6,7 @@ import { type KeyChild, spawnChild } from './child/spawn.ts';
 import { createHostKeyPair, openForHost } from './hosts.ts';
 import { onKeys } from './records/tables.ts';
 import { openRootFile } from './root-file.ts';
-import { begin, holdsSecret, must, openSide, record, released, type Side, snapshot, within } from './two-sides.fixture.ts';
+import { begin, holdsSecret, must, openSide, record, released, type Side, snapshot, within } from './testing/two-sides.ts';
 
 let a: Side;
 let b: Side;

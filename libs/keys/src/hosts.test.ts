@@ -13,7 +13,7 @@ import {
   type Story,
   TENANT,
   within,
-} from './two-sides.fixture.ts';
+} from './testing/two-sides.ts';
 import type { HostContext } from './vault/host.ts';
 
 let a: Side;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createDatabase, type Postgres, scratch, startPostgres } from '@carnet/dev';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHostKeyPair, openForHost } from './hosts.ts';
-import { begin, holdsSecret, must, openReplica, openSide, record, released, type Side, within } from './two-sides.fixture.ts';
+import { begin, holdsSecret, must, openReplica, openSide, record, released, type Side, within } from './testing/two-sides.ts';
 
 let postgres: Postgres;
 let a: Side;

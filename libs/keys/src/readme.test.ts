@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { begin, digestOfData, inlineProcess, openSide, rootsOf, someDigest } from './two-sides.fixture.ts';
+import { begin, digestOfData, inlineProcess, openSide, rootsOf, someDigest } from './testing/two-sides.ts';
 
 it('the example of the README runs', async () => {
   const [source, target] = [await openSide({ process: inlineProcess() }), await openSide({ process: inlineProcess() })];

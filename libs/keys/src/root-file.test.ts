@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { changePassphrase, createRootFile, openRootFile, type Unlock } from './root-file.ts';
-import { inlineProcess, must } from './two-sides.fixture.ts';
+import { inlineProcess, must } from './testing/two-sides.ts';
 
 let dir: string;
 beforeEach(() => {

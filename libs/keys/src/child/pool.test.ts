@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { KeysError } from '../result.ts';
-import { TENANT } from '../two-sides.fixture.ts';
+import { TENANT } from '../testing/two-sides.ts';
 import { CREATE_KEK } from './operations.ts';
 import { type KeyProcess, startKeyProcess } from './pool.ts';
 import { type KeyChild, spawnChild } from './spawn.ts';

@@ -1,6 +1,6 @@
 import type { EventData } from '@carnet/events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { begin, digestOfData, inlineProcess, openSide, record, type Side, snapshot, someDigest } from '../two-sides.fixture.ts';
+import { begin, digestOfData, inlineProcess, openSide, record, type Side, snapshot, someDigest } from '../testing/two-sides.ts';
 
 let a: Side;
 let b: Side;

@@ -14,7 +14,7 @@ import {
   type Story,
   snapshot,
   someDigest,
-} from '../two-sides.fixture.ts';
+} from '../testing/two-sides.ts';
 import type { DepositReceived } from './acknowledge.ts';
 import type { ReleaseReceived } from './import.ts';
 

@@ -13,7 +13,7 @@ import {
   snapshot,
   someDigest,
   within,
-} from '../two-sides.fixture.ts';
+} from '../testing/two-sides.ts';
 
 let a: Side;
 let b: Side;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHostKeyPair, openForHost } from '../hosts.ts';
-import { begin, deposited, must, openSide, record, released, type Side, TENANT, within } from '../two-sides.fixture.ts';
+import { begin, deposited, must, openSide, record, released, type Side, TENANT, within } from '../testing/two-sides.ts';
 
 let a: Side;
 let b: Side;

@@ -19,15 +19,15 @@ import {
 } from '@carnet/events';
 import { openStore, type Store, type StoreTarget, type Tx } from '@carnet/store';
 import { vi } from 'vitest';
-import type { Operation } from './child/operation.ts';
-import { type KeyProcess, startKeyProcess } from './child/pool.ts';
-import type { BoundKey, Handover } from './context.ts';
-import { type KeyManager, openKeyManager } from './open.ts';
-import type { Prepared } from './ports.ts';
-import { onKeys } from './records/tables.ts';
-import type { Result } from './result.ts';
-import { createRootFile } from './root-file.ts';
-import { tenant } from './vault/hierarchy.ts';
+import type { Operation } from '../child/operation.ts';
+import { type KeyProcess, startKeyProcess } from '../child/pool.ts';
+import type { BoundKey, Handover } from '../context.ts';
+import { type KeyManager, openKeyManager } from '../open.ts';
+import type { Prepared } from '../ports.ts';
+import { onKeys } from '../records/tables.ts';
+import type { Result } from '../result.ts';
+import { createRootFile } from '../root-file.ts';
+import { tenant } from '../vault/hierarchy.ts';
 
 // Two databases inside one process, on a machine shared with other suites, take longer than vitest's five seconds.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 });
