@@ -5,11 +5,21 @@ import { files, isTest, root, type SourceFile } from './tree.ts';
 
 const code = files(/^(libs|apps|infra)\/.*\.(ts|tsx|mjs)$/).filter((file) => !isTest(file.path));
 const libs = code.filter((file) => file.path.startsWith('libs/'));
-const everything = files(/\.(ts|tsx|mjs|js|json|md|toml|ya?ml|sh|sql|html|css)$|^\.ci\/run$|^\.npmrc$/).filter((file) => file.path !== 'package-lock.json');
+const everything = files(/\.(ts|tsx|mjs|js|json|md|toml|ya?ml|sh|sql|html|css)$|^\.ci\/run$|^\.npmrc$/).filter(
+  (file) => file.path !== 'package-lock.json',
+);
 
 /** Lines of `among` that match, as `path:line: text`. Comments count too: a leftover is a leftover. */
-const matching = (among: readonly SourceFile[], pattern: RegExp, except: (line: string, path: string) => boolean = () => false): readonly string[] =>
-  among.flatMap((file) => file.lines.flatMap((line, i) => (pattern.test(line) && !except(line, file.path) ? [`${file.path}:${i + 1}: ${line.trim()}`] : [])));
+const matching = (
+  among: readonly SourceFile[],
+  pattern: RegExp,
+  except: (line: string, path: string) => boolean = () => false,
+): readonly string[] =>
+  among.flatMap((file) =>
+    file.lines.flatMap((line, i) =>
+      pattern.test(line) && !except(line, file.path) ? [`${file.path}:${i + 1}: ${line.trim()}`] : [],
+    ),
+  );
 
 /** Files longer than this have two reasons to change. */
 const LINES_MAX = 300;
@@ -17,7 +27,9 @@ const isComment = (line: string): boolean => /^\s*(\/\/|\*|\/\*)/.test(line);
 
 describe('house rules', () => {
   it('source files stay small', () => {
-    expect(code.filter((file) => file.lines.length > LINES_MAX).map((file) => `${file.path}: ${file.lines.length} lines`)).toEqual([]);
+    expect(
+      code.filter((file) => file.lines.length > LINES_MAX).map((file) => `${file.path}: ${file.lines.length} lines`),
+    ).toEqual([]);
   });
 
   it('libs take clock, randomness and output as ports', () => {
@@ -37,11 +49,15 @@ describe('house rules', () => {
   it('no test is skipped, focused or empty', () => {
     const tests = files(/\.test\.tsx?$/);
     expect(tests.length).toBeGreaterThan(40);
-    expect(matching(tests, /\b(it|test|describe)\.(skip|only|todo|skipIf|runIf)\b/, (_, path) => path.startsWith('test/tidy/'))).toEqual([]);
+    expect(
+      matching(tests, /\b(it|test|describe)\.(skip|only|todo|skipIf|runIf)\b/, (_, path) => path.startsWith('test/tidy/')),
+    ).toEqual([]);
   });
 
   it('verification of certificates is never switched off', () => {
-    const off = new RegExp(`reject${'Unauthorized'}\\s*:(?!\\s*true\\b)|NODE_TLS${'_REJECT'}|check${'ServerIdentity'}:\\s*\\(\\)\\s*=>\\s*undefined,?\\s*$`);
+    const off = new RegExp(
+      `reject${'Unauthorized'}\\s*:(?!\\s*true\\b)|NODE_TLS${'_REJECT'}|check${'ServerIdentity'}:\\s*\\(\\)\\s*=>\\s*undefined,?\\s*$`,
+    );
     expect(matching([...code, ...files(/^test\/.*\.ts$/)], off, (line) => isComment(line))).toEqual([]);
   });
 

@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { files, imports, isTest, type SourceFile } from './tree.ts';
 
 /** What each lib may import of ours: the table of the architecture. A lib imports lower rings only, never a sibling, never an app. */
-const LIBS: Readonly<Record<string, { readonly ring: number; readonly ours: readonly string[]; readonly packages: readonly string[] }>> = {
+const LIBS: Readonly<
+  Record<string, { readonly ring: number; readonly ours: readonly string[]; readonly packages: readonly string[] }>
+> = {
   events: { ring: 0, ours: [], packages: ['zod'] },
   libvirt: { ring: 0, ours: [], packages: [] },
   saga: { ring: 1, ours: ['events'], packages: ['zod'] },
@@ -10,12 +12,20 @@ const LIBS: Readonly<Record<string, { readonly ring: number; readonly ours: read
   trust: { ring: 1, ours: ['events'], packages: ['zod', '@noble/curves', '@noble/hashes'] },
   store: { ring: 1, ours: [], packages: ['zod', 'kysely', 'pg', '@electric-sql/pglite'] },
   pki: { ring: 2, ours: ['events', 'trust'], packages: ['zod', 'node-forge', 'pkijs', 'asn1js'] },
-  journal: { ring: 2, ours: ['events', 'trust', 'store'], packages: ['zod', 'kysely', 'nats', '@nats-io/nats-core', '@nats-io/jetstream'] },
+  journal: {
+    ring: 2,
+    ours: ['events', 'trust', 'store'],
+    packages: ['zod', 'kysely', 'nats', '@nats-io/nats-core', '@nats-io/jetstream'],
+  },
   keys: { ring: 2, ours: ['events', 'trust', 'store'], packages: ['zod', 'kysely', 'hpke', '@panva/hpke-noble', '@hpke/core'] },
   images: { ring: 2, ours: ['events', 'trust'], packages: ['zod'] },
   hypervisor: { ring: 2, ours: ['events', 'trust', 'libvirt'], packages: ['zod', 'fast-xml-parser'] },
   views: { ring: 2, ours: ['events', 'saga', 'store'], packages: ['zod', 'kysely'] },
-  runtime: { ring: 3, ours: ['events', 'saga', 'trust', 'journal', 'store'], packages: ['zod', 'pino', 'prom-client', 'smol-toml', 'kysely'] },
+  runtime: {
+    ring: 3,
+    ours: ['events', 'saga', 'trust', 'journal', 'store'],
+    packages: ['zod', 'pino', 'prom-client', 'smol-toml', 'kysely'],
+  },
   publisher: { ring: 3, ours: ['events', 'trust'], packages: ['zod'] },
 };
 
@@ -23,11 +33,17 @@ const LIBS: Readonly<Record<string, { readonly ring: number; readonly ours: read
 const PURE = ['events', 'saga', 'policy'];
 
 const libOf = (file: SourceFile): string | undefined => /^libs\/([^/]+)\/src\//.exec(file.path)?.[1];
-const packageOf = (specifier: string): string => specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/');
+const packageOf = (specifier: string): string =>
+  specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
 const libSources = files(/^libs\/[^/]+\/src\/.*\.tsx?$/).filter((file) => !isTest(file.path));
 
-const violations = (judge: (file: SourceFile, specifier: string) => string | undefined, among: readonly SourceFile[]): readonly string[] =>
-  among.flatMap((file) => imports(file).flatMap((specifier) => judge(file, specifier) ?? [])).map(String);
+const violations = (
+  judge: (file: SourceFile, specifier: string) => string | undefined,
+  among: readonly SourceFile[],
+): readonly string[] => among.flatMap((file) => imports(file).flatMap((specifier) => judge(file, specifier) ?? [])).map(String);
 
 describe('import rules', () => {
   it('sees the tree at all', () => {
@@ -46,14 +62,19 @@ describe('import rules', () => {
       const rule = LIBS[libOf(file) ?? ''];
       if (rule === undefined) return `${file.path}: no rule for this lib`;
       if (specifier.startsWith('.') || specifier.startsWith('#') || specifier.startsWith('node:')) return undefined;
-      const allowed = specifier.startsWith('@carnet/') ? rule.ours.includes(specifier.slice('@carnet/'.length)) : rule.packages.includes(packageOf(specifier));
+      const allowed = specifier.startsWith('@carnet/')
+        ? rule.ours.includes(specifier.slice('@carnet/'.length))
+        : rule.packages.includes(packageOf(specifier));
       return allowed ? undefined : `${file.path} → ${specifier}`;
     }, libSources);
     expect(found).toEqual([]);
   });
 
   it('what ships imports nothing that only tests may', () => {
-    const found = violations((file, specifier) => (/\/testing(\/|\.ts$|$)/.test(specifier) ? `${file.path} → ${specifier}` : undefined), libSources);
+    const found = violations(
+      (file, specifier) => (/\/testing(\/|\.ts$|$)/.test(specifier) ? `${file.path} → ${specifier}` : undefined),
+      libSources,
+    );
     expect(found).toEqual([]);
   });
 
@@ -72,7 +93,10 @@ describe('import rules', () => {
   it('no lib and no app imports an app', () => {
     const apps = new Set(['broker', 'agent', 'console', 'audit', 'carnet']);
     const found = violations(
-      (file, specifier) => (specifier.startsWith('@carnet/') && apps.has(specifier.slice('@carnet/'.length)) ? `${file.path} → ${specifier}` : undefined),
+      (file, specifier) =>
+        specifier.startsWith('@carnet/') && apps.has(specifier.slice('@carnet/'.length))
+          ? `${file.path} → ${specifier}`
+          : undefined,
       files(/^(libs|apps)\/.*\.tsx?$/),
     );
     expect(found).toEqual([]);
@@ -80,7 +104,8 @@ describe('import rules', () => {
 
   it('pure libs import no node: module', () => {
     const found = violations(
-      (file, specifier) => (PURE.includes(libOf(file) ?? '') && specifier.startsWith('node:') ? `${file.path} → ${specifier}` : undefined),
+      (file, specifier) =>
+        PURE.includes(libOf(file) ?? '') && specifier.startsWith('node:') ? `${file.path} → ${specifier}` : undefined,
       libSources,
     );
     expect(found).toEqual([]);

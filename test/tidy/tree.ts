@@ -33,7 +33,8 @@ function readIfPresent(path: string): string | undefined {
 }
 
 /** Tests, and what only tests import: a lib's `src/testing/` is never reached from its index. */
-export const isTest = (path: string): boolean => /\.test\.tsx?$|\/src\/testing(\/|\.ts$)/.test(path) || path.startsWith('test/') || /contract-suite\.ts$/.test(path);
+export const isTest = (path: string): boolean =>
+  /\.test\.tsx?$|\/src\/testing(\/|\.ts$)/.test(path) || path.startsWith('test/') || path.endsWith('contract-suite.ts');
 
 /** Module specifiers of static and dynamic imports, re-exports included. */
 export function imports(file: SourceFile): readonly string[] {

@@ -3,10 +3,10 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Federation, startFederation } from './clouds/federation.ts';
 import { type ActReport, failAfterArrival, move } from './demo/acts.ts';
-import { audit, type AuditReport } from './demo/audit.ts';
+import { type AuditReport, audit } from './demo/audit.ts';
 import { type DemoOptions, readOptions } from './demo/options.ts';
 import { createScreen, type Screen } from './demo/screen.ts';
-import { connectSide, drawEvents, type Side, valueOf } from './demo/sides.ts';
+import { connectSide, drawEvents, type Side, unwrapped } from './demo/sides.ts';
 import { consoleOf, opensslVerify, tickAfter, virshList } from './demo/witnesses.ts';
 import { findLeftovers } from './leftovers.ts';
 import { stopEverything } from './registry.ts';
@@ -26,9 +26,13 @@ type Report = {
   readonly passed: boolean;
 };
 
-async function createMachine(screen: Screen, { guest }: Federation, side: Side): Promise<{ readonly vm: string; readonly uuid: string }> {
+async function createMachine(
+  screen: Screen,
+  { guest }: Federation,
+  side: Side,
+): Promise<{ readonly vm: string; readonly uuid: string }> {
   screen.heading(`A running VM at ${side.csp.plan.domain}, on a LUKS-encrypted qcow2 disk`);
-  const created = valueOf(
+  const created = unwrapped(
     await side.broker.post<{ readonly vm: string }>('/v1/vms', {
       name: 'guest1',
       capacityBytes: GUEST_DISK_BYTES,
@@ -49,14 +53,19 @@ async function play(screen: Screen, federation: Federation, setUpSeconds: number
   const startMs = Date.now();
   const [a, b] = [connectSide(federation.a), connectSide(federation.b)];
   screen.heading('Who is who: certificates, judged by OpenSSL');
-  for (const { csp } of [a, b]) screen.witness('openssl verify -x509_strict -crl_check_all', opensslVerify(federation, csp.plan.domain, 'broker'));
+  for (const { csp } of [a, b])
+    screen.witness('openssl verify -x509_strict -crl_check_all', opensslVerify(federation, csp.plan.domain, 'broker'));
   await hostsUp([a, b]);
   const machine = await createMachine(screen, federation, a);
   const stopDrawing = drawEvents(federation, [a, b], screen);
   const acts: ActReport[] = [];
-  screen.heading(`1  cold: ${a.csp.plan.domain} → ${b.csp.plan.domain}. The guest is stopped, its disk and its key move, it boots there`);
+  screen.heading(
+    `1  cold: ${a.csp.plan.domain} → ${b.csp.plan.domain}. The guest is stopped, its disk and its key move, it boots there`,
+  );
   acts.push(await move(screen, a, b, machine, 'cold'));
-  screen.heading(`2  suspend: ${b.csp.plan.domain} → ${a.csp.plan.domain}. Its memory travels too, sealed under a key that serves once`);
+  screen.heading(
+    `2  suspend: ${b.csp.plan.domain} → ${a.csp.plan.domain}. Its memory travels too, sealed under a key that serves once`,
+  );
   acts.push(await move(screen, b, a, machine, 'suspend'));
   screen.heading(`3  failure: ${a.csp.plan.domain} → ${b.csp.plan.domain}, and B's disk spoils the image after it has arrived`);
   acts.push(await failAfterArrival(screen, a, b, machine));
@@ -74,7 +83,7 @@ async function play(screen: Screen, federation: Federation, setUpSeconds: number
 async function hostsUp(sides: readonly Side[]): Promise<void> {
   for (const { broker, csp } of sides) {
     for (let tries = 0; ; tries++) {
-      const hosts = valueOf(await broker.get<{ readonly items: readonly { readonly state: string }[] }>('/v1/hosts')).items;
+      const hosts = unwrapped(await broker.get<{ readonly items: readonly { readonly state: string }[] }>('/v1/hosts')).items;
       if (hosts.some((host) => host.state === 'up')) break;
       if (tries > 300) throw new Error(`no host of ${csp.plan.domain} is up; see ${csp.paths.agentLog}`);
       await sleep(100);
@@ -85,8 +94,13 @@ async function hostsUp(sides: readonly Side[]): Promise<void> {
 function summarise(screen: Screen, report: Report): void {
   screen.heading('Summary');
   for (const act of report.migrations) {
-    const guest = act.guest.before.boot === act.guest.after.boot ? `same boot, n ${act.guest.before.n} → ${act.guest.after.n}` : 'booted anew, disk as it was';
-    screen.line(`${act.name.padEnd(22)} ${act.from} → ${act.to}  ${act.outcome.padEnd(11)} ${act.events} events, ${act.bytesSent} bytes, stopped ${act.stopMs} ms; ${guest}`);
+    const guest =
+      act.guest.before.boot === act.guest.after.boot
+        ? `same boot, n ${act.guest.before.n} → ${act.guest.after.n}`
+        : 'booted anew, disk as it was';
+    screen.line(
+      `${act.name.padEnd(22)} ${act.from} → ${act.to}  ${act.outcome.padEnd(11)} ${act.events} events, ${act.bytesSent} bytes, stopped ${act.stopMs} ms; ${guest}`,
+    );
   }
   screen.line(`audit: ${report.audit.verdict}`);
   screen.line(`${report.seconds.toFixed(1)} s after ${report.setUpSeconds.toFixed(1)} s to start both clouds`);

@@ -18,9 +18,15 @@ export type PolicyDecision = z.infer<typeof policyDecision>;
 /** Where a source agent serves ciphertext, and the name its certificate must carry. */
 export const dataPath = z
   .strictObject({
-    address: z.string().max(253).regex(/^[A-Za-z0-9.:-]+$/),
+    address: z
+      .string()
+      .max(253)
+      .regex(/^[A-Za-z0-9.:-]+$/),
     port: z.int().min(1).max(65_535),
-    serverName: z.string().max(253).regex(/^[a-z0-9.-]+$/),
+    serverName: z
+      .string()
+      .max(253)
+      .regex(/^[a-z0-9.-]+$/),
   })
   .readonly();
 export type DataPath = z.infer<typeof dataPath>;
@@ -81,4 +87,3 @@ export const migrationRefused = z
   .readonly();
 
 export const offerAgreed = z.strictObject({ offer: digest, agent: pinnedAgent, dataPath }).readonly();
-

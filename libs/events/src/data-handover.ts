@@ -40,13 +40,21 @@ export const depositAcknowledged = z
   .strictObject({
     deposit: digest,
     /** HMAC-SHA-256 under a key from each HPKE exporter, over the context: possession, nothing else. */
-    macs: z.array(z.strictObject({ key: keyId, mac: digest }).readonly()).min(1).max(ARTIFACTS_MAX).readonly(),
+    macs: z
+      .array(z.strictObject({ key: keyId, mac: digest }).readonly())
+      .min(1)
+      .max(ARTIFACTS_MAX)
+      .readonly(),
   })
   .readonly();
 
 export const imageSealed = z.strictObject({ round, final: z.boolean(), artifacts: sealedArtifacts }).readonly();
 
-const verifiedRoots = z.array(z.strictObject({ artifact: artifactId, root: digest }).readonly()).min(1).max(ARTIFACTS_MAX).readonly();
+const verifiedRoots = z
+  .array(z.strictObject({ artifact: artifactId, root: digest }).readonly())
+  .min(1)
+  .max(ARTIFACTS_MAX)
+  .readonly();
 export type VerifiedRoots = z.infer<typeof verifiedRoots>;
 
 export const imageVerified = z.strictObject({ sealed: digest, round, roots: verifiedRoots }).readonly();
@@ -73,7 +81,11 @@ export const keyImported = z
   .strictObject({
     release: digest,
     /** Each key active in B's key manager, under B's own KEK. */
-    keys: z.array(z.strictObject({ key: keyId, version: z.int().min(1), artifact: artifactId }).readonly()).min(1).max(ARTIFACTS_MAX).readonly(),
+    keys: z
+      .array(z.strictObject({ key: keyId, version: z.int().min(1), artifact: artifactId }).readonly())
+      .min(1)
+      .max(ARTIFACTS_MAX)
+      .readonly(),
     /** SHA-256 of the per-migration public key whose private half is destroyed. */
     destroyedPublicKey: digest,
   })
@@ -112,6 +124,4 @@ export const migrationRelinquished = z
   .readonly();
 
 /** After `MigrationWithdrawn` (which it cites), or after release only citing `MigrationRelinquished`. `ran`: whether the VM had been stopped and runs again. */
-export const sourceResumed = z
-  .strictObject({ cites: digest, ran: z.boolean(), evidence: signedEvidence.optional() })
-  .readonly();
+export const sourceResumed = z.strictObject({ cites: digest, ran: z.boolean(), evidence: signedEvidence.optional() }).readonly();

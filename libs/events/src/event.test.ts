@@ -25,13 +25,17 @@ const refused = {
 
 /** Every path to a scalar or object inside the example. */
 const paths = (value: unknown, at: readonly string[] = []): readonly (readonly string[])[] =>
-  typeof value === 'object' && value !== null ? [at, ...Object.entries(value).flatMap(([key, inner]) => paths(inner, [...at, key]))] : [at];
+  typeof value === 'object' && value !== null
+    ? [at, ...Object.entries(value).flatMap(([key, inner]) => paths(inner, [...at, key]))]
+    : [at];
 
 const changed = (value: unknown, at: readonly string[], change: (inner: unknown) => unknown): unknown => {
   const [head, ...rest] = at;
   if (head === undefined) return change(value);
   if (Array.isArray(value)) return value.map((inner, i) => (String(i) === head ? changed(inner, rest, change) : inner));
-  return Object.fromEntries(Object.entries(Object(value)).map(([key, inner]) => [key, key === head ? changed(inner, rest, change) : inner]));
+  return Object.fromEntries(
+    Object.entries(Object(value)).map(([key, inner]) => [key, key === head ? changed(inner, rest, change) : inner]),
+  );
 };
 
 describe('event', () => {
@@ -43,12 +47,18 @@ describe('event', () => {
       return typeof inner === 'object' && !Array.isArray(inner);
     });
     expect(objects.length).toBeGreaterThan(2);
-    for (const path of objects) expect(event.safeParse(changed(refused, path, (inner) => ({ ...Object(inner), extra: 1 }))).success, path.join('.')).toBe(false);
+    for (const path of objects)
+      expect(event.safeParse(changed(refused, path, (inner) => ({ ...Object(inner), extra: 1 }))).success, path.join('.')).toBe(
+        false,
+      );
   });
 
   it('refuses any field of another kind', () => {
     for (const path of paths(refused)) {
-      for (const other of [null, true, 1.5, [], '\u0000']) expect(event.safeParse(changed(refused, path, () => other)).success, `${path.join('.')} = ${JSON.stringify(other)}`).toBe(path.join('.') === 'causes' && Array.isArray(other));
+      for (const other of [null, true, 1.5, [], '\u0000'])
+        expect(event.safeParse(changed(refused, path, () => other)).success, `${path.join('.')} = ${JSON.stringify(other)}`).toBe(
+          path.join('.') === 'causes' && Array.isArray(other),
+        );
     }
   });
 
@@ -58,13 +68,26 @@ describe('event', () => {
 });
 
 describe('scalars', () => {
-  it.each(['csp_a.example', 'CSP.example', 'a..b', 'localhost', '.a.b', 'a.b.', `${'a'.repeat(64)}.example`, 'a.1'])('is no trust domain: %s', (name) => {
+  it.each([
+    'csp_a.example',
+    'CSP.example',
+    'a..b',
+    'localhost',
+    '.a.b',
+    'a.b.',
+    `${'a'.repeat(64)}.example`,
+    'a.1',
+  ])('is no trust domain: %s', (name) => {
     expect(trustDomain.safeParse(name).success).toBe(false);
   });
-  it.each(['0', '01', '-1', '1.0', '9007199254740993', ''])('is no sequence: %s', (value) => expect(seq.safeParse(value).success).toBe(false));
-  it.each(['2026-11-23T10:00:00Z', '2026-13-23T10:00:00.000Z', '2026-11-23 10:00:00.000Z', '2026-11-23T24:00:00.000Z'])('is no timestamp: %s', (value) =>
-    expect(timestamp.safeParse(value).success).toBe(false),
-  );
+  it.each(['0', '01', '-1', '1.0', '9007199254740993', ''])('is no sequence: %s', (value) =>
+    expect(seq.safeParse(value).success).toBe(false));
+  it.each([
+    '2026-11-23T10:00:00Z',
+    '2026-13-23T10:00:00.000Z',
+    '2026-11-23 10:00:00.000Z',
+    '2026-11-23T24:00:00.000Z',
+  ])('is no timestamp: %s', (value) => expect(timestamp.safeParse(value).success).toBe(false));
   it('keeps texts from forging lines or turning a terminal around', () => {
     for (const bad of ['a\nb', '\u001b[31m', 'a\u202eb', '\u0085']) expect(text.safeParse(bad).success).toBe(false);
   });
@@ -75,10 +98,22 @@ describe('subjects', () => {
   it('one domain never covers another', () => {
     const label = fc.stringMatching(/^[a-z][a-z0-9-]{0,5}[a-z0-9]$/);
     const domain = fc.array(label, { minLength: 2, maxLength: 4 }).map((labels) => trustDomain.parse(labels.join('.')));
-    fc.assert(fc.property(domain, domain, (a, b) => (a === b) === (subjectToken(a) === subjectToken(b)) && /^[a-z0-9_-]+$/.test(ledgerStream(a, b))));
+    fc.assert(
+      fc.property(
+        domain,
+        domain,
+        (a, b) => (a === b) === (subjectToken(a) === subjectToken(b)) && /^[a-z0-9_-]+$/.test(ledgerStream(a, b)),
+      ),
+    );
   });
   it('says - where no migration is concerned', () => {
-    expect(eventSubject({ publisher: trustDomain.parse('csp-a.example'), audience: trustDomain.parse('csp-b.example'), type: 'KeyAnnounced' })).toBe('fed.csp-a_example.csp-b_example.key.-');
+    expect(
+      eventSubject({
+        publisher: trustDomain.parse('csp-a.example'),
+        audience: trustDomain.parse('csp-b.example'),
+        type: 'KeyAnnounced',
+      }),
+    ).toBe('fed.csp-a_example.csp-b_example.key.-');
   });
 });
 

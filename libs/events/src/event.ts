@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { keyAnnounced, keyRevoked, migrationIntended, migrationOffered, migrationRefused, offerAgreed } from './data-agreement.ts';
+import {
+  keyAnnounced,
+  keyRevoked,
+  migrationIntended,
+  migrationOffered,
+  migrationRefused,
+  offerAgreed,
+} from './data-agreement.ts';
 import * as handover from './data-handover.ts';
 import { CAUSES_MAX } from './limits.ts';
 import { digest, epoch, eventId, migrationId, seq, timestamp, trustDomain } from './scalars.ts';

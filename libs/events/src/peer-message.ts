@@ -18,7 +18,9 @@ export const peerMessage = z.discriminatedUnion('kind', [
   z.strictObject({ ...common, kind: z.literal('ask'), fromSeq: seq }).readonly(),
   /** I may have been restored: what do you hold of me? */
   z.strictObject({ ...common, kind: z.literal('challenge'), nonce: base64.max(64) }).readonly(),
-  z.strictObject({ ...common, kind: z.literal('answer'), nonce: base64.max(64), own: headPosition, received: headPosition }).readonly(),
+  z
+    .strictObject({ ...common, kind: z.literal('answer'), nonce: base64.max(64), own: headPosition, received: headPosition })
+    .readonly(),
 ]);
 export type PeerMessage = z.infer<typeof peerMessage>;
 

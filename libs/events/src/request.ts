@@ -22,7 +22,14 @@ export type IntentRequest = z.infer<typeof intentRequest>;
 
 /** Who asked and how the broker knows. `signature` embeds the asker's own DSSE envelope: the peer and the auditor can check it. */
 export const requestRecord = z.discriminatedUnion('via', [
-  z.strictObject({ via: z.literal('signature'), principal: z.string().max(400), envelope: dsseEnvelope, certificate: z.string().max(8_192) }).readonly(),
+  z
+    .strictObject({
+      via: z.literal('signature'),
+      principal: z.string().max(400),
+      envelope: dsseEnvelope,
+      certificate: z.string().max(8_192),
+    })
+    .readonly(),
   z.strictObject({ via: z.literal('mtls'), principal: z.string().max(400), digest }).readonly(),
   z.strictObject({ via: z.literal('token'), principal: z.string().max(400), digest }).readonly(),
 ]);

@@ -38,7 +38,9 @@ export type ArtifactId = z.infer<typeof artifactId>;
 export const vmId = z
   .string()
   .max(300)
-  .regex(/^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?\/[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+  .regex(
+    /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?\/[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+  )
   .brand<'VmId'>();
 export type VmId = z.infer<typeof vmId>;
 
@@ -81,7 +83,10 @@ export type HostName = z.infer<typeof hostName>;
 
 /** Text for people: printable, one line, so that it cannot forge log lines or terminal output. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-export const text = z.string().max(TEXT_CHARS_MAX).regex(/^[^\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]*$/);
+export const text = z
+  .string()
+  .max(TEXT_CHARS_MAX)
+  .regex(/^[^\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]*$/);
 
 /** A stable code: UPPER_SNAKE. */
 export const code = z.string().regex(/^[A-Z][A-Z0-9_]{2,63}$/);

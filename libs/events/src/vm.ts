@@ -4,12 +4,17 @@ import { artifactId, byteCount, digest, keyId } from './scalars.ts';
 
 /** How the guest starts. `kernel` and `initrd` are named by SHA-256: each host keeps its own catalogue of boot images. */
 export const vmBoot = z.discriminatedUnion('kind', [
-  z.strictObject({
-    kind: z.literal('kernel'),
-    kernel: digest,
-    initrd: digest,
-    cmdline: z.string().max(512).regex(/^[\x20-\x7e]*$/),
-  }).readonly(),
+  z
+    .strictObject({
+      kind: z.literal('kernel'),
+      kernel: digest,
+      initrd: digest,
+      cmdline: z
+        .string()
+        .max(512)
+        .regex(/^[\x20-\x7e]*$/),
+    })
+    .readonly(),
   z.strictObject({ kind: z.literal('disk') }).readonly(),
 ]);
 export type VmBoot = z.infer<typeof vmBoot>;

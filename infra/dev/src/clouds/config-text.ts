@@ -18,7 +18,11 @@ export type ConfigFacts = {
 
 const quote = (text: string): string => JSON.stringify(text);
 const table = (name: string, entries: Readonly<Record<string, string | number>>): string =>
-  [`[${name}]`, ...Object.entries(entries).map(([key, value]) => `${key} = ${typeof value === 'number' ? value : quote(value)}`), ''].join('\n');
+  [
+    `[${name}]`,
+    ...Object.entries(entries).map(([key, value]) => `${key} = ${typeof value === 'number' ? value : quote(value)}`),
+    '',
+  ].join('\n');
 
 /** The broker's configuration, as a reader would write it by hand. */
 export function brokerConfigText(facts: ConfigFacts): string {
@@ -28,7 +32,11 @@ export function brokerConfigText(facts: ConfigFacts): string {
     `stateDirectory = ${quote(paths.brokerState)}`,
     '',
     table('database', { url: facts.databaseUrl }),
-    table('identity', { certificateFile: join(paths.pki, 'broker.pem'), keyFile: join(paths.pki, 'broker.key'), eventKeyFile: paths.eventKey }),
+    table('identity', {
+      certificateFile: join(paths.pki, 'broker.pem'),
+      keyFile: join(paths.pki, 'broker.key'),
+      eventKeyFile: paths.eventKey,
+    }),
     table('trust', { rootFile: join(paths.pki, 'root.pem'), crlDirectory: paths.crls }),
     table('bus', { url: facts.busUrl, domain: BUS_DOMAIN, serverName: BUS_SERVER_NAME }),
     table('[peers]', { domain: peer.domain }),
@@ -38,7 +46,12 @@ export function brokerConfigText(facts: ConfigFacts): string {
     table('tokens', { port: ports.tokens, file: paths.tokens }),
     table('ops', { port: ports.ops }),
     table('policy', { file: paths.policy }),
-    table('migration', { rollbackWindowSeconds: facts.rollbackWindowSeconds, offerSeconds: 60, deadlineSeconds: 600, graceSeconds: 1 }),
+    table('migration', {
+      rollbackWindowSeconds: facts.rollbackWindowSeconds,
+      offerSeconds: 60,
+      deadlineSeconds: 600,
+      graceSeconds: 1,
+    }),
     table('log', { level: facts.logLevel }),
   ].join('\n');
 }
@@ -50,9 +63,20 @@ export function agentConfigText(facts: ConfigFacts): string {
     `host = ${quote(HOST)}`,
     '',
     table('identity', { certificateFile: join(paths.pki, `agent-${HOST}.pem`), keyFile: join(paths.pki, `agent-${HOST}.key`) }),
-    table('trust', { rootFile: join(paths.pki, 'root.pem'), crlDirectory: paths.crls, brokerCertificateFile: join(paths.pki, 'broker.pem') }),
+    table('trust', {
+      rootFile: join(paths.pki, 'root.pem'),
+      crlDirectory: paths.crls,
+      brokerCertificateFile: join(paths.pki, 'broker.pem'),
+    }),
     table('bus', { url: facts.busUrl, domain: BUS_DOMAIN, serverName: BUS_SERVER_NAME }),
-    table('directories', { state: paths.agentState, volumes: paths.volumes, tmpfs: facts.tmpfs, images: paths.images, imports: paths.imports, boot: paths.boot }),
+    table('directories', {
+      state: paths.agentState,
+      volumes: paths.volumes,
+      tmpfs: facts.tmpfs,
+      images: paths.images,
+      imports: paths.imports,
+      boot: paths.boot,
+    }),
     table('libvirt', { socket: facts.libvirtSocket }),
     table('dataPath', { address: '127.0.0.1', port: ports.dataPath, serverName: `${HOST}.${plan.domain}` }),
     table('log', { level: facts.logLevel }),

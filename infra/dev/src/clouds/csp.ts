@@ -11,8 +11,8 @@ import { hold } from '../registry.ts';
 import { own, privateDir, privateFile } from '../scratch.ts';
 import type { StagedCode } from '../stage-code.ts';
 import { daemonEnv } from '../tools.ts';
-import { agentConfigText, brokerConfigText, type ConfigFacts, contextText, type CspPorts } from './config-text.ts';
-import { cspPaths, type CspPaths, type CspPlan } from './layout.ts';
+import { agentConfigText, brokerConfigText, type ConfigFacts, type CspPorts, contextText } from './config-text.ts';
+import { type CspPaths, type CspPlan, cspPaths } from './layout.ts';
 import { policyText } from './policy-text.ts';
 
 export type CspOptions = {
@@ -49,7 +49,18 @@ export async function startCsp(options: CspOptions): Promise<Csp> {
   const { plan, root } = options;
   const as = runAs(plan.user);
   const paths = cspPaths(root, plan);
-  for (const dir of [paths.home, paths.pki, paths.crls, paths.agentState, paths.volumes, paths.images, paths.imports, paths.boot, paths.brokerState]) privateDir(dir, as);
+  for (const dir of [
+    paths.home,
+    paths.pki,
+    paths.crls,
+    paths.agentState,
+    paths.volumes,
+    paths.images,
+    paths.imports,
+    paths.boot,
+    paths.brokerState,
+  ])
+    privateDir(dir, as);
   installPki(options, paths, as);
   installBootImages(options.guest, paths, as);
   const [database, host, ports] = await Promise.all([
@@ -57,7 +68,14 @@ export async function startCsp(options: CspOptions): Promise<Csp> {
     startHost({ dir: paths.host, name: plan.domain, user: plan.user, hostUuid: plan.hostUuid }),
     choosePorts(),
   ]);
-  const facts: ConfigFacts = { ...options, paths, ports, databaseUrl: database.url, libvirtSocket: host.socket, tmpfs: tmpfsFor(root, plan, as) };
+  const facts: ConfigFacts = {
+    ...options,
+    paths,
+    ports,
+    databaseUrl: database.url,
+    libvirtSocket: host.socket,
+    tmpfs: tmpfsFor(root, plan, as),
+  };
   privateFile(paths.policy, policyText(plan, options.peer), as);
   privateFile(paths.brokerConfig, brokerConfigText(facts), as);
   privateFile(paths.agentConfig, agentConfigText(facts), as);
@@ -69,7 +87,14 @@ export async function startCsp(options: CspOptions): Promise<Csp> {
   return { plan, paths, ports, database, host, broker, agent, as, context: (who) => paths.context(who) };
 }
 
-function startApp({ code, plan }: CspOptions, as: RunAs, app: 'broker' | 'agent', config: string, logFile: string, ready: () => Promise<boolean> | boolean): Promise<Daemon> {
+function startApp(
+  { code, plan }: CspOptions,
+  as: RunAs,
+  app: 'broker' | 'agent',
+  config: string,
+  logFile: string,
+  ready: () => Promise<boolean> | boolean,
+): Promise<Daemon> {
   return startDaemon({
     name: `${app} of ${plan.domain}`,
     as,
@@ -103,15 +128,24 @@ function installPki({ pki, plan }: CspOptions, paths: CspPaths, as: RunAs): void
   };
   take(join(pki, 'root.pem'), join(paths.pki, 'root.pem'), 0o644);
   for (const name of readdirSync(join(pki, 'crls'))) take(join(pki, 'crls', name), join(paths.crls, name), 0o644);
-  for (const name of readdirSync(join(pki, plan.domain))) take(join(pki, plan.domain, name), join(paths.pki, name), name.endsWith('.key') ? 0o600 : 0o644);
-  if (!existsSync(paths.eventKey)) privateFile(paths.eventKey, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), as);
+  for (const name of readdirSync(join(pki, plan.domain)))
+    take(join(pki, plan.domain, name), join(paths.pki, name), name.endsWith('.key') ? 0o600 : 0o644);
+  if (!existsSync(paths.eventKey))
+    privateFile(
+      paths.eventKey,
+      generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+      as,
+    );
   if (!existsSync(paths.passphrase)) privateFile(paths.passphrase, randomBytes(32).toString('hex'), as);
   if (!existsSync(paths.tokens)) privateFile(paths.tokens, '', as);
 }
 
 /** The host's catalogue of boot images, named by SHA-256. */
 function installBootImages(guest: Guest, paths: CspPaths, as: RunAs): void {
-  for (const [file, name] of [[guest.kernel, guest.kernelSha256], [guest.initrd, guest.initrdSha256]] as const) {
+  for (const [file, name] of [
+    [guest.kernel, guest.kernelSha256],
+    [guest.initrd, guest.initrdSha256],
+  ] as const) {
     const to = join(paths.boot, name);
     copyFileSync(file, to);
     own(to, as);

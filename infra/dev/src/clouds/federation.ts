@@ -51,8 +51,19 @@ export async function startFederation(options: FederationOptions = {}): Promise<
   step('starting the federation bus');
   const bus = await startBus(root, pki);
   step('starting both clouds: database, libvirtd, key manager and broker, agent');
-  const common = { root, pki, code, guest, busUrl: `tls://127.0.0.1:${bus.port}`, rollbackWindowSeconds: options.rollbackWindowSeconds ?? 0, logLevel: options.logLevel ?? 'info' };
-  const [a, b] = await Promise.all([startCsp({ ...common, plan: CSP_A, peer: CSP_B }), startCsp({ ...common, plan: CSP_B, peer: CSP_A })]);
+  const common = {
+    root,
+    pki,
+    code,
+    guest,
+    busUrl: `tls://127.0.0.1:${bus.port}`,
+    rollbackWindowSeconds: options.rollbackWindowSeconds ?? 0,
+    logLevel: options.logLevel ?? 'info',
+  };
+  const [a, b] = await Promise.all([
+    startCsp({ ...common, plan: CSP_A, peer: CSP_B }),
+    startCsp({ ...common, plan: CSP_B, peer: CSP_A }),
+  ]);
   return { root, pki, guest, code, bus, a, b, stop: () => stopAll(bus, [a, b]) };
 }
 
@@ -60,11 +71,20 @@ async function startBus(root: string, pki: string): Promise<Nats> {
   const as = runAs(BUS_USER);
   const dir = privateDir(join(root, 'bus'), as);
   const members = CSPS.map(({ domain }) => ({ domain, hosts: [HOST] }));
-  const tls = { cert: bring(join(pki, 'bus', 'server.pem'), dir, as), key: bring(join(pki, 'bus', 'server.key'), dir, as), ca: bring(join(pki, 'root.pem'), dir, as) };
+  const tls = {
+    cert: bring(join(pki, 'bus', 'server.pem'), dir, as),
+    key: bring(join(pki, 'bus', 'server.key'), dir, as),
+    ca: bring(join(pki, 'root.pem'), dir, as),
+  };
   const bus = await startNats({ dir, configText: busConfig({ busDomain: BUS_DOMAIN, members, tls }), user: BUS_USER });
   const read = (name: string): string => readFileSync(join(pki, name), 'utf8');
   await ensureStreams(
-    { servers: [`nats://127.0.0.1:${bus.port}`], serverName: BUS_SERVER_NAME, name: 'bus operator', tls: { cert: read('bus/operator.pem'), key: read('bus/operator.key'), ca: read('root.pem') } },
+    {
+      servers: [`nats://127.0.0.1:${bus.port}`],
+      serverName: BUS_SERVER_NAME,
+      name: 'bus operator',
+      tls: { cert: read('bus/operator.pem'), key: read('bus/operator.key'), ca: read('root.pem') },
+    },
     { members },
   );
   return bus;

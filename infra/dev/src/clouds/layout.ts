@@ -10,8 +10,18 @@ export const BUS_DOMAIN = trustDomain.parse('bus.example');
 export const BUS_USER = 'nobody';
 export const BUS_SERVER_NAME = `nats.${BUS_DOMAIN}`;
 
-export const CSP_A: CspPlan = { key: 'a', domain: trustDomain.parse('csp-a.example'), user: 'carnet-a', hostUuid: '0a0a0a0a-aaaa-4aaa-8aaa-00000000000a' };
-export const CSP_B: CspPlan = { key: 'b', domain: trustDomain.parse('csp-b.example'), user: 'carnet-b', hostUuid: '0b0b0b0b-bbbb-4bbb-8bbb-00000000000b' };
+export const CSP_A: CspPlan = {
+  key: 'a',
+  domain: trustDomain.parse('csp-a.example'),
+  user: 'carnet-a',
+  hostUuid: '0a0a0a0a-aaaa-4aaa-8aaa-00000000000a',
+};
+export const CSP_B: CspPlan = {
+  key: 'b',
+  domain: trustDomain.parse('csp-b.example'),
+  user: 'carnet-b',
+  hostUuid: '0b0b0b0b-bbbb-4bbb-8bbb-00000000000b',
+};
 
 /** Where everything of one CSP lies: its own directory, mode 700, so that the kernel keeps the two apart. */
 export function cspPaths(root: string, { key }: CspPlan) {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createPublisher } from '@carnet/publisher';
 import { lastTick, type Tick, tickFoundOnDisk } from '../guest-console.ts';
 import type { Screen } from './screen.ts';
-import { type EntryAnswer, type MigrationAnswer, type Side, valueOf } from './sides.ts';
+import { type EntryAnswer, type MigrationAnswer, type Side, unwrapped } from './sides.ts';
 import { consoleOf, leftAt, tickAfter, virshList, watchStop } from './witnesses.ts';
 
 /** What one migration showed. Times in milliseconds, sizes in bytes. */
@@ -28,9 +28,15 @@ const END_MS_MAX = 90_000;
 const LOOK_MS = 100;
 
 /** Asks, waits for the end on both sides, and returns both sides' answers. */
-async function migrate(source: Side, target: Side, { vm }: Machine, mode: 'cold' | 'suspend', meanwhile: (id: string) => Promise<void>): Promise<{ readonly id: string; readonly atSource: MigrationAnswer; readonly atTarget: MigrationAnswer }> {
+async function migrate(
+  source: Side,
+  target: Side,
+  { vm }: Machine,
+  mode: 'cold' | 'suspend',
+  meanwhile: (id: string) => Promise<void>,
+): Promise<{ readonly id: string; readonly atSource: MigrationAnswer; readonly atTarget: MigrationAnswer }> {
   const publisher = createPublisher({ broker: source.broker, nowMs: () => Date.now() });
-  const { id } = valueOf(await publisher.intend({ vm, target: target.csp.plan.domain, mode }));
+  const { id } = unwrapped(await publisher.intend({ vm, target: target.csp.plan.domain, mode }));
   await meanwhile(id);
   const atSource = await ended(source, id);
   const atTarget = await ended(target, id);
@@ -43,11 +49,12 @@ async function ended({ broker, csp }: Side, id: string): Promise<MigrationAnswer
     if (answer.ok && answer.value.ended) return answer.value;
     await sleep(LOOK_MS);
   }
-  const last = valueOf(await broker.get<MigrationAnswer>(`/v1/migrations/${id}`));
+  const last = unwrapped(await broker.get<MigrationAnswer>(`/v1/migrations/${id}`));
   throw new Error(`${csp.plan.domain}: migration ${id} has not ended: ${last.phase}, ${JSON.stringify(last.lastFailure)}`);
 }
 
-const eventsOf = async ({ broker }: Side, id: string): Promise<readonly EntryAnswer[]> => valueOf(await broker.get<{ readonly items: readonly EntryAnswer[] }>(`/v1/events?migration=${id}`)).items;
+const eventsOf = async ({ broker }: Side, id: string): Promise<readonly EntryAnswer[]> =>
+  unwrapped(await broker.get<{ readonly items: readonly EntryAnswer[] }>(`/v1/events?migration=${id}`)).items;
 
 /** Until an event stands at that side, and, if it is that side's own, is out on the bus. */
 async function sees(side: Side, id: string, type: string): Promise<void> {
@@ -61,7 +68,13 @@ async function sees(side: Side, id: string, type: string): Promise<void> {
 const nothing = async (): Promise<void> => undefined;
 
 /** Acts 1 and 2: the VM moves, and its guest tells how. */
-export async function move(screen: Screen, source: Side, target: Side, machine: Machine, mode: 'cold' | 'suspend'): Promise<ActReport> {
+export async function move(
+  screen: Screen,
+  source: Side,
+  target: Side,
+  machine: Machine,
+  mode: 'cold' | 'suspend',
+): Promise<ActReport> {
   const [from, to] = [consoleOf(source.csp, machine.uuid), consoleOf(target.csp, machine.uuid)];
   const before = await tickAfter(from, lastTick(from), 10_000);
   const watching = watchStop(from, to);
@@ -70,11 +83,23 @@ export async function move(screen: Screen, source: Side, target: Side, machine: 
   const after = await tickAfter(to, stop.first, 20_000);
   const foundOnDisk = mode === 'cold' ? tickFoundOnDisk(to) : undefined;
   const claims = [
-    { text: `${target.csp.plan.domain}: virsh shows it running`, holds: virshList(target.csp).some((line) => line.endsWith('running')) },
-    { text: `${source.csp.plan.domain}: virsh shows nothing, no file is left`, holds: virshList(source.csp).length === 0 && leftAt(source.csp).length === 0 },
+    {
+      text: `${target.csp.plan.domain}: virsh shows it running`,
+      holds: virshList(target.csp).some((line) => line.endsWith('running')),
+    },
+    {
+      text: `${source.csp.plan.domain}: virsh shows nothing, no file is left`,
+      holds: virshList(source.csp).length === 0 && leftAt(source.csp).length === 0,
+    },
     mode === 'cold'
-      ? { text: 'the guest booted anew and found on its disk the marker that it wrote at the source', holds: foundOnDisk?.boot === stop.last.boot && after.boot !== stop.last.boot }
-      : { text: 'the guest went on counting: same boot id, memory survived', holds: after.boot === before.boot && after.n > stop.last.n },
+      ? {
+          text: 'the guest booted anew and found on its disk the marker that it wrote at the source',
+          holds: foundOnDisk?.boot === stop.last.boot && after.boot !== stop.last.boot,
+        }
+      : {
+          text: 'the guest went on counting: same boot id, memory survived',
+          holds: after.boot === before.boot && after.n > stop.last.n,
+        },
   ];
   witness(screen, [source, target], machine, claims);
   return {
@@ -97,7 +122,8 @@ function witness(screen: Screen, sides: readonly Side[], machine: Machine, claim
   for (const { csp } of sides) {
     screen.witness(`virsh at ${csp.plan.domain}`, virshList(csp).join(', ') || 'no domain');
     const tick = lastTick(consoleOf(csp, machine.uuid));
-    if (tick !== undefined) screen.witness(`guest's console at ${csp.plan.domain}`, `boot=${tick.boot} n=${tick.n} up=${tick.upSeconds}`);
+    if (tick !== undefined)
+      screen.witness(`guest's console at ${csp.plan.domain}`, `boot=${tick.boot} n=${tick.n} up=${tick.upSeconds}`);
   }
   for (const { text, holds } of claims) screen.verdict(holds ? 'holds' : 'fails', text);
 }
@@ -124,11 +150,21 @@ export async function failAfterArrival(screen: Screen, source: Side, target: Sid
     await source.csp.broker.kill('SIGCONT');
   });
   const after = await tickAfter(console, lastTick(console), 30_000);
-  const keys = valueOf(await target.broker.get<{ readonly items: readonly { readonly state: string }[] }>('/v1/keys')).items;
+  const keys = unwrapped(await target.broker.get<{ readonly items: readonly { readonly state: string }[] }>('/v1/keys')).items;
   const claims = [
-    { text: `it was rolled back: ${atSource.reasons.map((reason) => reason.code).join(', ')}`, holds: atSource.outcome === 'rolled-back' },
-    { text: `${source.csp.plan.domain}: the VM runs again, same boot id`, holds: after.boot === before.boot && after.n > before.n && virshList(source.csp).some((line) => line.endsWith('running')) },
-    { text: `${target.csp.plan.domain}: nothing is left: no domain, no file, no key that opens anything`, holds: virshList(target.csp).length === 0 && leftAt(target.csp).length === 0 && keys.every((key) => key.state === 'destroyed') },
+    {
+      text: `it was rolled back: ${atSource.reasons.map((reason) => reason.code).join(', ')}`,
+      holds: atSource.outcome === 'rolled-back',
+    },
+    {
+      text: `${source.csp.plan.domain}: the VM runs again, same boot id`,
+      holds: after.boot === before.boot && after.n > before.n && virshList(source.csp).some((line) => line.endsWith('running')),
+    },
+    {
+      text: `${target.csp.plan.domain}: nothing is left: no domain, no file, no key that opens anything`,
+      holds:
+        virshList(target.csp).length === 0 && leftAt(target.csp).length === 0 && keys.every((key) => key.state === 'destroyed'),
+    },
   ];
   witness(screen, [source, target], machine, claims);
   return {

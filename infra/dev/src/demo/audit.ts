@@ -6,8 +6,18 @@ import type { Screen } from './screen.ts';
 /** What the demo shows of the auditor's JSON; its own page documents the rest. */
 export type AuditReport = {
   readonly verdict: string;
-  readonly ledgers: readonly { readonly publisher: string; readonly audience: string; readonly verdict: string; readonly events?: number }[];
-  readonly migrations: readonly { readonly migration: string; readonly mode: string; readonly outcome: string; readonly custody: readonly { readonly at: string; readonly domains: readonly string[] }[] }[];
+  readonly ledgers: readonly {
+    readonly publisher: string;
+    readonly audience: string;
+    readonly verdict: string;
+    readonly events?: number;
+  }[];
+  readonly migrations: readonly {
+    readonly migration: string;
+    readonly mode: string;
+    readonly outcome: string;
+    readonly custody: readonly { readonly at: string; readonly domains: readonly string[] }[];
+  }[];
   readonly divergence?: unknown;
 };
 
@@ -17,7 +27,16 @@ const AUDIT_MS_MAX = 60_000;
 export function audit(federation: Federation, screen: Screen): AuditReport {
   const { code, a, b, pki } = federation;
   const contexts = [a, b].flatMap((csp) => ['--context', csp.context('auditor')]);
-  const args = [join(code.root, 'apps', 'audit', 'src', 'main.ts'), 'verify', ...contexts, '--root', join(pki, 'root.pem'), '--crls', join(pki, 'crls'), '--json'];
+  const args = [
+    join(code.root, 'apps', 'audit', 'src', 'main.ts'),
+    'verify',
+    ...contexts,
+    '--root',
+    join(pki, 'root.pem'),
+    '--crls',
+    join(pki, 'crls'),
+    '--json',
+  ];
   const run = spawnSync(code.node, args, { encoding: 'utf8', timeout: AUDIT_MS_MAX, maxBuffer: 67_108_864 });
   if (run.status !== 0) throw new Error(`the auditor ended with ${run.status}:\n${run.stdout}${run.stderr}`);
   const report: AuditReport = JSON.parse(run.stdout);
@@ -25,7 +44,8 @@ export function audit(federation: Federation, screen: Screen): AuditReport {
   for (const ledger of report.ledgers) screen.line(`  ${ledger.publisher} → ${ledger.audience}: ${ledger.verdict}`);
   for (const migration of report.migrations) {
     screen.line(`  ${migration.mode} migration ${migration.migration}: ${migration.outcome}; the image could be opened by`);
-    for (const { at, domains } of migration.custody) screen.line(`    from ${at.slice(11, 23)}  ${domains.join(' and ') || 'nobody'}`);
+    for (const { at, domains } of migration.custody)
+      screen.line(`    from ${at.slice(11, 23)}  ${domains.join(' and ') || 'nobody'}`);
   }
   return report;
 }

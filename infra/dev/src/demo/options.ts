@@ -17,7 +17,11 @@ export function readOptions(args: readonly string[]): DemoOptions | { readonly t
   try {
     const { values } = parseArgs({
       args: [...args],
-      options: { keep: { type: 'boolean', default: false }, report: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } },
+      options: {
+        keep: { type: 'boolean', default: false },
+        report: { type: 'string' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
     });
     if (values.help) return { text: USAGE, exitCode: 0 };
     return { keep: values.keep, ...(values.report === undefined ? {} : { report: values.report }) };

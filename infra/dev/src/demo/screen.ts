@@ -14,7 +14,8 @@ const STYLES = { bold: '1', dim: '2', green: '32', red: '31', cyan: '36' } as co
 
 export function createScreen(startMs: number, nowMs: () => number): Screen {
   const coloured = process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined;
-  const style = (name: keyof typeof STYLES, text: string): string => (coloured ? `\u001b[${STYLES[name]}m${text}\u001b[0m` : text);
+  const style = (name: keyof typeof STYLES, text: string): string =>
+    coloured ? `\u001b[${STYLES[name]}m${text}\u001b[0m` : text;
   const print = (text: string): void => {
     const seconds = ((nowMs() - startMs) / 1_000).toFixed(1).padStart(6);
     process.stdout.write(`${style('dim', seconds)}  ${text}\n`);

@@ -16,7 +16,15 @@ export type MigrationAnswer = {
   readonly custody: readonly { readonly at: string; readonly domains: readonly string[] }[];
   readonly lastFailure?: { readonly command: string; readonly code: string; readonly text: string };
 };
-export type EntryAnswer = { readonly cursor: string; readonly type: string; readonly publisher: string; readonly state: string; readonly time: string; readonly migration?: string; readonly digest: string };
+export type EntryAnswer = {
+  readonly cursor: string;
+  readonly type: string;
+  readonly publisher: string;
+  readonly state: string;
+  readonly time: string;
+  readonly migration?: string;
+  readonly digest: string;
+};
 
 /** One cloud as its own operator sees it. */
 export type Side = { readonly key: 'a' | 'b'; readonly csp: Csp; readonly broker: BrokerClient };
@@ -28,13 +36,20 @@ export function connectSide(csp: Csp): Side {
   return {
     key: csp.plan.key,
     csp,
-    broker: connectBroker({ url: `https://127.0.0.1:${csp.ports.http}`, serverName: `broker.${csp.plan.domain}`, ca: pem('root.pem'), credentials }),
+    broker: connectBroker({
+      url: `https://127.0.0.1:${csp.ports.http}`,
+      serverName: `broker.${csp.plan.domain}`,
+      ca: pem('root.pem'),
+      credentials,
+    }),
   };
 }
 
-export function valueOf<T>(answer: Answer<T>): T {
+export function unwrapped<T>(answer: Answer<T>): T {
   if (answer.ok) return answer.value;
-  throw new Error(`${answer.code}: ${answer.text}${(answer.reasons ?? []).map((reason) => `\n  ${reason.code}: ${reason.text}`).join('')}`);
+  throw new Error(
+    `${answer.code}: ${answer.text}${(answer.reasons ?? []).map((reason) => `\n  ${reason.code}: ${reason.text}`).join('')}`,
+  );
 }
 
 /** Draws every event as its own publisher's broker has it, until stopped. */
@@ -47,7 +62,8 @@ export function drawEvents(federation: Federation, sides: readonly Side[], scree
       }
     };
     draw().catch((cause: unknown) => {
-      if (!stopping.signal.aborted) screen.line(`events of ${csp.plan.domain} are no longer shown: ${String(cause)} (${federation.root})`);
+      if (!stopping.signal.aborted)
+        screen.line(`events of ${csp.plan.domain} are no longer shown: ${String(cause)} (${federation.root})`);
     });
   }
   return () => stopping.abort();

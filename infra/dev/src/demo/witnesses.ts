@@ -21,10 +21,24 @@ export function virshList(csp: Csp): readonly string[] {
 export function opensslVerify({ pki, root }: Federation, domain: string, leaf: string): string {
   const crls = join(root, 'crls.pem');
   const openssl = systemTool('openssl');
-  const pem = readdirSync(join(pki, 'crls')).map((name) => execFileSync(openssl, ['crl', '-inform', 'DER', '-in', join(pki, 'crls', name)], { encoding: 'utf8' }));
+  const pem = readdirSync(join(pki, 'crls')).map((name) =>
+    execFileSync(openssl, ['crl', '-inform', 'DER', '-in', join(pki, 'crls', name)], { encoding: 'utf8' }),
+  );
   writeFileSync(crls, pem.join(''));
-  const flags = ['verify', '-x509_strict', '-crl_check_all', '-CRLfile', crls, '-CAfile', join(pki, 'root.pem'), '-untrusted', join(pki, domain, 'ca.pem')];
-  return execFileSync(openssl, [...flags, join(pki, domain, `${leaf}.pem`)], { encoding: 'utf8' }).trim().replace(`${pki}/`, '');
+  const flags = [
+    'verify',
+    '-x509_strict',
+    '-crl_check_all',
+    '-CRLfile',
+    crls,
+    '-CAfile',
+    join(pki, 'root.pem'),
+    '-untrusted',
+    join(pki, domain, 'ca.pem'),
+  ];
+  return execFileSync(openssl, [...flags, join(pki, domain, `${leaf}.pem`)], { encoding: 'utf8' })
+    .trim()
+    .replace(`${pki}/`, '');
 }
 
 /** The guest's serial console on one side. */
@@ -67,6 +81,11 @@ export function watchStop(from: string, to: string): { readonly done: Promise<St
 
 /** Everything of migrations that lies at a side: volumes, staging, saved memory. */
 export function leftAt(csp: Csp): readonly string[] {
-  const files = (dir: string): readonly string[] => (existsSync(dir) ? readdirSync(dir, { recursive: true, withFileTypes: true }).flatMap((entry) => (entry.isFile() ? [join(entry.parentPath, entry.name)] : [])) : []);
+  const files = (dir: string): readonly string[] =>
+    existsSync(dir)
+      ? readdirSync(dir, { recursive: true, withFileTypes: true }).flatMap((entry) =>
+          entry.isFile() ? [join(entry.parentPath, entry.name)] : [],
+        )
+      : [];
   return files(csp.paths.volumes);
 }
