@@ -82,7 +82,6 @@ export const hostName = z
 export type HostName = z.infer<typeof hostName>;
 
 /** Text for people: printable, one line, so that it cannot forge log lines or terminal output. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
 export const text = z
   .string()
   .max(TEXT_CHARS_MAX)

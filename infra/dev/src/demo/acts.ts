@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createPublisher } from '@carnet/publisher';
@@ -35,7 +36,7 @@ async function migrate(
   mode: 'cold' | 'suspend',
   meanwhile: (id: string) => Promise<void>,
 ): Promise<{ readonly id: string; readonly atSource: MigrationAnswer; readonly atTarget: MigrationAnswer }> {
-  const publisher = createPublisher({ broker: source.broker, nowMs: () => Date.now() });
+  const publisher = createPublisher({ broker: source.broker, nowMs: () => Date.now(), random: (n) => randomBytes(n) });
   const { id } = unwrapped(await publisher.intend({ vm, target: target.csp.plan.domain, mode }));
   await meanwhile(id);
   const atSource = await ended(source, id);
