@@ -44,3 +44,5 @@ export const TASKS_WAITING_MAX = 1_024;
 export const ENDS_REMEMBERED_MAX = 1_024;
 /** Milliseconds that a call waits for libvirtd to come back before it fails: covers a plain restart. */
 export const CONNECTED_WITHIN_MS = 3_000;
+/** Milliseconds that a save begun by an earlier run of the agent is waited for: 64 GiB at a slow 128 MiB/s. */
+export const SAVE_MS_MAX = 512_000;

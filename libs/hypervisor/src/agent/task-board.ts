@@ -6,6 +6,7 @@ import { ENDS_REMEMBERED_MAX, TASKS_WAITING_MAX } from '../limits.ts';
 import type { StepEnd } from '../steps/step.ts';
 import { keyOf } from '../steps/step-key.ts';
 import type { Watch } from './perform.ts';
+import { slots } from './slots.ts';
 
 /** One step at work or waiting for its turn. */
 export type Task = {
@@ -19,6 +20,9 @@ export type Task = {
 const CUT_SHORT: ReadonlySet<HostCommand['step']> = new Set(['receive', 'observe']);
 const UNDOING: ReadonlySet<HostCommand['step']> = new Set(['forswear', 'destroy']);
 
+/** Steps of one VM stand in one line; images belong to none. */
+const lineOf = (command: HostCommand): string => (isVmCommand(command) ? command.vm : `images:${command.id}`);
+
 /**
  * Who works when: one step at a time for each VM, in the order they came; so many VMs at once. The same step asked for again
  * joins the one at work; the same command asked for again gets the same end.
@@ -27,26 +31,13 @@ export function taskBoard(stepsAtOnce: number, work: (command: HostCommand, watc
   const tasks = new Map<string, Task>();
   const ends = new Map<string, StepEnd>();
   const lines = new Map<string, Promise<unknown>>();
-  const waiting: (() => void)[] = [];
-  let atWork = 0;
+  const places = slots(stepsAtOnce);
 
-  const takeSlot = async (): Promise<void> => {
-    if (atWork < stepsAtOnce) atWork += 1;
-    else await new Promise<void>((resolve) => void waiting.push(resolve));
-  };
-  const giveSlot = (): void => {
-    // Handed over, not put back: a newcomer must not slip in between.
-    const next = waiting.shift();
-    if (next === undefined) atWork -= 1;
-    else next();
-  };
   const remember = (command: HostCommand, end: StepEnd): void => {
     ends.set(command.id, end);
     const oldest = ends.keys().next();
     if (ends.size > ENDS_REMEMBERED_MAX && oldest.done === false) ends.delete(oldest.value);
   };
-  const lineOf = (command: HostCommand): string => (isVmCommand(command) ? command.vm : `images:${command.id}`);
-
   const begin = (command: HostCommand, name: string): Task => {
     const stop = new AbortController();
     let progress: StepProgress | undefined;
@@ -54,7 +45,7 @@ export function taskBoard(stepsAtOnce: number, work: (command: HostCommand, watc
     const before = lines.get(line) ?? Promise.resolve();
     const run = async (): Promise<StepEnd> => {
       await before;
-      await takeSlot();
+      await places.enter();
       try {
         const tell = (now: StepProgress): void => {
           progress = now;
@@ -63,7 +54,7 @@ export function taskBoard(stepsAtOnce: number, work: (command: HostCommand, watc
         remember(command, end);
         return end;
       } finally {
-        giveSlot();
+        places.leave();
         tasks.delete(name);
       }
     };
@@ -92,14 +83,15 @@ export function taskBoard(stepsAtOnce: number, work: (command: HostCommand, watc
       const same = tasks.get(name);
       if (same !== undefined) return same;
       if (tasks.size >= TASKS_WAITING_MAX) return refused('HOST_BUSY');
-      if (UNDOING.has(command.step)) {
-        for (const task of tasks.values())
-          if (lineOf(task.command) === lineOf(command) && CUT_SHORT.has(task.command.step)) task.abort();
-      }
+      if (UNDOING.has(command.step)) cutShort(tasks.values(), lineOf(command));
       const task = begin(command, name);
       tasks.set(name, task);
       return task;
     },
     tasks: (): readonly Task[] => [...tasks.values()],
   };
+}
+
+function cutShort(tasks: Iterable<Task>, line: string): void {
+  for (const task of tasks) if (lineOf(task.command) === line && CUT_SHORT.has(task.command.step)) task.abort();
 }

@@ -3,10 +3,11 @@ import type { CommandOf } from '../command/command.ts';
 import { type VmState, vmState } from '../command/result.ts';
 import { moveFence } from '../fence/moves.ts';
 import { uuidOf } from '../host-paths.ts';
+import { SAVE_MS_MAX } from '../limits.ts';
 import { SAVED_STATE_HEAD_BYTES, savedStateFault } from '../saved-state.ts';
 import { readVm } from '../vm-record.ts';
 import { lacksTmpfs } from './agreement.ts';
-import { isOff, stateOf, stopDomain } from './domains.ts';
+import { isOff, stateOf, stopDomain, waitFor } from './domains.ts';
 import { memoryKey } from './memory.ts';
 import { finished, moveFor, openSecret, type Step, type StepContext, testify } from './step.ts';
 
@@ -69,6 +70,9 @@ async function suspend(
   }
   const key = await openSecret(context, command, 'seal', memory.secret);
   if (!key.ok) return key.setback;
+  // A save that an agent began before it crashed goes on without it: its file must not be pulled from under libvirt.
+  const settled = await waitFor(context, SAVE_MS_MAX, async () => (await hypervisor.find(uuidOf(vm)))?.reason !== 'save');
+  if (!settled) return failed('LIBVIRT_FAILED', 'A save is under way.');
   if (!isOff(await stateOf(context, vm))) {
     await files.remove(clear);
     await hypervisor.save(uuidOf(vm), clear);

@@ -1,0 +1,86 @@
+import type { DataPath, Timestamp } from '@carnet/events';
+import { type Artifacts, done, type Log, type Outcome, type PullRequest, type ServeRequest } from '@carnet/hypervisor';
+import * as images from '@carnet/images';
+import { type TrustStore, writePem } from '@carnet/pki';
+import type { AgentIdentity } from './identity.ts';
+import { map, told } from './outcomes.ts';
+import { judgePinned, leafDigestOf } from './peer-verdict.ts';
+import { openShares } from './shares.ts';
+
+export type DataPathOptions = {
+  readonly identity: AgentIdentity;
+  readonly store: () => TrustStore;
+  readonly now: () => Timestamp;
+  readonly dataPath: { readonly address: string; readonly port: number; readonly serverName: string };
+  /** Where shares are remembered: a source that restarts goes on serving what it promised. */
+  readonly sharesDir: string;
+  readonly log: Log;
+};
+
+export type Carrier = Pick<Artifacts, 'dataPath' | 'serve' | 'unserve' | 'pull'> & { close(): Promise<void> };
+
+/** Where `seal` keeps what it found. */
+export const manifestOf = (path: string): string => `${path}.manifest`;
+
+/** Both ends of the direct carrier: this host serves what it shares, and pulls from the agents that agreements pin. */
+export async function openDataPath(options: DataPathOptions): Promise<Carrier> {
+  const { store, now, log } = options;
+  const shares = await openShares(options.sharesDir, now);
+  const { address, port, serverName } = options.dataPath;
+  const serving = await images.serveArtifacts({
+    address,
+    port,
+    tls: tlsOf(options),
+    // OpenSSL has judged the path; who it is and whether it is revoked, the grant decides for its one pinned chain.
+    verifyPeer: () => ({ ok: true }),
+    grantOf: (migration) => grantOf(shares.of(migration), store(), now()),
+    onTransfer: (transfer) => log.info({ ...transfer }, 'served'),
+  });
+  if (!serving.ok) throw new Error(`the data path does not open: ${serving.code}`);
+  const dataPath: DataPath = { address, port: serving.value.port, serverName };
+  return {
+    close: () => serving.value.close(),
+    dataPath: () => dataPath,
+    serve: async (request) => {
+      await shares.open(request);
+      return done(undefined);
+    },
+    unserve: (migration) => shares.end(migration),
+    pull: (request) => pull(request, options),
+  };
+}
+
+const tlsOf = ({ identity, store }: DataPathOptions) => ({
+  key: identity.keyPem,
+  cert: identity.certificatePem,
+  ca: store().roots.map((der) => writePem('CERTIFICATE', der)),
+});
+
+/** A share ends by itself after `until`, and at once when the pinned agent's certificate is revoked. */
+function grantOf(share: ServeRequest | undefined, store: TrustStore, now: Timestamp) {
+  if (share === undefined || share.until < now) return undefined;
+  if (!judgePinned(share.peer, store, now, 'clientAuth').ok) return undefined;
+  return {
+    pinnedLeaf: leafDigestOf(share.peer),
+    artifacts: share.artifacts.map(({ sealed, path }) => ({ sealed, of: share.of, file: path, manifest: manifestOf(path) })),
+  };
+}
+
+async function pull(request: PullRequest, options: DataPathOptions): Promise<Outcome<{ readonly receivedBytes: number }>> {
+  const { of, sealed, from, peer, into, rateBytesPerSecond, onProgress, signal } = request;
+  const pulled = await images.pullArtifact({
+    endpoint: from,
+    tls: tlsOf(options),
+    verifyPeer: () => judgePinned(peer, options.store(), options.now(), 'serverAuth'),
+    pinnedLeaf: leafDigestOf(peer),
+    migration: of.migration,
+    expect: sealed,
+    of,
+    into,
+    ...(rateBytesPerSecond === undefined ? {} : { rateBytesPerSecond }),
+    onProgress: ({ bytes, totalBytes, bytesPerSecond }) =>
+      onProgress({ doneBytes: bytes, totalBytes, bytesPerSecond: Math.round(bytesPerSecond) }),
+    signal,
+  });
+  return map(told(pulled, 'TRANSFER_FAILED'), ({ receivedBytes }) => ({ receivedBytes }));
+}
