@@ -1,4 +1,6 @@
 import {
+  Flex,
+  FlexItem,
   Label,
   Masthead,
   MastheadBrand,
@@ -12,10 +14,6 @@ import {
   PageSidebar,
   PageSidebarBody,
   PageToggleButton,
-  Toolbar,
-  ToolbarContent,
-  ToolbarGroup,
-  ToolbarItem,
 } from '@patternfly/react-core';
 import { useLive } from './live/live.tsx';
 import { consoleInfo } from './live/rows.ts';
@@ -45,21 +43,15 @@ export function ConsoleMasthead() {
         </MastheadBrand>
       </MastheadMain>
       <MastheadContent>
-        <Toolbar isStatic>
-          <ToolbarContent>
-            <ToolbarGroup align={{ default: 'alignEnd' }} variant="label-group">
-              <ToolbarItem>
-                <span className="carnet-strong">{value?.domain}</span>
-              </ToolbarItem>
-              <ToolbarItem>
-                <ConnectionLabel />
-              </ToolbarItem>
-              <ToolbarItem>
-                <Label variant="outline">read only</Label>
-              </ToolbarItem>
-            </ToolbarGroup>
-          </ToolbarContent>
-        </Toolbar>
+        <Flex className="carnet-masthead-end" justifyContent={{ default: 'justifyContentFlexEnd' }} columnGap={{ default: 'columnGapSm' }}>
+          <FlexItem className="carnet-strong">{value?.domain}</FlexItem>
+          <FlexItem>
+            <ConnectionLabel />
+          </FlexItem>
+          <FlexItem>
+            <Label variant="outline">read only</Label>
+          </FlexItem>
+        </Flex>
       </MastheadContent>
     </Masthead>
   );

@@ -44,7 +44,7 @@ export function KeysPage() {
 function KeyTable({ keys }: { readonly keys: readonly KeyRow[] }) {
   const [opened, setOpened] = useState<string>();
   return (
-    <Table aria-label="Keys" variant="compact" gridBreakPoint="grid-md">
+    <Table aria-label="Keys" variant="compact" gridBreakPoint="grid-md" className="carnet-tight">
       <Thead>
         <Tr>
           <Th screenReaderText="Open" />

@@ -15,6 +15,8 @@ export interface EventsProps {
 }
 
 const COLUMNS = 7;
+/** The digest is in the event itself, and the first to go where there is no room. */
+const NOT_NARROW: ('hidden' | 'visibleOnLg')[] = ['hidden', 'visibleOnLg'];
 const STATES: Readonly<Record<LedgerEntry['state'], string>> = {
   pending: 'Decided here; not yet on the bus',
   published: 'On the bus and read back',
@@ -25,7 +27,7 @@ const STATES: Readonly<Record<LedgerEntry['state'], string>> = {
 export function EventsTab({ events, opened, onOpen }: EventsProps) {
   if (events.length === 0) return <Nothing title="No events" text="No ledger here holds an event of this migration." />;
   return (
-    <Table aria-label="Events" variant="compact" gridBreakPoint="grid-md">
+    <Table aria-label="Events" variant="compact" gridBreakPoint="grid-md" className="carnet-tight">
       <Thead>
         <Tr>
           <Th screenReaderText="Open" />
@@ -33,7 +35,7 @@ export function EventsTab({ events, opened, onOpen }: EventsProps) {
           <Th>Publisher</Th>
           <Th>Seq</Th>
           <Th>Time</Th>
-          <Th>Digest</Th>
+          <Th visibility={NOT_NARROW}>Digest</Th>
           <Th>State</Th>
         </Tr>
       </Thead>
@@ -56,7 +58,7 @@ function EventRow({ event: { entry, verdict }, index, isOpen, onOpen }: RowProps
     <Tbody isExpanded={isOpen}>
       <Tr>
         <Td expand={{ rowIndex: index, isExpanded: isOpen, expandId: 'event', onToggle: () => onOpen(isOpen ? undefined : entry.digest) }} />
-        <Td dataLabel="Type">
+        <Td dataLabel="Type" modifier="nowrap">
           <SignatureMark verdict={verdict} /> {entry.type}{' '}
           {entry.voidCode && (
             <Label color="orange" isCompact>
@@ -64,7 +66,7 @@ function EventRow({ event: { entry, verdict }, index, isOpen, onOpen }: RowProps
             </Label>
           )}
         </Td>
-        <Td dataLabel="Publisher">{entry.publisher}</Td>
+        <Td dataLabel="Publisher" modifier="nowrap">{entry.publisher}</Td>
         <Td dataLabel="Seq">{entry.seq}</Td>
         <Td dataLabel="Time">
           <Tooltip content={absolute(entry.time)}>
@@ -73,7 +75,7 @@ function EventRow({ event: { entry, verdict }, index, isOpen, onOpen }: RowProps
             </time>
           </Tooltip>
         </Td>
-        <Td dataLabel="Digest">
+        <Td dataLabel="Digest" visibility={NOT_NARROW}>
           <Identity id={entry.digest} />
         </Td>
         <Td dataLabel="State">

@@ -10,9 +10,9 @@ import { useWidth } from './use-width.ts';
 const SOURCE_Y = 118;
 const CUSTODY_Y = 158;
 const TARGET_Y = 206;
-const HEIGHT = 336;
+const HEIGHT = 314;
 const TICK_APART = 92;
-const NAMES_WIDTH = 128;
+const NAMES_WIDTH = 116;
 
 export interface LanesViewProps {
   readonly detail: MigrationDetail;

@@ -23,7 +23,7 @@ export interface Lanes {
 /** Marks closer than this would overlap with their slanted names, pixels. */
 export const MARK_GAP = 26;
 /** Room before the first mark, and after the last for its slanted name, pixels. */
-export const PAD_LEFT = 24;
+export const PAD_LEFT = 38;
 export const PAD_RIGHT = 118;
 
 /**

@@ -4,7 +4,7 @@ import { ledgerEntry, type MigrationDetail, migrationDetail, rows } from '../liv
 import { useResource } from '../live/use-resource.ts';
 import { outcomeLabel } from '../migrations/phases.ts';
 import { PhaseText } from '../migrations/phase-text.tsx';
-import { VmName } from '../parts/identity.tsx';
+import { Direction, VmName } from '../parts/identity.tsx';
 import { Moment } from '../parts/moment.tsx';
 import { ResourceView } from '../parts/resource-view.tsx';
 import { Transfer } from '../parts/transfer.tsx';
@@ -82,7 +82,7 @@ function Title({ detail }: { readonly detail: MigrationDetail }) {
         <Label color={tone}>{text}</Label>
       </FlexItem>
       <FlexItem>
-        {detail.source} → {detail.target}, {detail.mode}, epoch {detail.epoch}
+        <Direction source={detail.source} target={detail.target} />, {detail.mode}, epoch {detail.epoch}
       </FlexItem>
       <FlexItem>
         <PhaseText row={{ ...detail, reasons: [] }} />

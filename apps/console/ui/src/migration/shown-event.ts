@@ -7,11 +7,19 @@ export interface ShownEvent {
   readonly verdict: Verdict;
 }
 
-/** By time; of one publisher always by position, since its own clock may have been set back. */
+/**
+ * Two ledgers merged by time; each keeps its own order, whatever its publisher's clock did, since positions are signed and
+ * clocks are only claimed.
+ */
 export function inOrder(entries: readonly LedgerEntry[]): readonly LedgerEntry[] {
-  return entries.toSorted((a, b) => {
-    if (a.publisher === b.publisher && a.audience === b.audience) return Number(a.seq) - Number(b.seq);
-    if (a.time !== b.time) return a.time < b.time ? -1 : 1;
-    return a.publisher < b.publisher ? -1 : 1;
-  });
+  const ledgers = [...Map.groupBy(entries, (e) => `${e.publisher} ${e.audience}`).values()].map((ledger) => ledger.toSorted((a, b) => Number(a.seq) - Number(b.seq)));
+  const next = ledgers.map(() => 0);
+  const merged: LedgerEntry[] = [];
+  while (merged.length < entries.length) {
+    const heads = ledgers.flatMap((ledger, i) => (ledger[next[i] ?? 0] === undefined ? [] : [{ i, entry: ledger[next[i] ?? 0] }]));
+    const first = heads.reduce((a, b) => ((b.entry?.time ?? '') < (a.entry?.time ?? '') ? b : a));
+    if (first.entry !== undefined) merged.push(first.entry);
+    next[first.i] = (next[first.i] ?? 0) + 1;
+  }
+  return merged;
 }

@@ -2,7 +2,7 @@ import { Label } from '@patternfly/react-core';
 import { Table, Tbody, Td, Th, Thead, Tr } from '@patternfly/react-table';
 import { type MigrationRow, migrationDetail } from '../live/rows.ts';
 import { useResource } from '../live/use-resource.ts';
-import { VmName } from '../parts/identity.tsx';
+import { Direction, VmName } from '../parts/identity.tsx';
 import { Moment } from '../parts/moment.tsx';
 import { Transfer } from '../parts/transfer.tsx';
 import { hrefOf } from '../route.ts';
@@ -22,7 +22,7 @@ export function MigrationTable({ migrations }: { readonly migrations: readonly M
       .map((row) => row.migration),
   );
   return (
-    <Table aria-label="Migrations" variant="compact" gridBreakPoint="grid-md">
+    <Table aria-label="Migrations" variant="compact" gridBreakPoint="grid-md" className="carnet-tight">
       <Thead>
         <Tr>
           <Th>VM</Th>
@@ -52,7 +52,7 @@ function Row({ row, showsProgress }: { readonly row: MigrationRow; readonly show
         </a>
       </Td>
       <Td dataLabel="Source → target">
-        {row.source} → {row.target}
+        <Direction source={row.source} target={row.target} />
       </Td>
       <Td dataLabel="Mode">{row.mode}</Td>
       <Td dataLabel="Phase">
@@ -60,7 +60,7 @@ function Row({ row, showsProgress }: { readonly row: MigrationRow; readonly show
         {showsProgress && <RunningTransfer migration={row.migration} />}
       </Td>
       <Td dataLabel="Outcome">
-        <Label color={tone} isCompact>
+        <Label color={tone} isCompact className="carnet-nowrap">
           {text}
         </Label>
       </Td>

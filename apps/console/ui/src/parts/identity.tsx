@@ -18,8 +18,17 @@ export function VmName({ vm }: { readonly vm: string }) {
   return (
     <Tooltip content={<span className="carnet-mono carnet-break">{vm}</span>} maxWidth="34rem">
       <span>
-        <span className="carnet-mono">{short(uuid)}</span> <span className="carnet-quiet">{home}</span>
+        <span className="carnet-mono">{short(uuid)}</span> <span className="carnet-quiet carnet-nowrap">{home}</span>
       </span>
     </Tooltip>
+  );
+}
+
+/** A line may break after the arrow and nowhere else. */
+export function Direction({ source, target }: { readonly source: string; readonly target: string }) {
+  return (
+    <>
+      <span className="carnet-nowrap">{source} →</span> <span className="carnet-nowrap">{target}</span>
+    </>
   );
 }

@@ -2,11 +2,13 @@ import { Alert, Bullseye, EmptyState, EmptyStateBody, Spinner } from '@patternfl
 import { ExclamationCircleIcon } from '@patternfly/react-icons/dist/esm/icons/exclamation-circle-icon';
 import type { ComponentType, ReactNode } from 'react';
 import type { Refused } from '../live/ask.ts';
+import { useLive } from '../live/live.tsx';
 import type { Resource } from '../live/use-resource.ts';
 
-/** Waiting, failed, or there. What was read before stays, under the reason why it is old. */
+/** Waiting, failed, or there. What was read before stays, under the reason why it is old; the banner says it for the whole page. */
 export function ResourceView<T>({ resource, children }: { readonly resource: Resource<T>; readonly children: (value: T) => ReactNode }) {
   const { value, failed } = resource;
+  const { connection } = useLive();
   if (value === undefined && failed !== undefined) return <Failed failed={failed} />;
   if (value === undefined) {
     return (
@@ -17,7 +19,7 @@ export function ResourceView<T>({ resource, children }: { readonly resource: Res
   }
   return (
     <>
-      {failed && <Alert isInline variant="warning" title="Could not be read again; what you see is older" className="carnet-below">{`${failed.code}: ${failed.text}`}</Alert>}
+      {failed && connection !== 'stale' && <Alert isInline variant="warning" title="Could not be read again; what you see is older" className="carnet-below">{`${failed.code}: ${failed.text}`}</Alert>}
       {children(value)}
     </>
   );

@@ -15,12 +15,11 @@ export function transferText({ doneBytes, totalBytes, bytesPerSecond }: Transfer
 export function Transfer({ progress, compact }: { readonly progress: Transferred; readonly compact?: true }) {
   const percent = progress.totalBytes === 0 ? 0 : Math.min(100, Math.round((100 * progress.doneBytes) / progress.totalBytes));
   return (
-    <Progress
-      value={percent}
-      title={compact ? undefined : progress.step}
-      aria-label={`${progress.step}: ${percent} %`}
-      size={compact ? ProgressSize.sm : ProgressSize.md}
-      helperText={<span className="carnet-quiet">{compact ? `${progress.step}: ${transferText(progress)}` : transferText(progress)}</span>}
-    />
+    <div className={compact ? '' : 'carnet-below'}>
+      <Progress value={percent} aria-label={`${progress.step}: ${percent} %`} size={compact ? ProgressSize.sm : ProgressSize.md} />
+      <span className="carnet-quiet">
+        {progress.step}: {transferText(progress)}
+      </span>
+    </div>
   );
 }

@@ -8,7 +8,7 @@ import type { Verdict } from './verify.ts';
 export function sentenceOf(verdict: Verdict): string {
   switch (verdict.kind) {
     case 'valid':
-      return `Signature checked in this browser: key ${verdict.keyid.slice(0, 8)}, announced at ${verdict.announcedAt}`;
+      return `Signature checked in this browser: key ${verdict.keyid.slice(0, 8)}, announced at position ${verdict.announcedAt} of this ledger`;
     case 'unknown-key':
       return `Signature not checked: ${verdict.text}`;
     case 'invalid':
