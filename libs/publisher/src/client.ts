@@ -1,17 +1,8 @@
-import { Agent, type RequestOptions, request } from 'node:https';
 import type { IncomingMessage } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { ANSWER_BYTES_MAX, ANSWER_MS_MAX, RETRY_MS_FIRST, TRIES_MAX } from './limits.ts';
-import { lines, serverSentEvents } from './stream.ts';
-
-/** A broker's refusal as it came, or `UNREACHABLE` when none came. */
-export interface Refused {
-  readonly ok: false;
-  readonly code: string;
-  readonly text: string;
-  readonly reasons?: readonly { readonly code: string; readonly text: string }[];
-}
-export type Answer<T> = { readonly ok: true; readonly value: T } | Refused;
+import { Agent, request } from 'node:https';
+import { type Answer, answerOf, noAnswer, StreamRefused } from './answer.ts';
+import { ACTION_MS_MAX, ANSWER_BYTES_MAX, ANSWER_MS_MAX, RETRY_MS_FIRST, SILENCE_MS_MAX, TRIES_MAX } from './limits.ts';
+import { follow, lines, pause } from './stream.ts';
 
 /** How to reach one's own broker. Buffers hold PEM. */
 export interface BrokerAddress {
@@ -25,11 +16,21 @@ export interface BrokerAddress {
     | { readonly kind: 'token'; readonly token: string };
 }
 
+export interface ClientOptions {
+  /** Ends every request, stream and pause; what was asked is then answered `INTERRUPTED`. */
+  readonly signal?: AbortSignal;
+  /** Hears why something is tried again, for people who wait. */
+  readonly onRetry?: (text: string) => void;
+  /** Milliseconds; absent: as in `limits.ts`. */
+  readonly patience?: { readonly answerMs?: number; readonly firstRetryMs?: number; readonly silenceMs?: number };
+}
+
 export interface BrokerClient {
   readonly get: <T>(path: string) => Promise<Answer<T>>;
-  /** Everything a broker takes by POST is safe to repeat, so this retries when the broker cannot be reached. */
+  /** For what is safe to repeat (an intent, a plan, a cancellation): tried again when no answer comes. */
   readonly post: <T>(path: string, body: unknown, contentType?: string) => Promise<Answer<T>>;
-  readonly delete: <T>(path: string) => Promise<Answer<T>>;
+  /** For work on a host: asked once, since a second asking could do it twice, and waited for longer. */
+  readonly act: <T>(method: 'POST' | 'DELETE', path: string, body?: unknown) => Promise<Answer<T>>;
   /** Ledger entries after `cursor`, then live, until the signal; `''` is the beginning. Reconnects by itself and goes on where it was. */
   readonly follow: <T>(cursor: string, signal?: AbortSignal) => AsyncIterable<T>;
   /** Newline-delimited JSON, line by line; a cut stream throws. */
@@ -37,100 +38,106 @@ export interface BrokerClient {
   readonly close: () => void;
 }
 
-const unreachable = (url: string, cause: unknown): Refused => ({
-  ok: false,
-  code: 'UNREACHABLE',
-  text: `${url}: ${cause instanceof Error ? cause.message || cause.name : String(cause)}`,
-});
+interface Asked {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly path: string;
+  readonly body?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly answerMs: number;
+}
 
 /** A client of one broker: TLS 1.3, its certificate checked against the federation root, answers bounded in size and time. */
-export function connectBroker(address: BrokerAddress): BrokerClient {
-  const { credentials } = address;
-  const agent = new Agent({
-    keepAlive: true,
-    maxSockets: 8,
-    minVersion: 'TLSv1.3',
-    ca: address.ca,
-    servername: address.serverName,
-    ...(credentials.kind === 'certificate' ? { cert: credentials.certificate, key: credentials.key } : {}),
-  });
-  const options = (method: string, headers: Record<string, string>): RequestOptions => ({
-    agent,
-    method,
-    headers: { ...headers, ...(credentials.kind === 'token' ? { authorization: `Bearer ${credentials.token}` } : {}) },
-  });
-  const open = (method: string, path: string, headers: Record<string, string>, body?: string, signal?: AbortSignal): Promise<IncomingMessage> =>
-    new Promise((resolve, reject) => {
-      const outgoing = request(new URL(path, address.url), { ...options(method, headers), ...(signal === undefined ? {} : { signal }) }, resolve);
-      outgoing.on('error', reject);
-      outgoing.end(body);
-    });
+export function connectBroker(address: BrokerAddress, options: ClientOptions = {}): BrokerClient {
+  const {
+    signal: ending,
+    patience: { answerMs = ANSWER_MS_MAX, firstRetryMs = RETRY_MS_FIRST, silenceMs = SILENCE_MS_MAX } = {},
+  } = options;
+  const onRetry = options.onRetry ?? (() => undefined);
+  const { agent, open } = connections(address);
 
-  const once = async <T>(method: string, path: string, body?: string, contentType = 'application/json'): Promise<Answer<T>> => {
-    const headers: Record<string, string> = body === undefined ? {} : { 'content-type': contentType, 'content-length': String(Buffer.byteLength(body)) };
+  const once = async <T>({ answerMs: ms, ...asked }: Asked): Promise<Answer<T>> => {
     try {
-      const signal = AbortSignal.timeout(ANSWER_MS_MAX);
-      const response = await open(method, path, headers, body, signal);
-      const text = await collect(response);
-      return answerOf<T>(response.statusCode ?? 0, text);
+      const response = await open(asked, AbortSignal.any([AbortSignal.timeout(ms), ...(ending === undefined ? [] : [ending])]));
+      return answerOf<T>(response.statusCode ?? 0, await collect(response));
     } catch (cause) {
-      return unreachable(address.url, cause);
+      return noAnswer(address.url, cause, ending);
     }
   };
-  const repeated = async <T>(attempt: () => Promise<Answer<T>>): Promise<Answer<T>> => {
+  const repeated = async <T>(asked: Asked): Promise<Answer<T>> => {
     for (let tries = 1; ; tries++) {
-      const answer = await attempt();
+      const answer = await once<T>(asked);
       if (answer.ok || answer.code !== 'UNREACHABLE' || tries >= TRIES_MAX) return answer;
-      await sleep(RETRY_MS_FIRST * 2 ** (tries - 1));
+      onRetry(answer.text);
+      await pause(firstRetryMs * 2 ** (tries - 1), ending);
     }
   };
-  const stream = async (path: string, headers: Record<string, string>, signal?: AbortSignal): Promise<IncomingMessage> => {
-    const response = await open('GET', path, headers, undefined, signal);
+  const stream = async (
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal | undefined,
+  ): Promise<IncomingMessage> => {
+    const response = await open({ method: 'GET', path, headers }, signal, silenceMs);
     if (response.statusCode === 200) return response;
     const refused = answerOf<never>(response.statusCode ?? 0, await collect(response));
-    throw new StreamRefused(refused.ok ? { ok: false, code: 'INTERNAL', text: 'unexpected answer' } : refused);
+    throw new StreamRefused(refused.ok ? { ok: false, code: 'ANSWER_MALFORMED', text: 'expected a stream' } : refused);
   };
+  const either = (signal: AbortSignal | undefined): AbortSignal | undefined =>
+    signal === undefined || ending === undefined ? (signal ?? ending) : AbortSignal.any([signal, ending]);
 
   return {
-    get: (path) => repeated(() => once('GET', path)),
-    post: (path, body, contentType) => repeated(() => once('POST', path, JSON.stringify(body), contentType)),
-    delete: (path) => repeated(() => once('DELETE', path)),
-    follow: (cursor, signal) => follow((from) => stream('/v1/follow', from === '' ? {} : { 'last-event-id': from }, signal), cursor, signal),
+    get: (path) => repeated({ method: 'GET', path, answerMs }),
+    post: (path, body, contentType) => repeated({ method: 'POST', path, ...jsonBody(body, contentType), answerMs }),
+    act: (method, path, body) => once({ method, path, ...(body === undefined ? {} : jsonBody(body)), answerMs: ACTION_MS_MAX }),
+    follow: (cursor, signal) => {
+      const until = either(signal);
+      const openAt = (from: string) => stream('/v1/follow', from === '' ? {} : { 'last-event-id': from }, until);
+      return follow({ open: openAt, firstRetryMs, onRetry, signal: until }, cursor);
+    },
     lines: async function* (path, signal) {
-      yield* lines(await stream(path, {}, signal));
+      yield* lines(await stream(path, {}, either(signal)));
     },
     close: () => agent.destroy(),
   };
 }
 
-/** A stream that the broker refused to open. */
-export class StreamRefused extends Error {
-  override readonly name = 'StreamRefused';
-  readonly refused: Refused;
-  constructor(refused: Refused) {
-    super(`${refused.code}: ${refused.text}`);
-    this.refused = refused;
-  }
-}
+const jsonBody = (body: unknown, contentType = 'application/json'): Pick<Asked, 'headers' | 'body'> => ({
+  body: JSON.stringify(body),
+  headers: { 'content-type': contentType },
+});
 
-async function* follow<T>(open: (cursor: string) => Promise<IncomingMessage>, from: string, signal?: AbortSignal): AsyncGenerator<T> {
-  let cursor = from;
-  let wait = RETRY_MS_FIRST;
-  const stopped = (): boolean => signal?.aborted === true;
-  while (!stopped()) {
-    try {
-      for await (const { id, data } of serverSentEvents(await open(cursor))) {
-        cursor = id;
-        wait = RETRY_MS_FIRST;
-        yield JSON.parse(data) as T;
-      }
-    } catch (cause) {
-      if (cause instanceof StreamRefused) throw cause;
-      if (stopped()) return;
-    }
-    await sleep(wait, undefined, { ...(signal === undefined ? {} : { signal }) }).catch(() => undefined);
-    wait = Math.min(wait * 2, 5_000);
-  }
+/** The connections to one broker, and a request on one of them. */
+function connections({ credentials, ca, serverName, url }: BrokerAddress) {
+  const agent = new Agent({
+    keepAlive: true,
+    maxSockets: 8,
+    // Node does not check the certificate again when it resumes a session.
+    maxCachedSessions: 0,
+    minVersion: 'TLSv1.3',
+    ca,
+    servername: serverName,
+    ...(credentials.kind === 'certificate' ? { cert: credentials.certificate, key: credentials.key } : {}),
+  });
+  const authorization: Readonly<Record<string, string>> =
+    credentials.kind === 'token' ? { authorization: `Bearer ${credentials.token}` } : {};
+
+  const open = (
+    { method, path, body, headers }: Omit<Asked, 'answerMs'>,
+    signal: AbortSignal | undefined,
+    silenceMs?: number,
+  ): Promise<IncomingMessage> =>
+    new Promise((resolve, reject) => {
+      const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
+      const outgoing = request(
+        new URL(path, url),
+        { agent, method, headers: { ...headers, ...length, ...authorization }, ...(signal === undefined ? {} : { signal }) },
+        resolve,
+      );
+      outgoing.on('error', reject);
+      if (silenceMs !== undefined)
+        outgoing.setTimeout(silenceMs, () => outgoing.destroy(new Error(`silent for ${silenceMs} ms`)));
+      outgoing.end(body);
+    });
+  return { agent, open };
 }
 
 async function collect(response: IncomingMessage): Promise<string> {
@@ -138,15 +145,8 @@ async function collect(response: IncomingMessage): Promise<string> {
   let bytes = 0;
   for await (const part of response as AsyncIterable<Buffer>) {
     bytes += part.length;
-    if (bytes > ANSWER_BYTES_MAX) throw new Error(`answer exceeds ${ANSWER_BYTES_MAX} bytes`);
+    if (bytes > ANSWER_BYTES_MAX) throw new Error(`the answer exceeds ${ANSWER_BYTES_MAX} bytes`);
     parts.push(part);
   }
   return Buffer.concat(parts).toString('utf8');
-}
-
-function answerOf<T>(status: number, text: string): Answer<T> {
-  const body: unknown = JSON.parse(text);
-  if (status >= 200 && status < 300) return { ok: true, value: body as T };
-  const { code, text: sentence, reasons } = body as Partial<Refused>;
-  return { ok: false, code: code ?? 'INTERNAL', text: sentence ?? `HTTP ${status}`, ...(reasons === undefined ? {} : { reasons }) };
 }

@@ -1,39 +1,78 @@
 /** What a broker's doors answer beside the codes of the libs behind them: one sentence, and what to do next. */
 export const DOOR_CODES = {
-  UNREACHABLE: { text: 'The broker did not answer.', advice: 'Check its address and that it runs; repeating is safe.' },
+  UNREACHABLE: {
+    text: 'The broker did not answer.',
+    advice:
+      'Check its address, that it runs, and the certificate: a broker that refuses one closes the connection without a word. Repeating is safe.',
+  },
+  ANSWER_MALFORMED: {
+    text: 'What answered is no broker of this version.',
+    advice: 'Check the address; a proxy may answer in its place.',
+  },
+  INTERRUPTED: {
+    text: 'The request was given up before an answer came.',
+    advice: 'It may have been taken: ask for its state, or repeat it with the same id.',
+  },
   INTERNAL: { text: 'The broker failed.', advice: "See the broker's log; repeating is safe." },
   BROKER_DRAINING: { text: 'The broker is shutting down.', advice: 'Ask again in some seconds, or ask another replica.' },
   ROUTE_UNKNOWN: { text: 'The broker has no such path.', advice: 'GET /openapi.json lists all paths.' },
-  REQUEST_MALFORMED: { text: 'The request is not well formed.', advice: 'Send JSON that matches the schema of the path in /openapi.json.' },
+  REQUEST_MALFORMED: {
+    text: 'The request is not well formed.',
+    advice: 'Send JSON that matches the schema of the path in /openapi.json.',
+  },
+  REQUEST_TOO_LARGE: {
+    text: 'The body of the request is too large.',
+    advice: 'An intent fits well into 256 KiB; send nothing else.',
+  },
+  MEDIA_TYPE_UNSUPPORTED: {
+    text: 'The body is of a type that the broker does not read.',
+    advice: 'Send application/json or application/cloudevents+json.',
+  },
   PARAMETER_INVALID: { text: 'A parameter is not well formed.', advice: 'The text names it; /openapi.json has its schema.' },
-  CALLER_UNKNOWN: { text: 'The broker does not know who calls.', advice: 'Present a client certificate of this CSP, or a token at the token door.' },
-  CERTIFICATE_REFUSED: { text: "The client certificate does not validate for this CSP's trust domain.", advice: 'Check its expiry, its issuer and the revocation list.' },
+  CALLER_UNKNOWN: {
+    text: 'The broker does not know who calls.',
+    advice: 'Present a client certificate of this CSP, or a token at the token door.',
+  },
   TOKEN_REFUSED: { text: 'The bearer token is unknown.', advice: "Ask this CSP's administrator for a token." },
-  SIGNATURE_REFUSED: { text: "The request's signature does not verify.", advice: 'Sign the exact bytes with the key of the certificate that is sent along.' },
-  ROLE_MISSING: { text: 'The caller has none of the roles that this takes.', advice: 'Ask an administrator to add the role in the policy set.' },
-  POLICY_DENIES: { text: "This CSP's policy denies the move.", advice: 'The reasons name the rule; `carnet migration plan` shows the verdict without asking.' },
+  SIGNATURE_REFUSED: {
+    text: "The request's signature does not verify.",
+    advice: 'Sign the exact bytes with the key of the certificate that is sent along.',
+  },
+  ROLE_MISSING: {
+    text: 'The caller has none of the roles that this takes.',
+    advice: 'Ask an administrator to add the role in the policy set.',
+  },
+  POLICY_DENIES: {
+    text: "This CSP's policy denies the move.",
+    advice: 'The reasons name the rule; `carnet migration plan` shows the verdict without asking.',
+  },
   PEER_UNKNOWN: { text: 'There is no agreement with this CSP.', advice: '`carnet peer list` shows the peers.' },
   VM_UNKNOWN: { text: 'This CSP does not hold such a VM.', advice: '`carnet vm list` shows what it holds.' },
   VM_MOVING: { text: 'A migration of this VM is open.', advice: 'Wait for it to end, or cancel it.' },
   VM_EXISTS: { text: 'A VM of this name exists here.', advice: 'Choose another name.' },
   MIGRATION_UNKNOWN: { text: 'No migration of that id is known here.', advice: '`carnet migration list` shows all.' },
   MIGRATION_ID_TAKEN: { text: 'Another request used this migration id.', advice: 'Ask again with a new id.' },
-  MIGRATION_REFUSED: { text: 'The peer refused the migration.', advice: 'The reasons say why, and may name an alternative.' },
-  MIGRATION_ROLLED_BACK: { text: 'The migration was undone.', advice: '`carnet migration events` shows every step.' },
-  CANCEL_TOO_LATE: { text: 'The key is released: the source cannot withdraw any more.', advice: 'Wait for the target; migrate back afterwards.' },
+  CANCEL_TOO_LATE: {
+    text: 'The key is released: the source cannot withdraw any more.',
+    advice: 'Wait for the target; migrate back afterwards.',
+  },
   CANCEL_NOT_OURS: { text: 'Only the source withdraws.', advice: "Ask the source's operator." },
   INTENT_EXPIRED: { text: 'The request came after its own time limit.', advice: 'Ask again with a later notAfter.' },
-  EVENT_UNKNOWN: { text: 'No event of that digest stands in a ledger here.', advice: '`carnet event follow --after 0` shows all.' },
+  EVENT_UNKNOWN: {
+    text: 'No event of that digest stands in a ledger here.',
+    advice: '`carnet event follow --after 0` shows all.',
+  },
   KEY_UNKNOWN: { text: 'No such key.', advice: '`carnet key list` shows all.' },
   IMAGE_UNKNOWN: { text: 'No such image.', advice: '`carnet image list` shows all.' },
   IMAGE_EXISTS: { text: 'An image of this name exists.', advice: 'Choose another name.' },
-  IMAGE_TAMPERED: { text: 'The image is not what was registered.', advice: 'Do not create VMs from it; register it again from a trusted file.' },
+  IMAGE_TAMPERED: {
+    text: 'The image is not what was registered.',
+    advice: 'Do not create VMs from it; register it again from a trusted file.',
+  },
   HOST_UNAVAILABLE: { text: 'No host answered.', advice: '`carnet host list`; start the agent on the host.' },
-  PEER_FROZEN: { text: 'New work with this peer is frozen.', advice: 'Its ledger forked or relies on what we never said; `carnet audit verify` has the proof.' },
-  CONTEXT_MISSING: { text: 'No context file.', advice: '`carnet context --help` shows its form.' },
-  CONTEXT_INVALID: { text: 'The context file is not well formed.', advice: '`carnet context --help` shows its form.' },
-  WAIT_TIMED_OUT: { text: 'The time to wait is over; the migration goes on.', advice: 'Wait again.' },
-  AUDIT_DIVERGED: { text: 'The ledgers do not verify.', advice: 'The first divergence is named with what was expected and what was found.' },
-  AUDIT_FAILED: { text: 'The auditor could not do its work.', advice: 'See its own message above.' },
+  PEER_FROZEN: {
+    text: 'New work with this peer is frozen.',
+    advice: 'Its ledger forked or relies on what we never said; `carnet audit verify` has the proof.',
+  },
 } as const satisfies Record<string, { readonly text: string; readonly advice: string }>;
 export type DoorCode = keyof typeof DOOR_CODES;

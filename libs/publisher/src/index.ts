@@ -1,3 +1,4 @@
-export * from './client.ts';
-export * from './publisher.ts';
+export { type Answer, type Refused, StreamRefused } from './answer.ts';
+export { type BrokerAddress, type BrokerClient, type ClientOptions, connectBroker } from './client.ts';
 export * from './codes.ts';
+export * from './publisher.ts';

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { type IntentRequest, intentRequest, type MigrationMode, PAYLOAD_TYPES, uuidv7 } from '@carnet/events';
 import { type Signer, signEnvelope } from '@carnet/trust';
-import type { Answer, BrokerClient } from './client.ts';
+import type { Answer } from './answer.ts';
+import type { BrokerClient } from './client.ts';
 
 /** What a scheduler asks for. Give `id` (UUIDv7) to make repeats of one wish the same wish across restarts of the scheduler. */
 export interface Wish {
@@ -25,11 +25,13 @@ export interface Accepted {
 }
 
 export interface PublisherOptions {
-  readonly broker: BrokerClient;
+  readonly broker: Pick<BrokerClient, 'post'>;
   /** With it each wish is signed by the scheduler itself, and peer and auditor can check that; without, the broker vouches for who asked. */
   readonly identity?: { readonly signer: Signer; readonly certificate: string };
   /** Clock, in Unix milliseconds. */
   readonly nowMs: () => number;
+  /** This many random bytes: ids of wishes that have none. */
+  readonly random: (n: number) => Uint8Array;
 }
 
 export interface Publisher {
@@ -37,18 +39,28 @@ export interface Publisher {
   readonly intend: (wish: Wish) => Promise<Answer<Accepted>>;
 }
 
+/** RFC 9562, section 5.7: what of a UUIDv7 is not its time. */
+const UUID_RANDOM_BYTES = 10;
 const INTENT_TYPE = 'dev.carnet.migration.intent.v1';
 const SIGNED_INTENT_TYPE = 'dev.carnet.migration.signed-intent.v1';
 const CONTENT_TYPE = 'application/cloudevents+json';
+
+interface Taken {
+  readonly migration: string;
+  readonly digest: string;
+  readonly repeated: boolean;
+}
 
 /** The publisher's side of `POST /v1/intents`. */
 export function createPublisher(options: PublisherOptions): Publisher {
   return {
     intend: async (wish) => {
-      const request = requestOf(wish, wish.id ?? uuidv7(options.nowMs(), randomBytes(10)));
+      const request = requestOf(wish, wish.id ?? uuidv7(options.nowMs(), options.random(UUID_RANDOM_BYTES)));
       if (!request.ok) return request;
-      const answer = await options.broker.post<{ readonly migration: string; readonly digest: string; readonly repeated: boolean }>('/v1/intents', cloudEventOf(request.value, options), CONTENT_TYPE);
-      return answer.ok ? { ok: true, value: { id: answer.value.migration, digest: answer.value.digest, repeated: answer.value.repeated } } : answer;
+      const answer = await options.broker.post<Taken>('/v1/intents', cloudEventOf(request.value, options), CONTENT_TYPE);
+      if (!answer.ok) return answer;
+      const { migration, digest, repeated } = answer.value;
+      return { ok: true, value: { id: migration, digest, repeated } };
     },
   };
 }
@@ -64,12 +76,25 @@ function requestOf(wish: Wish, id: string): Answer<IntentRequest> {
     ...(wish.reason === undefined ? {} : { reason: wish.reason }),
   });
   if (parsed.success) return { ok: true, value: parsed.data };
-  return { ok: false, code: 'PARAMETER_INVALID', text: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ') };
+  return {
+    ok: false,
+    code: 'PARAMETER_INVALID',
+    text: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '),
+  };
 }
 
 function cloudEventOf(request: IntentRequest, { identity }: PublisherOptions): object {
-  const common = { specversion: '1.0', id: request.migration, source: identity?.signer.keyid ?? 'carnet-publisher', datacontenttype: 'application/json' };
+  const common = {
+    specversion: '1.0',
+    id: request.migration,
+    source: identity?.signer.keyid ?? 'carnet-publisher',
+    datacontenttype: 'application/json',
+  };
   if (identity === undefined) return { ...common, type: INTENT_TYPE, data: request };
   const envelope = signEnvelope(PAYLOAD_TYPES.request, Buffer.from(JSON.stringify(request)), identity.signer);
-  return { ...common, type: SIGNED_INTENT_TYPE, data: { envelope: JSON.parse(Buffer.from(envelope).toString('utf8')), certificate: identity.certificate } };
+  return {
+    ...common,
+    type: SIGNED_INTENT_TYPE,
+    data: { envelope: JSON.parse(Buffer.from(envelope).toString('utf8')), certificate: identity.certificate },
+  };
 }
