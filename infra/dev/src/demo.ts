@@ -146,9 +146,18 @@ if ('text' in options) {
   process.stdout.write(options.text);
   process.exit(options.exitCode);
 }
+// The registry ends everything on a signal; here it is only said, and what breaks while it does so is no failure of the demo.
+let interrupted = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    interrupted = true;
+    process.stdout.write('\ninterrupted: stopping both clouds and removing everything\n');
+  });
+}
 try {
   process.exitCode = await main(options);
 } catch (cause) {
+  if (interrupted) await new Promise(() => undefined);
   process.stderr.write(`\nthe demo failed: ${cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)}\n`);
   await stopEverything();
   process.exitCode = 1;
