@@ -1,0 +1,78 @@
+import type { KeyId } from '@carnet/events';
+import { failed, HostError } from '../codes.ts';
+import type { VmState } from '../command/result.ts';
+import type { HostFiles } from '../ports/files.ts';
+import type { DomainDefinition, DomainNotice } from '../ports/hypervisor.ts';
+import { readFakeVolume, writeFakeVolume } from './volumes.ts';
+
+/** A guest's memory: a boot and a counter, as the tiny guest of the real tests has them. */
+export type FakeMemory = { readonly boot: string; readonly ticks: number };
+
+export type FakeDomain = {
+  definition: DomainDefinition;
+  state: VmState;
+  reason: string;
+  vcpuTimeMs: number;
+  memory: FakeMemory | undefined;
+};
+
+/** Processor time that a running guest gains between two looks, in milliseconds. */
+const LOOK_MS = 130;
+
+/** The pretended guests of one host, their secrets, and who listens. */
+export type FakeGuests = ReturnType<typeof fakeGuests>;
+
+export function fakeGuests(files: HostFiles) {
+  const domains = new Map<string, FakeDomain>();
+  const secrets = new Map<KeyId, string>();
+  const listeners = new Set<(notice: DomainNotice) => void>();
+  const ran: string[] = [];
+
+  const tell = (uuid: string | undefined, event: DomainNotice['event'], detail = ''): void => {
+    for (const listener of listeners) listener({ uuid, event, detail });
+  };
+  const become = (domain: FakeDomain, state: VmState, reason: string, event: DomainNotice['event']): void => {
+    domain.state = state;
+    domain.reason = reason;
+    tell(domain.definition.uuid, event, reason);
+  };
+  return {
+    files,
+    domains,
+    secrets,
+    listeners,
+    ran,
+    tell,
+    become,
+    must: (uuid: string, ...states: readonly VmState[]): FakeDomain => {
+      const domain = domains.get(uuid);
+      if (domain !== undefined && states.includes(domain.state)) return domain;
+      throw new HostError(failed('LIBVIRT_FAILED', `Domain is ${domain?.state ?? 'absent'}.`));
+    },
+    off: (domain: FakeDomain, reason: string): void => {
+      domain.memory = undefined;
+      become(domain, 'shutoff', reason, 'stopped');
+    },
+    /** As QEMU does at a start: every disk must open with the secret that libvirt holds. */
+    openDisks: async ({ definition }: FakeDomain): Promise<void> => {
+      for (const { path, key } of definition.disks) {
+        const volume = await readFakeVolume(files, path);
+        if (volume === undefined || secrets.get(key) !== volume.passphrase)
+          throw new HostError(failed('LIBVIRT_FAILED', 'A disk does not open.'));
+      }
+    },
+  };
+}
+
+/** Time passes when somebody looks: a running guest counts, prints and writes its marker. */
+export async function live({ files }: FakeGuests, domain: FakeDomain): Promise<void> {
+  if (domain.state !== 'running' || domain.memory === undefined) return;
+  domain.vcpuTimeMs += LOOK_MS;
+  domain.memory = { ...domain.memory, ticks: domain.memory.ticks + 1 };
+  const line = `boot=${domain.memory.boot} n=${domain.memory.ticks}`;
+  await files.append(domain.definition.consolePath, Buffer.from(`TICK ${line}\n`));
+  for (const { path } of domain.definition.disks.slice(0, 1)) {
+    const volume = await readFakeVolume(files, path);
+    if (volume !== undefined) await writeFakeVolume(files, path, { ...volume, marker: line });
+  }
+}
