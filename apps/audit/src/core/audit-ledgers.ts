@@ -1,0 +1,114 @@
+import { type Timestamp, timestamp } from '@carnet/events';
+import { chainValidator, type TrustStore } from '@carnet/pki';
+import { ended, type MigrationState, phaseOf, summarize } from '@carnet/saga';
+import { positionOf } from '@carnet/trust';
+import type { AuditedLedger, AuditedMigration, AuditReport, Finding } from '../report.ts';
+import { type AuditedPair, type AuditedReplay, auditPair } from './audit-pair.ts';
+import type { LedgerPair } from './copies.ts';
+import { type Findings, openFindings } from './findings.ts';
+import { holderBreaks } from './holders.ts';
+
+export type AuditQuestion = {
+  readonly pairs: readonly LedgerPair[];
+  readonly trust: TrustStore;
+  /** Judges whether revocation lists are fresh and nothing is dated ahead; Unix milliseconds. */
+  readonly nowMs: number;
+};
+
+/** Re-derives everything from the envelopes and trusts no one but the federation's root. Reads each copy once. */
+export async function auditLedgers({ pairs, trust, nowMs }: AuditQuestion): Promise<AuditReport> {
+  const now: Timestamp = timestamp.parse(new Date(nowMs).toISOString());
+  const findings = openFindings();
+  const rules = { nowMs, validateChain: chainValidator(() => trust, () => now, 'as of then') };
+  const audited: AuditedPair[] = [];
+  for (const pair of pairs) audited.push(await auditPair(pair, rules, { trust: { store: trust, now }, findings }));
+  const migrations = audited.flatMap(({ journeys }) => journeys.all().flatMap((journey) => journey.migrations)).toSorted(byTime);
+  violateHolders(migrations, audited, findings);
+  const ledgers = audited.flatMap((pair) => pair.ledgers).map((replayed) => ledgerOf(replayed, findings.violations()));
+  const [divergence] = findings.violations();
+  return {
+    carnet: 'audit-report',
+    v: 1,
+    asOf: now,
+    verdict: overall(ledgers),
+    ledgers,
+    migrations: migrations.flatMap(migrationOf),
+    ...(divergence === undefined ? {} : { divergence }),
+    violations: findings.violations(),
+    notices: findings.notices(),
+    unlisted: findings.unlisted(),
+  };
+}
+
+const openedAt = (m: MigrationState): string => m.facts.MigrationIntended?.time ?? '';
+const byTime = (a: MigrationState, b: MigrationState): number => (openedAt(a) < openedAt(b) ? -1 : openedAt(a) > openedAt(b) ? 1 : a.epoch - b.epoch);
+
+function violateHolders(migrations: readonly MigrationState[], audited: readonly AuditedPair[], findings: Findings): void {
+  for (const [vm, moves] of Map.groupBy(migrations, (m) => m.vm)) {
+    for (const { migration, refusal } of holderBreaks(vm, moves)) {
+      const { ok: _, ...said } = refusal;
+      const digest = migration.facts.MigrationIntended?.digest;
+      const ledger = { publisher: migration.source, audience: migration.target };
+      const replayed = audited.flatMap((pair) => pair.ledgers).find(({ replay }) => isLedger(replay.ledger, ledger));
+      const seq = digest === undefined ? 0 : (replayed?.replay.positionOf(digest) ?? 0);
+      findings.violate({ ...said, ledger, seq, migration: migration.id, ...(digest === undefined ? {} : { digest }) });
+    }
+  }
+}
+
+const isLedger = (a: Finding['ledger'], b: Finding['ledger']): boolean => a.publisher === b.publisher && a.audience === b.audience;
+
+function ledgerOf({ replay, voids, citedSeq, note }: AuditedReplay, violations: readonly Finding[]): AuditedLedger {
+  const { publisher, audience } = replay.ledger;
+  const { head } = replay.state;
+  const seq = positionOf(head?.seq);
+  const copies = replay.readers.map(({ copy, count }) => ({ source: copy.source, holder: copy.holder, events: count() }));
+  const held = (holder: string): number | undefined => {
+    const counts = copies.filter((copy) => copy.holder === holder).map(({ events }) => Math.min(events, seq));
+    return counts.length === 0 ? undefined : Math.max(...counts);
+  };
+  // The publisher holds what it signed; only its own, shorter copy says that it has lost it.
+  const settledSeq = Math.min(held(publisher) ?? seq, held(audience) ?? citedSeq);
+  const isDiverged = violations.some((found) => isLedger(found.ledger, replay.ledger));
+  const isSettled = settledSeq === seq && note === undefined;
+  const why = note ?? (isSettled || isDiverged ? undefined : tailNote(settledSeq, seq));
+  return {
+    publisher,
+    audience,
+    verdict: isDiverged ? 'diverged' : isSettled ? `proven to head ${seq}` : 'unsettled tail',
+    events: seq,
+    head: head === null ? null : { seq, digest: head.digest },
+    settledSeq,
+    copies,
+    voids,
+    ...(why === undefined ? {} : { note: why }),
+  };
+}
+
+const tailNote = (settled: number, seq: number): string =>
+  `verified to ${seq}; both CSPs are known to hold it to ${settled}. An export of the other side settles the rest`;
+
+function overall(ledgers: readonly AuditedLedger[]): AuditReport['verdict'] {
+  if (ledgers.some(({ verdict }) => verdict === 'diverged')) return 'diverged';
+  if (ledgers.some(({ verdict }) => verdict === 'unsettled tail')) return 'unsettled tail';
+  return `proven to head ${ledgers.map(({ events }) => events).join(', ')}`;
+}
+
+function migrationOf(m: MigrationState): readonly AuditedMigration[] {
+  const intent = m.facts.MigrationIntended;
+  if (intent === undefined) return [];
+  return [
+    {
+      migration: m.id,
+      vm: m.vm,
+      epoch: m.epoch,
+      mode: intent.data.mode,
+      source: m.source,
+      target: m.target,
+      outcome: phaseOf(m),
+      ended: ended(m),
+      asked: { principal: intent.data.request.principal, via: intent.data.request.via },
+      custody: summarize(m).custody.map(({ at, event, because, canOpen, suspended }) => ({ at, event, because, domains: canOpen, suspended })),
+    },
+  ];
+}

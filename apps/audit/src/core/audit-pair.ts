@@ -1,0 +1,70 @@
+import type { Finding } from '../report.ts';
+import { CLOCK_SKEW_MS_MAX } from '../limits.ts';
+import type { LedgerPair } from './copies.ts';
+import { type Inspection, inspect } from './inspect.ts';
+import { type Journeys, openJourneys } from './journeys.ts';
+import { LedgerReplay, type ReplayRules } from './replay.ts';
+
+/** A pair of ledgers, replayed and folded. */
+export type AuditedPair = {
+  readonly ledgers: readonly AuditedReplay[];
+  readonly journeys: Journeys;
+};
+
+export type AuditedReplay = {
+  readonly replay: LedgerReplay;
+  readonly voids: number;
+  /** Highest own position that the audience's ledger cites: the audience holds it, by its own signature. */
+  readonly citedSeq: number;
+  /** Why the end was not judged, though nothing is wrong with it. */
+  readonly note?: string;
+};
+
+type Tally = { voids: number; citedSeq: number };
+
+/**
+ * Merges the two ledgers so that causes come before effects, each read once from end to end. There is always one that can go on:
+ * each digest covers everything before it, so two ledgers that wait for each other cannot be made.
+ */
+export async function auditPair([first, second]: LedgerPair, rules: ReplayRules, inspection: Inspection): Promise<AuditedPair> {
+  const replays = [new LedgerReplay(first, rules), new LedgerReplay(second, rules)] as const;
+  const tallies: readonly [Tally, Tally] = [
+    { voids: 0, citedSeq: 0 },
+    { voids: 0, citedSeq: 0 },
+  ];
+  const journeys = openJourneys();
+  const run = async (own: 0 | 1, peer: 0 | 1): Promise<number> => {
+    for (let placedCount = 0; ; placedCount++) {
+      const step = await replays[own].advance(replays[peer]);
+      if (step.kind !== 'placed') return placedCount;
+      const folded = journeys.fold(step);
+      inspect(inspection, replays[own], step, folded);
+      if (step.voidCode !== undefined || (folded !== undefined && 'voidCode' in folded.outcome)) tallies[own].voids++;
+      for (const cause of step.payload.causes) tallies[peer].citedSeq = Math.max(tallies[peer].citedSeq, replays[peer].positionOf(cause) ?? 0);
+    }
+  };
+  while ((await run(0, 1)) + (await run(1, 0)) > 0);
+  // Which came first is a matter of reading: of two divergences the first ledger's is named first.
+  const audited = ([0, 1] as const).map((own) => conclude(replays[own], replays[own === 0 ? 1 : 0], tallies[own], inspection));
+  return { ledgers: audited, journeys };
+}
+
+function conclude(replay: LedgerReplay, other: LedgerReplay, tally: Tally, { findings }: Inspection): AuditedReplay {
+  const note = noteOf(replay, other);
+  const divergence: Finding | undefined = replay.divergence ?? (note === undefined ? replay.endBlocked() : undefined);
+  if (divergence !== undefined) findings.violate(divergence);
+  return { replay, ...tally, ...(note === undefined ? {} : { note }) };
+}
+
+/**
+ * A ledger that waits for an event which no copy shows. Its publisher lies or was restored, unless the cited ledger diverged
+ * earlier, or the export ran while the cited event was being written: exports hold their own ledger as it was a moment before the peer's.
+ */
+function noteOf(replay: LedgerReplay, other: LedgerReplay): string | undefined {
+  const time = replay.parkedTime();
+  if (time === undefined) return undefined;
+  if (other.divergence !== undefined) return 'not judged further: what follows relies on the other ledger beyond its divergence';
+  const exportedMs = Math.min(...other.readers.map(({ copy }) => Date.parse(copy.exportedAt)));
+  if (Date.parse(time) + CLOCK_SKEW_MS_MAX < exportedMs) return undefined;
+  return 'TAIL_IN_FLIGHT: the next event cites what was written while the export ran';
+}

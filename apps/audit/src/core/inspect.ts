@@ -1,0 +1,102 @@
+import { type Event, type MigrationEvent, unreachable } from '@carnet/events';
+import type { MigrationState } from '@carnet/saga';
+import { type Checked, positionOf, type Refusal } from '@carnet/trust';
+import type { Finding } from '../report.ts';
+import { type AuditTrust, checkPinned } from './agents.ts';
+import { checkEvidence } from './evidence.ts';
+import type { Findings } from './findings.ts';
+import type { Folded } from './journeys.ts';
+import { checkOrder } from './order.ts';
+import type { LedgerReplay, PlacedEvent } from './replay.ts';
+import { checkRequest } from './request.ts';
+
+export type Inspection = { readonly trust: AuditTrust; readonly findings: Findings };
+
+const where = ({ ledger: { publisher, audience } }: LedgerReplay, { digest, payload }: PlacedEvent): Pick<Finding, 'ledger' | 'seq' | 'digest' | 'migration'> => ({
+  ledger: { publisher, audience },
+  seq: positionOf(payload.seq),
+  digest,
+  ...(payload.migration === undefined ? {} : { migration: payload.migration }),
+});
+
+const told = ({ code, text, expected, got }: Refusal<string>): Pick<Finding, 'code' | 'text' | 'expected' | 'got'> => ({
+  code,
+  text,
+  ...(expected === undefined ? {} : { expected }),
+  ...(got === undefined ? {} : { got }),
+});
+
+/**
+ * Everything that signatures and chain do not say about a placed event: void events are noticed, for they mean nothing; a valid
+ * event whose evidence, request, policy or order does not hold is a violation, for its publisher signed it.
+ */
+export function inspect({ trust, findings }: Inspection, ledger: LedgerReplay, placed: PlacedEvent, folded: Folded | undefined): void {
+  const at = where(ledger, placed);
+  const voidCode = placed.voidCode ?? (folded !== undefined && 'voidCode' in folded.outcome ? folded.outcome.voidCode : undefined);
+  if (voidCode !== undefined) findings.notice({ ...at, code: voidCode, text: `${placed.payload.type} is void: it counts for nobody` });
+  if (placed.event !== undefined) noticeRevocation(findings, at, placed.event);
+  if (folded === undefined || !('migration' in folded.outcome)) return;
+  const { migration } = folded.outcome;
+  for (const checked of judge(trust, ledger, migration, folded.event)) if (!checked.ok) findings.violate({ ...at, ...told(checked) });
+  if (folded.event.type === 'MigrationIntended' && folded.event.data.request.via !== 'signature') {
+    const { principal, via } = folded.event.data.request;
+    findings.notice({ ...at, code: 'REQUEST_VOUCHED', text: `${principal} asked by ${via}: the broker alone vouches for it` });
+  }
+}
+
+/** What is placed stays placed: whoever reads it is told that its key was no longer trusted by its owner. */
+function noticeRevocation(findings: Findings, at: Pick<Finding, 'ledger' | 'seq' | 'digest'>, event: Event): void {
+  if (event.type !== 'KeyRevoked' || positionOf(event.data.lastSeq) >= at.seq - 1) return;
+  const text = `positions ${positionOf(event.data.lastSeq) + 1} to ${at.seq - 1} may be signed by a key that its owner no longer vouches for`;
+  findings.notice({ ...at, code: 'REVOKED_KEY_SIGNED', text, expected: `last position ${event.data.lastSeq}` });
+}
+
+function* judge(trust: AuditTrust, ledger: LedgerReplay, m: MigrationState, event: MigrationEvent): Generator<Checked<null, string>> {
+  yield* judgeAgreement(trust, ledger, m, event);
+  yield checkEvidence(m, event);
+  yield checkOrder(m);
+}
+
+/** Who asked, what policy said, which agents were pinned. */
+function* judgeAgreement(trust: AuditTrust, ledger: LedgerReplay, m: MigrationState, event: MigrationEvent): Generator<Checked<null, string>> {
+  switch (event.type) {
+    case 'MigrationIntended':
+      if (event.data.request.via === 'signature') yield checkRequest(trust, event, event.data.request, ledger.issuers);
+      yield checkAllowed(event.publisher, event.data.policy.allowed);
+      return;
+    case 'MigrationOffered':
+      yield checkAllowed(event.publisher, event.data.policy.allowed);
+      yield agentChecked(checkPinned(trust, event.data.agent, m.target, event.time), event.data.agent.host);
+      return;
+    case 'OfferAgreed':
+      yield agentChecked(checkPinned(trust, event.data.agent, m.source, event.time), event.data.agent.host);
+      return;
+    case 'MigrationRefused':
+    case 'KeyDeposited':
+    case 'DepositAcknowledged':
+    case 'ImageSealed':
+    case 'ImageVerified':
+    case 'TargetReady':
+    case 'SourceQuiesced':
+    case 'KeyReleased':
+    case 'KeyImported':
+    case 'StartAuthorized':
+    case 'VmStarted':
+    case 'VmHealthy':
+    case 'VolumeRekeyed':
+    case 'MigrationFinalized':
+    case 'SourceRetired':
+    case 'MigrationWithdrawn':
+    case 'MigrationRelinquished':
+    case 'SourceResumed':
+      return;
+    default:
+      unreachable(event);
+  }
+}
+
+const checkAllowed = (csp: string, allowed: boolean): Checked<null, 'POLICY_DENIED'> =>
+  allowed ? { ok: true, value: null } : { ok: false, code: 'POLICY_DENIED', text: `${csp} went on against its own policy`, expected: 'allowed', got: 'denied' };
+
+const agentChecked = (checked: Checked<null, string>, host: string): Checked<null, string> =>
+  checked.ok ? checked : { ...checked, code: 'AGENT_REFUSED', text: `agent ${host}: ${checked.code}: ${checked.text}` };

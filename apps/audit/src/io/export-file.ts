@@ -1,0 +1,78 @@
+import type { TrustDomain } from '@carnet/events';
+import type { Copy } from '../core/copies.ts';
+import { AuditError, EXIT } from '../exit.ts';
+import { type ExportHeader, type ExportLine, exportEnd, exportHeader, exportLine, parseJson } from './export-format.ts';
+import { type FileLine, fileLines } from './lines.ts';
+
+/** Where the lines of one ledger lie in an export file. */
+type Stretch = { readonly publisher: TrustDomain; readonly audience: TrustDomain; readonly start: number; readonly end: number };
+
+/** A whole export, looked through once: its form is sound, and it has its end. */
+export type ExportFile = { readonly path: string; readonly source: string; readonly header: ExportHeader; readonly stretches: readonly Stretch[] };
+
+const malformed = (source: string, line: number, what: string): AuditError =>
+  new AuditError('EXPORT_MALFORMED', EXIT.verificationFailed, `${source}, line ${line}: ${what}`);
+
+/**
+ * Reads the form of an export, and nothing of what it says. Ledgers lie in it one after the other.
+ *
+ * @throws AuditError EXPORT_MALFORMED, EXPORT_TRUNCATED, FILE_UNREADABLE
+ */
+export async function indexExport(path: string, source = path): Promise<ExportFile> {
+  let header: ExportHeader | undefined;
+  let isEnded = false;
+  let number = 0;
+  const stretches: Stretch[] = [];
+  for await (const line of fileLines(path)) {
+    number++;
+    if (isEnded) throw malformed(source, number, 'something follows the end line');
+    const json = parseJson(line.text);
+    if (header === undefined) {
+      header = exportHeader.safeParse(json).data;
+      if (header === undefined) throw malformed(source, number, 'expected the header of a ledger export');
+    } else if (exportEnd.safeParse(json).success) isEnded = true;
+    else {
+      const said = exportLine.safeParse(json).data;
+      if (said === undefined) throw cutOr(source, number, line);
+      extend(stretches, said, line, () => malformed(source, number, `a ledger of ${said.publisher} lies in two pieces, or is not ${header?.self}'s`), header.self);
+    }
+  }
+  if (header === undefined || !isEnded) throw new AuditError('EXPORT_TRUNCATED', EXIT.verificationFailed, `${source}: no end line after ${number} lines`);
+  return { path, source, header, stretches };
+}
+
+/** A last line without its newline was cut, not mangled. */
+const cutOr = (source: string, number: number, { text, start, end }: FileLine): AuditError =>
+  end - start === Buffer.byteLength(text)
+    ? new AuditError('EXPORT_TRUNCATED', EXIT.verificationFailed, `${source}: cut inside line ${number}`)
+    : malformed(source, number, 'expected publisher, audience and envelope, or the end line');
+
+function extend(stretches: Stretch[], { publisher, audience }: ExportLine, { start, end }: FileLine, broken: () => AuditError, self: TrustDomain): void {
+  const last = stretches.at(-1);
+  if (last?.publisher === publisher && last.audience === audience) {
+    stretches[stretches.length - 1] = { ...last, end };
+    return;
+  }
+  const isForeign = publisher === audience || (publisher !== self && audience !== self);
+  if (isForeign || stretches.some((one) => one.publisher === publisher && one.audience === audience)) throw broken();
+  stretches.push({ publisher, audience, start, end });
+}
+
+/** The export's copy of a ledger; an empty one if it holds none. */
+export function copyOf({ path, source, header, stretches }: ExportFile, publisher: TrustDomain, audience: TrustDomain): Copy {
+  const stretch = stretches.find((one) => one.publisher === publisher && one.audience === audience);
+  return {
+    source,
+    holder: header.self,
+    exportedAt: header.exportedAt,
+    open: () => envelopes(path, stretch ?? { start: 0, end: 0 }),
+  };
+}
+
+async function* envelopes(path: string, range: { readonly start: number; readonly end: number }): AsyncGenerator<Uint8Array> {
+  for await (const { text } of fileLines(path, range)) {
+    const said = exportLine.safeParse(parseJson(text)).data;
+    if (said === undefined) throw new AuditError('FILE_UNREADABLE', EXIT.failed, `${path} changed while it was read`);
+    yield Buffer.from(said.envelope, 'base64');
+  }
+}

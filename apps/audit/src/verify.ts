@@ -1,0 +1,60 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { auditLedgers } from './core/audit-ledgers.ts';
+import { AuditError, EXIT } from './exit.ts';
+import { type AuditContext, loadContext } from './io/context.ts';
+import { type ExportFile, indexExport } from './io/export-file.ts';
+import { fetchExport } from './io/fetch-export.ts';
+import { pairsOf } from './io/pairs.ts';
+import { readTrust } from './io/trust-files.ts';
+import type { AuditReport } from './report.ts';
+
+export type VerifyRequest = {
+  readonly files: readonly string[];
+  /** Names or paths of context files. */
+  readonly contexts: readonly string[];
+  readonly root?: string;
+  readonly crls?: string;
+  readonly nowMs: number;
+  readonly environment: NodeJS.ProcessEnv;
+};
+
+/**
+ * From files and brokers to a report.
+ *
+ * @throws AuditError when there is nothing to judge: a divergence is no error, but what the report says
+ */
+export async function verify(request: VerifyRequest): Promise<AuditReport> {
+  const contexts = request.contexts.map((name) => loadContext(name, request.environment));
+  const root = request.root ?? contexts[0]?.rootFile;
+  if (request.files.length + contexts.length === 0) throw new AuditError('USAGE', EXIT.usage, 'name export files, or brokers with --context');
+  if (root === undefined) throw new AuditError('USAGE', EXIT.usage, 'files are judged by a root that you trust: --root root.pem');
+  const trust = readTrust(root, request.crls ?? join(dirname(root), 'crls'));
+  const scratch = await mkdtemp(join(tmpdir(), 'carnet-audit-'));
+  try {
+    const exports = [...(await indexAll(request.files)), ...(await fetchAll(contexts, scratch))];
+    const pairs = pairsOf(exports);
+    if (pairs.length === 0) throw new AuditError('EXPORT_EMPTY', EXIT.failed, 'no ledger holds any event');
+    return await auditLedgers({ pairs, trust, nowMs: request.nowMs });
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+async function indexAll(files: readonly string[]): Promise<readonly ExportFile[]> {
+  const exports: ExportFile[] = [];
+  for (const file of files) exports.push(await indexExport(file));
+  return exports;
+}
+
+/** Live ledgers are taken down first: an audit reads each twice, and a broker must not be able to answer twice differently. */
+async function fetchAll(contexts: readonly AuditContext[], scratch: string): Promise<readonly ExportFile[]> {
+  const exports: ExportFile[] = [];
+  for (const [i, context] of contexts.entries()) {
+    const path = join(scratch, `${i}.jsonl`);
+    await fetchExport(context, path, undefined);
+    exports.push(await indexExport(path, context.address.url));
+  }
+  return exports;
+}
