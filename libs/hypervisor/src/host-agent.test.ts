@@ -200,6 +200,27 @@ describe('refusals change nothing', () => {
     );
   });
 
+  it('clear memory anywhere but on a tmpfs', async () => {
+    const host = hostA({ tmpfs: [] });
+    await createRunning({ host, name: 'a1' });
+    await refusal(ask(host.agent, 'a1', 'preflight', { spec: SPEC, mode: 'suspend' }, ofEpoch(1)), 'TMPFS_REQUIRED');
+    const quiesce = { mode: 'suspend', graceSeconds: 1, memory: MEMORY_SECRET };
+    await refusal(ask(host.agent, 'a1', 'quiesce', quiesce, ofEpoch(1)), 'TMPFS_REQUIRED');
+    expect(await ask(host.agent, 'a1', 'inspect', {})).toMatchObject({
+      result: { state: 'running', fence: { epoch: 0, vcpus: 'may-run' } },
+    });
+  });
+
+  it('a second VM of a name, and a promise that is over does not count', async () => {
+    const host = hostB({ limits: { memoryMiB: 300 } });
+    const other = VM.replace('3333-4', '3333-5');
+    const past = { spec: SPEC, mode: 'cold', until: '2026-11-23T09:00:00.000Z' };
+    expect(await ask(host.agent, 'b1', 'reserve', past, { ...ofEpoch(1), vm: other })).toMatchObject({ status: 'done' });
+    expect((await host.agent.hello()).capacity.memoryMiBReserved).toBe(0);
+    expect(await ask(host.agent, 'b1', 'createVm', { spec: SPEC, secrets: [SECRET] })).toMatchObject({ status: 'done' });
+    await refusal(ask(host.agent, 'b1', 'reserve', past, { ...ofEpoch(1), vm: other }), 'NAME_TAKEN');
+  });
+
   it('a damaged fence entry refuses its VM only', async () => {
     const { source } = pair();
     await createRunning(source);
@@ -211,6 +232,26 @@ describe('refusals change nothing', () => {
     expect(await ask(source.host.agent, 'a1', 'inspect', {}, { vm: other })).toMatchObject({ status: 'done' });
     await source.host.files.remove(path);
     await refusal(ask(source.host.agent, 'a1', 'startVm', { secrets: [SECRET] }), 'FENCE_UNREADABLE');
+  });
+});
+
+describe('secrets', () => {
+  it('lie in no file, no reply and no report of either host', async () => {
+    const sides = pair();
+    const said: unknown[] = [];
+    for (const { host } of Object.values(sides)) host.agent.subscribe((report) => said.push(report));
+    await createRunning(sides.source);
+    const found = await play(sides, movesOf('suspend', sides), 1);
+    const files = await Promise.all(
+      [sides.source.host, sides.target.host].flatMap(({ files }) =>
+        files.paths().map(async (path) => (await files.read(path))?.toString('latin1')),
+      ),
+    );
+    const everything = JSON.stringify([files, said, [...found]]);
+    for (const key of [Buffer.alloc(32, 7), Buffer.alloc(32, 9)]) {
+      for (const form of [key.toString('hex'), key.toString('base64'), key.toString('latin1')])
+        expect(everything).not.toContain(form);
+    }
   });
 });
 

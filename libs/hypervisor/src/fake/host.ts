@@ -29,6 +29,8 @@ export type FakeHostOptions = {
   readonly volumeBytesFree?: number;
   readonly replyWithinMs?: number;
   readonly stepsAtOnce?: number;
+  /** Folders that count as tmpfs; default: the host's tmpfs folder. */
+  readonly tmpfs?: readonly string[];
   readonly log?: Log;
 };
 
@@ -65,7 +67,7 @@ export function fakeHost(options: FakeHostOptions): FakeHost {
   const { domain, host, clock } = options;
   const paths = hostPaths({ stateDir: '/s', volumesDir: '/v', tmpfsDir: '/t', bootDir: '/b', importDir: '/i' });
   const files = memoryFiles({
-    tmpfs: ['/t'],
+    tmpfs: options.tmpfs ?? ['/t'],
     ...(options.volumeBytesFree === undefined ? {} : { freeBytes: options.volumeBytesFree }),
   });
   const hypervisor = fakeHypervisor(files);
