@@ -83,6 +83,15 @@ describe('intend', () => {
     expect(broker.seen).toEqual([]);
   });
 
+  it('a plan is the same wish, unsigned, to another path', async () => {
+    broker.script((_, response) => answer(response, 200, { epoch: 1 }));
+    expect(await publisher().plan({ ...wish, id })).toEqual({ ok: true, value: { epoch: 1 } });
+    expect(broker.seen[0]).toMatchObject({
+      path: '/v1/plans',
+      body: expect.stringContaining('"dev.carnet.migration.intent.v1"'),
+    });
+  });
+
   it("signed carries the scheduler's own proof", async () => {
     broker.script((_, response) => answer(response, 200, { migration: id, digest, repeated: false }));
     const [der = new Uint8Array()] = [new Uint8Array(new X509Certificate(broker.leaf.pem).raw)];

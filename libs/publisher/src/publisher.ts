@@ -1,5 +1,5 @@
-import { type IntentRequest, intentRequest, type MigrationMode, PAYLOAD_TYPES, uuidv7 } from '@carnet/events';
-import { type Signer, signEnvelope } from '@carnet/trust';
+import type { MigrationMode, Reason } from '@carnet/events';
+import type { Signer } from '@carnet/trust';
 import type { Answer } from './answer.ts';
 import type { BrokerClient } from './client.ts';
 
@@ -34,15 +34,29 @@ export interface PublisherOptions {
   readonly random: (n: number) => Uint8Array;
 }
 
+/** What a migration would do. */
+export interface Plan {
+  readonly epoch: number;
+  /** Sizes of the disks, and of the memory where it travels too. */
+  readonly bytes: number;
+  /** How long the guest will stand still; absent until a transfer to this peer was measured. */
+  readonly stopSeconds?: number;
+  readonly policy: {
+    readonly source: { readonly allowed: boolean; readonly reasons: readonly Reason[] };
+    readonly target: string;
+  };
+  readonly steps: readonly { readonly side: string; readonly step: string; readonly undo: string }[];
+}
+
 export interface Publisher {
   /** Safe to repeat with the same `id`. Refusals come back as values with stable codes. */
   readonly intend: (wish: Wish) => Promise<Answer<Accepted>>;
+  /** The same wish, only looked at: nothing is changed, and the peer is not asked. */
+  readonly plan: (wish: Wish) => Promise<Answer<Plan>>;
+  /** An id for a wish: keep it before asking. */
+  readonly newId: () => Promise<string>;
 }
 
-/** RFC 9562, section 5.7: what of a UUIDv7 is not its time. */
-const UUID_RANDOM_BYTES = 10;
-const INTENT_TYPE = 'dev.carnet.migration.intent.v1';
-const SIGNED_INTENT_TYPE = 'dev.carnet.migration.signed-intent.v1';
 const CONTENT_TYPE = 'application/cloudevents+json';
 
 interface Taken {
@@ -51,50 +65,27 @@ interface Taken {
   readonly repeated: boolean;
 }
 
+// The event language takes longer to load than most readers of a broker run: it comes with the first wish.
+const language = () => import('./intent-event.ts');
+
 /** The publisher's side of `POST /v1/intents`. */
 export function createPublisher(options: PublisherOptions): Publisher {
+  const newId = async (): Promise<string> => (await language()).newWishId(options);
+  const ask = async <T>(path: string, wish: Wish, identity: PublisherOptions['identity']): Promise<Answer<T>> => {
+    const { requestOf, cloudEventOf } = await language();
+    const request = requestOf(wish, wish.id ?? (await newId()));
+    if (!request.ok) return request;
+    return options.broker.post<T>(path, cloudEventOf(request.value, identity === undefined ? {} : { identity }), CONTENT_TYPE);
+  };
   return {
     intend: async (wish) => {
-      const request = requestOf(wish, wish.id ?? uuidv7(options.nowMs(), options.random(UUID_RANDOM_BYTES)));
-      if (!request.ok) return request;
-      const answer = await options.broker.post<Taken>('/v1/intents', cloudEventOf(request.value, options), CONTENT_TYPE);
+      const answer = await ask<Taken>('/v1/intents', wish, options.identity);
       if (!answer.ok) return answer;
       const { migration, digest, repeated } = answer.value;
       return { ok: true, value: { id: migration, digest, repeated } };
     },
-  };
-}
-
-/** A wish as the protocol's request, or what is wrong with it, before anything is sent. */
-function requestOf(wish: Wish, id: string): Answer<IntentRequest> {
-  const parsed = intentRequest.safeParse({
-    migration: id,
-    vm: wish.vm,
-    target: wish.target,
-    mode: wish.mode,
-    ...(wish.notAfter === undefined ? {} : { notAfter: wish.notAfter }),
-    ...(wish.reason === undefined ? {} : { reason: wish.reason }),
-  });
-  if (parsed.success) return { ok: true, value: parsed.data };
-  return {
-    ok: false,
-    code: 'PARAMETER_INVALID',
-    text: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '),
-  };
-}
-
-function cloudEventOf(request: IntentRequest, { identity }: PublisherOptions): object {
-  const common = {
-    specversion: '1.0',
-    id: request.migration,
-    source: identity?.signer.keyid ?? 'carnet-publisher',
-    datacontenttype: 'application/json',
-  };
-  if (identity === undefined) return { ...common, type: INTENT_TYPE, data: request };
-  const envelope = signEnvelope(PAYLOAD_TYPES.request, Buffer.from(JSON.stringify(request)), identity.signer);
-  return {
-    ...common,
-    type: SIGNED_INTENT_TYPE,
-    data: { envelope: JSON.parse(Buffer.from(envelope).toString('utf8')), certificate: identity.certificate },
+    // A plan is worth no signature: nothing of it is kept.
+    plan: (wish) => ask<Plan>('/v1/plans', wish, undefined),
+    newId,
   };
 }
