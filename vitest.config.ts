@@ -11,6 +11,7 @@ export default defineConfig({
           include: [
             'libs/*/src/**/*.test.ts',
             'apps/*/src/**/*.test.ts',
+            'apps/*/ui/src/**/*.test.ts',
             'infra/*/src/**/*.test.ts',
             'infra/*/setup/**/*.test.mjs',
             'test/runner/**/*.test.ts',
