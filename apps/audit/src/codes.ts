@@ -8,32 +8,65 @@ export const AUDIT_CODES = {
     text: 'The export has no end line: it is not known what is missing.',
     advice: 'Export again; what was cut off may be what somebody wanted to hide.',
   },
-  EXPORT_EMPTY: { text: 'The exports hold no event at all.', advice: 'Name the exports, or the brokers, of CSPs that have moved something.' },
+  EXPORT_EMPTY: {
+    text: 'The exports hold no event at all.',
+    advice: 'Name the exports, or the brokers, of CSPs that have moved something.',
+  },
   EXPORT_EXISTS: { text: 'The file exists; an export never overwrites.', advice: 'Name another file.' },
   FILE_UNREADABLE: { text: 'A file cannot be read or written.', advice: 'Check its path and permissions.' },
   CONTEXT_MISSING: { text: 'No context file.', advice: '`carnet context --help` shows its form.' },
   CONTEXT_INVALID: { text: 'The context file is not well formed.', advice: '`carnet context --help` shows its form.' },
-  BROKER_FAILED: { text: 'A broker did not give its export, or not all of it.', advice: 'Check that it runs and that the context has the role auditor.' },
+  BROKER_FAILED: {
+    text: 'A broker did not give its export, or not all of it.',
+    advice: 'Check that it runs and that the context has the role auditor.',
+  },
   USAGE: { text: 'The command line cannot be followed.', advice: '`carnet-audit --help` lists everything.' },
 
-  ENVELOPE_REPEATED: { text: 'The export holds one envelope twice.', advice: 'The export was edited: get another one from the CSP.' },
+  ENVELOPE_REPEATED: {
+    text: 'The export holds one envelope twice.',
+    advice: 'The export was edited: get another one from the CSP.',
+  },
   AGENT_REFUSED: {
     text: 'The pinned agent is not that host of that CSP, by its certificate at that time.',
     advice: 'Evidence under it proves nothing; the text names the certificate check that failed.',
   },
-  EVIDENCE_REFUSED: { text: 'Evidence is not signed by the pinned agent.', advice: 'Whoever published it had no word of the host: call that CSP.' },
-  EVIDENCE_DIFFERS: { text: 'Evidence speaks of something else than the event.', advice: 'An old or foreign testimony was presented: call that CSP.' },
+  EVIDENCE_REFUSED: {
+    text: 'Evidence is not signed by the pinned agent.',
+    advice: 'Whoever published it had no word of the host: call that CSP.',
+  },
+  EVIDENCE_DIFFERS: {
+    text: 'Evidence speaks of something else than the event.',
+    advice: 'An old or foreign testimony was presented: call that CSP.',
+  },
   EVIDENCE_MISSING: { text: 'The event claims what it has no evidence for.', advice: 'Ask that CSP for the agent’s word.' },
   REQUEST_REFUSED: {
     text: 'The request inside an intent is not signed by a principal of the source.',
     advice: 'Nobody is known to have asked for this move: call the source.',
   },
-  REQUEST_DIFFERS: { text: 'The intent is not what was asked for.', advice: 'The broker acted beyond the signed request: call the source.' },
-  POLICY_DENIED: { text: 'A side went on although its own policy denied.', advice: 'Ask that CSP why its broker ignored its policy.' },
-  RECEIPT_INCOMPLETE: { text: 'The destruction receipt leaves out what was deposited.', advice: 'Keys or artifacts may be left behind: call that CSP.' },
-  ORDER_BROKEN: { text: 'Two steps stand in an impossible order.', advice: 'The text names both; call the CSP that took the later one.' },
-  TWO_HOLDERS: { text: 'Two CSPs may have run the VM at once.', advice: 'Find out which disk is the truth before anything else is moved.' },
-  EPOCH_TWICE: { text: 'Two migrations of one VM took the same epoch.', advice: 'The fence on the hosts cannot tell them apart: call the source of both.' },
+  REQUEST_DIFFERS: {
+    text: 'The intent is not what was asked for.',
+    advice: 'The broker acted beyond the signed request: call the source.',
+  },
+  POLICY_DENIED: {
+    text: 'A side went on although its own policy denied.',
+    advice: 'Ask that CSP why its broker ignored its policy.',
+  },
+  RECEIPT_INCOMPLETE: {
+    text: 'The destruction receipt leaves out what was deposited.',
+    advice: 'Keys or artifacts may be left behind: call that CSP.',
+  },
+  ORDER_BROKEN: {
+    text: 'Two steps stand in an impossible order.',
+    advice: 'The text names both; call the CSP that took the later one.',
+  },
+  TWO_HOLDERS: {
+    text: 'Two CSPs may have run the VM at once.',
+    advice: 'Find out which disk is the truth before anything else is moved.',
+  },
+  EPOCH_TWICE: {
+    text: 'Two migrations of one VM took the same epoch.',
+    advice: 'The fence on the hosts cannot tell them apart: call the source of both.',
+  },
 
   REVOKED_KEY_SIGNED: {
     text: 'Events were placed that a key signed after the position up to which its owner vouches for it.',

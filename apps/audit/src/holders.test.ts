@@ -8,14 +8,23 @@ import { vmOf } from './testing/telling.ts';
 const at = '2026-11-23T10:00:00.000Z';
 const fact = (data: unknown = {}, time = at) => ({ digest: 'd', time, causes: [], data });
 const move = (epoch: number, source: string, target: string, facts: Record<string, unknown>): MigrationState =>
-  ({ id: `m${epoch}`, vm: vmOf(1), epoch, source, target, facts: { MigrationIntended: fact(), MigrationOffered: fact(), ...facts } }) as unknown as MigrationState;
+  ({
+    id: `m${epoch}`,
+    vm: vmOf(1),
+    epoch,
+    source,
+    target,
+    facts: { MigrationIntended: fact(), MigrationOffered: fact(), ...facts },
+  }) as unknown as MigrationState;
 const moved = { StartAuthorized: fact() };
 const [A, B, C] = ['csp-a.example', 'csp-b.example', 'csp-c.example'] as const;
 const codes = (...migrations: readonly MigrationState[]) => holderBreaks(vmOf(1), migrations).map(({ refusal }) => refusal.code);
 
 describe('one holder over all pairs', () => {
-  it('A → B → C → A is in order', () => expect(codes(move(1, A, B, moved), move(2, B, C, moved), move(3, C, A, moved))).toEqual([]));
-  it('an attempt that came to nothing leaves the VM where it was', () => expect(codes(move(1, A, B, {}), move(2, A, C, moved))).toEqual([]));
+  it('A → B → C → A is in order', () =>
+    expect(codes(move(1, A, B, moved), move(2, B, C, moved), move(3, C, A, moved))).toEqual([]));
+  it('an attempt that came to nothing leaves the VM where it was', () =>
+    expect(codes(move(1, A, B, {}), move(2, A, C, moved))).toEqual([]));
   it('given back after authorisation', () =>
     expect(codes(move(1, A, B, { ...moved, MigrationRelinquished: fact() }), move(2, A, C, moved))).toEqual([]));
   it('sent away twice', () => expect(codes(move(1, A, B, moved), move(2, A, C, moved))).toEqual(['TWO_HOLDERS']));
@@ -25,8 +34,20 @@ describe('one holder over all pairs', () => {
 });
 
 describe('order within one migration', () => {
-  const chain = ['OfferAgreed', 'KeyDeposited', 'DepositAcknowledged', 'TargetReady', 'SourceQuiesced', 'ImageSealed', 'ImageVerified', 'KeyReleased', 'KeyImported'];
-  const facts = Object.fromEntries(chain.map((type) => [type, fact(type === 'TargetReady' ? { until: '2026-11-23T11:00:00.000Z' } : {})]));
+  const chain = [
+    'OfferAgreed',
+    'KeyDeposited',
+    'DepositAcknowledged',
+    'TargetReady',
+    'SourceQuiesced',
+    'ImageSealed',
+    'ImageVerified',
+    'KeyReleased',
+    'KeyImported',
+  ];
+  const facts = Object.fromEntries(
+    chain.map((type) => [type, fact(type === 'TargetReady' ? { until: '2026-11-23T11:00:00.000Z' } : {})]),
+  );
   const code = (changed: Record<string, unknown>): string => {
     const checked = checkOrder(move(1, A, B, { ...facts, ...changed }));
     return checked.ok ? 'in order' : checked.code;
@@ -35,10 +56,22 @@ describe('order within one migration', () => {
     ['as it should be', { StartAuthorized: fact(), VmStarted: fact() }, 'in order'],
     ['started without authorisation', { VmStarted: fact() }, 'ORDER_BROKEN'],
     ['released without readiness', { TargetReady: undefined }, 'ORDER_BROKEN'],
-    ['released after the promise', { KeyReleased: fact({}, '2026-11-23T11:00:00.001Z'), KeyImported: fact({}, '2026-11-23T11:00:00.001Z') }, 'ORDER_BROKEN'],
-    ['authorised before the import by more than clocks differ', { StartAuthorized: fact({}, '2026-11-23T09:00:00.000Z') }, 'ORDER_BROKEN'],
+    [
+      'released after the promise',
+      { KeyReleased: fact({}, '2026-11-23T11:00:00.001Z'), KeyImported: fact({}, '2026-11-23T11:00:00.001Z') },
+      'ORDER_BROKEN',
+    ],
+    [
+      'authorised before the import by more than clocks differ',
+      { StartAuthorized: fact({}, '2026-11-23T09:00:00.000Z') },
+      'ORDER_BROKEN',
+    ],
     ['resumed after release without the target’s word', { SourceResumed: fact() }, 'TWO_HOLDERS'],
     ['resumed after the target gave it back', { SourceResumed: fact(), MigrationRelinquished: fact({}) }, 'in order'],
-    ['resumed after authorisation without never', { SourceResumed: fact(), StartAuthorized: fact(), MigrationRelinquished: fact({}) }, 'TWO_HOLDERS'],
+    [
+      'resumed after authorisation without never',
+      { SourceResumed: fact(), StartAuthorized: fact(), MigrationRelinquished: fact({}) },
+      'TWO_HOLDERS',
+    ],
   ])('%s', (_, changed, expected) => expect(code(changed)).toBe(expected));
 });

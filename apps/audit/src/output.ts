@@ -19,8 +19,8 @@ const section = (title: string, lines: readonly string[]): string => (lines.leng
 
 function ledgerText({ publisher, audience, verdict, events, voids, copies, note }: AuditedLedger): string {
   const shown = copies.map((copy) => `${copy.events} in ${copy.source}`).join(', ');
-  const void_ = voids === 0 ? '' : `, ${voids} void`;
-  return `  ${publisher} → ${audience}  ${verdict}\n    ${events} events verified${void_}; shown: ${shown || 'nowhere'}\n${note === undefined ? '' : `    ${note}\n`}`;
+  const counted = voids === 0 ? '' : `, ${voids} void`;
+  return `  ${publisher} → ${audience}  ${verdict}\n    ${events} events verified${counted}; shown: ${shown || 'nowhere'}\n${note === undefined ? '' : `    ${note}\n`}`;
 }
 
 function migrationText({ migration, vm, epoch, mode, source, target, outcome, ended, asked, custody }: AuditedMigration): string {
@@ -34,7 +34,10 @@ function migrationText({ migration, vm, epoch, mode, source, target, outcome, en
 }
 
 function findingText({ code, text, ledger, seq, expected, got, sources }: Finding): string {
-  const compared = [...(expected === undefined ? [] : [`      expected ${expected}\n`]), ...(got === undefined ? [] : [`      got      ${got}\n`])].join('');
+  const compared = [
+    ...(expected === undefined ? [] : [`      expected ${expected}\n`]),
+    ...(got === undefined ? [] : [`      got      ${got}\n`]),
+  ].join('');
   const shown = sources === undefined ? '' : `      in       ${sources.join(', ')}\n`;
   return `  ${code}  ${ledger.publisher} → ${ledger.audience}, position ${seq}\n      ${text}\n${compared}${shown}`;
 }

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from './program.ts';
 import { auditReport } from './report.ts';
 import { EXPORTED_MS, exportLines, writeLines } from './testing/exports.ts';
-import { createFederation, CSP_B, type Federation } from './testing/federation.ts';
+import { CSP_B, createFederation, type Federation } from './testing/federation.ts';
 import { Telling } from './testing/telling.ts';
 
 let federation: Federation;
@@ -23,7 +23,12 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 
 async function ran(...args: readonly string[]) {
   let [out, err] = ['', ''];
-  const streams = { out: (text: string) => void (out += text), err: (text: string) => void (err += text), environment: { HOME: dir }, nowMs: () => EXPORTED_MS };
+  const streams = {
+    out: (text: string) => void (out += text),
+    err: (text: string) => void (err += text),
+    environment: { HOME: dir },
+    nowMs: () => EXPORTED_MS,
+  };
   const code = await run(args, streams);
   return { code, out, err };
 }
@@ -64,25 +69,53 @@ describe('exit codes', () => {
   it('3: a divergence, and a truncated export', async () => {
     const lines = readFileSync(b, 'utf8').split('\n');
     const short = writeLines(dir, 'short.jsonl', lines.slice(0, -2));
-    const dropped = writeLines(dir, 'dropped.jsonl', lines.filter((line, i) => i !== 3 && line !== ''));
-    expect(await ran('verify', short, ...root())).toMatchObject({ code: 3, out: '', err: expect.stringContaining('EXPORT_TRUNCATED') });
+    const dropped = writeLines(
+      dir,
+      'dropped.jsonl',
+      lines.filter((line, i) => i !== 3 && line !== ''),
+    );
+    expect(await ran('verify', short, ...root())).toMatchObject({
+      code: 3,
+      out: '',
+      err: expect.stringContaining('EXPORT_TRUNCATED'),
+    });
     expect(await ran('verify', dropped, ...root())).toMatchObject({ code: 3, out: expect.stringContaining('SEQUENCE_GAP') });
   });
   it('2: usage', async () => {
     expect(await ran('verify', a)).toMatchObject({ code: 2, err: expect.stringContaining('--root') });
     expect(await ran('verify')).toMatchObject({ code: 2 });
     expect(await ran('verify', a, ...root(), '--as-of', 'yesterday')).toMatchObject({ code: 2 });
-    expect(await ran('verify', '--context', 'nobody')).toMatchObject({ code: 2, err: expect.stringContaining('CONTEXT_MISSING') });
+    expect(await ran('verify', '--context', 'nobody')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('CONTEXT_MISSING'),
+    });
     expect(await ran('explode')).toMatchObject({ code: 2 });
   });
   it('1: no root, no file, no broker', async () => {
-    expect(await ran('verify', a, '--root', join(dir, 'nowhere.pem'))).toMatchObject({ code: 1, err: expect.stringContaining('FILE_UNREADABLE') });
-    expect(await ran('verify', join(dir, 'nowhere.jsonl'), ...root())).toMatchObject({ code: 1, err: expect.stringContaining('FILE_UNREADABLE') });
-    writeFileSync(join(dir, 'gone.toml'), 'url = "https://127.0.0.1:1"\nserverName = "broker.csp-a.example"\nrootFile = "root.pem"\ntokenFile = "root.pem"\n');
-    expect(await ran('verify', '--context', join(dir, 'gone.toml'))).toMatchObject({ code: 1, err: expect.stringContaining('BROKER_FAILED') });
+    expect(await ran('verify', a, '--root', join(dir, 'nowhere.pem'))).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('FILE_UNREADABLE'),
+    });
+    expect(await ran('verify', join(dir, 'nowhere.jsonl'), ...root())).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('FILE_UNREADABLE'),
+    });
+    writeFileSync(
+      join(dir, 'gone.toml'),
+      'url = "https://127.0.0.1:1"\nserverName = "broker.csp-a.example"\nrootFile = "root.pem"\ntokenFile = "root.pem"\n',
+    );
+    expect(await ran('verify', '--context', join(dir, 'gone.toml'))).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('BROKER_FAILED'),
+    });
   });
   it('0: help says all', async () => {
     const { code, out } = await ran('verify', '--help');
-    expect([code, out.includes('--crls'), out.includes('3 verification failed'), out.includes('unsettled tail')]).toEqual([0, true, true, true]);
+    expect([code, out.includes('--crls'), out.includes('3 verification failed'), out.includes('unsettled tail')]).toEqual([
+      0,
+      true,
+      true,
+      true,
+    ]);
   });
 });

@@ -15,7 +15,13 @@ export interface Streams {
   readonly nowMs: () => number;
 }
 
-type VerifyOptions = { readonly root?: string; readonly crls?: string; readonly context: readonly string[]; readonly asOf?: string; readonly json?: true };
+type VerifyOptions = {
+  readonly root?: string;
+  readonly crls?: string;
+  readonly context: readonly string[];
+  readonly asOf?: string;
+  readonly json?: true;
+};
 type ExportOptions = { readonly context: string; readonly out: string; readonly peer?: string };
 
 const VERIFY_HELP = `
@@ -36,7 +42,12 @@ export function program(streams: Streams, end: (code: ExitCode) => void): Comman
     .argument('[files...]', 'exports, as `carnet-audit export` or GET /v1/export writes them')
     .option('--root <file>', 'federation root, PEM (default: that of the first context)')
     .option('--crls <directory>', 'revocation lists, *.der (default: crls beside the root)')
-    .option('--context <name>', 'a broker to ask, by a context file of carnet; repeatable', (name: string, all: readonly string[]) => [...all, name], [])
+    .option(
+      '--context <name>',
+      'a broker to ask, by a context file of carnet; repeatable',
+      (name: string, all: readonly string[]) => [...all, name],
+      [],
+    )
     .option('--as-of <time>', 'judge an archived export by this clock, e.g. 2026-11-23T12:00:00.000Z (default: now)')
     .option('--json', 'the report as JSON, by the schema `auditReport`')
     .addHelpText('after', `${VERIFY_HELP}\n\n${EXIT_HELP}`)
@@ -52,11 +63,16 @@ export function program(streams: Streams, end: (code: ExitCode) => void): Comman
       const ledgers = await writeExport(loadContext(context, streams.environment), out, peer);
       streams.err(`${out}: ${ledgers} ledgers\n`);
     });
-  for (const command of [root, ...root.commands]) command.exitOverride().configureOutput({ writeOut: streams.out, writeErr: streams.err });
+  for (const command of [root, ...root.commands])
+    command.exitOverride().configureOutput({ writeOut: streams.out, writeErr: streams.err });
   return root;
 }
 
-async function runVerify(files: readonly string[], { root, crls, context, asOf, json }: VerifyOptions, streams: Streams): Promise<ExitCode> {
+async function runVerify(
+  files: readonly string[],
+  { root, crls, context, asOf, json }: VerifyOptions,
+  streams: Streams,
+): Promise<ExitCode> {
   const report = await verify({
     files,
     contexts: context,

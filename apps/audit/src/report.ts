@@ -8,8 +8,16 @@ const ledgerName = z.strictObject({ publisher: trustDomain, audience: trustDomai
 export type LedgerName = z.infer<typeof ledgerName>;
 
 /** `proven`: both CSPs hold it. `unsettled tail`: verified, but only one side is known to hold the end. */
-export const ledgerVerdict = z.union([z.string().regex(/^proven to head \d+$/), z.literal('unsettled tail'), z.literal('diverged')]);
-export const overallVerdict = z.union([z.string().regex(/^proven to head \d+(, \d+)*$/), z.literal('unsettled tail'), z.literal('diverged')]);
+export const ledgerVerdict = z.union([
+  z.string().regex(/^proven to head \d+$/),
+  z.literal('unsettled tail'),
+  z.literal('diverged'),
+]);
+export const overallVerdict = z.union([
+  z.string().regex(/^proven to head \d+(, \d+)*$/),
+  z.literal('unsettled tail'),
+  z.literal('diverged'),
+]);
 
 /** Something that the auditor names. `seq` is the position in `ledger`; `sources` are the exports that show it. */
 export const finding = z

@@ -6,9 +6,19 @@ import { join } from 'node:path';
 import type { Draft } from '@carnet/events';
 import { createCrl, createRoot, freshRsaKeys, readCertificate, readPem, writePem } from '@carnet/pki';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { auditReport, type AuditReport } from './report.ts';
+import { type AuditReport, auditReport } from './report.ts';
 import { EXPORTED_MS, exportLines, writeLines } from './testing/exports.ts';
-import { BEGIN_MS, createFederation, CSP_A, CSP_B, eventKey, type Federation, leafOf, testimony, timeAt } from './testing/federation.ts';
+import {
+  BEGIN_MS,
+  CSP_A,
+  CSP_B,
+  createFederation,
+  eventKey,
+  type Federation,
+  leafOf,
+  testimony,
+  timeAt,
+} from './testing/federation.ts';
 import { type Alter, migrationOf, sealed, Telling, vmOf } from './testing/telling.ts';
 import { verify } from './verify.ts';
 
@@ -28,8 +38,19 @@ function tell(alter?: Alter): Telling {
   return telling;
 }
 
-const check = (exports: readonly (readonly string[])[], root = join(dir, 'root.pem'), crls = join(dir, 'crls')): Promise<AuditReport> =>
-  verify({ files: exports.map((lines) => writeLines(dir, `export-${files++}`, lines)), contexts: [], root, crls, nowMs: EXPORTED_MS, environment: {} });
+const check = (
+  exports: readonly (readonly string[])[],
+  root = join(dir, 'root.pem'),
+  crls = join(dir, 'crls'),
+): Promise<AuditReport> =>
+  verify({
+    files: exports.map((lines) => writeLines(dir, `export-${files++}`, lines)),
+    contexts: [],
+    root,
+    crls,
+    nowMs: EXPORTED_MS,
+    environment: {},
+  });
 
 /** Lines of A's export with one change; line 0 is the header, line n is A's event n. */
 function edited(change: (lines: string[]) => void): readonly string[] {
@@ -37,48 +58,94 @@ function edited(change: (lines: string[]) => void): readonly string[] {
   change(lines);
   return lines;
 }
-const envelopeLine = (bytes: Uint8Array): string => JSON.stringify({ publisher: CSP_A, audience: CSP_B, envelope: Buffer.from(bytes).toString('base64') });
+const envelopeLine = (bytes: Uint8Array): string =>
+  JSON.stringify({ publisher: CSP_A, audience: CSP_B, envelope: Buffer.from(bytes).toString('base64') });
 const flip = (bytes: Uint8Array, at: number): Uint8Array => bytes.map((byte, i) => (i === at ? byte ^ 1 : byte));
 const envelope = (n: number): Uint8Array => good.a.envelopes[n - 1] ?? new Uint8Array();
 /** A's event n once more, with other content, rightly signed. */
 function rewritten(n: number, word = CSP_A as string): Uint8Array {
   const payload = JSON.parse(Buffer.from(JSON.parse(Buffer.from(envelope(n)).toString()).payload, 'base64').toString()) as Draft;
-  return sealed({ ...good.a, envelopes: good.a.envelopes.slice(0, n - 1) }, { ...payload, id: migrationOf(9) } as unknown as Draft, BEGIN_MS, eventKey(word));
+  return sealed(
+    { ...good.a, envelopes: good.a.envelopes.slice(0, n - 1) },
+    { ...payload, id: migrationOf(9) } as unknown as Draft,
+    BEGIN_MS,
+    eventKey(word),
+  );
 }
 
 describe('what was done to an export is named', () => {
   const rows: readonly (readonly [string, () => readonly (readonly string[])[], string, number])[] = [
-    ['a byte of the envelope flipped', () => [edited((l) => l.splice(3, 1, envelopeLine(flip(envelope(3), 90))))], 'SIGNATURE_INVALID', 3],
-    ['a byte of its JSON flipped', () => [edited((l) => l.splice(3, 1, envelopeLine(flip(envelope(3), 0))))], 'ENVELOPE_MALFORMED', 3],
+    [
+      'a byte of the envelope flipped',
+      () => [edited((l) => l.splice(3, 1, envelopeLine(flip(envelope(3), 90))))],
+      'SIGNATURE_INVALID',
+      3,
+    ],
+    [
+      'a byte of its JSON flipped',
+      () => [edited((l) => l.splice(3, 1, envelopeLine(flip(envelope(3), 0))))],
+      'ENVELOPE_MALFORMED',
+      3,
+    ],
     ['an event dropped', () => [edited((l) => l.splice(3, 1))], 'SEQUENCE_GAP', 3],
     ['two events swapped', () => [edited((l) => l.splice(3, 2, l[4] ?? '', l[3] ?? ''))], 'SEQUENCE_GAP', 3],
     ['an event twice', () => [edited((l) => l.splice(3, 0, l[3] ?? ''))], 'ENVELOPE_REPEATED', 4],
-    ['signed again with another key', () => [edited((l) => l.splice(3, 1, envelopeLine(rewritten(3, 'stranger'))))], 'KEY_NOT_ANNOUNCED', 3],
-    ['signed again by the publisher, what follows left alone', () => [edited((l) => l.splice(3, 1, envelopeLine(rewritten(3))))], 'LEDGER_FORK', 4],
+    [
+      'signed again with another key',
+      () => [edited((l) => l.splice(3, 1, envelopeLine(rewritten(3, 'stranger'))))],
+      'KEY_NOT_ANNOUNCED',
+      3,
+    ],
+    [
+      'signed again by the publisher, what follows left alone',
+      () => [edited((l) => l.splice(3, 1, envelopeLine(rewritten(3))))],
+      'LEDGER_FORK',
+      4,
+    ],
     ['dropped in one copy of two', () => [exportLines(good), edited((l) => l.splice(3, 1))], 'SEQUENCE_GAP', 3],
-    ['a fork between two exports', () => [exportLines(good, CSP_B), edited((l) => l.splice(3, 1, envelopeLine(rewritten(3))))], 'LEDGER_FORK', 3],
+    [
+      'a fork between two exports',
+      () => [exportLines(good, CSP_B), edited((l) => l.splice(3, 1, envelopeLine(rewritten(3))))],
+      'LEDGER_FORK',
+      3,
+    ],
   ];
   it.each(rows)('%s', async (_, exports, code, seq) => {
     const report = await check(exports());
     expect(auditReport.parse(report)).toEqual(report);
-    expect([report.verdict, report.divergence?.code, report.divergence?.ledger.publisher, report.divergence?.seq]).toEqual(['diverged', code, CSP_A, seq]);
+    expect([report.verdict, report.divergence?.code, report.divergence?.ledger.publisher, report.divergence?.seq]).toEqual([
+      'diverged',
+      code,
+      CSP_A,
+      seq,
+    ]);
     expect(report.divergence?.sources).toHaveLength(code === 'LEDGER_FORK' && exports().length > 1 ? 2 : 1);
   });
 
   it('a fork names both envelopes', async () => {
     const report = await check([exportLines(good, CSP_B), edited((l) => l.splice(3, 1, envelopeLine(rewritten(3))))]);
-    expect(report.divergence).toMatchObject({ expected: expect.stringMatching(/^[0-9a-f]{64}$/), got: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect(report.divergence).toMatchObject({
+      expected: expect.stringMatching(/^[0-9a-f]{64}$/),
+      got: expect.stringMatching(/^[0-9a-f]{64}$/),
+    });
   });
 
   it('the last events dropped, which the peer cites', async () => {
-    const cut = (lines: readonly string[]) => lines.filter((line) => line !== envelopeLine(envelope(good.a.envelopes.length - 1)) && line !== envelopeLine(envelope(good.a.envelopes.length)));
+    const cut = (lines: readonly string[]) =>
+      lines.filter(
+        (line) =>
+          line !== envelopeLine(envelope(good.a.envelopes.length - 1)) &&
+          line !== envelopeLine(envelope(good.a.envelopes.length)),
+      );
     const report = await check([cut(exportLines(good))]);
     expect([report.divergence?.code, report.divergence?.ledger.publisher]).toEqual(['CAUSE_UNKNOWN', CSP_B]);
   });
 
   it('the same while the export ran is an unsettled tail', async () => {
     const last = good.a.envelopes.length;
-    const lines = exportLines(good, CSP_A, BEGIN_MS).filter((line) => line !== envelopeLine(envelope(last - 1)) && line !== envelopeLine(envelope(last)));
+    const lines = exportLines(good, CSP_A, BEGIN_MS).filter(
+      (line) => line !== envelopeLine(envelope(last - 1)) && line !== envelopeLine(envelope(last)),
+    );
     const report = await check([lines]);
     expect([report.verdict, report.divergence]).toEqual(['unsettled tail', undefined]);
     expect(report.ledgers.map(({ note }) => note).join()).toContain('TAIL_IN_FLIGHT');
@@ -88,7 +155,11 @@ describe('what was done to an export is named', () => {
     ['no end line', (l: readonly string[]) => l.slice(0, -1), 'EXPORT_TRUNCATED'],
     ['no header', (l: readonly string[]) => l.slice(1), 'EXPORT_MALFORMED'],
     ['something after the end', (l: readonly string[]) => [...l, l[3] ?? ''], 'EXPORT_MALFORMED'],
-    ['an unknown member', (l: readonly string[]) => [l[0] ?? '', JSON.stringify({ ...JSON.parse(l[1] ?? ''), more: 1 }), ...l.slice(2)], 'EXPORT_MALFORMED'],
+    [
+      'an unknown member',
+      (l: readonly string[]) => [l[0] ?? '', JSON.stringify({ ...JSON.parse(l[1] ?? ''), more: 1 }), ...l.slice(2)],
+      'EXPORT_MALFORMED',
+    ],
     ['a ledger in two pieces', (l: readonly string[]) => [...l.slice(0, -1), l[1] ?? '', l.at(-1) ?? ''], 'EXPORT_MALFORMED'],
     ['nothing', () => [], 'EXPORT_MALFORMED'],
     ['no events', (l: readonly string[]) => [l[0] ?? '', l.at(-1) ?? ''], 'EXPORT_EMPTY'],
@@ -100,7 +171,9 @@ describe('what was done to an export is named', () => {
     const path = writeLines(dir, 'cut', exportLines(good));
     const text = exportLines(good).join('\n');
     writeFileSync(path, text.slice(0, text.length - 60));
-    await expect(verify({ files: [path], contexts: [], root: join(dir, 'root.pem'), nowMs: EXPORTED_MS, environment: {} })).rejects.toMatchObject({ code: 'EXPORT_TRUNCATED' });
+    await expect(
+      verify({ files: [path], contexts: [], root: join(dir, 'root.pem'), nowMs: EXPORTED_MS, environment: {} }),
+    ).rejects.toMatchObject({ code: 'EXPORT_TRUNCATED' });
   });
 });
 
@@ -146,11 +219,16 @@ describe('certificates', () => {
 
   it('a revocation list that is stale proves nothing', async () => {
     const lines = writeLines(dir, 'late', exportLines(good));
-    const report = await verify({ files: [lines], contexts: [], root: join(dir, 'root.pem'), nowMs: EXPORTED_MS + 60 * 86_400_000, environment: {} });
+    const report = await verify({
+      files: [lines],
+      contexts: [],
+      root: join(dir, 'root.pem'),
+      nowMs: EXPORTED_MS + 60 * 86_400_000,
+      environment: {},
+    });
     expect(report.divergence?.text).toContain('CRL_STALE');
   });
 });
-
 
 /** The lists of the federation, with one certificate of A on A's list. */
 function revoke(leaf: string, folder: string, atMs: number): string {
@@ -161,7 +239,10 @@ function revoke(leaf: string, folder: string, atMs: number): string {
   const read = readCertificate(readPem(leafOf(federation, CSP_A, leaf).pem, 'CERTIFICATE')[0] ?? new Uint8Array());
   if (member === undefined || !read.ok) throw new Error('no such leaf');
   const revoked = [{ serial: read.value.serial, atMs, reason: 'keyCompromise' as const }];
-  writeFileSync(join(crls, `${CSP_A}.der`), createCrl(member.authority, { number: 2, thisUpdateMs: BEGIN_MS, nextUpdateMs: EXPORTED_MS + 3_600_000, revoked }));
+  writeFileSync(
+    join(crls, `${CSP_A}.der`),
+    createCrl(member.authority, { number: 2, thisUpdateMs: BEGIN_MS, nextUpdateMs: EXPORTED_MS + 3_600_000, revoked }),
+  );
   return crls;
 }
 
@@ -170,21 +251,100 @@ describe('what a lying broker signs is found, though its ledger is in order', ()
     <T extends Draft['type']>(type: T, alter: (draft: Extract<Draft, { readonly type: T }>) => Draft): Alter =>
     (draft) =>
       draft.type === type ? alter(draft as Extract<Draft, { readonly type: T }>) : draft;
-  const m = { id: migrationOf(1), vm: vmOf(1), source: CSP_A, target: CSP_B, epoch: 1 } as unknown as Parameters<typeof testimony>[1];
+  const m = { id: migrationOf(1), vm: vmOf(1), source: CSP_A, target: CSP_B, epoch: 1 } as unknown as Parameters<
+    typeof testimony
+  >[1];
   const now = timeAt(BEGIN_MS);
   const rows: readonly (readonly [string, () => Alter, string])[] = [
-    ['no evidence in a receipt', () => change('SourceRetired', (d) => ({ ...d, data: { ...d.data, receipt: { ...d.data.receipt, evidence: undefined } } }) as unknown as Draft), 'EVIDENCE_MISSING'],
-    ['evidence with another signature', () => change('VmStarted', (d) => ({ ...d, data: { ...d.data, evidence: { ...d.data.evidence, signatures: [{ keyid: d.data.evidence.signatures[0]?.keyid ?? '', sig: 'AAAA' }] } } })), 'EVIDENCE_REFUSED'],
-    ['evidence of the wrong side', () => change('VmStarted', (d) => ({ ...d, data: { ...d.data, evidence: testimony(federation, m, 'source', 'started', now) } })), 'EVIDENCE_REFUSED'],
-    ['evidence of another step', () => change('VmHealthy', (d) => ({ ...d, data: { ...d.data, evidence: testimony(federation, m, 'target', 'started', now) } })), 'EVIDENCE_DIFFERS'],
-    ['evidence of another epoch', () => change('SourceQuiesced', (d) => ({ ...d, data: { ...d.data, evidence: testimony(federation, m, 'source', 'stopped', now, { epoch: 7 as never }) } })), 'EVIDENCE_DIFFERS'],
-    ['evidence from the future', () => change('VmStarted', (d) => ({ ...d, data: { ...d.data, evidence: testimony(federation, m, 'target', 'started', timeAt(BEGIN_MS + 9e6)) } })), 'EVIDENCE_DIFFERS'],
-    ['started before it was stopped', () => change('VmStarted', (d) => ({ ...d, data: { ...d.data, evidence: testimony(federation, m, 'target', 'started', timeAt(BEGIN_MS - 9e6)) } })), 'TWO_HOLDERS'],
-    ['a receipt that forgets a key', () => change('SourceRetired', (d) => ({ ...d, data: { ...d.data, receipt: { ...d.data.receipt, keys: [] } } })), 'RECEIPT_INCOMPLETE'],
-    ['its own policy denied', () => change('MigrationOffered', (d) => ({ ...d, data: { ...d.data, policy: { ...d.data.policy, allowed: false } } })), 'POLICY_DENIED'],
-    ['another mode than was asked for', () => change('MigrationIntended', (d) => ({ ...d, data: { ...d.data, request: good.request(5, vmOf(1), CSP_A, CSP_B) } })), 'REQUEST_DIFFERS'],
-    ['a request that another principal signed', () => change('MigrationIntended', (d) => ({ ...d, data: { ...d.data, request: { ...d.data.request, principal: `spiffe://${CSP_A}/operator` } } })), 'REQUEST_REFUSED'],
-    ['an agent of another host', () => change('OfferAgreed', (d) => ({ ...d, data: { ...d.data, agent: { ...d.data.agent, host: 'host-2' as never } } })), 'AGENT_REFUSED'],
+    [
+      'no evidence in a receipt',
+      () =>
+        change(
+          'SourceRetired',
+          (d) => ({ ...d, data: { ...d.data, receipt: { ...d.data.receipt, evidence: undefined } } }) as unknown as Draft,
+        ),
+      'EVIDENCE_MISSING',
+    ],
+    [
+      'evidence with another signature',
+      () =>
+        change('VmStarted', (d) => ({
+          ...d,
+          data: {
+            ...d.data,
+            evidence: { ...d.data.evidence, signatures: [{ keyid: d.data.evidence.signatures[0]?.keyid ?? '', sig: 'AAAA' }] },
+          },
+        })),
+      'EVIDENCE_REFUSED',
+    ],
+    [
+      'evidence of the wrong side',
+      () =>
+        change('VmStarted', (d) => ({ ...d, data: { ...d.data, evidence: testimony(federation, m, 'source', 'started', now) } })),
+      'EVIDENCE_REFUSED',
+    ],
+    [
+      'evidence of another step',
+      () =>
+        change('VmHealthy', (d) => ({ ...d, data: { ...d.data, evidence: testimony(federation, m, 'target', 'started', now) } })),
+      'EVIDENCE_DIFFERS',
+    ],
+    [
+      'evidence of another epoch',
+      () =>
+        change('SourceQuiesced', (d) => ({
+          ...d,
+          data: { ...d.data, evidence: testimony(federation, m, 'source', 'stopped', now, { epoch: 7 as never }) },
+        })),
+      'EVIDENCE_DIFFERS',
+    ],
+    [
+      'evidence from the future',
+      () =>
+        change('VmStarted', (d) => ({
+          ...d,
+          data: { ...d.data, evidence: testimony(federation, m, 'target', 'started', timeAt(BEGIN_MS + 9e6)) },
+        })),
+      'EVIDENCE_DIFFERS',
+    ],
+    [
+      'started before it was stopped',
+      () =>
+        change('VmStarted', (d) => ({
+          ...d,
+          data: { ...d.data, evidence: testimony(federation, m, 'target', 'started', timeAt(BEGIN_MS - 9e6)) },
+        })),
+      'TWO_HOLDERS',
+    ],
+    [
+      'a receipt that forgets a key',
+      () => change('SourceRetired', (d) => ({ ...d, data: { ...d.data, receipt: { ...d.data.receipt, keys: [] } } })),
+      'RECEIPT_INCOMPLETE',
+    ],
+    [
+      'its own policy denied',
+      () => change('MigrationOffered', (d) => ({ ...d, data: { ...d.data, policy: { ...d.data.policy, allowed: false } } })),
+      'POLICY_DENIED',
+    ],
+    [
+      'another mode than was asked for',
+      () => change('MigrationIntended', (d) => ({ ...d, data: { ...d.data, request: good.request(5, vmOf(1), CSP_A, CSP_B) } })),
+      'REQUEST_DIFFERS',
+    ],
+    [
+      'a request that another principal signed',
+      () =>
+        change('MigrationIntended', (d) => ({
+          ...d,
+          data: { ...d.data, request: { ...d.data.request, principal: `spiffe://${CSP_A}/operator` } },
+        })),
+      'REQUEST_REFUSED',
+    ],
+    [
+      'an agent of another host',
+      () => change('OfferAgreed', (d) => ({ ...d, data: { ...d.data, agent: { ...d.data.agent, host: 'host-2' as never } } })),
+      'AGENT_REFUSED',
+    ],
   ];
   it.each(rows)('%s', async (_, alter, code) => {
     const telling = tell(alter());
@@ -196,7 +356,13 @@ describe('what a lying broker signs is found, though its ledger is in order', ()
     const telling = new Telling(federation);
     const vm = telling.intend(1);
     telling.play(vm, 'MigrationOffered');
-    telling.sign(telling.a, { type: 'SourceRetired', causes: [], migration: migrationOf(1), epoch: 1, data: {} } as unknown as Draft);
+    telling.sign(telling.a, {
+      type: 'SourceRetired',
+      causes: [],
+      migration: migrationOf(1),
+      epoch: 1,
+      data: {},
+    } as unknown as Draft);
     const report = await check([exportLines(telling), exportLines(telling, CSP_B)]);
     expect([report.divergence, report.notices.map(({ code }) => code)]).toEqual([undefined, ['SCHEMA_INVALID']]);
     expect(report.migrations.map(({ outcome, ended }) => [outcome, ended])).toEqual([['offered', false]]);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { auditReport } from './report.ts';
 import { EXPORTED_MS, exportLines, writeLines } from './testing/exports.ts';
-import { createFederation, CSP_A, CSP_B, type Federation } from './testing/federation.ts';
+import { CSP_A, CSP_B, createFederation, type Federation } from './testing/federation.ts';
 import { Telling } from './testing/telling.ts';
 import { verify } from './verify.ts';
 
@@ -16,7 +16,8 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-const check = (...files: readonly string[]) => verify({ files, contexts: [], root: join(dir, 'root.pem'), nowMs: EXPORTED_MS, environment: {} });
+const check = (...files: readonly string[]) =>
+  verify({ files, contexts: [], root: join(dir, 'root.pem'), nowMs: EXPORTED_MS, environment: {} });
 
 /** One VM there and back, another withdrawn. */
 function story(): Telling {

@@ -28,7 +28,8 @@ export type VerifyRequest = {
 export async function verify(request: VerifyRequest): Promise<AuditReport> {
   const contexts = request.contexts.map((name) => loadContext(name, request.environment));
   const root = request.root ?? contexts[0]?.rootFile;
-  if (request.files.length + contexts.length === 0) throw new AuditError('USAGE', EXIT.usage, 'name export files, or brokers with --context');
+  if (request.files.length + contexts.length === 0)
+    throw new AuditError('USAGE', EXIT.usage, 'name export files, or brokers with --context');
   if (root === undefined) throw new AuditError('USAGE', EXIT.usage, 'files are judged by a root that you trust: --root root.pem');
   const trust = readTrust(root, request.crls ?? join(dirname(root), 'crls'));
   const scratch = await mkdtemp(join(tmpdir(), 'carnet-audit-'));

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { type PinnedAgent, spiffeId, type Timestamp, type TrustDomain } from '@carnet/events';
-import { type TrustStore, rsaPssVerifier, validatePath } from '@carnet/pki';
+import { rsaPssVerifier, type TrustStore, validatePath } from '@carnet/pki';
 import { type Checked, sha256Hex, type Verifier } from '@carnet/trust';
 import { AGENTS_REMEMBERED_MAX } from '../limits.ts';
 
@@ -14,7 +14,15 @@ export const identifyAt = (trust: AuditTrust, chain: readonly string[], domain: 
 /** Exactly the agent of that host, when it was pinned: another host's agent must not speak for it. */
 export function checkPinned(trust: AuditTrust, agent: PinnedAgent, domain: TrustDomain, at: Timestamp): Checked<null, string> {
   const id = spiffeId.parse(`spiffe://${domain}/agent/${agent.host}`);
-  const path = validatePath({ ...trust.store, chain: agent.chain, at, now: trust.now, ignoreRevokedAfter: at, trustDomain: domain, spiffeId: id });
+  const path = validatePath({
+    ...trust.store,
+    chain: agent.chain,
+    at,
+    now: trust.now,
+    ignoreRevokedAfter: at,
+    trustDomain: domain,
+    spiffeId: id,
+  });
   return path.ok ? { ok: true, value: null } : path;
 }
 

@@ -19,7 +19,14 @@ export type AuditQuestion = {
 export async function auditLedgers({ pairs, trust, nowMs }: AuditQuestion): Promise<AuditReport> {
   const now: Timestamp = timestamp.parse(new Date(nowMs).toISOString());
   const findings = openFindings();
-  const rules = { nowMs, validateChain: chainValidator(() => trust, () => now, 'as of then') };
+  const rules = {
+    nowMs,
+    validateChain: chainValidator(
+      () => trust,
+      () => now,
+      'as of then',
+    ),
+  };
   const audited: AuditedPair[] = [];
   for (const pair of pairs) audited.push(await auditPair(pair, rules, { trust: { store: trust, now }, findings }));
   const migrations = audited.flatMap(({ journeys }) => journeys.all().flatMap((journey) => journey.migrations)).toSorted(byTime);
@@ -41,7 +48,8 @@ export async function auditLedgers({ pairs, trust, nowMs }: AuditQuestion): Prom
 }
 
 const openedAt = (m: MigrationState): string => m.facts.MigrationIntended?.time ?? '';
-const byTime = (a: MigrationState, b: MigrationState): number => (openedAt(a) < openedAt(b) ? -1 : openedAt(a) > openedAt(b) ? 1 : a.epoch - b.epoch);
+const byTime = (a: MigrationState, b: MigrationState): number =>
+  openedAt(a) < openedAt(b) ? -1 : openedAt(a) > openedAt(b) ? 1 : a.epoch - b.epoch;
 
 function violateHolders(migrations: readonly MigrationState[], audited: readonly AuditedPair[], findings: Findings): void {
   for (const [vm, moves] of Map.groupBy(migrations, (m) => m.vm)) {
@@ -56,7 +64,8 @@ function violateHolders(migrations: readonly MigrationState[], audited: readonly
   }
 }
 
-const isLedger = (a: Finding['ledger'], b: Finding['ledger']): boolean => a.publisher === b.publisher && a.audience === b.audience;
+const isLedger = (a: Finding['ledger'], b: Finding['ledger']): boolean =>
+  a.publisher === b.publisher && a.audience === b.audience;
 
 function ledgerOf({ replay, voids, citedSeq, note }: AuditedReplay, violations: readonly Finding[]): AuditedLedger {
   const { publisher, audience } = replay.ledger;
@@ -108,7 +117,13 @@ function migrationOf(m: MigrationState): readonly AuditedMigration[] {
       outcome: phaseOf(m),
       ended: ended(m),
       asked: { principal: intent.data.request.principal, via: intent.data.request.via },
-      custody: summarize(m).custody.map(({ at, event, because, canOpen, suspended }) => ({ at, event, because, domains: canOpen, suspended })),
+      custody: summarize(m).custody.map(({ at, event, because, canOpen, suspended }) => ({
+        at,
+        event,
+        because,
+        domains: canOpen,
+        suspended,
+      })),
     },
   ];
 }

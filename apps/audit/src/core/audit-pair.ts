@@ -1,5 +1,5 @@
-import type { Finding } from '../report.ts';
 import { CLOCK_SKEW_MS_MAX } from '../limits.ts';
+import type { Finding } from '../report.ts';
 import type { LedgerPair } from './copies.ts';
 import { type Inspection, inspect } from './inspect.ts';
 import { type Journeys, openJourneys } from './journeys.ts';
@@ -40,7 +40,8 @@ export async function auditPair([first, second]: LedgerPair, rules: ReplayRules,
       const folded = journeys.fold(step);
       inspect(inspection, replays[own], step, folded);
       if (step.voidCode !== undefined || (folded !== undefined && 'voidCode' in folded.outcome)) tallies[own].voids++;
-      for (const cause of step.payload.causes) tallies[peer].citedSeq = Math.max(tallies[peer].citedSeq, replays[peer].positionOf(cause) ?? 0);
+      for (const cause of step.payload.causes)
+        tallies[peer].citedSeq = Math.max(tallies[peer].citedSeq, replays[peer].positionOf(cause) ?? 0);
     }
   };
   while ((await run(0, 1)) + (await run(1, 0)) > 0);

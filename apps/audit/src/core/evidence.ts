@@ -1,4 +1,12 @@
-import { type EvidenceKind, evidence, type MigrationEvent, PAYLOAD_TYPES, type PinnedAgent, type SignedEvidence, type TrustDomain } from '@carnet/events';
+import {
+  type EvidenceKind,
+  evidence,
+  type MigrationEvent,
+  PAYLOAD_TYPES,
+  type PinnedAgent,
+  type SignedEvidence,
+  type TrustDomain,
+} from '@carnet/events';
 import type { MigrationState, Side } from '@carnet/saga';
 import { accept, type Checked, openEnvelope, parseStrictJson, refuse } from '@carnet/trust';
 import { CLOCK_SKEW_MS_MAX } from '../limits.ts';
@@ -8,11 +16,21 @@ type EvidenceCode = 'EVIDENCE_REFUSED' | 'EVIDENCE_DIFFERS' | 'EVIDENCE_MISSING'
 type Step = Checked<null, EvidenceCode>;
 
 /** A testimony that an event must, or may, carry. */
-type Claim = { readonly kind: EvidenceKind; readonly side: Side; readonly signed: SignedEvidence | undefined; readonly isOwed: boolean };
+type Claim = {
+  readonly kind: EvidenceKind;
+  readonly side: Side;
+  readonly signed: SignedEvidence | undefined;
+  readonly isOwed: boolean;
+};
 
 /** What each event claims that only a host can know. */
 function claimsOf(m: MigrationState, event: MigrationEvent): readonly Claim[] {
-  const owed = (kind: EvidenceKind, side: Side, signed: SignedEvidence | undefined): Claim => ({ kind, side, signed, isOwed: true });
+  const owed = (kind: EvidenceKind, side: Side, signed: SignedEvidence | undefined): Claim => ({
+    kind,
+    side,
+    signed,
+    isOwed: true,
+  });
   switch (event.type) {
     case 'SourceQuiesced':
       return [owed(m.facts.MigrationIntended?.data.mode === 'suspend' ? 'saved' : 'stopped', 'source', event.data.evidence)];
@@ -27,7 +45,12 @@ function claimsOf(m: MigrationState, event: MigrationEvent): readonly Claim[] {
       return [{ kind: 'resumed', side: 'source', signed: event.data.evidence, isOwed: event.data.ran }];
     case 'MigrationRelinquished':
       return [
-        { kind: 'destroyed', side: 'target', signed: event.data.receipt.evidence, isOwed: event.data.receipt.method !== 'none-held' },
+        {
+          kind: 'destroyed',
+          side: 'target',
+          signed: event.data.receipt.evidence,
+          isOwed: event.data.receipt.method !== 'none-held',
+        },
         // Whether it is owed is a matter of the fold: without it the event would be void.
         { kind: 'never', side: 'target', signed: event.data.never, isOwed: false },
       ];
@@ -61,7 +84,11 @@ function openTestimony(signed: SignedEvidence, agent: PinnedAgent) {
   // In the schema the members of an envelope stand in the order of its one spelling.
   const bytes = Buffer.from(JSON.stringify(signed));
   const opened = openEnvelope(bytes, PAYLOAD_TYPES.evidence, (keyid) => (keyid === key?.keyid ? key.verifier : undefined));
-  if (!opened.ok) return refuse('EVIDENCE_REFUSED', `${opened.code}: ${opened.text}`, { ...opened, expected: opened.expected ?? `signed by agent ${agent.host}` });
+  if (!opened.ok)
+    return refuse('EVIDENCE_REFUSED', `${opened.code}: ${opened.text}`, {
+      ...opened,
+      expected: opened.expected ?? `signed by agent ${agent.host}`,
+    });
   const json = parseStrictJson(opened.value.payload);
   const parsed = json.ok ? evidence.safeParse(json.value) : undefined;
   return parsed?.success === true ? accept(parsed.data) : refuse('EVIDENCE_REFUSED', 'the testimony does not match its schema');
@@ -70,7 +97,12 @@ function openTestimony(signed: SignedEvidence, agent: PinnedAgent) {
 type Expected = { readonly kind: EvidenceKind; readonly domain: TrustDomain; readonly agent: PinnedAgent };
 
 /** A true testimony about another move, host or step must not be presented again. */
-function checkContent(m: MigrationState, event: MigrationEvent, { kind, domain, agent }: Expected, said: ReturnType<typeof evidence.parse>): Step {
+function checkContent(
+  m: MigrationState,
+  event: MigrationEvent,
+  { kind, domain, agent }: Expected,
+  said: ReturnType<typeof evidence.parse>,
+): Step {
   const pairs: readonly (readonly [string, string | number, string | number])[] = [
     ['kind', kind, said.kind],
     ['domain', domain, said.domain],
@@ -82,9 +114,15 @@ function checkContent(m: MigrationState, event: MigrationEvent, { kind, domain, 
   const differing = pairs.find(([, expected, got]) => expected !== got);
   if (differing !== undefined) {
     const [name, expected, got] = differing;
-    return refuse('EVIDENCE_DIFFERS', `the testimony in ${event.type} is about another ${name}`, { expected: String(expected), got: String(got) });
+    return refuse('EVIDENCE_DIFFERS', `the testimony in ${event.type} is about another ${name}`, {
+      expected: String(expected),
+      got: String(got),
+    });
   }
   // Written so that a time that is no number (NaN) is refused.
   if (Date.parse(said.time) <= Date.parse(event.time) + CLOCK_SKEW_MS_MAX) return accept(null);
-  return refuse('EVIDENCE_DIFFERS', `the testimony in ${event.type} is dated after the event`, { expected: event.time, got: said.time });
+  return refuse('EVIDENCE_DIFFERS', `the testimony in ${event.type} is dated after the event`, {
+    expected: event.time,
+    got: said.time,
+  });
 }

@@ -2,7 +2,11 @@ import { FINDINGS_MAX, QUOTE_CHARS_MAX } from '../limits.ts';
 import type { Finding } from '../report.ts';
 
 /** A hostile value must not forge a line of a report or move a terminal's cursor. */
-export const quote = (value: string): string => JSON.stringify(value).slice(1, -1).replaceAll(/[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, '?').slice(0, QUOTE_CHARS_MAX);
+export const quote = (value: string): string =>
+  JSON.stringify(value)
+    .slice(1, -1)
+    .replaceAll(/[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, '?')
+    .slice(0, QUOTE_CHARS_MAX);
 
 /** Collects what is found, in the order of finding; bounded. */
 export type Findings = {

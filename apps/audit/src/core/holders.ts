@@ -1,12 +1,13 @@
 import type { TrustDomain, VmId } from '@carnet/events';
 import type { MigrationState } from '@carnet/saga';
-import { refuse, type Refusal } from '@carnet/trust';
+import { type Refusal, refuse } from '@carnet/trust';
 
 export type HolderBreak = { readonly migration: MigrationState; readonly refusal: Refusal<'TWO_HOLDERS' | 'EPOCH_TWICE'> };
 
 /** A migration that only its source has heard of takes nothing from anybody. */
 const isAnswered = (m: MigrationState): boolean => m.facts.MigrationOffered !== undefined;
-const hasMoved = (m: MigrationState): boolean => m.facts.StartAuthorized !== undefined && m.facts.MigrationRelinquished === undefined;
+const hasMoved = (m: MigrationState): boolean =>
+  m.facts.StartAuthorized !== undefined && m.facts.MigrationRelinquished === undefined;
 
 /**
  * Of one VM, over all pairs of CSPs that were shown: each epoch is taken once, and only the holder sends the VM away. A pair that
@@ -20,8 +21,13 @@ export function holderBreaks(vm: VmId, migrations: readonly MigrationState[]): r
   // Attempts that were never answered took epochs, too.
   const epochs = new Set<number>(migrations.map((m) => m.epoch));
   for (const m of answered) {
-    if (last?.epoch === m.epoch) breaks.push({ migration: m, refusal: refuse('EPOCH_TWICE', `epoch ${m.epoch} was taken twice`, { expected: last.id, got: m.id }) });
-    else if (m.source !== holder && isUnbroken(epochs, last?.epoch ?? 0, m.epoch)) breaks.push({ migration: m, refusal: twoHolders(holder, m.source) });
+    if (last?.epoch === m.epoch)
+      breaks.push({
+        migration: m,
+        refusal: refuse('EPOCH_TWICE', `epoch ${m.epoch} was taken twice`, { expected: last.id, got: m.id }),
+      });
+    else if (m.source !== holder && isUnbroken(epochs, last?.epoch ?? 0, m.epoch))
+      breaks.push({ migration: m, refusal: twoHolders(holder, m.source) });
     holder = hasMoved(m) ? m.target : m.source;
     last = m;
   }

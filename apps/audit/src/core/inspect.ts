@@ -12,7 +12,10 @@ import { checkRequest } from './request.ts';
 
 export type Inspection = { readonly trust: AuditTrust; readonly findings: Findings };
 
-const where = ({ ledger: { publisher, audience } }: LedgerReplay, { digest, payload }: PlacedEvent): Pick<Finding, 'ledger' | 'seq' | 'digest' | 'migration'> => ({
+const where = (
+  { ledger: { publisher, audience } }: LedgerReplay,
+  { digest, payload }: PlacedEvent,
+): Pick<Finding, 'ledger' | 'seq' | 'digest' | 'migration'> => ({
   ledger: { publisher, audience },
   seq: positionOf(payload.seq),
   digest,
@@ -30,14 +33,22 @@ const told = ({ code, text, expected, got }: Refusal<string>): Pick<Finding, 'co
  * Everything that signatures and chain do not say about a placed event: void events are noticed, for they mean nothing; a valid
  * event whose evidence, request, policy or order does not hold is a violation, for its publisher signed it.
  */
-export function inspect({ trust, findings }: Inspection, ledger: LedgerReplay, placed: PlacedEvent, folded: Folded | undefined): void {
+export function inspect(
+  { trust, findings }: Inspection,
+  ledger: LedgerReplay,
+  placed: PlacedEvent,
+  folded: Folded | undefined,
+): void {
   const at = where(ledger, placed);
-  const voidCode = placed.voidCode ?? (folded !== undefined && 'voidCode' in folded.outcome ? folded.outcome.voidCode : undefined);
-  if (voidCode !== undefined) findings.notice({ ...at, code: voidCode, text: `${placed.payload.type} is void: it counts for nobody` });
+  const voidCode =
+    placed.voidCode ?? (folded !== undefined && 'voidCode' in folded.outcome ? folded.outcome.voidCode : undefined);
+  if (voidCode !== undefined)
+    findings.notice({ ...at, code: voidCode, text: `${placed.payload.type} is void: it counts for nobody` });
   if (placed.event !== undefined) noticeRevocation(findings, at, placed.event);
   if (folded === undefined || !('migration' in folded.outcome)) return;
   const { migration } = folded.outcome;
-  for (const checked of judge(trust, ledger, migration, folded.event)) if (!checked.ok) findings.violate({ ...at, ...told(checked) });
+  for (const checked of judge(trust, ledger, migration, folded.event))
+    if (!checked.ok) findings.violate({ ...at, ...told(checked) });
   if (folded.event.type === 'MigrationIntended' && folded.event.data.request.via !== 'signature') {
     const { principal, via } = folded.event.data.request;
     findings.notice({ ...at, code: 'REQUEST_VOUCHED', text: `${principal} asked by ${via}: the broker alone vouches for it` });
@@ -51,14 +62,24 @@ function noticeRevocation(findings: Findings, at: Pick<Finding, 'ledger' | 'seq'
   findings.notice({ ...at, code: 'REVOKED_KEY_SIGNED', text, expected: `last position ${event.data.lastSeq}` });
 }
 
-function* judge(trust: AuditTrust, ledger: LedgerReplay, m: MigrationState, event: MigrationEvent): Generator<Checked<null, string>> {
+function* judge(
+  trust: AuditTrust,
+  ledger: LedgerReplay,
+  m: MigrationState,
+  event: MigrationEvent,
+): Generator<Checked<null, string>> {
   yield* judgeAgreement(trust, ledger, m, event);
   yield checkEvidence(m, event);
   yield checkOrder(m);
 }
 
 /** Who asked, what policy said, which agents were pinned. */
-function* judgeAgreement(trust: AuditTrust, ledger: LedgerReplay, m: MigrationState, event: MigrationEvent): Generator<Checked<null, string>> {
+function* judgeAgreement(
+  trust: AuditTrust,
+  ledger: LedgerReplay,
+  m: MigrationState,
+  event: MigrationEvent,
+): Generator<Checked<null, string>> {
   switch (event.type) {
     case 'MigrationIntended':
       if (event.data.request.via === 'signature') yield checkRequest(trust, event, event.data.request, ledger.issuers);
@@ -96,7 +117,9 @@ function* judgeAgreement(trust: AuditTrust, ledger: LedgerReplay, m: MigrationSt
 }
 
 const checkAllowed = (csp: string, allowed: boolean): Checked<null, 'POLICY_DENIED'> =>
-  allowed ? { ok: true, value: null } : { ok: false, code: 'POLICY_DENIED', text: `${csp} went on against its own policy`, expected: 'allowed', got: 'denied' };
+  allowed
+    ? { ok: true, value: null }
+    : { ok: false, code: 'POLICY_DENIED', text: `${csp} went on against its own policy`, expected: 'allowed', got: 'denied' };
 
 const agentChecked = (checked: Checked<null, string>, host: string): Checked<null, string> =>
   checked.ok ? checked : { ...checked, code: 'AGENT_REFUSED', text: `agent ${host}: ${checked.code}: ${checked.text}` };

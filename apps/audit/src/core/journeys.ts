@@ -3,7 +3,10 @@ import { evolve, initialJourney, type Journey, type MigrationState } from '@carn
 import type { PlacedEvent } from './replay.ts';
 
 /** What the fold made of an event: the migration as it is now, or why the event is void. */
-export type Folded = { readonly event: MigrationEvent; readonly outcome: { readonly migration: MigrationState } | { readonly voidCode: string } };
+export type Folded = {
+  readonly event: MigrationEvent;
+  readonly outcome: { readonly migration: MigrationState } | { readonly voidCode: string };
+};
 
 /** Every journey of one pair of CSPs, folded as brokers fold it. */
 export type Journeys = {
@@ -34,7 +37,8 @@ export function openJourneys(): Journeys {
       const vms = event.type === 'MigrationIntended' ? [event.data.vm] : known;
       const outcomes = vms.map((vm) => foldInto(vm, event, placed));
       const outcome = outcomes.find((one) => 'migration' in one) ?? outcomes[0] ?? { voidCode: 'MIGRATION_UNKNOWN' };
-      if ('migration' in outcome && event.type === 'MigrationIntended') vmsOf.set(event.migration, [...new Set([...known, event.data.vm])]);
+      if ('migration' in outcome && event.type === 'MigrationIntended')
+        vmsOf.set(event.migration, [...new Set([...known, event.data.vm])]);
       return { event, outcome };
     },
     all: () => [...journeys.values()],

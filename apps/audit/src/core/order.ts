@@ -56,22 +56,37 @@ const isBefore = (earlier: Timestamp, later: Timestamp): boolean => Date.parse(e
 /** A release outside the target's promise would leave the VM with nobody who is bound to run it. */
 function checkPromise({ facts: { KeyReleased: released, TargetReady: ready } }: MigrationState): Step {
   if (released === undefined || ready === undefined || released.time <= ready.data.until) return accept(null);
-  return refuse('ORDER_BROKEN', 'the key was released after the target’s promise had ended', { expected: ready.data.until, got: released.time });
+  return refuse('ORDER_BROKEN', 'the key was released after the target’s promise had ended', {
+    expected: ready.data.until,
+    got: released.time,
+  });
 }
 
 /** The source may run again only if the target never will. */
 function checkNeverBoth({ facts }: MigrationState): Step {
-  const { SourceResumed: resumed, StartAuthorized: authorized, KeyReleased: released, MigrationRelinquished: relinquished } = facts;
+  const {
+    SourceResumed: resumed,
+    StartAuthorized: authorized,
+    KeyReleased: released,
+    MigrationRelinquished: relinquished,
+  } = facts;
   if (resumed === undefined || (authorized === undefined && released === undefined)) return accept(null);
-  if (relinquished !== undefined && (authorized === undefined || relinquished.data.never !== undefined) && !facts.VmStarted) return accept(null);
-  return refuse('TWO_HOLDERS', 'the source resumed although the target may run the VM', { expected: 'the target’s word that it never will', got: resumed.digest });
+  if (relinquished !== undefined && (authorized === undefined || relinquished.data.never !== undefined) && !facts.VmStarted)
+    return accept(null);
+  return refuse('TWO_HOLDERS', 'the source resumed although the target may run the VM', {
+    expected: 'the target’s word that it never will',
+    got: resumed.digest,
+  });
 }
 
 /** By the hosts' own clocks: stopped here before started there. */
 function checkStopBeforeStart({ facts: { SourceQuiesced: quiesced, VmStarted: started } }: MigrationState): Step {
   const [stoppedAt, startedAt] = [timeOf(quiesced?.data.evidence), timeOf(started?.data.evidence)];
   if (stoppedAt === undefined || startedAt === undefined || isBefore(stoppedAt, startedAt)) return accept(null);
-  return refuse('TWO_HOLDERS', 'the target’s host started the VM before the source’s host had stopped it', { expected: `after ${stoppedAt}`, got: startedAt });
+  return refuse('TWO_HOLDERS', 'the target’s host started the VM before the source’s host had stopped it', {
+    expected: `after ${stoppedAt}`,
+    got: startedAt,
+  });
 }
 
 /** Its signature was checked when its event was folded. */
@@ -90,5 +105,8 @@ function checkReceipt({ facts: { SourceRetired: retired, KeyDeposited: deposit }
   const { keys, artifacts } = retired.data.receipt;
   const left = deposit.data.keys.find(({ key, artifact }) => !keys.includes(key) || !artifacts.includes(artifact));
   if (left === undefined) return accept(null);
-  return refuse('RECEIPT_INCOMPLETE', 'expected the receipt to name every deposited key and its artifact', { expected: `${left.key} of ${left.artifact}`, got: 'not named' });
+  return refuse('RECEIPT_INCOMPLETE', 'expected the receipt to name every deposited key and its artifact', {
+    expected: `${left.key} of ${left.artifact}`,
+    got: 'not named',
+  });
 }

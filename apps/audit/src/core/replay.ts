@@ -1,10 +1,25 @@
 import { type Digest, type Event, PAYLOAD_TYPES, type Placement, placement, type Seq, type Timestamp } from '@carnet/events';
-import { type Admission, admit, initialLedger, type LedgerState, openEnvelope, parseStrictJson, positionOf, seqOf, type ValidateChain } from '@carnet/trust';
+import {
+  type Admission,
+  admit,
+  initialLedger,
+  type LedgerState,
+  openEnvelope,
+  parseStrictJson,
+  positionOf,
+  seqOf,
+  type ValidateChain,
+} from '@carnet/trust';
 import type { Finding } from '../report.ts';
 import { type Candidate, type LedgerCopies, type Reader, readerOf, readPosition } from './copies.ts';
 import { divergenceOf } from './divergence.ts';
 
-export type PlacedEvent = { readonly digest: Digest; readonly payload: Placement; readonly event: Event | undefined; readonly voidCode?: string };
+export type PlacedEvent = {
+  readonly digest: Digest;
+  readonly payload: Placement;
+  readonly event: Event | undefined;
+  readonly voidCode?: string;
+};
 
 /** What came of reading one more position. `blocked`: it cites an event of the other ledger that was not placed yet. */
 export type Advance =

@@ -1,4 +1,4 @@
-import { type EventOf, intentRequest, PAYLOAD_TYPES, type IntentRequest, type RequestRecord } from '@carnet/events';
+import { type EventOf, type IntentRequest, intentRequest, PAYLOAD_TYPES, type RequestRecord } from '@carnet/events';
 import { accept, type Checked, openEnvelope, parseStrictJson, refuse } from '@carnet/trust';
 import { type AuditTrust, identifyAt } from './agents.ts';
 
@@ -20,8 +20,14 @@ export function checkRequest(
   const identity = identifyAt(trust, [record.certificate, ...issuers], event.publisher, event.time);
   if (!identity.ok) return refuse('REQUEST_REFUSED', `${identity.code}: ${identity.text}`, identity);
   const { spiffeId, leafDigest, verifier } = identity.value;
-  if (spiffeId !== record.principal) return refuse('REQUEST_REFUSED', 'expected the principal that the certificate names', { expected: spiffeId, got: record.principal });
-  const opened = openEnvelope(Buffer.from(JSON.stringify(record.envelope)), PAYLOAD_TYPES.request, (keyid) => (keyid === leafDigest ? verifier : undefined));
+  if (spiffeId !== record.principal)
+    return refuse('REQUEST_REFUSED', 'expected the principal that the certificate names', {
+      expected: spiffeId,
+      got: record.principal,
+    });
+  const opened = openEnvelope(Buffer.from(JSON.stringify(record.envelope)), PAYLOAD_TYPES.request, (keyid) =>
+    keyid === leafDigest ? verifier : undefined,
+  );
   if (!opened.ok) return refuse('REQUEST_REFUSED', `${opened.code}: ${opened.text}`, opened);
   const json = parseStrictJson(opened.value.payload);
   const asked = json.ok ? intentRequest.safeParse(json.value) : undefined;
@@ -37,7 +43,14 @@ function compare(event: EventOf<'MigrationIntended'>, asked: IntentRequest): Che
     ['mode', asked.mode, event.data.mode],
   ];
   const differing = pairs.find(([, expected, got]) => expected !== got);
-  if (differing !== undefined) return refuse('REQUEST_DIFFERS', `the intent has another ${differing[0]} than was asked for`, { expected: differing[1], got: differing[2] });
+  if (differing !== undefined)
+    return refuse('REQUEST_DIFFERS', `the intent has another ${differing[0]} than was asked for`, {
+      expected: differing[1],
+      got: differing[2],
+    });
   if (asked.notAfter === undefined || event.data.offerBy <= asked.notAfter) return accept(null);
-  return refuse('REQUEST_DIFFERS', 'the intent lasts longer than was asked for', { expected: asked.notAfter, got: event.data.offerBy });
+  return refuse('REQUEST_DIFFERS', 'the intent lasts longer than was asked for', {
+    expected: asked.notAfter,
+    got: event.data.offerBy,
+  });
 }

@@ -15,7 +15,10 @@ const contextFile = z
     keyFile: z.string().min(1).optional(),
     tokenFile: z.string().min(1).optional(),
   })
-  .refine((c) => (c.tokenFile === undefined) !== (c.certificateFile === undefined || c.keyFile === undefined), 'either certificateFile and keyFile, or tokenFile');
+  .refine(
+    (c) => (c.tokenFile === undefined) !== (c.certificateFile === undefined || c.keyFile === undefined),
+    'either certificateFile and keyFile, or tokenFile',
+  );
 
 export type AuditContext = { readonly file: string; readonly rootFile: string; readonly address: BrokerAddress };
 
@@ -43,7 +46,10 @@ function parseContext(file: string, text: string): z.infer<typeof contextFile> {
   try {
     return contextFile.parse(parse(text));
   } catch (cause) {
-    const issues = cause instanceof z.ZodError ? cause.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ') : 'no TOML';
+    const issues =
+      cause instanceof z.ZodError
+        ? cause.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')
+        : 'no TOML';
     throw new AuditError('CONTEXT_INVALID', EXIT.usage, `${file}: ${issues}`, cause);
   }
 }

@@ -8,7 +8,12 @@ import { type FileLine, fileLines } from './lines.ts';
 type Stretch = { readonly publisher: TrustDomain; readonly audience: TrustDomain; readonly start: number; readonly end: number };
 
 /** A whole export, looked through once: its form is sound, and it has its end. */
-export type ExportFile = { readonly path: string; readonly source: string; readonly header: ExportHeader; readonly stretches: readonly Stretch[] };
+export type ExportFile = {
+  readonly path: string;
+  readonly source: string;
+  readonly header: ExportHeader;
+  readonly stretches: readonly Stretch[];
+};
 
 const malformed = (source: string, line: number, what: string): AuditError =>
   new AuditError('EXPORT_MALFORMED', EXIT.verificationFailed, `${source}, line ${line}: ${what}`);
@@ -34,10 +39,17 @@ export async function indexExport(path: string, source = path): Promise<ExportFi
     else {
       const said = exportLine.safeParse(json).data;
       if (said === undefined) throw cutOr(source, number, line);
-      extend(stretches, said, line, () => malformed(source, number, `a ledger of ${said.publisher} lies in two pieces, or is not ${header?.self}'s`), header.self);
+      extend(
+        stretches,
+        said,
+        line,
+        () => malformed(source, number, `a ledger of ${said.publisher} lies in two pieces, or is not ${header?.self}'s`),
+        header.self,
+      );
     }
   }
-  if (header === undefined || !isEnded) throw new AuditError('EXPORT_TRUNCATED', EXIT.verificationFailed, `${source}: no end line after ${number} lines`);
+  if (header === undefined || !isEnded)
+    throw new AuditError('EXPORT_TRUNCATED', EXIT.verificationFailed, `${source}: no end line after ${number} lines`);
   return { path, source, header, stretches };
 }
 
@@ -47,7 +59,13 @@ const cutOr = (source: string, number: number, { text, start, end }: FileLine): 
     ? new AuditError('EXPORT_TRUNCATED', EXIT.verificationFailed, `${source}: cut inside line ${number}`)
     : malformed(source, number, 'expected publisher, audience and envelope, or the end line');
 
-function extend(stretches: Stretch[], { publisher, audience }: ExportLine, { start, end }: FileLine, broken: () => AuditError, self: TrustDomain): void {
+function extend(
+  stretches: Stretch[],
+  { publisher, audience }: ExportLine,
+  { start, end }: FileLine,
+  broken: () => AuditError,
+  self: TrustDomain,
+): void {
   const last = stretches.at(-1);
   if (last?.publisher === publisher && last.audience === audience) {
     stretches[stretches.length - 1] = { ...last, end };

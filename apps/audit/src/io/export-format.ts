@@ -2,13 +2,22 @@ import { EVENT_BYTES_MAX, timestamp, trustDomain } from '@carnet/events';
 import { z } from 'zod';
 
 /** First line of an export, last line, and those between: newline-delimited JSON as `GET /v1/export` writes it. */
-export const exportHeader = z.strictObject({ carnet: z.literal('ledger-export'), v: z.literal(1), self: trustDomain, exportedAt: timestamp });
+export const exportHeader = z.strictObject({
+  carnet: z.literal('ledger-export'),
+  v: z.literal(1),
+  self: trustDomain,
+  exportedAt: timestamp,
+});
 export type ExportHeader = z.infer<typeof exportHeader>;
 export const exportEnd = z.strictObject({ carnet: z.literal('end-of-export') });
 
 /** An envelope in base64, larger than an event may be: admission says so with its own code. */
 const ENVELOPE_CHARS_MAX = EVENT_BYTES_MAX * 2;
-export const exportLine = z.strictObject({ publisher: trustDomain, audience: trustDomain, envelope: z.string().max(ENVELOPE_CHARS_MAX) });
+export const exportLine = z.strictObject({
+  publisher: trustDomain,
+  audience: trustDomain,
+  envelope: z.string().max(ENVELOPE_CHARS_MAX),
+});
 export type ExportLine = z.infer<typeof exportLine>;
 
 /** `undefined`: no JSON. */

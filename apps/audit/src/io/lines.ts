@@ -8,10 +8,17 @@ export type FileLine = { readonly text: string; readonly start: number; readonly
 const NEWLINE = 0x0a;
 
 /** Lines of a file, or of the bytes from `start` up to `end`. One line and one block are held at a time. */
-export async function* fileLines(path: string, range: { readonly start: number; readonly end?: number } = { start: 0 }): AsyncGenerator<FileLine> {
+export async function* fileLines(
+  path: string,
+  range: { readonly start: number; readonly end?: number } = { start: 0 },
+): AsyncGenerator<FileLine> {
   if (range.end === range.start) return;
   // `end` of a read stream is inclusive.
-  const stream = createReadStream(path, { start: range.start, ...(range.end === undefined ? {} : { end: range.end - 1 }), highWaterMark: 262_144 });
+  const stream = createReadStream(path, {
+    start: range.start,
+    ...(range.end === undefined ? {} : { end: range.end - 1 }),
+    highWaterMark: 262_144,
+  });
   let rest: Buffer = Buffer.alloc(0);
   let start = range.start;
   try {
@@ -24,11 +31,17 @@ export async function* fileLines(path: string, range: { readonly start: number; 
       }
       rest = block.subarray(from);
       start += from;
-      if (rest.length > LINE_BYTES_MAX) throw new AuditError('EXPORT_MALFORMED', EXIT.verificationFailed, `${path}: a line exceeds ${LINE_BYTES_MAX} bytes`);
+      if (rest.length > LINE_BYTES_MAX)
+        throw new AuditError('EXPORT_MALFORMED', EXIT.verificationFailed, `${path}: a line exceeds ${LINE_BYTES_MAX} bytes`);
     }
   } catch (cause) {
     if (cause instanceof AuditError) throw cause;
-    throw new AuditError('FILE_UNREADABLE', EXIT.failed, `${path}: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+    throw new AuditError(
+      'FILE_UNREADABLE',
+      EXIT.failed,
+      `${path}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      cause,
+    );
   }
   if (rest.length > 0) yield { text: rest.toString('utf8'), start, end: start + rest.length };
 }

@@ -4,9 +4,13 @@ import { copyOf, type ExportFile } from './export-file.ts';
 
 /** Every pair of CSPs that the exports show, each ledger with all its copies. */
 export function pairsOf(exports: readonly ExportFile[]): readonly LedgerPair[] {
-  const named = exports.flatMap(({ stretches }) => stretches.map(({ publisher, audience }) => [publisher, audience].toSorted().join(' ')));
+  const named = exports.flatMap(({ stretches }) =>
+    stretches.map(({ publisher, audience }) => [publisher, audience].toSorted().join(' ')),
+  );
   return [...new Set(named)].toSorted().flatMap((name): readonly LedgerPair[] => {
-    const shown = exports.flatMap(({ stretches }) => stretches).find(({ publisher, audience }) => [publisher, audience].toSorted().join(' ') === name);
+    const shown = exports
+      .flatMap(({ stretches }) => stretches)
+      .find(({ publisher, audience }) => [publisher, audience].toSorted().join(' ') === name);
     if (shown === undefined) return [];
     const [one = shown.publisher, two = shown.audience] = [shown.publisher, shown.audience].toSorted();
     return [[ledgerOf(exports, one, two), ledgerOf(exports, two, one)]];
@@ -17,5 +21,7 @@ export function pairsOf(exports: readonly ExportFile[]): readonly LedgerPair[] {
 const ledgerOf = (exports: readonly ExportFile[], publisher: TrustDomain, audience: TrustDomain): LedgerCopies => ({
   publisher,
   audience,
-  copies: exports.filter(({ header }) => header.self === publisher || header.self === audience).map((file) => copyOf(file, publisher, audience)),
+  copies: exports
+    .filter(({ header }) => header.self === publisher || header.self === audience)
+    .map((file) => copyOf(file, publisher, audience)),
 });

@@ -8,7 +8,11 @@ export const EXPORTED_MS = Date.parse('2026-11-24T10:00:00.000Z');
 /** Lines of an export by one CSP, own ledger first, as a broker writes it. */
 export function exportLines(telling: Pick<Telling, 'a' | 'b'>, self = CSP_A, exportedMs = EXPORTED_MS): string[] {
   const ledgers = self === CSP_A ? [telling.a, telling.b] : [telling.b, telling.a];
-  return [JSON.stringify({ carnet: 'ledger-export', v: 1, self, exportedAt: timeAt(exportedMs) }), ...ledgers.flatMap(linesOf), JSON.stringify({ carnet: 'end-of-export' })];
+  return [
+    JSON.stringify({ carnet: 'ledger-export', v: 1, self, exportedAt: timeAt(exportedMs) }),
+    ...ledgers.flatMap(linesOf),
+    JSON.stringify({ carnet: 'end-of-export' }),
+  ];
 }
 
 const linesOf = ({ publisher, audience, envelopes }: Ledger): string[] =>

@@ -1,8 +1,27 @@
 import { createHash, createPrivateKey, randomBytes } from 'node:crypto';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { type Evidence, type EvidenceKind, hostName, PAYLOAD_TYPES, type PinnedAgent, type SignedEvidence, type Timestamp, type TrustDomain, dsseEnvelope, timestamp, trustDomain } from '@carnet/events';
-import { createFederationPki, type FederationLeaf, type FederationPki, leafSigner, readPem, rememberedRsaKeys } from '@carnet/pki';
+import {
+  dsseEnvelope,
+  type Evidence,
+  type EvidenceKind,
+  hostName,
+  PAYLOAD_TYPES,
+  type PinnedAgent,
+  type SignedEvidence,
+  type Timestamp,
+  type TrustDomain,
+  timestamp,
+  trustDomain,
+} from '@carnet/events';
+import {
+  createFederationPki,
+  type FederationLeaf,
+  type FederationPki,
+  leafSigner,
+  readPem,
+  rememberedRsaKeys,
+} from '@carnet/pki';
 import type { MigrationState, Side } from '@carnet/saga';
 import { ed25519Signer, type Signer, signEnvelope } from '@carnet/trust';
 
@@ -18,7 +37,14 @@ export type Federation = { readonly dir: string; readonly pki: FederationPki };
 export async function createFederation(dir: string): Promise<Federation> {
   const keys = rememberedRsaKeys(join(tmpdir(), `carnet-test-keys-${userInfo().uid}`));
   const domains = [CSP_A, CSP_B].map((domain) => ({ domain, hosts: [HOST] }));
-  const pki = await createFederationPki({ dir, domains, busDomain: trustDomain.parse('bus.example'), nowMs: BEGIN_MS - 3_600_000, random: randomBytes, keys });
+  const pki = await createFederationPki({
+    dir,
+    domains,
+    busDomain: trustDomain.parse('bus.example'),
+    nowMs: BEGIN_MS - 3_600_000,
+    random: randomBytes,
+    keys,
+  });
   return { dir, pki };
 }
 
@@ -30,7 +56,8 @@ export function leafOf({ pki }: Federation, domain: TrustDomain, name: string): 
 
 export const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 export const chainOf = (leaf: FederationLeaf): string[] => readPem(leaf.pem, 'CERTIFICATE').map(base64);
-export const signerOf = (leaf: FederationLeaf): Signer => leafSigner(leaf.keys.privateKey, readPem(leaf.pem, 'CERTIFICATE')[0] ?? new Uint8Array());
+export const signerOf = (leaf: FederationLeaf): Signer =>
+  leafSigner(leaf.keys.privateKey, readPem(leaf.pem, 'CERTIFICATE')[0] ?? new Uint8Array());
 
 /** An event key made from a word: tests replay to the byte. */
 export function eventKey(word: string): ReturnType<typeof ed25519Signer> {
@@ -39,11 +66,35 @@ export function eventKey(word: string): ReturnType<typeof ed25519Signer> {
   return ed25519Signer(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }));
 }
 
-export const agentOf = (federation: Federation, domain: TrustDomain): PinnedAgent => ({ host: HOST, chain: chainOf(leafOf(federation, domain, 'agent-host-1')) });
+export const agentOf = (federation: Federation, domain: TrustDomain): PinnedAgent => ({
+  host: HOST,
+  chain: chainOf(leafOf(federation, domain, 'agent-host-1')),
+});
 
 /** What the agent of a side says of its host. `changed` is signed, too: for agents that lie. */
-export function testimony(federation: Federation, m: MigrationState, side: Side, kind: EvidenceKind, time: Timestamp, changed: Partial<Evidence> = {}): SignedEvidence {
-  const said: Evidence = { kind, domain: m[side], host: HOST, vm: m.vm, migration: m.id, epoch: m.epoch, time, facts: {}, ...changed };
-  const bytes = signEnvelope(PAYLOAD_TYPES.evidence, Buffer.from(JSON.stringify(said)), signerOf(leafOf(federation, m[side], 'agent-host-1')));
+export function testimony(
+  federation: Federation,
+  m: MigrationState,
+  side: Side,
+  kind: EvidenceKind,
+  time: Timestamp,
+  changed: Partial<Evidence> = {},
+): SignedEvidence {
+  const said: Evidence = {
+    kind,
+    domain: m[side],
+    host: HOST,
+    vm: m.vm,
+    migration: m.id,
+    epoch: m.epoch,
+    time,
+    facts: {},
+    ...changed,
+  };
+  const bytes = signEnvelope(
+    PAYLOAD_TYPES.evidence,
+    Buffer.from(JSON.stringify(said)),
+    signerOf(leafOf(federation, m[side], 'agent-host-1')),
+  );
   return dsseEnvelope.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
 }

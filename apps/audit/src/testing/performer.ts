@@ -25,49 +25,143 @@ export function performed(federation: Federation, command: Command, m: Migration
   const word = (side: 'source' | 'target', kind: Parameters<typeof testimony>[3]) => testimony(federation, m, side, kind, now);
   switch (command.type) {
     case 'AnswerIntent':
-      return { type: 'MigrationOffered', migration, data: { intent: command.facts.MigrationIntended.digest, policy: ALLOWED, agent: agentOf(federation, m.target), kem: '0x647a', publicKey: 'AA==', until: later(now) } };
+      return {
+        type: 'MigrationOffered',
+        migration,
+        data: {
+          intent: command.facts.MigrationIntended.digest,
+          policy: ALLOWED,
+          agent: agentOf(federation, m.target),
+          kem: '0x647a',
+          publicKey: 'AA==',
+          until: later(now),
+        },
+      };
     case 'AgreeOffer':
-      return { type: 'OfferAgreed', migration, data: { offer: command.facts.MigrationOffered.digest, agent: agentOf(federation, m.source), dataPath: { address: '127.0.0.1', port: 8443, serverName: 'host-1' } } };
+      return {
+        type: 'OfferAgreed',
+        migration,
+        data: {
+          offer: command.facts.MigrationOffered.digest,
+          agent: agentOf(federation, m.source),
+          dataPath: { address: '127.0.0.1', port: 8443, serverName: 'host-1' },
+        },
+      };
     case 'DepositKeys':
       return { type: 'KeyDeposited', migration, data: deposit(command, now) };
     case 'QuiesceVm':
-      return { type: 'SourceQuiesced', migration, data: { ready: command.facts.TargetReady.digest, evidence: word('source', 'stopped') } };
+      return {
+        type: 'SourceQuiesced',
+        migration,
+        data: { ready: command.facts.TargetReady.digest, evidence: word('source', 'stopped') },
+      };
     case 'SealImage':
-      return { type: 'ImageSealed', migration, data: { round: 0, final: true, artifacts: [{ artifact: DISK, kind: 'disk', sizeBytes: 4_096, chunkBytes: 4_096, root: some('root') }] } };
+      return {
+        type: 'ImageSealed',
+        migration,
+        data: {
+          round: 0,
+          final: true,
+          artifacts: [{ artifact: DISK, kind: 'disk', sizeBytes: 4_096, chunkBytes: 4_096, root: some('root') }],
+        },
+      };
     case 'ReleaseKeys':
       return { type: 'KeyReleased', migration, data: release(command) };
     case 'RetireSource':
-      return { type: 'SourceRetired', migration, data: { finalized: command.facts.MigrationFinalized.digest, receipt: { ...RECEIPT, evidence: word('source', 'destroyed') } } };
+      return {
+        type: 'SourceRetired',
+        migration,
+        data: {
+          finalized: command.facts.MigrationFinalized.digest,
+          receipt: { ...RECEIPT, evidence: word('source', 'destroyed') },
+        },
+      };
     case 'ResumeVm':
       return { type: 'Resume', migration, ran: true, evidence: word('source', 'resumed') };
     case 'Withdraw':
       return { type: 'Withdraw', migration, reason: command.reason };
     case 'Relinquish':
-      return { type: 'Relinquish', migration, reason: command.reason, receipt: { ...RECEIPT, evidence: word('target', 'destroyed') }, never: word('target', 'never') };
+      return {
+        type: 'Relinquish',
+        migration,
+        reason: command.reason,
+        receipt: { ...RECEIPT, evidence: word('target', 'destroyed') },
+        never: word('target', 'never'),
+      };
     default:
       return performedByTarget(federation, command, m, now);
   }
 }
 
-type ByTarget = CommandOf<'AcknowledgeDeposit' | 'ReadyTarget' | 'ReceiveImage' | 'ImportKeys' | 'AuthorizeStart' | 'StartVm' | 'ObserveHealth' | 'RekeyVolumes' | 'Finalize'>;
+type ByTarget = CommandOf<
+  | 'AcknowledgeDeposit'
+  | 'ReadyTarget'
+  | 'ReceiveImage'
+  | 'ImportKeys'
+  | 'AuthorizeStart'
+  | 'StartVm'
+  | 'ObserveHealth'
+  | 'RekeyVolumes'
+  | 'Finalize'
+>;
 
 function performedByTarget(federation: Federation, command: ByTarget, m: MigrationState, now: Timestamp): Proposal {
   const { migration } = command;
   switch (command.type) {
     case 'AcknowledgeDeposit':
-      return { type: 'DepositAcknowledged', migration, data: { deposit: command.facts.KeyDeposited.digest, macs: [{ key: DISK_KEY, mac: some('mac') }] } };
+      return {
+        type: 'DepositAcknowledged',
+        migration,
+        data: { deposit: command.facts.KeyDeposited.digest, macs: [{ key: DISK_KEY, mac: some('mac') }] },
+      };
     case 'ReadyTarget':
-      return { type: 'TargetReady', migration, data: { agreed: command.facts.OfferAgreed.digest, acknowledged: command.facts.DepositAcknowledged.digest, until: later(now) } };
+      return {
+        type: 'TargetReady',
+        migration,
+        data: {
+          agreed: command.facts.OfferAgreed.digest,
+          acknowledged: command.facts.DepositAcknowledged.digest,
+          until: later(now),
+        },
+      };
     case 'ReceiveImage':
-      return { type: 'ImageVerified', migration, data: { sealed: command.facts.ImageSealed.digest, round: 0, roots: [{ artifact: DISK, root: some('root') }] } };
+      return {
+        type: 'ImageVerified',
+        migration,
+        data: { sealed: command.facts.ImageSealed.digest, round: 0, roots: [{ artifact: DISK, root: some('root') }] },
+      };
     case 'ImportKeys':
-      return { type: 'KeyImported', migration, data: { release: command.facts.KeyReleased.digest, keys: [{ key: DISK_KEY, version: 1, artifact: DISK }], destroyedPublicKey: some('pk') } };
+      return {
+        type: 'KeyImported',
+        migration,
+        data: {
+          release: command.facts.KeyReleased.digest,
+          keys: [{ key: DISK_KEY, version: 1, artifact: DISK }],
+          destroyedPublicKey: some('pk'),
+        },
+      };
     case 'AuthorizeStart':
-      return { type: 'StartAuthorized', migration, data: { imported: command.facts.KeyImported.digest, host: command.facts.MigrationOffered.data.agent.host, startVcpus: true } };
+      return {
+        type: 'StartAuthorized',
+        migration,
+        data: {
+          imported: command.facts.KeyImported.digest,
+          host: command.facts.MigrationOffered.data.agent.host,
+          startVcpus: true,
+        },
+      };
     case 'StartVm':
-      return { type: 'VmStarted', migration, data: { authorized: command.facts.StartAuthorized.digest, evidence: testimony(federation, m, 'target', 'started', now) } };
+      return {
+        type: 'VmStarted',
+        migration,
+        data: { authorized: command.facts.StartAuthorized.digest, evidence: testimony(federation, m, 'target', 'started', now) },
+      };
     case 'ObserveHealth':
-      return { type: 'VmHealthy', migration, data: { started: command.facts.VmStarted.digest, evidence: testimony(federation, m, 'target', 'healthy', now) } };
+      return {
+        type: 'VmHealthy',
+        migration,
+        data: { started: command.facts.VmStarted.digest, evidence: testimony(federation, m, 'target', 'healthy', now) },
+      };
     case 'RekeyVolumes':
       return { type: 'VolumeRekeyed', migration, data: { method: command.method, artifacts: [DISK] } };
     case 'Finalize':
@@ -77,14 +171,30 @@ function performedByTarget(federation: Federation, command: ByTarget, m: Migrati
   }
 }
 
-export const RECEIPT = { keys: [DISK_KEY], artifacts: [DISK], method: 'cryptographic-erase', cannotProve: 'copies made before' } as const;
+export const RECEIPT = {
+  keys: [DISK_KEY],
+  artifacts: [DISK],
+  method: 'cryptographic-erase',
+  cannotProve: 'copies made before',
+} as const;
 
 const deposit = (c: CommandOf<'DepositKeys'>, now: Timestamp): EventData<'KeyDeposited'> => ({
   offer: c.facts.MigrationOffered.digest,
   agreed: c.facts.OfferAgreed.digest,
   commit: some('commit'),
   notAfter: later(now),
-  keys: [{ key: DISK_KEY, version: 1, artifact: DISK, kind: 'disk', derivation: 'luks-passphrase-hex', capacityBytes: 268_435_456, enc: 'AA==', ct: 'AA==' }],
+  keys: [
+    {
+      key: DISK_KEY,
+      version: 1,
+      artifact: DISK,
+      kind: 'disk',
+      derivation: 'luks-passphrase-hex',
+      capacityBytes: 268_435_456,
+      enc: 'AA==',
+      ct: 'AA==',
+    },
+  ],
 });
 
 const release = ({ facts }: CommandOf<'ReleaseKeys'>): EventData<'KeyReleased'> => ({

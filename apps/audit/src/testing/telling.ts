@@ -1,8 +1,26 @@
 import { createHash } from 'node:crypto';
-import { type Draft, dsseEnvelope, epoch, type Event, type EventData, GENESIS, type Digest, type EventType, type MigrationEvent, migrationId, type MigrationId, PAYLOAD_TYPES, type RequestRecord, type TrustDomain, uuidv7, type VmId, vmId } from '@carnet/events';
+import {
+  type Digest,
+  type Draft,
+  dsseEnvelope,
+  type Event,
+  type EventData,
+  type EventType,
+  epoch,
+  GENESIS,
+  type MigrationEvent,
+  type MigrationId,
+  migrationId,
+  PAYLOAD_TYPES,
+  type RequestRecord,
+  type TrustDomain,
+  uuidv7,
+  type VmId,
+  vmId,
+} from '@carnet/events';
 import { decide, evolve, initialJourney, type Journey, type Proposal, react } from '@carnet/saga';
 import { ed25519KeyId, keyAnnouncementBytes, type Signer, sha256Hex, signEnvelope } from '@carnet/trust';
-import { base64, BEGIN_MS, chainOf, CSP_A, CSP_B, eventKey, type Federation, leafOf, signerOf, timeAt } from './federation.ts';
+import { BEGIN_MS, base64, CSP_A, CSP_B, chainOf, eventKey, type Federation, leafOf, signerOf, timeAt } from './federation.ts';
 import { ALLOWED, performed, SPEC } from './performer.ts';
 
 export type Ledger = { readonly publisher: TrustDomain; readonly audience: TrustDomain; readonly envelopes: Uint8Array[] };
@@ -36,7 +54,12 @@ export class Telling {
   announce(ledger: Ledger, word = ledger.publisher): void {
     const leaf = leafOf(this.federation, ledger.publisher, 'broker');
     const key = eventKey(word);
-    const said = { keyid: ed25519KeyId(key.publicKey), algorithm: 'Ed25519', publicKey: base64(key.publicKey), notBefore: timeAt(this.#ms) } as const;
+    const said = {
+      keyid: ed25519KeyId(key.publicKey),
+      algorithm: 'Ed25519',
+      publicKey: base64(key.publicKey),
+      notBefore: timeAt(this.#ms),
+    } as const;
     const signature = base64(signerOf(leaf).sign(keyAnnouncementBytes(ledger.publisher, ledger.audience, said)));
     this.sign(ledger, { type: 'KeyAnnounced', causes: [], data: { ...said, chain: chainOf(leaf), signature } }, key);
   }
@@ -80,28 +103,70 @@ export class Telling {
     }
   }
 
-  intend(n: number, options: { readonly vm?: VmId; readonly epoch?: number; readonly source?: TrustDomain; readonly request?: RequestRecord } = {}): VmId {
+  intend(
+    n: number,
+    options: {
+      readonly vm?: VmId;
+      readonly epoch?: number;
+      readonly source?: TrustDomain;
+      readonly request?: RequestRecord;
+    } = {},
+  ): VmId {
     const { vm = vmOf(n), source = CSP_A } = options;
     const target = source === CSP_A ? CSP_B : CSP_A;
-    const data: EventData<'MigrationIntended'> = { vm, source, target, mode: 'cold', spec: SPEC, request: options.request ?? this.request(n, vm, source, target), policy: ALLOWED, offerBy: timeAt(this.#ms + 600_000), deadline: timeAt(this.#ms + 3_600_000) };
-    this.propose(source, vm, { type: 'MigrationIntended', migration: migrationOf(n), epoch: epoch.parse(options.epoch ?? 1), data });
+    const data: EventData<'MigrationIntended'> = {
+      vm,
+      source,
+      target,
+      mode: 'cold',
+      spec: SPEC,
+      request: options.request ?? this.request(n, vm, source, target),
+      policy: ALLOWED,
+      offerBy: timeAt(this.#ms + 600_000),
+      deadline: timeAt(this.#ms + 3_600_000),
+    };
+    this.propose(source, vm, {
+      type: 'MigrationIntended',
+      migration: migrationOf(n),
+      epoch: epoch.parse(options.epoch ?? 1),
+      data,
+    });
     return vm;
   }
 
   /** A scheduler's signed request. */
   request(n: number, vm: VmId, source: TrustDomain, target: TrustDomain): RequestRecord {
     const leaf = leafOf(this.federation, source, 'scheduler');
-    const bytes = signEnvelope(PAYLOAD_TYPES.request, Buffer.from(JSON.stringify({ migration: migrationOf(n), vm, target, mode: 'cold' })), signerOf(leaf));
-    return { via: 'signature', principal: leaf.spiffeId, envelope: dsseEnvelope.parse(JSON.parse(Buffer.from(bytes).toString('utf8'))), certificate: chainOf(leaf)[0] ?? '' };
+    const bytes = signEnvelope(
+      PAYLOAD_TYPES.request,
+      Buffer.from(JSON.stringify({ migration: migrationOf(n), vm, target, mode: 'cold' })),
+      signerOf(leaf),
+    );
+    return {
+      via: 'signature',
+      principal: leaf.spiffeId,
+      envelope: dsseEnvelope.parse(JSON.parse(Buffer.from(bytes).toString('utf8'))),
+      certificate: chainOf(leaf)[0] ?? '',
+    };
   }
 }
 
-export const payloadText = (envelope: Uint8Array): string => Buffer.from(dsseEnvelope.parse(JSON.parse(Buffer.from(envelope).toString('utf8'))).payload, 'base64').toString('utf8');
+export const payloadText = (envelope: Uint8Array): string =>
+  Buffer.from(dsseEnvelope.parse(JSON.parse(Buffer.from(envelope).toString('utf8'))).payload, 'base64').toString('utf8');
 
 /** The next envelope of a ledger. */
 export function sealed({ publisher, audience, envelopes }: Ledger, draft: Draft, ms: number, signer: Signer): Uint8Array {
   const last = envelopes.at(-1);
   const seq = envelopes.length + 1;
-  const payload: Record<keyof Event, unknown> & Record<string, unknown> = { id: uuidOf(`${publisher} ${seq}`, ms), v: 1, publisher, audience, seq: String(seq), prev: last === undefined ? GENESIS : sha256Hex(last), time: timeAt(ms), ...draft };
+  const payload: Record<keyof Event, unknown> & Record<string, unknown> = {
+    id: uuidOf(`${publisher} ${seq}`, ms),
+    v: 1,
+    publisher,
+    audience,
+    seq: String(seq),
+    prev: last === undefined ? GENESIS : sha256Hex(last),
+    time: timeAt(ms),
+    ...draft,
+  };
   return signEnvelope(PAYLOAD_TYPES.event, Buffer.from(JSON.stringify(payload)), signer);
 }
