@@ -21,6 +21,7 @@ export type Effect = { readonly at: string; readonly uuid: string; readonly effe
 
 /** Processor time that a running guest gains between two looks. */
 const LOOK_MS = 130;
+const SMALL_BYTES = 65_536;
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 /** The records of one pretended host, readable by the test while the agent is dead. */
@@ -79,7 +80,9 @@ export function diskHypervisor(dir: string, files: HostFiles): Hypervisor {
     const line = `boot=${memory.boot} n=${memory.ticks}`;
     appendFileSync(domain.definition.consolePath, `TICK ${line}\n`);
     const [first] = domain.definition.disks;
-    const volume = first === undefined ? undefined : await readFakeVolume(files, first.path);
+    // A volume that a test made large keeps its bytes: its guest only reads.
+    const isSmall = first !== undefined && ((await files.size(first.path)) ?? 0) < SMALL_BYTES;
+    const volume = first !== undefined && isSmall ? await readFakeVolume(files, first.path) : undefined;
     if (first !== undefined && volume !== undefined) await writeFakeVolume(files, first.path, { ...volume, marker: line });
     return lived;
   };

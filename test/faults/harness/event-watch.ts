@@ -1,0 +1,69 @@
+import type { Postgres } from '@carnet/dev';
+import { Client } from 'pg';
+
+type Waiter = { readonly migration: string; readonly type: string; readonly resolve: () => void };
+
+export type EventWatch = {
+  /** Resolves within a look after the event stands in the database; rejects after `msMax`. */
+  readonly appears: (migration: string, type: string, msMax: number) => Promise<void>;
+  readonly close: () => Promise<void>;
+};
+
+const LOOK_MS = 30;
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Looks into one side's ledgers over a connection that comes back after every kill. */
+export function watchEvents(database: Postgres): EventWatch {
+  const waiters = new Set<Waiter>();
+  let open = true;
+  let client: Client | undefined;
+  const connected = async (): Promise<Client> => {
+    if (client !== undefined) return client;
+    const fresh = new Client({ connectionString: database.url, connectionTimeoutMillis: 5_000 });
+    fresh.on('error', () => {
+      client = undefined;
+    });
+    await fresh.connect();
+    client = fresh;
+    return fresh;
+  };
+  const look = async (): Promise<void> => {
+    if (waiters.size === 0) return;
+    try {
+      const { rows } = await (await connected()).query<{ readonly migration: string; readonly type: string }>('select migration, type from events where migration = any($1)', [
+        [...waiters].map(({ migration }) => migration),
+      ]);
+      for (const waiter of waiters) if (rows.some(({ migration, type }) => migration === waiter.migration && type === waiter.type)) waiter.resolve();
+    } catch {
+      // The server is being killed: that is what this test is about.
+      client = undefined;
+    }
+  };
+  const run = (async () => {
+    while (open) {
+      await look();
+      await pause(LOOK_MS);
+    }
+    await client?.end().catch(() => undefined);
+  })();
+  return {
+    appears: (migration, type, msMax) =>
+      new Promise((resolve, reject) => {
+        const done = (then: () => void) => (): void => {
+          waiters.delete(waiter);
+          clearTimeout(timer);
+          then();
+        };
+        const waiter: Waiter = { migration, type, resolve: done(resolve) };
+        const timer = setTimeout(
+          done(() => reject(new Error(`${type} of ${migration} did not appear within ${msMax} ms`))),
+          msMax,
+        );
+        waiters.add(waiter);
+      }),
+    close: async () => {
+      open = false;
+      await run;
+    },
+  };
+}
