@@ -65,8 +65,12 @@ afterAll(async () => {
 async function ran(...args: readonly string[]) {
   let [out, err] = ['', ''];
   const streams = {
-    out: (text: string) => void (out += text),
-    err: (text: string) => void (err += text),
+    out: (text: string) => {
+      out += text;
+    },
+    err: (text: string) => {
+      err += text;
+    },
     environment: {},
     nowMs: () => EXPORTED_MS,
   };

@@ -24,8 +24,12 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 async function ran(...args: readonly string[]) {
   let [out, err] = ['', ''];
   const streams = {
-    out: (text: string) => void (out += text),
-    err: (text: string) => void (err += text),
+    out: (text: string) => {
+      out += text;
+    },
+    err: (text: string) => {
+      err += text;
+    },
     environment: { HOME: dir },
     nowMs: () => EXPORTED_MS,
   };

@@ -1,28 +1,45 @@
 import { X509Certificate } from 'node:crypto';
-import { type PinnedAgent, spiffeId, type Timestamp, type TrustDomain } from '@carnet/events';
-import { rsaPssVerifier, type TrustStore, validatePath } from '@carnet/pki';
+import { type PinnedAgent, type SpiffeId, spiffeId, type Timestamp, type TrustDomain } from '@carnet/events';
+import { type PeerIdentity, rsaPssVerifier, type TrustStore, validatePath } from '@carnet/pki';
 import { type Checked, sha256Hex, type Verifier } from '@carnet/trust';
 import { AGENTS_REMEMBERED_MAX } from '../limits.ts';
 
-/** The federation's root, its revocation lists, and the clock that judges whether these are fresh. */
-export type AuditTrust = { readonly store: TrustStore; readonly now: Timestamp };
+/** Who somebody was, by a chain, at a time; `id` asks for exactly that identity. */
+export type Identify = (
+  chain: readonly string[],
+  domain: TrustDomain,
+  at: Timestamp,
+  id?: SpiffeId,
+) => Checked<PeerIdentity, string>;
 
-/** Who holds a certificate of a CSP, as of `at`: what was revoked later was good then. */
-export const identifyAt = (trust: AuditTrust, chain: readonly string[], domain: TrustDomain, at: Timestamp) =>
-  validatePath({ ...trust.store, chain, at, now: trust.now, ignoreRevokedAfter: at, trustDomain: domain });
+type Known = { readonly identity: PeerIdentity; readonly from: Timestamp; readonly to: Timestamp };
+
+/**
+ * Path validation as of then: what was revoked later was good then. Validity and revocation only cut off beginnings and ends of
+ * time, so a chain that is good at two instants is good between them, and need not be judged there again.
+ *
+ * @param now judges whether revocation lists are fresh
+ */
+export function identifyAsOf(store: TrustStore, now: Timestamp): Identify {
+  const known = new Map<string, Known>();
+  return (chain, domain, at, id) => {
+    const name = [domain, id ?? '', ...chain].join(' ');
+    const earlier = known.get(name);
+    if (earlier !== undefined && earlier.from <= at && at <= earlier.to) return { ok: true, value: earlier.identity };
+    const asked = { chain, now, trustDomain: domain, ...(id === undefined ? {} : { spiffeId: id }) };
+    const path = validatePath({ ...store, ...asked, at, ignoreRevokedAfter: at });
+    if (!path.ok) return path;
+    // Good to this day, mostly: then one more look spares all that follow.
+    const isGoodNow = at < now && validatePath({ ...store, ...asked, at: now, ignoreRevokedAfter: now }).ok;
+    if (known.size >= AGENTS_REMEMBERED_MAX) known.clear();
+    known.set(name, { identity: path.value, from: at, to: isGoodNow ? now : at });
+    return path;
+  };
+}
 
 /** Exactly the agent of that host, when it was pinned: another host's agent must not speak for it. */
-export function checkPinned(trust: AuditTrust, agent: PinnedAgent, domain: TrustDomain, at: Timestamp): Checked<null, string> {
-  const id = spiffeId.parse(`spiffe://${domain}/agent/${agent.host}`);
-  const path = validatePath({
-    ...trust.store,
-    chain: agent.chain,
-    at,
-    now: trust.now,
-    ignoreRevokedAfter: at,
-    trustDomain: domain,
-    spiffeId: id,
-  });
+export function checkPinned(identify: Identify, agent: PinnedAgent, domain: TrustDomain, at: Timestamp): Checked<null, string> {
+  const path = identify(agent.chain, domain, at, spiffeId.parse(`spiffe://${domain}/agent/${agent.host}`));
   return path.ok ? { ok: true, value: null } : path;
 }
 

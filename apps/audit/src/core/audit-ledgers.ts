@@ -3,6 +3,7 @@ import { chainValidator, type TrustStore } from '@carnet/pki';
 import { ended, type MigrationState, phaseOf, summarize } from '@carnet/saga';
 import { positionOf } from '@carnet/trust';
 import type { AuditedLedger, AuditedMigration, AuditReport, Finding } from '../report.ts';
+import { identifyAsOf } from './agents.ts';
 import { type AuditedPair, type AuditedReplay, auditPair } from './audit-pair.ts';
 import type { LedgerPair } from './copies.ts';
 import { type Findings, openFindings } from './findings.ts';
@@ -27,8 +28,9 @@ export async function auditLedgers({ pairs, trust, nowMs }: AuditQuestion): Prom
       'as of then',
     ),
   };
+  const inspection = { identify: identifyAsOf(trust, now), findings };
   const audited: AuditedPair[] = [];
-  for (const pair of pairs) audited.push(await auditPair(pair, rules, { trust: { store: trust, now }, findings }));
+  for (const pair of pairs) audited.push(await auditPair(pair, rules, inspection));
   const migrations = audited.flatMap(({ journeys }) => journeys.all().flatMap((journey) => journey.migrations)).toSorted(byTime);
   violateHolders(migrations, audited, findings);
   const ledgers = audited.flatMap((pair) => pair.ledgers).map((replayed) => ledgerOf(replayed, findings.violations()));

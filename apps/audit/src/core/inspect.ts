@@ -2,7 +2,7 @@ import { type Event, type MigrationEvent, unreachable } from '@carnet/events';
 import type { MigrationState } from '@carnet/saga';
 import { type Checked, positionOf, type Refusal } from '@carnet/trust';
 import type { Finding } from '../report.ts';
-import { type AuditTrust, checkPinned } from './agents.ts';
+import { checkPinned, type Identify } from './agents.ts';
 import { checkEvidence } from './evidence.ts';
 import type { Findings } from './findings.ts';
 import type { Folded } from './journeys.ts';
@@ -10,7 +10,7 @@ import { checkOrder } from './order.ts';
 import type { LedgerReplay, PlacedEvent } from './replay.ts';
 import { checkRequest } from './request.ts';
 
-export type Inspection = { readonly trust: AuditTrust; readonly findings: Findings };
+export type Inspection = { readonly identify: Identify; readonly findings: Findings };
 
 const where = (
   { ledger: { publisher, audience } }: LedgerReplay,
@@ -34,7 +34,7 @@ const told = ({ code, text, expected, got }: Refusal<string>): Pick<Finding, 'co
  * event whose evidence, request, policy or order does not hold is a violation, for its publisher signed it.
  */
 export function inspect(
-  { trust, findings }: Inspection,
+  { identify, findings }: Inspection,
   ledger: LedgerReplay,
   placed: PlacedEvent,
   folded: Folded | undefined,
@@ -47,7 +47,7 @@ export function inspect(
   if (placed.event !== undefined) noticeRevocation(findings, at, placed.event);
   if (folded === undefined || !('migration' in folded.outcome)) return;
   const { migration } = folded.outcome;
-  for (const checked of judge(trust, ledger, migration, folded.event))
+  for (const checked of judge(identify, ledger, migration, folded.event))
     if (!checked.ok) findings.violate({ ...at, ...told(checked) });
   if (folded.event.type === 'MigrationIntended' && folded.event.data.request.via !== 'signature') {
     const { principal, via } = folded.event.data.request;
@@ -63,34 +63,34 @@ function noticeRevocation(findings: Findings, at: Pick<Finding, 'ledger' | 'seq'
 }
 
 function* judge(
-  trust: AuditTrust,
+  identify: Identify,
   ledger: LedgerReplay,
   m: MigrationState,
   event: MigrationEvent,
 ): Generator<Checked<null, string>> {
-  yield* judgeAgreement(trust, ledger, m, event);
+  yield* judgeAgreement(identify, ledger, m, event);
   yield checkEvidence(m, event);
   yield checkOrder(m);
 }
 
 /** Who asked, what policy said, which agents were pinned. */
 function* judgeAgreement(
-  trust: AuditTrust,
+  identify: Identify,
   ledger: LedgerReplay,
   m: MigrationState,
   event: MigrationEvent,
 ): Generator<Checked<null, string>> {
   switch (event.type) {
     case 'MigrationIntended':
-      if (event.data.request.via === 'signature') yield checkRequest(trust, event, event.data.request, ledger.issuers);
+      if (event.data.request.via === 'signature') yield checkRequest(identify, event, event.data.request, ledger.issuers);
       yield checkAllowed(event.publisher, event.data.policy.allowed);
       return;
     case 'MigrationOffered':
       yield checkAllowed(event.publisher, event.data.policy.allowed);
-      yield agentChecked(checkPinned(trust, event.data.agent, m.target, event.time), event.data.agent.host);
+      yield agentChecked(checkPinned(identify, event.data.agent, m.target, event.time), event.data.agent.host);
       return;
     case 'OfferAgreed':
-      yield agentChecked(checkPinned(trust, event.data.agent, m.source, event.time), event.data.agent.host);
+      yield agentChecked(checkPinned(identify, event.data.agent, m.source, event.time), event.data.agent.host);
       return;
     case 'MigrationRefused':
     case 'KeyDeposited':

@@ -1,6 +1,6 @@
 import { type EventOf, type IntentRequest, intentRequest, PAYLOAD_TYPES, type RequestRecord } from '@carnet/events';
 import { accept, type Checked, openEnvelope, parseStrictJson, refuse } from '@carnet/trust';
-import { type AuditTrust, identifyAt } from './agents.ts';
+import type { Identify } from './agents.ts';
 
 type Signed = Extract<RequestRecord, { readonly via: 'signature' }>;
 type RequestCode = 'REQUEST_REFUSED' | 'REQUEST_DIFFERS';
@@ -12,12 +12,12 @@ type RequestCode = 'REQUEST_REFUSED' | 'REQUEST_DIFFERS';
  * @param issuers intermediates of the source, in base64 DER, from its own key announcement: requests carry the leaf only
  */
 export function checkRequest(
-  trust: AuditTrust,
+  identify: Identify,
   event: EventOf<'MigrationIntended'>,
   record: Signed,
   issuers: readonly string[],
 ): Checked<null, RequestCode> {
-  const identity = identifyAt(trust, [record.certificate, ...issuers], event.publisher, event.time);
+  const identity = identify([record.certificate, ...issuers], event.publisher, event.time);
   if (!identity.ok) return refuse('REQUEST_REFUSED', `${identity.code}: ${identity.text}`, identity);
   const { spiffeId, leafDigest, verifier } = identity.value;
   if (spiffeId !== record.principal)
