@@ -2,8 +2,6 @@
 
 /** A hello this often, in milliseconds: a broker counts a host as down after three missed ones. */
 export const HELLO_MS = 10_000;
-/** CRLs are looked at again this often, in milliseconds: a revocation cuts a peer off within 10 s. */
-export const CRL_RECHECK_MS = 2_000;
 /** Envelope of one command: base64 of COMMAND_BYTES_MAX and two signatures. */
 export const COMMAND_ENVELOPE_BYTES_MAX = 131_072;
 /** Commands under judgement at once: each costs one RSA verification. */

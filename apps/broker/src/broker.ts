@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Timestamp, timestamp } from '@carnet/events';
 import { type Bus, connectBus, type Journal, openJournal } from '@carnet/journal';
 import { type KeyManager, openKeyManager } from '@carnet/keys';
-import { chainValidator, type TlsMaterial, type TrustStore } from '@carnet/pki';
+import { chainValidator, openTrustFiles, type TlsMaterial, type TrustStore } from '@carnet/pki';
 import { type Check, createMetrics, type Log, type Loop, type Metrics, startLoop } from '@carnet/runtime';
 import { openStore, runChanges, type Store } from '@carnet/store';
 import { viewsChanges } from '@carnet/views';
@@ -17,7 +17,7 @@ import { loadIdentity } from './identity.ts';
 import { inventoryChanges } from './inventory.ts';
 import { ensureKeyRoot } from './keys/key-root.ts';
 import { loopPorts, noticeJourneys } from './loop-ports.ts';
-import { openTrustFiles } from './trust-files.ts';
+
 import { wire } from './wire.ts';
 
 /** What the broker stands on, opened in the order in which each needs the other. */
@@ -107,7 +107,13 @@ const readinessChecks = ({ store, bus }: Ground): readonly Check[] => [
   },
 ];
 
-async function stopAll({ bus, journal, keys, store }: Ground, loop: Loop, hush: () => void, doors: Doors, hosts: HostClient): Promise<void> {
+async function stopAll(
+  { bus, journal, keys, store }: Ground,
+  loop: Loop,
+  hush: () => void,
+  doors: Doors,
+  hosts: HostClient,
+): Promise<void> {
   await doors.close();
   hush();
   await loop.stop();

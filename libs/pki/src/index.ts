@@ -22,3 +22,4 @@ export {
   type TlsTrust,
   tokenServerTlsOptions,
 } from './tls.ts';
+export { openTrustFiles } from './trust-files.ts';

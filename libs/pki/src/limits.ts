@@ -36,3 +36,5 @@ export const DEV_LEAF_MS = 90 * DAY_MS;
 export const DEV_CRL_MS = 30 * DAY_MS;
 /** Certificates and CRLs begin this much in the past, in milliseconds: peers' clocks differ. */
 export const BACKDATE_MS = 300_000;
+/** CRLs in files are looked at again this often, in milliseconds: a revocation cuts a peer off within 10 s. */
+export const CRL_RECHECK_MS = 2_000;

@@ -3,4 +3,5 @@ export * from './health.ts';
 export * from './log.ts';
 export * from './loop.ts';
 export * from './metrics.ts';
+export * from './service.ts';
 export * from './shutdown.ts';

@@ -5,11 +5,10 @@ import { join } from 'node:path';
 import { buildGuest, freePort, type Guest, type Host as Machine, privateDir, runAs, scratch, startHost } from '@carnet/dev';
 import { type HostName, hostName, type TrustDomain, trustDomain, type VmSpec } from '@carnet/events';
 import type { Log } from '@carnet/hypervisor';
-import { createFederationPki, rememberedRsaKeys } from '@carnet/pki';
+import { createFederationPki, openTrustFiles, rememberedRsaKeys } from '@carnet/pki';
 import { type AgentConfig, agentConfig } from '../config.ts';
 import { type Host, openHost } from '../host.ts';
 import { loadIdentity } from '../identity.ts';
-import { openTrustFiles } from '../trust-files.ts';
 
 export const A = { domain: trustDomain.parse('csp-a.example'), host: hostName.parse('a1') };
 export const BUS = trustDomain.parse('bus.example');

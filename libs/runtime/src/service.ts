@@ -1,0 +1,66 @@
+import { parseArgs } from 'node:util';
+import type { z } from 'zod';
+import { ConfigError, loadConfig } from './config.ts';
+
+/** Exit codes of sysexits.h: usage, configuration, and what a start found missing. */
+export const EX_USAGE = 64;
+export const EX_CONFIG = 78;
+const EX_UNAVAILABLE = 69;
+
+export interface Service<S extends z.ZodType> {
+  /** Shown for `--help` and after a wrong argument. */
+  readonly usage: string;
+  readonly schema: S;
+  /** Starts, and arranges its own end (`drainOnSignals`). What it throws is told in one line, and the process ends. */
+  readonly start: (config: z.infer<S>) => Promise<void>;
+}
+
+/**
+ * The command line that every daemon of ours has: `--config FILE [--check-config] [--help]`. Never returns before `start` has.
+ * An accident of the start is told without a stack: its reader is an operator. `CARNET_LOG_LEVEL=debug` shows the rest in the log.
+ */
+export async function runService<S extends z.ZodType>({ usage, schema, start }: Service<S>): Promise<void> {
+  const { file, checkOnly } = readArguments(usage);
+  const config = readConfig(file, schema);
+  if (checkOnly) {
+    process.stdout.write(`${file}: ok\n`);
+    return;
+  }
+  try {
+    await start(config);
+  } catch (cause) {
+    process.stderr.write(`cannot start: ${cause instanceof Error ? cause.message : String(cause)}\n`);
+    process.exit(EX_UNAVAILABLE);
+  }
+}
+
+function readArguments(usage: string): { readonly file: string; readonly checkOnly: boolean } {
+  try {
+    const { values } = parseArgs({
+      options: {
+        config: { type: 'string' },
+        'check-config': { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    if (values.help) {
+      process.stdout.write(usage);
+      process.exit(0);
+    }
+    if (values.config !== undefined) return { file: values.config, checkOnly: values['check-config'] };
+  } catch (cause) {
+    process.stderr.write(`${cause instanceof Error ? cause.message : String(cause)}\n`);
+  }
+  process.stderr.write(usage);
+  process.exit(EX_USAGE);
+}
+
+function readConfig<S extends z.ZodType>(file: string, schema: S): z.infer<S> {
+  try {
+    return loadConfig(file, schema, process.env);
+  } catch (cause) {
+    if (!(cause instanceof ConfigError)) throw cause;
+    process.stderr.write(`${cause.message}\n`);
+    process.exit(EX_CONFIG);
+  }
+}
