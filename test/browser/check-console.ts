@@ -81,7 +81,8 @@ function listen(page: Page): readonly string[] {
   page.on('console', (message) => message.type() === 'error' && complaints.push(`console: ${message.text()}`));
   page.on('requestfailed', (request) => {
     // A page that is left cuts its own stream and readings.
-    if (request.failure()?.errorText !== 'net::ERR_ABORTED') complaints.push(`request: ${request.url()}: ${request.failure()?.errorText}`);
+    if (request.failure()?.errorText !== 'net::ERR_ABORTED')
+      complaints.push(`request: ${request.url()}: ${request.failure()?.errorText}`);
   });
   return complaints;
 }
@@ -100,7 +101,10 @@ async function checkList(page: Page, { migrations, migration }: ConsoleExpectati
 
 async function readEvents(page: Page, count: number): Promise<ConsoleSeen['events']> {
   const table = page.getByRole('grid', { name: 'Events' });
-  await table.locator('td[data-label="Type"]').nth(count - 1).waitFor();
+  await table
+    .locator('td[data-label="Type"]')
+    .nth(count - 1)
+    .waitFor();
   return Promise.all(
     (await table.locator('tbody').all()).map(async (body) => ({
       type: (await body.locator('td[data-label="Type"]').innerText()).trim(),
@@ -122,7 +126,11 @@ async function openFirstKey(page: Page): Promise<void> {
   await page.getByRole('grid', { name: 'History of the key' }).locator('td[data-label="State"]').first().waitFor();
 }
 
-async function narrowAndDark(page: Page, { migration }: ConsoleExpectations, shoot: (name: string) => Promise<void>): Promise<void> {
+async function narrowAndDark(
+  page: Page,
+  { migration }: ConsoleExpectations,
+  shoot: (name: string) => Promise<void>,
+): Promise<void> {
   await page.setViewportSize({ width: 800, height: 1_200 });
   await page.emulateMedia({ colorScheme: 'dark' });
   await page.goto(`${new URL(page.url()).origin}/#/migrations`);

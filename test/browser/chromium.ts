@@ -15,7 +15,8 @@ const FLAGS = [
 
 /** Debian's Chromium, headless. Fails with what installs it. */
 export async function openBrowser(): Promise<Browser> {
-  if (!existsSync(EXECUTABLE)) throw new Error('Chromium is missing; install it: apt-get install -y --no-install-recommends chromium');
+  if (!existsSync(EXECUTABLE))
+    throw new Error('Chromium is missing; install it: apt-get install -y --no-install-recommends chromium');
   // Root has no user namespace sandbox to enter; ordinary users keep theirs.
   const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
   return chromium.launch({ executablePath: EXECUTABLE, headless: true, args: [...FLAGS, ...sandbox] });

@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { hostName, trustDomain } from '@carnet/events';
 import { consoleConfig, type RunningConsole, startConsole } from '@carnet/console';
+import { hostName, trustDomain } from '@carnet/events';
 import { createFederationPki } from '@carnet/pki';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { checkConsole } from './check-console.ts';
@@ -40,14 +40,31 @@ let served: RunningConsole;
 beforeAll(async () => {
   execFileSync('npm', ['run', 'build', '-w', 'apps/console'], { cwd: root, stdio: 'pipe' });
   const domains = [CSP_A, CSP_B].map((domain) => ({ domain, hosts: [hostName.parse('host-1')] }));
-  await createFederationPki({ dir, domains, busDomain: trustDomain.parse('bus.example'), nowMs: Date.now(), random: (n) => randomBytes(n) });
+  await createFederationPki({
+    dir,
+    domains,
+    busDomain: trustDomain.parse('bus.example'),
+    nowMs: Date.now(),
+    random: (n) => randomBytes(n),
+  });
   broker = await startScriptedBroker(dir, CSP_A, answersOf(ledgers), ledgers.entries);
   const own = (name: string): string => join(dir, CSP_A, name);
   const config = consoleConfig.parse({
     listen: { port: 0 },
-    broker: { url: broker.url, serverName: `broker.${CSP_A}`, rootFile: join(dir, 'root.pem'), certificateFile: own('auditor.pem'), keyFile: own('auditor.key') },
+    broker: {
+      url: broker.url,
+      serverName: `broker.${CSP_A}`,
+      rootFile: join(dir, 'root.pem'),
+      certificateFile: own('auditor.pem'),
+      keyFile: own('auditor.key'),
+    },
   });
-  served = await startConsole(config, { ...log, child: () => { throw new Error('not used'); } });
+  served = await startConsole(config, {
+    ...log,
+    child: () => {
+      throw new Error('not used');
+    },
+  });
 });
 
 afterAll(async () => {
@@ -58,7 +75,12 @@ afterAll(async () => {
 
 it('shows the list, one migration with checked signatures, keys, peers and hosts', async () => {
   const events = ledgers.entries.filter((e) => e.migration === whole).map(({ type, publisher }) => ({ type, publisher }));
-  const seen = await checkConsole(served.url, { domain: CSP_A, migrations: 4, migration: { id: whole, outcome: 'done', events }, screenshots });
+  const seen = await checkConsole(served.url, {
+    domain: CSP_A,
+    migrations: 4,
+    migration: { id: whole, outcome: 'done', events },
+    screenshots,
+  });
   expect(seen.complaints).toEqual([]);
   expect(seen.events.map(({ type, publisher }) => ({ type, publisher }))).toEqual(events);
   expect(seen.events.filter(({ signature }) => !signature.startsWith('Signature checked in this browser'))).toEqual([]);

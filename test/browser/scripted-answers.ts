@@ -15,17 +15,22 @@ export function answersOf({ entries, journeys }: ScriptedLedgers): Answers {
       return row === undefined ? [] : [{ ...row, custody, owed: [], ...(row.ended ? failureOf(row) : RUNNING) }];
     }),
   );
-  const rows = details.map(({ custody: _custody, owed: _owed, ...row }) => row).toSorted((a, b) => (a.startedAt < b.startedAt ? 1 : -1));
+  const rows = details
+    .map(({ custody: _custody, owed: _owed, ...row }) => row)
+    .toSorted((a, b) => (a.startedAt < b.startedAt ? 1 : -1));
   return {
     '/v1/migrations?limit=1': { items: rows.slice(0, 1) },
     '/v1/migrations?limit=500': { items: rows },
     ...Object.fromEntries(details.map((detail) => [`/v1/migrations/${detail.migration}`, detail])),
-    ...Object.fromEntries(details.map(({ migration }) => [`/v1/events?migration=${migration}`, { items: eventsOf(entries, migration) }])),
+    ...Object.fromEntries(
+      details.map(({ migration }) => [`/v1/events?migration=${migration}`, { items: eventsOf(entries, migration) }]),
+    ),
     ...INVENTORY,
   };
 }
 
-const eventsOf = (entries: readonly Entry[], migration: string): readonly Entry[] => entries.filter((e) => e.migration === migration).map((e) => ({ ...e, cursor: '' }));
+const eventsOf = (entries: readonly Entry[], migration: string): readonly Entry[] =>
+  entries.filter((e) => e.migration === migration).map((e) => ({ ...e, cursor: '' }));
 
 /** A running transfer is told by no ledger. */
 const RUNNING = {
@@ -49,9 +54,17 @@ const key = (id: string, state: string, origin: string, vm: string) => ({
   createdAt: HISTORY_START,
   history: [
     { state: 'pre-activation', at: HISTORY_START, actor: `spiffe://${CSP_A}/broker`, reason: 'created for a VM' },
-    { state, at: '2026-11-23T10:02:11.904Z', actor: `spiffe://${CSP_A}/broker`, reason: state === 'suspended' ? 'released to csp-b.example' : 'first use' },
+    {
+      state,
+      at: '2026-11-23T10:02:11.904Z',
+      actor: `spiffe://${CSP_A}/broker`,
+      reason: state === 'suspended' ? 'released to csp-b.example' : 'first use',
+    },
   ],
-  provenance: origin === 'migrated' ? ['migration 01932011-0011-7000-8000-000000000000', `source ${CSP_B}`, `deposit ${'5e'.repeat(32)}`] : [],
+  provenance:
+    origin === 'migrated'
+      ? ['migration 01932011-0011-7000-8000-000000000000', `source ${CSP_B}`, `deposit ${'5e'.repeat(32)}`]
+      : [],
 });
 const KEYS = [
   key(DISK_KEY, 'active', 'created', '1b4e28ba-2fa1-41d2-883f-0016d3cca427'),
@@ -65,13 +78,29 @@ const INVENTORY: Answers = {
   ...Object.fromEntries(KEYS.map((row) => [`/v1/keys/${row.key}`, row])),
   '/v1/peers': {
     items: [
-      { domain: CSP_B, state: 'ready', ownSeq: 31, acknowledgedSeq: 31, receivedSeq: 28, lastHeardAt: HISTORY_START, fingerprint: 'd4'.repeat(32) },
+      {
+        domain: CSP_B,
+        state: 'ready',
+        ownSeq: 31,
+        acknowledgedSeq: 31,
+        receivedSeq: 28,
+        lastHeardAt: HISTORY_START,
+        fingerprint: 'd4'.repeat(32),
+      },
       { domain: 'csp-c.example', state: 'silent', ownSeq: 4, acknowledgedSeq: 2, receivedSeq: 2 },
     ],
   },
   '/v1/hosts': {
     items: [
-      { name: 'host-1', state: 'up', lastHeardAt: HISTORY_START, vms: 3, memoryMiB: 16_384, freeDiskBytes: 81_604_378_624, libvirtVersion: '9.0.0' },
+      {
+        name: 'host-1',
+        state: 'up',
+        lastHeardAt: HISTORY_START,
+        vms: 3,
+        memoryMiB: 16_384,
+        freeDiskBytes: 81_604_378_624,
+        libvirtVersion: '9.0.0',
+      },
       { name: 'host-2', state: 'down', vms: 0, memoryMiB: 32_768, freeDiskBytes: 201_604_378_624 },
     ],
   },

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Entry } from './scripted-ledgers.ts';
@@ -22,21 +22,36 @@ export interface ScriptedBroker {
  * Stands in for a broker: its TLS, its API's form, its stream. `pki`: the directory of `createFederationPki`. Everything it
  * answers is set from outside, so that a test says what an operator should see.
  */
-export async function startScriptedBroker(pki: string, domain: string, answers: Answers, entries: readonly Entry[], port = 0): Promise<ScriptedBroker> {
+export async function startScriptedBroker(
+  pki: string,
+  domain: string,
+  answers: Answers,
+  entries: readonly Entry[],
+  port = 0,
+): Promise<ScriptedBroker> {
   const own = join(pki, domain);
   const requests: string[] = [];
   const followers = new Set<ServerResponse>();
   const said = [...entries];
   let table = answers;
-  const tell = (to: ServerResponse, entry: Entry): void => void to.write(`id: ${entry.cursor}\nevent: ledger-entry\ndata: ${JSON.stringify(entry)}\n\n`);
+  const tell = (to: ServerResponse, entry: Entry): void =>
+    void to.write(`id: ${entry.cursor}\nevent: ledger-entry\ndata: ${JSON.stringify(entry)}\n\n`);
   const follow = (request: IncomingMessage, response: ServerResponse): void => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
-    for (const entry of said.slice(said.findIndex((e) => e.cursor === request.headers['last-event-id']) + 1)) tell(response, entry);
+    for (const entry of said.slice(said.findIndex((e) => e.cursor === request.headers['last-event-id']) + 1))
+      tell(response, entry);
     followers.add(response);
     response.on('close', () => followers.delete(response));
   };
   const server = createServer(
-    { key: readFileSync(join(own, 'broker.key')), cert: readFileSync(join(own, 'broker.pem')), ca: [readFileSync(join(pki, 'root.pem')), readFileSync(join(own, 'ca.pem'))], requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3' },
+    {
+      key: readFileSync(join(own, 'broker.key')),
+      cert: readFileSync(join(own, 'broker.pem')),
+      ca: [readFileSync(join(pki, 'root.pem')), readFileSync(join(own, 'ca.pem'))],
+      requestCert: true,
+      rejectUnauthorized: true,
+      minVersion: 'TLSv1.3',
+    },
     (request, response) => {
       const path = request.url ?? '/';
       requests.push(`${request.method} ${path}`);

@@ -1,7 +1,18 @@
 import { createHash, createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Digest, digest, event, GENESIS, isMigrationEvent, PAYLOAD_TYPES, type TrustDomain, trustDomain, uuidv7, vmId } from '@carnet/events';
+import {
+  type Digest,
+  digest,
+  event,
+  GENESIS,
+  isMigrationEvent,
+  PAYLOAD_TYPES,
+  type TrustDomain,
+  trustDomain,
+  uuidv7,
+  vmId,
+} from '@carnet/events';
 import { evolve, initialJourney, type Journey, type Placed } from '@carnet/saga';
 import { ed25519Signer, sha256Hex, signEnvelope } from '@carnet/trust';
 import { readHistory } from '../histories/history.ts';
@@ -40,7 +51,15 @@ export interface ScriptedLedgers {
 }
 
 /** Milliseconds after the event before: most follow at once, a copy and a window take their time. */
-const TAKES: Readonly<Record<string, number>> = { TargetReady: 900, SourceQuiesced: 3_200, ImageSealed: 4_100, ImageVerified: 9_500, VmStarted: 1_900, VmHealthy: 6_800, MigrationFinalized: 12_000 };
+const TAKES: Readonly<Record<string, number>> = {
+  TargetReady: 900,
+  SourceQuiesced: 3_200,
+  ImageSealed: 4_100,
+  ImageVerified: 9_500,
+  VmStarted: 1_900,
+  VmHealthy: 6_800,
+  MigrationFinalized: 12_000,
+};
 const TAKES_ELSE = 140;
 
 /** Tells histories as two CSPs would have signed them, each in its own ledger, as CSP A's broker would list them. */
@@ -55,7 +74,10 @@ export function tellLedgers(tellings: readonly Telling[]): ScriptedLedgers {
   return { entries: entries.map((entry, i) => ({ ...entry, cursor: String(i + 1) })), journeys };
 }
 
-function tell({ history, label, startMs, upTo }: Telling, writers: ReadonlyMap<string, Writer>): { readonly told: readonly Entry[]; readonly journey: Journey } {
+function tell(
+  { history, label, startMs, upTo }: Telling,
+  writers: ReadonlyMap<string, Writer>,
+): { readonly told: readonly Entry[]; readonly journey: Journey } {
   const { events } = readHistory(readFileSync(join(import.meta.dirname, `../histories/${history}.golden.json`), 'utf8'));
   const intent = events[0]?.event;
   if (intent?.type !== 'MigrationIntended') throw new Error(`${history} does not begin with an intent`);
@@ -105,17 +127,47 @@ function ledgerOf(publisher: TrustDomain, audience: TrustDomain): Writer {
     position += 1;
     const seq = String(position);
     const time = new Date(at).toISOString();
-    const payload = { ...said, publisher, audience, v: 1, seq, prev: head, time, id: uuidv7(at, new Uint8Array(10).fill(position)) };
+    const payload = {
+      ...said,
+      publisher,
+      audience,
+      v: 1,
+      seq,
+      prev: head,
+      time,
+      id: uuidv7(at, new Uint8Array(10).fill(position)),
+    };
     const bytes = signEnvelope(PAYLOAD_TYPES.event, new TextEncoder().encode(JSON.stringify(payload)), signer);
     head = sha256Hex(bytes);
     const of = typeof said['migration'] === 'string' ? { migration: said['migration'], epoch: Number(said['epoch']) } : {};
     const state = publisher === CSP_A ? 'acknowledged' : 'received';
-    return { entry: { cursor: '', digest: head, publisher, audience, seq, type: String(said['type']), time, ...of, state, envelope: base64(bytes) }, payload };
+    return {
+      entry: {
+        cursor: '',
+        digest: head,
+        publisher,
+        audience,
+        seq,
+        type: String(said['type']),
+        time,
+        ...of,
+        state,
+        envelope: base64(bytes),
+      },
+      payload,
+    };
   };
   return {
     publisher,
     announce: (at) => {
-      const data = { keyid: signer.keyid, algorithm: 'Ed25519', publicKey: base64(signer.publicKey), notBefore: new Date(at).toISOString(), chain: ['AA=='], signature: 'AA==' };
+      const data = {
+        keyid: signer.keyid,
+        algorithm: 'Ed25519',
+        publicKey: base64(signer.publicKey),
+        notBefore: new Date(at).toISOString(),
+        chain: ['AA=='],
+        signature: 'AA==',
+      };
       return append({ type: 'KeyAnnounced', causes: [], data }, at).entry;
     },
     write: (said, at) => {
@@ -132,7 +184,9 @@ const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base6
 /** The entry as a lying broker shows it: another publisher's words under a digest that fits, and a signature that cannot. */
 export function forged(entry: Entry): Entry {
   const envelope = JSON.parse(Buffer.from(entry.envelope, 'base64').toString()) as { payload: string };
-  const payload = Buffer.from(envelope.payload, 'base64').toString().replace(/"time":"20(..)/, '"time":"19$1');
+  const payload = Buffer.from(envelope.payload, 'base64')
+    .toString()
+    .replace(/"time":"20(..)/, '"time":"19$1');
   const bytes = Buffer.from(JSON.stringify({ ...envelope, payload: base64(Buffer.from(payload)) }));
   return { ...entry, digest: sha256Hex(bytes), envelope: base64(bytes) };
 }

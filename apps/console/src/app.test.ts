@@ -65,12 +65,25 @@ describe('the door', () => {
     expect(status).toBe(200);
     expect(headers['content-security-policy']).toMatch(/^default-src 'none'; script-src 'self'; style-src 'self';/);
     expect(headers['content-security-policy']).not.toMatch(/unsafe|http|\*/);
-    expect(headers).toMatchObject({ 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer', 'cross-origin-opener-policy': 'same-origin' });
+    expect(headers).toMatchObject({
+      'x-content-type-options': 'nosniff',
+      'referrer-policy': 'no-referrer',
+      'cross-origin-opener-policy': 'same-origin',
+    });
     expect(await ask({ path: '/assets/a.js' })).toMatchObject({ status: 200, body: '1' });
     expect(await ask({ path: '/livez' })).toMatchObject({ status: 200, body: 'ok\n' });
   });
 
-  it.each(['/api/console', '/api/key-events', '/api/follow', '/api/migrations', '/%61pi/console', '/%61pi/follow', '//api/console', '/api/../api/console'])('gives nothing of %s without the token', async (path) => {
+  it.each([
+    '/api/console',
+    '/api/key-events',
+    '/api/follow',
+    '/api/migrations',
+    '/%61pi/console',
+    '/%61pi/follow',
+    '//api/console',
+    '/api/../api/console',
+  ])('gives nothing of %s without the token', async (path) => {
     const before = broker.asked.length;
     const { status, body } = await ask({ path });
     expect([401, 404]).toContain(status);
@@ -87,7 +100,13 @@ describe('the door', () => {
     expect((await ask({ path: '/api/migrations', method, headers: withToken })).status).toBe(405);
   });
 
-  it.each(['/../package.json', '/..%2f..%2fpackage.json', '/assets/../../package.json', '/assets/', '/nothing'])('has no file %s', async (path) => {
+  it.each([
+    '/../package.json',
+    '/..%2f..%2fpackage.json',
+    '/assets/../../package.json',
+    '/assets/',
+    '/nothing',
+  ])('has no file %s', async (path) => {
     expect((await ask({ path })).status).toBe(404);
   });
 });
@@ -128,13 +147,17 @@ describe('the feed', () => {
     const { body, headers } = await following;
     expect(headers['content-type']).toBe('text/event-stream');
     expect(body).not.toContain('id: 1.0');
-    expect(body.indexOf('id: 2.0\nevent: ledger-entry\ndata: {')).toBeLessThan(body.indexOf('id: 3.0\nevent: ledger-entry\ndata: {'));
+    expect(body.indexOf('id: 2.0\nevent: ledger-entry\ndata: {')).toBeLessThan(
+      body.indexOf('id: 3.0\nevent: ledger-entry\ndata: {'),
+    );
     expect(body).toContain('event: feed\ndata: {"state":"live"');
   });
 
   it('starts now without it, and says reset when it is no longer known', async () => {
     expect((await follow((body) => body.includes('event: feed'))).body).not.toContain('ledger-entry');
     expect((await follow((body) => body.includes('event: feed'), 'long-gone')).body).toMatch(/^event: reset/);
-    expect(JSON.parse((await ask({ path: '/api/key-events', headers: withToken })).body)).toEqual({ items: [entry(1, 'KeyAnnounced')] });
+    expect(JSON.parse((await ask({ path: '/api/key-events', headers: withToken })).body)).toEqual({
+      items: [entry(1, 'KeyAnnounced')],
+    });
   });
 });

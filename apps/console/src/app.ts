@@ -19,14 +19,16 @@ export interface AppPorts {
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
 }
 
-const refuse = (reply: FastifyReply, status: number, code: string, text: string): FastifyReply => reply.code(status).send({ code, text });
+const refuse = (reply: FastifyReply, status: number, code: string, text: string): FastifyReply =>
+  reply.code(status).send({ code, text });
 
 /** The console's one door. Every answer carries the security headers; nothing but GET is served; `/api` asks for the token. */
 export function createConsoleApp(ports: AppPorts): FastifyInstance {
   const app = fastify({ logger: false, forceCloseConnections: true, exposeHeadRoutes: false });
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(SECURITY_HEADERS);
-    if (!isOwnHost(request.headers.host, portOf(request))) return refuse(reply, 421, 'HOST_REFUSED', 'this console answers to 127.0.0.1 and localhost only');
+    if (!isOwnHost(request.headers.host, portOf(request)))
+      return refuse(reply, 421, 'HOST_REFUSED', 'this console answers to 127.0.0.1 and localhost only');
     if (request.method !== 'GET') return refuse(reply, 405, 'METHOD_REFUSED', 'this console only reads');
     return undefined;
   });

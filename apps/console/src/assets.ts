@@ -18,7 +18,8 @@ const TYPES: Readonly<Record<string, string>> = {
 };
 
 /** Names under `assets/` carry a hash of their content. */
-const cacheControlOf = (path: string): string => (path.startsWith('assets/') ? 'public, max-age=31536000, immutable' : 'no-cache');
+const cacheControlOf = (path: string): string =>
+  path.startsWith('assets/') ? 'public, max-age=31536000, immutable' : 'no-cache';
 
 /** The built UI is not there. */
 export class UiNotBuilt extends Error {

@@ -14,11 +14,15 @@ const load = (text: string): unknown => {
   writeFileSync(file, text);
   return loadConfig(file, consoleConfig);
 };
-const BROKER = '[broker]\nurl = "https://127.0.0.1:1"\nserverName = "broker.csp-a.example"\nrootFile = "r"\ncertificateFile = "c"\nkeyFile = "k"\n';
+const BROKER =
+  '[broker]\nurl = "https://127.0.0.1:1"\nserverName = "broker.csp-a.example"\nrootFile = "r"\ncertificateFile = "c"\nkeyFile = "k"\n';
 
 describe('configuration', () => {
   it('needs a port and a broker', () => {
-    expect(load(`[listen]\nport = 8900\n${BROKER}`)).toMatchObject({ listen: { address: '127.0.0.1', port: 8900 }, log: { level: 'info' } });
+    expect(load(`[listen]\nport = 8900\n${BROKER}`)).toMatchObject({
+      listen: { address: '127.0.0.1', port: 8900 },
+      log: { level: 'info' },
+    });
   });
 
   it.each([

@@ -22,7 +22,11 @@ const EX_CONFIG = 78;
 function readArguments(): { readonly file: string; readonly checkOnly: boolean } {
   try {
     const { values } = parseArgs({
-      options: { config: { type: 'string' }, 'check-config': { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } },
+      options: {
+        config: { type: 'string' },
+        'check-config': { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
     });
     if (values.help) {
       process.stdout.write(USAGE);

@@ -14,7 +14,9 @@ interface Kept {
 }
 
 /** Where a browser's next entries are. `lost`: it must read everything anew, since entries between were dropped. */
-export type Reading = { readonly kind: 'entries'; readonly entries: readonly Kept[]; readonly next: number } | { readonly kind: 'lost'; readonly next: number };
+export type Reading =
+  | { readonly kind: 'entries'; readonly entries: readonly Kept[]; readonly next: number }
+  | { readonly kind: 'lost'; readonly next: number };
 
 const KEY_EVENTS: ReadonlySet<string> = new Set(['KeyAnnounced', 'KeyRevoked']);
 
@@ -30,7 +32,8 @@ export class RecentEntries {
     const json = JSON.stringify(entry);
     this.#kept.push({ cursor: entry.cursor, json });
     this.#chars += json.length;
-    while (this.#kept.length > RECENT_ENTRIES_MAX || (this.#chars > RECENT_CHARS_MAX && this.#kept.length > 1)) this.#dropOldest();
+    while (this.#kept.length > RECENT_ENTRIES_MAX || (this.#chars > RECENT_CHARS_MAX && this.#kept.length > 1))
+      this.#dropOldest();
     if (KEY_EVENTS.has(entry.type)) this.#keep(entry);
   }
 
@@ -65,6 +68,7 @@ export class RecentEntries {
     const ledger = `${entry.publisher} ${entry.audience}`;
     const known = this.#keyEvents.get(ledger) ?? [];
     // A feed that starts anew tells everything again.
-    if (known.length < KEY_EVENTS_PER_LEDGER_MAX && !known.some((k) => k.cursor === entry.cursor)) this.#keyEvents.set(ledger, [...known, entry]);
+    if (known.length < KEY_EVENTS_PER_LEDGER_MAX && !known.some((k) => k.cursor === entry.cursor))
+      this.#keyEvents.set(ledger, [...known, entry]);
   }
 }

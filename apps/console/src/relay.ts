@@ -21,7 +21,10 @@ export async function relayFeed(feed: LedgerFeed, response: ServerResponse, last
       });
       const reading = feed.recent.from(next);
       next = reading.next;
-      const entries = reading.kind === 'lost' ? ['event: reset\ndata: {}\n\n'] : reading.entries.map((entry) => `id: ${entry.cursor}\nevent: ledger-entry\ndata: ${entry.json}\n\n`);
+      const entries =
+        reading.kind === 'lost'
+          ? ['event: reset\ndata: {}\n\n']
+          : reading.entries.map((entry) => `id: ${entry.cursor}\nevent: ledger-entry\ndata: ${entry.json}\n\n`);
       const text = [...entries, `event: feed\ndata: ${JSON.stringify(feed.health())}\n\n`].join('');
       if (!response.write(text)) await Promise.race([once(response, 'drain'), closed]);
       await Promise.race([woken, closed]);

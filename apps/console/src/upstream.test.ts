@@ -51,5 +51,7 @@ describe('what is not relayed', () => {
 });
 
 it('gives refusals a status', () => {
-  expect(['UNREACHABLE', 'ROLE_MISSING', 'MIGRATION_UNKNOWN', 'INTERNAL', 'LEDGER_QUARANTINED'].map(statusOf)).toEqual([502, 403, 404, 500, 409]);
+  expect(['UNREACHABLE', 'ROLE_MISSING', 'MIGRATION_UNKNOWN', 'INTERNAL', 'LEDGER_QUARANTINED'].map(statusOf)).toEqual([
+    502, 403, 404, 500, 409,
+  ]);
 });

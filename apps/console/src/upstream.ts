@@ -9,7 +9,10 @@ interface Readable {
   readonly query?: z.ZodType;
 }
 
-const limit = z.string().regex(/^[1-9]\d{0,3}$/).optional();
+const limit = z
+  .string()
+  .regex(/^[1-9]\d{0,3}$/)
+  .optional();
 const READABLE: readonly Readable[] = [
   { path: '/migrations', query: z.strictObject({ open: z.enum(['true', 'false']).optional(), limit }) },
   { path: '/migrations/', parameter: migrationId },

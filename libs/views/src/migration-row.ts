@@ -22,7 +22,10 @@ export interface MigrationRow {
   readonly reasons: readonly Reason[];
 }
 
-/** `withdrawn`: before the VM was ever stopped. `rolled-back`: it had been stopped, and runs at its source again. */
+/**
+ * `withdrawn`: given up before the source touched the VM. `rolled-back`: the source had stopped it, or was free to, and has recorded
+ * (`SourceResumed`) that it is at its source again.
+ */
 export type MigrationOutcome = 'open' | 'done' | 'rolled-back' | 'refused' | 'withdrawn';
 
 /** Rows of all migrations of a journey, oldest first. */
@@ -58,9 +61,13 @@ function outcomeOf(m: MigrationState): MigrationOutcome {
   return m.facts.SourceResumed === undefined ? 'withdrawn' : 'rolled-back';
 }
 
-/** The target's own words first: where it gave up, the source only followed. */
+/** In the words of whoever ended it first: the other side only followed, and cites what it followed. Clocks decide only where nobody cites. */
 function reasonsOf({ facts }: MigrationState): readonly Reason[] {
   if (facts.MigrationRefused !== undefined) return facts.MigrationRefused.data.reasons;
-  const ends = [facts.MigrationRelinquished, facts.MigrationWithdrawn].flatMap((fact) => (fact === undefined ? [] : [fact]));
-  return ends.toSorted((a, b) => (a.time < b.time ? -1 : 1)).slice(0, 1).map((fact) => fact.data.reason);
+  const { MigrationRelinquished: relinquished, MigrationWithdrawn: withdrawn } = facts;
+  if (relinquished === undefined || withdrawn === undefined)
+    return [relinquished ?? withdrawn].flatMap((end) => end?.data.reason ?? []);
+  if (relinquished.causes.includes(withdrawn.digest)) return [withdrawn.data.reason];
+  if (withdrawn.causes.includes(relinquished.digest)) return [relinquished.data.reason];
+  return [withdrawn.time < relinquished.time ? withdrawn.data.reason : relinquished.data.reason];
 }

@@ -1,4 +1,4 @@
-import { migrationId, type MigrationId, migrationMode, reason, timestamp, trustDomain, type VmId, vmId } from '@carnet/events';
+import { type MigrationId, migrationId, migrationMode, reason, timestamp, trustDomain, type VmId, vmId } from '@carnet/events';
 import type { Change, Store } from '@carnet/store';
 import type { Kysely } from 'kysely';
 import { z } from 'zod';
@@ -12,6 +12,7 @@ type ViewTables = {
     readonly vm: string;
     readonly ended: boolean;
     readonly started_at: string;
+    readonly updated_at: string;
     readonly row: string;
   };
 };
@@ -32,6 +33,15 @@ export const viewsChanges: readonly Change[] = [
         .execute();
       await db.schema.createIndex('views_migrations_by_start').on('views_migrations').columns(['started_at']).execute();
       await db.schema.createIndex('views_migrations_by_vm').on('views_migrations').columns(['vm', 'started_at']).execute();
+    },
+  },
+  {
+    name: 'views-002-updated-at',
+    up: async (db) => {
+      await db.schema
+        .alterTable('views_migrations')
+        .addColumn('updated_at', 'text', (column) => column.notNull().defaultTo(''))
+        .execute();
     },
   },
 ];
@@ -62,7 +72,10 @@ export interface MigrationFilter {
 }
 
 export interface MigrationViews {
-  /** Writes rows that changed; writing the same again does no harm, and replicas may race: both write the same fold. */
+  /**
+   * Writes rows that changed; writing the same again does no harm. Replicas race, and one may have folded less than the other:
+   * an older fold never replaces a newer one, and an ended migration never opens again.
+   */
   readonly record: (rows: readonly MigrationRow[]) => Promise<void>;
   /** Newest first. */
   readonly list: (filter: MigrationFilter) => Promise<readonly MigrationRow[]>;
@@ -74,11 +87,17 @@ export function openMigrationViews(store: Store): MigrationViews {
   return {
     record: async (rows) => {
       for (const row of rows) {
-        const changed = { ended: row.ended, row: JSON.stringify(row) };
+        const changed = { ended: row.ended, updated_at: row.updatedAt, row: JSON.stringify(row) };
         await db
           .insertInto('views_migrations')
           .values({ migration: row.migration, source: row.source, vm: row.vm, started_at: row.startedAt, ...changed })
-          .onConflict((conflict) => conflict.columns(['migration', 'source']).doUpdateSet(changed))
+          .onConflict((conflict) =>
+            conflict
+              .columns(['migration', 'source'])
+              .doUpdateSet(changed)
+              .where('views_migrations.updated_at', '<=', row.updatedAt)
+              .where((where) => where.or([where('views_migrations.ended', '=', false), where.lit(row.ended)])),
+          )
           .execute();
       }
     },

@@ -3,7 +3,12 @@ import type { FeedEntry } from '../recent-entries.ts';
 
 export const silentLog = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
-export const entry = (n: number, type = 'MigrationIntended'): FeedEntry => ({ cursor: `${n}.0`, publisher: 'csp-a.example', audience: 'csp-b.example', type });
+export const entry = (n: number, type = 'MigrationIntended'): FeedEntry => ({
+  cursor: `${n}.0`,
+  publisher: 'csp-a.example',
+  audience: 'csp-b.example',
+  type,
+});
 
 /** A broker of which a test says what it answers and publishes; it remembers what it was asked. */
 export interface ScriptedClient extends Pick<BrokerClient, 'get' | 'follow'> {

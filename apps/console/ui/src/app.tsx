@@ -44,7 +44,11 @@ function Frame() {
       isManagedSidebar
       masthead={<ConsoleMasthead />}
       sidebar={<ConsoleSidebar route={route} />}
-      skipToContent={<SkipToContent href={`#${MAIN}`} onClick={skip}>Skip to content</SkipToContent>}
+      skipToContent={
+        <SkipToContent href={`#${MAIN}`} onClick={skip}>
+          Skip to content
+        </SkipToContent>
+      }
       banner={<StaleBanner />}
     >
       <PageOf route={route} />

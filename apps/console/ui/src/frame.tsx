@@ -43,7 +43,11 @@ export function ConsoleMasthead() {
         </MastheadBrand>
       </MastheadMain>
       <MastheadContent>
-        <Flex className="carnet-masthead-end" justifyContent={{ default: 'justifyContentFlexEnd' }} columnGap={{ default: 'columnGapSm' }}>
+        <Flex
+          className="carnet-masthead-end"
+          justifyContent={{ default: 'justifyContentFlexEnd' }}
+          columnGap={{ default: 'columnGapSm' }}
+        >
           <FlexItem className="carnet-strong">{value?.domain}</FlexItem>
           <FlexItem>
             <ConnectionLabel />

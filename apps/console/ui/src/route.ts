@@ -28,7 +28,9 @@ export function parseRoute(hash: string): Route {
 
 function migrationRoute(id: string, tab: string | undefined): Route {
   const known = tab === undefined ? 'events' : MIGRATION_TABS.find((name) => name === tab);
-  return known === undefined || !/^[0-9a-f-]{36}$/.test(id) ? { page: 'unknown' } : { page: 'migration', migration: id, tab: known };
+  return known === undefined || !/^[0-9a-f-]{36}$/.test(id)
+    ? { page: 'unknown' }
+    : { page: 'migration', migration: id, tab: known };
 }
 
 export function hrefOf(route: Exclude<Route, { page: 'unknown' }>): string {

@@ -9,7 +9,8 @@ export function StaleBanner() {
   const now = useNow();
   if (connection !== 'stale') return null;
   const heard = health?.heardAt === undefined ? 'never' : ago(health.heardAt, now);
-  const why = health?.state === 'stale' && health.text !== undefined ? ` ${health.text}.` : ' The console itself does not answer.';
+  const why =
+    health?.state === 'stale' && health.text !== undefined ? ` ${health.text}.` : ' The console itself does not answer.';
   return (
     <Banner status="warning" role="status" className="carnet-banner">
       <strong>Data is stale.</strong> The broker last answered {heard}.{why}

@@ -46,7 +46,9 @@ export function HostsPage() {
                     <Td dataLabel="Memory">{bytes(host.memoryMiB * MIB)}</Td>
                     <Td dataLabel="Free disk">{bytes(host.freeDiskBytes)}</Td>
                     <Td dataLabel="libvirt">{host.libvirtVersion ?? 'unknown'}</Td>
-                    <Td dataLabel="Last heard">{host.lastHeardAt === undefined ? 'never' : <Moment time={host.lastHeardAt} />}</Td>
+                    <Td dataLabel="Last heard">
+                      {host.lastHeardAt === undefined ? 'never' : <Moment time={host.lastHeardAt} />}
+                    </Td>
                   </Tr>
                 ))}
               </Tbody>

@@ -1,4 +1,4 @@
-import { Content, Label, PageSection, Tooltip } from '@patternfly/react-core';
+import { Content, Label, PageSection } from '@patternfly/react-core';
 import { Table, Tbody, Td, Th, Thead, Tr } from '@patternfly/react-table';
 import { type PeerRow, peerRow, rows } from '../live/rows.ts';
 import { useResource } from '../live/use-resource.ts';
@@ -58,14 +58,18 @@ function Row({ peer }: { readonly peer: PeerRow }) {
     <Tr>
       <Td dataLabel="Peer">{peer.domain}</Td>
       <Td dataLabel="State">
-        <Tooltip content={text}>
-          <Label status={status} isCompact tabIndex={0}>
-            {peer.state}
-          </Label>
-        </Tooltip>
+        <Label status={status} isCompact>
+          {peer.state}
+        </Label>
+        {peer.state !== 'ready' && <div className="carnet-quiet">{text}</div>}
       </Td>
       <Td dataLabel="Our ledger">
-        {peer.ownSeq} {behind > 0 ? <span className="carnet-quiet">{behind} not acknowledged</span> : <span className="carnet-quiet">all acknowledged</span>}
+        {peer.ownSeq}{' '}
+        {behind > 0 ? (
+          <span className="carnet-quiet">{behind} not acknowledged</span>
+        ) : (
+          <span className="carnet-quiet">all acknowledged</span>
+        )}
       </Td>
       <Td dataLabel="Its ledger">{peer.receivedSeq}</Td>
       <Td dataLabel="Last heard">{peer.lastHeardAt === undefined ? 'never' : <Moment time={peer.lastHeardAt} />}</Td>

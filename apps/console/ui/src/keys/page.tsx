@@ -62,7 +62,9 @@ function KeyTable({ keys }: { readonly keys: readonly KeyRow[] }) {
         return (
           <Tbody key={id} isExpanded={isOpen}>
             <Tr>
-              <Td expand={{ rowIndex: i, isExpanded: isOpen, expandId: 'key', onToggle: () => setOpened(isOpen ? undefined : id) }} />
+              <Td
+                expand={{ rowIndex: i, isExpanded: isOpen, expandId: 'key', onToggle: () => setOpened(isOpen ? undefined : id) }}
+              />
               <Td dataLabel="Key">
                 <Identity id={key.key} /> <span className="carnet-quiet">v{key.version}</span>
               </Td>
@@ -73,7 +75,13 @@ function KeyTable({ keys }: { readonly keys: readonly KeyRow[] }) {
               </Td>
               <Td dataLabel="Kind">{key.kind}</Td>
               <Td dataLabel="Origin">{key.origin}</Td>
-              <Td dataLabel="Consumers">{key.consumers.length === 0 ? <span className="carnet-quiet">none</span> : key.consumers.map((consumer) => <Consumer key={consumer} consumer={consumer} />)}</Td>
+              <Td dataLabel="Consumers">
+                {key.consumers.length === 0 ? (
+                  <span className="carnet-quiet">none</span>
+                ) : (
+                  key.consumers.map((consumer) => <Consumer key={consumer} consumer={consumer} />)
+                )}
+              </Td>
               <Td dataLabel="Created">
                 <Moment time={key.createdAt} />
               </Td>

@@ -13,7 +13,12 @@ const ANSWER_MS_MAX = 20_000;
 const refused = (code: string, text: string): Refused => ({ ok: false, code, text });
 
 /** Asks the console's server for JSON below `/api`. */
-export async function ask<S extends z.ZodType>(path: string, schema: S, token: string, signal: AbortSignal): Promise<Answer<z.infer<S>>> {
+export async function ask<S extends z.ZodType>(
+  path: string,
+  schema: S,
+  token: string,
+  signal: AbortSignal,
+): Promise<Answer<z.infer<S>>> {
   try {
     const response = await fetch(`/api${path}`, {
       headers: { authorization: `Bearer ${token}` },
@@ -22,13 +27,16 @@ export async function ask<S extends z.ZodType>(path: string, schema: S, token: s
     const body: unknown = await response.json();
     if (!response.ok) return refusalOf(response.status, body);
     const parsed = schema.safeParse(body);
-    return parsed.success ? { ok: true, value: parsed.data } : refused('ANSWER_UNEXPECTED', `the broker's answer has another form: ${parsed.error.issues[0]?.message ?? ''}`);
+    return parsed.success
+      ? { ok: true, value: parsed.data }
+      : refused('ANSWER_UNEXPECTED', `the broker's answer has another form: ${parsed.error.issues[0]?.message ?? ''}`);
   } catch (cause) {
     return refused('CONSOLE_UNREACHABLE', cause instanceof Error ? cause.message : String(cause));
   }
 }
 
 function refusalOf(status: number, body: unknown): Refused {
-  const { code, text } = typeof body === 'object' && body !== null ? (body as { readonly code?: unknown; readonly text?: unknown }) : {};
+  const { code, text } =
+    typeof body === 'object' && body !== null ? (body as { readonly code?: unknown; readonly text?: unknown }) : {};
   return refused(typeof code === 'string' ? code : 'INTERNAL', typeof text === 'string' ? text : `HTTP ${status}`);
 }

@@ -35,10 +35,11 @@ export function LiveProvider({ token, children }: { readonly token: string; read
       setHeardAt(Date.now());
       setRefused(false);
       if (event === 'feed') setHealth(feedHealth.safeParse(JSON.parse(data)).data);
-      else settle ??= setTimeout(() => {
-        settle = undefined;
-        setVersion((v) => v + 1);
-      }, SETTLE_MS);
+      else
+        settle ??= setTimeout(() => {
+          settle = undefined;
+          setVersion((v) => v + 1);
+        }, SETTLE_MS);
     };
     void follow({ token, signal: stop.signal, onEvent, onRefused: (status) => setRefused(status === 401) });
     const ticking = setInterval(() => setNow(Date.now()), CHECK_MS);
@@ -54,7 +55,12 @@ export function LiveProvider({ token, children }: { readonly token: string; read
   return <LiveContext value={live}>{children}</LiveContext>;
 }
 
-function connectionOf(refused: boolean, heardAt: number | undefined, health: FeedHealth | undefined, now: number): Live['connection'] {
+function connectionOf(
+  refused: boolean,
+  heardAt: number | undefined,
+  health: FeedHealth | undefined,
+  now: number,
+): Live['connection'] {
   if (refused) return 'refused';
   if (heardAt === undefined) return 'connecting';
   if (now - heardAt > SILENCE_MS_MAX) return 'stale';

@@ -88,7 +88,12 @@ export const hostRow = z.object({
 });
 export type HostRow = z.infer<typeof hostRow>;
 
-export const feedHealth = z.object({ state: z.enum(['live', 'stale']), since: z.string(), heardAt: z.string().optional(), text: z.string().optional() });
+export const feedHealth = z.object({
+  state: z.enum(['live', 'stale']),
+  since: z.string(),
+  heardAt: z.string().optional(),
+  text: z.string().optional(),
+});
 export type FeedHealth = z.infer<typeof feedHealth>;
 export const consoleInfo = z.object({ domain: z.string(), feed: feedHealth });
 

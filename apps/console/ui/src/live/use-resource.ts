@@ -17,6 +17,7 @@ export function useResource<S extends z.ZodType>(path: string | undefined, schem
   const { token, version, connection } = useLive();
   const [state, setState] = useState<{ readonly path: string; readonly resource: Resource<z.infer<S>> }>();
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `version` and `connection` are what makes it read again
   useEffect(() => {
     if (path === undefined) return undefined;
     const stop = new AbortController();

@@ -4,7 +4,7 @@ import type { LedgerEntry } from '../live/rows.ts';
 import { absolute, timeOfDay } from '../parts/amounts.ts';
 import { Identity } from '../parts/identity.tsx';
 import { Nothing } from '../parts/resource-view.tsx';
-import { sentenceOf, SignatureMark } from '../signatures/signature-mark.tsx';
+import { SignatureMark, sentenceOf } from '../signatures/signature-mark.tsx';
 import type { ShownEvent } from './shown-event.ts';
 
 export interface EventsProps {
@@ -57,7 +57,14 @@ function EventRow({ event: { entry, verdict }, index, isOpen, onOpen }: RowProps
   return (
     <Tbody isExpanded={isOpen}>
       <Tr>
-        <Td expand={{ rowIndex: index, isExpanded: isOpen, expandId: 'event', onToggle: () => onOpen(isOpen ? undefined : entry.digest) }} />
+        <Td
+          expand={{
+            rowIndex: index,
+            isExpanded: isOpen,
+            expandId: 'event',
+            onToggle: () => onOpen(isOpen ? undefined : entry.digest),
+          }}
+        />
         <Td dataLabel="Type" modifier="nowrap">
           <SignatureMark verdict={verdict} /> {entry.type}{' '}
           {entry.voidCode && (
@@ -66,11 +73,13 @@ function EventRow({ event: { entry, verdict }, index, isOpen, onOpen }: RowProps
             </Label>
           )}
         </Td>
-        <Td dataLabel="Publisher" modifier="nowrap">{entry.publisher}</Td>
+        <Td dataLabel="Publisher" modifier="nowrap">
+          {entry.publisher}
+        </Td>
         <Td dataLabel="Seq">{entry.seq}</Td>
         <Td dataLabel="Time">
           <Tooltip content={absolute(entry.time)}>
-            <time dateTime={entry.time} className="carnet-mono" tabIndex={0}>
+            <time dateTime={entry.time} className="carnet-mono">
               {timeOfDay(entry.time)}
             </time>
           </Tooltip>
@@ -80,7 +89,7 @@ function EventRow({ event: { entry, verdict }, index, isOpen, onOpen }: RowProps
         </Td>
         <Td dataLabel="State">
           <Tooltip content={STATES[entry.state]}>
-            <span tabIndex={0}>{entry.state}</span>
+            <span>{entry.state}</span>
           </Tooltip>
         </Td>
       </Tr>

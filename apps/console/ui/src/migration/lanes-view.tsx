@@ -2,7 +2,7 @@ import { useMemo } from 'react';
 import type { MigrationDetail } from '../live/rows.ts';
 import { timeOfDay } from '../parts/amounts.ts';
 import { sentenceOf } from '../signatures/signature-mark.tsx';
-import { axisTicks, custodySpans, layoutLanes, type LaneEvent, type Lanes, type Mark } from './lanes.ts';
+import { axisTicks, custodySpans, type LaneEvent, type Lanes, layoutLanes, type Mark } from './lanes.ts';
 import type { ShownEvent } from './shown-event.ts';
 import { useWidth } from './use-width.ts';
 
@@ -30,11 +30,12 @@ export function LanesView({ detail, events, opened, onOpen }: LanesViewProps) {
   return (
     <div className="carnet-lanes">
       <svg width={NAMES_WIDTH} height={HEIGHT} aria-hidden="true" className="carnet-lane-names">
-        <LaneName y={SOURCE_Y} title={detail.source} role="source" />
-        <LaneName y={CUSTODY_Y} title="can open" role="" />
-        <LaneName y={TARGET_Y} title={detail.target} role="target" />
+        <LaneName y={SOURCE_Y} title={detail.source} side="source" />
+        <LaneName y={CUSTODY_Y} title="can open" />
+        <LaneName y={TARGET_Y} title={detail.target} side="target" />
       </svg>
       <div ref={ref} className="carnet-lanes-scroll">
+        {/* biome-ignore lint/a11y/useSemanticElements: a fieldset cannot stand for a drawing */}
         <svg width={lanes.width} height={HEIGHT} role="group" aria-label="Events of both sides on one time axis">
           <line x1={0} x2={lanes.width} y1={SOURCE_Y} y2={SOURCE_Y} className="carnet-lane" />
           <line x1={0} x2={lanes.width} y1={TARGET_Y} y2={TARGET_Y} className="carnet-lane" />
@@ -46,7 +47,9 @@ export function LanesView({ detail, events, opened, onOpen }: LanesViewProps) {
           ))}
           {lanes.marks.map((mark) => {
             const event = byDigest.get(mark.digest);
-            return event && <EventMark key={mark.digest} mark={mark} event={event} isOpen={opened === mark.digest} onOpen={onOpen} />;
+            return (
+              event && <EventMark key={mark.digest} mark={mark} event={event} isOpen={opened === mark.digest} onOpen={onOpen} />
+            );
           })}
         </svg>
       </div>
@@ -54,30 +57,50 @@ export function LanesView({ detail, events, opened, onOpen }: LanesViewProps) {
   );
 }
 
-function LaneName({ y, title, role }: { readonly y: number; readonly title: string; readonly role: string }) {
-  return (
-    <>
-      <text x={0} y={y + (role === '' ? 4 : -2)} className={role === '' ? 'carnet-lane-role' : 'carnet-lane-title'}>
+function LaneName({ y, title, side }: { readonly y: number; readonly title: string; readonly side?: 'source' | 'target' }) {
+  if (side === undefined) {
+    return (
+      <text x={0} y={y + 4} className="carnet-lane-side">
         {title}
       </text>
-      <text x={0} y={y + 13} className="carnet-lane-role">
-        {role}
+    );
+  }
+  return (
+    <>
+      <text x={0} y={y - 2} className="carnet-lane-title">
+        {title}
+      </text>
+      <text x={0} y={y + 13} className="carnet-lane-side">
+        {side}
       </text>
     </>
   );
 }
 
 function Custody({ detail, lanes }: { readonly detail: MigrationDetail; readonly lanes: Lanes }) {
-  const kindOf = (domains: readonly string[]): string => (domains.length === 0 ? 'nobody' : domains.length > 1 ? 'both' : domains[0] === detail.source ? 'source' : 'target');
+  const kindOf = (domains: readonly string[]): string =>
+    domains.length === 0 ? 'nobody' : domains.length > 1 ? 'both' : domains[0] === detail.source ? 'source' : 'target';
   return custodySpans(detail.custody, lanes).map(({ from, to, domains }) => (
-    <rect key={from} x={from} y={CUSTODY_Y - 5} width={to - from} height={10} rx={3} className={`carnet-custody carnet-custody-${kindOf(domains)}`}>
+    <rect
+      key={from}
+      x={from}
+      y={CUSTODY_Y - 5}
+      width={to - from}
+      height={10}
+      rx={3}
+      className={`carnet-custody carnet-custody-${kindOf(domains)}`}
+    >
       <title>{domains.length === 0 ? 'nobody could open the image' : `${domains.join(' and ')} could open the image`}</title>
     </rect>
   ));
 }
 
 /** Drawn inside a circle of radius 9: tick, cross, question mark. */
-const GLYPHS = { valid: 'M-4 0.500 -1 3.500 4-3', invalid: 'M-3-3 3 3M3-3-3 3', 'unknown-key': 'M-2-2a2.200 2.200 0 1 1 3 2Q0 0.700 0 2M0 4.200v0.300' } as const;
+const GLYPHS = {
+  valid: 'M-4 0.500 -1 3.500 4-3',
+  invalid: 'M-3-3 3 3M3-3-3 3',
+  'unknown-key': 'M-2-2a2.200 2.200 0 1 1 3 2Q0 0.700 0 2M0 4.200v0.300',
+} as const;
 
 interface EventMarkProps {
   readonly mark: Mark;

@@ -33,7 +33,13 @@ describe('lanes', () => {
   });
 
   it('are wider than the window when there are many marks, and empty without events', () => {
-    expect(layoutLanes(Array.from({ length: 30 }, (_, i) => event(i, i)), 'a', 300).width).toBe(PAD_LEFT + PAD_RIGHT + 29 * MARK_GAP);
+    expect(
+      layoutLanes(
+        Array.from({ length: 30 }, (_, i) => event(i, i)),
+        'a',
+        300,
+      ).width,
+    ).toBe(PAD_LEFT + PAD_RIGHT + 29 * MARK_GAP);
     expect(layoutLanes([], 'a', 300)).toMatchObject({ marks: [], width: 300 });
   });
 

@@ -37,12 +37,17 @@ export function layoutLanes(events: readonly LaneEvent[], source: string, offere
   const total = spans.reduce((sum, span) => sum + span, 0);
   const least = spans.length * MARK_GAP;
   const free = Math.max(0, offered - PAD_LEFT - PAD_RIGHT - least);
-  const xs = spans.reduce<readonly number[]>(
-    (found, span) => [...found, (found.at(-1) ?? PAD_LEFT) + MARK_GAP + (total === 0 ? free / spans.length : (free * span) / total)],
-    ordered.length === 0 ? [] : [PAD_LEFT],
+  const xs = ordered.length === 0 ? [] : [PAD_LEFT];
+  for (const span of spans)
+    xs.push((xs.at(-1) ?? PAD_LEFT) + MARK_GAP + (total === 0 ? free / spans.length : (free * span) / total));
+  const marks = ordered.map(
+    ({ digest, publisher }, i): Mark => ({ digest, x: xs[i] ?? PAD_LEFT, lane: publisher === source ? 'source' : 'target' }),
   );
-  const marks = ordered.map(({ digest, publisher }, i): Mark => ({ digest, x: xs[i] ?? PAD_LEFT, lane: publisher === source ? 'source' : 'target' }));
-  return { marks, width: Math.max(offered, PAD_LEFT + PAD_RIGHT + least), xOf: (time) => interpolate(times, xs, Date.parse(time)) };
+  return {
+    marks,
+    width: Math.max(offered, PAD_LEFT + PAD_RIGHT + least),
+    xOf: (time) => interpolate(times, xs, Date.parse(time)),
+  };
 }
 
 function interpolate(times: readonly number[], xs: readonly number[], at: number): number | undefined {
@@ -51,7 +56,9 @@ function interpolate(times: readonly number[], xs: readonly number[], at: number
   if (time === undefined || x === undefined || Number.isNaN(at)) return undefined;
   if (time === at) return x;
   const [timeBefore, xBefore] = [times[after - 1], xs[after - 1]];
-  return timeBefore === undefined || xBefore === undefined ? undefined : xBefore + ((x - xBefore) * (at - timeBefore)) / (time - timeBefore);
+  return timeBefore === undefined || xBefore === undefined
+    ? undefined
+    : xBefore + ((x - xBefore) * (at - timeBefore)) / (time - timeBefore);
 }
 
 export interface AxisTick {
@@ -62,11 +69,13 @@ export interface AxisTick {
 /** Ticks under marks, from the left, never closer than `apart` pixels. */
 export function axisTicks(events: readonly LaneEvent[], lanes: Lanes, apart: number): readonly AxisTick[] {
   const timeOf = new Map(events.map((e) => [e.digest, e.time]));
-  return lanes.marks.reduce<readonly AxisTick[]>((ticks, { digest, x }) => {
+  const ticks: AxisTick[] = [];
+  for (const { digest, x } of lanes.marks) {
     const last = ticks.at(-1);
     const time = timeOf.get(digest);
-    return time === undefined || (last !== undefined && (x - last.x < apart || last.time === time)) ? ticks : [...ticks, { x, time }];
-  }, []);
+    if (time !== undefined && (last === undefined || (x - last.x >= apart && last.time !== time))) ticks.push({ x, time });
+  }
+  return ticks;
 }
 
 export interface CustodySpan {
@@ -77,7 +86,10 @@ export interface CustodySpan {
 }
 
 /** Custody of the key as strips under the axis; the last one lasts to the end of what is drawn. */
-export function custodySpans(custody: readonly { readonly at: string; readonly domains: readonly string[] }[], lanes: Lanes): readonly CustodySpan[] {
+export function custodySpans(
+  custody: readonly { readonly at: string; readonly domains: readonly string[] }[],
+  lanes: Lanes,
+): readonly CustodySpan[] {
   const end = lanes.marks.at(-1)?.x ?? PAD_LEFT;
   const starts = custody.map(({ at }) => lanes.xOf(at) ?? PAD_LEFT);
   return custody

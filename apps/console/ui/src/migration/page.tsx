@@ -1,9 +1,21 @@
-import { Breadcrumb, BreadcrumbItem, Content, Flex, FlexItem, Label, PageBreadcrumb, PageSection, Tab, Tabs, TabTitleText } from '@patternfly/react-core';
+import {
+  Breadcrumb,
+  BreadcrumbItem,
+  Content,
+  Flex,
+  FlexItem,
+  Label,
+  PageBreadcrumb,
+  PageSection,
+  Tab,
+  Tabs,
+  TabTitleText,
+} from '@patternfly/react-core';
 import { useMemo, useState } from 'react';
 import { ledgerEntry, type MigrationDetail, migrationDetail, rows } from '../live/rows.ts';
 import { useResource } from '../live/use-resource.ts';
-import { outcomeLabel } from '../migrations/phases.ts';
 import { PhaseText } from '../migrations/phase-text.tsx';
+import { outcomeLabel } from '../migrations/phases.ts';
 import { Direction, VmName } from '../parts/identity.tsx';
 import { Moment } from '../parts/moment.tsx';
 import { ResourceView } from '../parts/resource-view.tsx';
@@ -13,8 +25,8 @@ import { useKnownKeys } from '../signatures/known-keys.tsx';
 import { verify } from '../signatures/verify.ts';
 import { EventsTab } from './events-tab.tsx';
 import { LanesView } from './lanes-view.tsx';
-import { StateTab } from './state-tab.tsx';
 import { inOrder, type ShownEvent } from './shown-event.ts';
+import { StateTab } from './state-tab.tsx';
 
 const ledgerEntries = rows(ledgerEntry);
 /** Between readings while the migration runs, ms: progress is told by no ledger entry. */
@@ -45,7 +57,10 @@ export function MigrationPage({ migration, tab }: { readonly migration: string; 
 function Whole({ detail, tab }: { readonly detail: MigrationDetail; readonly tab: MigrationTab }) {
   const entries = useResource(`/events?migration=${detail.migration}`, ledgerEntries);
   const keys = useKnownKeys();
-  const events = useMemo(() => inOrder(entries.value?.items ?? []).map((entry): ShownEvent => ({ entry, verdict: verify(entry, keys) })), [entries.value, keys]);
+  const events = useMemo(
+    () => inOrder(entries.value?.items ?? []).map((entry): ShownEvent => ({ entry, verdict: verify(entry, keys) })),
+    [entries.value, keys],
+  );
   const [opened, setOpened] = useState<string>();
   return (
     <>
@@ -58,7 +73,11 @@ function Whole({ detail, tab }: { readonly detail: MigrationDetail; readonly tab
         ))}
       </Tabs>
       <div className="carnet-tab">
-        {tab === 'events' ? <ResourceView resource={entries}>{() => <EventsTab events={events} opened={opened} onOpen={setOpened} />}</ResourceView> : <StateTab detail={detail} />}
+        {tab === 'events' ? (
+          <ResourceView resource={entries}>{() => <EventsTab events={events} opened={opened} onOpen={setOpened} />}</ResourceView>
+        ) : (
+          <StateTab detail={detail} />
+        )}
       </div>
     </>
   );

@@ -12,11 +12,15 @@ export interface ShownEvent {
  * clocks are only claimed.
  */
 export function inOrder(entries: readonly LedgerEntry[]): readonly LedgerEntry[] {
-  const ledgers = [...Map.groupBy(entries, (e) => `${e.publisher} ${e.audience}`).values()].map((ledger) => ledger.toSorted((a, b) => Number(a.seq) - Number(b.seq)));
+  const ledgers = [...Map.groupBy(entries, (e) => `${e.publisher} ${e.audience}`).values()].map((ledger) =>
+    ledger.toSorted((a, b) => Number(a.seq) - Number(b.seq)),
+  );
   const next = ledgers.map(() => 0);
   const merged: LedgerEntry[] = [];
   while (merged.length < entries.length) {
-    const heads = ledgers.flatMap((ledger, i) => (ledger[next[i] ?? 0] === undefined ? [] : [{ i, entry: ledger[next[i] ?? 0] }]));
+    const heads = ledgers.flatMap((ledger, i) =>
+      ledger[next[i] ?? 0] === undefined ? [] : [{ i, entry: ledger[next[i] ?? 0] }],
+    );
     const first = heads.reduce((a, b) => ((b.entry?.time ?? '') < (a.entry?.time ?? '') ? b : a));
     if (first.entry !== undefined) merged.push(first.entry);
     next[first.i] = (next[first.i] ?? 0) + 1;

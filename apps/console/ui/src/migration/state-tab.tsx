@@ -1,4 +1,12 @@
-import { Alert, DescriptionList, DescriptionListDescription, DescriptionListGroup, DescriptionListTerm, Label, LabelGroup } from '@patternfly/react-core';
+import {
+  Alert,
+  DescriptionList,
+  DescriptionListDescription,
+  DescriptionListGroup,
+  DescriptionListTerm,
+  Label,
+  LabelGroup,
+} from '@patternfly/react-core';
 import { Table, Tbody, Td, Th, Thead, Tr } from '@patternfly/react-table';
 import type { ReactNode } from 'react';
 import type { MigrationDetail } from '../live/rows.ts';
@@ -12,7 +20,12 @@ export function StateTab({ detail }: { readonly detail: MigrationDetail }) {
   return (
     <>
       {failure && (
-        <Alert isInline variant={detail.ended ? 'info' : 'warning'} title={`Last failure: ${failure.command}, ${failure.code}`} className="carnet-below">
+        <Alert
+          isInline
+          variant={detail.ended ? 'info' : 'warning'}
+          title={`Last failure: ${failure.command}, ${failure.code}`}
+          className="carnet-below"
+        >
           {failure.text} (<Moment time={failure.at} />)
         </Alert>
       )}

@@ -21,7 +21,8 @@ const row: MigrationRow = {
 };
 
 describe('filter', () => {
-  it.each(['', '  ', '1B4E', 'suspend csp-b', 'sealed 01932c07', 'open'])('%j finds it', (text) => expect(matches(row, { text, show: 'all' })).toBe(true));
+  it.each(['', '  ', '1B4E', 'suspend csp-b', 'sealed 01932c07', 'open'])('%j finds it', (text) =>
+    expect(matches(row, { text, show: 'all' })).toBe(true));
   it.each(['cold', 'suspend csp-c'])('%j does not', (text) => expect(matches(row, { text, show: 'all' })).toBe(false));
   it('shows by outcome', () => {
     const shown = (of: Partial<MigrationRow>) => SHOWS.filter((show) => matches({ ...row, ...of }, { text: '', show }));
@@ -41,7 +42,11 @@ describe('phases', () => {
   it('have a meaning, and a tone for each end', () => {
     expect(meaningOf('released')).toMatch(/only the target/);
     expect(meaningOf('of a newer broker')).toBe('of a newer broker');
-    expect((['open', 'done', 'rolled-back', 'refused', 'withdrawn'] as const).map((outcome) => outcomeLabel({ outcome, phase: 'x' }).tone)).toEqual(['blue', 'green', 'orange', 'red', 'grey']);
+    expect(
+      (['open', 'done', 'rolled-back', 'refused', 'withdrawn'] as const).map(
+        (outcome) => outcomeLabel({ outcome, phase: 'x' }).tone,
+      ),
+    ).toEqual(['blue', 'green', 'orange', 'red', 'grey']);
     expect(outcomeLabel({ outcome: 'open', phase: 'rolling-back' }).text).toBe('rolling back');
   });
 });

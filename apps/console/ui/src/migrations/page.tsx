@@ -1,4 +1,13 @@
-import { Content, PageSection, SearchInput, ToggleGroup, ToggleGroupItem, Toolbar, ToolbarContent, ToolbarItem } from '@patternfly/react-core';
+import {
+  Content,
+  PageSection,
+  SearchInput,
+  ToggleGroup,
+  ToggleGroupItem,
+  Toolbar,
+  ToolbarContent,
+  ToolbarItem,
+} from '@patternfly/react-core';
 import { MigrationIcon } from '@patternfly/react-icons/dist/esm/icons/migration-icon';
 import { useState } from 'react';
 import { migrationRow, rows } from '../live/rows.ts';
@@ -31,7 +40,13 @@ export function MigrationsPage() {
           <ToolbarItem>
             <ToggleGroup aria-label="Show">
               {SHOWS.map((show) => (
-                <ToggleGroupItem key={show} text={show} buttonId={`show-${show}`} isSelected={filter.show === show} onChange={() => setFilter({ ...filter, show })} />
+                <ToggleGroupItem
+                  key={show}
+                  text={show}
+                  buttonId={`show-${show}`}
+                  isSelected={filter.show === show}
+                  onChange={() => setFilter({ ...filter, show })}
+                />
               ))}
             </ToggleGroup>
           </ToolbarItem>
@@ -40,7 +55,14 @@ export function MigrationsPage() {
       <ResourceView resource={resource}>
         {({ items }) => {
           const shown = items.filter((row) => matches(row, filter));
-          if (items.length === 0) return <Nothing icon={MigrationIcon} title="No migrations yet" text="A scheduler asks for one, or an operator: carnet migration start VM --to CSP." />;
+          if (items.length === 0)
+            return (
+              <Nothing
+                icon={MigrationIcon}
+                title="No migrations yet"
+                text="A scheduler asks for one, or an operator: carnet migration start VM --to CSP."
+              />
+            );
           if (shown.length === 0) return <Nothing title="No migration matches" text="Change the text or what is shown." />;
           return <MigrationTable migrations={shown} />;
         }}

@@ -9,7 +9,7 @@ export function PhaseText({ row }: { readonly row: Pick<MigrationRow, 'phase' | 
   return (
     <>
       <Tooltip content={meaningOf(row.phase)}>
-        <span tabIndex={0}>{row.phase}</span>
+        <span>{row.phase}</span>
       </Tooltip>
       {step && <span className="carnet-quiet">{` · step ${step.done} of ${step.of}`}</span>}
       {reason && <div className="carnet-quiet">{reason.text}</div>}

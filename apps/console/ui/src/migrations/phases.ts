@@ -1,7 +1,7 @@
 import type { MigrationRow } from '../live/rows.ts';
 
 /** Phases in the order of the protocol (section 4): how far a migration has come, in steps. */
-const FORWARD = [
+const FORWARD: readonly string[] = [
   'requested',
   'offered',
   'agreed',
@@ -17,7 +17,7 @@ const FORWARD = [
   'healthy',
   'finalized',
   'retired',
-] as const;
+];
 
 /** What a phase means to somebody who has not read the protocol. */
 const MEANING: Readonly<Record<string, string>> = {
@@ -51,7 +51,7 @@ export interface Step {
 
 /** `undefined` for phases that lead back. */
 export function stepOf(phase: string): Step | undefined {
-  const index = FORWARD.findIndex((known) => known === phase);
+  const index = FORWARD.indexOf(phase);
   return index === -1 ? undefined : { done: index + 1, of: FORWARD.length };
 }
 

@@ -45,6 +45,12 @@ describe('a transfer', () => {
   const half = { step: 'ReceiveImage', doneBytes: 1_073_741_824, totalBytes: 2_147_483_648, bytesPerSecond: 104_857_600 };
   it('says bytes, rate and what is left', () => expect(transferText(half)).toBe('1.0 GiB of 2.0 GiB · 100 MiB/s · ~10 s left'));
   it('predicts nothing at first, without a rate, or at the end', () => {
-    for (const changed of [{ doneBytes: 0 }, { bytesPerSecond: 0 }, { doneBytes: half.totalBytes }, { doneBytes: 0, totalBytes: 0 }]) expect(transferText({ ...half, ...changed })).not.toContain('left');
+    for (const changed of [
+      { doneBytes: 0 },
+      { bytesPerSecond: 0 },
+      { doneBytes: half.totalBytes },
+      { doneBytes: 0, totalBytes: 0 },
+    ])
+      expect(transferText({ ...half, ...changed })).not.toContain('left');
   });
 });

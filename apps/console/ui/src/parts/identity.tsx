@@ -1,13 +1,11 @@
 import { Tooltip } from '@patternfly/react-core';
 import { short } from './amounts.ts';
 
-/** A digest or id: its first digits, the whole on hover and on focus. */
+/** A digest or id: its first digits, the whole on hover, and in what a row opens. */
 export function Identity({ id }: { readonly id: string }) {
   return (
     <Tooltip content={<span className="carnet-mono carnet-break">{id}</span>} maxWidth="34rem">
-      <span className="carnet-mono" tabIndex={0}>
-        {short(id)}
-      </span>
+      <span className="carnet-mono">{short(id)}</span>
     </Tooltip>
   );
 }

@@ -6,7 +6,13 @@ import { useLive } from '../live/live.tsx';
 import type { Resource } from '../live/use-resource.ts';
 
 /** Waiting, failed, or there. What was read before stays, under the reason why it is old; the banner says it for the whole page. */
-export function ResourceView<T>({ resource, children }: { readonly resource: Resource<T>; readonly children: (value: T) => ReactNode }) {
+export function ResourceView<T>({
+  resource,
+  children,
+}: {
+  readonly resource: Resource<T>;
+  readonly children: (value: T) => ReactNode;
+}) {
   const { value, failed } = resource;
   const { connection } = useLive();
   if (value === undefined && failed !== undefined) return <Failed failed={failed} />;
@@ -19,7 +25,14 @@ export function ResourceView<T>({ resource, children }: { readonly resource: Res
   }
   return (
     <>
-      {failed && connection !== 'stale' && <Alert isInline variant="warning" title="Could not be read again; what you see is older" className="carnet-below">{`${failed.code}: ${failed.text}`}</Alert>}
+      {failed && connection !== 'stale' && (
+        <Alert
+          isInline
+          variant="warning"
+          title="Could not be read again; what you see is older"
+          className="carnet-below"
+        >{`${failed.code}: ${failed.text}`}</Alert>
+      )}
       {children(value)}
     </>
   );

@@ -25,7 +25,7 @@ export function SignatureMark({ verdict }: { readonly verdict: Verdict }) {
   const sentence = sentenceOf(verdict);
   return (
     <Tooltip content={sentence}>
-      <span className={`carnet-signature carnet-signature-${verdict.kind}`} role="img" aria-label={sentence} tabIndex={0}>
+      <span className={`carnet-signature carnet-signature-${verdict.kind}`} role="img" aria-label={sentence}>
         <Icon />
       </span>
     </Tooltip>

@@ -12,32 +12,92 @@ const CAUSE = 'ab'.repeat(32);
 
 const signerOf = (n: number) => {
   const seed = createHash('sha256').update(`key ${n}`).digest();
-  return ed25519Signer(createPrivateKey({ key: Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed]), format: 'der', type: 'pkcs8' }));
+  return ed25519Signer(
+    createPrivateKey({
+      key: Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed]),
+      format: 'der',
+      type: 'pkcs8',
+    }),
+  );
 };
 type Signer = ReturnType<typeof signerOf>;
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
 function entryOf(signer: Signer, seq: number, said: Readonly<Record<string, unknown>>, publisher = A): LedgerEntry {
   const audience = publisher === A ? B : A;
-  const payload = { id: `01932c07-0000-7000-8000-00000000000${seq}`, v: 1, publisher, audience, seq: String(seq), prev: GENESIS, causes: [], time: TIME, ...said };
+  const payload = {
+    id: `01932c07-0000-7000-8000-00000000000${seq}`,
+    v: 1,
+    publisher,
+    audience,
+    seq: String(seq),
+    prev: GENESIS,
+    causes: [],
+    time: TIME,
+    ...said,
+  };
   const bytes = signEnvelope(PAYLOAD_TYPES.event, new TextEncoder().encode(JSON.stringify(payload)), signer);
   const migration = typeof said['migration'] === 'string' ? { migration: said['migration'] } : {};
-  return { digest: sha256Hex(bytes), publisher, audience, seq: String(seq), type: String(said['type']), time: TIME, state: 'received', envelope: base64(bytes), ...migration };
+  return {
+    digest: sha256Hex(bytes),
+    publisher,
+    audience,
+    seq: String(seq),
+    type: String(said['type']),
+    time: TIME,
+    state: 'received',
+    envelope: base64(bytes),
+    ...migration,
+  };
 }
 
 const announced = (by: Signer, seq: number, of: Signer = by): LedgerEntry =>
-  entryOf(by, seq, { type: 'KeyAnnounced', data: { keyid: of.keyid, algorithm: 'Ed25519', publicKey: base64(of.publicKey), notBefore: TIME, chain: ['AA=='], signature: 'AA==' } });
+  entryOf(by, seq, {
+    type: 'KeyAnnounced',
+    data: {
+      keyid: of.keyid,
+      algorithm: 'Ed25519',
+      publicKey: base64(of.publicKey),
+      notBefore: TIME,
+      chain: ['AA=='],
+      signature: 'AA==',
+    },
+  });
 const revoked = (by: Signer, seq: number, of: Signer, lastSeq: number): LedgerEntry =>
-  entryOf(by, seq, { type: 'KeyRevoked', data: { keyid: of.keyid, lastSeq: String(lastSeq), reason: { code: 'KEY_LOST', text: 'lost' }, chain: ['AA=='], signature: 'AA==' } });
+  entryOf(by, seq, {
+    type: 'KeyRevoked',
+    data: {
+      keyid: of.keyid,
+      lastSeq: String(lastSeq),
+      reason: { code: 'KEY_LOST', text: 'lost' },
+      chain: ['AA=='],
+      signature: 'AA==',
+    },
+  });
 const withdrawn = (by: Signer, seq: number, publisher = A): LedgerEntry =>
-  entryOf(by, seq, { type: 'MigrationWithdrawn', migration: '01932c07-0000-7000-8000-0000000000aa', epoch: 1, data: { intent: CAUSE, reason: { code: 'OPERATOR', text: 'no' } } }, publisher);
+  entryOf(
+    by,
+    seq,
+    {
+      type: 'MigrationWithdrawn',
+      migration: '01932c07-0000-7000-8000-0000000000aa',
+      epoch: 1,
+      data: { intent: CAUSE, reason: { code: 'OPERATOR', text: 'no' } },
+    },
+    publisher,
+  );
 
 const [first, second, stranger] = [signerOf(1), signerOf(2), signerOf(3)];
 const keys = knownKeys([announced(first, 1)]);
 
 describe('a signature', () => {
   it('is good under the key that the ledger announced', () => {
-    expect(verify(withdrawn(first, 2), keys)).toMatchObject({ kind: 'valid', keyid: first.keyid, announcedAt: '1', payload: { type: 'MigrationWithdrawn' } });
+    expect(verify(withdrawn(first, 2), keys)).toMatchObject({
+      kind: 'valid',
+      keyid: first.keyid,
+      announcedAt: '1',
+      payload: { type: 'MigrationWithdrawn' },
+    });
     expect(verify(announced(first, 1), keys).kind).toBe('valid');
   });
 
@@ -65,7 +125,10 @@ describe('a signature', () => {
     const envelope = JSON.parse(Buffer.from(good.envelope, 'base64').toString());
     const payload = Buffer.from(envelope.payload, 'base64').toString().replace('"epoch":1', '"epoch":2');
     const bytes = Buffer.from(JSON.stringify({ ...envelope, payload: base64(Buffer.from(payload)) }));
-    expect(verify({ ...good, digest: sha256Hex(bytes), envelope: base64(bytes) }, keys)).toMatchObject({ kind: 'invalid', code: 'SIGNATURE_INVALID' });
+    expect(verify({ ...good, digest: sha256Hex(bytes), envelope: base64(bytes) }, keys)).toMatchObject({
+      kind: 'invalid',
+      code: 'SIGNATURE_INVALID',
+    });
   });
 });
 
@@ -73,7 +136,10 @@ describe('keys', () => {
   it('follow each other: the old one ends where the new one begins', () => {
     const rotated = knownKeys([announced(second, 5), announced(first, 1)]);
     expect([verify(withdrawn(first, 4), rotated).kind, verify(withdrawn(second, 5), rotated).kind]).toEqual(['valid', 'valid']);
-    expect([verify(withdrawn(first, 5), rotated).kind, verify(withdrawn(second, 4), rotated).kind]).toEqual(['unknown-key', 'unknown-key']);
+    expect([verify(withdrawn(first, 5), rotated).kind, verify(withdrawn(second, 4), rotated).kind]).toEqual([
+      'unknown-key',
+      'unknown-key',
+    ]);
   });
 
   it('end where they are revoked, and never before that position', () => {

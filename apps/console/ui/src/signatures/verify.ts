@@ -34,11 +34,17 @@ export function knownKeys(keyEvents: readonly LedgerEntry[]): readonly KnownKey[
   return ordered.reduce<readonly KnownKey[]>((keys, entry) => {
     const said = payloadOf(entry);
     if (said?.type === 'KeyAnnounced') return announce(keys, entry, said);
-    return said?.type === 'KeyRevoked' && verify(entry, keys).kind === 'valid' ? revoke(keys, entry, said.data.keyid, Number(said.data.lastSeq)) : keys;
+    return said?.type === 'KeyRevoked' && verify(entry, keys).kind === 'valid'
+      ? revoke(keys, entry, said.data.keyid, Number(said.data.lastSeq))
+      : keys;
   }, []);
 }
 
-function announce(keys: readonly KnownKey[], entry: LedgerEntry, said: Extract<Event, { type: 'KeyAnnounced' }>): readonly KnownKey[] {
+function announce(
+  keys: readonly KnownKey[],
+  entry: LedgerEntry,
+  said: Extract<Event, { type: 'KeyAnnounced' }>,
+): readonly KnownKey[] {
   const verifier = soundKey(said.data.publicKey, said.data.keyid);
   if (verifier === undefined) return keys;
   const { publisher, audience } = entry;
@@ -62,7 +68,9 @@ function soundKey(publicKey: string, keyid: string): Verifier | undefined {
 
 /** A revocation reaches no further back than its own position: what is placed stays. */
 const revoke = (keys: readonly KnownKey[], entry: LedgerEntry, keyid: string, lastSeq: number): readonly KnownKey[] =>
-  keys.map((k) => (sameLedger(k, entry) && k.keyid === keyid ? { ...k, to: Math.min(k.to, Math.max(lastSeq, Number(entry.seq))) } : k));
+  keys.map((k) =>
+    sameLedger(k, entry) && k.keyid === keyid ? { ...k, to: Math.min(k.to, Math.max(lastSeq, Number(entry.seq))) } : k,
+  );
 
 type LedgerName = { readonly publisher: string; readonly audience: string };
 const sameLedger = (a: LedgerName, b: LedgerName): boolean => a.publisher === b.publisher && a.audience === b.audience;
@@ -71,7 +79,10 @@ const sameLedger = (a: LedgerName, b: LedgerName): boolean => a.publisher === b.
 function payloadOf(entry: LedgerEntry): Event | undefined {
   if (!base64.safeParse(entry.envelope).success) return undefined;
   const envelope = parseStrictJson(bytesOf(entry.envelope));
-  const payload = envelope.ok && typeof envelope.value === 'object' && envelope.value !== null && 'payload' in envelope.value ? envelope.value.payload : undefined;
+  const payload =
+    envelope.ok && typeof envelope.value === 'object' && envelope.value !== null && 'payload' in envelope.value
+      ? envelope.value.payload
+      : undefined;
   if (!base64.safeParse(payload).success || typeof payload !== 'string') return undefined;
   const json = parseStrictJson(bytesOf(payload));
   return json.ok ? event.safeParse(json.value).data : undefined;
@@ -90,12 +101,17 @@ function judge(entry: LedgerEntry, keys: readonly KnownKey[]): Verdict {
   const bytes = bytesOf(entry.envelope);
   if (sha256Hex(bytes) !== entry.digest) return invalid('DIGEST_DIFFERS', 'the envelope has another digest than the broker says');
   const position = Number(entry.seq);
-  const find = (keyid: string): KnownKey | undefined => keys.find((k) => sameLedger(k, entry) && k.keyid === keyid && k.from <= position && position <= k.to);
+  const find = (keyid: string): KnownKey | undefined =>
+    keys.find((k) => sameLedger(k, entry) && k.keyid === keyid && k.from <= position && position <= k.to);
   const opened = openEnvelope(bytes, PAYLOAD_TYPES.event, (keyid) => find(keyid)?.verifier);
-  if (!opened.ok) return opened.code === 'SIGNER_UNKNOWN' ? { kind: 'unknown-key', text: `key ${opened.got ?? ''} was not announced for this position` } : invalid(opened.code, opened.text);
+  if (!opened.ok)
+    return opened.code === 'SIGNER_UNKNOWN'
+      ? { kind: 'unknown-key', text: `key ${opened.got ?? ''} was not announced for this position` }
+      : invalid(opened.code, opened.text);
   const payload = parseStrictJson(opened.value.payload);
   if (!payload.ok) return invalid(payload.code, payload.text);
-  if (!saysTheSame(entry, payload.value)) return invalid('ENTRY_DIFFERS', 'the broker lists another event than the one that was signed');
+  if (!saysTheSame(entry, payload.value))
+    return invalid('ENTRY_DIFFERS', 'the broker lists another event than the one that was signed');
   const key = find(opened.value.keyid);
   return { kind: 'valid', keyid: opened.value.keyid, announcedAt: String(key?.from ?? ''), payload: payload.value };
 }
