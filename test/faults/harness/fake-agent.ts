@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { createHostAgent, hostPaths, nodeFiles } from '@carnet/hypervisor';
 import { openImageStore } from '@carnet/images';
 import { createHostKeyPair } from '@carnet/keys';
+import { loadLeaf, openTrustFiles } from '@carnet/pki';
+import { openTrustFiles } from '@carnet/pki';
 import { createLog, loadConfig } from '@carnet/runtime';
 import { openArtifacts } from '../../../apps/agent/src/artifacts.ts';
 import { brokerKeys } from '../../../apps/agent/src/broker-keys.ts';
@@ -10,9 +12,7 @@ import { connectBus, serveBus } from '../../../apps/agent/src/bus.ts';
 import { systemClock } from '../../../apps/agent/src/clock.ts';
 import { agentConfig } from '../../../apps/agent/src/config.ts';
 import { evidenceSigner } from '../../../apps/agent/src/evidence.ts';
-import { loadIdentity } from '../../../apps/agent/src/identity.ts';
 import { secretOpener } from '../../../apps/agent/src/secrets.ts';
-import { openTrustFiles } from '../../../apps/agent/src/trust-files.ts';
 import { fakeVolumes } from '../../../libs/hypervisor/src/fake/volumes.ts';
 import { diskHypervisor } from './disk-hypervisor.ts';
 import { lyingArtifacts, lyingVolumes } from './rogue.ts';
@@ -26,11 +26,19 @@ const { directories } = config;
 const log = createLog('agent', config.log.level);
 const now = () => systemClock.now();
 const store = openTrustFiles(config.trust, Date.now);
-const identity = loadIdentity(config.identity);
+const identity = loadLeaf(config.identity);
 const transport = await createHostKeyPair();
 const imageStore = await openImageStore({ dir: directories.images, now });
 if (!imageStore.ok) throw new Error(imageStore.code);
-const artifacts = await openArtifacts({ identity, store, now, imageStore: imageStore.value, dataPath: config.dataPath, sharesDir: join(directories.state, 'shares'), log });
+const artifacts = await openArtifacts({
+  identity,
+  store,
+  now,
+  imageStore: imageStore.value,
+  dataPath: config.dataPath,
+  sharesDir: join(directories.state, 'shares'),
+  log,
+});
 const agent = createHostAgent({
   domain: config.domain,
   host: config.host,
@@ -41,7 +49,13 @@ const agent = createHostAgent({
     volumes: lyingVolumes(fakeVolumes(nodeFiles), directories.state),
     artifacts: lyingArtifacts(artifacts, directories.state),
     files: nodeFiles,
-    paths: hostPaths({ stateDir: directories.state, volumesDir: directories.volumes, tmpfsDir: directories.tmpfs, bootDir: directories.boot, importDir: directories.imports }),
+    paths: hostPaths({
+      stateDir: directories.state,
+      volumesDir: directories.volumes,
+      tmpfsDir: directories.tmpfs,
+      bootDir: directories.boot,
+      importDir: directories.imports,
+    }),
     openSecret: secretOpener(transport.privateKey),
     signEvidence: evidenceSigner(identity.signer),
     // Pretended guests need no memory: room for every VM of a test.
@@ -52,5 +66,12 @@ const agent = createHostAgent({
   },
 });
 const bus = await connectBus(config, { keyPem: identity.keyPem, chainPem: identity.certificatePem, store, now });
-serveBus({ bus, agent, host: config.host, keys: brokerKeys(config.trust.brokerCertificateFile, config.domain, store, now), signer: identity.signer, log });
+serveBus({
+  bus,
+  agent,
+  host: config.host,
+  keys: brokerKeys(config.trust.brokerCertificateFile, config.domain, store, now),
+  signer: identity.signer,
+  log,
+});
 log.info({}, 'fake agent ready');
