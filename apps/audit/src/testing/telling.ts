@@ -18,10 +18,22 @@ import {
   type VmId,
   vmId,
 } from '@carnet/events';
-import { decide, evolve, initialJourney, type Journey, type Proposal, react } from '@carnet/saga';
+import { decide, evolve, initialJourney, type Journey, type MigrationState, type Proposal, react } from '@carnet/saga';
 import { ed25519KeyId, keyAnnouncementBytes, type Signer, sha256Hex, signEnvelope } from '@carnet/trust';
-import { BEGIN_MS, base64, CSP_A, CSP_B, chainOf, eventKey, type Federation, leafOf, signerOf, timeAt } from './federation.ts';
-import { ALLOWED, performed, SPEC } from './performer.ts';
+import {
+  BEGIN_MS,
+  base64,
+  CSP_A,
+  CSP_B,
+  chainOf,
+  eventKey,
+  type Federation,
+  leafOf,
+  signerOf,
+  testimony,
+  timeAt,
+} from './federation.ts';
+import { ALLOWED, performed, RECEIPT, SPEC } from './performer.ts';
 
 export type Ledger = { readonly publisher: TrustDomain; readonly audience: TrustDomain; readonly envelopes: Uint8Array[] };
 /** What a test changes of an event before it is signed: what a lying broker would publish. */
@@ -132,6 +144,19 @@ export class Telling {
       data,
     });
     return vm;
+  }
+
+  /** The target gives the VM back, with its host's word that it never will run it. */
+  giveBack(m: MigrationState): void {
+    const word = (kind: 'destroyed' | 'never') => testimony(this.federation, m, 'target', kind, timeAt(this.#ms));
+    const reason = { code: 'IMPORT_FAILED', text: 'a key did not open its volume' };
+    this.propose(m.target, m.vm, {
+      type: 'Relinquish',
+      migration: m.id,
+      reason,
+      receipt: { ...RECEIPT, evidence: word('destroyed') },
+      never: word('never'),
+    });
   }
 
   /** A scheduler's signed request. */
