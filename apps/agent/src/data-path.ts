@@ -1,14 +1,13 @@
 import type { DataPath, Timestamp } from '@carnet/events';
 import { type Artifacts, done, type Log, type Outcome, type PullRequest, type ServeRequest } from '@carnet/hypervisor';
 import * as images from '@carnet/images';
-import { type TrustStore, writePem } from '@carnet/pki';
-import type { AgentIdentity } from './identity.ts';
+import { type OwnLeaf, type TrustStore, writePem } from '@carnet/pki';
 import { map, told } from './outcomes.ts';
 import { judgePinned, leafDigestOf } from './peer-verdict.ts';
 import { openShares } from './shares.ts';
 
 export type DataPathOptions = {
-  readonly identity: AgentIdentity;
+  readonly identity: OwnLeaf;
   readonly store: () => TrustStore;
   readonly now: () => Timestamp;
   readonly dataPath: { readonly address: string; readonly port: number; readonly serverName: string };

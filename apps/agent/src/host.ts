@@ -13,12 +13,11 @@ import {
 } from '@carnet/hypervisor';
 import { openImageStore } from '@carnet/images';
 import { createHostKeyPair } from '@carnet/keys';
-import type { TrustStore } from '@carnet/pki';
+import type { OwnLeaf, TrustStore } from '@carnet/pki';
 import { openArtifacts } from './artifacts.ts';
 import { systemClock } from './clock.ts';
 import type { AgentConfig } from './config.ts';
 import { evidenceSigner } from './evidence.ts';
-import type { AgentIdentity } from './identity.ts';
 import { secretOpener } from './secrets.ts';
 
 export type Host = { readonly agent: HostAgent; close(): Promise<void> };
@@ -30,7 +29,7 @@ async function memoryMiBFree(): Promise<number> {
 }
 
 /** Everything of this host but the bus: libvirtd, qemu-img, the data path, the disk. Usable in a test's own process. */
-export async function openHost(config: AgentConfig, identity: AgentIdentity, store: () => TrustStore, log: Log): Promise<Host> {
+export async function openHost(config: AgentConfig, identity: OwnLeaf, store: () => TrustStore, log: Log): Promise<Host> {
   const { directories, machine } = config;
   const now = (): Timestamp => systemClock.now();
   const paths = hostPaths({

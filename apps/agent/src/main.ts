@@ -1,12 +1,11 @@
 #!/usr/bin/env node
-import { openTrustFiles } from '@carnet/pki';
+import { loadLeaf, openTrustFiles } from '@carnet/pki';
 import { createLog, drainOnSignals, runService } from '@carnet/runtime';
 import { brokerKeys } from './broker-keys.ts';
 import { connectBus, serveBus } from './bus.ts';
 import { systemClock } from './clock.ts';
 import { type AgentConfig, agentConfig } from './config.ts';
 import { openHost } from './host.ts';
-import { loadIdentity } from './identity.ts';
 
 const USAGE = `usage: carnet-agent --config FILE [--check-config]
 
@@ -20,7 +19,7 @@ async function start(config: AgentConfig): Promise<void> {
   const log = createLog('agent', config.log.level);
   const now = () => systemClock.now();
   const store = openTrustFiles(config.trust, Date.now);
-  const identity = loadIdentity(config.identity);
+  const identity = loadLeaf(config.identity);
   const host = await openHost(config, identity, store, log);
   const bus = await connectBus(config, { keyPem: identity.keyPem, chainPem: identity.certificatePem, store, now });
   const keys = brokerKeys(config.trust.brokerCertificateFile, config.domain, store, now);

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { eventually, lastTick, tickFoundOnDisk } from '@carnet/dev';
 import { type ArtifactId, type KeyId, timestamp, type VmId, type VmSpec, vmSpec } from '@carnet/events';
 import { CHUNK_BYTES_DEFAULT, type MemorySecret, type SecretPurpose, uuidOf } from '@carnet/hypervisor';
+import { loadLeaf } from '@carnet/pki';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { loadIdentity } from './identity.ts';
 import {
   type Attempt,
   anArtifact,
@@ -40,7 +40,7 @@ afterAll(async () => {
 });
 
 const soon = () => timestamp.parse(new Date(Date.now() + 600_000).toISOString());
-const chainOf = (host: RealHost) => [...loadIdentity(host.config.identity).chain];
+const chainOf = (host: RealHost) => [...loadLeaf(host.config.identity).chain];
 const consoleOf = (host: RealHost): string => join(host.dir, uuidOf(vm), 'serial.log');
 const running = (host: RealHost): string => host.machine.virsh('list', '--name').trim();
 const defined = (host: RealHost): string => host.machine.virsh('list', '--all', '--name').trim();

@@ -33,7 +33,7 @@ export function wire(ground: Ground) {
     bus: ground.bus.connection,
     domain: self,
     hosts: hostNames,
-    signer: ground.identity.leafSigner,
+    signer: ground.identity.signer,
     validateAgent: agentValidator(ground),
     nowMs,
     log,
@@ -57,12 +57,37 @@ export function wire(ground: Ground) {
     deadlineMs: config.migration.deadlineSeconds * 1_000,
     identify: ownIdentity(ground),
   };
-  const machines: MachinePorts = { self, store, keys, handover, inventory, hosts: hostClient, hostNames, tenant: DEFAULT_TENANT, nowMs, isMoving: (vm) => isMoving(intake, vm) };
+  const machines: MachinePorts = {
+    self,
+    store,
+    keys,
+    handover,
+    inventory,
+    hosts: hostClient,
+    hostNames,
+    tenant: DEFAULT_TENANT,
+    nowMs,
+    isMoving: (vm) => isMoving(intake, vm),
+  };
   const provideSecrets = provideSecretsAgain(machines, log);
   const failures = createFailures();
-  const settings = { rollbackWindowMs: config.migration.rollbackWindowSeconds * 1_000, graceSeconds: config.migration.graceSeconds };
+  const settings = {
+    rollbackWindowMs: config.migration.rollbackWindowSeconds * 1_000,
+    graceSeconds: config.migration.graceSeconds,
+  };
   const perform = createPerformer({ self, ledgers, keys: handover, hosts, inventory, policy, settings, nowMs });
-  const service = createService({ self, journal, views, keys, hosts, machines, intake, failures, fingerprintOf: (peer) => fingerprintOf(journal, peer), nowMs });
+  const service = createService({
+    self,
+    journal,
+    views,
+    keys,
+    hosts,
+    machines,
+    intake,
+    failures,
+    fingerprintOf: (peer) => fingerprintOf(journal, peer),
+    nowMs,
+  });
   return { views, ledgers, hosts, policy, failures, perform, service };
 }
 export type Wired = ReturnType<typeof wire>;
@@ -71,7 +96,13 @@ export type Wired = ReturnType<typeof wire>;
 const agentValidator =
   ({ config, trust, now }: Ground): ValidateAgent =>
   (chain, host: HostName) => {
-    const path = validatePath({ ...trust(), chain, at: now(), trustDomain: config.domain, spiffeId: agentSpiffeId(config.domain, host) });
+    const path = validatePath({
+      ...trust(),
+      chain,
+      at: now(),
+      trustDomain: config.domain,
+      spiffeId: agentSpiffeId(config.domain, host),
+    });
     return path.ok ? path.value : undefined;
   };
 

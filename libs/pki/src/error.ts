@@ -2,7 +2,14 @@ import type { Refusal } from '@carnet/trust';
 import type { PkiCode } from './codes.ts';
 
 /** A mistake of the caller or of our own deployment; a peer's bad certificate is a refusal and never throws. */
-export type PkiErrorCode = 'KEY_MISMATCH' | 'KEY_KIND' | 'OUTSIDE_DOMAIN' | 'OUTLIVES_ISSUER' | 'PEM_MALFORMED' | 'RANGE';
+export type PkiErrorCode =
+  | 'KEY_MISMATCH'
+  | 'KEY_KIND'
+  | 'KEY_EXPOSED'
+  | 'OUTSIDE_DOMAIN'
+  | 'OUTLIVES_ISSUER'
+  | 'PEM_MALFORMED'
+  | 'RANGE';
 
 export class PkiError extends Error {
   readonly code: PkiErrorCode;

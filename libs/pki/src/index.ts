@@ -6,6 +6,7 @@ export { brokerId, chainValidator } from './chain-validator.ts';
 export * from './codes.ts';
 export * from './error.ts';
 export * from './federation.ts';
+export { loadLeaf, type OwnLeaf, readPrivateText } from './leaf-files.ts';
 export * from './limits.ts';
 export { type PathQuestion, type PeerIdentity, type TrustStore, validatePath } from './path.ts';
 export * from './pem.ts';
