@@ -1,14 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { consoleConfig, type RunningConsole, startConsole } from '@carnet/console';
 import { hostName, trustDomain } from '@carnet/events';
 import { createFederationPki } from '@carnet/pki';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { checkConsole } from './check-console.ts';
 import { openBrowser } from './chromium.ts';
+import { type ConsoleProcess, startConsoleProcess } from './console-process.ts';
 import { answersOf } from './scripted-answers.ts';
 import { type ScriptedBroker, startScriptedBroker } from './scripted-broker.ts';
 import { CSP_A, CSP_B, forged, tellLedgers } from './scripted-ledgers.ts';
@@ -16,7 +16,6 @@ import { CSP_A, CSP_B, forged, tellLedgers } from './scripted-ledgers.ts';
 const root = join(import.meta.dirname, '../..');
 const screenshots = join(root, '.carnet/screenshots');
 const dir = mkdtempSync(join(tmpdir(), 'carnet-console-'));
-const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
 /** Before the recorded deadlines: what is told later than them would be void. */
 const START_MS = Date.parse('2026-11-23T08:40:00.000Z');
@@ -35,7 +34,7 @@ const running = idOf('d4');
 const withdrawn = idOf('c3');
 
 let broker: ScriptedBroker;
-let served: RunningConsole;
+let served: ConsoleProcess;
 
 beforeAll(async () => {
   execFileSync('npm', ['run', 'build', '-w', 'apps/console'], { cwd: root, stdio: 'pipe' });
@@ -49,28 +48,31 @@ beforeAll(async () => {
   });
   broker = await startScriptedBroker(dir, CSP_A, answersOf(ledgers), ledgers.entries);
   const own = (name: string): string => join(dir, CSP_A, name);
-  const config = consoleConfig.parse({
-    listen: { port: 0 },
-    broker: {
-      url: broker.url,
-      serverName: `broker.${CSP_A}`,
-      rootFile: join(dir, 'root.pem'),
-      certificateFile: own('auditor.pem'),
-      keyFile: own('auditor.key'),
-    },
-  });
-  served = await startConsole(config, {
-    ...log,
-    child: () => {
-      throw new Error('not used');
-    },
-  });
+  const config = join(dir, 'console.toml');
+  writeFileSync(
+    config,
+    `listen = { port = 0 }
+[broker]
+url = "${broker.url}"
+serverName = "broker.${CSP_A}"
+rootFile = "${join(dir, 'root.pem')}"
+certificateFile = "${own('auditor.pem')}"
+keyFile = "${own('auditor.key')}"
+`,
+  );
+  served = await startConsoleProcess(config);
 });
 
 afterAll(async () => {
-  await served.stop();
   await broker.stop();
+  expect(await served.stop()).toBe(0);
   rmSync(dir, { recursive: true });
+});
+
+it('prints its token once, and logs it nowhere', () => {
+  expect(served.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/#token=[\w-]{43}$/);
+  expect(served.log()).toContain('console listens');
+  expect(served.log()).not.toContain(served.url.split('=')[1]);
 });
 
 it('shows the list, one migration with checked signatures, keys, peers and hosts', async () => {

@@ -87,7 +87,7 @@ function KeyTable({ keys }: { readonly keys: readonly KeyRow[] }) {
               </Td>
             </Tr>
             <Tr isExpanded={isOpen}>
-              <Td colSpan={COLUMNS} noPadding>
+              <Td colSpan={COLUMNS}>
                 <ExpandableRowContent>{isOpen && <KeyDetail listed={key} />}</ExpandableRowContent>
               </Td>
             </Tr>

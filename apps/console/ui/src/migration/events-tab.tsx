@@ -94,7 +94,7 @@ function EventRow({ event: { entry, verdict }, index, isOpen, onOpen }: RowProps
         </Td>
       </Tr>
       <Tr isExpanded={isOpen}>
-        <Td colSpan={COLUMNS} noPadding>
+        <Td colSpan={COLUMNS}>
           <ExpandableRowContent>{isOpen && <Raw event={{ entry, verdict }} />}</ExpandableRowContent>
         </Td>
       </Tr>

@@ -41,7 +41,7 @@ export function LanesView({ detail, events, opened, onOpen }: LanesViewProps) {
           <line x1={0} x2={lanes.width} y1={TARGET_Y} y2={TARGET_Y} className="carnet-lane" />
           <Custody detail={detail} lanes={lanes} />
           {axisTicks(laneEvents, lanes, TICK_APART).map(({ x, time }) => (
-            <text key={x} x={x} y={CUSTODY_Y + 22} className="carnet-tick">
+            <text key={x} x={x} y={CUSTODY_Y + 23} className="carnet-tick">
               {timeOfDay(time)}
             </text>
           ))}
@@ -77,22 +77,38 @@ function LaneName({ y, title, side }: { readonly y: number; readonly title: stri
   );
 }
 
+/** Characters of a strip's name are about this wide, pixels: a name that does not fit is left to the hover. */
+const CHARACTER_WIDTH = 7;
+
 function Custody({ detail, lanes }: { readonly detail: MigrationDetail; readonly lanes: Lanes }) {
-  const kindOf = (domains: readonly string[]): string =>
-    domains.length === 0 ? 'nobody' : domains.length > 1 ? 'both' : domains[0] === detail.source ? 'source' : 'target';
-  return custodySpans(detail.custody, lanes).map(({ from, to, domains }) => (
-    <rect
-      key={from}
-      x={from}
-      y={CUSTODY_Y - 5}
-      width={to - from}
-      height={10}
-      rx={3}
-      className={`carnet-custody carnet-custody-${kindOf(domains)}`}
-    >
-      <title>{domains.length === 0 ? 'nobody could open the image' : `${domains.join(' and ')} could open the image`}</title>
-    </rect>
-  ));
+  return custodySpans(detail.custody, lanes).map(({ from, to, domains }) => {
+    const who = domains.length === 0 ? 'nobody' : domains.join(' and ');
+    return (
+      <g key={from}>
+        <rect
+          x={from}
+          y={CUSTODY_Y - 8}
+          width={to - from}
+          height={16}
+          rx={3}
+          className={`carnet-custody-${custodian(detail, domains)}`}
+        >
+          <title>{`${who} could open the image`}</title>
+        </rect>
+        {who.length * CHARACTER_WIDTH < to - from && (
+          <text x={(from + to) / 2} y={CUSTODY_Y + 4} className="carnet-custody-name">
+            {who}
+          </text>
+        )}
+      </g>
+    );
+  });
+}
+
+function custodian({ source }: MigrationDetail, domains: readonly string[]): 'nobody' | 'both' | 'source' | 'target' {
+  if (domains.length === 0) return 'nobody';
+  if (domains.length > 1) return 'both';
+  return domains[0] === source ? 'source' : 'target';
 }
 
 /** Drawn inside a circle of radius 9: tick, cross, question mark. */
