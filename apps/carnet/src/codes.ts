@@ -7,11 +7,13 @@ import { POLICY_CODES } from '@carnet/policy';
 import { DOOR_CODES } from '@carnet/publisher';
 import { CODES as SAGA_CODES } from '@carnet/saga';
 import { TRUST_CODES } from '@carnet/trust';
+import { OWN_CODES } from './own-codes.ts';
 
 type Table = Readonly<Record<string, { readonly text: string; readonly advice: string }>>;
 
 /** Every code that a person may meet, and which part says it. Made from the tables beside the code that uses them. */
 const TABLES: readonly (readonly [string, Table])[] = [
+  ['carnet', OWN_CODES],
   ['broker', DOOR_CODES],
   ['migration', SAGA_CODES],
   ['policy', POLICY_CODES],
@@ -23,4 +25,6 @@ const TABLES: readonly (readonly [string, Table])[] = [
   ['host', HOST_CODES],
 ];
 
-export const catalogue = TABLES.flatMap(([from, table]) => Object.entries(table).map(([code, { text, advice }]) => ({ code, from, text, advice })));
+export const catalogue = TABLES.flatMap(([from, table]) =>
+  Object.entries(table).map(([code, { text, advice }]) => ({ code, from, text, advice })),
+);

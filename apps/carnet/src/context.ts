@@ -1,8 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
-import { type BrokerAddress, type BrokerClient, connectBroker } from '@carnet/publisher';
+import { dirname, resolve } from 'node:path';
+import type { BrokerAddress } from '@carnet/publisher';
 import { parse } from 'smol-toml';
 import { z } from 'zod';
+import { contextFile } from './context-file.ts';
 import { EXIT, VerbError } from './exit.ts';
 
 /** One broker and who we are there. Paths are relative to the file. */
@@ -17,7 +18,10 @@ const context = z
     keyFile: z.string().min(1).optional(),
     tokenFile: z.string().min(1).optional(),
   })
-  .refine((c) => (c.tokenFile === undefined) !== (c.certificateFile === undefined || c.keyFile === undefined), 'either certificateFile and keyFile, or tokenFile');
+  .refine(
+    (c) => (c.tokenFile === undefined) !== (c.certificateFile === undefined || c.keyFile === undefined),
+    'either certificateFile and keyFile, or tokenFile',
+  );
 
 export interface Context {
   readonly file: string;
@@ -26,33 +30,63 @@ export interface Context {
   readonly keyPem?: string;
 }
 
-const configHome = (environment: NodeJS.ProcessEnv): string => join(environment['XDG_CONFIG_HOME'] ?? join(environment['HOME'] ?? '/', '.config'), 'carnet');
-
-/** `--context NAME` is `NAME.toml` in the configuration folder; anything with a slash is a path. */
-export function contextFile(wanted: string | undefined, environment: NodeJS.ProcessEnv): string {
-  const name = wanted ?? environment['CARNET_CONTEXT'] ?? 'default';
-  return name.includes('/') ? resolve(name) : join(configHome(environment), `${name}.toml`);
-}
-
 export function loadContext(wanted: string | undefined, environment: NodeJS.ProcessEnv): Context {
   const file = contextFile(wanted, environment);
   if (!existsSync(file))
-    throw new VerbError(EXIT.usage, 'CONTEXT_MISSING', `no context at ${file}`, 'Name one with --context or CARNET_CONTEXT; `carnet context --help` shows its form.');
-  const parsed = context.safeParse(parse(readFileSync(file, 'utf8')));
+    throw new VerbError(
+      EXIT.usage,
+      'CONTEXT_MISSING',
+      `no context at ${file}`,
+      'Name one with --context or CARNET_CONTEXT; `carnet context --help` shows its form.',
+    );
+  const parsed = context.safeParse(toml(file));
   if (!parsed.success)
-    throw new VerbError(EXIT.usage, 'CONTEXT_INVALID', `${file}: ${parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')}`, '`carnet context --help` shows its form.');
+    throw new VerbError(
+      EXIT.usage,
+      'CONTEXT_INVALID',
+      `${file}: ${parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')}`,
+      '`carnet context --help` shows its form.',
+    );
   return read(file, parsed.data);
 }
 
+function toml(file: string): unknown {
+  try {
+    return parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw new VerbError(
+      EXIT.usage,
+      'CONTEXT_INVALID',
+      `${file}: ${cause instanceof Error ? cause.message.split('\n')[0] : String(cause)}`,
+    );
+  }
+}
+
+/** A file that a context names; its own text is never part of a message, since it may be a key. */
+function fileOf(file: string, path: string): string {
+  try {
+    return readFileSync(resolve(dirname(file), path), 'utf8');
+  } catch (cause) {
+    throw new VerbError(
+      EXIT.usage,
+      'CONTEXT_INVALID',
+      `${file} names ${path}: ${cause instanceof Error ? cause.message : String(cause)}`,
+    );
+  }
+}
+
 function read(file: string, data: z.infer<typeof context>): Context {
-  const pem = (path: string): string => readFileSync(resolve(dirname(file), path), 'utf8');
+  const pem = (path: string): string => fileOf(file, path);
   const common = { url: data.url, serverName: data.serverName, ca: pem(data.rootFile) };
   if (data.certificateFile !== undefined && data.keyFile !== undefined) {
     const certificate = pem(data.certificateFile);
     const key = pem(data.keyFile);
-    return { file, certificatePem: certificate, keyPem: key, address: { ...common, credentials: { kind: 'certificate', certificate, key } } };
+    return {
+      file,
+      certificatePem: certificate,
+      keyPem: key,
+      address: { ...common, credentials: { kind: 'certificate', certificate, key } },
+    };
   }
   return { file, address: { ...common, credentials: { kind: 'token', token: pem(data.tokenFile ?? '').trim() } } };
 }
-
-export const clientOf = (loaded: Context): BrokerClient => connectBroker(loaded.address);

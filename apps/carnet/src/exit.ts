@@ -12,7 +12,7 @@ export const EXIT = {
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 export const EXIT_HELP = `Exit codes:
-  0 done   1 failed   2 usage   3 verification failed   4 wait timed out
+  0 done   1 failed   2 usage   3 verification failed   4 wait timed out, or detached
   5 refused by peer or policy   6 ended rolled back   7 unreachable`;
 
 /** Ends a verb: code, one sentence, and what to do next. */

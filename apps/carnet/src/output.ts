@@ -1,4 +1,4 @@
-import { stringify } from 'yaml';
+import { type Paint, plain, type Tone } from './paint.ts';
 
 export const FORMATS = ['table', 'json', 'jsonl', 'yaml', 'csv', 'value'] as const;
 export type Format = (typeof FORMATS)[number];
@@ -7,22 +7,25 @@ export type Format = (typeof FORMATS)[number];
 export interface Column<R> {
   readonly name: string;
   readonly cell: (row: R) => string | number | undefined;
+  readonly tone?: (row: R) => Tone | undefined;
 }
 
-export interface OutputOptions {
-  readonly format: Format;
-  /** Chosen columns, in this order; absent: all. */
-  readonly columns?: readonly string[];
+interface Cell {
+  readonly text: string;
+  readonly tone: Tone | undefined;
 }
 
 const quoteCsv = (cell: string): string => (/[",\n\r]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
 
 /** Columns that were asked for, or what is wrong with the asking. */
-export function chooseColumns<R>(all: readonly Column<R>[], wanted: readonly string[] | undefined): readonly Column<R>[] | { readonly unknown: string } {
+export function chooseColumns<R>(
+  all: readonly Column<R>[],
+  wanted: readonly string[] | undefined,
+): readonly Column<R>[] | { readonly unknown: string } {
   if (wanted === undefined) return all;
   const chosen: Column<R>[] = [];
   for (const name of wanted) {
-    const column = all.find((one) => one.name === name);
+    const column = all.find((one) => one.name === name.trim());
     if (column === undefined) return { unknown: name };
     chosen.push(column);
   }
@@ -30,38 +33,71 @@ export function chooseColumns<R>(all: readonly Column<R>[], wanted: readonly str
 }
 
 /** Rows as text. JSON is a contract: the rows as the broker gave them, whatever columns are shown elsewhere. */
-export function render<R>(rows: readonly R[], columns: readonly Column<R>[], format: Format): string {
-  const cells = (): string[][] => rows.map((row) => columns.map((column) => String(column.cell(row) ?? '')));
+export async function render<R>(
+  rows: readonly R[],
+  columns: readonly Column<R>[],
+  format: Format,
+  paint: Paint = plain,
+): Promise<string> {
   switch (format) {
     case 'json':
       return `${JSON.stringify(rows, undefined, 2)}\n`;
     case 'jsonl':
       return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
     case 'yaml':
-      return stringify(rows, { aliasDuplicateObjects: false });
+      return yaml(rows);
     case 'csv':
-      return [columns.map((column) => column.name), ...cells()].map((line) => `${line.map(quoteCsv).join(',')}\n`).join('');
+      return csvHeader(columns) + rows.map((row) => `${textsOf(row, columns).map(quoteCsv).join(',')}\n`).join('');
     case 'value':
-      return cells().map((line) => `${line.join(' ')}\n`).join('');
+      return rows.map((row) => `${textsOf(row, columns).join(' ')}\n`).join('');
     case 'table':
-      return renderTable(columns.map((column) => column.name), cells());
+      return renderTable(rows, columns, paint);
   }
 }
 
-/** One thing as two columns, field and value. */
-export function renderOne<R>(row: R, columns: readonly Column<R>[], format: Format): string {
+/** One thing: in a table as field and value, else as a row of its own. */
+export async function renderOne<R>(row: R, columns: readonly Column<R>[], format: Format, paint: Paint = plain): Promise<string> {
   if (format === 'json') return `${JSON.stringify(row, undefined, 2)}\n`;
-  if (format === 'yaml') return stringify(row, { aliasDuplicateObjects: false });
+  if (format === 'yaml') return yaml(row);
   if (format !== 'table') return render([row], columns, format);
   const width = Math.max(...columns.map((column) => column.name.length));
-  return columns.map((column) => `${column.name.padEnd(width)}  ${column.cell(row) ?? '-'}\n`).join('');
+  const line = (column: Column<R>): string => {
+    const { text, tone } = cellOf(row, column);
+    return `${column.name.padEnd(width)}  ${paint(text === '' ? '-' : text, tone)}\n`;
+  };
+  return columns.map(line).join('');
 }
 
-function renderTable(header: readonly string[], lines: readonly (readonly string[])[]): string {
-  const widths = header.map((name, i) => Math.max(name.length, ...lines.map((line) => line[i]?.length ?? 0)));
-  const draw = (line: readonly string[]): string =>
-    `${line.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ').trimEnd()}\n`;
-  return draw(header.map((name) => name.toUpperCase())) + lines.map(draw).join('');
+// Loaded for those who ask for it: everyone else would wait for it, too.
+async function yaml(value: unknown): Promise<string> {
+  const { stringify } = await import('yaml');
+  return stringify(value, { aliasDuplicateObjects: false });
+}
+
+/** Bytes that a terminal would obey instead of showing: names and reasons come from peers. */
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
+const textsOf = <R>(row: R, columns: readonly Column<R>[]): readonly string[] =>
+  columns.map((column) => cellOf(row, column).text);
+const cellOf = <R>(row: R, { cell, tone }: Column<R>): Cell => ({
+  text: String(cell(row) ?? '').replaceAll(CONTROL, '�'),
+  tone: tone?.(row),
+});
+const csvHeader = (columns: readonly { readonly name: string }[]): string =>
+  `${columns.map(({ name }) => quoteCsv(name)).join(',')}\n`;
+
+function renderTable<R>(rows: readonly R[], columns: readonly Column<R>[], paint: Paint): string {
+  const lines = rows.map((row) => columns.map((column) => cellOf(row, column)));
+  const header = columns.map(({ name }): Cell => ({ text: name.toUpperCase(), tone: undefined }));
+  const widths = columns.map((_, i) => Math.max(...[header, ...lines].map((line) => line[i]?.text.length ?? 0)));
+  const draw = (line: readonly Cell[]): string => {
+    // Nothing after the last cell, so that a long last column does not wrap for the sake of blanks.
+    const cells = line.map(
+      ({ text, tone }, i) => paint(text, tone) + (i + 1 < line.length ? ' '.repeat((widths[i] ?? 0) - text.length) : ''),
+    );
+    return `${cells.join('  ').trimEnd()}\n`;
+  };
+  return [header, ...lines].map(draw).join('');
 }
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;

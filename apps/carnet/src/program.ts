@@ -3,18 +3,22 @@ import { EXIT, EXIT_HELP, type ExitCode, VerbError } from './exit.ts';
 import { FORMATS } from './output.ts';
 import { auditVerbs } from './verbs/audit.ts';
 import { completionVerb } from './verbs/completion.ts';
-import { contextVerb } from './verbs/context.ts';
+import { contextVerbs } from './verbs/context.ts';
 import { errorVerb } from './verbs/error.ts';
 import { eventVerbs } from './verbs/event.ts';
-import { hostVerbs, imageVerbs, keyVerbs, peerVerbs, vmVerbs } from './verbs/inventory.ts';
+import { imageVerbs } from './verbs/image.ts';
+import { hostVerbs, keyVerbs, peerVerbs } from './verbs/inventory.ts';
 import { migrationVerbs } from './verbs/migration.ts';
+import { vmVerbs } from './verbs/vm.ts';
 import type { Streams } from './world.ts';
 
 /** The whole command line. Object, then action, as `openstack` has it. */
 export function program(streams: Streams): Command {
   const root = new Command('carnet')
     .description('Move encrypted VMs and their keys between cloud providers.')
-    .addOption(new Option('-f, --format <format>', 'how answers are written').choices(FORMATS).default('table'))
+    .addOption(
+      new Option('-f, --format <format>', 'how answers are written (default: table on a terminal, else json)').choices(FORMATS),
+    )
     .option('-c, --columns <names>', 'only these columns, comma separated (table, csv, value)')
     .option('--context <name>', 'which broker, as whom (a name, or a path to a context file)')
     .addHelpText('after', `\n${EXIT_HELP}`)
@@ -28,7 +32,7 @@ export function program(streams: Streams): Command {
     hostVerbs(streams),
     eventVerbs(streams),
     auditVerbs(streams),
-    contextVerb(streams),
+    contextVerbs(streams),
     errorVerb(streams),
   ];
   for (const verb of verbs) root.addCommand(verb);
@@ -36,7 +40,7 @@ export function program(streams: Streams): Command {
   return withOverrides(root, streams);
 }
 
-/** Commander leaves by exceptions, writes through our streams, and every group takes the global options. */
+/** Commander leaves by exceptions and writes through our streams. */
 function withOverrides(command: Command, streams: Streams): Command {
   command.exitOverride().configureOutput({ writeOut: streams.out, writeErr: streams.err });
   for (const sub of command.commands) withOverrides(sub, streams);

@@ -1,5 +1,6 @@
 import type { Column } from './output.ts';
 import { humanBytes } from './output.ts';
+import type { Tone } from './paint.ts';
 
 /** What the broker answers (its OpenAPI document is the contract); only fields that are shown or decided upon. */
 export interface Migration {
@@ -21,7 +22,12 @@ export interface Migration {
 export interface MigrationDetail extends Migration {
   readonly owed: readonly { readonly command: string; readonly attempt?: number }[];
   readonly custody: readonly { readonly at: string; readonly domains: readonly string[] }[];
-  readonly progress?: { readonly step: string; readonly doneBytes: number; readonly totalBytes: number; readonly bytesPerSecond: number };
+  readonly progress?: {
+    readonly step: string;
+    readonly doneBytes: number;
+    readonly totalBytes: number;
+    readonly bytesPerSecond: number;
+  };
   readonly lastFailure?: { readonly command: string; readonly code: string; readonly text: string; readonly at: string };
 }
 export interface Entry {
@@ -86,7 +92,19 @@ export interface Vm {
   readonly spec: { readonly vcpus: number; readonly memoryMiB: number };
 }
 
-const column = <R>(name: string, cell: Column<R>['cell']): Column<R> => ({ name, cell });
+const column = <R>(name: string, cell: Column<R>['cell'], tone?: Column<R>['tone']): Column<R> => ({
+  name,
+  cell,
+  ...(tone === undefined ? {} : { tone }),
+});
+
+const OUTCOME_TONES: Readonly<Record<Migration['outcome'], Tone>> = {
+  open: 'busy',
+  done: 'good',
+  'rolled-back': 'bad',
+  refused: 'bad',
+  withdrawn: 'bad',
+};
 
 export const migrationColumns: readonly Column<Migration>[] = [
   column('migration', (m) => m.migration),
@@ -96,7 +114,11 @@ export const migrationColumns: readonly Column<Migration>[] = [
   column('mode', (m) => m.mode),
   column('epoch', (m) => m.epoch),
   column('phase', (m) => m.phase),
-  column('outcome', (m) => m.outcome),
+  column(
+    'outcome',
+    (m) => m.outcome,
+    (m) => OUTCOME_TONES[m.outcome],
+  ),
   column('started', (m) => m.startedAt),
 ];
 export const detailColumns: readonly Column<MigrationDetail>[] = [
@@ -107,13 +129,21 @@ export const detailColumns: readonly Column<MigrationDetail>[] = [
   column('owed here', (m) => m.owed.map((one) => one.command).join(', ') || 'nothing'),
   column('key opens at', (m) => m.custody.map((one) => `${one.at} ${one.domains.join('+') || 'nobody'}`).join('; ')),
   column('reasons', (m) => m.reasons.map((reason) => `${reason.code}: ${reason.text}`).join('; ')),
-  column('last failure', (m) => (m.lastFailure === undefined ? undefined : `${m.lastFailure.at} ${m.lastFailure.command} ${m.lastFailure.code}: ${m.lastFailure.text}`)),
+  column('last failure', (m) =>
+    m.lastFailure === undefined
+      ? undefined
+      : `${m.lastFailure.at} ${m.lastFailure.command} ${m.lastFailure.code}: ${m.lastFailure.text}`,
+  ),
 ];
 export const entryColumns: readonly Column<Entry>[] = [
   column('time', (e) => e.time),
   column('publisher', (e) => e.publisher),
   column('seq', (e) => e.seq),
-  column('type', (e) => (e.voidCode === undefined ? e.type : `${e.type} (void: ${e.voidCode})`)),
+  column(
+    'type',
+    (e) => (e.voidCode === undefined ? e.type : `${e.type} (void: ${e.voidCode})`),
+    (e) => (e.voidCode === undefined ? undefined : 'bad'),
+  ),
   column('state', (e) => e.state),
   column('migration', (e) => e.migration),
   column('digest', (e) => e.digest),
@@ -136,7 +166,11 @@ export const keyDetailColumns: readonly Column<Key>[] = [
 ];
 export const peerColumns: readonly Column<Peer>[] = [
   column('domain', (p) => p.domain),
-  column('state', (p) => p.state),
+  column(
+    'state',
+    (p) => p.state,
+    (p) => (p.state === 'ready' ? 'good' : 'bad'),
+  ),
   column('own', (p) => p.ownSeq),
   column('acknowledged', (p) => p.acknowledgedSeq),
   column('received', (p) => p.receivedSeq),
@@ -145,7 +179,11 @@ export const peerColumns: readonly Column<Peer>[] = [
 ];
 export const hostColumns: readonly Column<Host>[] = [
   column('name', (h) => h.name),
-  column('state', (h) => h.state),
+  column(
+    'state',
+    (h) => h.state,
+    (h) => (h.state === 'up' ? 'good' : 'bad'),
+  ),
   column('vms', (h) => h.vms),
   column('memory', (h) => `${h.memoryMiB} MiB free`),
   column('disk', (h) => `${humanBytes(h.freeDiskBytes)} free`),

@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import { createRequire } from 'node:module';
 import type { Streams } from './world.ts';
 
 /** The process's own streams. A closed pipe (`| head`) ends the program quietly. */
@@ -8,9 +10,12 @@ export function processStreams(interrupt: AbortSignal): Streams {
   return {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
-    isTerminal: process.stdout.isTTY === true && process.stderr.isTTY === true,
+    outIsTerminal: process.stdout.isTTY === true,
+    errIsTerminal: process.stderr.isTTY === true,
     environment: process.env,
     nowMs: () => Date.now(),
+    random: (n) => randomBytes(n),
     interrupt,
+    auditor: () => createRequire(import.meta.url).resolve('@carnet/audit'),
   };
 }

@@ -1,81 +1,109 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { humanBytes } from './output.ts';
+import { createDrawing } from './drawing.ts';
+import { EXIT, VerbError } from './exit.ts';
 import type { Entry, MigrationDetail } from './rows.ts';
-import { valueOf, type World } from './world.ts';
+import { answered, type World } from './world.ts';
 
 export type WatchEnd =
   | { readonly kind: 'ended'; readonly migration: MigrationDetail }
   | { readonly kind: 'timed-out'; readonly migration: MigrationDetail }
-  | { readonly kind: 'detached' };
+  | { readonly kind: 'detached'; readonly id: string };
 
-/** Between looks: the broker answers from memory, and a person sees no difference below this. */
+export interface WatchOptions {
+  /** Progress only, no events. */
+  readonly quietly?: boolean;
+  readonly waitMs?: number;
+}
+
+/** Milliseconds between looks: the broker answers from memory, and a person sees no difference below this. */
 const LOOK_MS = 300;
 
-/**
- * Shows a migration until it ends. On a terminal: one line per event as it comes, and a line of progress that is redrawn.
- * Piped: one JSON line per event, nothing else on stdout.
- */
-export async function watchMigration(world: World, id: string, waitMs?: number): Promise<WatchEnd> {
-  const { streams } = world;
-  const until = waitMs === undefined ? Number.POSITIVE_INFINITY : streams.nowMs() + waitMs;
+export async function detailOf(world: World, id: string): Promise<MigrationDetail> {
+  const broker = await world.broker();
+  return answered(await broker.get<MigrationDetail>(`/v1/migrations/${encodeURIComponent(id)}`));
+}
+
+async function eventsOf(world: World, id: string): Promise<readonly Entry[]> {
+  const broker = await world.broker();
+  return answered(await broker.get<{ readonly items: readonly Entry[] }>(`/v1/events?migration=${encodeURIComponent(id)}`)).items;
+}
+
+/** Shows a migration until it ends, the time is over, or whoever looks goes away. */
+export async function watchMigration(world: World, id: string, { quietly, waitMs }: WatchOptions): Promise<WatchEnd> {
+  const { nowMs, interrupt } = world.streams;
+  const until = waitMs === undefined ? Number.POSITIVE_INFINITY : nowMs() + waitMs;
   const drawing = createDrawing(world);
   const shown = new Set<string>();
-  for (;;) {
-    if (streams.interrupt.aborted) return { kind: 'detached' };
-    const migration = valueOf(await world.broker().get<MigrationDetail>(`/v1/migrations/${encodeURIComponent(id)}`));
-    const { items } = valueOf(await world.broker().get<{ readonly items: readonly Entry[] }>(`/v1/events?migration=${encodeURIComponent(id)}`));
-    for (const entry of items.filter(({ digest }) => !shown.has(digest))) {
+  const look = async (): Promise<MigrationDetail> => {
+    // The state first: events that it does not know yet are shown at the next look, but none is missed at the end.
+    const migration = await detailOf(world, id);
+    const entries = quietly === true ? [] : await eventsOf(world, id);
+    for (const entry of entries.filter(({ digest }) => !shown.has(digest))) {
       drawing.entry(entry, migration);
       shown.add(entry.digest);
     }
     drawing.progress(migration);
-    if (migration.ended) {
-      drawing.end();
-      return { kind: 'ended', migration };
-    }
-    if (streams.nowMs() >= until) {
-      drawing.end();
-      return { kind: 'timed-out', migration };
-    }
-    await sleep(LOOK_MS, undefined, { signal: streams.interrupt }).catch(() => undefined);
-  }
-}
-
-interface Drawing {
-  readonly entry: (entry: Entry, migration: MigrationDetail) => void;
-  readonly progress: (migration: MigrationDetail) => void;
-  readonly end: () => void;
-}
-
-const CLEAR_LINE = '\r\u001b[K';
-
-function createDrawing({ streams }: World): Drawing {
-  if (!streams.isTerminal) {
-    return { entry: (entry) => streams.out(`${JSON.stringify(entry)}\n`), progress: () => undefined, end: () => undefined };
-  }
-  return {
-    entry: (entry, migration) => streams.out(`${CLEAR_LINE}${entryLine(entry, migration)}\n`),
-    progress: (migration) => streams.err(`${CLEAR_LINE}${progressLine(migration)}`),
-    end: () => streams.err(CLEAR_LINE),
+    return migration;
   };
+  try {
+    for (;;) {
+      const migration = await look();
+      if (migration.ended) return { kind: 'ended', migration };
+      if (nowMs() >= until) return { kind: 'timed-out', migration };
+      await pause(LOOK_MS, interrupt);
+      if (interrupt.aborted) return { kind: 'detached', id };
+    }
+  } catch (cause) {
+    // Ctrl-C in the middle of a look is Ctrl-C.
+    if (interrupt.aborted) return { kind: 'detached', id };
+    throw cause;
+  } finally {
+    drawing.end();
+  }
 }
 
-const LANE_WIDTH = 26;
+const pause = (ms: number, signal: AbortSignal): Promise<void> => sleep(ms, undefined, { signal }).catch(() => undefined);
 
-/** Two lanes: what the source said stands left, what the target said stands right. */
-function entryLine(entry: Entry, migration: MigrationDetail): string {
-  const text = entry.voidCode === undefined ? entry.type : `${entry.type} void`;
-  const left = entry.publisher === migration.source ? text : '';
-  const right = entry.publisher === migration.source ? '' : text;
-  return `${entry.time.slice(11, 23)}  ${left.padEnd(LANE_WIDTH)}│ ${right}`.trimEnd();
+/** How the end of a watch ends the verb. */
+export function endOf(end: WatchEnd): void {
+  switch (end.kind) {
+    case 'ended':
+      outcomeOf(end.migration);
+      return;
+    case 'timed-out': {
+      const { migration, phase } = end.migration;
+      throw new VerbError(
+        EXIT.waitTimedOut,
+        'WAIT_TIMED_OUT',
+        `${migration} is still ${phase}`,
+        `It goes on; come back with: carnet migration wait ${migration}`,
+      );
+    }
+    case 'detached':
+      throw new VerbError(
+        EXIT.waitTimedOut,
+        'DETACHED',
+        'the migration goes on',
+        `Come back with: carnet migration watch ${end.id}`,
+      );
+  }
 }
 
-function progressLine(migration: MigrationDetail): string {
-  const { progress } = migration;
-  const head = `${migration.phase}: ${migration.source} ${migration.sourcePhase} → ${migration.target} ${migration.targetPhase}`;
-  if (progress === undefined || progress.totalBytes === 0) return head;
-  const share = Math.floor((100 * progress.doneBytes) / progress.totalBytes);
-  const left = progress.bytesPerSecond > 0 ? (progress.totalBytes - progress.doneBytes) / progress.bytesPerSecond : undefined;
-  const eta = left === undefined || share < 5 ? '' : ` ~${Math.ceil(left)} s`;
-  return `${head}  ${progress.step} ${share} % of ${humanBytes(progress.totalBytes)}, ${humanBytes(progress.bytesPerSecond)}/s${eta}`;
+function outcomeOf({ migration, outcome, reasons }: MigrationDetail): void {
+  const because = reasons.map((reason) => `${reason.code}: ${reason.text}`).join('; ');
+  switch (outcome) {
+    case 'open':
+    case 'done':
+      return;
+    case 'refused':
+      throw new VerbError(EXIT.refused, 'MIGRATION_REFUSED', because || 'the peer refused');
+    case 'withdrawn':
+    case 'rolled-back':
+      throw new VerbError(
+        EXIT.rolledBack,
+        'MIGRATION_ROLLED_BACK',
+        because || 'the migration was rolled back',
+        `The VM stays at its source; every step: carnet migration events ${migration}`,
+      );
+  }
 }

@@ -1,70 +1,111 @@
-import type { Answer, BrokerClient } from '@carnet/publisher';
+import type { Answer, BrokerClient, Refused } from '@carnet/publisher';
 import type { Command } from 'commander';
-import { clientOf, type Context, loadContext } from './context.ts';
+import type { Context } from './context.ts';
 import { EXIT, VerbError } from './exit.ts';
-import { chooseColumns, type Column, FORMATS, type Format, render, renderOne } from './output.ts';
+import { type Column, chooseColumns, type Format, render, renderOne } from './output.ts';
+import { type Paint, paintFor } from './paint.ts';
 
 /** What verbs see of the process: so that tests run them in-process. */
 export interface Streams {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
-  /** Progress is drawn only where a person looks. */
-  readonly isTerminal: boolean;
+  /** Tables and colours only where a person looks. */
+  readonly outIsTerminal: boolean;
+  /** Progress only where a person looks. */
+  readonly errIsTerminal: boolean;
   readonly environment: NodeJS.ProcessEnv;
   readonly nowMs: () => number;
+  readonly random: (n: number) => Uint8Array;
   readonly interrupt: AbortSignal;
+  /** The auditor's program. */
+  readonly auditor: () => string;
 }
 
 interface GlobalOptions {
   readonly context?: string;
-  readonly format: Format;
+  readonly format?: Format;
   readonly columns?: string;
 }
 
 export interface World {
   readonly streams: Streams;
-  readonly context: () => Context;
-  readonly broker: () => BrokerClient;
   readonly format: Format;
-  readonly list: <R>(rows: readonly R[], columns: readonly Column<R>[]) => void;
-  readonly show: <R>(row: R, columns: readonly Column<R>[]) => void;
+  /** For what is written on stdout. */
+  readonly paint: Paint;
+  /** Of these, what was asked for with `-c`, in that order. */
+  readonly columnsOf: <R>(all: readonly Column<R>[]) => readonly Column<R>[];
+  readonly context: () => Promise<Context>;
+  readonly broker: () => Promise<BrokerClient>;
+  readonly list: <R>(rows: readonly R[], columns: readonly Column<R>[]) => Promise<void>;
+  readonly show: <R>(row: R, columns: readonly Column<R>[]) => Promise<void>;
 }
+
+/** Tables for people, JSON for programs, unless it is said. */
+const formatOf = ({ format }: GlobalOptions, { outIsTerminal }: Streams): Format => format ?? (outIsTerminal ? 'table' : 'json');
 
 export function worldOf(command: Command, streams: Streams): World {
   const options = command.optsWithGlobals<GlobalOptions>();
-  if (!FORMATS.includes(options.format)) throw new VerbError(EXIT.usage, 'FORMAT_UNKNOWN', `unknown format ${options.format}: ${FORMATS.join(', ')}`);
-  let client: BrokerClient | undefined;
-  let loaded: Context | undefined;
-  const context = (): Context => {
-    loaded ??= loadContext(options.context, streams.environment);
-    return loaded;
-  };
+  const format = formatOf(options, streams);
+  const paint = paintFor(streams.outIsTerminal, streams.environment);
   const columnsOf = <R>(all: readonly Column<R>[]): readonly Column<R>[] => {
     const chosen = chooseColumns(all, options.columns?.split(','));
-    if ('unknown' in chosen) throw new VerbError(EXIT.usage, 'COLUMN_UNKNOWN', `unknown column ${chosen.unknown}: ${all.map((column) => column.name).join(', ')}`);
-    return chosen;
+    if (!('unknown' in chosen)) return chosen;
+    throw new VerbError(EXIT.usage, 'COLUMN_UNKNOWN', `no column ${chosen.unknown}: ${all.map(({ name }) => name).join(', ')}`);
   };
+  // Contexts and the client load only for verbs that need them: `--help` and completion should not wait.
+  const context = onceOnly(async () => (await import('./context.ts')).loadContext(options.context, streams.environment));
+  const broker = onceOnly(async () => {
+    const { connectBroker } = await import('@carnet/publisher');
+    const { address } = await context();
+    return connectBroker(address, {
+      signal: streams.interrupt,
+      onRetry: (text) => streams.err(`carnet: no answer yet (${text}); trying again\n`),
+    });
+  });
   return {
     streams,
+    format,
+    paint,
+    columnsOf,
     context,
-    broker: () => {
-      client ??= clientOf(context());
-      return client;
-    },
-    format: options.format,
-    list: (rows, columns) => streams.out(render(rows, columnsOf(columns), options.format)),
-    show: (row, columns) => streams.out(renderOne(row, columnsOf(columns), options.format)),
+    broker,
+    list: async (rows, columns) => streams.out(await render(rows, columnsOf(columns), format, paint)),
+    show: async (row, columns) => streams.out(await renderOne(row, columnsOf(columns), format, paint)),
   };
 }
 
-const UNREACHABLE_ADVICE = 'Is the broker running, and does the context name its address? Repeating is safe.';
-const REFUSED_CODES_OF_USE = new Set(['PARAMETER_INVALID', 'REQUEST_MALFORMED']);
+function onceOnly<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
+const CODES_OF_USE = new Set(['PARAMETER_INVALID', 'REQUEST_MALFORMED', 'REQUEST_TOO_LARGE']);
 
 /** The value of an answer; a refusal ends the verb with its own code. */
-export function valueOf<T>(answer: Answer<T>): T {
+export function answered<T>(answer: Answer<T>): T {
   if (answer.ok) return answer.value;
-  const text = [answer.text, ...(answer.reasons ?? []).map((reason) => `  ${reason.code}: ${reason.text}`)].join('\n');
-  if (answer.code === 'UNREACHABLE') throw new VerbError(EXIT.unreachable, answer.code, text, UNREACHABLE_ADVICE);
-  if (answer.code === 'INTERNAL') throw new VerbError(EXIT.failed, answer.code, text, "See the broker's log.");
-  throw new VerbError(REFUSED_CODES_OF_USE.has(answer.code) ? EXIT.usage : EXIT.refused, answer.code, text, `carnet error ${answer.code} says more.`);
+  throw verbErrorOf(answer);
+}
+
+export function verbErrorOf({ code, text, reasons = [] }: Refused): VerbError {
+  const said = [text, ...reasons.map((reason) => `  ${reason.code}: ${reason.text}`)].join('\n');
+  switch (code) {
+    case 'UNREACHABLE':
+    case 'ANSWER_MALFORMED':
+      return new VerbError(
+        EXIT.unreachable,
+        code,
+        said,
+        'Is the broker running, and does the context name its address? `carnet context show` says which.',
+      );
+    case 'INTERNAL':
+      return new VerbError(EXIT.failed, code, said, "See the broker's log.");
+    case 'INTERRUPTED':
+      return new VerbError(EXIT.failed, code, said);
+    default:
+      return new VerbError(CODES_OF_USE.has(code) ? EXIT.usage : EXIT.refused, code, said, `carnet error ${code} says more.`);
+  }
 }

@@ -70,6 +70,18 @@ export const DOOR_CODES = {
     advice: 'Do not create VMs from it; register it again from a trusted file.',
   },
   HOST_UNAVAILABLE: { text: 'No host answered.', advice: '`carnet host list`; start the agent on the host.' },
+  REPORT_UNTRUSTED: {
+    text: 'What came in the name of a host was not signed by its agent.',
+    advice: "Check the agent's certificate; if it is good, somebody else speaks on this CSP's bus.",
+  },
+  HOST_CONFUSED: {
+    text: 'A host answered another step than it was asked for.',
+    advice: 'Broker and agent are of different versions: bring both to one.',
+  },
+  EPOCH_EXHAUSTED: {
+    text: 'The VM has been moved as often as can be counted.',
+    advice: 'Create it anew from its image.',
+  },
   PEER_FROZEN: {
     text: 'New work with this peer is frozen.',
     advice: 'Its ledger forked or relies on what we never said; `carnet audit verify` has the proof.',

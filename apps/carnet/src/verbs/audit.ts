@@ -1,42 +1,59 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { EXIT, VerbError } from '../exit.ts';
 import type { Streams } from '../world.ts';
+
+const VERBS = [
+  ['verify', 'verify exports (files) or live ledgers (--context, repeatable); compare both sides'],
+  ['export', 'write every envelope exactly as chained, for an offline audit'],
+] as const;
 
 /**
  * The auditor is a program of its own, so that it can be run by people who trust neither broker nor this command line. Here it
  * is only started, with the same words.
  */
 export function auditVerbs(streams: Streams): Command {
-  const group = new Command('audit').description('re-derive everything from the ledgers: signatures, chains, states, key custody');
-  for (const [verb, description] of [
-    ['verify', 'verify exports (files) or live ledgers (--context, repeatable); compare both sides'],
-    ['export', 'write every envelope exactly as chained, for an offline audit'],
-  ] as const) {
+  const group = new Command('audit').description(
+    're-derive everything from the ledgers: signatures, chains, states, key custody',
+  );
+  for (const [verb, description] of VERBS) {
     group
       .command(verb)
       .description(description)
       .allowUnknownOption()
-      .argument('[arguments...]', `as of carnet-audit ${verb}; see carnet-audit ${verb} --help`)
+      .argument('[arguments...]', `as of carnet-audit ${verb}; see carnet audit ${verb} --help`)
+      // --help goes to the auditor, whose words these are.
       .helpOption(false)
       .action(async (args: readonly string[], _options: unknown, command: Command) => {
-        const { format, context } = command.optsWithGlobals<{ readonly format: string; readonly context?: string }>();
-        await runAuditor([verb, ...args, ...(format === 'json' ? ['--json'] : []), ...(context === undefined ? [] : ['--context', context])], streams);
+        const { format, context } = command.optsWithGlobals<{ readonly format?: string; readonly context?: string }>();
+        const json = format === 'json' ? ['--json'] : [];
+        await runAuditor([verb, ...args, ...json, ...(context === undefined ? [] : ['--context', context])], streams);
       });
   }
   return group;
 }
 
-async function runAuditor(args: readonly string[], streams: Streams): Promise<void> {
-  const main = createRequire(import.meta.url).resolve('@carnet/audit');
-  const child = spawn(process.execPath, [main, ...args], { stdio: ['inherit', 'pipe', 'pipe'], env: streams.environment });
-  child.stdout.setEncoding('utf8').on('data', (text: string) => streams.out(text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => streams.err(text));
+async function runAuditor(args: readonly string[], { auditor, environment, out, err, interrupt }: Streams): Promise<void> {
+  const child = spawn(process.execPath, [auditor(), ...args], { stdio: ['inherit', 'pipe', 'pipe'], env: environment });
+  interrupt.addEventListener('abort', () => child.kill('SIGTERM'), { once: true });
+  child.stdout.setEncoding('utf8').on('data', out);
+  child.stderr.setEncoding('utf8').on('data', err);
   await once(child, 'close');
-  const code = child.exitCode;
-  if (code === EXIT.done) return;
-  if (code === EXIT.verificationFailed) throw new VerbError(EXIT.verificationFailed, 'AUDIT_DIVERGED', 'the ledgers do not verify; see above for the first divergence');
-  throw new VerbError(code === EXIT.usage ? EXIT.usage : EXIT.failed, 'AUDIT_FAILED', `the auditor ended with ${code}`);
+  switch (child.exitCode) {
+    case EXIT.done:
+      return;
+    case EXIT.verificationFailed:
+      throw new VerbError(
+        EXIT.verificationFailed,
+        'AUDIT_DIVERGED',
+        'the ledgers do not verify; see above for the first divergence',
+      );
+    case EXIT.usage:
+    case EXIT.unreachable:
+    case EXIT.refused:
+      throw new VerbError(child.exitCode, 'AUDIT_FAILED', 'the auditor did not begin; its message stands above');
+    default:
+      throw new VerbError(EXIT.failed, 'AUDIT_FAILED', `the auditor ended with ${child.exitCode ?? child.signalCode}`);
+  }
 }

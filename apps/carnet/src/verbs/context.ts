@@ -1,5 +1,6 @@
+import { readdirSync } from 'node:fs';
 import { Command } from 'commander';
-import { contextFile } from '../context.ts';
+import { contextDirectory, contextFile } from '../context-file.ts';
 import { type Streams, worldOf } from '../world.ts';
 
 const FORM = `A context is a TOML file; paths in it are relative to it:
@@ -14,15 +15,15 @@ const FORM = `A context is a TOML file; paths in it are relative to it:
 --context NAME means NAME.toml in $XDG_CONFIG_HOME/carnet (default: ~/.config/carnet);
 a value with a slash is a path; CARNET_CONTEXT gives the default.`;
 
-export function contextVerb(streams: Streams): Command {
+export function contextVerbs(streams: Streams): Command {
   const group = new Command('context').description('which broker this command line speaks to').addHelpText('after', `\n${FORM}`);
   group
     .command('show')
     .description('the context in use')
-    .action((_options: unknown, command: Command) => {
+    .action(async (_options: unknown, command: Command) => {
       const world = worldOf(command, streams);
-      const { address, file } = world.context();
-      world.show({ file, url: address.url, serverName: address.serverName, credentials: address.credentials.kind }, [
+      const { address, file } = await world.context();
+      await world.show({ file, url: address.url, serverName: address.serverName, credentials: address.credentials.kind }, [
         { name: 'file', cell: (row) => row.file },
         { name: 'url', cell: (row) => row.url },
         { name: 'server name', cell: (row) => row.serverName },
@@ -30,8 +31,27 @@ export function contextVerb(streams: Streams): Command {
       ]);
     });
   group
+    .command('list')
+    .description('contexts in the configuration folder')
+    .action((_options: unknown, command: Command) =>
+      worldOf(command, streams).list(contextNames(streams.environment), [{ name: 'name', cell: (row) => row.name }]),
+    );
+  group
     .command('path')
     .description('where the context file is looked for')
-    .action((_options: unknown, command: Command) => streams.out(`${contextFile(command.optsWithGlobals<{ readonly context?: string }>().context, streams.environment)}\n`));
+    .action((_options: unknown, command: Command) => {
+      const { context } = command.optsWithGlobals<{ readonly context?: string }>();
+      streams.out(`${contextFile(context, streams.environment)}\n`);
+    });
   return group;
+}
+
+function contextNames(environment: NodeJS.ProcessEnv): readonly { readonly name: string }[] {
+  try {
+    const files = readdirSync(contextDirectory(environment)).filter((file) => file.endsWith('.toml'));
+    return files.toSorted().map((file) => ({ name: file.slice(0, -'.toml'.length) }));
+  } catch {
+    // No folder: no contexts.
+    return [];
+  }
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { EXIT, VerbError } from '../exit.ts';
+import type { Column } from '../output.ts';
 import { type Streams, worldOf } from '../world.ts';
 
 interface Known {
@@ -8,6 +9,12 @@ interface Known {
   readonly text: string;
   readonly advice: string;
 }
+const columns: readonly Column<Known>[] = [
+  { name: 'code', cell: (row) => row.code },
+  { name: 'from', cell: (row) => row.from },
+  { name: 'text', cell: (row) => row.text },
+  { name: 'advice', cell: (row) => row.advice },
+];
 
 export const errorVerb = (streams: Streams): Command =>
   new Command('error')
@@ -17,14 +24,10 @@ export const errorVerb = (streams: Streams): Command =>
     .action(async (code: string | undefined, _options: unknown, command: Command) => {
       const { catalogue } = await import('../codes.ts');
       const world = worldOf(command, streams);
-      const columns = [
-        { name: 'code', cell: (row: Known) => row.code },
-        { name: 'from', cell: (row: Known) => row.from },
-        { name: 'text', cell: (row: Known) => row.text },
-        { name: 'advice', cell: (row: Known) => row.advice },
-      ];
       if (code === undefined) return world.list(catalogue, columns);
       const found = catalogue.filter((one) => one.code === code.toUpperCase());
-      if (found.length === 0) throw new VerbError(EXIT.usage, 'CODE_UNKNOWN', `no code ${code}; \`carnet error\` lists all`);
-      for (const one of found) world.show(one, columns);
+      if (found.length === 0) throw new VerbError(EXIT.usage, 'CODE_UNKNOWN', `no code ${code}`, '`carnet error` lists all.');
+      // Two parts may use one word; each says what it means by it.
+      const [only] = found;
+      return found.length === 1 && only !== undefined ? world.show(only, columns) : world.list(found, columns);
     });

@@ -1,31 +1,49 @@
 import { Command } from 'commander';
+import { type Format, render } from '../output.ts';
 import { type Entry, entryColumns } from '../rows.ts';
-import { render } from '../output.ts';
-import { type Streams, valueOf, worldOf } from '../world.ts';
+import { answered, type Streams, verbErrorOf, type World, worldOf } from '../world.ts';
+
+interface FollowOptions {
+  readonly after: string;
+  readonly type?: string;
+}
+
+/** Lines as they come: there is no end at which a table or an array could be closed. */
+const lineFormat = (format: Format): Format => (format === 'table' || format === 'value' ? 'value' : 'jsonl');
+
+async function follow({ after, type }: FollowOptions, world: World): Promise<void> {
+  const { StreamRefused } = await import('@carnet/publisher');
+  const broker = await world.broker();
+  const columns = world.columnsOf(entryColumns);
+  try {
+    for await (const entry of broker.follow<Entry>(after)) {
+      if (type !== undefined && entry.type !== type) continue;
+      world.streams.out(await render([entry], columns, lineFormat(world.format), world.paint));
+    }
+  } catch (cause) {
+    if (cause instanceof StreamRefused) throw verbErrorOf(cause.refused);
+    throw cause;
+  }
+}
 
 export function eventVerbs(streams: Streams): Command {
   const group = new Command('event').description('events of the ledgers, both directions');
   group
     .command('follow')
-    .description('every event from a cursor on, then live; Ctrl-C ends it')
+    .description('every event from a cursor on, then live, one a line; Ctrl-C ends it')
     .option('--after <cursor>', 'start after this cursor of an earlier answer (default: from the beginning)', '')
     .option('--type <type>', 'only this type, e.g. KeyReleased')
-    .action(async (options: { readonly after: string; readonly type?: string }, command: Command) => {
-      const world = worldOf(command, streams);
-      const format = world.format === 'table' ? 'value' : 'jsonl';
-      for await (const entry of world.broker().follow<Entry>(options.after, streams.interrupt)) {
-        if (options.type === undefined || entry.type === options.type) streams.out(render([entry], entryColumns, format));
-      }
-    });
+    .action((options: FollowOptions, command: Command) => follow(options, worldOf(command, streams)));
   group
     .command('get <digest>')
     .description('one event by the SHA-256 of its envelope')
     .option('--envelope', 'the DSSE envelope exactly as it is chained, nothing else')
     .action(async (digest: string, options: { readonly envelope?: boolean }, command: Command) => {
       const world = worldOf(command, streams);
-      const entry = valueOf(await world.broker().get<Entry>(`/v1/events/${encodeURIComponent(digest)}`));
+      const broker = await world.broker();
+      const entry = answered(await broker.get<Entry>(`/v1/events/${encodeURIComponent(digest)}`));
       if (options.envelope === true) return streams.out(Buffer.from(entry.envelope, 'base64').toString('utf8'));
-      world.show(entry, [...entryColumns, { name: 'event', cell: (row) => JSON.stringify(row.event) }]);
+      return world.show(entry, [...entryColumns, { name: 'event', cell: (row) => JSON.stringify(row.event) }]);
     });
   return group;
 }

@@ -1,0 +1,17 @@
+/** What the command line itself says, beside the codes of brokers and libs: one sentence, and what to do next. */
+export const OWN_CODES = {
+  CONTEXT_MISSING: { text: 'No context file.', advice: '`carnet context --help` shows its form.' },
+  CONTEXT_INVALID: { text: 'The context file is not well formed.', advice: '`carnet context --help` shows its form.' },
+  ARGUMENT_INVALID: { text: 'An argument is not well formed.', advice: 'The --help of the verb shows what it takes.' },
+  COLUMN_UNKNOWN: { text: 'There is no such column.', advice: 'The message lists those that there are.' },
+  CODE_UNKNOWN: { text: 'No part of Carnet says this code.', advice: '`carnet error` lists all codes.' },
+  DETACHED: { text: 'You stopped looking; the migration goes on.', advice: 'Come back with `carnet migration watch`.' },
+  WAIT_TIMED_OUT: { text: 'The time to wait is over; the migration goes on.', advice: 'Wait again.' },
+  MIGRATION_REFUSED: { text: 'The peer refused the migration.', advice: 'The reasons say why, and may name an alternative.' },
+  MIGRATION_ROLLED_BACK: { text: 'The migration was undone.', advice: '`carnet migration events` shows every step.' },
+  AUDIT_DIVERGED: {
+    text: 'The ledgers do not verify.',
+    advice: 'The first divergence is named with what was expected and what was found.',
+  },
+  AUDIT_FAILED: { text: 'The auditor could not do its work.', advice: 'See its own message above.' },
+} as const satisfies Record<string, { readonly text: string; readonly advice: string }>;

@@ -1,0 +1,90 @@
+export const MIGRATION = '01936ad4-0000-7000-8000-000000000001';
+export const VM = 'csp-a.example/11111111-1111-4111-8111-111111111111';
+export const DIGEST = 'ab'.repeat(32);
+const AT = '2026-11-23T12:00:00.000Z';
+
+export const migration = {
+  migration: MIGRATION,
+  vm: VM,
+  epoch: 1,
+  source: 'csp-a.example',
+  target: 'csp-b.example',
+  mode: 'cold',
+  phase: 'moving',
+  sourcePhase: 'quiesced',
+  targetPhase: 'ready',
+  ended: false,
+  outcome: 'open',
+  startedAt: AT,
+  updatedAt: AT,
+  reasons: [],
+};
+export const detail = { ...migration, owed: [{ command: 'SealImage' }], custody: [{ at: AT, domains: ['csp-a.example'] }] };
+export const ended = (outcome: string, reasons: readonly object[] = []) => ({
+  ...detail,
+  ended: true,
+  outcome,
+  reasons,
+  phase: 'ended',
+});
+export const entry = (n: number, more: object = {}) => ({
+  cursor: `${n}.0`,
+  digest: String(n).padStart(64, '0'),
+  publisher: n % 2 === 1 ? 'csp-a.example' : 'csp-b.example',
+  audience: n % 2 === 1 ? 'csp-b.example' : 'csp-a.example',
+  seq: String(n),
+  type: n % 2 === 1 ? 'MigrationIntended' : 'MigrationOffered',
+  time: AT,
+  migration: MIGRATION,
+  epoch: 1,
+  state: 'acknowledged',
+  event: { n },
+  envelope: Buffer.from('{"payload":""}').toString('base64'),
+  ...more,
+});
+export const key = {
+  key: '22222222-2222-4222-8222-222222222222',
+  version: 1,
+  project: 'default',
+  kind: 'disk',
+  state: 'active',
+  origin: 'migrated',
+  artifact: '33333333-3333-4333-8333-333333333333',
+  consumers: [`vm:${VM}`],
+  createdAt: AT,
+  history: [{ state: 'active', at: AT, actor: 'spiffe://csp-a.example/broker', reason: 'imported, "as is"' }],
+  provenance: ['migration x'],
+};
+export const peer = {
+  domain: 'csp-b.example',
+  state: 'ready',
+  ownSeq: 3,
+  acknowledgedSeq: 2,
+  receivedSeq: 4,
+  lastHeardAt: AT,
+  fingerprint: DIGEST,
+};
+export const host = {
+  name: 'host-1',
+  state: 'up',
+  lastHeardAt: AT,
+  vms: 1,
+  memoryMiB: 2048,
+  freeDiskBytes: 1_610_612_736,
+  libvirtVersion: '9.0.0',
+};
+export const image = { name: 'tiny', digest: DIGEST, sizeBytes: 1024, capacityBytes: 2048, createdAt: AT };
+export const vm = { vm: VM, name: 'one', host: 'host-1', state: 'running', epoch: 1, spec: { vcpus: 1, memoryMiB: 64 } };
+export const plan = {
+  vm: VM,
+  source: 'csp-a.example',
+  target: 'csp-b.example',
+  mode: 'cold',
+  epoch: 2,
+  policy: {
+    source: { allowed: true, reasons: [{ code: 'ALLOWED', text: 'rule all' }] },
+    target: 'asked when the migration starts',
+  },
+  bytes: 1024,
+  steps: [{ side: 'source', step: 'publish the intent', undo: 'withdraw' }],
+};

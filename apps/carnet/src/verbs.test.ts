@@ -1,0 +1,214 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DIGEST, detail, ended, entry, host, image, key, MIGRATION, migration, peer, plan, VM, vm } from './testing/samples.ts';
+import { openStandIn, type Script, type StandIn } from './testing/stand-in.ts';
+import { carnet, type Settings } from './testing/terminal.ts';
+
+let broker: StandIn;
+beforeAll(async () => {
+  broker = await openStandIn();
+}, 60_000);
+afterAll(() => broker.close());
+
+const type = (line: string, settings?: Settings) => carnet(line.split(' '), broker.configHome, settings);
+const items = (...rows: readonly object[]) => ({ json: { items: rows } });
+const refused = (status: number, code: string) => ({ status, json: { code, text: 'because' } });
+const detailPath = `GET /v1/migrations/${MIGRATION}`;
+const accepted = { json: { migration: MIGRATION, digest: DIGEST, repeated: false } };
+
+/** Each verb: what answers, what is asked, what is seen. */
+const VERBS: readonly [line: string, script: Script, seen: string | RegExp, asked?: object][] = [
+  [
+    `migration plan ${VM} --to csp-b.example --mode cold`,
+    { 'POST /v1/plans': { json: plan } },
+    'publish the intent',
+    { data: { mode: 'cold' } },
+  ],
+  [
+    `migration start ${VM} --to csp-b.example`,
+    { 'POST /v1/intents': accepted },
+    DIGEST,
+    { type: 'dev.carnet.migration.signed-intent.v1' },
+  ],
+  [
+    `migration start ${VM} --to csp-b.example --context scheduler --reason why`,
+    { 'POST /v1/intents': accepted },
+    DIGEST,
+    { type: 'dev.carnet.migration.intent.v1', data: { reason: 'why' } },
+  ],
+  [
+    `migration start ${VM} --to csp-b.example --id ${MIGRATION} --wait`,
+    { 'POST /v1/intents': accepted, [detailPath]: { json: ended('done') }, 'GET /v1/events': items(entry(1)) },
+    'MigrationIntended',
+  ],
+  ['migration list', { 'GET /v1/migrations': items(migration) }, MIGRATION],
+  [
+    'migration list --open --limit 5',
+    { 'GET /v1/migrations': ({ path }) => (path.includes('open=true') && path.includes('limit=5') ? items(migration) : items()) },
+    MIGRATION,
+  ],
+  [
+    `migration list --vm ${VM}`,
+    { 'GET /v1/migrations': ({ path }) => (path.includes(encodeURIComponent(VM)) ? items(migration) : items()) },
+    MIGRATION,
+  ],
+  [`migration show ${MIGRATION}`, { [detailPath]: { json: detail } }, 'SealImage'],
+  [
+    `migration watch ${MIGRATION}`,
+    { [detailPath]: { json: ended('done') }, 'GET /v1/events': items(entry(1), entry(2)) },
+    'MigrationOffered',
+  ],
+  [`migration wait ${MIGRATION} --timeout 5`, { [detailPath]: { json: ended('done') } }, '"outcome": "done"'],
+  [
+    `migration cancel ${MIGRATION} --reason enough`,
+    { [`POST /v1/migrations/${MIGRATION}/cancel`]: { json: { digest: DIGEST } } },
+    DIGEST,
+    { text: 'enough' },
+  ],
+  [`migration events ${MIGRATION}`, { 'GET /v1/events': items(entry(1)) }, 'MigrationIntended'],
+  ['key list', { 'GET /v1/keys': items(key) }, 'migrated'],
+  [`key show ${key.key}`, { [`GET /v1/keys/${key.key}`]: { json: key } }, 'imported'],
+  ['peer list', { 'GET /v1/peers': items(peer) }, 'csp-b.example'],
+  ['peer show csp-b.example', { 'GET /v1/peers': items(peer) }, DIGEST],
+  ['host list', { 'GET /v1/hosts': items(host) }, '9.0.0'],
+  ['image list', { 'GET /v1/images': items(image) }, 'tiny'],
+  ['image show tiny', { 'GET /v1/images': items(image) }, DIGEST],
+  [
+    'image register tiny tiny.qcow2 --disk-format qcow2',
+    { 'POST /v1/images': { json: image } },
+    'tiny',
+    { name: 'tiny', file: 'tiny.qcow2', format: 'qcow2' },
+  ],
+  [
+    'image verify tiny',
+    { 'POST /v1/images/tiny/verify': { json: { name: 'tiny', digest: DIGEST, verified: true } } },
+    '"verified": true',
+  ],
+  ['vm list', { 'GET /v1/vms': items(vm) }, VM],
+  ['vm show one', { 'GET /v1/vms': items(vm) }, VM],
+  [
+    'vm create one --image tiny --memory 64 --stopped',
+    { 'POST /v1/vms': { json: vm } },
+    VM,
+    { name: 'one', image: 'tiny', vcpus: 1, memoryMiB: 64, boot: { kind: 'disk' }, start: false },
+  ],
+  [
+    `vm create one --capacity 4096 --memory 64 --kernel ${DIGEST} --initrd ${DIGEST}`,
+    { 'POST /v1/vms': { json: vm } },
+    VM,
+    { capacityBytes: 4096, boot: { kind: 'kernel', kernel: DIGEST }, start: true },
+  ],
+  [`vm start ${VM}`, { [`POST /v1/vms/${VM}/on`]: { json: vm } }, VM],
+  [`vm stop ${VM}`, { [`POST /v1/vms/${VM}/off`]: { json: vm } }, VM],
+  [`vm delete ${VM} --yes`, { [`DELETE /v1/vms/${VM}`]: { json: { vm: VM } } }, VM],
+  [`event get ${DIGEST}`, { [`GET /v1/events/${DIGEST}`]: { json: entry(1) } }, 'MigrationIntended'],
+  [`event get ${DIGEST} --envelope`, { [`GET /v1/events/${DIGEST}`]: { json: entry(1) } }, /^\{"payload":""\}$/],
+  ['audit verify one.ndjson --strict', {}, '{"verb":"verify","rest":["one.ndjson","--strict"]}'],
+  ['audit verify one.ndjson -f json --context other', {}, '["one.ndjson","--json","--context","other"]'],
+  ['audit export --peer csp-b.example', {}, '"verb":"export"'],
+  ['context show', {}, 'broker.csp-a.example'],
+  ['context list', {}, '"scheduler"'],
+  ['context path --context other', {}, /carnet\/other\.toml\n$/],
+  ['error VM_UNKNOWN', {}, 'carnet vm list'],
+  ['error', {}, 'UNREACHABLE'],
+  ['completion', {}, 'complete -F _carnet carnet'],
+];
+
+describe('every verb', () => {
+  it.each(VERBS)('carnet %s', async (line, script, seen, asked) => {
+    broker.script(script);
+    const { exit, out, err } = await type(line);
+    expect(exit, err).toBe(0);
+    if (typeof seen === 'string') expect(out).toContain(seen);
+    else expect(out).toMatch(seen);
+    if (asked !== undefined) expect(broker.seen[0]?.body).toMatchObject(asked);
+  });
+});
+
+describe('exit codes', () => {
+  const start = `migration start ${VM} --to csp-b.example --context scheduler`;
+  it.each<[string, string, Script, number, string]>([
+    ['a broker that failed', 'key list', { 'GET /v1/keys': refused(500, 'INTERNAL') }, 1, 'INTERNAL'],
+    ['an unknown verb', 'key lsit', {}, 2, 'unknown command'],
+    ['an unknown option', 'key list --all', {}, 2, 'unknown option'],
+    ['an unknown format', 'key list -f xml', {}, 2, 'Allowed choices'],
+    ['an unknown column', 'key list -f table -c value', { 'GET /v1/keys': items() }, 2, 'COLUMN_UNKNOWN'],
+    ['no context', 'key list --context none', {}, 2, 'CONTEXT_MISSING'],
+    ['a bad context', 'key list --context broken', {}, 2, 'CONTEXT_INVALID'],
+    ['a number that is none', 'vm create one --memory lots', {}, 2, 'ARGUMENT_INVALID'],
+    ['a VM that would be another path', 'vm start ../../keys', {}, 2, 'ARGUMENT_INVALID'],
+    ['a deletion without --yes', `vm delete ${VM}`, {}, 2, '--yes'],
+    ['a wish that is not well formed', 'migration start one --to csp-b.example', {}, 2, 'PARAMETER_INVALID'],
+    ['an unknown code', 'error NO_SUCH', {}, 2, 'CODE_UNKNOWN'],
+    [
+      'an image that was changed',
+      'image verify tiny',
+      { 'POST /v1/images/tiny/verify': { json: { name: 'tiny', digest: DIGEST, verified: false } } },
+      3,
+      'IMAGE_TAMPERED',
+    ],
+    [
+      'a wait that is over',
+      `migration wait ${MIGRATION} --timeout 0.01`,
+      { [detailPath]: { json: detail } },
+      4,
+      'WAIT_TIMED_OUT',
+    ],
+    ['a refusal by policy', start, { 'POST /v1/intents': refused(403, 'POLICY_DENIES') }, 5, 'POLICY_DENIES'],
+    [
+      'a plan that policy denies',
+      `migration plan ${VM} --to csp-b.example`,
+      { 'POST /v1/plans': { json: { ...plan, policy: { ...plan.policy, source: { allowed: false, reasons: [] } } } } },
+      5,
+      'POLICY_DENIES',
+    ],
+    [
+      'a migration that the peer refused',
+      `migration wait ${MIGRATION}`,
+      { [detailPath]: { json: ended('refused', [{ code: 'NO_ROOM', text: 'full' }]) } },
+      5,
+      'NO_ROOM: full',
+    ],
+    ['a peer that is not there', 'peer show csp-z.example', { 'GET /v1/peers': items(peer) }, 5, 'PEER_UNKNOWN'],
+    [
+      'a migration that was rolled back',
+      `migration wait ${MIGRATION}`,
+      { [detailPath]: { json: ended('rolled-back') } },
+      6,
+      'MIGRATION_ROLLED_BACK',
+    ],
+    [
+      'a migration that was withdrawn',
+      `migration watch ${MIGRATION}`,
+      { [detailPath]: { json: ended('withdrawn') }, 'GET /v1/events': items() },
+      6,
+      'MIGRATION_ROLLED_BACK',
+    ],
+    ['a broker that is not there', 'vm stop a/b --context nobody', {}, 7, 'UNREACHABLE'],
+    ['what is no broker', 'key list', { 'GET /v1/keys': { json: 7 } }, 7, 'ANSWER_MALFORMED'],
+    ['a follower without the role', 'event follow', { 'GET /v1/follow': refused(403, 'ROLE_MISSING') }, 5, 'ROLE_MISSING'],
+  ])('%s', async (_, line, script, exit, said) => {
+    broker.script(script);
+    const result = await type(line);
+    expect(result.err + result.out).toContain(said);
+    expect(result.exit).toBe(exit);
+  });
+
+  it.each([
+    [0, 0],
+    [1, 1],
+    [2, 2],
+    [3, 3],
+    [9, 1],
+  ])('an auditor that ends with %i: %i', async (theirs, ours) => {
+    expect((await type('audit verify x', { environment: { AUDITOR_EXIT: String(theirs) } })).exit).toBe(ours);
+  });
+
+  it('a start without an answer says how to ask again safely', async () => {
+    broker.script({ 'POST /v1/intents': 'cut' });
+    const { exit, err } = await type(start);
+    expect(exit).toBe(7);
+    const id = /--id ([0-9a-f-]{36})/.exec(err)?.[1];
+    expect(broker.seen.length).toBe(4);
+    for (const { body } of broker.seen) expect(body).toMatchObject({ id });
+  });
+});
