@@ -4,7 +4,6 @@ import { createHostAgent, hostPaths, nodeFiles } from '@carnet/hypervisor';
 import { openImageStore } from '@carnet/images';
 import { createHostKeyPair } from '@carnet/keys';
 import { loadLeaf, openTrustFiles } from '@carnet/pki';
-import { openTrustFiles } from '@carnet/pki';
 import { createLog, loadConfig } from '@carnet/runtime';
 import { openArtifacts } from '../../../apps/agent/src/artifacts.ts';
 import { brokerKeys } from '../../../apps/agent/src/broker-keys.ts';
