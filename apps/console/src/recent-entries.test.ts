@@ -36,7 +36,7 @@ describe('recent entries', () => {
     const recent = new RecentEntries();
     recent.add(entry(1, 'KeyAnnounced'));
     for (let n = 2; n <= RECENT_ENTRIES_MAX + 10; n++) recent.add(entry(n));
-    recent.add(entry(1, 'KeyAnnounced'));
+    recent.add({ ...entry(1, 'KeyAnnounced'), cursor: '1.7' });
     expect(recent.keyEvents).toEqual([entry(1, 'KeyAnnounced')]);
     for (let n = 0; n < KEY_EVENTS_PER_LEDGER_MAX + 5; n++) recent.add(entry(10_000 + n, 'KeyRevoked'));
     expect(recent.keyEvents).toHaveLength(KEY_EVENTS_PER_LEDGER_MAX);

@@ -3,6 +3,7 @@ import { KEY_EVENTS_PER_LEDGER_MAX, RECENT_CHARS_MAX, RECENT_ENTRIES_MAX } from 
 /** A ledger entry as the broker's feed gives it; the rest of it is relayed unread. */
 export interface FeedEntry {
   readonly cursor: string;
+  readonly digest: string;
   readonly publisher: string;
   readonly audience: string;
   readonly type: string;
@@ -67,8 +68,8 @@ export class RecentEntries {
   #keep(entry: FeedEntry): void {
     const ledger = `${entry.publisher} ${entry.audience}`;
     const known = this.#keyEvents.get(ledger) ?? [];
-    // A feed that starts anew tells everything again.
-    if (known.length < KEY_EVENTS_PER_LEDGER_MAX && !known.some((k) => k.cursor === entry.cursor))
+    // A feed that starts anew tells everything again, perhaps under other cursors.
+    if (known.length < KEY_EVENTS_PER_LEDGER_MAX && !known.some((k) => k.digest === entry.digest))
       this.#keyEvents.set(ledger, [...known, entry]);
   }
 }

@@ -5,6 +5,7 @@ export const silentLog = { info: () => undefined, warn: () => undefined, error: 
 
 export const entry = (n: number, type = 'MigrationIntended'): FeedEntry => ({
   cursor: `${n}.0`,
+  digest: n.toString(16).padStart(64, '0'),
   publisher: 'csp-a.example',
   audience: 'csp-b.example',
   type,

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 
 export interface Refused {
   readonly ok: false;
@@ -35,8 +35,9 @@ export async function ask<S extends z.ZodType>(
   }
 }
 
+const refusal = z.object({ code: z.string(), text: z.string() });
+
 function refusalOf(status: number, body: unknown): Refused {
-  const { code, text } =
-    typeof body === 'object' && body !== null ? (body as { readonly code?: unknown; readonly text?: unknown }) : {};
-  return refused(typeof code === 'string' ? code : 'INTERNAL', typeof text === 'string' ? text : `HTTP ${status}`);
+  const { data } = refusal.safeParse(body);
+  return data === undefined ? refused('INTERNAL', `HTTP ${status}`) : refused(data.code, data.text);
 }
