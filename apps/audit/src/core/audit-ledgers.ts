@@ -33,7 +33,7 @@ export async function auditLedgers({ pairs, trust, nowMs }: AuditQuestion): Prom
   for (const pair of pairs) audited.push(await auditPair(pair, rules, inspection));
   const migrations = audited.flatMap(({ journeys }) => journeys.all().flatMap((journey) => journey.migrations)).toSorted(byTime);
   violateHolders(migrations, audited, findings);
-  const ledgers = audited.flatMap((pair) => pair.ledgers).map((replayed) => ledgerOf(replayed, findings.violations()));
+  const ledgers = audited.flatMap((pair) => pair.ledgers).map((replayed) => ledgerOf(replayed, findings));
   const [divergence] = findings.violations();
   return {
     carnet: 'audit-report',
@@ -69,7 +69,7 @@ function violateHolders(migrations: readonly MigrationState[], audited: readonly
 const isLedger = (a: Finding['ledger'], b: Finding['ledger']): boolean =>
   a.publisher === b.publisher && a.audience === b.audience;
 
-function ledgerOf({ replay, voids, citedSeq, note }: AuditedReplay, violations: readonly Finding[]): AuditedLedger {
+function ledgerOf({ replay, voids, citedSeq, note }: AuditedReplay, findings: Findings): AuditedLedger {
   const { publisher, audience } = replay.ledger;
   const { head } = replay.state;
   const seq = positionOf(head?.seq);
@@ -80,7 +80,7 @@ function ledgerOf({ replay, voids, citedSeq, note }: AuditedReplay, violations: 
   };
   // The publisher holds what it signed; only its own, shorter copy says that it has lost it.
   const settledSeq = Math.min(held(publisher) ?? seq, held(audience) ?? citedSeq);
-  const isDiverged = violations.some((found) => isLedger(found.ledger, replay.ledger));
+  const isDiverged = findings.isDiverged(replay.ledger);
   const isSettled = settledSeq === seq && note === undefined;
   const why = note ?? (isSettled || isDiverged ? undefined : tailNote(settledSeq, seq));
   return {

@@ -65,7 +65,8 @@ function noteOf(replay: LedgerReplay, other: LedgerReplay): string | undefined {
   const time = replay.parkedTime();
   if (time === undefined) return undefined;
   if (other.divergence !== undefined) return 'not judged further: what follows relies on the other ledger beyond its divergence';
-  const exportedMs = Math.min(...other.readers.map(({ copy }) => Date.parse(copy.exportedAt)));
-  if (Date.parse(time) + CLOCK_SKEW_MS_MAX < exportedMs) return undefined;
+  const exportedMs = other.readers.map(({ copy }) => Date.parse(copy.exportedAt));
+  // The newest copy of the cited ledger holds all that was written before it was made.
+  if (exportedMs.length === 0 || Date.parse(time) + CLOCK_SKEW_MS_MAX < Math.max(...exportedMs)) return undefined;
   return 'TAIL_IN_FLIGHT: the next event cites what was written while the export ran';
 }

@@ -1,5 +1,5 @@
 import { FINDINGS_MAX, QUOTE_CHARS_MAX } from '../limits.ts';
-import type { Finding } from '../report.ts';
+import type { Finding, LedgerName } from '../report.ts';
 
 /** A hostile value must not forge a line of a report or move a terminal's cursor. */
 export const quote = (value: string): string =>
@@ -15,12 +15,16 @@ export type Findings = {
   readonly violations: () => readonly Finding[];
   readonly notices: () => readonly Finding[];
   readonly unlisted: () => number;
+  /** Whether anything in this ledger is a violation, listed or not. */
+  readonly isDiverged: (ledger: LedgerName) => boolean;
 };
 
 export function openFindings(): Findings {
   const violations: Finding[] = [];
   const notices: Finding[] = [];
+  const diverged = new Set<string>();
   let unlisted = 0;
+  const nameOf = ({ publisher, audience }: LedgerName): string => `${publisher} ${audience}`;
   const keep = (list: Finding[], { expected, got, ...finding }: Finding): void => {
     if (list.length >= FINDINGS_MAX) unlisted++;
     else
@@ -32,10 +36,14 @@ export function openFindings(): Findings {
       });
   };
   return {
-    violate: (found) => keep(violations, found),
+    violate: (found) => {
+      diverged.add(nameOf(found.ledger));
+      keep(violations, found);
+    },
     notice: (found) => keep(notices, found),
     violations: () => violations,
     notices: () => notices,
     unlisted: () => unlisted,
+    isDiverged: (ledger) => diverged.has(nameOf(ledger)),
   };
 }
