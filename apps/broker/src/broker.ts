@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Timestamp, timestamp } from '@carnet/events';
 import { type Bus, connectBus, type Journal, openJournal } from '@carnet/journal';
 import { type KeyManager, openKeyManager } from '@carnet/keys';
-import { chainValidator, openTrustFiles, type TlsMaterial, type TrustStore } from '@carnet/pki';
+import { chainValidator, clientTlsOptions, openTrustFiles, type TlsMaterial, type TrustStore } from '@carnet/pki';
 import { type Check, createMetrics, type Log, type Loop, type Metrics, startLoop } from '@carnet/runtime';
 import { openStore, runChanges, type Store } from '@carnet/store';
 import { viewsChanges } from '@carnet/views';
@@ -13,9 +13,10 @@ import { sql } from 'kysely';
 import type { BrokerConfig } from './config.ts';
 import type { HostClient } from './hosts/client.ts';
 import { type Doors, openDoors } from './http/open-doors.ts';
+import { openOps } from './http/ops.ts';
 import { loadIdentity } from './identity.ts';
 import { inventoryChanges } from './inventory.ts';
-import { ensureKeyRoot } from './keys/key-root.ts';
+import { ensureKeyRoot, unlockOf } from './keys/key-root.ts';
 import { loopPorts, noticeJourneys } from './loop-ports.ts';
 
 import { wire } from './wire.ts';
@@ -43,16 +44,26 @@ export interface RunningBroker {
 
 /** Starts one replica. Whatever was owed before a crash is owed now: there is no other recovery. */
 export async function startBroker(config: BrokerConfig, environment: NodeJS.ProcessEnv, log: Log): Promise<RunningBroker> {
-  const ground = await openGround(config, environment, log);
+  const metrics = createMetrics();
+  let checks = STARTING;
+  // Before anything else: whoever looks after this process sees that it lives, and what it waits for.
+  const ops = await openOps(config.ops, metrics, () => checks);
+  const ground = await openGround(config, environment, log, metrics);
   const parts = wire(ground);
   const loop = startLoop(loopPorts({ ...ground, ...parts, self: config.domain }));
   const hush = noticeJourneys({ ...ground, self: config.domain }, loop);
-  const doors = await openDoors(ground, parts, readinessChecks(ground));
+  const doors = await openDoors(ground, parts);
+  checks = readinessChecks(ground);
   log.info({ domain: config.domain, http: config.http.port, database: ground.store.kind }, 'broker ready');
-  return { stop: () => stopAll(ground, loop, hush, doors, parts.hosts.client) };
+  return {
+    stop: async () => {
+      await stopAll(ground, loop, hush, doors, parts.hosts.client);
+      await ops.close();
+    },
+  };
 }
 
-async function openGround(config: BrokerConfig, environment: NodeJS.ProcessEnv, log: Log): Promise<Ground> {
+async function openGround(config: BrokerConfig, environment: NodeJS.ProcessEnv, log: Log, metrics: Metrics): Promise<Ground> {
   const nowMs = (): number => Date.now();
   const now = (): Timestamp => timestamp.parse(new Date(nowMs()).toISOString());
   const random = (n: number): Uint8Array => randomBytes(n);
@@ -64,11 +75,12 @@ async function openGround(config: BrokerConfig, environment: NodeJS.ProcessEnv, 
   const store = await openStore({ ...target, applicationName: 'carnet-broker', log });
   await runChanges(store, viewsChanges);
   await runChanges(store, inventoryChanges);
-  await ensureKeyRoot(config.keys, random);
+  const unlock = unlockOf(config.keys, environment);
+  await ensureKeyRoot(config.keys.rootFile, unlock, random);
   const keys = await openKeyManager({
     store,
     rootFile: config.keys.rootFile,
-    unlock: { kind: 'file', path: config.keys.passphraseFile },
+    unlock,
     actor: `spiffe://${config.domain}/broker`,
     now,
     random,
@@ -91,10 +103,26 @@ async function openGround(config: BrokerConfig, environment: NodeJS.ProcessEnv, 
     servers: [config.bus.url],
     serverName: config.bus.serverName,
     name: `broker ${config.domain}`,
-    tls: { cert: identity.certificatePem, key: identity.keyPem, ca: readFileSync(config.trust.rootFile, 'utf8') },
+    tls: busTls(config, tls),
   });
-  return { config, identity, trust, tls, store, journal, bus, keys: keys.value, log, metrics: createMetrics(), nowMs, now };
+  return { config, identity, trust, tls, store, journal, bus, keys: keys.value, log, metrics, nowMs, now };
 }
+
+/** Chain, name and revocation of the bus's certificate: it is trusted for delivery only, and still it must be the one we know. */
+function busTls({ bus, trust }: BrokerConfig, material: TlsMaterial) {
+  const { checkServerIdentity } = clientTlsOptions(material, { trustDomain: bus.domain }, bus.serverName);
+  const own = { cert: material.chainPem, key: material.keyPem, ca: readFileSync(trust.rootFile, 'utf8') };
+  return checkServerIdentity === undefined ? own : { ...own, checkServerIdentity };
+}
+
+const STARTING: readonly Check[] = [
+  {
+    name: 'start',
+    probe: () => {
+      throw new Error('the broker is still starting');
+    },
+  },
+];
 
 /** A database or a bus that does not answer: this replica should get no work, but goes on living. */
 const readinessChecks = ({ store, bus }: Ground): readonly Check[] => [

@@ -35,12 +35,15 @@ export const brokerConfig = z.strictObject({
     .array(z.strictObject({ domain: trustDomain }))
     .min(1)
     .max(64),
-  keys: z.strictObject({
-    /** The sealed root of the key manager; made at first start. */
-    rootFile: path,
-    passphraseFile: path,
-  }),
-  hosts: z.array(z.strictObject({ name: hostName })).min(1).max(1_000),
+  /** `rootFile`: the sealed root of the key manager, made at first start. Its passphrase: a file of mode 600, or a systemd credential. */
+  keys: z.union([
+    z.strictObject({ rootFile: path, passphraseFile: path }),
+    z.strictObject({ rootFile: path, passphraseCredential: z.string().regex(/^[A-Za-z0-9._-]{1,255}$/) }),
+  ]),
+  hosts: z
+    .array(z.strictObject({ name: hostName }))
+    .min(1)
+    .max(1_000),
   /** The door for client certificates of this CSP. */
   http: z.strictObject({ address: z.string().default('127.0.0.1'), port }),
   /** A second door for schedulers with bearer tokens: one `principal sha256-hex` a line. Absent: certificates only. */

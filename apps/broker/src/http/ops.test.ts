@@ -8,7 +8,7 @@ const open: ReturnType<typeof createOpsServer>[] = [];
 afterEach(() => open.splice(0).forEach((server) => void server.close()));
 
 async function opsAt(probe: () => void): Promise<(path: string) => Promise<Response>> {
-  const server = createOpsServer(createMetrics(), [{ name: 'database', probe }]);
+  const server = createOpsServer(createMetrics(), () => [{ name: 'database', probe }]);
   open.push(server);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
