@@ -80,7 +80,9 @@ export function addRoutes(app: App, ports: AppPorts): void {
       },
     });
   // The document is public: it says what this program is, not what this CSP has.
-  app.get('/openapi.json', () => openapi());
+  // Made once: anyone may ask for it.
+  const document = openapi();
+  app.get('/openapi.json', () => document);
   app.get('/v1/follow', { onRequest: admit(streamRoles.follow) }, (request, reply) =>
     followEvents(ports, request, reply, (refusal) => refuse(ports, reply, refusal)),
   );

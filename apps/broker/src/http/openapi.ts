@@ -1,3 +1,4 @@
+import { event } from '@carnet/events';
 import { z } from 'zod';
 import type { Route } from './route.ts';
 import { routes } from './routes.ts';
@@ -6,10 +7,22 @@ import { exportQuery, followQuery, streamRoles } from './streams.ts';
 
 type Json = { readonly [key: string]: unknown };
 
-const jsonSchema = (schema: z.ZodType, io: 'input' | 'output'): Json => {
-  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io });
+const EVENT_REF = '#/components/schemas/Event';
+
+/** `$schema` is the document's business; the union of all events stands once, in the components. */
+function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): Json {
+  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, {
+    io,
+    override: ({ zodSchema, jsonSchema: made }) => {
+      // OpenAPI's "readOnly" speaks of requests and answers, TypeScript's of assignments.
+      delete made.readOnly;
+      if (zodSchema !== event || schema === event) return;
+      for (const key of Object.keys(made)) Reflect.deleteProperty(made, key);
+      made.$ref = EVENT_REF;
+    },
+  });
   return rest;
-};
+}
 
 const contentOf = (schema: z.ZodType, io: 'input' | 'output', types: readonly string[] = ['application/json']): Json => {
   const made = jsonSchema(schema, io);
@@ -92,7 +105,7 @@ export function openapi(): Json {
     security: [{ mutualTLS: [] }, { token: [] }],
     paths: { ...paths, ...streams },
     components: {
-      schemas: { Refusal: jsonSchema(problem, 'output') },
+      schemas: { Refusal: jsonSchema(problem, 'output'), Event: jsonSchema(event, 'output') },
       securitySchemes: { mutualTLS: { type: 'mutualTLS' }, token: { type: 'http', scheme: 'bearer' } },
     },
   };

@@ -29,6 +29,7 @@ export function memoryLedgers(self: TrustDomain): Ledgers {
   return {
     journey: async (vm) => of(vm),
     journeys: async (vm) => [of(vm)],
+    isIdTaken: async () => false,
     propose: async (vm, peer, make) => {
       // The intake's drafts look nothing up in the transaction.
       const proposal = await make({} as AppendTx, of(vm));
@@ -82,6 +83,8 @@ export function memoryIntake(world: DoorsWorld): IntakePorts {
     peers: [B],
     ledgers: memoryLedgers(A),
     inventory: { vm: async (vm: VmId) => (vm.endsWith('9') ? undefined : held(vm)) } as Inventory,
+    keys: { reinstate: async () => undefined, memoryUsed: async () => undefined },
+    alone: async (_, work) => ({ held: true, value: await work(new AbortController().signal) }),
     policy: {
       asSource: async ({ request }) => decision(request.reason !== 'deny'),
       asTarget: async () => decision(true),
