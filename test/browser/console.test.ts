@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { hostName, trustDomain } from '@carnet/events';
 import { createFederationPki } from '@carnet/pki';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import * as api from '../../apps/broker/src/http/schemas.ts';
 import { checkConsole } from './check-console.ts';
 import { openBrowser } from './chromium.ts';
 import { type ConsoleProcess, startConsoleProcess } from './console-process.ts';
@@ -67,6 +68,23 @@ afterAll(async () => {
   await broker.stop();
   expect(await served.stop()).toBe(0);
   rmSync(dir, { recursive: true });
+});
+
+it('is shown what a broker would answer: the stand-in keeps to the schemas of the API', () => {
+  const forms = [
+    [/^\/v1\/migrations\?/, api.migrationRows],
+    [/^\/v1\/migrations\//, api.migrationDetail],
+    [/^\/v1\/events\?/, api.ledgerEntries],
+    [/^\/v1\/keys$/, api.keyRows],
+    [/^\/v1\/keys\//, api.keyRow],
+    [/^\/v1\/peers$/, api.peerRows],
+    [/^\/v1\/hosts$/, api.hostRows],
+  ] as const;
+  for (const [path, answer] of Object.entries(answersOf(oneLater))) {
+    const form = forms.find(([pattern]) => pattern.test(path))?.[1];
+    expect(form?.safeParse(answer).error?.issues ?? [], path).toEqual([]);
+    expect(form, path).toBeDefined();
+  }
 });
 
 it('prints its token once, and logs it nowhere', () => {

@@ -15,9 +15,7 @@ export function answersOf({ entries, journeys }: ScriptedLedgers): Answers {
       return row === undefined ? [] : [{ ...row, custody, owed: [], ...(row.ended ? failureOf(row) : RUNNING) }];
     }),
   );
-  const rows = details
-    .map(({ custody: _custody, owed: _owed, ...row }) => row)
-    .toSorted((a, b) => (a.startedAt < b.startedAt ? 1 : -1));
+  const rows = journeys.flatMap(rowsOf).toSorted((a, b) => (a.startedAt < b.startedAt ? 1 : -1));
   return {
     '/v1/migrations?limit=1': { items: rows.slice(0, 1) },
     '/v1/migrations?limit=500': { items: rows },
