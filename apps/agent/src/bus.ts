@@ -1,4 +1,4 @@
-import { commandSubject, type HostAgent, type HostReport, type Log, reportSubject } from '@carnet/hypervisor';
+import { commandSubject, type HostAgent, type HostReport, hailSubject, type Log, reportSubject } from '@carnet/hypervisor';
 import { clientTlsOptions, type TlsMaterial, writePem } from '@carnet/pki';
 import type { Signer } from '@carnet/trust';
 import { connect, type Msg, type NatsConnection } from 'nats';
@@ -80,19 +80,31 @@ export function serveBus({ bus, agent, host, keys, signer, log }: BusOptions): {
   const report = (what: HostReport): void => {
     if (!bus.isClosed()) bus.publish(reportSubject(host), signReport(what, signer));
   };
-  const greet = (): void => {
+  const greet = (): Promise<void> =>
     agent
       .hello()
       .then(report)
       .catch((cause: unknown) => log.warn({ err: cause }, 'hello failed'));
+  let answeringHail = false;
+  /** One answer at a time: a flood of hails must not become a flood of hellos. */
+  const answerHail = async (): Promise<void> => {
+    if (answeringHail) return;
+    answeringHail = true;
+    await greet();
+    answeringHail = false;
   };
+  const hails = bus.subscribe(hailSubject(host), {
+    callback: (error) => {
+      if (error === null) void answerHail();
+    },
+  });
   const unsubscribe = agent.subscribe((what) => {
     report(what);
     // The broker learns at once that libvirtd is there, and which ephemeral secrets are gone.
-    if (what.kind === 'notice' && what.event === 'libvirt-back') greet();
+    if (what.kind === 'notice' && what.event === 'libvirt-back') void greet();
   });
-  const timer = setInterval(greet, HELLO_MS);
-  greet();
+  const timer = setInterval(() => void greet(), HELLO_MS);
+  void greet();
   const watch = watchBus(bus, greet, log);
 
   return {
@@ -100,6 +112,7 @@ export function serveBus({ bus, agent, host, keys, signer, log }: BusOptions): {
       clearInterval(timer);
       unsubscribe();
       subscription.unsubscribe();
+      hails.unsubscribe();
       await agent.close();
       await bus.drain();
       await watch;
@@ -108,9 +121,9 @@ export function serveBus({ bus, agent, host, keys, signer, log }: BusOptions): {
 }
 
 /** After a reconnect the broker hears a hello at once, not after ten seconds. */
-async function watchBus(bus: NatsConnection, greet: () => void, log: Log): Promise<void> {
+async function watchBus(bus: NatsConnection, greet: () => Promise<void>, log: Log): Promise<void> {
   for await (const { type } of bus.status()) {
     log.debug({ type }, 'bus');
-    if (type === 'reconnect') greet();
+    if (type === 'reconnect') void greet();
   }
 }

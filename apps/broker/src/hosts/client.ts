@@ -1,10 +1,18 @@
 import type { HostName, Timestamp, TrustDomain } from '@carnet/events';
-import { type HostReply, type HostReport, type Hello, hello as helloSchema } from '@carnet/hypervisor';
+import { type Hello, type HostReply, type HostReport, hailSubject, hello as helloSchema } from '@carnet/hypervisor';
 import type { Log } from '@carnet/runtime';
 import type { Signer, Verifier } from '@carnet/trust';
 import type { NatsConnection } from 'nats';
 import { createHostRegistry, type HostRegistry } from './registry.ts';
-import { type AgentIdentity, type CommandDraft, openReport, readReport, type SignedCommand, signCommand, type ValidateAgent } from './wire.ts';
+import {
+  type AgentIdentity,
+  type CommandDraft,
+  openReport,
+  readReport,
+  type SignedCommand,
+  signCommand,
+  type ValidateAgent,
+} from './wire.ts';
 
 /** A host answers at once: long steps say `running`. */
 export const REPLY_MS_MAX = 8_000;
@@ -79,6 +87,9 @@ export function openHostClient(options: HostClientOptions): HostClient {
     }),
   );
 
+  // A host answers to nobody whom it has not greeted: without asking, a broker that restarts would wait for the next hello.
+  for (const host of options.hosts) options.bus.publish(hailSubject(host));
+
   const ask = async (signed: SignedCommand): Promise<Asked> => {
     const { host } = signed.command;
     if (!known.has(host)) return { status: 'silent', text: `host ${host} is not configured` };
@@ -90,7 +101,8 @@ export function openHostClient(options: HostClientOptions): HostClient {
     }
     const report = bytes.length > REPORT_BYTES_MAX ? undefined : openReport(bytes, verifierOf(host));
     // A reply binds itself to the command's payload: an old answer cannot stand for a new question.
-    if (report?.kind !== 'reply' || report.command !== signed.digest) return { status: 'silent', text: `host ${host} gave no answer to this command that it signed` };
+    if (report?.kind !== 'reply' || report.command !== signed.digest)
+      return { status: 'silent', text: `host ${host} gave no answer to this command that it signed` };
     return report;
   };
 
@@ -107,7 +119,8 @@ export function openHostClient(options: HostClientOptions): HostClient {
 /** The chain that an unverified hello claims for itself: looked at only to find out whether it verifies. */
 function claimOf(bytes: Uint8Array): Hello | undefined {
   const envelope: unknown = parseOrUndefined(Buffer.from(bytes).toString('utf8'));
-  if (typeof envelope !== 'object' || envelope === null || !('payload' in envelope) || typeof envelope.payload !== 'string') return undefined;
+  if (typeof envelope !== 'object' || envelope === null || !('payload' in envelope) || typeof envelope.payload !== 'string')
+    return undefined;
   const report = readReport(Buffer.from(envelope.payload, 'base64'));
   return report === undefined ? undefined : helloSchema.safeParse(report).data;
 }

@@ -8,3 +8,5 @@ export const reportBytes = (report: HostReport): Uint8Array => Buffer.from(JSON.
 /** Core NATS subjects inside the CSP's own account: broker → agent (request/reply), agent → broker. */
 export const commandSubject = (host: string): string => `host.${host}.command`;
 export const reportSubject = (host: string): string => `host.${host}.report`;
+/** Broker → agent, empty: a broker that has just started knows no host, and asks for a hello before the next one is due. */
+export const hailSubject = (host: string): string => `host.${host}.hail`;
