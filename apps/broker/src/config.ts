@@ -1,6 +1,7 @@
 import { hostName, trustDomain } from '@carnet/events';
 import { LOG_LEVELS } from '@carnet/runtime';
 import { z } from 'zod';
+import { network } from './peers/data-paths.ts';
 
 const path = z.string().min(1);
 const port = z.int().min(0).max(65_535);
@@ -32,7 +33,13 @@ export const brokerConfig = z.strictObject({
   /** `domain`: trust domain of the bus itself; `serverName`: the DNS name in its certificate. */
   bus: z.strictObject({ url: z.string().startsWith('tls://'), domain: trustDomain, serverName: z.string().min(1) }),
   peers: z
-    .array(z.strictObject({ domain: trustDomain }))
+    .array(
+      z.strictObject({
+        domain: trustDomain,
+        /** Networks (CIDR) in which this peer's agents may serve images: ours dial nothing else. Absent: any public address. */
+        dataPaths: z.array(network).max(64).default([]),
+      }),
+    )
     .min(1)
     .max(64),
   /** `rootFile`: the sealed root of the key manager, made at first start. Its passphrase: a file of mode 600, or a systemd credential. */

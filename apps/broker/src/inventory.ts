@@ -1,4 +1,4 @@
-import { type Epoch, type HostName, hostName, type VmId, type VmSpec, vmId, vmSpec } from '@carnet/events';
+import { type HostName, hostName, type VmId, type VmSpec, vmId, vmSpec } from '@carnet/events';
 import type { Change, Db, Store, Tx } from '@carnet/store';
 import { type Generated, type Kysely, sql, type Transaction } from 'kysely';
 import type { HostRegistry } from './hosts/registry.ts';
@@ -44,10 +44,9 @@ export interface Inventory {
   readonly vms: () => Promise<readonly HeldVm[]>;
   readonly vm: (vm: VmId) => Promise<HeldVm | undefined>;
   readonly hostOf: (vm: VmId) => Promise<HostName | undefined>;
-  readonly put: (db: Db | Tx, held: HeldVm) => Promise<void>;
+  /** False when the VM is held already: what is here is never replaced by what a peer sends under its name. */
+  readonly add: (db: Db | Tx, held: HeldVm) => Promise<boolean>;
   readonly remove: (db: Db | Tx, vm: VmId) => Promise<void>;
-  /** Removes the VM only as this epoch brought it: an older claim to it stays. */
-  readonly removeEpoch: (db: Db | Tx, vm: VmId, epoch: Epoch) => Promise<void>;
   readonly images: () => Promise<readonly HeldImage[]>;
   readonly putImage: (image: Omit<HeldImage, 'createdAt'>) => Promise<void>;
   /** An up host with the most free memory that fits; the host itself has the last word when it reserves. */
@@ -90,19 +89,16 @@ export function openInventory(store: Store, hosts: readonly HostName[], registry
     vms: async () => (await tables(store.db).selectFrom('broker_vms').selectAll().orderBy('vm').execute()).map(heldVm),
     vm: one,
     hostOf: async (vm) => (await one(vm))?.host,
-    put: async (db, held) => {
-      const row = { spec: JSON.stringify(held.spec), host: held.host, epoch: held.epoch };
-      await tables(db)
+    add: async (db, { vm, spec, host, epoch }) => {
+      const added = await tables(db)
         .insertInto('broker_vms')
-        .values({ vm: held.vm, ...row })
-        .onConflict((conflict) => conflict.column('vm').doUpdateSet(row))
-        .execute();
+        .values({ vm, spec: JSON.stringify(spec), host, epoch })
+        .onConflict((conflict) => conflict.column('vm').doNothing())
+        .executeTakeFirst();
+      return (added.numInsertedOrUpdatedRows ?? 0n) > 0n;
     },
     remove: async (db, vm) => {
       await tables(db).deleteFrom('broker_vms').where('vm', '=', vm).execute();
-    },
-    removeEpoch: async (db, vm, epoch) => {
-      await tables(db).deleteFrom('broker_vms').where('vm', '=', vm).where('epoch', '=', epoch).execute();
     },
     images: async () => (await tables(store.db).selectFrom('broker_images').selectAll().orderBy('name').execute()).map(heldImage),
     putImage: async ({ name, host, key, digest, sizeBytes, capacityBytes }) => {
@@ -127,7 +123,15 @@ const heldVm = (row: { readonly vm: string; readonly spec: string; readonly host
   epoch: row.epoch,
 });
 
-const heldImage = (row: { readonly name: string; readonly host: string; readonly key: string; readonly digest: string; readonly size_bytes: string; readonly capacity_bytes: string; readonly created_at: Date }): HeldImage => ({
+const heldImage = (row: {
+  readonly name: string;
+  readonly host: string;
+  readonly key: string;
+  readonly digest: string;
+  readonly size_bytes: string;
+  readonly capacity_bytes: string;
+  readonly created_at: Date;
+}): HeldImage => ({
   name: row.name,
   host: hostName.parse(row.host),
   key: row.key,

@@ -1,4 +1,13 @@
-import { type Digest, type Draft, type Event, isMigrationEvent, type Timestamp, type TrustDomain, type VmId } from '@carnet/events';
+import {
+  type Digest,
+  type Draft,
+  type Event,
+  isMigrationEvent,
+  type MigrationId,
+  type Timestamp,
+  type TrustDomain,
+  type VmId,
+} from '@carnet/events';
 import type { AppendTx, Journal, StoredEvent } from '@carnet/journal';
 import { decide, evolve, initialJourney, type Journey, type Proposal, type RefusalCode } from '@carnet/saga';
 
@@ -17,6 +26,12 @@ export interface Ledgers {
   readonly journey: (vm: VmId, peer: TrustDomain) => Promise<Journey>;
   /** All journeys of a VM, one for each peer that it ever went to or came from. */
   readonly journeys: (vm: VmId) => Promise<readonly Journey[]>;
+  /** Whether another intent, of whatever peer or VM, has this migration's id: keys and host steps are kept by it. */
+  readonly isIdTaken: (of: {
+    readonly migration: MigrationId;
+    readonly vm: VmId;
+    readonly peer: TrustDomain;
+  }) => Promise<boolean>;
   /** Folds, makes, decides and appends in one transaction. Refused: nothing at all was written. */
   readonly propose: (vm: VmId, peer: TrustDomain, make: Making<Proposal>) => Promise<Proposed>;
 }
@@ -37,9 +52,18 @@ export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => 
   return {
     journey,
     journeys: (vm) => Promise.all(peers.map((peer) => journey(vm, peer))),
+    isIdTaken: async ({ migration, vm, peer }) => {
+      const events = await journal.eventsOfMigrations([migration]);
+      return events.some(
+        ({ event, placement }) => event?.type === 'MigrationIntended' && !(event.data.vm === vm && placement.publisher === peer),
+      );
+    },
     propose: async (vm, peer, make) => {
       try {
-        const outcome = await journal.append(peer, async (tx) => ({ drafts: [await draftOf(tx, vm, peer, make)], value: undefined }));
+        const outcome = await journal.append(peer, async (tx) => ({
+          drafts: [await draftOf(tx, vm, peer, make)],
+          value: undefined,
+        }));
         if (!outcome.ok) return { ok: false, code: outcome.code, text: outcome.text };
         const [appended] = outcome.value.events;
         if (appended === undefined) throw new Error('an append of one draft gave no event');
@@ -72,6 +96,9 @@ async function eventsOf(from: Reading, vm: VmId, peer: TrustDomain): Promise<rea
 
 /** Both ledgers' events of one VM, each after those that it relies on. */
 export function fold(vm: VmId, stored: readonly StoredEvent[]): Journey {
-  return stored.reduce((journey, { event, digest }) => (event !== undefined && isMigrationEvent(event) ? evolve(journey, { event, digest }).journey : journey), initialJourney(vm));
+  return stored.reduce(
+    (journey, { event, digest }) =>
+      event !== undefined && isMigrationEvent(event) ? evolve(journey, { event, digest }).journey : journey,
+    initialJourney(vm),
+  );
 }
-

@@ -1,4 +1,4 @@
-import { timestamp, type TrustDomain, trustDomain, vmId } from '@carnet/events';
+import { type TrustDomain, timestamp, trustDomain, vmId } from '@carnet/events';
 import type { Journal, Notice } from '@carnet/journal';
 import type { JourneyKey, Loop, LoopPorts, Outcome } from '@carnet/runtime';
 import { type Command, ended, type Journey, nextDeadline, react } from '@carnet/saga';
@@ -41,11 +41,16 @@ export function loopPorts(ports: BrokerLoopPorts): LoopPorts {
       const journey = await ledgers.journey(vm, peer);
       await views.record(rowsOf(journey).slice(-ROWS_RECORDED));
       const deadline = nextDeadline(journey, self);
-      return { commands: react(journey, self, now()), open: !isSettled(journey), wakeAtMs: deadline === undefined ? undefined : Date.parse(deadline) };
+      return {
+        commands: react(journey, self, now()),
+        open: !isSettled(journey),
+        wakeAtMs: deadline === undefined ? undefined : Date.parse(deadline),
+      };
     },
     perform: async (command) => {
       const outcome = await ports.perform(command);
-      if (outcome.kind === 'failed') failures.note(command.migration, { command: command.type, code: outcome.code, text: outcome.text, at: now() });
+      if (outcome.kind === 'failed')
+        failures.note(command.migration, { command: command.type, code: outcome.code, text: outcome.text, at: now() });
       else failures.forget(command.migration);
       return outcome;
     },

@@ -8,5 +8,8 @@ export const openCounts =
   (views: MigrationViews): OpenCounts =>
   async (peer, except) => {
     const others = (await views.list({ open: true, limit: COUNTED_MAX })).filter(({ migration }) => migration !== except);
-    return { outgoing: others.filter(({ target }) => target === peer).length, incoming: others.filter(({ source }) => source === peer).length };
+    return {
+      outgoing: others.filter(({ target }) => target === peer).length,
+      incoming: others.filter(({ source }) => source === peer).length,
+    };
   };

@@ -38,6 +38,7 @@ export function openPolicyGate(file: string, counts: OpenCounts): PolicyGate {
 
 function readPolicy(file: string): Policy {
   const parsed = policySet.safeParse(parse(readFileSync(file, 'utf8')));
-  if (!parsed.success) throw new Error(`${file}: ${parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')}`);
+  if (!parsed.success)
+    throw new Error(`${file}: ${parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')}`);
   return { set: parsed.data, digest: sha256Hex(Buffer.from(canonicalText(parsed.data))) };
 }

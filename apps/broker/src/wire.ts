@@ -3,6 +3,7 @@ import type { Journal } from '@carnet/journal';
 import { tenant } from '@carnet/keys';
 import { readPem, validatePath } from '@carnet/pki';
 import { openMigrationViews } from '@carnet/views';
+import { aloneWith } from './alone.ts';
 import type { Ground } from './broker.ts';
 import { createFailures } from './failures.ts';
 import { openHostClient } from './hosts/client.ts';
@@ -12,6 +13,7 @@ import { openInventory } from './inventory.ts';
 import { createHandoverKeys } from './keys/handover-keys.ts';
 import { createLedgers } from './ledgers.ts';
 import { openCounts } from './open-counts.ts';
+import { openPeerTrust } from './peers/peer-trust.ts';
 import { createPerformer } from './perform/perform.ts';
 import { openPolicyGate } from './policy-gate.ts';
 import { provideSecretsAgain } from './secrets-again.ts';
@@ -46,11 +48,14 @@ export function wire(ground: Ground) {
   const inventory = openInventory(store, hostNames, registry);
   const handover = createHandoverKeys({ keys, store, domain: self, registry, tenant: DEFAULT_TENANT });
   const policy = openPolicyGate(config.policy.file, openCounts(views));
+  const alone = aloneWith(store);
   const intake: IntakePorts = {
     self,
     peers: journal.peers,
     ledgers,
     inventory,
+    keys: handover,
+    alone,
     policy,
     nowMs,
     offerMs: config.migration.offerSeconds * 1_000,
@@ -75,7 +80,18 @@ export function wire(ground: Ground) {
     rollbackWindowMs: config.migration.rollbackWindowSeconds * 1_000,
     graceSeconds: config.migration.graceSeconds,
   };
-  const perform = createPerformer({ self, ledgers, keys: handover, hosts, inventory, policy, settings, nowMs });
+  const perform = createPerformer({
+    self,
+    ledgers,
+    keys: handover,
+    hosts,
+    inventory,
+    policy,
+    peers: openPeerTrust(ground),
+    alone,
+    settings,
+    nowMs,
+  });
   const service = createService({
     self,
     journal,

@@ -33,8 +33,16 @@ const faultsOf = (run: () => unknown): ConfigError => {
 describe('loadConfig', () => {
   it('reads TOML, fills defaults, and takes overrides with the type that the schema wants', () => {
     const file = write('domain = "csp-a.example"\n[bus]\nurl = "tls://127.0.0.1:4222"\n');
-    const config = loadConfig(file, schema, { CARNET_BUS_SERVER_NAME: 'bus.example', CARNET_MIGRATION_OFFER_SECONDS: '7', HOME: '/x' });
-    expect(config).toEqual({ domain: 'csp-a.example', bus: { url: 'tls://127.0.0.1:4222', serverName: 'bus.example' }, migration: { offerSeconds: 7 } });
+    const config = loadConfig(file, schema, {
+      CARNET_BUS_SERVER_NAME: 'bus.example',
+      CARNET_MIGRATION_OFFER_SECONDS: '7',
+      HOME: '/x',
+    });
+    expect(config).toEqual({
+      domain: 'csp-a.example',
+      bus: { url: 'tls://127.0.0.1:4222', serverName: 'bus.example' },
+      migration: { offerSeconds: 7 },
+    });
   });
 
   it('reports every fault at once: missing, unknown, ill-typed, and variables that name nothing', () => {

@@ -24,10 +24,17 @@ const isTable = (value: unknown): value is Table => typeof value === 'object' &&
 const lettersOnly = (name: string): string => name.replaceAll('_', '').toLowerCase();
 
 /** Finds the camelCase key of `shape` that an upper-case environment segment means. */
-const keyFor = (segment: string, keys: readonly string[]): string | undefined => keys.find((key) => key.toLowerCase() === lettersOnly(segment));
+const keyFor = (segment: string, keys: readonly string[]): string | undefined =>
+  keys.find((key) => key.toLowerCase() === lettersOnly(segment));
 
 const unwrap = (schema: z.ZodType): z.ZodType => {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodReadonly || schema instanceof z.ZodNullable)
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault ||
+    schema instanceof z.ZodReadonly ||
+    schema instanceof z.ZodNullable
+  )
     return unwrap(schema.unwrap() as z.ZodType);
   return schema;
 };
@@ -75,12 +82,18 @@ const FOREIGN_VARIABLES = new Set(['CARNET_DATABASE_URL', 'CARNET_CONFIG', 'CARN
  * faults at once. Secrets never stand in it, only paths to them.
  * @throws ConfigError
  */
-export function loadConfig<S extends z.ZodType>(file: string, schema: S, environment: Readonly<Record<string, string | undefined>> = {}): z.infer<S> {
+export function loadConfig<S extends z.ZodType>(
+  file: string,
+  schema: S,
+  environment: Readonly<Record<string, string | undefined>> = {},
+): z.infer<S> {
   let source: string;
   try {
     source = readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new ConfigError('CONFIG_UNREADABLE', file, [`cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`]);
+    throw new ConfigError('CONFIG_UNREADABLE', file, [
+      `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
+    ]);
   }
   let table: Table;
   try {
@@ -91,7 +104,8 @@ export function loadConfig<S extends z.ZodType>(file: string, schema: S, environ
   const faults: string[] = [];
   for (const [name, value] of Object.entries(environment)) {
     if (!name.startsWith(ENVIRONMENT_PREFIX) || value === undefined || FOREIGN_VARIABLES.has(name)) continue;
-    if (!override(table, schema, name.slice(ENVIRONMENT_PREFIX.length).split('_'), value)) faults.push(`${name}: names no setting`);
+    if (!override(table, schema, name.slice(ENVIRONMENT_PREFIX.length).split('_'), value))
+      faults.push(`${name}: names no setting`);
   }
   const result = schema.safeParse(table);
   if (!result.success) faults.push(...result.error.issues.map((issue) => `${issue.path.join('.') || '(top)'}: ${issue.message}`));

@@ -14,7 +14,9 @@ export interface CheckResult {
 export const PROBE_MS_MAX = 2_000;
 
 /** Runs every check side by side, each bounded. */
-export async function readiness(checks: readonly Check[]): Promise<{ readonly ready: boolean; readonly checks: readonly CheckResult[] }> {
+export async function readiness(
+  checks: readonly Check[],
+): Promise<{ readonly ready: boolean; readonly checks: readonly CheckResult[] }> {
   const results = await Promise.all(checks.map(runCheck));
   return { ready: results.every((result) => result.ok), checks: results };
 }

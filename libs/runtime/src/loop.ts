@@ -32,7 +32,9 @@ export interface LoopPorts {
   readonly owed: (key: JourneyKey) => Promise<Owed>;
   readonly perform: (command: Command, key: JourneyKey, attempt: number, signal: AbortSignal) => Promise<Outcome>;
   /** `undefined`: another replica holds it. The signal fires when the lease is lost. */
-  readonly lease: (key: JourneyKey) => Promise<{ readonly signal: AbortSignal; readonly release: () => Promise<void> } | undefined>;
+  readonly lease: (
+    key: JourneyKey,
+  ) => Promise<{ readonly signal: AbortSignal; readonly release: () => Promise<void> } | undefined>;
   readonly nowMs: () => number;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -128,7 +130,10 @@ export function startLoop(ports: LoopPorts): Loop {
     } catch (cause) {
       slot.attempts += 1;
       slot.dueMs = ports.nowMs() + backoffMs(slot.attempts);
-      ports.log.warn({ vm: slot.key.vm, peer: slot.key.peer, attempt: slot.attempts, err: cause }, 'journey could not be looked at');
+      ports.log.warn(
+        { vm: slot.key.vm, peer: slot.key.peer, attempt: slot.attempts, err: cause },
+        'journey could not be looked at',
+      );
     }
   };
 
@@ -138,7 +143,8 @@ export function startLoop(ports: LoopPorts): Loop {
       if (signal.aborted) return ports.nowMs() + SWEEP_MS;
       const { commands, open, wakeAtMs } = await ports.owed(slot.key);
       const command = commands[0];
-      if (command === undefined) return open ? Math.min(wakeAtMs ?? Number.POSITIVE_INFINITY, ports.nowMs() + RECHECK_MS) : Number.POSITIVE_INFINITY;
+      if (command === undefined)
+        return open ? Math.min(wakeAtMs ?? Number.POSITIVE_INFINITY, ports.nowMs() + RECHECK_MS) : Number.POSITIVE_INFINITY;
       const name = `${command.type}/${command.migration}`;
       slot.attempts = slot.lastCommand === name ? slot.attempts + 1 : 1;
       slot.lastCommand = name;
@@ -153,7 +159,13 @@ export function startLoop(ports: LoopPorts): Loop {
   };
 
   const attempt = async (slot: Slot, command: Command, signal: AbortSignal): Promise<Outcome> => {
-    const fields = { vm: slot.key.vm, peer: slot.key.peer, migration: command.migration, command: command.type, attempt: slot.attempts };
+    const fields = {
+      vm: slot.key.vm,
+      peer: slot.key.peer,
+      migration: command.migration,
+      command: command.type,
+      attempt: slot.attempts,
+    };
     const done = ports.metrics.commandSeconds.startTimer({ command: command.type });
     let outcome: Outcome;
     try {
@@ -164,7 +176,8 @@ export function startLoop(ports: LoopPorts): Loop {
     }
     done();
     ports.metrics.commands.inc({ command: command.type, outcome: outcome.kind });
-    if (outcome.kind === 'failed') ports.log.warn({ ...fields, code: outcome.code, text: outcome.text }, 'command failed, will be tried again');
+    if (outcome.kind === 'failed')
+      ports.log.warn({ ...fields, code: outcome.code, text: outcome.text }, 'command failed, will be tried again');
     else ports.log.debug({ ...fields, outcome: outcome.kind }, 'command');
     return outcome;
   };

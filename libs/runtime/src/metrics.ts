@@ -6,7 +6,12 @@ export function createMetrics() {
   collectDefaultMetrics({ register: registry });
   return {
     registry,
-    commands: new Counter({ name: 'carnet_commands_total', help: 'Commands performed, by kind and outcome', labelNames: ['command', 'outcome'], registers: [registry] }),
+    commands: new Counter({
+      name: 'carnet_commands_total',
+      help: 'Commands performed, by kind and outcome',
+      labelNames: ['command', 'outcome'],
+      registers: [registry],
+    }),
     commandSeconds: new Histogram({
       name: 'carnet_command_duration_seconds',
       help: 'Time one attempt at a command took',
@@ -14,8 +19,18 @@ export function createMetrics() {
       buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 30],
       registers: [registry],
     }),
-    events: new Counter({ name: 'carnet_events_total', help: 'Events placed, by direction and type', labelNames: ['direction', 'type'], registers: [registry] }),
-    refusals: new Counter({ name: 'carnet_refusals_total', help: 'Requests, events and commands refused, by code', labelNames: ['code'], registers: [registry] }),
+    events: new Counter({
+      name: 'carnet_events_total',
+      help: 'Events placed, by direction and type',
+      labelNames: ['direction', 'type'],
+      registers: [registry],
+    }),
+    refusals: new Counter({
+      name: 'carnet_refusals_total',
+      help: 'Requests, events and commands refused, by code',
+      labelNames: ['code'],
+      registers: [registry],
+    }),
     openMigrations: new Gauge({ name: 'carnet_migrations_open', help: 'Migrations that have not ended', registers: [registry] }),
   };
 }

@@ -26,7 +26,11 @@ export interface Hosts {
    * Performs one step of a migration. The body is made only when the step is first asked for: sealed secrets differ each time,
    * and a repeat must be the same bytes.
    */
-  readonly step: <S extends MigrationStep>(of: StepOf, step: S, body: () => Promise<CommandOf<S>['body']>) => Promise<StepOutcome<S>>;
+  readonly step: <S extends MigrationStep>(
+    of: StepOf,
+    step: S,
+    body: () => Promise<CommandOf<S>['body']>,
+  ) => Promise<StepOutcome<S>>;
   /** How far the step under way is, for people. */
   readonly progress: (migration: MigrationId) => (StepProgress & { readonly step: string }) | undefined;
   /** Ciphertext that travelled here for a migration, in bytes, as far as this replica saw it arrive. */
@@ -43,18 +47,34 @@ const ASKINGS_MAX = 10_000;
 /** A repeat of the same bytes is a question; after this many milliseconds the command is signed anew. */
 const RESIGN_AFTER_MS = 300_000;
 
-const isSilent = (reply: Awaited<ReturnType<HostClient['ask']>>): reply is Extract<Awaited<ReturnType<HostClient['ask']>>, { readonly status: 'silent' }> => reply.status === 'silent';
+const isSilent = (
+  reply: Awaited<ReturnType<HostClient['ask']>>,
+): reply is Extract<Awaited<ReturnType<HostClient['ask']>>, { readonly status: 'silent' }> => reply.status === 'silent';
 
 export function createHosts(client: HostClient, nowMs: () => number): Hosts {
   const askings = new Map<string, Asking & { readonly atMs: number }>();
   const progress = new Map<MigrationId, StepProgress & { readonly step: string }>();
   const transferred = new Map<MigrationId, number>();
 
-  const signedFor = async <S extends MigrationStep>(name: string, of: StepOf, step: S, body: () => Promise<CommandOf<S>['body']>): Promise<Asking> => {
+  const signedFor = async <S extends MigrationStep>(
+    name: string,
+    of: StepOf,
+    step: S,
+    body: () => Promise<CommandOf<S>['body']>,
+  ): Promise<Asking> => {
     const held = askings.get(name);
     if (held !== undefined && nowMs() - held.atMs < RESIGN_AFTER_MS) return held;
     const attempt = (held?.attempt ?? 0) + 1;
-    const draft = { step, host: of.host, vm: of.vm, migration: of.migration, epoch: of.epoch, attempt, because: of.because, body: await body() };
+    const draft = {
+      step,
+      host: of.host,
+      vm: of.vm,
+      migration: of.migration,
+      epoch: of.epoch,
+      attempt,
+      because: of.because,
+      body: await body(),
+    };
     const asking = { signed: client.sign(draft as Parameters<HostClient['sign']>[0]), attempt, atMs: nowMs() };
     if (askings.size >= ASKINGS_MAX) askings.delete(askings.keys().next().value ?? '');
     askings.set(name, asking);
@@ -87,7 +107,8 @@ export function createHosts(client: HostClient, nowMs: () => number): Hosts {
 function outcomeOf<S extends MigrationStep>(reply: Exclude<HostReply, { readonly status: 'running' }>, step: S): StepOutcome<S> {
   switch (reply.status) {
     case 'done':
-      if (reply.result.step !== step) return { kind: 'failed', code: 'HOST_CONFUSED', text: `asked for ${step}, got ${reply.result.step}` };
+      if (reply.result.step !== step)
+        return { kind: 'failed', code: 'HOST_CONFUSED', text: `asked for ${step}, got ${reply.result.step}` };
       return { kind: 'done', result: reply.result as ResultOf<S>, evidence: reply.evidence };
     case 'failed':
       return { kind: reply.retryable ? 'failed' : 'refused', code: reply.code, text: reply.text };

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Digest, type HostName, PAYLOAD_TYPES, spiffeId, type Timestamp, type TrustDomain } from '@carnet/events';
 import { type HostCommand, type HostReport, hostCommand, hostReport } from '@carnet/hypervisor';
-import { openEnvelope, parseStrictJson, sha256Hex, type Signer, signEnvelope, type Verifier } from '@carnet/trust';
+import { openEnvelope, parseStrictJson, type Signer, sha256Hex, signEnvelope, type Verifier } from '@carnet/trust';
 
 /** Certificate of one agent, as its hello carried it and `validate` accepted it. */
 export interface AgentIdentity {

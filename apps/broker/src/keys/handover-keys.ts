@@ -1,6 +1,15 @@
 import type { ArtifactId, EventData, HostName, KeyId, MigrationId, TrustDomain, VmId } from '@carnet/events';
 import type { SealedSecret } from '@carnet/hypervisor';
-import { type BoundKey, type Handover, type HostPurpose, type KeyManager, type Prepared, type Result, type Tenant, vmConsumer } from '@carnet/keys';
+import {
+  type BoundKey,
+  type Handover,
+  type HostPurpose,
+  type KeyManager,
+  type Prepared,
+  type Result,
+  type Tenant,
+  vmConsumer,
+} from '@carnet/keys';
 import type { CommandOf, Fact } from '@carnet/saga';
 import type { Db, Store, Tx } from '@carnet/store';
 import type { HostRegistry } from '../hosts/registry.ts';
@@ -39,7 +48,11 @@ export interface SecretFor {
 }
 
 type Agreement = { readonly migration: MigrationId; readonly epoch: CommandOf<'DepositKeys'>['epoch']; readonly vm: VmId } & {
-  readonly facts: { readonly MigrationIntended: Fact<'MigrationIntended'>; readonly MigrationOffered: Fact<'MigrationOffered'>; readonly OfferAgreed: Fact<'OfferAgreed'> };
+  readonly facts: {
+    readonly MigrationIntended: Fact<'MigrationIntended'>;
+    readonly MigrationOffered: Fact<'MigrationOffered'>;
+    readonly OfferAgreed: Fact<'OfferAgreed'>;
+  };
 };
 
 /** Both sides make the same hand-over from their own ledgers; nothing of it is taken from the peer's word at this moment. */
@@ -59,20 +72,29 @@ const handoverOf = ({ migration, epoch, vm, facts }: Agreement): Handover => ({
 /** The key manager in the words of the saga's commands. */
 export interface HandoverKeys {
   readonly secretForHost: (to: SecretFor, key: KeyId) => Promise<SealedSecret>;
-  readonly deposit: (command: CommandOf<'DepositKeys'>, volumes: readonly DepositVolume[], memory: MemoryState | undefined) => Promise<Result<Prepared<EventData<'KeyDeposited'>>>>;
+  readonly deposit: (
+    command: CommandOf<'DepositKeys'>,
+    volumes: readonly DepositVolume[],
+    memory: MemoryState | undefined,
+  ) => Promise<Result<Prepared<EventData<'KeyDeposited'>>>>;
   /** Confirms the target's MAC first: a deposit that the target cannot hold is never released. */
   readonly release: (command: CommandOf<'ReleaseKeys'>) => Promise<Result<Prepared<EventData<'KeyReleased'>>>>;
   /** The VM stays: suspended keys are active again, Krel is destroyed. Nothing was deposited: nothing to do. */
   readonly reinstate: (tx: Tx | undefined, of: { readonly migration: MigrationId; readonly epoch: number }) => Promise<void>;
   readonly retire: (tx: Tx, command: CommandOf<'RetireSource'>) => Promise<void>;
-  readonly createMigrationKeyPair: (command: CommandOf<'AnswerIntent'>) => Promise<Result<Prepared<{ readonly kem: '0x647a'; readonly publicKey: string }>>>;
+  readonly createMigrationKeyPair: (
+    command: CommandOf<'AnswerIntent'>,
+  ) => Promise<Result<Prepared<{ readonly kem: '0x647a'; readonly publicKey: string }>>>;
   readonly acknowledge: (command: CommandOf<'AcknowledgeDeposit'>) => Promise<Result<Prepared<EventData<'DepositAcknowledged'>>>>;
   /** Afterwards the keys are good for a trial unlock, and for nothing else. */
   readonly openRelease: (command: CommandOf<'ImportKeys'>) => Promise<Result<null>>;
   readonly importKeys: (tx: Tx, command: CommandOf<'ImportKeys'>) => Promise<EventData<'KeyImported'>>;
-  /** A memory key serves once: after the start it is destroyed. */
+  /** A memory key serves once: after the start, or the resume, it is destroyed. One that was never made is fine. */
   readonly memoryUsed: (tx: Tx, vm: VmId, keys: readonly { readonly key: KeyId; readonly kind: string }[]) => Promise<void>;
-  readonly discardImported: (tx: Tx, of: { readonly migration: MigrationId; readonly epoch: number }) => Promise<readonly KeyId[]>;
+  readonly discardImported: (
+    tx: Tx,
+    of: { readonly migration: MigrationId; readonly epoch: number },
+  ) => Promise<readonly KeyId[]>;
 }
 
 export interface HandoverKeyPorts {
@@ -85,21 +107,33 @@ export interface HandoverKeyPorts {
 }
 
 const inTransaction = <T>(db: Db, work: (tx: Tx) => Promise<T>): Promise<T> => db.transaction().execute(work);
-const UNKNOWN: ReadonlySet<string> = new Set(['DEPOSIT_UNKNOWN', 'IMPORT_UNKNOWN']);
+/** Nothing of this attempt is held: nothing is to be undone. */
+const UNKNOWN: ReadonlySet<string> = new Set(['DEPOSIT_UNKNOWN', 'MIGRATION_KEY_UNKNOWN', 'KEY_UNKNOWN']);
 
 export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
   const { keys, store } = ports;
   const secretForHost = async (to: SecretFor, key: KeyId): Promise<SealedSecret> => {
     const publicKey = ports.registry().hello(to.host)?.publicKey;
     if (publicKey === undefined) throw new KeyRefused('HOST_UNAVAILABLE', `host ${to.host} has not announced its key`);
-    const sealed = granted(await keys.sealForHost({ context: { domain: ports.domain, ...to }, keys: [{ key, version: DEK_VERSION }], publicKey }));
+    const sealed = granted(
+      await keys.sealForHost({ context: { domain: ports.domain, ...to }, keys: [{ key, version: DEK_VERSION }], publicKey }),
+    );
     return { key, sealed: Buffer.from(JSON.stringify(sealed)).toString('base64') };
   };
 
   /** Asked again after a crash, it is the same key. */
   const memoryKey = async (command: CommandOf<'DepositKeys'>, { artifact, key }: MemoryState): Promise<BoundKey> => {
     const prepared = granted(
-      await keys.createDek({ key, tenant: ports.tenant, vm: command.vm, artifact, kind: 'memory', derivation: 'aes-256-gcm-stream', capacityBytes: 0, reason: `memory state of migration ${command.migration}` }),
+      await keys.createDek({
+        key,
+        tenant: ports.tenant,
+        vm: command.vm,
+        artifact,
+        kind: 'memory',
+        derivation: 'aes-256-gcm-stream',
+        capacityBytes: 0,
+        reason: `memory state of migration ${command.migration}`,
+      }),
     );
     granted(await inTransaction(store.db, (tx) => prepared.record(tx)));
     return { key, version: DEK_VERSION, artifact, kind: 'memory', derivation: 'aes-256-gcm-stream', capacityBytes: 0 };
@@ -109,19 +143,40 @@ export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
     secretForHost,
     deposit: async (command, volumes, memory) => {
       const disks = volumes.map(
-        ({ disk, headerDigest }): BoundKey => ({ key: disk.key, version: DEK_VERSION, artifact: disk.artifact, kind: 'disk', derivation: 'luks-passphrase-hex', capacityBytes: disk.capacityBytes, headerDigest }),
+        ({ disk, headerDigest }): BoundKey => ({
+          key: disk.key,
+          version: DEK_VERSION,
+          artifact: disk.artifact,
+          kind: 'disk',
+          derivation: 'luks-passphrase-hex',
+          capacityBytes: disk.capacityBytes,
+          headerDigest,
+        }),
       );
       const states = memory === undefined ? [] : [await memoryKey(command, memory)];
       return keys.deposit({ handover: handoverOf(command), keys: [...disks, ...states] });
     },
     release: async (command) => {
-      const { TargetReady: ready, ImageSealed: sealed, ImageVerified: verified, KeyDeposited: deposit, DepositAcknowledged: acknowledged } = command.facts;
+      const {
+        TargetReady: ready,
+        ImageSealed: sealed,
+        ImageVerified: verified,
+        KeyDeposited: deposit,
+        DepositAcknowledged: acknowledged,
+      } = command.facts;
       const attempt = { migration: command.migration, epoch: command.epoch };
       const confirmed = await keys.confirmAcknowledgement({ ...attempt, deposit: deposit.digest, acknowledged });
       if (!confirmed.ok) return confirmed;
       const kept = await inTransaction(store.db, (tx) => confirmed.value.record(tx));
       if (!kept.ok) return kept;
-      const cites = { ready: ready.digest, sealed: sealed.digest, verified: verified.digest, deposit: deposit.digest, acknowledged: acknowledged.digest, roots: verified.data.roots };
+      const cites = {
+        ready: ready.digest,
+        sealed: sealed.digest,
+        verified: verified.digest,
+        deposit: deposit.digest,
+        acknowledged: acknowledged.digest,
+        roots: verified.data.roots,
+      };
       return keys.release({ ...attempt, ...cites });
     },
     reinstate: async (tx, of) => {
@@ -132,18 +187,36 @@ export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
       granted(await keys.retire(tx, { migration, epoch, cause: facts.MigrationFinalized.digest }));
     },
     createMigrationKeyPair: ({ migration, epoch }) => keys.createMigrationKeyPair({ migration, epoch, tenant: ports.tenant }),
-    acknowledge: ({ facts, ...command }) => keys.acknowledge({ handover: handoverOf({ ...command, facts }), deposit: facts.KeyDeposited, disks: facts.MigrationIntended.data.spec.disks }),
+    acknowledge: ({ facts, ...command }) =>
+      keys.acknowledge({
+        handover: handoverOf({ ...command, facts }),
+        deposit: facts.KeyDeposited,
+        disks: facts.MigrationIntended.data.spec.disks,
+      }),
     openRelease: async ({ migration, epoch, facts }) => {
-      const opened = await keys.openRelease({ migration, epoch, release: facts.KeyReleased, acknowledged: facts.DepositAcknowledged.digest, roots: facts.ImageVerified.data.roots });
+      const opened = await keys.openRelease({
+        migration,
+        epoch,
+        release: facts.KeyReleased,
+        acknowledged: facts.DepositAcknowledged.digest,
+        roots: facts.ImageVerified.data.roots,
+      });
       if (!opened.ok) return opened;
       const kept = await inTransaction(store.db, (tx) => opened.value.record(tx));
       return kept.ok ? { ok: true, value: null } : kept;
     },
-    importKeys: async (tx, { migration, epoch, facts }) => granted(await keys.importKeys(tx, { migration, epoch, release: facts.KeyReleased.digest })),
+    importKeys: async (tx, { migration, epoch, facts }) =>
+      granted(await keys.importKeys(tx, { migration, epoch, release: facts.KeyReleased.digest })),
     memoryUsed: async (tx, vm, used) => {
       for (const { key } of used.filter(({ kind }) => kind === 'memory')) {
         await keys.removeConsumer(tx, key, vmConsumer(vm));
-        granted(await keys.changeState(tx, { key, version: DEK_VERSION, to: 'destroyed', reason: 'memory state restored: single use' }));
+        const destroyed = await keys.changeState(tx, {
+          key,
+          version: DEK_VERSION,
+          to: 'destroyed',
+          reason: 'memory state: single use is over',
+        });
+        if (!destroyed.ok && !UNKNOWN.has(destroyed.code)) granted(destroyed);
       }
     },
     discardImported: async (tx, of) => {

@@ -1,5 +1,6 @@
-import type { ArtifactId, Digest, SealedArtifact, VerifiedRoots, VmDisk } from '@carnet/events';
+import type { ArtifactId, Digest, SealedArtifact, VerifiedRoots, VmDisk, VmSpec } from '@carnet/events';
 import type { VolumeFacts } from '@carnet/hypervisor';
+import { MEMORY_OVERHEAD_BYTES, OVERHEAD_BYTES, OVERHEAD_DIVISOR } from './limits.ts';
 
 /** Chunks travel in this size: measured best for throughput, and 64 in flight stay inside the memory bound of a transfer. */
 export const CHUNK_BYTES = 1_048_576;
@@ -19,9 +20,24 @@ export function depositVolumes(disks: readonly VmDisk[], facts: readonly VolumeF
   });
 }
 
-const byArtifact = (a: { readonly artifact: ArtifactId }, b: { readonly artifact: ArtifactId }): number => (a.artifact < b.artifact ? -1 : 1);
+const byArtifact = (a: { readonly artifact: ArtifactId }, b: { readonly artifact: ArtifactId }): number =>
+  a.artifact < b.artifact ? -1 : 1;
 
 /** One order for everyone, so that both sides' lists of roots compare as they stand. */
-export const sealedArtifactsOf = (artifacts: readonly SealedArtifact[]): readonly SealedArtifact[] => artifacts.toSorted(byArtifact);
+export const sealedArtifactsOf = (artifacts: readonly SealedArtifact[]): readonly SealedArtifact[] =>
+  artifacts.toSorted(byArtifact);
 export const rootsOf = (artifacts: readonly { readonly artifact: ArtifactId; readonly root: Digest }[]): VerifiedRoots =>
   artifacts.map(({ artifact, root }) => ({ artifact, root })).toSorted(byArtifact);
+
+const MIB = 1_048_576;
+
+/** Whether each artifact is within what was reserved for it. Threat: a peer fills our disk with an image that it calls a small VM's. */
+export function fitsRoom({ disks, memoryMiB }: VmSpec, artifacts: readonly SealedArtifact[]): boolean {
+  return artifacts.every(({ artifact, kind, sizeBytes }) => {
+    if (kind === 'memory') return sizeBytes <= memoryMiB * MIB + MEMORY_OVERHEAD_BYTES;
+    const capacityBytes = disks.find((disk) => disk.artifact === artifact)?.capacityBytes;
+    return (
+      capacityBytes !== undefined && sizeBytes <= capacityBytes + Math.ceil(capacityBytes / OVERHEAD_DIVISOR) + OVERHEAD_BYTES
+    );
+  });
+}

@@ -1,13 +1,27 @@
 import { createHash } from 'node:crypto';
-import { type ArtifactId, artifactId, type Digest, digest, type HostName, type KeyId, keyId, type MigrationId, type Reason, reason, type TrustDomain } from '@carnet/events';
+import {
+  type ArtifactId,
+  artifactId,
+  type Digest,
+  digest,
+  type HostName,
+  type KeyId,
+  keyId,
+  type MigrationId,
+  type Reason,
+  reason,
+  type TrustDomain,
+} from '@carnet/events';
 import type { SealedSecret } from '@carnet/hypervisor';
 import type { HostPurpose } from '@carnet/keys';
 import type { Outcome } from '@carnet/runtime';
 import type { Command, CommandType, Proposal } from '@carnet/saga';
+import type { AloneWith } from '../alone.ts';
 import type { Hosts, StepOf, StepOutcome } from '../hosts/steps.ts';
 import type { Inventory } from '../inventory.ts';
 import type { HandoverKeys } from '../keys/handover-keys.ts';
 import type { Ledgers, Making, Proposed } from '../ledgers.ts';
+import type { PeerTrust } from '../peers/peer-trust.ts';
 import type { PolicyGate } from '../policy-gate.ts';
 
 /** What performers reach the world through. All they know of a migration comes with the command; all they do is idempotent. */
@@ -18,6 +32,8 @@ export interface PerformContext {
   readonly hosts: Hosts;
   readonly inventory: Inventory;
   readonly policy: PolicyGate;
+  readonly peers: PeerTrust;
+  readonly alone: AloneWith;
   readonly settings: { readonly rollbackWindowMs: number; readonly graceSeconds: number };
   readonly nowMs: () => number;
 }
@@ -40,8 +56,8 @@ export const RUNNING: Outcome = { kind: 'running', afterMs: ASK_AGAIN_MS };
 export const failed = (code: string, text: string): Outcome => ({ kind: 'failed', code, text });
 
 /** Control characters of a host's text must not reach a ledger: the schema would refuse it. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is replaced
-const printable = (text: string): string => text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, ' ').slice(0, 500);
+const printable = (text: string): string =>
+  text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, ' ').slice(0, 500);
 export const reasonOf = (code: string, text: string): Reason => reason.parse({ code, text: printable(text) });
 export const giveUp = (code: string, text: string): GiveUp => ({ kind: 'give-up', reason: reasonOf(code, text) });
 
@@ -66,16 +82,24 @@ export function unfinished(outcome: Exclude<StepOutcome<never>, { readonly kind:
 }
 
 /** Refusals of `decide` that mean: somebody else (the other replica, an operator) was quicker. A fresh look tells what is owed now. */
-const OVERTAKEN: ReadonlySet<string> = new Set(['WRONG_PHASE', 'PEER_GAVE_UP', 'SECOND_DEPOSIT', 'TOO_LATE', 'ALREADY_RELEASED', 'ALREADY_STARTED']);
+const OVERTAKEN: ReadonlySet<string> = new Set([
+  'WRONG_PHASE',
+  'PEER_GAVE_UP',
+  'SECOND_DEPOSIT',
+  'TOO_LATE',
+  'ALREADY_RELEASED',
+  'ALREADY_STARTED',
+]);
 const LOOK_AGAIN_MS = 200;
+export const LOOK_AGAIN: Outcome = { kind: 'running', afterMs: LOOK_AGAIN_MS };
 
 export async function propose(context: PerformContext, command: Command, make: Making<Proposal>): Promise<Performed> {
   return afterProposal(await context.ledgers.propose(command.vm, command.peer, make));
 }
 
-function afterProposal(proposed: Proposed): Performed {
+export function afterProposal(proposed: Proposed): Performed {
   if (proposed.ok) return RECORDED;
-  if (OVERTAKEN.has(proposed.code)) return { kind: 'running', afterMs: LOOK_AGAIN_MS };
+  if (OVERTAKEN.has(proposed.code)) return LOOK_AGAIN;
   return failed(proposed.code, proposed.text);
 }
 
@@ -91,8 +115,18 @@ export const memoryOf = (migration: MigrationId): { readonly artifact: ArtifactI
   key: keyId.parse(derivedUuid('carnet/memory-key/v1', migration)),
 });
 
-export const leafDigestOf = (chain: readonly string[]): Digest => digest.parse(createHash('sha256').update(Buffer.from(chain[0] ?? '', 'base64')).digest('hex'));
+export const leafDigestOf = (chain: readonly string[]): Digest =>
+  digest.parse(
+    createHash('sha256')
+      .update(Buffer.from(chain[0] ?? '', 'base64'))
+      .digest('hex'),
+  );
 
 /** One key for one host, VM, epoch and purpose, sealed to the agent's own key: the bus carries ciphertext only. */
-export const secret = (context: PerformContext, command: Command, host: HostName, purpose: HostPurpose, key: KeyId): Promise<SealedSecret> =>
-  context.keys.secretForHost({ host, vm: command.vm, epoch: command.epoch, purpose }, key);
+export const secret = (
+  context: PerformContext,
+  command: Command,
+  host: HostName,
+  purpose: HostPurpose,
+  key: KeyId,
+): Promise<SealedSecret> => context.keys.secretForHost({ host, vm: command.vm, epoch: command.epoch, purpose }, key);

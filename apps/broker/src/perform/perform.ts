@@ -2,6 +2,7 @@ import { type MigrationId, type Reason, unreachable } from '@carnet/events';
 import type { Outcome } from '@carnet/runtime';
 import type { Command } from '@carnet/saga';
 import { KeyRefused } from '../keys/handover-keys.ts';
+import { answerIntent } from './answer.ts';
 import { failed, type PerformContext, type Performed } from './context.ts';
 import { relinquish, relinquishOwed } from './relinquish.ts';
 import * as source from './source.ts';
@@ -57,7 +58,7 @@ function dispatch(context: PerformContext, command: Command): Promise<Performed>
     case 'Withdraw':
       return source.withdraw(context, command, command.reason);
     case 'AnswerIntent':
-      return target.answerIntent(context, command);
+      return answerIntent(context, command);
     case 'AcknowledgeDeposit':
       return target.acknowledgeDeposit(context, command);
     case 'ReadyTarget':

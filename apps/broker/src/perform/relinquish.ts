@@ -1,8 +1,11 @@
 import type { Reason } from '@carnet/events';
+import { migrationOf } from '@carnet/saga';
 import { failed, type Owed, type PerformContext, type Performed, propose, stepOf, unfinished } from './context.ts';
 
 /** What a target can end: every command that it owes from the offer on carries the offer. */
-export type TargetCommand = Owed<'Relinquish' | 'AcknowledgeDeposit' | 'ReadyTarget' | 'ReceiveImage' | 'ImportKeys' | 'AuthorizeStart' | 'StartVm'>;
+export type TargetCommand = Owed<
+  'Relinquish' | 'AcknowledgeDeposit' | 'ReadyTarget' | 'ReceiveImage' | 'ImportKeys' | 'AuthorizeStart' | 'StartVm'
+>;
 
 /**
  * Gives the VM back. The host swears first that it will never run this epoch, then everything that came is destroyed, then the
@@ -17,9 +20,11 @@ export async function relinquish(context: PerformContext, command: TargetCommand
   const destroyed = await context.hosts.step(of, 'destroy', async () => ({}));
   if (destroyed.kind === 'refused') return failed(destroyed.code, destroyed.text);
   if (destroyed.kind !== 'done') return unfinished(destroyed);
-  return propose(context, command, async (tx) => {
+  return propose(context, command, async (tx, journey) => {
     const keys = await context.keys.discardImported(tx.db, command);
-    await context.inventory.removeEpoch(tx.db, command.vm, command.epoch);
+    // Only what this migration brought: the VM may be held here through another, of whatever epoch.
+    const isImported = migrationOf(journey, command.migration, context.self)?.facts.KeyImported !== undefined;
+    if (isImported) await context.inventory.remove(tx.db, command.vm);
     return {
       type: 'Relinquish',
       migration: command.migration,
@@ -36,4 +41,5 @@ export async function relinquish(context: PerformContext, command: TargetCommand
   });
 }
 
-export const relinquishOwed = (context: PerformContext, command: Owed<'Relinquish'>): Promise<Performed> => relinquish(context, command, command.reason);
+export const relinquishOwed = (context: PerformContext, command: Owed<'Relinquish'>): Promise<Performed> =>
+  relinquish(context, command, command.reason);

@@ -1,16 +1,38 @@
-import type { Reason } from '@carnet/events';
-import type { Command } from '@carnet/saga';
+import type { HostName, Reason } from '@carnet/events';
+import type { CommandOf } from '@carnet/hypervisor';
+import { type Command, type Fact, migrationOf } from '@carnet/saga';
+import type { StepOutcome } from '../hosts/steps.ts';
 import { CHUNK_BYTES, depositVolumes, sealedArtifactsOf } from './artifacts.ts';
-import { failed, giveUp, memoryOf, type PerformContext, type Performed, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
+import {
+  afterProposal,
+  failed,
+  giveUp,
+  memoryOf,
+  type Owed,
+  type PerformContext,
+  type Performed,
+  type Performer,
+  propose,
+  secret,
+  stepOf,
+  unfinished,
+} from './context.ts';
+import { checkEvidence } from './evidence.ts';
+import { proposeWithdrawal } from './withdrawal.ts';
 
 const EVIDENCE_MISSING = failed('EVIDENCE_MISSING', 'the host gave no signed evidence');
 
 /** Preflight at our own host, then pin both agents: nothing is stopped, nothing is copied. */
 export const agreeOffer: Performer<'AgreeOffer'> = async (context, command) => {
   const { MigrationIntended: intent, MigrationOffered: offer } = command.facts;
+  const fault = context.peers.agentFault(command.peer, offer.data.agent);
+  if (fault !== undefined) return { kind: 'give-up', reason: fault };
   const host = await context.inventory.hostOf(command.vm);
   if (host === undefined) return giveUp('VM_NOT_HERE', 'this CSP no longer holds the VM');
-  const checked = await context.hosts.step(stepOf(command, host), 'preflight', async () => ({ spec: intent.data.spec, mode: command.mode }));
+  const checked = await context.hosts.step(stepOf(command, host), 'preflight', async () => ({
+    spec: intent.data.spec,
+    mode: command.mode,
+  }));
   if (checked.kind !== 'done') return unfinished(checked);
   const hello = context.hosts.client.registry.hello(host);
   if (hello === undefined) return failed('HOST_UNAVAILABLE', `host ${host} has not announced itself yet`);
@@ -29,12 +51,20 @@ export const depositKeys: Performer<'DepositKeys'> = async (context, command) =>
   const unlocked = await context.hosts.step(stepOf(command, host), 'trialUnlock', async () => ({
     where: 'volumes',
     volumes: await Promise.all(
-      disks.map(async (disk) => ({ artifact: disk.artifact, capacityBytes: disk.capacityBytes, secret: await secret(context, command, host, 'trial-unlock', disk.key) })),
+      disks.map(async (disk) => ({
+        artifact: disk.artifact,
+        capacityBytes: disk.capacityBytes,
+        secret: await secret(context, command, host, 'trial-unlock', disk.key),
+      })),
     ),
   }));
   if (unlocked.kind !== 'done') return unfinished(unlocked);
   const volumes = depositVolumes(disks, unlocked.result.volumes);
-  const deposited = await context.keys.deposit(command, volumes, command.mode === 'suspend' ? memoryOf(command.migration) : undefined);
+  const deposited = await context.keys.deposit(
+    command,
+    volumes,
+    command.mode === 'suspend' ? memoryOf(command.migration) : undefined,
+  );
   if (!deposited.ok) return giveUp(deposited.code, deposited.text);
   return propose(context, command, async (tx) => {
     const data = await deposited.value.record(tx.db);
@@ -50,12 +80,18 @@ export const quiesceVm: Performer<'QuiesceVm'> = async (context, command) => {
   const stopped = await context.hosts.step(stepOf(command, host), 'quiesce', async () => ({
     mode: command.mode,
     graceSeconds: context.settings.graceSeconds,
-    ...(memory === undefined ? {} : { memory: { artifact: memory.artifact, secret: await secret(context, command, host, 'seal', memory.key) } }),
+    ...(memory === undefined
+      ? {}
+      : { memory: { artifact: memory.artifact, secret: await secret(context, command, host, 'seal', memory.key) } }),
   }));
   if (stopped.kind !== 'done') return unfinished(stopped);
   const { evidence } = stopped;
   if (evidence === undefined) return EVIDENCE_MISSING;
-  return propose(context, command, async () => ({ type: 'SourceQuiesced', migration: command.migration, data: { ready: ready.digest, evidence } }));
+  return propose(context, command, async () => ({
+    type: 'SourceQuiesced',
+    migration: command.migration,
+    data: { ready: ready.digest, evidence },
+  }));
 };
 
 /** Manifests of everything that travels; from here on the pinned target agent may pull, and nobody else. */
@@ -63,7 +99,11 @@ export const sealImage: Performer<'SealImage'> = async (context, command) => {
   const { MigrationIntended: intent, MigrationOffered: offer, OfferAgreed: agreed, KeyDeposited: deposit } = command.facts;
   const { host } = agreed.data.agent;
   const artifacts = deposit.data.keys.map(({ artifact, kind }) => ({ artifact, kind }));
-  const sealed = await context.hosts.step(stepOf(command, host), 'seal', async () => ({ round: 0, chunkBytes: CHUNK_BYTES, artifacts }));
+  const sealed = await context.hosts.step(stepOf(command, host), 'seal', async () => ({
+    round: 0,
+    chunkBytes: CHUNK_BYTES,
+    artifacts,
+  }));
   if (sealed.kind !== 'done') return unfinished(sealed);
   const served = await context.hosts.step(stepOf(command, host), 'serve', async () => ({
     round: 0,
@@ -95,32 +135,81 @@ export const releaseKeys: Performer<'ReleaseKeys'> = async (context, command) =>
   });
 };
 
-/** The keys are active again before the host asks for them. A withdrawn source may still be refused by its host: the peer's word helps. */
+/**
+ * Runs the VM again. After a release only the word of the target's pinned agent counts, that this epoch never runs there; the
+ * keys are active again before the host asks for them. A memory key has served now.
+ */
 export const resumeVm: Performer<'ResumeVm'> = async (context, command) => {
-  const { MigrationIntended: intent } = command.facts;
   const host = await context.inventory.hostOf(command.vm);
   if (host === undefined) return failed('VM_NOT_HERE', 'the inventory has lost the VM before it resumed');
+  const isReleased = command.relinquished !== undefined && command.cites === command.relinquished.digest;
+  if (isReleased && !(await isForsworn(context, command, command.relinquished)))
+    return failed('EVIDENCE_INVALID', 'the evidence that the VM never runs there is not that of the pinned agent');
   await context.keys.reinstate(undefined, command);
-  const memory = command.mode === 'suspend' ? memoryOf(command.migration) : undefined;
-  const resumed = await context.hosts.step(stepOf(command, host), 'resume', async () => ({
-    proof: command.relinquished === undefined ? { kind: 'withdrawn', event: command.cites } : { kind: 'relinquished', event: command.relinquished.digest },
-    secrets: await Promise.all(intent.data.spec.disks.map((disk) => secret(context, command, host, 'run', disk.key))),
-    ...(memory === undefined ? {} : { memory: { artifact: memory.artifact, secret: await secret(context, command, host, 'unseal', memory.key) } }),
-  }));
+  const resumed = await resumeAtHost(context, command, host, isReleased);
   if (resumed.kind === 'refused') return failed(resumed.code, resumed.text);
   if (resumed.kind !== 'done') return unfinished(resumed);
   const { evidence, result } = resumed;
-  return propose(context, command, async () => ({
-    type: 'Resume',
-    migration: command.migration,
-    ran: result.ran,
-    ...(evidence === undefined ? {} : { evidence }),
-  }));
+  return propose(context, command, async (tx) => {
+    await context.keys.memoryUsed(tx.db, command.vm, [{ key: memoryOf(command.migration).key, kind: 'memory' }]);
+    return { type: 'Resume', migration: command.migration, ran: result.ran, ...(evidence === undefined ? {} : { evidence }) };
+  });
 };
 
-/** Destroys what the VM left here. The receipt says what was done and what nobody can prove. */
+async function isForsworn(
+  context: PerformContext,
+  command: Owed<'ResumeVm'>,
+  relinquished: Fact<'MigrationRelinquished'>,
+): Promise<boolean> {
+  const offer = await offerOf(context, command);
+  return (
+    offer !== undefined &&
+    checkEvidence(relinquished.data.never, offer.data.agent, { ...command, domain: command.peer, kind: 'never' }) !== undefined
+  );
+}
+
+const offerOf = async (
+  context: PerformContext,
+  { vm, peer, migration }: Command,
+): Promise<Fact<'MigrationOffered'> | undefined> =>
+  migrationOf(await context.ledgers.journey(vm, peer), migration, context.self)?.facts.MigrationOffered;
+
+/** Refusals after which the peer's word may do what our own withdrawal could not: the host had surrendered, or began with the other proof. */
+const NEEDS_PEERS_WORD: ReadonlySet<string> = new Set(['PROOF_MISSING', 'STEP_CONFLICT']);
+
+/** One attempt has one proof, and a host refuses another for a step that it began: so our own word goes first, always. */
+async function resumeAtHost(
+  context: PerformContext,
+  command: Owed<'ResumeVm'>,
+  host: HostName,
+  isReleased: boolean,
+): Promise<StepOutcome<'resume'>> {
+  const { disks } = command.facts.MigrationIntended.data.spec;
+  const memory = command.mode === 'suspend' ? memoryOf(command.migration) : undefined;
+  const resume = (proof: CommandOf<'resume'>['body']['proof']): Promise<StepOutcome<'resume'>> =>
+    context.hosts.step(stepOf(command, host), 'resume', async () => ({
+      proof,
+      secrets: await Promise.all(disks.map((disk) => secret(context, command, host, 'run', disk.key))),
+      ...(memory === undefined
+        ? {}
+        : { memory: { artifact: memory.artifact, secret: await secret(context, command, host, 'unseal', memory.key) } }),
+    }));
+  const peers =
+    command.relinquished === undefined ? undefined : ({ kind: 'relinquished', event: command.relinquished.digest } as const);
+  if (isReleased && peers !== undefined) return resume(peers);
+  const resumed = await resume({ kind: 'withdrawn', event: command.cites });
+  return peers !== undefined && resumed.kind === 'refused' && NEEDS_PEERS_WORD.has(resumed.code) ? resume(peers) : resumed;
+}
+
+/** Destroys what the VM left here, once the target's pinned agent testified that it runs there. The receipt says what nobody can prove. */
 export const retireSource: Performer<'RetireSource'> = async (context, command) => {
-  const { MigrationFinalized: finalized, KeyDeposited: deposit } = command.facts;
+  const { MigrationFinalized: finalized, KeyDeposited: deposit, VmStarted: started } = command.facts;
+  const offer = await offerOf(context, command);
+  if (
+    offer === undefined ||
+    checkEvidence(started.data.evidence, offer.data.agent, { ...command, domain: command.peer, kind: 'started' }) === undefined
+  )
+    return failed('EVIDENCE_INVALID', 'the evidence that the VM was started is not that of the pinned agent');
   const host = await context.inventory.hostOf(command.vm);
   if (host === undefined) return failed('VM_NOT_HERE', 'the inventory has lost the VM before its retirement');
   const retired = await context.hosts.step(stepOf(command, host), 'retire', async () => ({}));
@@ -147,9 +236,6 @@ export const retireSource: Performer<'RetireSource'> = async (context, command) 
   });
 };
 
-/** What was done so far is undone by what `react` owes next; the deposit's key is destroyed in the same transaction. */
+/** What was done so far is undone by what `react` owes next. */
 export const withdraw = async (context: PerformContext, command: Command, reason: Reason): Promise<Performed> =>
-  propose(context, command, async (tx) => {
-    await context.keys.reinstate(tx.db, command);
-    return { type: 'Withdraw', migration: command.migration, reason };
-  });
+  afterProposal(await proposeWithdrawal(context, command, reason));

@@ -1,43 +1,16 @@
-import type { Digest, Reason } from '@carnet/events';
-import { quiescedWhileRunning } from './evidence.ts';
-import { rootsOf } from './artifacts.ts';
-import { ASK_AGAIN_MS, failed, giveUp, type Owed, type PerformContext, type Performed, type Performer, propose, reasonOf, secret, stepOf, unfinished } from './context.ts';
+import { migrationOf } from '@carnet/saga';
+import { fitsRoom, rootsOf } from './artifacts.ts';
+import { ASK_AGAIN_MS, failed, giveUp, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
+import { checkEvidence, quiescedWhileRunning } from './evidence.ts';
 
-/** Refuses, or promises capacity: policy first, then a host with room, then a key pair that only this migration will use. */
-export const answerIntent: Performer<'AnswerIntent'> = async (context, command) => {
-  const { MigrationIntended: intent } = command.facts;
-  const policy = await context.policy.asTarget(intent.data, command.migration);
-  if (!policy.allowed) return refuse(context, command, policy.reasons, policy.policySet);
-  const host = context.inventory.hostFor(intent.data.spec);
-  if (host === undefined) return refuse(context, command, [reasonOf('NO_HOST', 'no host of this CSP is up')], policy.policySet);
-  const reserved = await context.hosts.step(stepOf(command, host), 'reserve', async () => ({ spec: intent.data.spec, mode: command.mode, until: intent.data.deadline }));
-  if (reserved.kind === 'refused') return refuse(context, command, [reasonOf(reserved.code, reserved.text)], policy.policySet);
-  if (reserved.kind !== 'done') return unfinished(reserved);
-  const hello = context.hosts.client.registry.hello(host);
-  if (hello === undefined) return failed('HOST_UNAVAILABLE', `host ${host} has not announced itself yet`);
-  const pair = await context.keys.createMigrationKeyPair(command);
-  if (!pair.ok) return failed(pair.code, pair.text);
-  return propose(context, command, async (tx) => {
-    const offered = await pair.value.record(tx.db);
-    if (!offered.ok) return offered;
-    const agent = { host, chain: hello.chain };
-    return {
-      type: 'MigrationOffered',
-      migration: command.migration,
-      data: { intent: intent.digest, policy, agent, ...offered.value, until: reserved.result.until },
-    };
-  });
-};
-
-const refuse = (context: PerformContext, command: Owed<'AnswerIntent'>, reasons: readonly Reason[], policySet: Digest): Promise<Performed> =>
-  propose(context, command, async () => ({
-    type: 'MigrationRefused',
-    migration: command.migration,
-    data: { intent: command.facts.MigrationIntended.digest, reasons, policySet },
-  }));
-
-/** Proves possession of what was deposited, and nothing else: the keys open nothing before the release. */
+/**
+ * Proves possession of what was deposited, and nothing else: the keys open nothing before the release. The agreement is judged
+ * first: from here on our agent would dial what it names.
+ */
 export const acknowledgeDeposit: Performer<'AcknowledgeDeposit'> = async (context, command) => {
+  const { agent, dataPath } = command.facts.OfferAgreed.data;
+  const fault = context.peers.agentFault(command.peer, agent) ?? context.peers.dataPathFault(command.peer, dataPath);
+  if (fault !== undefined) return { kind: 'give-up', reason: fault };
   const acknowledged = await context.keys.acknowledge(command);
   if (!acknowledged.ok) return giveUp(acknowledged.code, acknowledged.text);
   return propose(context, command, async (tx) => {
@@ -56,8 +29,16 @@ export const readyTarget: Performer<'ReadyTarget'> = async (context, command) =>
   }));
 };
 
+/** Nothing is fetched from a source whose own agent did not testify that the VM stands still, nor more than was reserved. */
 export const receiveImage: Performer<'ReceiveImage'> = async (context, command) => {
-  const { MigrationOffered: offer, OfferAgreed: agreed, ImageSealed: sealed } = command.facts;
+  const { MigrationIntended: intent, MigrationOffered: offer, OfferAgreed: agreed, ImageSealed: sealed } = command.facts;
+  const quiesced = migrationOf(await context.ledgers.journey(command.vm, command.peer), command.migration, context.self)?.facts
+    .SourceQuiesced;
+  const kind = command.mode === 'suspend' ? 'saved' : 'stopped';
+  if (checkEvidence(quiesced?.data.evidence, agreed.data.agent, { ...command, domain: command.peer, kind }) === undefined)
+    return giveUp('EVIDENCE_INVALID', 'the evidence that the VM stands still is not that of the pinned agent');
+  if (!fitsRoom(intent.data.spec, sealed.data.artifacts))
+    return giveUp('IMAGE_TOO_LARGE', 'the image is larger than the VM that was reserved for');
   const received = await context.hosts.step(stepOf(command, offer.data.agent.host), 'receive', async () => ({
     round: sealed.data.round,
     dataPath: agreed.data.dataPath,
@@ -71,6 +52,8 @@ export const receiveImage: Performer<'ReceiveImage'> = async (context, command) 
     data: { sealed: sealed.digest, round: sealed.data.round, roots: rootsOf(received.result.roots) },
   }));
 };
+
+const VM_PRESENT = 'VM_PRESENT';
 
 /** Opens the release, tries each key on the image that arrived, and only then takes the keys over. Anything amiss ends it here. */
 export const importKeys: Performer<'ImportKeys'> = async (context, command) => {
@@ -92,11 +75,15 @@ export const importKeys: Performer<'ImportKeys'> = async (context, command) => {
     ),
   }));
   if (unlocked.kind !== 'done') return unfinished(unlocked);
-  return propose(context, command, async (tx) => {
-    const imported = await context.keys.importKeys(tx.db, command);
-    await context.inventory.put(tx.db, { vm: command.vm, spec: intent.data.spec, host, epoch: command.epoch });
-    return { type: 'KeyImported', migration: command.migration, data: imported };
+  const imported = await propose(context, command, async (tx) => {
+    const data = await context.keys.importKeys(tx.db, command);
+    const isNew = await context.inventory.add(tx.db, { vm: command.vm, spec: intent.data.spec, host, epoch: command.epoch });
+    return isNew
+      ? { type: 'KeyImported', migration: command.migration, data }
+      : { ok: false, code: VM_PRESENT, text: 'the VM is held here already' };
   });
+  // The last guard, under the database's own lock: what is held here is never replaced by what a peer sends under its name.
+  return imported.kind === 'failed' && imported.code === VM_PRESENT ? giveUp(imported.code, imported.text) : imported;
 };
 
 /** Our own point of no return, in the ledger before any start command leaves this broker. */
@@ -118,7 +105,9 @@ export const startVm: Performer<'StartVm'> = async (context, command) => {
     spec: intent.data.spec,
     vcpus: startVcpus ? 'run' : 'held',
     secrets: await Promise.all(intent.data.spec.disks.map((disk) => secret(context, command, host, 'run', disk.key))),
-    ...(memory === undefined ? {} : { memory: { artifact: memory.artifact, secret: await secret(context, command, host, 'unseal', memory.key) } }),
+    ...(memory === undefined
+      ? {}
+      : { memory: { artifact: memory.artifact, secret: await secret(context, command, host, 'unseal', memory.key) } }),
   }));
   if (started.kind !== 'done') return unfinished(started);
   const { evidence } = started;
@@ -134,25 +123,39 @@ const OBSERVE_SECONDS = 60;
 
 export const observeHealth: Performer<'ObserveHealth'> = async (context, command) => {
   const { StartAuthorized: authorized, VmStarted: started } = command.facts;
-  const seen = await context.hosts.step(stepOf(command, authorized.data.host), 'observe', async () => ({ signs: 'console', withinSeconds: OBSERVE_SECONDS }));
+  const seen = await context.hosts.step(stepOf(command, authorized.data.host), 'observe', async () => ({
+    signs: 'console',
+    withinSeconds: OBSERVE_SECONDS,
+  }));
   // The VM runs here, healthy or not: there is no way back but another migration, so a silent guest is looked at again.
   if (seen.kind === 'refused') return failed(seen.code, seen.text);
   if (seen.kind !== 'done') return unfinished(seen);
   const { evidence } = seen;
   if (evidence === undefined) return failed('EVIDENCE_MISSING', 'the host gave no signed evidence');
-  return propose(context, command, async () => ({ type: 'VmHealthy', migration: command.migration, data: { started: started.digest, evidence } }));
+  return propose(context, command, async () => ({
+    type: 'VmHealthy',
+    migration: command.migration,
+    data: { started: started.digest, evidence },
+  }));
 };
 
 export const rekeyVolumes: Performer<'RekeyVolumes'> = async (context, command) =>
   propose(context, command, async () => ({
     type: 'VolumeRekeyed',
     migration: command.migration,
-    data: { method: command.method, artifacts: command.facts.KeyDeposited.data.keys.filter((key) => key.kind === 'disk').map((key) => key.artifact) },
+    data: {
+      method: command.method,
+      artifacts: command.facts.KeyDeposited.data.keys.filter((key) => key.kind === 'disk').map((key) => key.artifact),
+    },
   }));
 
 export const finalize: Performer<'Finalize'> = async (context, command) => {
   const { VmHealthy: healthy } = command.facts;
   const leftMs = Date.parse(healthy.time) + context.settings.rollbackWindowMs - context.nowMs();
   if (leftMs > 0) return { kind: 'running', afterMs: Math.max(ASK_AGAIN_MS, leftMs) };
-  return propose(context, command, async () => ({ type: 'MigrationFinalized', migration: command.migration, data: { healthy: healthy.digest, cause: 'window' } }));
+  return propose(context, command, async () => ({
+    type: 'MigrationFinalized',
+    migration: command.migration,
+    data: { healthy: healthy.digest, cause: 'window' },
+  }));
 };

@@ -1,4 +1,12 @@
-import { GENESIS, type IntentRequest, keyId, type MigrationId, type RequestRecord, timestamp, type TrustDomain } from '@carnet/events';
+import {
+  GENESIS,
+  type IntentRequest,
+  keyId,
+  type MigrationId,
+  type RequestRecord,
+  type TrustDomain,
+  timestamp,
+} from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import type { KeyManager } from '@carnet/keys';
 import { type Journey, type MigrationState, react, summarize } from '@carnet/saga';
@@ -7,8 +15,18 @@ import { type MigrationViews, rowsOf } from '@carnet/views';
 import type { Failures } from '../failures.ts';
 import type { Hosts } from '../hosts/steps.ts';
 import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
-import { createVm, deleteVm, guarded, imageRow, type MachinePorts, registerImage, setPower, verifyImage, vmRow } from './machines.ts';
 import { keyRow } from './key-row.ts';
+import {
+  createVm,
+  deleteVm,
+  guarded,
+  imageRow,
+  type MachinePorts,
+  registerImage,
+  setPower,
+  verifyImage,
+  vmRow,
+} from './machines.ts';
 import { planOf } from './plan.ts';
 import { exportLines, peerRow, readEvents } from './readings.ts';
 import type { BrokerService, HostRow, IntentAccepted, MigrationDetail, ServiceRefusal, ServiceResult } from './service.ts';
@@ -53,13 +71,17 @@ export function createService(ports: ServicePorts): BrokerService {
     },
     cancel: async (id, principal, text) => {
       const found = await stateOf(id);
-      return found === undefined ? refuse('MIGRATION_UNKNOWN', `no migration ${id} is known here`) : cancel(intake, found.m, principal, text);
+      return found === undefined
+        ? refuse('MIGRATION_UNKNOWN', `no migration ${id} is known here`)
+        : cancel(intake, found.m, principal, text);
     },
     migrations: (filter) => views.list(filter),
     migration: async (id) => {
       const found = await stateOf(id);
       const row = await views.get(id);
-      return found === undefined || row === undefined ? refuse('MIGRATION_UNKNOWN', `no migration ${id} is known here`) : { ok: true, value: { ...row, ...detailOf(found.journey, found.m) } };
+      return found === undefined || row === undefined
+        ? refuse('MIGRATION_UNKNOWN', `no migration ${id} is known here`)
+        : { ok: true, value: { ...row, ...detailOf(found.journey, found.m) } };
     },
     events: (filter) => readEvents(journal, filter),
     onChange: (listener) => journal.subscribe(() => listener()),
@@ -88,13 +110,17 @@ export function createService(ports: ServicePorts): BrokerService {
   /** Whoever was told the migration's id may ask for it at once. */
   async function taken(request: IntentRequest, record: RequestRecord): Promise<ServiceResult<IntentAccepted>> {
     const known = await views.get(request.migration);
-    if (known !== undefined && known.vm !== request.vm) return refuse('MIGRATION_ID_TAKEN', `${request.migration} was asked for with another VM`);
+    if (known !== undefined && known.vm !== request.vm)
+      return refuse('MIGRATION_ID_TAKEN', `${request.migration} was asked for with another VM`);
     const accepted = await intend(intake, request, record);
     if (accepted.ok) await views.record(rowsOf(await intake.ledgers.journey(request.vm, request.target)));
     return accepted;
   }
 
-  function detailOf(journey: Journey, m: MigrationState): Pick<MigrationDetail, 'owed' | 'custody' | 'progress' | 'transferredBytes' | 'lastFailure'> {
+  function detailOf(
+    journey: Journey,
+    m: MigrationState,
+  ): Pick<MigrationDetail, 'owed' | 'custody' | 'progress' | 'transferredBytes' | 'lastFailure'> {
     const now = timestamp.parse(new Date(ports.nowMs()).toISOString());
     const owed = react(journey, self, now).filter((command) => command.migration === m.id);
     const progress = hosts.progress(m.id);

@@ -1,10 +1,28 @@
-import { type Digest, type DsseEnvelope, type EventData, epoch, type IntentRequest, intentRequest, type MigrationId, PAYLOAD_TYPES, type RequestRecord, type Timestamp, timestamp, type TrustDomain, type VmId } from '@carnet/events';
+import {
+  type Digest,
+  type DsseEnvelope,
+  type EventData,
+  epoch,
+  type IntentRequest,
+  intentRequest,
+  type MigrationId,
+  PAYLOAD_TYPES,
+  type RequestRecord,
+  type Timestamp,
+  type TrustDomain,
+  timestamp,
+  type VmId,
+} from '@carnet/events';
 import type { PeerIdentity } from '@carnet/pki';
-import { ended, highestEpoch, type Journey, type MigrationState, sideOf } from '@carnet/saga';
+import type { Journey, MigrationState } from '@carnet/saga';
 import { openEnvelope, parseStrictJson } from '@carnet/trust';
+import type { AloneWith } from '../alone.ts';
 import type { Inventory } from '../inventory.ts';
-import { reasonOf } from '../perform/context.ts';
+import type { HandoverKeys } from '../keys/handover-keys.ts';
 import type { Ledgers } from '../ledgers.ts';
+import { isMovingHere, nextEpochWith } from '../moving.ts';
+import { reasonOf } from '../perform/context.ts';
+import { proposeWithdrawal } from '../perform/withdrawal.ts';
 import type { PolicyGate } from '../policy-gate.ts';
 import { contentDigest, contentDigestOf } from './request-content.ts';
 import type { IntentAccepted, ServiceRefusal, ServiceResult } from './service.ts';
@@ -15,6 +33,8 @@ export interface IntakePorts {
   readonly peers: readonly TrustDomain[];
   readonly ledgers: Ledgers;
   readonly inventory: Inventory;
+  readonly keys: Pick<HandoverKeys, 'reinstate' | 'memoryUsed'>;
+  readonly alone: AloneWith;
   readonly policy: PolicyGate;
   readonly nowMs: () => number;
   readonly offerMs: number;
@@ -27,28 +47,45 @@ const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, cod
 const isoAt = (ms: number): Timestamp => timestamp.parse(new Date(ms).toISOString());
 
 /** The request inside a scheduler's own signature; what was verified is what is parsed. */
-export function openSignedRequest(ports: Pick<IntakePorts, 'identify'>, envelope: DsseEnvelope, certificate: string): ServiceResult<{ readonly request: IntentRequest; readonly record: RequestRecord }> {
+export function openSignedRequest(
+  ports: Pick<IntakePorts, 'identify'>,
+  envelope: DsseEnvelope,
+  certificate: string,
+): ServiceResult<{ readonly request: IntentRequest; readonly record: RequestRecord }> {
   const identity = ports.identify(certificate);
   if (identity === undefined) return refuse('SIGNATURE_REFUSED', 'the certificate of the signature is not valid for this CSP');
-  const opened = openEnvelope(Buffer.from(JSON.stringify(envelope)), PAYLOAD_TYPES.request, (keyid) => (keyid === identity.leafDigest ? identity.verifier : undefined));
+  const opened = openEnvelope(Buffer.from(JSON.stringify(envelope)), PAYLOAD_TYPES.request, (keyid) =>
+    keyid === identity.leafDigest ? identity.verifier : undefined,
+  );
   if (!opened.ok) return refuse('SIGNATURE_REFUSED', opened.text);
   const json = parseStrictJson(opened.value.payload);
   const request = json.ok ? intentRequest.safeParse(json.value) : undefined;
   if (request?.success !== true) return refuse('PARAMETER_INVALID', 'the signed request does not match its schema');
-  return { ok: true, value: { request: request.data, record: { via: 'signature', principal: identity.spiffeId, envelope, certificate } } };
+  return {
+    ok: true,
+    value: { request: request.data, record: { via: 'signature', principal: identity.spiffeId, envelope, certificate } },
+  };
 }
 
 /** What an intent would say, or why this CSP does not ask for it. Changes nothing: `plan` shows it, `intend` appends it. */
-export async function draftIntent(ports: IntakePorts, request: IntentRequest, record: RequestRecord): Promise<ServiceResult<{ readonly data: EventData<'MigrationIntended'>; readonly nextEpoch: number }>> {
+export async function draftIntent(
+  ports: IntakePorts,
+  request: IntentRequest,
+  record: RequestRecord,
+): Promise<ServiceResult<{ readonly data: EventData<'MigrationIntended'>; readonly nextEpoch: number }>> {
   if (!ports.peers.includes(request.target)) return refuse('PEER_UNKNOWN', `there is no agreement with ${request.target}`);
-  if (request.notAfter !== undefined && Date.parse(request.notAfter) <= ports.nowMs()) return refuse('INTENT_EXPIRED', `the request was good until ${request.notAfter}`);
+  if (request.notAfter !== undefined && Date.parse(request.notAfter) <= ports.nowMs())
+    return refuse('INTENT_EXPIRED', `the request was good until ${request.notAfter}`);
   const held = await ports.inventory.vm(request.vm);
   if (held === undefined) return refuse('VM_UNKNOWN', `${request.vm} is not held by ${ports.self}`);
   const journeys = await ports.ledgers.journeys(request.vm);
-  if (areMoving(journeys, ports.self)) return refuse('VM_MOVING', `${request.vm} is in a migration that has not ended`);
+  if (isMovingHere(journeys, ports.self)) return refuse('VM_MOVING', `${request.vm} is in a migration that has not ended`);
   const now = ports.nowMs();
   const policy = await ports.policy.asSource({ request, principal: record.principal, spec: held.spec });
-  const offerBy = Math.min(now + ports.offerMs, request.notAfter === undefined ? Number.POSITIVE_INFINITY : Date.parse(request.notAfter));
+  const offerBy = Math.min(
+    now + ports.offerMs,
+    request.notAfter === undefined ? Number.POSITIVE_INFINITY : Date.parse(request.notAfter),
+  );
   const data: EventData<'MigrationIntended'> = {
     vm: request.vm,
     source: ports.self,
@@ -60,34 +97,57 @@ export async function draftIntent(ports: IntakePorts, request: IntentRequest, re
     offerBy: isoAt(offerBy),
     deadline: isoAt(now + ports.deadlineMs),
   };
-  return { ok: true, value: { data, nextEpoch: Math.max(highestEpoch(journeys), held.epoch) + 1 } };
+  return { ok: true, value: { data, nextEpoch: Math.max(nextEpochWith(journeys, ports.self, request.target), held.epoch + 1) } };
 }
 
-/** Appends the intent, unless this very request was taken before: then it answers what was answered then. */
-export async function intend(ports: IntakePorts, request: IntentRequest, record: RequestRecord): Promise<ServiceResult<IntentAccepted>> {
+/** A request waits this long for another about the same VM; an append takes milliseconds. */
+const ALONE_MS_MAX = 3_000;
+const ALONE_AGAIN_MS = 20;
+
+/**
+ * Appends the intent, unless this very request was taken before: then it answers what was answered then. Threat: two requests
+ * at once move one VM to two peers; neither ledger's lock sees the other's.
+ */
+export async function intend(
+  ports: IntakePorts,
+  request: IntentRequest,
+  record: RequestRecord,
+): Promise<ServiceResult<IntentAccepted>> {
+  for (let waitedMs = 0; waitedMs < ALONE_MS_MAX; waitedMs += ALONE_AGAIN_MS) {
+    const taken = await ports.alone(request.vm, (signal) => intendAlone(ports, request, record, signal));
+    if (taken.held) return taken.value;
+    await new Promise((resolve) => setTimeout(resolve, ALONE_AGAIN_MS));
+  }
+  return refuse('VM_MOVING', `another request about ${request.vm} is being decided`);
+}
+
+async function intendAlone(
+  ports: IntakePorts,
+  request: IntentRequest,
+  record: RequestRecord,
+  signal: AbortSignal,
+): Promise<ServiceResult<IntentAccepted>> {
   const before = await takenBefore(ports, request);
   if (before !== undefined) return before;
   const drafted = await draftIntent(ports, request, record);
   if (!drafted.ok) return drafted;
   const { data, nextEpoch } = drafted.value;
-  if (!data.policy.allowed) return { ok: false, code: 'POLICY_DENIES', text: "this CSP's policy denies the move", reasons: data.policy.reasons };
-  const proposed = await ports.ledgers.propose(request.vm, request.target, async () => ({
-    type: 'MigrationIntended',
-    migration: request.migration,
-    epoch: epoch.parse(nextEpoch),
-    data,
-  }));
+  if (!data.policy.allowed)
+    return { ok: false, code: 'POLICY_DENIES', text: "this CSP's policy denies the move", reasons: data.policy.reasons };
+  const opens = epoch.safeParse(nextEpoch);
+  if (!opens.success) return refuse('EPOCH_EXHAUSTED', `no epoch is left for ${request.vm} with ${request.target}`);
+  const proposed = await ports.ledgers.propose(request.vm, request.target, async () => {
+    if (signal.aborted) return refuse('VM_MOVING', 'the right to decide about the VM was lost with a database connection');
+    return { type: 'MigrationIntended', migration: request.migration, epoch: opens.data, data };
+  });
   if (!proposed.ok) return (await takenBefore(ports, request)) ?? refuse(proposed.code, proposed.text);
   return { ok: true, value: { migration: request.migration, digest: proposed.digest, repeated: false } };
 }
 
 /** With any peer: the fold guards each pair, and this guards all pairs together. */
 export async function isMoving(ports: Pick<IntakePorts, 'ledgers' | 'self'>, vm: VmId): Promise<boolean> {
-  return areMoving(await ports.ledgers.journeys(vm), ports.self);
+  return isMovingHere(await ports.ledgers.journeys(vm), ports.self);
 }
-
-const areMoving = (journeys: readonly Journey[], self: TrustDomain): boolean =>
-  journeys.some((journey) => journey.migrations.some((m) => sideOf(m, self) !== undefined && !ended(m)));
 
 /** The same id with the same content is the same request; with other content it is somebody else's. */
 async function takenBefore(ports: IntakePorts, request: IntentRequest): Promise<ServiceResult<IntentAccepted> | undefined> {
@@ -103,11 +163,17 @@ const findMigration = (journeys: readonly Journey[], id: MigrationId): Migration
   journeys.flatMap((journey) => journey.migrations).find((m) => m.id === id);
 
 /** Only the source withdraws, and only before the release. */
-export async function cancel(ports: IntakePorts, m: MigrationState, principal: string, text: string): Promise<ServiceResult<{ readonly digest: Digest }>> {
+export async function cancel(
+  ports: IntakePorts,
+  m: MigrationState,
+  principal: string,
+  text: string,
+): Promise<ServiceResult<{ readonly digest: Digest }>> {
   if (m.source !== ports.self) return refuse('CANCEL_NOT_OURS', `the source is ${m.source}`);
   if (m.sourcePhase === 'released' || m.sourcePhase === 'retired') return refuse('CANCEL_TOO_LATE', 'the key is released');
   const withdrawn = m.facts.MigrationWithdrawn;
   if (withdrawn !== undefined) return { ok: true, value: { digest: withdrawn.digest } };
-  const proposed = await ports.ledgers.propose(m.vm, m.target, async () => ({ type: 'Withdraw', migration: m.id, reason: reasonOf('CANCELLED', `${principal}: ${text}`) }));
+  const attempt = { vm: m.vm, peer: m.target, migration: m.id, epoch: m.epoch };
+  const proposed = await proposeWithdrawal(ports, attempt, reasonOf('CANCELLED', `${principal}: ${text}`));
   return proposed.ok ? { ok: true, value: { digest: proposed.digest } } : refuse(proposed.code, proposed.text);
 }

@@ -20,5 +20,7 @@ export function keyRow(record: KeyRecord | KeyView): KeyRow {
 }
 
 function provenanceOf({ provenance: p }: KeyRecord): readonly string[] {
-  return p === undefined ? [] : [`migration ${p.migration}`, `source ${p.source}`, `deposit ${p.deposit}`, `release ${p.release}`];
+  return p === undefined
+    ? []
+    : [`migration ${p.migration}`, `source ${p.source}`, `deposit ${p.deposit}`, `release ${p.release}`];
 }

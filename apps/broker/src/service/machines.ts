@@ -1,5 +1,17 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { type ArtifactId, artifactId, type HostName, type KeyId, keyId, type TrustDomain, uuidv7, type VmId, vmId, type VmSpec, vmSpec } from '@carnet/events';
+import {
+  type ArtifactId,
+  artifactId,
+  type HostName,
+  type KeyId,
+  keyId,
+  type TrustDomain,
+  uuidv7,
+  type VmId,
+  type VmSpec,
+  vmId,
+  vmSpec,
+} from '@carnet/events';
 import type { HostReply, ResultOf, SealedSecret, StepResult } from '@carnet/hypervisor';
 import { type KeyManager, type Tenant, vmConsumer } from '@carnet/keys';
 import type { Store, Tx } from '@carnet/store';
@@ -31,7 +43,11 @@ const STOP_GRACE_SECONDS = 15;
 const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, code, text });
 
 /** Asks until the step is done; an answer that never comes is `HOST_UNAVAILABLE`. */
-async function perform<S extends StepResult['step']>(ports: MachinePorts, draft: CommandDraft, step: S): Promise<ServiceResult<ResultOf<S>>> {
+async function perform<S extends StepResult['step']>(
+  ports: MachinePorts,
+  draft: CommandDraft,
+  step: S,
+): Promise<ServiceResult<ResultOf<S>>> {
   const signed = ports.hosts.sign(draft);
   const until = ports.nowMs() + STEP_MS_MAX;
   for (;;) {
@@ -44,14 +60,29 @@ async function perform<S extends StepResult['step']>(ports: MachinePorts, draft:
   }
 }
 
-const refusedBy = (reply: Extract<HostReply, { readonly status: 'refused' | 'failed' }>): ServiceRefusal => refuse(reply.code, reply.text);
+const refusedBy = (reply: Extract<HostReply, { readonly status: 'refused' | 'failed' }>): ServiceRefusal =>
+  refuse(reply.code, reply.text);
 
 const anyHost = (ports: MachinePorts): HostName | undefined => ports.hostNames.find((host) => ports.hosts.registry.isUp(host));
 
 /** A fresh DEK, recorded before anything is encrypted with it. */
-async function newDek(ports: MachinePorts, artifact: ArtifactId, vm: VmId | undefined, capacityBytes: number, reason: string): Promise<KeyId> {
+async function newDek(
+  ports: MachinePorts,
+  artifact: ArtifactId,
+  vm: VmId | undefined,
+  capacityBytes: number,
+  reason: string,
+): Promise<KeyId> {
   const key = keyId.parse(uuidv7(ports.nowMs(), randomBytes(10)));
-  const common = { key, tenant: ports.tenant, artifact, kind: 'disk', derivation: 'luks-passphrase-hex', capacityBytes, reason } as const;
+  const common = {
+    key,
+    tenant: ports.tenant,
+    artifact,
+    kind: 'disk',
+    derivation: 'luks-passphrase-hex',
+    capacityBytes,
+    reason,
+  } as const;
   const prepared = granted(await ports.keys.createDek(vm === undefined ? common : { ...common, vm }));
   granted(await inTransaction(ports.store, (tx) => prepared.record(tx)));
   return key;
@@ -59,25 +90,57 @@ async function newDek(ports: MachinePorts, artifact: ArtifactId, vm: VmId | unde
 
 const inTransaction = <T>(store: Store, work: (tx: Tx) => Promise<T>): Promise<T> => store.db.transaction().execute(work);
 
-export const imageRow = ({ name, digest, sizeBytes, capacityBytes, createdAt }: HeldImage): ImageRow => ({ name, digest, sizeBytes, capacityBytes, createdAt });
+export const imageRow = ({ name, digest, sizeBytes, capacityBytes, createdAt }: HeldImage): ImageRow => ({
+  name,
+  digest,
+  sizeBytes,
+  capacityBytes,
+  createdAt,
+});
 
 export function vmRow(ports: Pick<MachinePorts, 'hosts'>, held: HeldVm): VmRow {
   const seen = ports.hosts.registry.hello(held.host)?.vms.find((one) => one.vm === held.vm);
-  return { vm: held.vm, name: held.spec.name, host: held.host, state: seen?.state ?? 'unknown', epoch: Math.max(held.epoch, seen?.fence?.epoch ?? 0), spec: held.spec };
+  return {
+    vm: held.vm,
+    name: held.spec.name,
+    host: held.host,
+    state: seen?.state ?? 'unknown',
+    epoch: Math.max(held.epoch, seen?.fence?.epoch ?? 0),
+    spec: held.spec,
+  };
 }
 
-export async function registerImage(ports: MachinePorts, image: { readonly name: string; readonly file: string; readonly format: 'raw' | 'qcow2' }): Promise<ServiceResult<ImageRow>> {
-  if ((await ports.inventory.images()).some(({ name }) => name === image.name)) return refuse('IMAGE_EXISTS', `an image ${image.name} is registered`);
+export async function registerImage(
+  ports: MachinePorts,
+  image: { readonly name: string; readonly file: string; readonly format: 'raw' | 'qcow2' },
+): Promise<ServiceResult<ImageRow>> {
+  if ((await ports.inventory.images()).some(({ name }) => name === image.name))
+    return refuse('IMAGE_EXISTS', `an image ${image.name} is registered`);
   const host = anyHost(ports);
   if (host === undefined) return refuse('HOST_UNAVAILABLE', 'no host of this CSP is up');
   const artifact = artifactId.parse(randomUUID());
   const key = await newDek(ports, artifact, undefined, 0, `image ${image.name}`);
   const imageVm = imageContextVm(ports.self, artifact);
-  const secret = await ports.handover.secretForHost({ host, vm: imageVm, epoch: 0, purpose: 'run' }, key);
-  const made = await perform(ports, { step: 'registerImage', host, body: { name: image.name, file: image.file, format: image.format, artifact, secret } } as CommandDraft, 'registerImage');
+  const secret = await ports.handover.secretForHost({ host, vm: imageVm, epoch: NO_EPOCH, purpose: 'run' }, key);
+  const made = await perform(
+    ports,
+    {
+      step: 'registerImage',
+      host,
+      body: { name: image.name, file: image.file, format: image.format, artifact, secret },
+    } as CommandDraft,
+    'registerImage',
+  );
   if (!made.ok) return made;
   const { image: facts } = made.value;
-  await ports.inventory.putImage({ name: image.name, host, key, digest: facts.digest, sizeBytes: facts.sizeBytes, capacityBytes: facts.capacityBytes });
+  await ports.inventory.putImage({
+    name: image.name,
+    host,
+    key,
+    digest: facts.digest,
+    sizeBytes: facts.sizeBytes,
+    capacityBytes: facts.capacityBytes,
+  });
   const held = (await ports.inventory.images()).find(({ name }) => name === image.name);
   return held === undefined ? refuse('IMAGE_UNKNOWN', image.name) : { ok: true, value: imageRow(held) };
 }
@@ -85,18 +148,25 @@ export async function registerImage(ports: MachinePorts, image: { readonly name:
 /** Host secrets are bound to a VM; an image is its own. */
 const imageContextVm = (self: TrustDomain, artifact: ArtifactId): VmId => vmId.parse(`${self}/${artifact}`);
 
-export async function verifyImage(ports: MachinePorts, name: string): Promise<ServiceResult<{ readonly name: string; readonly digest: string; readonly verified: boolean }>> {
+export async function verifyImage(
+  ports: MachinePorts,
+  name: string,
+): Promise<ServiceResult<{ readonly name: string; readonly digest: string; readonly verified: boolean }>> {
   const held = (await ports.inventory.images()).find((image) => image.name === name);
   if (held === undefined) return refuse('IMAGE_UNKNOWN', `no image ${name} is registered`);
   const seen = await perform(ports, { step: 'verifyImage', host: held.host, body: { name } }, 'verifyImage');
-  if (!seen.ok) return seen.code === 'IMAGE_TAMPERED' ? { ok: true, value: { name, digest: held.digest, verified: false } } : seen;
+  if (!seen.ok)
+    return seen.code === 'IMAGE_TAMPERED' ? { ok: true, value: { name, digest: held.digest, verified: false } } : seen;
   return { ok: true, value: { name, digest: held.digest, verified: seen.value.image.digest === held.digest } };
 }
 
 export async function createVm(ports: MachinePorts, request: CreateVmRequest): Promise<ServiceResult<VmRow>> {
-  if ((await ports.inventory.vms()).some(({ spec }) => spec.name === request.name)) return refuse('VM_EXISTS', `a VM ${request.name} exists`);
-  const image = request.image === undefined ? undefined : (await ports.inventory.images()).find(({ name }) => name === request.image);
-  if (request.image !== undefined && image === undefined) return refuse('IMAGE_UNKNOWN', `no image ${request.image} is registered`);
+  if ((await ports.inventory.vms()).some(({ spec }) => spec.name === request.name))
+    return refuse('VM_EXISTS', `a VM ${request.name} exists`);
+  const image =
+    request.image === undefined ? undefined : (await ports.inventory.images()).find(({ name }) => name === request.image);
+  if (request.image !== undefined && image === undefined)
+    return refuse('IMAGE_UNKNOWN', `no image ${request.image} is registered`);
   const host = image?.host ?? anyHost(ports);
   if (host === undefined) return refuse('HOST_UNAVAILABLE', 'no host of this CSP is up');
   const vm = vmId.parse(`${ports.self}/${randomUUID()}`);
@@ -104,16 +174,16 @@ export async function createVm(ports: MachinePorts, request: CreateVmRequest): P
   const capacityBytes = Math.max(request.capacityBytes ?? 0, image?.capacityBytes ?? 0);
   const key = await newDek(ports, artifact, vm, capacityBytes, `disk of VM ${request.name}`);
   const spec = specOf(request, artifact, key, capacityBytes);
-  const secret = await ports.handover.secretForHost({ host, vm, epoch: 0, purpose: 'run' }, key);
+  const secret = await ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run' }, key);
   const from = image === undefined ? {} : { from: { image: image.name, secret: await imageSecret(ports, image, host, vm) } };
   const made = await perform(ports, { step: 'createVm', host, vm, body: { spec, ...from, secrets: [secret] } }, 'createVm');
   if (!made.ok) return made;
-  await ports.inventory.put(ports.store.db, { vm, spec, host, epoch: 0 });
+  if (!(await ports.inventory.add(ports.store.db, { vm, spec, host, epoch: 0 }))) return refuse('VM_EXISTS', `${vm} exists`);
   return request.start ? setPower(ports, vm, 'on') : { ok: true, value: vmRow(ports, { vm, spec, host, epoch: 0 }) };
 }
 
 const imageSecret = (ports: MachinePorts, image: HeldImage, host: HostName, vm: VmId): Promise<SealedSecret> =>
-  ports.handover.secretForHost({ host, vm, epoch: 0, purpose: 'run' }, keyId.parse(image.key));
+  ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run' }, keyId.parse(image.key));
 
 /** Host independent, so that it means the same at every CSP. */
 const specOf = (request: CreateVmRequest, artifact: ArtifactId, key: KeyId, capacityBytes: number): VmSpec =>
@@ -140,9 +210,15 @@ export async function setPower(ports: MachinePorts, vm: VmId, power: 'on' | 'off
   return { ok: true, value: { ...vmRow(ports, held), state: power === 'on' ? 'running' : 'shutoff', spec } };
 }
 
+/** Steps outside migrations carry no epoch, wherever the VM came from; the host opens their secrets under this one. */
+const NO_EPOCH = 0;
+
 /** Secrets of every disk, for a host that starts the VM or lost them with its libvirtd. */
-export const runSecrets = (ports: Pick<MachinePorts, 'handover'>, { vm, spec, host, epoch }: HeldVm): Promise<readonly SealedSecret[]> =>
-  Promise.all(spec.disks.map((disk) => ports.handover.secretForHost({ host, vm, epoch, purpose: 'run' }, disk.key)));
+export const runSecrets = (
+  ports: Pick<MachinePorts, 'handover'>,
+  { vm, spec, host }: Pick<HeldVm, 'vm' | 'spec' | 'host'>,
+): Promise<readonly SealedSecret[]> =>
+  Promise.all(spec.disks.map((disk) => ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run' }, disk.key)));
 
 export async function deleteVm(ports: MachinePorts, vm: VmId): Promise<ServiceResult<{ readonly vm: VmId }>> {
   const held = await ports.inventory.vm(vm);

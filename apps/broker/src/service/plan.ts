@@ -30,6 +30,8 @@ export function planOf(data: EventData<'MigrationIntended'>, epoch: number): Pla
     epoch,
     policy: { source: { allowed: data.policy.allowed, reasons: data.policy.reasons }, target: 'asked when the migration starts' },
     bytes: disks + memory,
-    steps: STEPS.map((step) => (data.mode === 'suspend' && step.step.startsWith('stop the VM') ? { ...step, step: SUSPEND_STEP } : step)),
+    steps: STEPS.map((step) =>
+      data.mode === 'suspend' && step.step.startsWith('stop the VM') ? { ...step, step: SUSPEND_STEP } : step,
+    ),
   };
 }

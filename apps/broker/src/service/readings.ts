@@ -1,6 +1,6 @@
 import type { Digest, MigrationId } from '@carnet/events';
 import type { Journal, Ledger, PeerState, StoredEvent } from '@carnet/journal';
-import { parseCursor, type Positioned, mergeLedgers } from '../cursor.ts';
+import { mergeLedgers, type Positioned, parseCursor } from '../cursor.ts';
 import type { LedgerEntry, PeerRow } from './service.ts';
 
 /** Every ledger that this CSP writes or reads, in one fixed order: cursors rely on it. */

@@ -1,4 +1,15 @@
-import type { Digest, DsseEnvelope, Event, IntentRequest, MigrationId, Reason, RequestRecord, Timestamp, VmId, VmSpec } from '@carnet/events';
+import type {
+  Digest,
+  DsseEnvelope,
+  Event,
+  IntentRequest,
+  MigrationId,
+  Reason,
+  RequestRecord,
+  Timestamp,
+  VmId,
+  VmSpec,
+} from '@carnet/events';
 
 /** A refusal by rule: a stable code, one sentence, and the reasons behind it. Nothing was changed. */
 export interface ServiceRefusal {
@@ -86,7 +97,10 @@ export interface Plan {
   readonly target: string;
   readonly mode: string;
   readonly epoch: number;
-  readonly policy: { readonly source: { readonly allowed: boolean; readonly reasons: readonly Reason[] }; readonly target: 'asked when the migration starts' };
+  readonly policy: {
+    readonly source: { readonly allowed: boolean; readonly reasons: readonly Reason[] };
+    readonly target: 'asked when the migration starts';
+  };
   readonly bytes: number;
   /** `undefined` until a transfer to this peer was measured. */
   readonly stopSeconds?: number;
@@ -164,11 +178,24 @@ export interface BrokerService {
   /** The asker's own signature (its certificate base64 DER) is what counts here, not who carried it. */
   readonly intendSigned: (envelope: DsseEnvelope, certificate: string) => Promise<ServiceResult<IntentAccepted>>;
   readonly plan: (request: IntentRequest, principal: string) => Promise<ServiceResult<Plan>>;
-  readonly cancel: (migration: MigrationId, principal: string, text: string) => Promise<ServiceResult<{ readonly digest: Digest }>>;
-  readonly migrations: (filter: { readonly open?: boolean; readonly vm?: VmId; readonly limit: number }) => Promise<readonly MigrationRow[]>;
+  readonly cancel: (
+    migration: MigrationId,
+    principal: string,
+    text: string,
+  ) => Promise<ServiceResult<{ readonly digest: Digest }>>;
+  readonly migrations: (filter: {
+    readonly open?: boolean;
+    readonly vm?: VmId;
+    readonly limit: number;
+  }) => Promise<readonly MigrationRow[]>;
   readonly migration: (id: MigrationId) => Promise<ServiceResult<MigrationDetail>>;
   /** `after`: a cursor of an earlier entry; entries asked for by migration or digest have none. */
-  readonly events: (filter: { readonly migration?: MigrationId; readonly digest?: Digest; readonly after?: string; readonly limit: number }) => Promise<readonly (LedgerEntry & { readonly cursor: string })[]>;
+  readonly events: (filter: {
+    readonly migration?: MigrationId;
+    readonly digest?: Digest;
+    readonly after?: string;
+    readonly limit: number;
+  }) => Promise<readonly (LedgerEntry & { readonly cursor: string })[]>;
   /** Fires after something new stands in a ledger; readers then call `events` from their cursor. */
   readonly onChange: (listener: () => void) => () => void;
   readonly keys: () => Promise<readonly KeyRow[]>;
@@ -176,8 +203,13 @@ export interface BrokerService {
   readonly peers: () => Promise<readonly PeerRow[]>;
   readonly hosts: () => Promise<readonly HostRow[]>;
   readonly images: () => Promise<readonly ImageRow[]>;
-  readonly registerImage: (image: { readonly name: string; readonly file: string; readonly format: 'raw' | 'qcow2' }, principal: string) => Promise<ServiceResult<ImageRow>>;
-  readonly verifyImage: (name: string) => Promise<ServiceResult<{ readonly name: string; readonly digest: string; readonly verified: boolean }>>;
+  readonly registerImage: (
+    image: { readonly name: string; readonly file: string; readonly format: 'raw' | 'qcow2' },
+    principal: string,
+  ) => Promise<ServiceResult<ImageRow>>;
+  readonly verifyImage: (
+    name: string,
+  ) => Promise<ServiceResult<{ readonly name: string; readonly digest: string; readonly verified: boolean }>>;
   readonly vms: () => Promise<readonly VmRow[]>;
   readonly createVm: (request: CreateVmRequest, principal: string) => Promise<ServiceResult<VmRow>>;
   readonly setVmPower: (vm: VmId, power: 'on' | 'off', principal: string) => Promise<ServiceResult<VmRow>>;

@@ -39,7 +39,8 @@ export function brokerConfigText(facts: ConfigFacts): string {
     }),
     table('trust', { rootFile: join(paths.pki, 'root.pem'), crlDirectory: paths.crls }),
     table('bus', { url: facts.busUrl, domain: BUS_DOMAIN, serverName: BUS_SERVER_NAME }),
-    table('[peers]', { domain: peer.domain }),
+    // Both clouds live on this machine: their agents meet on loopback, which a broker dials only when it is told to.
+    `${table('[peers]', { domain: peer.domain })}dataPaths = ["127.0.0.0/8"]\n`,
     table('keys', { rootFile: paths.keyRoot, passphraseFile: paths.passphrase }),
     table('[hosts]', { name: HOST }),
     table('http', { port: ports.http }),

@@ -10,9 +10,13 @@ import { refusal } from '../refusal.ts';
 import { impossible, ok, type Refusal, type Result } from '../result.ts';
 import { type Deposit, type Ending, heldOfDeposit, lockDeposit, ofAttempt, updateDeposit } from './deposits.ts';
 
-/** The VM stays: Krel is destroyed, suspended keys are active again. Asked again it answers the same. */
+/**
+ * The VM stays: Krel is destroyed, and the keys that this very release suspended are active again. Whoever else suspended a key
+ * (an operator, a release to another peer) keeps it so. Asked again it answers the same.
+ */
 export async function resume(ports: KeyPorts, tx: Tx, ending: Ending): Promise<Result<readonly KeyId[]>> {
-  return end(ports, tx, ending, 'resumed', async (db, held, mark) => {
+  return end(ports, tx, ending, 'resumed', async (db, held, mark, { state }) => {
+    if (state !== 'released') return undefined;
     await moveAll(
       db,
       held.filter(({ record }) => record.state === 'suspended'),

@@ -1,0 +1,28 @@
+import type { TrustDomain } from '@carnet/events';
+import { type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
+
+/** This CSP's side of the migration, once it has spoken in it: what a peer merely claims about a VM counts for nothing. */
+const hasSpoken = (m: MigrationState, self: TrustDomain): boolean =>
+  m.source === self || (m.target === self && m.targetPhase !== 'idle');
+
+/** Whether this CSP still has something to do or to wait for in it. */
+export const isOpenHere = (m: MigrationState, self: TrustDomain): boolean =>
+  hasSpoken(m, self) && !(m.source === self ? sourceEnded(m) : targetEnded(m));
+
+/**
+ * Whether the VM is under way by this CSP's own word. Threat: a peer that opens a migration and never ends it, or never answers
+ * one that we ended, would otherwise hold our VM for ever.
+ */
+export const isMovingHere = (journeys: readonly Journey[], self: TrustDomain): boolean =>
+  journeys.some(({ migrations }) => migrations.some((m) => isOpenHere(m, self)));
+
+/**
+ * An epoch above all attempts in which this CSP took part. Threat: a peer intends with the largest epoch there is, and no epoch
+ * is left for us; so what we refused counts only with that very peer, whose ledger demands it.
+ */
+export function nextEpochWith(journeys: readonly Journey[], self: TrustDomain, peer: TrustDomain): number {
+  const counts = journeys
+    .flatMap(({ migrations }) => migrations)
+    .filter((m) => hasSpoken(m, self) && (m.targetPhase !== 'refused' || m.source === self || m.source === peer));
+  return counts.reduce((highest, m) => Math.max(highest, m.epoch), 0) + 1;
+}

@@ -1,0 +1,18 @@
+import type { PinnedAgent, Reason, Timestamp, TrustDomain } from '@carnet/events';
+import { type TrustStore, validatePath } from '@carnet/pki';
+import { agentSpiffeId } from '../hosts/wire.ts';
+import { reasonOf } from '../perform/context.ts';
+
+/**
+ * Why this pinned chain is not the peer's agent of that host. Threat: a peer pins a third CSP's agent, or one of ours: then that
+ * host would be served the image, or be believed as a witness.
+ */
+export function agentFault(
+  trust: TrustStore,
+  at: Timestamp,
+  domain: TrustDomain,
+  { host, chain }: PinnedAgent,
+): Reason | undefined {
+  const path = validatePath({ ...trust, chain, at, trustDomain: domain, spiffeId: agentSpiffeId(domain, host) });
+  return path.ok ? undefined : reasonOf('AGENT_UNTRUSTED', `the agent pinned for ${host} is not one of ${domain} (${path.code})`);
+}

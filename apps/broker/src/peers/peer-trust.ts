@@ -1,0 +1,38 @@
+import type { DataPath, EventData, MigrationId, PinnedAgent, Reason, TrustDomain } from '@carnet/events';
+import type { Journal } from '@carnet/journal';
+import { type PeerIdentity, validatePath } from '@carnet/pki';
+import type { Ground } from '../broker.ts';
+import { agentFault } from './agents.ts';
+import { dataPathFault } from './data-paths.ts';
+import { requestFault } from './requests.ts';
+
+/** What a schema-valid event of a peer may still lie about, each judged before anything is done because of it. */
+export interface PeerTrust {
+  readonly agentFault: (domain: TrustDomain, agent: PinnedAgent) => Reason | undefined;
+  readonly dataPathFault: (domain: TrustDomain, dataPath: DataPath) => Reason | undefined;
+  readonly requestFault: (migration: MigrationId, intent: EventData<'MigrationIntended'>) => Promise<Reason | undefined>;
+}
+
+export function openPeerTrust({ config, journal, trust, now }: Pick<Ground, 'config' | 'journal' | 'trust' | 'now'>): PeerTrust {
+  const identify = async (domain: TrustDomain, leaf: string): Promise<PeerIdentity | undefined> => {
+    const path = validatePath({
+      ...trust(),
+      chain: [leaf, ...(await intermediatesOf(journal, domain))],
+      at: now(),
+      trustDomain: domain,
+    });
+    return path.ok ? path.value : undefined;
+  };
+  return {
+    agentFault: (domain, agent) => agentFault(trust(), now(), domain, agent),
+    dataPathFault: (domain, dataPath) =>
+      dataPathFault(dataPath, config.peers.find((peer) => peer.domain === domain)?.dataPaths ?? []),
+    requestFault: (migration, intent) => requestFault(identify, migration, intent),
+  };
+}
+
+/** From the first event of the peer's ledger, whose chain was validated when it was placed. */
+async function intermediatesOf(journal: Pick<Journal, 'ledger' | 'self'>, publisher: TrustDomain): Promise<readonly string[]> {
+  const [first] = await journal.ledger({ publisher, audience: journal.self }, { from: 1, limit: 1 });
+  return first?.event?.type === 'KeyAnnounced' ? first.event.data.chain.slice(1) : [];
+}

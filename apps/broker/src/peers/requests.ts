@@ -1,0 +1,52 @@
+import { type EventData, intentRequest, type MigrationId, PAYLOAD_TYPES, type Reason, type TrustDomain } from '@carnet/events';
+import type { PeerIdentity } from '@carnet/pki';
+import { openEnvelope, parseStrictJson } from '@carnet/trust';
+import { reasonOf } from '../perform/context.ts';
+
+/** Who holds a leaf (base64 DER) under the intermediate that this CSP's own announcement of its key came with; valid now. */
+export type IdentifyIn = (domain: TrustDomain, leaf: string) => Promise<PeerIdentity | undefined>;
+
+const fault = (text: string): Reason => reasonOf('REQUEST_REFUSED', text);
+
+/**
+ * Why the request inside a peer's intent is not what the intent says. Whoever asked by an own signature is proven; for others the
+ * source's broker vouches, and then at least the asker is one of its own.
+ */
+export async function requestFault(
+  identify: IdentifyIn,
+  migration: MigrationId,
+  intent: EventData<'MigrationIntended'>,
+): Promise<Reason | undefined> {
+  const { request, source } = intent;
+  switch (request.via) {
+    case 'token':
+      // A token's principal is a name inside the source: nothing in it can be compared with a domain.
+      return undefined;
+    case 'mtls':
+      return request.principal.startsWith(`spiffe://${source}/`) ? undefined : fault(`the asker is not one of ${source}`);
+    case 'signature':
+      return signatureFault(await identify(source, request.certificate), migration, intent);
+  }
+}
+
+function signatureFault(
+  identity: PeerIdentity | undefined,
+  migration: MigrationId,
+  { request, vm, target, mode, offerBy, source }: EventData<'MigrationIntended'>,
+): Reason | undefined {
+  if (request.via !== 'signature') return undefined;
+  if (identity === undefined || identity.domain !== source) return fault(`the asker's certificate is not valid for ${source}`);
+  if (identity.spiffeId !== request.principal) return fault('the asker is another than the certificate says');
+  const opened = openEnvelope(Buffer.from(JSON.stringify(request.envelope)), PAYLOAD_TYPES.request, (keyid) =>
+    keyid === identity.leafDigest ? identity.verifier : undefined,
+  );
+  if (!opened.ok) return fault('the signature of the request does not verify');
+  const json = parseStrictJson(opened.value.payload);
+  const asked = json.ok ? intentRequest.safeParse(json.value).data : undefined;
+  if (asked === undefined) return fault('the signed request does not match its schema');
+  const same = asked.migration === migration && asked.vm === vm && asked.target === target && asked.mode === mode;
+  if (!same) return fault('the intent is not what was asked for');
+  return asked.notAfter !== undefined && offerBy > asked.notAfter
+    ? fault('the intent is good for longer than was asked for')
+    : undefined;
+}

@@ -1,0 +1,102 @@
+import type { Digest, Reason } from '@carnet/events';
+import type { MigrationState } from '@carnet/saga';
+import { isOpenHere } from '../moving.ts';
+import {
+  failed,
+  LOOK_AGAIN,
+  type Owed,
+  type PerformContext,
+  type Performed,
+  type Performer,
+  propose,
+  reasonOf,
+  stepOf,
+  unfinished,
+} from './context.ts';
+import { DEADLINE_MS_MAX, EPOCH_MAX } from './limits.ts';
+
+/**
+ * Refuses, or promises capacity: what the intent claims, then policy, then a host with room, then a key pair that only this
+ * migration will use. Alone with the VM: two peers that offer one VM at once must not both find it free.
+ */
+export const answerIntent: Performer<'AnswerIntent'> = async (context, command) => {
+  const answered = await context.alone(command.vm, (signal) => answerAlone(context, command, signal));
+  return answered.held ? answered.value : LOOK_AGAIN;
+};
+
+async function answerAlone(context: PerformContext, command: Owed<'AnswerIntent'>, signal: AbortSignal): Promise<Performed> {
+  const { MigrationIntended: intent } = command.facts;
+  const unfit = await whyUnfit(context, command);
+  if (unfit !== undefined) return refuse(context, command, [unfit]);
+  const policy = await context.policy.asTarget(intent.data, command.migration);
+  if (!policy.allowed) return refuse(context, command, policy.reasons, policy.policySet);
+  const host = context.inventory.hostFor(intent.data.spec);
+  if (host === undefined) return refuse(context, command, [reasonOf('NO_HOST', 'no host of this CSP is up')], policy.policySet);
+  const reserved = await context.hosts.step(stepOf(command, host), 'reserve', async () => ({
+    spec: intent.data.spec,
+    mode: command.mode,
+    until: intent.data.deadline,
+  }));
+  if (reserved.kind === 'refused') return refuse(context, command, [reasonOf(reserved.code, reserved.text)], policy.policySet);
+  if (reserved.kind !== 'done') return unfinished(reserved);
+  const hello = context.hosts.client.registry.hello(host);
+  if (hello === undefined) return failed('HOST_UNAVAILABLE', `host ${host} has not announced itself yet`);
+  const pair = await context.keys.createMigrationKeyPair(command);
+  if (!pair.ok) return failed(pair.code, pair.text);
+  return propose(context, command, async (tx) => {
+    if (signal.aborted)
+      return { ok: false, code: 'LEASE_LOST', text: 'the right to decide about the VM was lost with a database connection' };
+    const offered = await pair.value.record(tx.db);
+    if (!offered.ok) return offered;
+    const agent = { host, chain: hello.chain };
+    return {
+      type: 'MigrationOffered',
+      migration: command.migration,
+      data: { intent: intent.digest, policy, agent, ...offered.value, until: reserved.result.until },
+    };
+  });
+}
+
+const refuse = (
+  context: PerformContext,
+  command: Owed<'AnswerIntent'>,
+  reasons: readonly Reason[],
+  policySet?: Digest,
+): Promise<Performed> =>
+  propose(context, command, async () => ({
+    type: 'MigrationRefused',
+    migration: command.migration,
+    data: { intent: command.facts.MigrationIntended.digest, reasons, ...(policySet === undefined ? {} : { policySet }) },
+  }));
+
+/** What no policy could allow. The ledger of one pair cannot tell where a VM is: this CSP's own custody and all its ledgers can. */
+async function whyUnfit(context: PerformContext, command: Owed<'AnswerIntent'>): Promise<Reason | undefined> {
+  const { data } = command.facts.MigrationIntended;
+  if (!data.policy.allowed) return reasonOf('SOURCE_POLICY_DENIES', "the source's own policy denies the move");
+  const aheadMs = Date.parse(data.deadline) - context.nowMs();
+  if (!(aheadMs <= DEADLINE_MS_MAX))
+    return reasonOf('DEADLINE_TOO_FAR', `room is promised for ${DEADLINE_MS_MAX / 1_000} s at most`);
+  if (command.epoch > EPOCH_MAX) return reasonOf('EPOCH_TOO_HIGH', `epochs end at ${EPOCH_MAX}`);
+  if ((await context.inventory.vm(command.vm)) !== undefined) return reasonOf('VM_PRESENT', 'the VM is held here');
+  if (await context.ledgers.isIdTaken(command))
+    return reasonOf('MIGRATION_ID_TAKEN', 'the migration has an id that was used before');
+  return (await whyNotOurs(context, command)) ?? context.peers.requestFault(command.migration, data);
+}
+
+/** With whatever peer: a VM that is on its way, an epoch that is over, a VM of ours that never left. */
+async function whyNotOurs(context: PerformContext, command: Owed<'AnswerIntent'>): Promise<Reason | undefined> {
+  const { self } = context;
+  const others = (await context.ledgers.journeys(command.vm))
+    .flatMap(({ migrations }) => migrations)
+    .filter((m) => !(m.id === command.migration && m.source === command.peer));
+  if (others.some((m) => isOpenHere(m, self))) return reasonOf('VM_MOVING', 'the VM is in another migration here');
+  const held = others.filter((m) => hadIt(m));
+  if (held.some((m) => m.epoch >= command.epoch)) return reasonOf('EPOCH_REUSED', 'the VM has been here in a later epoch');
+  const isFromHere = command.vm.startsWith(`${self}/`);
+  return isFromHere && !held.some((m) => m.source === self)
+    ? reasonOf('VM_NOT_GIVEN', 'this is its home, and it never left')
+    : undefined;
+}
+
+/** Migrations that moved the VM: to us or from us. */
+const hadIt = (m: MigrationState): boolean => m.sourcePhase === 'retired' || m.targetPhase === 'finalized';
