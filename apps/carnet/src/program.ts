@@ -20,7 +20,12 @@ export function program(streams: Streams): Command {
       new Option('-f, --format <format>', 'how answers are written (default: table on a terminal, else json)').choices(FORMATS),
     )
     .option('-c, --columns <names>', 'only these columns, comma separated (table, csv, value)')
-    .option('--context <name>', 'which broker, as whom (a name, or a path to a context file)')
+    // Collected: the auditor takes several, everyone else the last.
+    .option(
+      '--context <name>',
+      'which broker, as whom (a name, or a path to a context file)',
+      (name: string, before: readonly string[] = []) => [...before, name],
+    )
     .addHelpText('after', `\n${EXIT_HELP}`)
     .showHelpAfterError('(carnet --help lists everything)');
   const verbs = [

@@ -104,6 +104,7 @@ const VERBS: readonly [line: string, script: Script, seen: string | RegExp, aske
   [`event get ${DIGEST} --envelope`, { [`GET /v1/events/${DIGEST}`]: { json: entry(1) } }, /^\{"payload":""\}$/],
   ['audit verify one.ndjson --strict', {}, '{"verb":"verify","rest":["one.ndjson","--strict"]}'],
   ['audit verify one.ndjson -f json --context other', {}, '["one.ndjson","--json","--context","other"]'],
+  ['audit verify --context one --context two', {}, '["--context","one","--context","two"]'],
   ['audit export --peer csp-b.example', {}, '"verb":"export"'],
   ['context show', {}, 'broker.csp-a.example'],
   ['context list', {}, '"scheduler"'],

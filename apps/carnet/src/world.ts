@@ -21,8 +21,9 @@ export interface Streams {
   readonly auditor: () => string;
 }
 
-interface GlobalOptions {
-  readonly context?: string;
+export interface GlobalOptions {
+  /** All that were named. */
+  readonly context?: readonly string[];
   readonly format?: Format;
   readonly columns?: string;
 }
@@ -53,7 +54,7 @@ export function worldOf(command: Command, streams: Streams): World {
     throw new VerbError(EXIT.usage, 'COLUMN_UNKNOWN', `no column ${chosen.unknown}: ${all.map(({ name }) => name).join(', ')}`);
   };
   // Contexts and the client load only for verbs that need them: `--help` and completion should not wait.
-  const context = onceOnly(async () => (await import('./context.ts')).loadContext(options.context, streams.environment));
+  const context = onceOnly(async () => (await import('./context.ts')).loadContext(options.context?.at(-1), streams.environment));
   const broker = onceOnly(async () => {
     const { connectBroker } = await import('@carnet/publisher');
     const { address } = await context();

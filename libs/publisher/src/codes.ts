@@ -70,6 +70,10 @@ export const DOOR_CODES = {
     advice: 'Do not create VMs from it; register it again from a trusted file.',
   },
   HOST_UNAVAILABLE: { text: 'No host answered.', advice: '`carnet host list`; start the agent on the host.' },
+  LEASE_LOST: {
+    text: 'The broker lost its database connection while it decided, and with it the right to.',
+    advice: 'Nothing was decided; it tries again by itself. See that the database stays up.',
+  },
   REPORT_UNTRUSTED: {
     text: 'What came in the name of a host was not signed by its agent.',
     advice: "Check the agent's certificate; if it is good, somebody else speaks on this CSP's bus.",

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Command } from 'commander';
 import { EXIT, VerbError } from '../exit.ts';
-import type { Streams } from '../world.ts';
+import type { GlobalOptions, Streams } from '../world.ts';
 
 const VERBS = [
   ['verify', 'verify exports (files) or live ledgers (--context, repeatable); compare both sides'],
@@ -26,9 +26,9 @@ export function auditVerbs(streams: Streams): Command {
       // --help goes to the auditor, whose words these are.
       .helpOption(false)
       .action(async (args: readonly string[], _options: unknown, command: Command) => {
-        const { format, context } = command.optsWithGlobals<{ readonly format?: string; readonly context?: string }>();
-        const json = format === 'json' ? ['--json'] : [];
-        await runAuditor([verb, ...args, ...json, ...(context === undefined ? [] : ['--context', context])], streams);
+        const { format, context = [] } = command.optsWithGlobals<GlobalOptions>();
+        const json = verb === 'verify' && format === 'json' ? ['--json'] : [];
+        await runAuditor([verb, ...args, ...json, ...context.flatMap((name) => ['--context', name])], streams);
       });
   }
   return group;

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { Command } from 'commander';
 import { contextDirectory, contextFile } from '../context-file.ts';
-import { type Streams, worldOf } from '../world.ts';
+import { type GlobalOptions, type Streams, worldOf } from '../world.ts';
 
 const FORM = `A context is a TOML file; paths in it are relative to it:
 
@@ -40,8 +40,8 @@ export function contextVerbs(streams: Streams): Command {
     .command('path')
     .description('where the context file is looked for')
     .action((_options: unknown, command: Command) => {
-      const { context } = command.optsWithGlobals<{ readonly context?: string }>();
-      streams.out(`${contextFile(context, streams.environment)}\n`);
+      const { context } = command.optsWithGlobals<GlobalOptions>();
+      streams.out(`${contextFile(context?.at(-1), streams.environment)}\n`);
     });
   return group;
 }
