@@ -1,4 +1,6 @@
 export { sweepAbandoned } from './abandoned.ts';
+export type { Csp } from './clouds/csp.ts';
+export { type Federation, type FederationOptions, startFederation } from './clouds/federation.ts';
 export { type Daemon, type DaemonSpec, startDaemon } from './daemon.ts';
 export { DevError, type DevErrorCode } from './error.ts';
 export { eventually } from './eventually.ts';
