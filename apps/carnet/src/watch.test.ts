@@ -49,6 +49,21 @@ describe('watch', () => {
     expect([out, err]).toEqual(['done\n', '']);
   });
 
+  it('waits for a broker that restarts', async () => {
+    let looks = 0;
+    broker.script({
+      [path]: () => {
+        looks += 1;
+        if (looks === 1) return { json: detail };
+        // More often than one request is tried.
+        return looks < 8 ? 'cut' : { json: ended('done') };
+      },
+    });
+    const { exit, err } = await carnet(['migration', 'wait', MIGRATION, '-f', 'value', '-c', 'outcome'], broker.configHome);
+    expect(exit).toBe(0);
+    expect(err).toContain('no answer yet');
+  }, 20_000);
+
   it('Ctrl-C detaches, never cancels, and says how to come back', async () => {
     const interrupt = new AbortController();
     broker.script({ [path]: { json: detail }, 'GET /v1/events': events(1) });

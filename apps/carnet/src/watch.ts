@@ -46,12 +46,13 @@ export async function watchMigration(world: World, id: string, { quietly, waitMs
     return migration;
   };
   try {
+    let migration = await look();
     for (;;) {
-      const migration = await look();
       if (migration.ended) return { kind: 'ended', migration };
       if (nowMs() >= until) return { kind: 'timed-out', migration };
       await pause(LOOK_MS, interrupt);
       if (interrupt.aborted) return { kind: 'detached', id };
+      migration = (await unlessAway(look)) ?? migration;
     }
   } catch (cause) {
     // Ctrl-C in the middle of a look is Ctrl-C.
@@ -59,6 +60,16 @@ export async function watchMigration(world: World, id: string, { quietly, waitMs
     throw cause;
   } finally {
     drawing.end();
+  }
+}
+
+/** A broker that has answered once and restarts is waited for: the migration does not end with it. */
+async function unlessAway<T>(look: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await look();
+  } catch (cause) {
+    if (cause instanceof VerbError && cause.exit === EXIT.unreachable) return undefined;
+    throw cause;
   }
 }
 
