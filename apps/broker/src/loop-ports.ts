@@ -1,11 +1,12 @@
-import { type TrustDomain, timestamp, trustDomain, vmId } from '@carnet/events';
-import type { Journal, Notice } from '@carnet/journal';
-import type { JourneyKey, Loop, LoopPorts, Outcome } from '@carnet/runtime';
-import { type Command, ended, type Journey, nextDeadline, react } from '@carnet/saga';
+import { event, type MigrationId, type TrustDomain, timestamp, trustDomain, vmId } from '@carnet/events';
+import type { Journal } from '@carnet/journal';
+import type { JourneyKey, Loop, LoopPorts, Metrics, Outcome } from '@carnet/runtime';
+import { type Command, nextDeadline, react } from '@carnet/saga';
 import type { Store } from '@carnet/store';
 import { type MigrationViews, rowsOf } from '@carnet/views';
 import type { Failures } from './failures.ts';
 import type { Ledgers } from './ledgers.ts';
+import { createSettled, isSettled } from './settled.ts';
 
 export interface BrokerLoopPorts {
   readonly self: TrustDomain;
@@ -17,33 +18,33 @@ export interface BrokerLoopPorts {
   readonly perform: (command: Command) => Promise<Outcome>;
   readonly nowMs: () => number;
   readonly log: LoopPorts['log'];
-  readonly metrics: LoopPorts['metrics'];
+  readonly metrics: Metrics;
 }
-
-/** Events after which a journey may still owe something are all but these: both sides' last words. */
-const LAST_WORDS = ['SourceRetired', 'SourceResumed', 'MigrationRefused'] as const;
 
 const parsed = (key: JourneyKey) => ({ vm: vmId.parse(key.vm), peer: trustDomain.parse(key.peer) });
 
 /** The broker's world as the one loop sees it. */
 export function loopPorts(ports: BrokerLoopPorts): LoopPorts {
   const { self, journal, ledgers, views, store, failures } = ports;
+  const settled = createSettled();
   const now = () => timestamp.parse(new Date(ports.nowMs()).toISOString());
   return {
     open: async () => {
-      const intents = await journal.intentsWithout(LAST_WORDS);
-      const keys = intents.map(({ vm, peer }) => ({ vm, peer }));
-      ports.metrics.openMigrations.set(keys.length);
-      return keys;
+      const open = settled.unsettled(await journal.intentsWithout([]));
+      ports.metrics.openMigrations.set(open.length);
+      return open;
     },
     owed: async (key) => {
       const { vm, peer } = parsed(key);
+      const seen = settled.seen(key);
       const journey = await ledgers.journey(vm, peer);
       await views.record(rowsOf(journey).slice(-ROWS_RECORDED));
       const deadline = nextDeadline(journey, self);
+      const open = !isSettled(journey, self, now());
+      if (!open) settled.settle(key, seen);
       return {
         commands: react(journey, self, now()),
-        open: !isSettled(journey),
+        open,
         wakeAtMs: deadline === undefined ? undefined : Date.parse(deadline),
       };
     },
@@ -64,28 +65,30 @@ export function loopPorts(ports: BrokerLoopPorts): LoopPorts {
 /** Older migrations of a journey have ended: their rows were written then. */
 const ROWS_RECORDED = 2;
 
-const isSettled = (journey: Journey): boolean => journey.migrations.every(ended);
+/** A type that a void event of a peer may carry is any text; as a label it would be a new time series each time. */
+const KNOWN_TYPES: ReadonlySet<string> = new Set(event.options.map((option) => option.unwrap().shape.type.value));
 
 /** Turns what is newly placed into looks at the journeys concerned. */
-export function noticeJourneys(ports: Pick<BrokerLoopPorts, 'self' | 'journal' | 'metrics'>, loop: Loop): () => void {
+export function noticeJourneys(
+  ports: Pick<BrokerLoopPorts, 'self' | 'journal' | 'metrics'>,
+  loop: Pick<Loop, 'notice'>,
+): () => void {
+  const { self, journal, metrics } = ports;
   const vms = new Map<string, string>();
-  const vmOf = async (migration: string, notice: Notice): Promise<string | undefined> => {
-    const known = vms.get(migration);
-    if (known !== undefined) return known;
-    const event = (await ports.journal.event(notice.digest))?.event;
-    const found = event?.type === 'MigrationIntended' ? event.data.vm : await vmByIntent(ports.journal, notice);
-    if (found !== undefined) {
-      if (vms.size >= VMS_REMEMBERED) vms.clear();
-      vms.set(migration, found);
-    }
-    return found;
+  const vmOf = async (peer: TrustDomain, migration: MigrationId): Promise<string | undefined> => {
+    const name = `${peer} ${migration}`;
+    const known = vms.get(name) ?? (await vmByIntent(journal, peer, migration));
+    if (known === undefined) return undefined;
+    if (vms.size >= VMS_REMEMBERED) vms.clear();
+    vms.set(name, known);
+    return known;
   };
-  return ports.journal.subscribe((notices) => {
-    for (const notice of notices) {
-      ports.metrics.events.inc({ direction: notice.publisher === ports.self ? 'own' : 'received', type: notice.type });
-      if (notice.migration === null) continue;
-      const peer = notice.publisher === ports.self ? notice.audience : notice.publisher;
-      void vmOf(notice.migration, notice).then(
+  return journal.subscribe((notices) => {
+    for (const { publisher, audience, type, migration } of notices) {
+      metrics.events.inc({ direction: publisher === self ? 'own' : 'received', type: KNOWN_TYPES.has(type) ? type : 'unknown' });
+      if (migration === null) continue;
+      const peer = publisher === self ? audience : publisher;
+      void vmOf(peer, migration).then(
         (vm) => vm !== undefined && loop.notice({ vm, peer }),
         // The sweep finds it: a database that does not answer now will be asked again.
         () => undefined,
@@ -97,9 +100,16 @@ export function noticeJourneys(ports: Pick<BrokerLoopPorts, 'self' | 'journal' |
 /** Migrations whose VM is remembered, at most. */
 const VMS_REMEMBERED = 20_000;
 
-async function vmByIntent(journal: Journal, { migration }: Notice): Promise<string | undefined> {
-  if (migration === null) return undefined;
+/** Of the ledgers with this peer: a third CSP that reuses a migration's id says nothing about it. */
+async function vmByIntent(
+  journal: Pick<Journal, 'eventsOfMigrations'>,
+  peer: TrustDomain,
+  migration: MigrationId,
+): Promise<string | undefined> {
   const events = await journal.eventsOfMigrations([migration]);
-  const intent = events.map(({ event }) => event).find((event) => event?.type === 'MigrationIntended');
-  return intent?.type === 'MigrationIntended' ? intent.data.vm : undefined;
+  const intent = events.find(
+    ({ event, placement }) =>
+      event?.type === 'MigrationIntended' && (placement.publisher === peer || placement.audience === peer),
+  );
+  return intent?.event?.type === 'MigrationIntended' ? intent.event.data.vm : undefined;
 }

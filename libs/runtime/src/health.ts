@@ -1,3 +1,5 @@
+import { PROBE_MS_MAX } from './limits.ts';
+
 /** One thing that must work before this process may take work: a database, the bus, a host. */
 export interface Check {
   readonly name: string;
@@ -9,9 +11,6 @@ export interface CheckResult {
   readonly ok: boolean;
   readonly text?: string;
 }
-
-/** A probe that takes longer is a failure: a hung database is not ready. */
-export const PROBE_MS_MAX = 2_000;
 
 /** Runs every check side by side, each bounded. */
 export async function readiness(

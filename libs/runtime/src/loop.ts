@@ -1,4 +1,6 @@
 import type { Command } from '@carnet/saga';
+import { createAgenda, FORGET, type JourneyKey, type Next, type Slot } from './agenda.ts';
+import { BACKOFF_MS_FIRST, BACKOFF_MS_MAX, JOURNEYS_AT_ONCE, RECHECK_MS, SWEEP_MS, WAKE_MS_MIN } from './limits.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -11,15 +13,9 @@ export type Outcome =
   /** By accident; tried again with back-off. */
   | { readonly kind: 'failed'; readonly code: string; readonly text: string };
 
-/** One VM and one peer: the unit of work. Two replicas never hold the same one at once. */
-export interface JourneyKey {
-  readonly vm: string;
-  readonly peer: string;
-}
-
 export interface Owed {
   readonly commands: readonly Command[];
-  /** False once the journey's last migration has ended on both ledgers: it is forgotten until something happens. */
+  /** False once nothing can be owed any more: the journey is forgotten until something happens. */
   readonly open: boolean;
   readonly wakeAtMs: number | undefined;
 }
@@ -37,17 +33,8 @@ export interface LoopPorts {
   ) => Promise<{ readonly signal: AbortSignal; readonly release: () => Promise<void> } | undefined>;
   readonly nowMs: () => number;
   readonly log: Log;
-  readonly metrics: Metrics;
+  readonly metrics: Pick<Metrics, 'commands' | 'commandSeconds'>;
 }
-
-/** Journeys worked on at once. Each holds one database connection while it is leased. */
-export const JOURNEYS_AT_ONCE = 8;
-/** Full look at everything open: finds what a lost notice or a dead replica left. */
-export const SWEEP_MS = 2_000;
-/** An open journey is looked at this often even when nothing is heard of it. */
-export const RECHECK_MS = 15_000;
-const BACKOFF_MS_FIRST = 200;
-const BACKOFF_MS_MAX = 10_000;
 
 export interface Loop {
   /** Something happened to this journey: look soon. */
@@ -56,17 +43,6 @@ export interface Loop {
   readonly stop: () => Promise<void>;
 }
 
-interface Slot {
-  readonly key: JourneyKey;
-  dueMs: number;
-  attempts: number;
-  lastCommand: string;
-  busy: boolean;
-  /** Noticed while busy: look again as soon as this look ends. */
-  again: boolean;
-}
-
-const nameOf = (key: JourneyKey): string => `${key.vm}\n${key.peer}`;
 const backoffMs = (attempts: number): number => Math.min(BACKOFF_MS_MAX, BACKOFF_MS_FIRST * 2 ** Math.min(attempts - 1, 10));
 
 /**
@@ -74,128 +50,50 @@ const backoffMs = (attempts: number): number => Math.min(BACKOFF_MS_MAX, BACKOFF
  * is remembered here but back-off, so a crash loses nothing.
  */
 export function startLoop(ports: LoopPorts): Loop {
-  const slots = new Map<string, Slot>();
+  const agenda = createAgenda(ports.nowMs);
   const stopping = new AbortController();
   const underWay = new Set<Promise<void>>();
   let timer: NodeJS.Timeout | undefined;
 
-  const slotOf = (key: JourneyKey): Slot => {
-    const held = slots.get(nameOf(key));
-    if (held !== undefined) return held;
-    const fresh: Slot = { key, dueMs: 0, attempts: 0, lastCommand: '', busy: false, again: false };
-    slots.set(nameOf(key), fresh);
-    return fresh;
-  };
-
   const schedule = (): void => {
     clearTimeout(timer);
-    if (stopping.signal.aborted) return;
-    const now = ports.nowMs();
-    for (const slot of slots.values()) {
-      if (underWay.size >= JOURNEYS_AT_ONCE) break;
-      if (!slot.busy && slot.dueMs <= now) start(slot);
+    while (!stopping.signal.aborted && underWay.size < JOURNEYS_AT_ONCE) {
+      const slot = agenda.takeDue();
+      if (slot === undefined) break;
+      start(slot);
     }
-    if (underWay.size >= JOURNEYS_AT_ONCE) return;
-    const waits = [...slots.values()].filter((slot) => !slot.busy).map((slot) => slot.dueMs - now);
-    if (waits.length > 0) timer = setTimeout(schedule, Math.max(1, Math.min(...waits, SWEEP_MS)));
+    // With no place free, the next look that ends calls again.
+    const waitMs = agenda.waitMs();
+    if (stopping.signal.aborted || underWay.size >= JOURNEYS_AT_ONCE || waitMs === undefined) return;
+    timer = setTimeout(schedule, Math.max(1, Math.min(waitMs, SWEEP_MS)));
   };
 
   const start = (slot: Slot): void => {
-    slot.busy = true;
-    const work = look(slot).finally(() => {
+    const work = look(ports, slot, stopping.signal).then((next) => {
       underWay.delete(work);
-      slot.busy = false;
-      if (slot.again) {
-        slot.again = false;
-        slot.dueMs = 0;
-      }
-      if (slot.dueMs === Number.POSITIVE_INFINITY) slots.delete(nameOf(slot.key));
+      agenda.finish(slot, next);
       schedule();
     });
     underWay.add(work);
   };
 
-  const look = async (slot: Slot): Promise<void> => {
-    try {
-      const lease = await ports.lease(slot.key);
-      if (lease === undefined) {
-        slot.dueMs = ports.nowMs() + SWEEP_MS;
-        return;
-      }
-      try {
-        slot.dueMs = await workOn(slot, AbortSignal.any([lease.signal, stopping.signal]));
-      } finally {
-        await lease.release();
-      }
-    } catch (cause) {
-      slot.attempts += 1;
-      slot.dueMs = ports.nowMs() + backoffMs(slot.attempts);
-      ports.log.warn(
-        { vm: slot.key.vm, peer: slot.key.peer, attempt: slot.attempts, err: cause },
-        'journey could not be looked at',
-      );
-    }
-  };
-
-  /** Performs what is owed until nothing is, or something has to be waited for. Returns when to look again. */
-  const workOn = async (slot: Slot, signal: AbortSignal): Promise<number> => {
-    for (;;) {
-      if (signal.aborted) return ports.nowMs() + SWEEP_MS;
-      const { commands, open, wakeAtMs } = await ports.owed(slot.key);
-      const command = commands[0];
-      if (command === undefined)
-        return open ? Math.min(wakeAtMs ?? Number.POSITIVE_INFINITY, ports.nowMs() + RECHECK_MS) : Number.POSITIVE_INFINITY;
-      const name = `${command.type}/${command.migration}`;
-      slot.attempts = slot.lastCommand === name ? slot.attempts + 1 : 1;
-      slot.lastCommand = name;
-      const outcome = await attempt(slot, command, signal);
-      if (outcome.kind === 'recorded') continue;
-      if (outcome.kind === 'running') {
-        slot.attempts = 0;
-        return ports.nowMs() + outcome.afterMs;
-      }
-      return ports.nowMs() + backoffMs(slot.attempts);
-    }
-  };
-
-  const attempt = async (slot: Slot, command: Command, signal: AbortSignal): Promise<Outcome> => {
-    const fields = {
-      vm: slot.key.vm,
-      peer: slot.key.peer,
-      migration: command.migration,
-      command: command.type,
-      attempt: slot.attempts,
-    };
-    const done = ports.metrics.commandSeconds.startTimer({ command: command.type });
-    let outcome: Outcome;
-    try {
-      outcome = await ports.perform(command, slot.key, slot.attempts, signal);
-    } catch (cause) {
-      ports.log.warn({ ...fields, err: cause }, 'command threw');
-      outcome = { kind: 'failed', code: 'UNEXPECTED', text: cause instanceof Error ? cause.message : String(cause) };
-    }
-    done();
-    ports.metrics.commands.inc({ command: command.type, outcome: outcome.kind });
-    if (outcome.kind === 'failed')
-      ports.log.warn({ ...fields, code: outcome.code, text: outcome.text }, 'command failed, will be tried again');
-    else ports.log.debug({ ...fields, outcome: outcome.kind }, 'command');
-    return outcome;
-  };
-
   const notice = (key: JourneyKey): void => {
-    const slot = slotOf(key);
-    if (slot.busy) slot.again = true;
-    else slot.dueMs = Math.min(slot.dueMs, ports.nowMs());
+    if (stopping.signal.aborted) return;
+    agenda.notice(key);
     schedule();
   };
 
+  let sweeping = false;
   const sweep = async (): Promise<void> => {
+    // A slow database must not pile up sweeps.
+    if (sweeping) return;
+    sweeping = true;
     try {
-      for (const key of await ports.open()) {
-        if (!slots.has(nameOf(key))) notice(key);
-      }
+      for (const key of await ports.open()) if (!agenda.has(key)) notice(key);
     } catch (cause) {
       ports.log.warn({ err: cause }, 'sweep failed');
+    } finally {
+      sweeping = false;
     }
   };
   const sweeper = setInterval(() => void sweep(), SWEEP_MS);
@@ -207,7 +105,73 @@ export function startLoop(ports: LoopPorts): Loop {
       stopping.abort();
       clearTimeout(timer);
       clearInterval(sweeper);
-      await Promise.allSettled(underWay);
+      await Promise.all(underWay);
     },
   };
+}
+
+/** Looks at one journey under its lease. Whatever goes wrong is a later look, never a rejection. */
+async function look(ports: LoopPorts, slot: Slot, stopping: AbortSignal): Promise<Next> {
+  try {
+    const lease = await ports.lease(slot.key);
+    if (lease === undefined) return { dueMs: ports.nowMs() + SWEEP_MS };
+    try {
+      return await workOn(ports, slot, AbortSignal.any([lease.signal, stopping]));
+    } finally {
+      await lease.release();
+    }
+  } catch (cause) {
+    slot.attempts += 1;
+    ports.log.warn({ ...slot.key, attempt: slot.attempts, err: cause }, 'journey could not be looked at');
+    return afterFailure(ports, slot);
+  }
+}
+
+const afterFailure = ({ nowMs }: LoopPorts, { attempts }: Slot): Next => ({
+  dueMs: nowMs() + backoffMs(attempts),
+  restUntilMs: nowMs() + BACKOFF_MS_FIRST,
+});
+
+/**
+ * Performs what is owed until nothing is, or something has to be waited for. A lost lease ends it between two commands; a
+ * command that was under way may meet another replica's, which hosts and ledgers bear: each answers a repeat, or refuses it.
+ */
+async function workOn(ports: LoopPorts, slot: Slot, signal: AbortSignal): Promise<Next> {
+  for (;;) {
+    if (signal.aborted) return { dueMs: ports.nowMs() + SWEEP_MS };
+    const { commands, open, wakeAtMs } = await ports.owed(slot.key);
+    const [command] = commands;
+    if (command === undefined) return open ? { dueMs: waitingUntil(ports.nowMs(), wakeAtMs) } : FORGET;
+    const name = `${command.type}/${command.migration}`;
+    slot.attempts = slot.lastCommand === name ? slot.attempts + 1 : 1;
+    slot.lastCommand = name;
+    const outcome = await attempt(ports, slot, command, signal);
+    if (outcome.kind === 'failed') return afterFailure(ports, slot);
+    if (outcome.kind === 'recorded') continue;
+    slot.attempts = 0;
+    return { dueMs: ports.nowMs() + outcome.afterMs };
+  }
+}
+
+/** A date that is no date (NaN) counts as none. */
+const waitingUntil = (nowMs: number, wakeAtMs = Number.POSITIVE_INFINITY): number =>
+  Number.isNaN(wakeAtMs) ? nowMs + RECHECK_MS : Math.max(nowMs + WAKE_MS_MIN, Math.min(wakeAtMs, nowMs + RECHECK_MS));
+
+async function attempt(ports: LoopPorts, slot: Slot, command: Command, signal: AbortSignal): Promise<Outcome> {
+  const { log, metrics } = ports;
+  const fields = { ...slot.key, migration: command.migration, command: command.type, attempt: slot.attempts };
+  const done = metrics.commandSeconds.startTimer({ command: command.type });
+  let outcome: Outcome;
+  try {
+    outcome = await ports.perform(command, slot.key, slot.attempts, signal);
+  } catch (cause) {
+    log.warn({ ...fields, err: cause }, 'command threw');
+    outcome = { kind: 'failed', code: 'UNEXPECTED', text: cause instanceof Error ? cause.message : String(cause) };
+  }
+  done();
+  metrics.commands.inc({ command: command.type, outcome: outcome.kind });
+  if (outcome.kind === 'failed')
+    log.warn({ ...fields, code: outcome.code, text: outcome.text }, 'command failed, will be tried again');
+  else log.debug({ ...fields, outcome: outcome.kind }, 'command');
+  return outcome;
 }

@@ -1,7 +1,5 @@
+import { DRAIN_MS_MAX } from './limits.ts';
 import type { Log } from './log.ts';
-
-/** Longer than the longest step that must not be cut; after it the process leaves anyway, since every effect survives a crash. */
-export const DRAIN_MS_MAX = 10_000;
 
 /**
  * Runs `stop` once on SIGTERM or SIGINT and leaves with 0, or with 1 when it takes longer than `DRAIN_MS_MAX`.
