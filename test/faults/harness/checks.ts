@@ -10,11 +10,11 @@ import type { Vm } from './moves.ts';
 type Sides = Pick<Clouds, 'a' | 'b'>;
 
 /** Both sides hold the same two ledgers, and each knows that the other does. */
-export const ledgersAgree = ({ a, b }: Sides, msMax = 30_000): Promise<true> =>
+export const ledgersAgree = ({ a, b }: { readonly a: Pick<Cloud, 'database'>; readonly b: Pick<Cloud, 'database'> }, msMax = 30_000): Promise<true> =>
   eventually(
     'equal ledgers at both sides',
     async () => {
-      const digests = async (side: Cloud): Promise<string> => JSON.stringify((await ledgerRows(side.database)).map(({ digest, void_code }) => [digest, void_code]));
+      const digests = async (side: Pick<Cloud, 'database'>): Promise<string> => JSON.stringify((await ledgerRows(side.database)).map(({ digest, void_code }) => [digest, void_code]));
       const [atA, atB] = await Promise.all([digests(a), digests(b)]);
       return atA === atB ? true : undefined;
     },

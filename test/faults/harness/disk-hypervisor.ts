@@ -2,8 +2,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DomainDefinition, type DomainNotice, failed, type HostFiles, HostError, type Hypervisor } from '@carnet/hypervisor';
-import { readFakeVolume, writeFakeVolume } from '../../../libs/hypervisor/src/fake/volumes.ts';
 import { SAVED_STATE_HEAD_BYTES } from '../../../libs/hypervisor/src/saved-state.ts';
+import { readVolume, writeVolume } from './disk-volumes.ts';
 
 type State = 'running' | 'paused' | 'shutoff';
 
@@ -66,7 +66,7 @@ export function diskHypervisor(dir: string, files: HostFiles): Hypervisor {
   const secretFile = (key: string): string => join(records.secrets, key);
   const openDisks = async ({ disks }: DomainDefinition): Promise<void> => {
     for (const { path, key } of disks) {
-      const volume = await readFakeVolume(files, path);
+      const volume = await readVolume(files, path);
       const held = existsSync(secretFile(key)) ? readFileSync(secretFile(key), 'utf8') : undefined;
       if (volume === undefined || held !== volume.passphrase) throw new HostError(failed('LIBVIRT_FAILED', 'A disk does not open.'));
     }
@@ -82,8 +82,8 @@ export function diskHypervisor(dir: string, files: HostFiles): Hypervisor {
     const [first] = domain.definition.disks;
     // A volume that a test made large keeps its bytes: its guest only reads.
     const isSmall = first !== undefined && ((await files.size(first.path)) ?? 0) < SMALL_BYTES;
-    const volume = first !== undefined && isSmall ? await readFakeVolume(files, first.path) : undefined;
-    if (first !== undefined && volume !== undefined) await writeFakeVolume(files, first.path, { ...volume, marker: line });
+    const volume = first !== undefined && isSmall ? await readVolume(files, first.path) : undefined;
+    if (first !== undefined && volume !== undefined) await writeVolume(files, first.path, { ...volume, marker: line });
     return lived;
   };
   const off = (uuid: string, domain: DiskDomain, reason: string, effect: Effect['effect']): void => {

@@ -12,8 +12,8 @@ import { systemClock } from '../../../apps/agent/src/clock.ts';
 import { agentConfig } from '../../../apps/agent/src/config.ts';
 import { evidenceSigner } from '../../../apps/agent/src/evidence.ts';
 import { secretOpener } from '../../../apps/agent/src/secrets.ts';
-import { fakeVolumes } from '../../../libs/hypervisor/src/fake/volumes.ts';
 import { diskHypervisor } from './disk-hypervisor.ts';
+import { diskVolumes } from './disk-volumes.ts';
 import { lyingArtifacts, lyingVolumes } from './rogue.ts';
 
 /**
@@ -45,7 +45,7 @@ const agent = createHostAgent({
   hello: { agent: randomUUID(), publicKey: transport.publicKey, chain: [...identity.chain] },
   ports: {
     hypervisor: diskHypervisor(join(directories.state, 'fake'), nodeFiles),
-    volumes: lyingVolumes(fakeVolumes(nodeFiles), directories.state),
+    volumes: lyingVolumes(diskVolumes(nodeFiles), directories.state),
     artifacts: lyingArtifacts(artifacts, directories.state),
     files: nodeFiles,
     paths: hostPaths({

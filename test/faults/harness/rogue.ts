@@ -2,7 +2,7 @@ import { copyFileSync, existsSync, readFileSync, truncateSync, writeFileSync } f
 import { join } from 'node:path';
 import { type Artifacts, done, nodeFiles, type Volumes } from '@carnet/hypervisor';
 import { guard as realGuard } from '../../../apps/agent/src/header-guard.ts';
-import { guardFakeVolume } from '../../../libs/hypervisor/src/fake/volumes.ts';
+import { guardVolume } from './disk-volumes.ts';
 
 /** One lie of a host that a CSP has made its own. Everything else that it does is as honest as ever. */
 export type Lie =
@@ -28,7 +28,7 @@ export const lyingVolumes = (volumes: Volumes, stateDir: string): Volumes => ({
 const QCOW2_MAGIC = Buffer.from('QFI\xfb', 'latin1');
 
 /** A real qcow2 meets the real guard; a pretended volume the pretended one. */
-const guard: Artifacts['guard'] = async (path) => ((await nodeFiles.head(path, QCOW2_MAGIC.length)).equals(QCOW2_MAGIC) ? realGuard(path) : guardFakeVolume(nodeFiles, path));
+const guard: Artifacts['guard'] = async (path) => ((await nodeFiles.head(path, QCOW2_MAGIC.length)).equals(QCOW2_MAGIC) ? realGuard(path) : guardVolume(nodeFiles)(path));
 
 export const lyingArtifacts = (artifacts: Artifacts, stateDir: string): Artifacts => ({
   ...artifacts,
