@@ -1,8 +1,18 @@
-import { copyFileSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { eventually, lastTick, tickFoundOnDisk } from '@carnet/dev';
 import { type ArtifactId, type KeyId, timestamp, type VmId, type VmSpec, vmSpec } from '@carnet/events';
-import { CHUNK_BYTES_DEFAULT, type MemorySecret, type SecretPurpose, uuidOf } from '@carnet/hypervisor';
+import { CHUNK_BYTES_DEFAULT, imageContext, type MemorySecret, type SecretPurpose, uuidOf } from '@carnet/hypervisor';
 import { loadLeaf } from '@carnet/pki';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -19,6 +29,9 @@ import {
 import { A, guestSpec, type RealHost, startTwoHosts, type TwoHosts } from './testing/two-hosts.ts';
 
 const CAPACITY = 64 * 1_048_576;
+const MARKER = 'carnet image, in clear';
+/** Offset of the marker: a sector that the guest never writes. */
+const SECRET_SECTOR = 16 * 1_048_576;
 let hosts: TwoHosts;
 let broker: Commander;
 let vm: VmId;
@@ -65,28 +78,45 @@ const lockedAt = async (host: RealHost, of: Attempt, headerDigest?: string, with
   },
 ];
 
-/** A disk that another VM left, as an image of this host: encrypted under a key of its own. */
+/** A plain disk becomes an image of this host, encrypted under a key of its own. */
 async function registerImage(host: RealHost) {
-  const builder = aVm(A.domain);
-  const disk = anArtifact();
-  const imageKey = await broker.createKey(disk, undefined, 'disk');
-  const small = {
-    ...spec,
-    name: 'builder',
-    disks: [{ artifact: disk, target: 'vda', format: 'qcow2', capacityBytes: CAPACITY / 2, key: imageKey }],
-  };
-  const secrets = [await broker.secret(host, builder, imageKey, 0, 'run')];
-  await step(host, { vm: builder }, 'createVm', { spec: vmSpec.parse(small), secrets });
-  copyFileSync(join(host.dir, uuidOf(builder), `${disk}.qcow2`), join(host.config.directories.imports, 'base.qcow2'));
-  await step(host, { vm: builder }, 'deleteVm', {});
-  const { image } = await step(host, {}, 'registerImage', { name: 'base', file: 'base.qcow2' });
+  const imageKey = await broker.createKey(anArtifact(), undefined, 'disk');
+  const { imports, images } = host.config.directories;
+  const disk = Buffer.alloc(CAPACITY / 2);
+  disk.write(MARKER, SECRET_SECTOR);
+  writeFileSync(join(imports, 'base.raw'), disk);
+  const secret = () => broker.secret(host, imageContext(A.domain, imageKey), imageKey, 0, 'run');
+  const ordered = async (file: string, name = 'base') =>
+    ask(host.agent.agent, {
+      step: 'registerImage',
+      host: host.config.host,
+      body: { name, file, secret: await secret() },
+    });
+  const { image } = await step(host, {}, 'registerImage', { name: 'base', file: 'base.raw', secret: await secret() });
   expect(image).toMatchObject({ name: 'base', capacityBytes: CAPACITY / 2 });
+  expect(await ordered('base.raw')).toMatchObject({ status: 'done', result: { image } });
   expect((await step(host, {}, 'listImages', {})).images).toEqual([image]);
   expect((await step(host, {}, 'verifyImage', { name: 'base' })).image).toEqual(image);
-  const plain = { step: 'registerImage', host: host.config.host, body: { name: 'plain', file: 'plain.qcow2' } };
-  writeFileSync(join(host.config.directories.imports, 'plain.qcow2'), Buffer.alloc(65_536));
-  expect(await ask(host.agent.agent, plain)).toMatchObject({ status: 'refused', code: 'IMAGE_REFUSED' });
+  const stored = readFileSync(join(images, 'base', 'image.qcow2'));
+  expect([stored.includes(MARKER), stored.includes('LUKS')]).toEqual([false, true]);
+  symlinkSync('base.raw', join(imports, 'link.raw'));
+  mkdirSync(join(imports, 'folder.raw'));
+  writeFileSync(join(imports, 'short.raw'), Buffer.alloc(1_048_577));
+  expect(await ordered('link.raw', 'x')).toMatchObject({ status: 'refused', code: 'IMPORT_REFUSED' });
+  expect(await ordered('folder.raw', 'x')).toMatchObject({ status: 'refused', code: 'IMPORT_REFUSED' });
+  expect(await ordered('short.raw', 'x')).toMatchObject({ status: 'refused', code: 'IMPORT_SIZE' });
+  expect(await ordered('absent.raw', 'x')).toMatchObject({ status: 'refused', code: 'IMPORT_MISSING' });
+  expect(readdirSync(images)).toEqual(['base']);
   return { image: image.name, imageKey };
+}
+
+/** A byte of an image's content changes on the disk: verification says so, and so does the next who would clone its header. */
+async function tamperWith(host: RealHost, offset: number): Promise<void> {
+  const file = openSync(join(host.config.directories.images, 'base', 'image.qcow2'), 'r+');
+  writeSync(file, Buffer.of(0x55), 0, 1, offset);
+  closeSync(file);
+  const verify = { step: 'verifyImage', host: host.config.host, body: { name: 'base' } };
+  expect(await ask(host.agent.agent, verify)).toMatchObject({ status: 'refused', code: 'IMAGE_TAMPERED' });
 }
 
 /** From agreement to verified ciphertext at the target. */
@@ -117,6 +147,7 @@ describe('one VM between two real hosts', () => {
     const { image, imageKey } = await registerImage(a);
     const from = { image, secret: await broker.secret(a, vm, imageKey, 0, 'run') };
     await step(a, { vm }, 'createVm', { spec, from, secrets: await secretsAt(a, 0) });
+    await tamperWith(a, 300_000);
     await step(a, { vm }, 'startVm', { secrets: await secretsAt(a, 0) });
     await eventually('the guest to count', () => ((lastTick(consoleOf(a))?.n ?? 0) > 3 ? true : undefined));
     expect(running(a)).toBe('demo');

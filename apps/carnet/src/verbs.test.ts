@@ -73,10 +73,10 @@ const VERBS: readonly [line: string, script: Script, seen: string | RegExp, aske
   ['image list', { 'GET /v1/images': items(image) }, 'tiny'],
   ['image show tiny', { 'GET /v1/images': items(image) }, DIGEST],
   [
-    'image register tiny tiny.qcow2 --disk-format qcow2',
+    'image register tiny tiny.raw',
     { 'POST /v1/images': { json: image } },
     'tiny',
-    { name: 'tiny', file: 'tiny.qcow2', format: 'qcow2' },
+    { name: 'tiny', file: 'tiny.raw' },
   ],
   [
     'image verify tiny',

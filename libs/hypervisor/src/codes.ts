@@ -48,13 +48,34 @@ export const HOST_CODES = {
     text: 'The host still holds this VM.',
     advice: 'Surrender first; only a VM that was given away is retired.',
   },
+  RESERVATION_MISSING: {
+    text: 'No room is reserved for this epoch, or no longer.',
+    advice: 'Withdraw; a new offer reserves room anew.',
+  },
   NOT_FORSWORN: { text: 'The host may still start this VM.', advice: 'Forswear the epoch first, then destroy what arrived.' },
   ARTIFACT_UNSUPPORTED: { text: 'This kind of artifact cannot be moved yet.', advice: 'Move VMs without NVRAM and vTPM.' },
   ARTIFACT_MISSING: { text: 'An artifact is not on this host.', advice: 'Receive or create it first.' },
   SPEC_MISMATCH: { text: 'The VM is not what the command says it is.', advice: 'Inspect the VM and intend the migration again.' },
   IMAGE_REFUSED: {
     text: 'An image’s header is refused.',
-    advice: 'Convert the image to a plain encrypted qcow2 and register it again.',
+    advice: 'A volume must be a plain encrypted qcow2; look at who made this one.',
+  },
+  IMAGE_NAME_TAKEN: {
+    text: 'Another image has this name.',
+    advice: 'Images never change: register it under another name.',
+  },
+  IMAGE_TAMPERED: {
+    text: 'The stored image is not what was registered.',
+    advice: 'Create no VM from it; find out who changed the store, and register the image anew under another name.',
+  },
+  IMPORT_MISSING: { text: 'The import folder has no such file.', advice: 'Put the file into the host’s import folder.' },
+  IMPORT_REFUSED: {
+    text: 'Only a regular file of the import folder can become an image.',
+    advice: 'Copy the file itself there: no link, device or pipe.',
+  },
+  IMPORT_SIZE: {
+    text: 'The size of the file is not that of a raw disk.',
+    advice: 'Convert the image to raw; its size must be a multiple of 512 bytes, from 1 MiB to 16 TiB.',
   },
   IMAGE_UNKNOWN: { text: 'No such image is registered.', advice: 'List the images of this host.' },
   BOOT_IMAGE_UNKNOWN: {

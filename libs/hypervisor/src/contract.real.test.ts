@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildGuest, privateDir, runAs, scratch, startHost } from '@carnet/dev';
@@ -62,6 +63,8 @@ hypervisorContract('libvirtd and qemu', async () => {
     },
     statePath: join(tmpfsDir, 'state'),
     otherDisk: join(machine.dirs.disks, 'b,c.qcow2'),
+    putPlain: (path, content) => writeFile(path, content),
+    putLink: (path, to) => symlink(to, path),
     capacityBytes: CAPACITY,
     bootMs: 60_000,
     close: async () => {

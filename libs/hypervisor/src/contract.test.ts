@@ -21,6 +21,8 @@ hypervisorContract('fake', async () => {
     },
     statePath: '/t/state',
     otherDisk: '/v/b.qcow2',
+    putPlain: (path, content) => files.write(path, content),
+    putLink: async (path) => files.link(path),
     capacityBytes: 1_048_576,
     bootMs: 1_000,
     close: () => hypervisor.close(),

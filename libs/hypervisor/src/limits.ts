@@ -26,6 +26,11 @@ export const CHUNK_BYTES_DEFAULT = 1_048_576;
 export const LUKS_ITER_TIME_MS = 10;
 /** Milliseconds for one qemu-img run on a header (create, info, open). Conversions have no fixed limit: they take what the image takes, and end with the agent. */
 export const QEMU_IMG_MS_MAX = 60_000;
+/** Bytes of a plain disk that becomes an image. Below, no guest has a disk; above, ext4 has no file. */
+export const RAW_DISK_BYTES_MIN = 1_048_576;
+export const RAW_DISK_BYTES_MAX = 2 ** 44;
+/** A disk is whole sectors: what does not divide was cut short or is no disk. Bytes. */
+export const SECTOR_BYTES = 512;
 /** Bytes of qemu-img's diagnostics that are kept. */
 export const TOOL_OUTPUT_BYTES_MAX = 65_536;
 /** Bytes of LUKS header, qcow2 metadata and snapshots' room that a disk may take beyond its capacity: 1/64 of it and 32 MiB. */

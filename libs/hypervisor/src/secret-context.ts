@@ -1,4 +1,4 @@
-import type { HostName, TrustDomain, VmId } from '@carnet/events';
+import { type HostName, type KeyId, type TrustDomain, type VmId, vmId } from '@carnet/events';
 
 /**
  * What a sealed secret is bound to, so that a blob replayed to another host, for another VM, attempt or end does not open.
@@ -14,3 +14,6 @@ export type SecretContext = {
 };
 
 export type SecretPurpose = 'run' | 'trial-unlock' | 'seal' | 'unseal';
+
+/** Images have no VM: their secrets are bound to `<own domain>/<key id>` in its place, epoch 0, purpose `run`. */
+export const imageContext = (domain: TrustDomain, key: KeyId): VmId => vmId.parse(`${domain}/${key}`);

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, open, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, open, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { timestamp } from '@carnet/events';
@@ -66,6 +66,18 @@ test('a changed image is noticed: its content by verify, its key slots before ev
   await writeFile(join(dir, 'store', 'base', 'record.json'), '{"name":"base"}');
   expect(codeOf(await store.show('base'))).toBe('IMAGE_RECORD');
   expect(codeOf(await store.show('other'))).toBe('IMAGE_UNKNOWN');
+});
+
+test('made in its place: judged like a copy, and nothing stays of what was not made whole', async () => {
+  const made = value(await store.registerMade({ name: 'made', make: (path) => copyFile(file, path) }));
+  expect(value(await store.verify('made'))).toEqual(made);
+  expect(codeOf(await store.registerMade({ name: 'plain', make: (path) => writeFile(path, 'plain') }))).toMatch(
+    /^(QCOW2|IMAGE)_/,
+  );
+  await expect(store.registerMade({ name: 'broken', make: () => Promise.reject(new Error('no')) })).rejects.toThrow('no');
+  expect(codeOf(await store.registerMade({ name: 'empty', make: async () => undefined }))).toBe('FILE_MISSING');
+  expect(await readdir(join(dir, 'store'))).toEqual(['made']);
+  expect(await store.room()).toBeGreaterThan(0);
 });
 
 test('what a crash left of a registration goes when the store is opened', async () => {

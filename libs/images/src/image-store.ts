@@ -9,11 +9,11 @@ import { IMAGE_RECORD_BYTES_MAX, IMAGES_MAX } from './limits.ts';
 import { type Manifest, type ManifestContext, openManifest } from './manifest.ts';
 import { demand, ImageError, type Outcome, settle } from './outcome.ts';
 import { sealContent } from './seal.ts';
-import { demandSpace } from './staging.ts';
+import { demandSpace, freeSpace } from './staging.ts';
 import { demandContent } from './verify.ts';
 
 /** A catalogue name; also the name of its folder, hence without separators and never `.` or `..`. */
-const imageName = z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$/);
+const imageName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/);
 
 const imageRecord = z
   .strictObject({
@@ -32,12 +32,28 @@ const imageRecord = z
 /** A registered image: a LUKS-encrypted qcow2 that never changes. */
 export type ImageRecord = z.infer<typeof imageRecord>;
 
+interface NewImage {
+  readonly name: string;
+  readonly signal?: AbortSignal;
+}
+export interface FromFile extends NewImage {
+  readonly file: string;
+}
+export interface FromMaker extends NewImage {
+  /** What it throws goes through to the caller; nothing of the image stays. */
+  readonly make: (file: string) => Promise<void>;
+}
+
 export interface ImageStore {
   /** By name. */
   list(): Promise<Outcome<readonly ImageRecord[]>>;
   show(name: string): Promise<Outcome<ImageRecord>>;
   /** Copies a file in. The same content under the same name again is the same image; other content is refused. */
-  register(image: { readonly name: string; readonly file: string; readonly signal?: AbortSignal }): Promise<Outcome<ImageRecord>>;
+  register(image: FromFile): Promise<Outcome<ImageRecord>>;
+  /** As `register`, with a file that `make` writes at the path it is given, inside the store: nothing is copied. */
+  registerMade(image: FromMaker): Promise<Outcome<ImageRecord>>;
+  /** Bytes that a new image may take. */
+  room(): Promise<number>;
   /** Reads every byte and compares it with the record. */
   verify(name: string, signal?: AbortSignal): Promise<Outcome<ImageRecord>>;
   /** The file to clone a new VM's disk from, guarded anew: its header is what was registered. */
@@ -67,7 +83,9 @@ export const openImageStore = (at: { readonly dir: string; readonly now: () => T
     return {
       list: () => settle(() => list(place)),
       show: (name) => settle(() => readRecord(place, demandName(name))),
-      register: (image) => settle(() => register(place, image, at.now)),
+      register: (image) => settle(() => registerFile(place, image, at.now)),
+      registerMade: (image) => settle(() => register(place, image, at.now)),
+      room: () => freeSpace(at.dir),
       verify: (name, signal) => settle(() => verify(place, demandName(name), signal)),
       openForClone: (name) => settle(() => openForClone(place, demandName(name))),
     };
@@ -125,24 +143,27 @@ const contextFor = (name: string, sizeBytes: number, chunkBytes: number): Manife
   chunkBytes,
 });
 
-/** Everything is written into a folder of another name; one rename makes it an image. */
-async function register(
-  place: StorePlaces,
-  image: { readonly name: string; readonly file: string; readonly signal?: AbortSignal },
-  now: () => Timestamp,
-): Promise<ImageRecord> {
-  const name = demandName(image.name);
+async function registerFile(place: StorePlaces, image: FromFile, now: () => Timestamp): Promise<ImageRecord> {
+  demandName(image.name);
   demand(await guardHeader(image.file, { format: 'qcow2' }));
-  if ((await names(place)).length >= IMAGES_MAX) throw new ImageError('IMAGE_STORE_FULL', { expected: `at most ${IMAGES_MAX}` });
   const source = await openForReading(image.file);
   const { size } = await source.stat().finally(() => source.close());
   await demandSpace(place.dir, size);
+  // Shares blocks where the file system can.
+  const make = (file: string): Promise<void> => copyFile(image.file, file, constants.COPYFILE_FICLONE);
+  return register(place, { ...image, make }, now);
+}
+
+/** Everything is written into a folder of another name; one rename makes it an image. */
+async function register(place: StorePlaces, image: FromMaker, now: () => Timestamp): Promise<ImageRecord> {
+  const name = demandName(image.name);
+  if ((await names(place)).length >= IMAGES_MAX) throw new ImageError('IMAGE_STORE_FULL', { expected: `at most ${IMAGES_MAX}` });
   const folder = await mkdtemp(join(place.dir, UNFINISHED));
   try {
     const file = join(folder, 'image.qcow2');
-    await copyFile(image.file, file, constants.COPYFILE_FICLONE); // shares blocks where the file system can
+    await image.make(file);
     await syncFile(file);
-    const header = demand(await guardHeader(file, { format: 'qcow2' })); // the copy, not the name, is what counts
+    const header = demand(await guardHeader(file, { format: 'qcow2' })); // what lies here, not what it came from, is what counts
     const luksHeader = demand(await luksHeaderDigest(file, { format: 'qcow2' }));
     const content = await sealContent(
       file,

@@ -82,8 +82,12 @@ export const fileExists = async (path: string): Promise<boolean> =>
 
 /** Refuses before the first byte comes what would fill the disk with the last one. */
 export async function demandSpace(folder: string, bytes: number): Promise<void> {
+  const free = await freeSpace(folder);
+  if (free < bytes) throw new ImageError('DISK_FULL', { expected: `${bytes + SPARE_DISK_BYTES} free bytes`, got: String(free) });
+}
+
+/** Bytes that we may take of a file system: never its last ones. */
+export async function freeSpace(folder: string): Promise<number> {
   const { bavail, bsize } = await statfs(folder);
-  const free = bavail * bsize;
-  if (free < bytes + SPARE_DISK_BYTES)
-    throw new ImageError('DISK_FULL', { expected: `${bytes + SPARE_DISK_BYTES} free bytes`, got: String(free) });
+  return Math.max(0, bavail * bsize - SPARE_DISK_BYTES);
 }

@@ -43,7 +43,7 @@ const GOOD: Readonly<Record<string, { readonly path: string; readonly body?: unk
   'GET /v1/peers': { path: '/v1/peers' },
   'GET /v1/hosts': { path: '/v1/hosts' },
   'GET /v1/images': { path: '/v1/images' },
-  'POST /v1/images': { path: '/v1/images', body: { name: 'tiny', file: 'tiny.raw', format: 'raw' } },
+  'POST /v1/images': { path: '/v1/images', body: { name: 'tiny', file: 'tiny.raw' } },
   'POST /v1/images/:name/verify': { path: '/v1/images/tiny/verify', body: {} },
   'GET /v1/vms': { path: '/v1/vms' },
   'POST /v1/vms': { path: '/v1/vms', body: vmCreation },
@@ -209,7 +209,7 @@ describe('bad input', () => {
     ['a body where none belongs', post('/v1/images/tiny/verify', { force: true }), 400, 'PARAMETER_INVALID'],
     [
       'a host path as a file name',
-      post('/v1/images', { name: 'x', file: '../etc/shadow', format: 'raw' }),
+      post('/v1/images', { name: 'x', file: '../etc/shadow' }),
       400,
       'PARAMETER_INVALID',
     ],

@@ -156,7 +156,6 @@ export const imageRegistration = z.strictObject({
   name: imageName,
   /** A file name inside the host's import directory: no path, so that nobody can ask for a host file. */
   file: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/),
-  format: z.enum(['raw', 'qcow2']),
 });
 export const imageVerdict = z.strictObject({ name: z.string(), digest: z.string(), verified: z.boolean() });
 

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import {
   type ArtifactId,
   artifactId,
@@ -12,7 +12,7 @@ import {
   vmId,
   vmSpec,
 } from '@carnet/events';
-import type { HostReply, ResultOf, SealedSecret, StepResult } from '@carnet/hypervisor';
+import { type HostReply, imageContext, type ResultOf, type SealedSecret, type StepResult } from '@carnet/hypervisor';
 import { type KeyManager, type Tenant, vmConsumer } from '@carnet/keys';
 import type { Store, Tx } from '@carnet/store';
 import type { HostClient } from '../hosts/client.ts';
@@ -72,8 +72,8 @@ async function newDek(
   vm: VmId | undefined,
   capacityBytes: number,
   reason: string,
+  key: KeyId = keyId.parse(uuidv7(ports.nowMs(), randomBytes(10))),
 ): Promise<KeyId> {
-  const key = keyId.parse(uuidv7(ports.nowMs(), randomBytes(10)));
   const common = {
     key,
     tenant: ports.tenant,
@@ -112,25 +112,17 @@ export function vmRow(ports: Pick<MachinePorts, 'hosts'>, held: HeldVm): VmRow {
 
 export async function registerImage(
   ports: MachinePorts,
-  image: { readonly name: string; readonly file: string; readonly format: 'raw' | 'qcow2' },
+  image: { readonly name: string; readonly file: string },
 ): Promise<ServiceResult<ImageRow>> {
   if ((await ports.inventory.images()).some(({ name }) => name === image.name))
     return refuse('IMAGE_EXISTS', `an image ${image.name} is registered`);
   const host = anyHost(ports);
   if (host === undefined) return refuse('HOST_UNAVAILABLE', 'no host of this CSP is up');
-  const artifact = artifactId.parse(randomUUID());
-  const key = await newDek(ports, artifact, undefined, 0, `image ${image.name}`);
-  const imageVm = imageContextVm(ports.self, artifact);
-  const secret = await ports.handover.secretForHost({ host, vm: imageVm, epoch: NO_EPOCH, purpose: 'run' }, key);
-  const made = await perform(
-    ports,
-    {
-      step: 'registerImage',
-      host,
-      body: { name: image.name, file: image.file, format: image.format, artifact, secret },
-    } as CommandDraft,
-    'registerImage',
-  );
+  const id = imageId(ports.self, image);
+  const key = await newDek(ports, artifactId.parse(id), undefined, 0, `image ${image.name}`, keyId.parse(id));
+  const vm = imageContext(ports.self, key);
+  const secret = await ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run' }, key);
+  const made = await perform(ports, { step: 'registerImage', host, body: { ...image, secret } }, 'registerImage');
   if (!made.ok) return made;
   const { image: facts } = made.value;
   await ports.inventory.putImage({
@@ -145,8 +137,16 @@ export async function registerImage(
   return held === undefined ? refuse('IMAGE_UNKNOWN', image.name) : { ok: true, value: imageRow(held) };
 }
 
-/** Host secrets are bound to a VM; an image is its own. */
-const imageContextVm = (self: TrustDomain, artifact: ArtifactId): VmId => vmId.parse(`${self}/${artifact}`);
+/**
+ * A UUID (version 8, RFC 9562, section 5.8) that this request has whenever it is made: asked again after a crash, the same key is
+ * found, and the host knows by it the image that it may have made already.
+ */
+function imageId(self: TrustDomain, { name, file }: { readonly name: string; readonly file: string }): string {
+  const hex = createHash('sha256')
+    .update(JSON.stringify(['image', self, name, file]))
+    .digest('hex');
+  return [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join('-');
+}
 
 export async function verifyImage(
   ports: MachinePorts,

@@ -204,7 +204,7 @@ export interface BrokerService {
   readonly hosts: () => Promise<readonly HostRow[]>;
   readonly images: () => Promise<readonly ImageRow[]>;
   readonly registerImage: (
-    image: { readonly name: string; readonly file: string; readonly format: 'raw' | 'qcow2' },
+    image: { readonly name: string; readonly file: string },
     principal: string,
   ) => Promise<ServiceResult<ImageRow>>;
   readonly verifyImage: (

@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { EXIT, VerbError } from '../exit.ts';
 import type { Column } from '../output.ts';
 import { type Image, imageColumns } from '../rows.ts';
@@ -22,12 +22,11 @@ export function imageVerbs(streams: Streams): Command {
   showFromList<Image>(group, streams, '/v1/images', 'image', imageColumns, (image, name) => image.name === name);
   group
     .command('register <name> <file>')
-    .description("encrypt a file of the host's import folder into the store (a file name, no path)")
-    .addOption(new Option('--disk-format <format>', 'what the file is: never guessed').choices(['raw', 'qcow2']).default('raw'))
-    .action(async (name: string, file: string, { diskFormat }: { readonly diskFormat: string }, command: Command) => {
+    .description("encrypt a raw disk of the host's import folder into the store (a file name, no path)")
+    .action(async (name: string, file: string, _options: unknown, command: Command) => {
       const world = worldOf(command, streams);
       const broker = await world.broker();
-      await world.show(answered(await broker.act<Image>('POST', '/v1/images', { name, file, format: diskFormat })), imageColumns);
+      await world.show(answered(await broker.act<Image>('POST', '/v1/images', { name, file })), imageColumns);
     });
   group
     .command('verify <name>')

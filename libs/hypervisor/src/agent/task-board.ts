@@ -20,8 +20,11 @@ export type Task = {
 const CUT_SHORT: ReadonlySet<HostCommand['step']> = new Set(['receive', 'observe']);
 const UNDOING: ReadonlySet<HostCommand['step']> = new Set(['forswear', 'destroy']);
 
-/** Steps of one VM stand in one line; images belong to none. */
-const lineOf = (command: HostCommand): string => (isVmCommand(command) ? command.vm : `images:${command.id}`);
+/** Steps of one VM stand in one line, and so does what makes one image; whatever only looks at images belongs to none. */
+function lineOf(command: HostCommand): string {
+  if (isVmCommand(command)) return command.vm;
+  return command.step === 'registerImage' ? `image:${command.body.name}` : `images:${command.id}`;
+}
 
 /**
  * Who works when: one step at a time for each VM, in the order they came; so many VMs at once. The same step asked for again

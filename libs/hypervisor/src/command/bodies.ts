@@ -37,7 +37,8 @@ export const lifeBodies = {
 /** Bodies of the host's image store. */
 export const imageBodies = {
   listImages: nothing,
-  registerImage: record({ name: imageName, file: importName }),
+  /** Encrypts a plain raw disk of the import folder under the secret's key. The secret's VM context is `imageContext`. */
+  registerImage: record({ name: imageName, file: importName, secret: sealedSecret }),
   verifyImage: record({ name: imageName }),
 } as const;
 

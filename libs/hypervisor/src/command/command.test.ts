@@ -18,7 +18,7 @@ describe('commands', () => {
     ['an unknown field', 'surrender', { also: 1 }, ofEpoch(1)],
     ['a migration step without epoch', 'surrender', {}, {}],
     ['epoch 0', 'surrender', {}, { ...ofEpoch(1), epoch: 0 }],
-    ['a name with a path in it', 'registerImage', { name: 'x', file: '../../etc/passwd' }, { vm: undefined }],
+    ['a file name with a path in it', 'registerImage', { name: 'x', file: '../../etc/passwd', secret: SECRET }, {}],
     ['XML in place of a spec', 'createVm', { spec: '<domain/>', secrets: [] }, {}],
     ['a secret that is no base64', 'startVm', { secrets: [{ ...SECRET, sealed: '<>' }] }, {}],
     ['a proof of another kind', 'resume', { proof: { kind: 'timer', event: BECAUSE }, secrets: [] }, ofEpoch(1)],
@@ -29,7 +29,9 @@ describe('commands', () => {
       deadline: '2030-01-01T00:00:00.000Z',
       vm: 'csp-a.example/33333333-3333-4333-8333-333333333333',
     };
+    const { vm: _vm, ...ofNoVm } = base;
     expect(hostCommand.safeParse({ ...base, step, body, ...more }).success).toBe(false);
+    expect(hostCommand.safeParse({ ...ofNoVm, step, body, ...more }).success).toBe(false);
   });
 
   it('refuse any JSON that was not made as one', () => {

@@ -3,7 +3,7 @@ import { refused } from '../codes.ts';
 import type { ImageFacts } from '../command/result.ts';
 import { sha256 } from '../digest.ts';
 import { done, type Outcome, setBack } from '../outcome.ts';
-import type { Artifacts, HandOver, MemoryKey, ServeRequest } from '../ports/artifacts.ts';
+import type { Artifacts, HandOver, MemoryKey, ServeRequest, StoredImage } from '../ports/artifacts.ts';
 import type { HostFiles } from '../ports/files.ts';
 import { guardFakeVolume } from './volumes.ts';
 
@@ -39,7 +39,6 @@ const xor = (bytes: Uint8Array, key: Uint8Array): Buffer =>
 /** The images lib's part, pretended: roots bind what they must, shares are pinned, wrong content is refused. */
 export function fakeArtifacts({ files, network, leaf }: FakeArtifactsOptions): Artifacts {
   const shares = new Map<MigrationId, ServeRequest>();
-  const images = new Map<string, { readonly path: string; readonly facts: ImageFacts }>();
   const port = network.listen(async (artifact, of, puller) => {
     const share = shares.get(of.migration);
     const shared = share?.artifacts.find((one) => one.sealed.artifact === artifact);
@@ -51,10 +50,6 @@ export function fakeArtifacts({ files, network, leaf }: FakeArtifactsOptions): A
     if (bytes === undefined) return setBack(refused('ARTIFACT_MISSING'));
     await files.write(to, xor(bytes, key));
     return done(undefined);
-  };
-  const known = (name: string): Outcome<{ readonly path: string; readonly facts: ImageFacts }> => {
-    const image = images.get(name);
-    return image === undefined ? setBack(refused('IMAGE_UNKNOWN')) : done(image);
   };
   return {
     dataPath: () => dataPath,
@@ -80,22 +75,49 @@ export function fakeArtifacts({ files, network, leaf }: FakeArtifactsOptions): A
     },
     sealMemory: convey,
     openMemory: convey,
+    ...imageStore(files),
+  };
+}
+
+type ImageStore = Pick<Artifacts, 'listImages' | 'registerImage' | 'verifyImage' | 'findImage' | 'imageRoom'>;
+
+/** Images that never change, by name, in a folder of their own. */
+function imageStore(files: HostFiles): ImageStore {
+  const images = new Map<string, StoredImage>();
+  const digestOf = async (path: string): Promise<Digest> => sha256((await files.read(path)) ?? '');
+  const known = (name: string): Outcome<StoredImage> => {
+    const image = images.get(name);
+    return image === undefined ? setBack(refused('IMAGE_UNKNOWN')) : done(image);
+  };
+  const unchanged = async (name: string): Promise<Outcome<StoredImage>> => {
+    const image = known(name);
+    if (!image.ok) return image;
+    return (await digestOf(image.value.path)) === image.value.facts.digest ? image : setBack(refused('IMAGE_TAMPERED'));
+  };
+  return {
+    imageRoom: () => files.freeBytes('/images'),
     listImages: async () => [...images.values()].map(({ facts }) => facts),
-    registerImage: async (name, path) => {
-      const header = await guardFakeVolume(files, path);
-      if (!header.ok) return header;
-      const { sizeBytes, capacityBytes } = header.value;
-      const facts: ImageFacts = { name, digest: sha256((await files.read(path)) ?? ''), sizeBytes, capacityBytes };
-      images.set(name, { path, facts });
-      return done(facts);
+    registerImage: async (name, make) => {
+      if (images.has(name)) return setBack(refused('IMAGE_NAME_TAKEN'));
+      const path = `/images/${name}`;
+      try {
+        const made = await make(`${path}.new`);
+        if (!made.ok) return made;
+        const header = await guardFakeVolume(files, `${path}.new`);
+        if (!header.ok) return header;
+        await files.rename(`${path}.new`, path);
+        const { sizeBytes, capacityBytes } = header.value;
+        const facts: ImageFacts = { name, digest: await digestOf(path), sizeBytes, capacityBytes };
+        images.set(name, { path, facts });
+        return done(facts);
+      } finally {
+        await files.remove(`${path}.new`);
+      }
     },
     verifyImage: async (name) => {
-      const image = known(name);
+      const image = await unchanged(name);
       return image.ok ? done(image.value.facts) : image;
     },
-    imagePath: async (name) => {
-      const image = known(name);
-      return image.ok ? done(image.value.path) : image;
-    },
+    findImage: unchanged,
   };
 }

@@ -10,6 +10,8 @@ const IMMEDIATE: ReadonlySet<string | symbol> = new Set([
   'subscribe',
   'dataPath',
   'paths',
+  'link',
+  'isLink',
   'guest',
   'ran',
   'restartDaemon',

@@ -4,6 +4,9 @@ import type { HostFiles } from '../ports/files.ts';
 export type MemoryFiles = HostFiles & {
   /** All paths that hold a file, for tests that ask whether anything was left behind. */
   paths(): readonly string[];
+  /** Puts a symbolic link there, which only those who ask learn to be one. */
+  link(path: string): void;
+  isLink(path: string): boolean;
 };
 
 export type MemoryFilesOptions = {
@@ -16,6 +19,7 @@ export type MemoryFilesOptions = {
 export function memoryFiles({ freeBytes = 2 ** 40, tmpfs }: MemoryFilesOptions): MemoryFiles {
   const files = new Map<string, Buffer>();
   const dirs = new Set<string>();
+  const links = new Set<string>();
   const below = (dir: string): readonly string[] => [...files.keys()].filter((path) => path.startsWith(`${dir}/`));
   const isDir = (path: string): boolean => dirs.has(path) || below(path).length > 0;
   const enter = (path: string): void => {
@@ -27,6 +31,8 @@ export function memoryFiles({ freeBytes = 2 ** 40, tmpfs }: MemoryFilesOptions):
   };
   return {
     paths: () => [...files.keys()].sort(),
+    link: (path) => void links.add(path),
+    isLink: (path) => links.has(path),
     read: async (path) => {
       const bytes = files.get(path);
       return bytes === undefined ? undefined : Buffer.from(bytes);

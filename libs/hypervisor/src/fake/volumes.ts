@@ -6,6 +6,8 @@ import { done, type Outcome, setBack } from '../outcome.ts';
 import type { GuardedHeader } from '../ports/artifacts.ts';
 import type { HostFiles } from '../ports/files.ts';
 import type { Volumes } from '../ports/volumes.ts';
+import { rawDiskFault } from '../raw-disk.ts';
+import type { MemoryFiles } from './memory-files.ts';
 
 /** A pretended LUKS volume: says what it is, and which passphrase opens it. `marker` is what its guest last wrote. */
 const fakeVolume = z
@@ -33,13 +35,29 @@ export async function guardFakeVolume(files: HostFiles, path: string): Promise<O
   return done({ capacityBytes: volume.capacityBytes, sizeBytes: (await files.size(path)) ?? 0, headerDigest: headerOf(volume) });
 }
 
-export function fakeVolumes(files: HostFiles): Volumes {
+/** A plain disk's first text is what its pretended volume holds. */
+const MARKER_CHARS_MAX = 80;
+
+export function fakeVolumes(files: MemoryFiles): Volumes {
   const opened = async (path: string, passphrase: Uint8Array): Promise<Outcome<FakeVolume>> => {
     const volume = await readFakeVolume(files, path);
     if (volume === undefined) throw new HostError(failed('TOOL_FAILED'));
     return volume.passphrase === sha256(passphrase) ? done(volume) : setBack(refused('LUKS_DOES_NOT_OPEN'));
   };
   return {
+    encryptRaw: async ({ from, to, passphrase, roomBytes, onProgress, signal }) => {
+      if (files.isLink(from)) return setBack(refused('IMPORT_REFUSED'));
+      const raw = await files.read(from);
+      if (raw === undefined) return setBack(refused('IMPORT_MISSING'));
+      const sizes = { sizeBytes: raw.length, allocatedBytes: raw.length };
+      const fault = rawDiskFault(sizes, roomBytes);
+      if (fault !== undefined) return setBack(fault);
+      if (signal.aborted) throw new HostError(failed('STEP_ABORTED'));
+      const marker = raw.toString('utf8').replaceAll('\0', '').slice(0, MARKER_CHARS_MAX);
+      await writeFakeVolume(files, to, { fake: 'luks', capacityBytes: raw.length, passphrase: sha256(passphrase), marker });
+      onProgress({ doneBytes: raw.length, totalBytes: raw.length, bytesPerSecond: raw.length });
+      return done(undefined);
+    },
     createBlank: (path, capacityBytes, passphrase) =>
       writeFakeVolume(files, path, { fake: 'luks', capacityBytes, passphrase: sha256(passphrase), marker: '' }),
     copyInto: async (from, to) => {

@@ -50,6 +50,8 @@ export type PullRequest = {
 /** What seals one memory state, once: 32 bytes, and the context that they are bound to. */
 export type MemoryKey = { readonly key: Uint8Array; readonly context: Uint8Array };
 
+export type StoredImage = { readonly path: string; readonly facts: ImageFacts };
+
 /** Images and how they travel. The apps wire `@carnet/images` in; a ring-2 lib never imports its sibling. */
 export type Artifacts = {
   /** Judges a qcow2 header with our own parser: no qemu tool sees a header that this refused. */
@@ -67,7 +69,15 @@ export type Artifacts = {
   openMemory(from: string, to: string, key: MemoryKey): Promise<Outcome<void>>;
   dataPath(): DataPath;
   listImages(): Promise<readonly ImageFacts[]>;
-  registerImage(name: string, path: string): Promise<Outcome<ImageFacts>>;
+  /**
+   * `make` writes an encrypted qcow2 at the path it is given, in the store's own staging; its refusal is the answer. The image
+   * appears whole, judged and durable, or nothing of it stays. A name that is taken is IMAGE_NAME_TAKEN.
+   */
+  registerImage(name: string, make: (path: string) => Promise<Outcome<void>>): Promise<Outcome<ImageFacts>>;
+  /** Bytes that a new image may take. */
+  imageRoom(): Promise<number>;
+  /** Reads every byte; anything that is not as registered is IMAGE_TAMPERED. */
   verifyImage(name: string): Promise<Outcome<ImageFacts>>;
-  imagePath(name: string): Promise<Outcome<string>>;
+  /** An image to clone a disk from: IMAGE_UNKNOWN, or IMAGE_TAMPERED when its header is no longer what was registered. */
+  findImage(name: string): Promise<Outcome<StoredImage>>;
 };

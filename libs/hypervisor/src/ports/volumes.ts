@@ -1,7 +1,24 @@
+import type { StepProgress } from '../command/report.ts';
 import type { Outcome } from '../outcome.ts';
+
+export type EncryptRaw = {
+  readonly from: string;
+  /** A path where nothing is yet; what a failure leaves there is the caller's to remove. */
+  readonly to: string;
+  readonly passphrase: Uint8Array;
+  /** What the copy may take at most (NO_ROOM). Holes take nothing. */
+  readonly roomBytes: number;
+  readonly onProgress: (progress: StepProgress) => void;
+  readonly signal: AbortSignal;
+};
 
 /** LUKS volumes in qcow2. Passphrases are the lowercase hex of a 32-byte DEK, and reach no argv, environment or disk. */
 export type Volumes = {
+  /**
+   * Makes an encrypted volume of a plain raw disk. Raw has no header, so nothing hostile is parsed; only a regular file is read
+   * (IMPORT_REFUSED, IMPORT_MISSING), of whole sectors and within bounds (IMPORT_SIZE): judged by what was opened, not by name.
+   */
+  encryptRaw(request: EncryptRaw): Promise<Outcome<void>>;
   createBlank(path: string, capacityBytes: number, passphrase: Uint8Array): Promise<void>;
   /** Copies a guarded image into an existing blank volume of at least its capacity, from one key to the other. */
   copyInto(

@@ -12,6 +12,10 @@ export type ToolRun = {
   readonly file: string;
   readonly args: readonly string[];
   readonly secrets: readonly ToolSecret[];
+  /** Files that were opened and judged by us; the tool reads each as `inheritedFile`. */
+  readonly files?: readonly FileHandle[];
+  /** What the tool prints, as it comes; without it, nobody listens. */
+  readonly onOutput?: (text: string) => void;
   /** A tmpfs: nothing of a secret reaches a disk. */
   readonly tmpfsDir: string;
   readonly signal: AbortSignal;
@@ -27,6 +31,10 @@ const O_TMPFILE = constants.O_DIRECTORY | 0o20_000_000;
 /** `--object` arguments that name the descriptors. No value ever stands in an argument. */
 export const secretObjects = (secrets: readonly ToolSecret[]): readonly string[] =>
   secrets.flatMap(({ id }, i) => ['--object', `secret,id=${id},file=/dev/fd/${FIRST_SECRET_FD + i}`]);
+
+/** The name under which a tool with so many secrets opens the n-th inherited file: that very file, whatever its path means now. */
+export const inheritedFile = (secrets: readonly ToolSecret[], n: number): string =>
+  `/dev/fd/${FIRST_SECRET_FD + secrets.length + n}`;
 
 /** QEMU's option lists split at commas; a comma in a value is doubled. */
 export const optionValue = (value: string): string => value.replaceAll(',', ',,');
@@ -53,15 +61,16 @@ export async function runTool(run: ToolRun): Promise<ToolEnd> {
   }
 }
 
-async function runWith({ file, args, signal }: ToolRun, handles: readonly FileHandle[]): Promise<ToolEnd> {
+async function runWith({ file, args, files = [], onOutput, signal }: ToolRun, handles: readonly FileHandle[]): Promise<ToolEnd> {
   const child = spawn(file, args, {
     env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
     cwd: '/',
-    stdio: ['ignore', 'ignore', 'pipe', ...handles.map(({ fd }) => fd)],
+    stdio: ['ignore', onOutput === undefined ? 'ignore' : 'pipe', 'pipe', ...[...handles, ...files].map(({ fd }) => fd)],
     signal,
     killSignal: 'SIGKILL',
   });
   const errors = collect(child.stderr);
+  if (onOutput !== undefined) child.stdout?.on('data', (part: Buffer) => onOutput(part.toString('latin1')));
   const { promise, resolve, reject } = Promise.withResolvers<ToolEnd>();
   child.once('error', (cause) => reject(new HostError(failed(signal.aborted ? 'STEP_ABORTED' : 'TOOL_FAILED'), { cause })));
   child.once('close', (exitCode) => resolve({ exitCode, errors: errors() }));

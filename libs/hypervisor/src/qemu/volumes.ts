@@ -1,9 +1,11 @@
 import { failed, HostError, refused } from '../codes.ts';
 import { LUKS_ITER_TIME_MS, QEMU_IMG_MS_MAX } from '../limits.ts';
-import { done, setBack } from '../outcome.ts';
+import { done, type Outcome, setBack } from '../outcome.ts';
 import type { Log } from '../ports/host-ports.ts';
-import type { Volumes } from '../ports/volumes.ts';
-import { optionValue, runTool, secretObjects, type ToolEnd, type ToolSecret } from './tool.ts';
+import type { EncryptRaw, Volumes } from '../ports/volumes.ts';
+import { rawDiskFault } from '../raw-disk.ts';
+import { type OpenedRaw, openRaw, progressOf } from './encrypt-raw.ts';
+import { inheritedFile, optionValue, runTool, secretObjects, type ToolEnd, type ToolRun, type ToolSecret } from './tool.ts';
 
 export type QemuTools = { readonly qemuImg: string; readonly qemuIo: string; readonly tmpfsDir: string };
 
@@ -16,6 +18,11 @@ const WRONG_KEY = /Invalid password, cannot unlock any keyslot/;
 
 const soon = (): AbortSignal => AbortSignal.timeout(QEMU_IMG_MS_MAX);
 
+/** -n: into the volume as it was made, LUKS header included; a fresh qcow2 reads as zeros. */
+const CONVERT = ['convert', '-n', '--target-is-zero'] as const;
+
+type More = Partial<Pick<ToolRun, 'signal' | 'files' | 'onOutput'>>;
+
 /** LUKS volumes made and opened by qemu-img and qemu-io. */
 export function qemuVolumes({ qemuImg, qemuIo, tmpfsDir }: QemuTools, log: Log): Volumes {
   const must = ({ exitCode, errors }: ToolEnd): void => {
@@ -23,29 +30,44 @@ export function qemuVolumes({ qemuImg, qemuIo, tmpfsDir }: QemuTools, log: Log):
     log.warn({ exitCode, errors }, 'qemu tool failed');
     throw new HostError(failed(/No space left/.test(errors) ? 'NO_ROOM' : 'TOOL_FAILED'));
   };
-  const run = (file: string, args: readonly string[], secrets: readonly ToolSecret[], signal = soon()): Promise<ToolEnd> =>
-    runTool({ file, args, secrets, tmpfsDir, signal });
+  const run = (file: string, args: readonly string[], secrets: readonly ToolSecret[], more: More = {}): Promise<ToolEnd> =>
+    runTool({ file, args, secrets, tmpfsDir, signal: soon(), ...more });
+
+  const createBlank: Volumes['createBlank'] = async (path, capacityBytes, passphrase) => {
+    const secrets = [{ id: 'new', value: passphrase }];
+    const options = `encrypt.format=luks,encrypt.key-secret=new,encrypt.iter-time=${LUKS_ITER_TIME_MS}`;
+    const how = ['create', '-q', ...secretObjects(secrets), '-f', 'qcow2', '-o', options];
+    must(await run(qemuImg, [...how, path, String(capacityBytes)], secrets));
+  };
+  const encryptInto = async ({ to, passphrase, onProgress, signal }: EncryptRaw, raw: OpenedRaw): Promise<Outcome<void>> => {
+    await createBlank(to, raw.sizeBytes, passphrase);
+    const secrets = [{ id: 'to', value: passphrase }];
+    const from = `driver=raw,file.driver=file,file.filename=${inheritedFile(secrets, 0)}`;
+    const how = [...CONVERT, '-p', ...secretObjects(secrets), '--image-opts', '--target-image-opts'];
+    const onOutput = progressOf(raw.sizeBytes, onProgress);
+    must(await run(qemuImg, [...how, from, encrypted(to, 'to')], secrets, { files: [raw.handle], onOutput, signal }));
+    return done(undefined);
+  };
 
   return {
-    createBlank: async (path, capacityBytes, passphrase) => {
-      const secrets = [{ id: 'new', value: passphrase }];
-      const options = `encrypt.format=luks,encrypt.key-secret=new,encrypt.iter-time=${LUKS_ITER_TIME_MS}`;
-      must(
-        await run(
-          qemuImg,
-          ['create', '-q', ...secretObjects(secrets), '-f', 'qcow2', '-o', options, path, String(capacityBytes)],
-          secrets,
-        ),
-      );
+    createBlank,
+    encryptRaw: async (request) => {
+      const raw = await openRaw(request.from);
+      if (!raw.ok) return raw;
+      try {
+        const fault = rawDiskFault(raw.value, request.roomBytes);
+        return fault === undefined ? await encryptInto(request, raw.value) : setBack(fault);
+      } finally {
+        await raw.value.handle.close();
+      }
     },
     copyInto: async (from, to, signal) => {
       const secrets = [
         { id: 'from', value: from.passphrase },
         { id: 'to', value: to.passphrase },
       ];
-      // -n: into the volume as it was made, LUKS header included; a fresh qcow2 reads as zeros.
-      const how = ['convert', '-n', '--target-is-zero', ...secretObjects(secrets), '--image-opts', '--target-image-opts'];
-      const end = await run(qemuImg, [...how, encrypted(from.path, 'from'), encrypted(to.path, 'to')], secrets, signal);
+      const how = [...CONVERT, ...secretObjects(secrets), '--image-opts', '--target-image-opts'];
+      const end = await run(qemuImg, [...how, encrypted(from.path, 'from'), encrypted(to.path, 'to')], secrets, { signal });
       if (WRONG_KEY.test(end.errors)) return setBack(refused('LUKS_DOES_NOT_OPEN'));
       must(end);
       return done(undefined);

@@ -101,15 +101,15 @@ async function fillFromImage(
   to: { readonly path: string; readonly passphrase: Uint8Array; readonly capacityBytes: number },
 ): Promise<Setback | undefined> {
   const { ports } = context;
-  const path = await ports.artifacts.imagePath(from.image);
-  if (!path.ok) return path.setback;
-  const header = await ports.artifacts.guard(path.value);
+  const image = await ports.artifacts.findImage(from.image);
+  if (!image.ok) return image.setback;
+  const header = await ports.artifacts.guard(image.value.path);
   if (!header.ok) return header.setback;
   if (header.value.capacityBytes > to.capacityBytes) return refused('SPEC_MISMATCH', 'The image is larger than the disk.');
   const dek = await openSecret(context, command, 'run', from.secret);
   if (!dek.ok) return dek.setback;
   const filled = await ports.volumes.copyInto(
-    { path: path.value, passphrase: luksPassphrase(context, dek.value) },
+    { path: image.value.path, passphrase: luksPassphrase(context, dek.value) },
     to,
     context.signal,
   );

@@ -8,7 +8,7 @@ import type { SealedSecret } from '../command/scalars.ts';
 import type { FenceRegister } from '../fence/register.ts';
 import { done, type Outcome, setBack } from '../outcome.ts';
 import type { HostPorts } from '../ports/host-ports.ts';
-import type { SecretPurpose } from '../secret-context.ts';
+import { imageContext, type SecretPurpose } from '../secret-context.ts';
 import type { Seen, StepLog } from '../step-log.ts';
 
 export type Finished<S extends HostStep = HostStep> = {
@@ -78,12 +78,22 @@ export async function openSecret(
   sealed: SealedSecret,
 ): Promise<Outcome<Uint8Array>> {
   const epoch = isMigrationCommand(command) ? command.epoch : 0;
-  const opened = await ports.openSecret(sealed, { ...self, vm: command.vm, epoch, purpose });
+  return demandDek(await ports.openSecret(sealed, { ...self, vm: command.vm, epoch, purpose }), keep);
+}
+
+/** Opens the key of an image, which belongs to no VM. */
+export async function openImageSecret({ ports, self, keep }: StepContext, sealed: SealedSecret): Promise<Outcome<Uint8Array>> {
+  const vm = imageContext(self.domain, sealed.key);
+  return demandDek(await ports.openSecret(sealed, { ...self, vm, epoch: 0, purpose: 'run' }), keep);
+}
+
+const DEK_BYTES = 32;
+
+function demandDek(opened: Outcome<Uint8Array>, keep: StepContext['keep']): Outcome<Uint8Array> {
   if (!opened.ok) return opened;
   keep(opened.value);
   return opened.value.length === DEK_BYTES ? opened : setBack(refused('SECRET_REFUSED', `Expected ${DEK_BYTES} bytes.`));
 }
-const DEK_BYTES = 32;
 
 /** OpenStack's and our derivation `luks-passphrase-hex`: the lowercase hex of the DEK, as bytes that can be zeroed. */
 export function luksPassphrase({ keep }: StepContext, dek: Uint8Array): Uint8Array {

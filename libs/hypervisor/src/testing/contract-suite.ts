@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HostError } from '../codes.ts';
 import type { HostFiles } from '../ports/files.ts';
 import type { DomainDefinition, DomainNotice, Hypervisor } from '../ports/hypervisor.ts';
-import type { Volumes } from '../ports/volumes.ts';
+import type { EncryptRaw, Volumes } from '../ports/volumes.ts';
 import { savedStateFault } from '../saved-state.ts';
 
 /** What the suite needs of an implementation: an empty host, and a domain that could be defined there. */
@@ -15,6 +15,9 @@ export type HypervisorUnderTest = {
   readonly statePath: string;
   /** Beside the disk. */
   readonly otherDisk: string;
+  /** Puts a plain file there; `link` a symbolic one to a sound disk. */
+  readonly putPlain: (path: string, content: Buffer) => Promise<void>;
+  readonly putLink: (path: string, to: string) => Promise<void>;
   readonly capacityBytes: number;
   /** Milliseconds within which a running guest shows on its console. */
   readonly bootMs: number;
@@ -24,6 +27,11 @@ export type HypervisorUnderTest = {
 const passphrase = (letter: string): Uint8Array => Buffer.from(letter.repeat(64));
 const RIGHT = passphrase('a');
 const WRONG = passphrase('b');
+
+/** A plain disk of text all over, so that no hole hides what was not encrypted. */
+const RAW_BYTES = 2_097_152;
+const PLAIN = 'clear text ';
+const plainDisk = (): Buffer => Buffer.alloc(RAW_BYTES, PLAIN);
 
 /** One suite, run against the fake and against libvirtd: what steps rely on must hold for both. The tests follow each other. */
 export function hypervisorContract(name: string, open: () => Promise<HypervisorUnderTest>): void {
@@ -74,6 +82,40 @@ export function hypervisorContract(name: string, open: () => Promise<HypervisorU
       expect(await copy(WRONG)).toMatchObject({ ok: false, setback: { code: 'LUKS_DOES_NOT_OPEN' } });
       expect(await copy(RIGHT)).toMatchObject({ ok: true });
       expect(await volumes.unlock(otherDisk, WRONG)).toMatchObject({ ok: true });
+    });
+
+    it('a plain disk becomes an encrypted volume: judged by what it is, within the room there is', async () => {
+      const { volumes, otherDisk, putPlain, putLink, files } = host;
+      const [from, link, to] = [`${otherDisk}.raw`, `${otherDisk}.link`, `${otherDisk}.made`];
+      const seen: number[] = [];
+      const encrypt = (more: Partial<EncryptRaw> = {}) =>
+        volumes.encryptRaw({
+          from,
+          to,
+          passphrase: RIGHT,
+          roomBytes: 2 ** 30,
+          onProgress: ({ doneBytes, totalBytes }) => void seen.push(doneBytes / totalBytes),
+          signal: new AbortController().signal,
+          ...more,
+        });
+      const refusal = (code: string) => ({ ok: false, setback: { status: 'refused', code } });
+      expect(await encrypt()).toMatchObject(refusal('IMPORT_MISSING'));
+      await putPlain(from, Buffer.alloc(RAW_BYTES + 1));
+      expect(await encrypt()).toMatchObject(refusal('IMPORT_SIZE'));
+      await putPlain(from, Buffer.alloc(512));
+      expect(await encrypt()).toMatchObject(refusal('IMPORT_SIZE'));
+      await putPlain(from, plainDisk());
+      await putLink(link, from);
+      expect(await encrypt({ from: link })).toMatchObject(refusal('IMPORT_REFUSED'));
+      expect(await encrypt({ roomBytes: 4_096 })).toMatchObject(refusal('NO_ROOM'));
+      expect(await setbackOf(encrypt({ signal: AbortSignal.abort() }))).toBe('STEP_ABORTED');
+      await files.remove(to);
+      expect(await encrypt()).toMatchObject({ ok: true });
+      expect(seen.at(-1)).toBe(1);
+      expect((await files.read(to))?.includes(PLAIN.repeat(8))).toBe(false);
+      expect(await volumes.unlock(to, RIGHT)).toMatchObject({ ok: true });
+      expect(await volumes.unlock(to, WRONG)).toMatchObject({ ok: false, setback: { code: 'LUKS_DOES_NOT_OPEN' } });
+      for (const path of [from, link, to]) await files.remove(path);
     });
 
     it('a defined domain is off and does not start by itself; defining again replaces', async () => {

@@ -65,8 +65,11 @@ const nextId = (): string => {
   return `00000000-0000-4000-8000-${String(commands).padStart(12, '0')}`;
 };
 
-export const draft = (host: string, step: HostStep, body: unknown, more: object = {}) =>
-  hostCommand.parse({ id: nextId(), host, deadline: UNTIL, step, vm: VM, body, ...more });
+const OF_NO_VM: ReadonlySet<HostStep> = new Set(['listImages', 'registerImage', 'verifyImage']);
+export const draft = (host: string, step: HostStep, body: unknown, more: object = {}) => {
+  const of = OF_NO_VM.has(step) ? {} : { vm: VM };
+  return hostCommand.parse({ id: nextId(), host, deadline: UNTIL, step, ...of, body, ...more });
+};
 
 export const ofEpoch = (n: number) => ({ migration: MIGRATION, epoch: epoch.parse(n), attempt: 1, because: BECAUSE });
 export const first: Epoch = epoch.parse(1);
