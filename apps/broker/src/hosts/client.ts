@@ -18,6 +18,10 @@ import {
 export const REPLY_MS_MAX = 8_000;
 /** After it a command is refused by its host; a broker that still wants it signs it again. */
 export const COMMAND_MS_VALID = 600_000;
+/** Certificates of hosts are judged again this often: a revoked agent is no witness for longer. */
+export const JUDGED_MS_VALID = 10_000;
+/** Between a host's clock and ours. A hello from further away is a recording. */
+export const HELLO_MS_OFF_MAX = 60_000;
 /** Envelope of a report: hellos of a big host stay below. */
 export const REPORT_BYTES_MAX = 1_048_576;
 
@@ -46,7 +50,10 @@ export interface HostClient {
 /** Speaks to this CSP's agents inside its own account. Every reply must be signed by the host that was asked. */
 export function openHostClient(options: HostClientOptions): HostClient {
   const registry = createHostRegistry(options.nowMs);
-  const identities = new Map<string, AgentIdentity>();
+  const identities = new Map<
+    string,
+    { readonly identity: AgentIdentity; readonly chain: readonly string[]; readonly judgedMs: number }
+  >();
   const known = new Set<string>(options.hosts);
 
   /** A hello introduces its own chain; from then on replies are checked against the leaf it named. */
@@ -59,14 +66,27 @@ export function openHostClient(options: HostClientOptions): HostClient {
     });
     if (report?.kind !== 'hello' || identity === undefined) return undefined;
     if (report.host !== host || report.domain !== options.domain) return undefined;
-    identities.set(host, identity);
+    // Threat: a recorded hello brings back an old key, and makes a dead host look alive.
+    const isRecording =
+      Math.abs(options.nowMs() - Date.parse(report.time)) > HELLO_MS_OFF_MAX || report.time < (registry.hello(host)?.time ?? '');
+    if (isRecording) return undefined;
+    identities.set(host, { identity, chain: report.chain, judgedMs: options.nowMs() });
     return report;
+  };
+
+  const identityOf = (host: HostName): AgentIdentity | undefined => {
+    const known = identities.get(host);
+    if (known === undefined || options.nowMs() - known.judgedMs < JUDGED_MS_VALID) return known?.identity;
+    const identity = options.validateAgent(known.chain, host);
+    if (identity === undefined) identities.delete(host);
+    else identities.set(host, { identity, chain: known.chain, judgedMs: options.nowMs() });
+    return identity;
   };
 
   const verifierOf =
     (host: HostName) =>
     (keyid: string): Verifier | undefined => {
-      const identity = identities.get(host);
+      const identity = identityOf(host);
       return identity?.leafDigest === keyid ? identity.verifier : undefined;
     };
 
@@ -93,6 +113,8 @@ export function openHostClient(options: HostClientOptions): HostClient {
   const ask = async (signed: SignedCommand): Promise<Asked> => {
     const { host } = signed.command;
     if (!known.has(host)) return { status: 'silent', text: `host ${host} is not configured` };
+    // A host that is silent for long is not waited for again and again: its hello will tell that it is back.
+    if (!registry.isUp(host)) return { status: 'silent', text: `host ${host} has not been heard of lately` };
     let bytes: Uint8Array;
     try {
       bytes = (await options.bus.request(`host.${host}.command`, signed.bytes, { timeout: REPLY_MS_MAX })).data;

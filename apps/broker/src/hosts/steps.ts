@@ -42,8 +42,15 @@ interface Asking {
   readonly attempt: number;
 }
 
-/** Commands in memory, at most: one step of each open migration, with room. */
-const ASKINGS_MAX = 10_000;
+/** Migrations of which something is remembered, at most: the oldest goes first. A command of some 10 KiB waits for an answer only. */
+const REMEMBERED_MAX = 2_000;
+
+function remember<K, V>(among: Map<K, V>, key: K, value: V): void {
+  const [oldest] = among.size >= REMEMBERED_MAX && !among.has(key) ? among.keys() : [];
+  if (oldest !== undefined) among.delete(oldest);
+  among.set(key, value);
+}
+
 /** A repeat of the same bytes is a question; after this many milliseconds the command is signed anew. */
 const RESIGN_AFTER_MS = 300_000;
 
@@ -76,8 +83,7 @@ export function createHosts(client: HostClient, nowMs: () => number): Hosts {
       body: await body(),
     };
     const asking = { signed: client.sign(draft as Parameters<HostClient['sign']>[0]), attempt, atMs: nowMs() };
-    if (askings.size >= ASKINGS_MAX) askings.delete(askings.keys().next().value ?? '');
-    askings.set(name, asking);
+    remember(askings, name, asking);
     return asking;
   };
 
@@ -86,19 +92,21 @@ export function createHosts(client: HostClient, nowMs: () => number): Hosts {
     progress: (migration) => progress.get(migration),
     transferredBytes: (migration) => transferred.get(migration),
     step: async (of, step, body) => {
-      const name = `${of.migration}/${of.epoch}/${step}/${of.because}`;
+      const name = `${of.host}/${of.migration}/${of.epoch}/${step}/${of.because}`;
       const { signed } = await signedFor(name, of, step, body);
       const reply = await client.ask(signed);
       if (isSilent(reply)) return { kind: 'failed', code: 'HOST_UNAVAILABLE', text: reply.text };
       if (reply.status === 'running') {
-        if (reply.progress !== undefined) progress.set(of.migration, { ...reply.progress, step });
+        if (reply.progress !== undefined) remember(progress, of.migration, { ...reply.progress, step });
         return { kind: 'running' };
       }
       progress.delete(of.migration);
       const outcome = outcomeOf(reply, step);
-      if (reply.status === 'done' && reply.result.step === 'receive') transferred.set(of.migration, reply.result.receivedBytes);
-      // A failed attempt is signed anew, with fresh secrets: the agent may have a new transport key.
-      if (outcome.kind === 'failed' || outcome.kind === 'refused') askings.delete(name);
+      if (reply.status === 'done' && reply.result.step === 'receive')
+        remember(transferred, of.migration, reply.result.receivedBytes);
+      // Whatever it ended with, the next asking is signed anew: a failed attempt needs fresh secrets, since the agent may have a new
+      // transport key; and what is done is answered by the host's own log.
+      askings.delete(name);
       return outcome;
     },
   };
