@@ -1,0 +1,103 @@
+import { dataPath, type EventData, hostName, intentRequest, type IntentRequest, type RequestRecord } from '@carnet/events';
+import { validatePath } from '@carnet/pki';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { A, B, type Certified, certified, HOST, NOW } from '../perform/testing/certified.ts';
+import { agentFault } from './agents.ts';
+import { dataPathFault, network } from './data-paths.ts';
+import { requestFault } from './requests.ts';
+
+let pki: Certified;
+beforeAll(async () => {
+  pki = await certified();
+}, 120_000);
+
+describe('an agent that a peer pins', () => {
+  it('is that peer’s agent of that host', () => {
+    expect(agentFault(pki.trust, NOW, A, pki.agent(A))).toBeUndefined();
+  });
+
+  it.each([
+    ['a third CSP’s agent', () => pki.agent(B)],
+    ['another host of the peer', () => ({ host: HOST, chain: pki.agent(A, hostName.parse('host-2')).chain })],
+    ['the peer’s broker', () => ({ host: HOST, chain: pki.leafOf(A, 'broker').chain })],
+    ['a leaf without its authority', () => ({ host: HOST, chain: pki.agent(A).chain.slice(0, 1) })],
+    ['no certificate', () => ({ host: HOST, chain: ['AA=='] })],
+  ])('is not %s', (_, agent) => {
+    expect(agentFault(pki.trust, NOW, A, agent())).toMatchObject({ code: 'AGENT_UNTRUSTED' });
+  });
+});
+
+describe('an address that a peer has our hosts dial', () => {
+  const at = (address: string) => dataPath.parse({ address, port: 22, serverName: 'host-1.csp-a.example' });
+
+  it.each(['127.0.0.1', '10.1.2.3', '192.168.1.1', '169.254.169.254', '172.16.0.1', '0.0.0.0', '100.64.0.1', '224.0.0.1', '255.255.255.255', '::1', '::', 'fe80::1', 'fd00::1', '::ffff:127.0.0.1', '64:ff9b::7f00:1'])(
+    '%s is refused unless it was agreed',
+    (address) => {
+      expect(dataPathFault(at(address), [])).toMatchObject({ code: 'DATA_PATH_REFUSED' });
+    },
+  );
+
+  it.each(['localhost', 'metadata.internal', 'host-1.csp-a.example', '0x7f000001', '2130706433', '127.1', '0177.0.0.1'])('%s is a name, and names lead anywhere', (address) => {
+    expect(dataPathFault(at(address), ['0.0.0.0/0', '::/0'])).toMatchObject({ code: 'DATA_PATH_REFUSED' });
+  });
+
+  it('a public address is fine, and only the agreed networks where some were agreed', () => {
+    expect([dataPathFault(at('203.0.113.7'), []), dataPathFault(at('2001:db8::7'), [])]).toEqual([undefined, undefined]);
+    expect(dataPathFault(at('127.0.0.1'), ['127.0.0.0/8'])).toBeUndefined();
+    expect(dataPathFault(at('203.0.113.7'), ['127.0.0.0/8'])).toMatchObject({ code: 'DATA_PATH_REFUSED' });
+  });
+
+  it('whatever the schema lets through gets a verdict', () => {
+    fc.assert(
+      fc.property(fc.stringMatching(/^[A-Za-z0-9.:-]+$/), (address) => {
+        const fault = dataPathFault(at(address.slice(0, 253)), []);
+        expect(fault?.code ?? 'DATA_PATH_REFUSED').toBe('DATA_PATH_REFUSED');
+      }),
+    );
+  });
+
+  it.each(['10.0.0.0', '10.0.0.0/33', '::/129', 'x/8', '10.0.0.0/8/8', '10.0.0.0/-1', ''])('%s is no network', (text) => {
+    expect(network.safeParse(text).success).toBe(false);
+  });
+});
+
+describe('the request inside a peer’s intent', () => {
+  const asked = intentRequest.parse({
+    migration: '01970001-0000-7000-8000-000000000000',
+    vm: 'csp-a.example/1b4e28ba-2fa1-41d2-883f-0016d3cca427',
+    target: B,
+    mode: 'cold',
+    notAfter: '2999-01-01T00:00:00.000Z',
+  });
+  const identify = async (domain: typeof A, leaf: string) => {
+    const path = validatePath({ ...pki.trust, chain: [leaf, ...pki.leafOf(domain, 'broker').chain.slice(1)], at: NOW, trustDomain: domain });
+    return path.ok ? path.value : undefined;
+  };
+  const intentOf = (request: RequestRecord, changed: Partial<IntentRequest> = {}): EventData<'MigrationIntended'> =>
+    ({ ...asked, ...changed, source: A, offerBy: NOW, request }) as unknown as EventData<'MigrationIntended'>;
+  const signed = (name = 'scheduler', domain = A, said: object = asked): RequestRecord => {
+    const { id, chain } = pki.leafOf(domain, name);
+    return { via: 'signature', principal: id, envelope: pki.signRequest(domain, name, said), certificate: chain[0] ?? '' };
+  };
+  const faultOf = async (intent: EventData<'MigrationIntended'>) => (await requestFault(identify, asked.migration, intent))?.code;
+
+  it('is taken when its asker signed it', async () => {
+    expect(await faultOf(intentOf(signed()))).toBeUndefined();
+  });
+
+  it.each<readonly [string, () => EventData<'MigrationIntended'>]>([
+    ['signed by another CSP’s scheduler', () => intentOf(signed('scheduler', B))],
+    ['under another’s name', () => intentOf({ ...signed(), principal: pki.leafOf(A, 'operator').id })],
+    ['with another’s certificate', () => intentOf({ ...signed(), certificate: pki.leafOf(A, 'operator').chain[0] ?? '', principal: pki.leafOf(A, 'operator').id } as RequestRecord)],
+    ['for another VM', () => intentOf(signed(), { vm: asked.vm.replace('1b4e', '2b4e') as IntentRequest['vm'] })],
+    ['in another mode', () => intentOf(signed(), { mode: 'suspend' })],
+    ['for another migration', () => intentOf(signed('scheduler', A, { ...asked, migration: '01970002-0000-7000-8000-000000000000' }))],
+    ['that is over', () => intentOf(signed('scheduler', A, { ...asked, notAfter: '2000-01-01T00:00:00.000Z' }))],
+    ['of nonsense', () => intentOf(signed('scheduler', A, { nonsense: 1 }))],
+    ['vouched for in another CSP’s name', () => intentOf({ via: 'mtls', principal: `spiffe://${B}/operator`, digest: '0'.repeat(64) } as RequestRecord)],
+    ['vouched for in a longer name', () => intentOf({ via: 'mtls', principal: `spiffe://${A}.evil.example/operator`, digest: '0'.repeat(64) } as RequestRecord)],
+  ])('is refused %s', async (_, intent) => {
+    expect(await faultOf(intent())).toBe('REQUEST_REFUSED');
+  });
+});
