@@ -72,12 +72,7 @@ const VERBS: readonly [line: string, script: Script, seen: string | RegExp, aske
   ['host list', { 'GET /v1/hosts': items(host) }, '9.0.0'],
   ['image list', { 'GET /v1/images': items(image) }, 'tiny'],
   ['image show tiny', { 'GET /v1/images': items(image) }, DIGEST],
-  [
-    'image register tiny tiny.raw',
-    { 'POST /v1/images': { json: image } },
-    'tiny',
-    { name: 'tiny', file: 'tiny.raw' },
-  ],
+  ['image register tiny tiny.raw', { 'POST /v1/images': { json: image } }, 'tiny', { name: 'tiny', file: 'tiny.raw' }],
   [
     'image verify tiny',
     { 'POST /v1/images/tiny/verify': { json: { name: 'tiny', digest: DIGEST, verified: true } } },

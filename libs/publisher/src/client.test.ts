@@ -78,20 +78,23 @@ describe('a broker that does not answer', () => {
 
   it('is not waited for without end', async () => {
     broker.script(() => undefined);
-    expect(await connect({ patience: { answerMs: 20, firstRetryMs: 1 } }).get('/v1/keys')).toMatchObject({ code: 'UNREACHABLE' });
+    expect(await connect({ patience: { answerMs: 20, firstRetryMs: 1 } }).get('/v1/hosts')).toMatchObject({
+      code: 'UNREACHABLE',
+    });
   });
 
   it('is asked only once for what could be done twice', async () => {
     broker.script((_, response) => response.destroy());
     expect(await connect().act('POST', '/v1/vms', {})).toMatchObject({ ok: false, code: 'UNREACHABLE' });
-    expect(broker.seen.length).toBe(1);
+    // A request that an earlier test gave up may arrive late on a busy machine.
+    expect(broker.seen.filter(({ path }) => path === '/v1/vms').length).toBe(1);
   });
 
   it('is given up at once when the caller interrupts', async () => {
     const interrupt = new AbortController();
     broker.script(() => interrupt.abort());
-    expect(await connect({ signal: interrupt.signal }).get('/v1/keys')).toMatchObject({ ok: false, code: 'INTERRUPTED' });
-    expect(broker.seen.length).toBe(1);
+    expect(await connect({ signal: interrupt.signal }).get('/v1/peers')).toMatchObject({ ok: false, code: 'INTERRUPTED' });
+    expect(broker.seen.filter(({ path }) => path === '/v1/peers').length).toBe(1);
   });
 });
 

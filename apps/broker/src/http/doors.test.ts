@@ -207,12 +207,7 @@ describe('bad input', () => {
       'PARAMETER_INVALID',
     ],
     ['a body where none belongs', post('/v1/images/tiny/verify', { force: true }), 400, 'PARAMETER_INVALID'],
-    [
-      'a host path as a file name',
-      post('/v1/images', { name: 'x', file: '../etc/shadow' }),
-      400,
-      'PARAMETER_INVALID',
-    ],
+    ['a host path as a file name', post('/v1/images', { name: 'x', file: '../etc/shadow' }), 400, 'PARAMETER_INVALID'],
     ['a VM without a disk', post('/v1/vms', { ...vmCreation, capacityBytes: undefined }), 400, 'PARAMETER_INVALID'],
     ['a bad migration id', { path: '/v1/migrations/nonsense' }, 400, 'PARAMETER_INVALID'],
     ['a bad digest', { path: '/v1/events/ABC' }, 400, 'PARAMETER_INVALID'],
