@@ -1,43 +1,40 @@
 import { parseArgs } from 'node:util';
+import { intentBench } from './intent.ts';
 import { replayBench } from './replay.ts';
 import { type BenchResult, renderResult } from './result.ts';
 import { transferBench } from './transfer.ts';
 
-// `npm run bench -- NAME [--json] [--runs N] [--events N]`
+// `npm run bench -- NAME [--json] [--runs N] [--events N] [--finished N]`
 
-/** A number that is not given is the benchmark's own default. */
-export interface BenchSettings {
-  readonly runs?: number;
-  readonly events?: number;
-}
+const COUNTS = ['runs', 'events', 'finished'] as const;
+/** What is not given is the benchmark's own default. */
+export type BenchSettings = { readonly [name in (typeof COUNTS)[number]]?: number };
 
 /** Every benchmark by name. */
 const BENCHES: Readonly<Record<string, (settings: BenchSettings) => Promise<BenchResult>>> = {
   transfer: transferBench,
   replay: replayBench,
+  intent: intentBench,
 };
 
-const USAGE = `usage: npm run bench -- NAME [--json] [--runs N] [--events N]\nbenchmarks: ${Object.keys(BENCHES).join(', ')}\n`;
-
-type Count = { readonly ok: boolean; readonly value: number | undefined };
-function countOf(text: string | undefined): Count {
-  const value = text === undefined ? undefined : Number(text);
-  return { ok: value === undefined || (Number.isInteger(value) && value > 0), value };
-}
+const USAGE = `usage: npm run bench -- NAME [--json]${COUNTS.map((name) => ` [--${name} N]`).join('')}
+benchmarks: ${Object.keys(BENCHES).join(', ')} (test/bench/README.md)
+`;
 
 async function main(): Promise<number> {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { json: { type: 'boolean', default: false }, runs: { type: 'string' }, events: { type: 'string' } },
+    options: { json: { type: 'boolean', default: false }, runs: { type: 'string' }, events: { type: 'string' }, finished: { type: 'string' } },
   });
+  const counts = COUNTS.flatMap((name) => (values[name] === undefined ? [] : [[name, Number(values[name])] as const]));
   const [name] = positionals;
   const bench = name === undefined ? undefined : BENCHES[name];
-  const [runs, events] = [countOf(values.runs), countOf(values.events)];
-  if (bench === undefined || positionals.length !== 1 || !runs.ok || !events.ok) {
+  if (bench === undefined || positionals.length !== 1 || counts.some(([, count]) => !Number.isInteger(count) || count < 1)) {
     process.stderr.write(USAGE);
     return 2;
   }
-  const result = await bench({ ...(runs.value === undefined ? {} : { runs: runs.value }), ...(events.value === undefined ? {} : { events: events.value }) });
+  const settings: BenchSettings = Object.fromEntries(counts);
+  const result = await bench(settings);
   process.stdout.write(values.json ? `${JSON.stringify(result, null, 2)}\n` : renderResult(result));
   return 0;
 }

@@ -16,7 +16,8 @@ const GENERATION = 1;
 const ROWS_AT_ONCE = 1_000;
 /** A fixed time, so that the same events cost the same in each run. */
 const START_MS = Date.parse('2026-11-01T00:00:00.000Z');
-const EVENTS_PER_MIGRATION = 17;
+/** Of a whole cold migration, on both ledgers. */
+export const EVENTS_PER_MIGRATION = 17;
 
 const quiet = { info: () => undefined, warn: () => undefined };
 export const openBenchStore = (url: string): Promise<Store> => openStore({ url, log: quiet, applicationName: 'carnet-bench' });

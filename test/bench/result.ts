@@ -35,6 +35,13 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2;
 }
 
+/** The smallest value that at least this share of all values does not exceed (nearest rank). */
+export function quantile(values: readonly number[], share: number): number {
+  const found = [...values].sort((a, b) => a - b)[Math.max(0, Math.ceil(values.length * share) - 1)];
+  if (found === undefined) throw new Error('expected at least one value');
+  return found;
+}
+
 const round = (value: number): number => Number(value.toPrecision(3));
 
 export function benchCase(

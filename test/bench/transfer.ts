@@ -50,7 +50,7 @@ function compared(name: string, unit: string, better: 'higher' | 'lower', series
  * Our carrier against scp, rsync and qemu-img over NBD-TLS: loopback, source warm in the page cache, until a finished fsync.
  * Ours checks every byte against the signed root; the others do not.
  */
-export async function transferBench({ runs = 5, mebibytes = 1_024 }: TransferBenchOptions = {}): Promise<BenchResult> {
+export async function transferBench({ runs = 3, mebibytes = 1_024 }: TransferBenchOptions = {}): Promise<BenchResult> {
   const dir = await mkdtemp(join(tmpdir(), 'carnet-bench-'));
   try {
     const pki = await makePki(join(dir, 'pki'));
