@@ -1,4 +1,4 @@
-import { dataPath, type EventData, hostName, intentRequest, type IntentRequest, type RequestRecord } from '@carnet/events';
+import { dataPath, type EventData, hostName, type IntentRequest, intentRequest, type RequestRecord } from '@carnet/events';
 import { validatePath } from '@carnet/pki';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -31,14 +31,35 @@ describe('an agent that a peer pins', () => {
 describe('an address that a peer has our hosts dial', () => {
   const at = (address: string) => dataPath.parse({ address, port: 22, serverName: 'host-1.csp-a.example' });
 
-  it.each(['127.0.0.1', '10.1.2.3', '192.168.1.1', '169.254.169.254', '172.16.0.1', '0.0.0.0', '100.64.0.1', '224.0.0.1', '255.255.255.255', '::1', '::', 'fe80::1', 'fd00::1', '::ffff:127.0.0.1', '64:ff9b::7f00:1'])(
-    '%s is refused unless it was agreed',
-    (address) => {
-      expect(dataPathFault(at(address), [])).toMatchObject({ code: 'DATA_PATH_REFUSED' });
-    },
-  );
+  it.each([
+    '127.0.0.1',
+    '10.1.2.3',
+    '192.168.1.1',
+    '169.254.169.254',
+    '172.16.0.1',
+    '0.0.0.0',
+    '100.64.0.1',
+    '224.0.0.1',
+    '255.255.255.255',
+    '::1',
+    '::',
+    'fe80::1',
+    'fd00::1',
+    '::ffff:127.0.0.1',
+    '64:ff9b::7f00:1',
+  ])('%s is refused unless it was agreed', (address) => {
+    expect(dataPathFault(at(address), [])).toMatchObject({ code: 'DATA_PATH_REFUSED' });
+  });
 
-  it.each(['localhost', 'metadata.internal', 'host-1.csp-a.example', '0x7f000001', '2130706433', '127.1', '0177.0.0.1'])('%s is a name, and names lead anywhere', (address) => {
+  it.each([
+    'localhost',
+    'metadata.internal',
+    'host-1.csp-a.example',
+    '0x7f000001',
+    '2130706433',
+    '127.1',
+    '0177.0.0.1',
+  ])('%s is a name, and names lead anywhere', (address) => {
     expect(dataPathFault(at(address), ['0.0.0.0/0', '::/0'])).toMatchObject({ code: 'DATA_PATH_REFUSED' });
   });
 
@@ -71,7 +92,12 @@ describe('the request inside a peer’s intent', () => {
     notAfter: '2999-01-01T00:00:00.000Z',
   });
   const identify = async (domain: typeof A, leaf: string) => {
-    const path = validatePath({ ...pki.trust, chain: [leaf, ...pki.leafOf(domain, 'broker').chain.slice(1)], at: NOW, trustDomain: domain });
+    const path = validatePath({
+      ...pki.trust,
+      chain: [leaf, ...pki.leafOf(domain, 'broker').chain.slice(1)],
+      at: NOW,
+      trustDomain: domain,
+    });
     return path.ok ? path.value : undefined;
   };
   const intentOf = (request: RequestRecord, changed: Partial<IntentRequest> = {}): EventData<'MigrationIntended'> =>
@@ -89,14 +115,31 @@ describe('the request inside a peer’s intent', () => {
   it.each<readonly [string, () => EventData<'MigrationIntended'>]>([
     ['signed by another CSP’s scheduler', () => intentOf(signed('scheduler', B))],
     ['under another’s name', () => intentOf({ ...signed(), principal: pki.leafOf(A, 'operator').id })],
-    ['with another’s certificate', () => intentOf({ ...signed(), certificate: pki.leafOf(A, 'operator').chain[0] ?? '', principal: pki.leafOf(A, 'operator').id } as RequestRecord)],
+    [
+      'with another’s certificate',
+      () =>
+        intentOf({
+          ...signed(),
+          certificate: pki.leafOf(A, 'operator').chain[0] ?? '',
+          principal: pki.leafOf(A, 'operator').id,
+        } as RequestRecord),
+    ],
     ['for another VM', () => intentOf(signed(), { vm: asked.vm.replace('1b4e', '2b4e') as IntentRequest['vm'] })],
     ['in another mode', () => intentOf(signed(), { mode: 'suspend' })],
-    ['for another migration', () => intentOf(signed('scheduler', A, { ...asked, migration: '01970002-0000-7000-8000-000000000000' }))],
+    [
+      'for another migration',
+      () => intentOf(signed('scheduler', A, { ...asked, migration: '01970002-0000-7000-8000-000000000000' })),
+    ],
     ['that is over', () => intentOf(signed('scheduler', A, { ...asked, notAfter: '2000-01-01T00:00:00.000Z' }))],
     ['of nonsense', () => intentOf(signed('scheduler', A, { nonsense: 1 }))],
-    ['vouched for in another CSP’s name', () => intentOf({ via: 'mtls', principal: `spiffe://${B}/operator`, digest: '0'.repeat(64) } as RequestRecord)],
-    ['vouched for in a longer name', () => intentOf({ via: 'mtls', principal: `spiffe://${A}.evil.example/operator`, digest: '0'.repeat(64) } as RequestRecord)],
+    [
+      'vouched for in another CSP’s name',
+      () => intentOf({ via: 'mtls', principal: `spiffe://${B}/operator`, digest: '0'.repeat(64) } as RequestRecord),
+    ],
+    [
+      'vouched for in a longer name',
+      () => intentOf({ via: 'mtls', principal: `spiffe://${A}.evil.example/operator`, digest: '0'.repeat(64) } as RequestRecord),
+    ],
   ])('is refused %s', async (_, intent) => {
     expect(await faultOf(intent())).toBe('REQUEST_REFUSED');
   });

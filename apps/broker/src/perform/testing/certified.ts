@@ -2,7 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { dsseEnvelope, hostName, PAYLOAD_TYPES, type PinnedAgent, type SignedEvidence, timestamp, type TrustDomain, trustDomain } from '@carnet/events';
+import {
+  dsseEnvelope,
+  hostName,
+  PAYLOAD_TYPES,
+  type PinnedAgent,
+  type SignedEvidence,
+  type TrustDomain,
+  timestamp,
+  trustDomain,
+} from '@carnet/events';
 import { createFederationPki, leafSigner, rememberedRsaKeys, type TrustStore } from '@carnet/pki';
 import { signEnvelope } from '@carnet/trust';
 
@@ -31,16 +40,24 @@ export async function certified() {
     const leaf = member?.leaves.get(name);
     if (member === undefined || leaf === undefined) throw new Error(`no leaf ${name} of ${domain}`);
     const above = Buffer.from(member.authority.certificate).toString('base64');
-    return { chain: [Buffer.from(leaf.certificate).toString('base64'), above], signer: leafSigner(leaf.keys.privateKey, leaf.certificate), id: leaf.spiffeId };
+    return {
+      chain: [Buffer.from(leaf.certificate).toString('base64'), above],
+      signer: leafSigner(leaf.keys.privateKey, leaf.certificate),
+      id: leaf.spiffeId,
+    };
   };
   return {
     trust,
     leafOf,
-    agent: (domain: TrustDomain, host: PinnedAgent['host'] = HOST): PinnedAgent => ({ host, chain: leafOf(domain, `agent-${host}`).chain }),
+    agent: (domain: TrustDomain, host: PinnedAgent['host'] = HOST): PinnedAgent => ({
+      host,
+      chain: leafOf(domain, `agent-${host}`).chain,
+    }),
     /** As an agent signs it; `said` need not be true. */
     testify: (domain: TrustDomain, said: object, host: PinnedAgent['host'] = HOST): SignedEvidence =>
       enveloped(PAYLOAD_TYPES.evidence, said, leafOf(domain, `agent-${host}`).signer),
-    signRequest: (domain: TrustDomain, name: string, said: object): SignedEvidence => enveloped(PAYLOAD_TYPES.request, said, leafOf(domain, name).signer),
+    signRequest: (domain: TrustDomain, name: string, said: object): SignedEvidence =>
+      enveloped(PAYLOAD_TYPES.request, said, leafOf(domain, name).signer),
   };
 }
 export type Certified = Awaited<ReturnType<typeof certified>>;

@@ -1,0 +1,99 @@
+import { epoch } from '@carnet/events';
+import type { Journey } from '@carnet/saga';
+import { describe, expect, it } from 'vitest';
+import { CSP_A, CSP_B, CSP_C, digestOf } from '../../../../libs/saga/src/testing.ts';
+import type { PerformContext } from './context.ts';
+import { createPerformer } from './perform.ts';
+import { fakeContext, journeyAt, owed, type Parts, refusedBy } from './testing/fake-context.ts';
+
+const ASKED = journeyAt('MigrationIntended');
+const answer = async (journey: Journey = ASKED, parts: Parts = {}, script = {}) => {
+  const world = fakeContext(CSP_B, journey, script, parts);
+  const outcome = await createPerformer(world.context)(owed(journey, CSP_B, 'AnswerIntent'));
+  return { ...world, outcome };
+};
+const reasonsOf = ({ proposals: [proposal] }: Awaited<ReturnType<typeof answer>>) =>
+  proposal?.type === 'MigrationRefused' ? proposal.data.reasons.map(({ code }) => code) : proposal?.type;
+
+/** The same VM with a third CSP, whose side of it is ours as target. */
+const withC = (journey: Journey): Journey => ({
+  ...journey,
+  migrations: journey.migrations.map((m) => ({ ...m, source: CSP_C })),
+});
+const elsewhere = (other: Journey): Parts => ({ ledgers: { journeys: async () => [ASKED, withC(other)] } });
+const movedHome = (epochs: number): Journey => ({
+  ...ASKED,
+  migrations: ASKED.migrations.map((m) => ({ ...m, vm: m.vm.replace(CSP_A, CSP_B) as typeof m.vm, epoch: epoch.parse(epochs) })),
+});
+
+describe('an intent', () => {
+  it('is answered with an offer', async () => {
+    const answered = await answer();
+    expect(answered.done).toEqual(['host reserve', 'keys pair', 'event MigrationOffered']);
+  });
+
+  it.each<readonly [string, string, Journey, Parts]>([
+    ['for a VM that is held here', 'VM_PRESENT', ASKED, { inventory: { vm: async () => ({}) as never } }],
+    ['for a VM that a third CSP is sending us', 'VM_MOVING', ASKED, elsewhere(journeyAt('MigrationOffered'))],
+    ['of an epoch in which it has been here', 'EPOCH_REUSED', ASKED, elsewhere(journeyAt('MigrationFinalized'))],
+    ['whose id is another migration’s', 'MIGRATION_ID_TAKEN', ASKED, { ledgers: { isIdTaken: async () => true } }],
+    [
+      'that holds room for years',
+      'DEADLINE_TOO_FAR',
+      journeyAt('MigrationIntended', { MigrationIntended: { deadline: '9999-12-31T23:59:59.999Z' } }),
+      {},
+    ],
+    [
+      'that its own policy denies',
+      'SOURCE_POLICY_DENIES',
+      journeyAt('MigrationIntended', {
+        MigrationIntended: { policy: { allowed: false, policySet: digestOf('1'), reasons: [] } },
+      }),
+      {},
+    ],
+    [
+      'that would use up the epochs',
+      'EPOCH_TOO_HIGH',
+      { ...ASKED, migrations: ASKED.migrations.map((m) => ({ ...m, epoch: epoch.parse(Number.MAX_SAFE_INTEGER) })) },
+      {},
+    ],
+    ['for a VM whose home is here and that never left', 'VM_NOT_GIVEN', movedHome(2), {}],
+    [
+      'whose request is forged',
+      'REQUEST_REFUSED',
+      ASKED,
+      {
+        peers: {
+          requestFault: async () => ({ code: 'REQUEST_REFUSED', text: 'forged' }),
+        },
+      },
+    ],
+  ])('%s is refused, and no host is asked', async (_, code, journey, parts) => {
+    const answered = await answer(journey, parts);
+    expect([reasonsOf(answered), answered.done]).toEqual([[code], ['event MigrationRefused']]);
+  });
+
+  it('of a third CSP that we never answered, or refused, stands in nobody’s way', async () => {
+    expect(reasonsOf(await answer(ASKED, elsewhere(ASKED)))).toBe('MigrationOffered');
+    expect(
+      reasonsOf(
+        await answer(ASKED, elsewhere({ ...ASKED, migrations: ASKED.migrations.map((m) => ({ ...m, targetPhase: 'refused' })) })),
+      ),
+    ).toBe('MigrationOffered');
+  });
+
+  it('waits while somebody else decides about the VM', async () => {
+    const answered = await answer(ASKED, { alone: async () => ({ held: false }) });
+    expect([answered.outcome.kind, answered.done]).toEqual(['running', []]);
+  });
+
+  it('is not offered for when the right to decide was lost meanwhile', async () => {
+    const lost: PerformContext['alone'] = async (_, work) => ({ held: true, value: await work(AbortSignal.abort()) });
+    const answered = await answer(ASKED, { alone: lost });
+    expect([answered.outcome, answered.proposals]).toMatchObject([{ kind: 'failed', code: 'LEASE_LOST' }, []]);
+  });
+
+  it('is refused with the host’s own word when there is no room', async () => {
+    expect(reasonsOf(await answer(ASKED, {}, { reserve: [refusedBy('NO_ROOM')] }))).toEqual(['NO_ROOM']);
+  });
+});
