@@ -4,19 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Federation, startFederation } from './clouds/federation.ts';
 import { type ActReport, failAfterArrival, move } from './demo/acts.ts';
 import { type AuditReport, audit } from './demo/audit.ts';
+import { createMachine, registerImage } from './demo/machine.ts';
 import { type DemoOptions, readOptions } from './demo/options.ts';
 import { createScreen, type Screen } from './demo/screen.ts';
 import { connectSide, drawEvents, type Side, unwrapped } from './demo/sides.ts';
-import { consoleOf, opensslVerify, tickAfter, virshList } from './demo/witnesses.ts';
+import { opensslVerify } from './demo/witnesses.ts';
 import { findLeftovers } from './leftovers.ts';
 import { stopEverything } from './registry.ts';
-
-const GUEST_MEMORY_MIB = 256;
-const GUEST_DISK_BYTES = 67_108_864;
-/** Emulated, on a busy machine. */
-const BOOT_MS_MAX = 60_000;
-/** Ticks before the first move: the guest has surely written its marker. */
-const TICKS_FIRST = 10;
 
 type Report = {
   readonly seconds: number;
@@ -26,29 +20,6 @@ type Report = {
   readonly passed: boolean;
 };
 
-async function createMachine(
-  screen: Screen,
-  { guest }: Federation,
-  side: Side,
-): Promise<{ readonly vm: string; readonly uuid: string }> {
-  screen.heading(`A running VM at ${side.csp.plan.domain}, on a LUKS-encrypted qcow2 disk`);
-  const created = unwrapped(
-    await side.broker.post<{ readonly vm: string }>('/v1/vms', {
-      name: 'guest1',
-      capacityBytes: GUEST_DISK_BYTES,
-      memoryMiB: GUEST_MEMORY_MIB,
-      boot: { kind: 'kernel', kernel: guest.kernelSha256, initrd: guest.initrdSha256, cmdline: guest.commandLine },
-    }),
-  );
-  const uuid = created.vm.split('/')[1] ?? '';
-  const console = consoleOf(side.csp, uuid);
-  const first = await tickAfter(console, undefined, BOOT_MS_MAX);
-  await tickAfter(console, { ...first, n: first.n + TICKS_FIRST }, BOOT_MS_MAX);
-  screen.witness(`virsh at ${side.csp.plan.domain}`, virshList(side.csp).join(', '));
-  screen.witness("guest's console", `boot=${first.boot}: it boots, and writes a marker to its disk with every tick`);
-  return { vm: created.vm, uuid };
-}
-
 async function play(screen: Screen, federation: Federation, setUpSeconds: number): Promise<Report> {
   const startMs = Date.now();
   const [a, b] = [connectSide(federation.a), connectSide(federation.b)];
@@ -56,7 +27,8 @@ async function play(screen: Screen, federation: Federation, setUpSeconds: number
   for (const { csp } of [a, b])
     screen.witness('openssl verify -x509_strict -crl_check_all', opensslVerify(federation, csp.plan.domain, 'broker'));
   await hostsUp([a, b]);
-  const machine = await createMachine(screen, federation, a);
+  const image = await registerImage(screen, a);
+  const machine = await createMachine(screen, federation.guest, a, image.name);
   const stopDrawing = drawEvents(federation, [a, b], screen);
   const acts: ActReport[] = [];
   screen.heading(
@@ -72,7 +44,7 @@ async function play(screen: Screen, federation: Federation, setUpSeconds: number
   stopDrawing();
   screen.heading('4  the audit of all ledgers of both sides');
   const audited = audit(federation, screen);
-  const claims = acts.flatMap((act) => act.claims);
+  const claims = [...image.claims, ...machine.claims, ...acts.flatMap((act) => act.claims)];
   const passed = claims.every((claim) => claim.holds) && audited.divergence === undefined;
   a.broker.close();
   b.broker.close();
@@ -112,6 +84,7 @@ function explainKeeping({ root, a, b }: Federation): string {
   return `
 Both clouds go on running; Ctrl-C stops them and removes everything. In another terminal, here:
 
+  ${cli} ${a.context('operator')} image list
   ${cli} ${a.context('operator')} vm list
   ${cli} ${a.context('operator')} migration list
   ${cli} ${b.context('auditor')} event follow
