@@ -4,7 +4,8 @@ import type { Signer } from '@carnet/trust';
 import { connect, type Msg, type NatsConnection } from 'nats';
 import { type BrokerKeys, openCommand, signReport } from './commands.ts';
 import type { AgentConfig } from './config.ts';
-import { BUS_PING_MS, BUS_RECONNECT_MS, COMMANDS_AT_ONCE_MAX, HELLO_MS } from './limits.ts';
+import { BUS_PING_MS, BUS_RECONNECT_MS, COMMANDS_AT_ONCE_MAX, HAIL_ANSWER_MS, HELLO_MS } from './limits.ts';
+import { paced } from './paced.ts';
 
 /**
  * Dials out: a hypervisor host listens for no command. Mutual TLS 1.3; the SPIFFE URI of the certificate is the NATS user, and
@@ -85,17 +86,11 @@ export function serveBus({ bus, agent, host, keys, signer, log }: BusOptions): {
       .hello()
       .then(report)
       .catch((cause: unknown) => log.warn({ err: cause }, 'hello failed'));
-  let answeringHail = false;
-  /** One answer at a time: a flood of hails must not become a flood of hellos. */
-  const answerHail = async (): Promise<void> => {
-    if (answeringHail) return;
-    answeringHail = true;
-    await greet();
-    answeringHail = false;
-  };
+  // Nobody signs a hail: whoever sends one gets no more than a hello, and a flood of them no flood of hellos.
+  const hailed = paced(HAIL_ANSWER_MS, greet);
   const hails = bus.subscribe(hailSubject(host), {
     callback: (error) => {
-      if (error === null) void answerHail();
+      if (error === null) hailed.ask();
     },
   });
   const unsubscribe = agent.subscribe((what) => {
@@ -113,6 +108,7 @@ export function serveBus({ bus, agent, host, keys, signer, log }: BusOptions): {
       unsubscribe();
       subscription.unsubscribe();
       hails.unsubscribe();
+      hailed.stop();
       await agent.close();
       await bus.drain();
       await watch;

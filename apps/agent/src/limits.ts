@@ -2,6 +2,8 @@
 
 /** A hello this often, in milliseconds: a broker counts a host as down after three missed ones. */
 export const HELLO_MS = 10_000;
+/** Milliseconds between two hellos that were hailed: a broker that restarts knows its host within a second, a flood costs two signatures. */
+export const HAIL_ANSWER_MS = 500;
 /** Envelope of one command: base64 of COMMAND_BYTES_MAX and two signatures. */
 export const COMMAND_ENVELOPE_BYTES_MAX = 131_072;
 /** Commands under judgement at once: each costs one RSA verification. */

@@ -2,10 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   buildGuest,
   type Daemon,
   daemonEnv,
+  eventually,
   type Host as Machine,
   type Nats,
   own,
@@ -19,7 +21,7 @@ import {
   startNats,
 } from '@carnet/dev';
 import { PAYLOAD_TYPES, timestamp } from '@carnet/events';
-import { type Hello, type HostReport, hostCommand, hostReport } from '@carnet/hypervisor';
+import { type Hello, type HostReport, hailSubject, hostCommand, hostReport } from '@carnet/hypervisor';
 import { busConfig, connectNats } from '@carnet/journal';
 import { leafSigner, readPem, rsaPssVerifier } from '@carnet/pki';
 import { openEnvelope, type Signer, sha256Hex, signEnvelope } from '@carnet/trust';
@@ -145,6 +147,20 @@ describe('the agent as a process of its cloud’s user', () => {
     expect(await send(inspect(), signerOf(`${A.domain}/broker`), 'evidence')).toBe('silence');
     expect(await send(Buffer.from('{"step":"inspect","step":"inspect"}'), signerOf(`${A.domain}/broker`))).toBe('silence');
     expect(await send(Buffer.from('{}'), signerOf(`${A.domain}/broker`))).toBe('silence');
+  });
+
+  it('hailed, it greets at once; hailed without end, not more often than twice a second', async () => {
+    const hellos = () => heard.filter((report) => report.kind === 'hello').length;
+    heard.length = 0;
+    broker.publish(hailSubject(A.host));
+    await eventually('the hello', () => (hellos() > 0 ? true : undefined), 1_000);
+    const before = hellos();
+    for (let ms = 0; ms < 2_000; ms += 10) {
+      broker.publish(hailSubject(A.host), 'whatever it says');
+      await sleep(10);
+    }
+    expect(hellos() - before).toBeGreaterThan(1);
+    expect(hellos() - before).toBeLessThanOrEqual(8);
   });
 
   it('SIGKILL and again: a new transport key, the same host', async () => {

@@ -1,8 +1,9 @@
 import type { HostName, Timestamp, TrustDomain } from '@carnet/events';
-import { type Hello, type HostReply, type HostReport, hailSubject, hello as helloSchema } from '@carnet/hypervisor';
+import { type Hello, type HostReply, type HostReport, hello as helloSchema } from '@carnet/hypervisor';
 import type { Log } from '@carnet/runtime';
 import type { Signer, Verifier } from '@carnet/trust';
 import type { NatsConnection } from 'nats';
+import { hailHosts } from './hail.ts';
 import { createHostRegistry, type HostRegistry } from './registry.ts';
 import {
   type AgentIdentity,
@@ -107,8 +108,7 @@ export function openHostClient(options: HostClientOptions): HostClient {
     }),
   );
 
-  // A host answers to nobody whom it has not greeted: without asking, a broker that restarts would wait for the next hello.
-  for (const host of options.hosts) options.bus.publish(hailSubject(host));
+  hailHosts(options.bus, options.hosts);
 
   const ask = async (signed: SignedCommand): Promise<Asked> => {
     const { host } = signed.command;
