@@ -51,14 +51,21 @@ async function isRefused(ask: () => Promise<Answer<unknown>>, code: string): Pro
 
 describe('requests at the door, each valid but for one field', () => {
   it('an unknown VM', () => isRefused(() => post(withData({ vm: `csp-a.example/${randomUUID()}` })), 'VM_UNKNOWN'));
-  it('a VM of another CSP that is not here', () => isRefused(() => post(withData({ vm: `csp-c.example/${randomUUID()}` })), 'VM_UNKNOWN'));
+  it('a VM of another CSP that is not here', () =>
+    isRefused(() => post(withData({ vm: `csp-c.example/${randomUUID()}` })), 'VM_UNKNOWN'));
   it('an unknown peer', () => isRefused(() => post(withData({ target: 'csp-c.example' })), 'PEER_UNKNOWN'));
   it('itself as the peer', () => isRefused(() => post(withData({ target: 'csp-a.example' })), 'PEER_UNKNOWN'));
-  it('an intent that has expired', () => isRefused(() => post(withData({ notAfter: new Date(Date.now() - 1_000).toISOString() })), 'INTENT_EXPIRED'));
+  it('an intent that has expired', () =>
+    isRefused(() => post(withData({ notAfter: new Date(Date.now() - 1_000).toISOString() })), 'INTENT_EXPIRED'));
   it('an unknown field', () => isRefused(() => post(withData({ force: true })), 'PARAMETER_INVALID'));
   it('a mode that there is not', () => isRefused(() => post(withData({ mode: 'teleport' })), 'PARAMETER_INVALID'));
-  it('a body larger than any request', () => isRefused(() => post({ ...valid(), subject: 'x'.repeat(300_000) }), 'REQUEST_TOO_LARGE'));
-  it('an auditor, who may read and not ask', () => isRefused(() => post(valid(), clientOf(clouds.a.paths, clouds.a.plan, clouds.a.facts.ports.http, 'auditor')), 'ROLE_MISSING'));
+  it('a body larger than any request', () =>
+    isRefused(() => post({ ...valid(), subject: 'x'.repeat(300_000) }), 'REQUEST_TOO_LARGE'));
+  it('an auditor, who may read and not ask', () =>
+    isRefused(
+      () => post(valid(), clientOf(clouds.a.paths, clouds.a.plan, clouds.a.facts.ports.http, 'auditor')),
+      'ROLE_MISSING',
+    ));
 
   it('a certificate of the other CSP: no word of HTTP is exchanged', async () => {
     const { a, b } = clouds;
@@ -71,10 +78,13 @@ describe('requests at the door, each valid but for one field', () => {
     ['signed by a leaf of the other CSP', 'b', 'a', 'SIGNATURE_REFUSED'],
     ['signed by one leaf, with the certificate of another', 'a', 'mixed', 'SIGNATURE_REFUSED'],
   ] as const)('a signed intent %s', async (_name, side, certificate, code) => {
-    const pki = (key: 'a' | 'b', who: string, kind: string): string => readFileSync(join(clouds[key].paths.pki, `${who}.${kind}`), 'utf8');
+    const pki = (key: 'a' | 'b', who: string, kind: string): string =>
+      readFileSync(join(clouds[key].paths.pki, `${who}.${kind}`), 'utf8');
     const leafOf = (pem: string): Uint8Array => readPem(pem, 'CERTIFICATE')[0] ?? new Uint8Array();
     const signer = leafSigner(pki(side, 'scheduler', 'key'), leafOf(pki(side, 'scheduler', 'pem')));
-    const envelope: unknown = JSON.parse(Buffer.from(signEnvelope(PAYLOAD_TYPES.request, Buffer.from(JSON.stringify(valid().data)), signer)).toString());
+    const envelope: unknown = JSON.parse(
+      Buffer.from(signEnvelope(PAYLOAD_TYPES.request, Buffer.from(JSON.stringify(valid().data)), signer)).toString(),
+    );
     const shown = leafOf(certificate === 'mixed' ? pki('a', 'operator', 'pem') : pki(side, 'scheduler', 'pem'));
     const data = { envelope, certificate: Buffer.from(shown).toString('base64') };
     await isRefused(() => post({ ...valid(), type: 'dev.carnet.migration.signed-intent.v1', data }), code);
@@ -87,23 +97,33 @@ describe('requests at the door, each valid but for one field', () => {
   });
 });
 
+/** Everything that a key manager holds: a target that refuses makes no key pair. */
+const keysOf = ({ database }: Clouds['b']): Promise<readonly object[]> =>
+  rowsOf(
+    database,
+    'select (select count(*) from keys_holdings) as held, (select count(*) from keys_deposits) as deposits, (select count(*) from keys_imports) as imports',
+  );
+
 describe('the target says no', () => {
   const isTurnedDown = async (refused: Vm, code: string): Promise<void> => {
     const { a, b } = clouds;
     const migration = await intend(a, b, refused, 'cold');
-    expect(await settled(clouds, migration, 30_000)).toMatchObject({ outcome: 'refused', reasons: [expect.objectContaining({ code })] });
+    expect(await settled(clouds, migration, 30_000)).toMatchObject({
+      outcome: 'refused',
+      reasons: [expect.objectContaining({ code })],
+    });
     expect(runsAt(clouds, refused)).toEqual(['csp-a.example']);
     expect(await tracesOf(b, refused)).toEqual([]);
   };
 
-  it('its policy denies: refused in its ledger with its reason, nothing reserved', async () => {
+  it('by policy: refused in its ledger with its reason, nothing reserved', async () => {
     const { b } = clouds;
-    const before = await rowsOf(b.database, 'select count(*) from keys_deks').catch(() => []);
+    const before = await keysOf(b);
     await isTurnedDown(await createVm(clouds.a, B_TAKES + 1), 'MEMORY_LIMIT');
-    expect(await rowsOf(b.database, 'select count(*) from keys_deks').catch(() => [])).toEqual(before);
+    expect(await keysOf(b)).toEqual(before);
   });
 
-  it('it has no room: refused before anything is stopped or copied', async () => {
+  it('no room: refused before anything is stopped or copied', async () => {
     const { a } = clouds;
     const body = { name: `vm-${randomUUID()}`, capacityBytes: 4_294_967_296, memoryMiB: 64, boot: { kind: 'disk' }, start: true };
     const { vm: name } = must(await a.api.post<{ readonly vm: string }>('/v1/vms', body));
@@ -112,17 +132,24 @@ describe('the target says no', () => {
 });
 
 describe('while a VM is moving', () => {
-  it('a second intent and a power switch are refused; the same intent again is the same', async () => {
+  it('neither a second intent nor a power switch is taken; the same intent again is the same', async () => {
     const { a, b } = clouds;
     const asked = intentOf(vm.vm, TARGET, 'suspend', newMigration());
     const first = must(await a.api.post<{ readonly digest: string }>('/v1/intents', asked));
     await eventAppears(a.database, asked.data.migration, 'MigrationIntended', 5_000);
     expect(await post(valid())).toMatchObject({ ok: false, code: 'VM_MOVING' });
     expect(await a.api.post(`/v1/vms/${vm.vm}/off`, {})).toMatchObject({ ok: false, code: 'VM_MOVING' });
-    expect(await post({ ...asked, data: { ...asked.data, mode: 'cold' } })).toMatchObject({ ok: false, code: 'MIGRATION_ID_TAKEN' });
+    expect(await post({ ...asked, data: { ...asked.data, mode: 'cold' } })).toMatchObject({
+      ok: false,
+      code: 'MIGRATION_ID_TAKEN',
+    });
     expect(must(await a.api.post('/v1/intents', asked))).toMatchObject({ digest: first.digest, repeated: true });
     expect(await settled(clouds, asked.data.migration, 60_000)).toMatchObject({ outcome: 'done' });
-    expect((await ledgerRows(a.database)).filter(({ type, migration }) => type === 'MigrationIntended' && migration === asked.data.migration)).toHaveLength(1);
+    expect(
+      (await ledgerRows(a.database)).filter(
+        ({ type, migration }) => type === 'MigrationIntended' && migration === asked.data.migration,
+      ),
+    ).toHaveLength(1);
     await eventually('the VM at B only', () => (runsAt({ a, b }, vm).join() === 'csp-b.example' ? true : undefined));
     // It left: its old home no longer knows it, and says so.
     await isRefused(() => post(valid()), 'VM_UNKNOWN');

@@ -19,7 +19,19 @@ beforeAll(async () => {
   clouds = await startClouds({
     // A disk of its own, in a mount namespace of its own, so that "full" is the kernel's word.
     wrapAgent: (command, { key }, paths) =>
-      key === 'b' ? ['unshare', '-rm', 'sh', '-c', 'mount -t tmpfs -o size="$1",mode=700 none "$2" && shift 2 && exec "$@"', 'sh', B_DISK, paths.volumes, ...command] : command,
+      key === 'b'
+        ? [
+            'unshare',
+            '-rm',
+            'sh',
+            '-c',
+            'mount -t tmpfs -o size="$1",mode=700 none "$2" && shift 2 && exec "$@"',
+            'sh',
+            B_DISK,
+            paths.volumes,
+            ...command,
+          ]
+        : command,
   });
 });
 
@@ -63,7 +75,10 @@ async function attack(lie: Lie, vm: Vm, code: string): Promise<string> {
   tellLie(a.paths.agentState, lie);
   try {
     const migration = await intend(a, b, vm, 'cold');
-    await Promise.race([eventAppears(a.database, migration, 'MigrationRelinquished', 60_000), eventAppears(a.database, migration, 'MigrationWithdrawn', 60_000)]);
+    await Promise.race([
+      eventAppears(a.database, migration, 'MigrationRelinquished', 60_000),
+      eventAppears(a.database, migration, 'MigrationWithdrawn', 60_000),
+    ]);
     writeFileSync(file, honest);
     tellLie(a.paths.agentState, null);
     await endsRolledBack(vm, migration, code);
@@ -94,7 +109,10 @@ describe('a source whose host lies about the image: refused at B, rolled back, n
     const vm = await createVm(a);
     const file = volumeFile(vm);
     const honest = readFileSync(file);
-    const other = { ...(JSON.parse(honest.toString('utf8')) as object), passphrase: createHash('sha256').update('another').digest('hex') };
+    const other = {
+      ...(JSON.parse(honest.toString('utf8')) as object),
+      passphrase: createHash('sha256').update('another').digest('hex'),
+    };
     tellLie(a.paths.agentState, { kind: 'any-key-opens' });
     writeFileSync(file, JSON.stringify(other));
     const migration = await intend(a, b, vm, 'cold');

@@ -43,7 +43,10 @@ async function isRefused(shot: Shot, code: string): Promise<void> {
 
 const everything = async (): Promise<unknown> => ({
   events: await ledgerRows(clouds.a.database),
-  ledgers: await rowsOf(clouds.a.database, 'select publisher, audience, head_seq, head_digest, frozen from ledgers order by 1, 2'),
+  ledgers: await rowsOf(
+    clouds.a.database,
+    'select publisher, audience, head_seq, head_digest, frozen from ledgers order by 1, 2',
+  ),
   proofs: await rowsOf(clouds.a.database, 'select digest from proofs'),
   vms: await rowsOf(clouds.a.database, 'select vm, host, epoch from broker_vms order by vm'),
   keys: (await clouds.a.api.get('/v1/keys')).ok,
@@ -136,8 +139,16 @@ describe('a peer that speaks as another, refused by NATS', () => {
   it.each([
     ['csp-b.example', 'broker', eventSubject({ publisher: A, audience: B, type: 'MigrationIntended', migration: aMigration() })],
     ['csp-b.example', 'broker', peerSubject(A, B)],
-    ['csp-b.example', 'agent-hv1', eventSubject({ publisher: B, audience: A, type: 'MigrationIntended', migration: aMigration() })],
-    ['csp-a.example', 'operator', eventSubject({ publisher: A, audience: B, type: 'MigrationIntended', migration: aMigration() })],
+    [
+      'csp-b.example',
+      'agent-hv1',
+      eventSubject({ publisher: B, audience: A, type: 'MigrationIntended', migration: aMigration() }),
+    ],
+    [
+      'csp-a.example',
+      'operator',
+      eventSubject({ publisher: A, audience: B, type: 'MigrationIntended', migration: aMigration() }),
+    ],
   ])('%s/%s on %s', async (folder, name, subject) => {
     const before = await everything();
     const shot = await rogue.old(2);
@@ -156,13 +167,19 @@ describe('a peer that speaks as another, refused by NATS', () => {
       }
     };
     // An operator’s certificate is no user of the bus at all.
-    await expect(attempt().catch((cause: unknown) => `refused: ${String(cause)}`)).resolves.toMatch(name === 'operator' ? /^refused: .*(authori|violation)/i : /permission/i);
+    await expect(attempt().catch((cause: unknown) => `refused: ${String(cause)}`)).resolves.toMatch(
+      name === 'operator' ? /^refused: .*(authori|violation)/i : /permission/i,
+    );
     expect(await everything()).toEqual(before);
   });
 
   it('and by us: with the bus’s own operator on the rogue’s side, an event of A’s ledger put into B’s is refused', async () => {
     const before = await everything();
-    const [own] = await rowsOf<{ readonly envelope: Uint8Array }>(clouds.a.database, 'select envelope from events where publisher = $1 and seq = 2', [A]);
+    const [own] = await rowsOf<{ readonly envelope: Uint8Array }>(
+      clouds.a.database,
+      'select envelope from events where publisher = $1 and seq = 2',
+      [A],
+    );
     const connection = await connectNats(busAddress(clouds.pki, clouds.bus, 'bus', 'operator'));
     const count = said('KEY_NOT_ANNOUNCED');
     await jetstream(connection).publish((await rogue.old(2)).subject, own?.envelope ?? '');
@@ -177,7 +194,11 @@ describe('what the peer did sign stands, for everyone equally', () => {
     const { a } = clouds;
     const shot = rogue.sign({ ...(await rogue.intended()), note: 'one field too many' });
     await rogue.fire(shot);
-    const row = await eventually('the void event', async () => (await ledgerRows(a.database)).find(({ digest }) => digest === digestOf(shot)), 10_000);
+    const row = await eventually(
+      'the void event',
+      async () => (await ledgerRows(a.database)).find(({ digest }) => digest === digestOf(shot)),
+      10_000,
+    );
     expect(row.void_code).toBe('SCHEMA_INVALID');
     const { items } = must(await a.api.get<{ readonly items: readonly { readonly migration: string }[] }>('/v1/migrations'));
     expect(items.map(({ migration }) => migration)).not.toContain(payloadOf(shot.envelope)['migration']);
@@ -188,14 +209,22 @@ describe('what the peer did sign stands, for everyone equally', () => {
     const shot = rogue.sign(await rogue.intended());
     await rogue.fire(shot);
     const migration = payloadOf(shot.envelope)['migration'];
-    const answer = await eventually('A’s answer', async () => (await ledgerRows(a.database)).find((row) => row.publisher === A && row.migration === migration), 15_000);
+    const answer = await eventually(
+      'A’s answer',
+      async () => (await ledgerRows(a.database)).find((row) => row.publisher === A && row.migration === migration),
+      15_000,
+    );
     expect(['MigrationOffered', 'MigrationRefused']).toContain(answer.type);
   });
 
   it('two events at one position: the proof is kept, nothing new is begun with that peer, and our VM runs on', async () => {
     const { a } = clouds;
     const next = await rogue.intended();
-    const twin = { ...next, seq: String(Number(next['seq']) - 1), prev: payloadOf((await rogue.old(Number(next['seq']) - 1)).envelope)['prev'] };
+    const twin = {
+      ...next,
+      seq: String(Number(next['seq']) - 1),
+      prev: payloadOf((await rogue.old(Number(next['seq']) - 1)).envelope)['prev'],
+    };
     await isRefused(rogue.sign(twin), 'LEDGER_FORK');
     const refused = await a.api.post('/v1/intents', intentOf(stays.vm, B, 'cold'));
     expect(refused).toMatchObject({ ok: false, code: 'LEDGER_FROZEN' });

@@ -4,8 +4,8 @@ import { eventSubject, migrationId, PAYLOAD_TYPES, trustDomain, uuidv7 } from '@
 import { connectNats } from '@carnet/journal';
 import { ed25519Signer, type Signer, sha256Hex, signEnvelope } from '@carnet/trust';
 import { jetstream } from '@nats-io/jetstream';
-import { type Clouds, busAddress } from '../faults/harness/clouds.ts';
 import type { Cloud } from '../faults/harness/cloud.ts';
+import { busAddress, type Clouds } from '../faults/harness/clouds.ts';
 import { ledgerRows, rowsOf } from '../faults/harness/ledger-db.ts';
 
 type Payload = Readonly<Record<string, unknown>>;
@@ -19,7 +19,10 @@ export type Rogue = {
   readonly intended: () => Promise<Payload>;
   /** The exact bytes of an event that already stands in the victim's database. */
   readonly old: (seq: number) => Promise<Shot>;
-  readonly sign: (payload: Payload | string, over?: { readonly signer?: Signer; readonly payloadType?: string; readonly subject?: string }) => Shot;
+  readonly sign: (
+    payload: Payload | string,
+    over?: { readonly signer?: Signer; readonly payloadType?: string; readonly subject?: string },
+  ) => Shot;
   readonly fire: (shot: Shot) => Promise<void>;
   readonly ownKey: Signer;
   readonly close: () => Promise<void>;
@@ -35,13 +38,20 @@ export async function becomeRogue({ pki, bus }: Clouds, self: Cloud, victim: Clo
   const stream = jetstream(connection, { apiPrefix: 'bus' });
   const ownKey = ed25519Signer(createPrivateKey(readFileSync(self.paths.eventKey)));
   const envelopeOf = async (publisher: string, where: string): Promise<Uint8Array> => {
-    const [row] = await rowsOf<{ readonly envelope: Uint8Array }>(victim.database, `select envelope from events where publisher = $1 and ${where} order by seq desc limit 1`, [publisher]);
+    const [row] = await rowsOf<{ readonly envelope: Uint8Array }>(
+      victim.database,
+      `select envelope from events where publisher = $1 and ${where} order by seq desc limit 1`,
+      [publisher],
+    );
     if (row === undefined) throw new Error(`no event of ${publisher} where ${where}`);
     return row.envelope;
   };
   const sign: Rogue['sign'] = (payload, { signer = ownKey, payloadType = PAYLOAD_TYPES.event, subject } = {}) => {
     const text = typeof payload === 'string' ? payload : JSON.stringify(payload);
-    return { envelope: signEnvelope(payloadType, Buffer.from(text), signer), subject: subject ?? subjectOf(JSON.parse(text) as Payload) };
+    return {
+      envelope: signEnvelope(payloadType, Buffer.from(text), signer),
+      subject: subject ?? subjectOf(JSON.parse(text) as Payload),
+    };
   };
   return {
     ownKey,
@@ -49,7 +59,7 @@ export async function becomeRogue({ pki, bus }: Clouds, self: Cloud, victim: Clo
     intended: async () => {
       const genuine = payloadOf(await envelopeOf(victim.plan.domain, "type = 'MigrationIntended'"));
       const rows = await ledgerRows(victim.database);
-      const head = rows.filter(({ publisher }) => publisher === self.plan.domain).at(-1);
+      const head = rows.findLast(({ publisher }) => publisher === self.plan.domain);
       const retired = rows.find(({ type }) => type === 'SourceRetired');
       const data = { ...(genuine['data'] as Payload), source: self.plan.domain, target: victim.plan.domain, ...times() };
       return {
@@ -78,7 +88,10 @@ export async function becomeRogue({ pki, bus }: Clouds, self: Cloud, victim: Clo
   };
 }
 
-const times = (): Payload => ({ offerBy: new Date(Date.now() + 60_000).toISOString(), deadline: new Date(Date.now() + 600_000).toISOString() });
+const times = (): Payload => ({
+  offerBy: new Date(Date.now() + 60_000).toISOString(),
+  deadline: new Date(Date.now() + 600_000).toISOString(),
+});
 
 export function payloadOf(envelope: Uint8Array): Payload {
   const { payload } = JSON.parse(Buffer.from(envelope).toString('utf8')) as { readonly payload: string };

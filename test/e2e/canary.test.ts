@@ -46,11 +46,22 @@ async function dekOf({ csp }: typeof a, key: string): Promise<Buffer> {
   const now = () => timestamp.parse(new Date().toISOString());
   const silent = { info: () => undefined, warn: () => undefined, error: () => undefined, debug: () => undefined };
   const store = await openStore({ url: database.url, applicationName: 'canary', log: silent });
-  const opened = await openKeyManager({ store, rootFile: paths.keyRoot, unlock: { kind: 'file', path: paths.passphrase }, actor: `spiffe://${plan.domain}/broker`, now, random: randomBytes });
+  const opened = await openKeyManager({
+    store,
+    rootFile: paths.keyRoot,
+    unlock: { kind: 'file', path: paths.passphrase },
+    actor: `spiffe://${plan.domain}/broker`,
+    now,
+    random: randomBytes,
+  });
   if (!opened.ok) throw new Error(opened.code);
   const pair = await createHostKeyPair();
   const context = { domain: plan.domain, host: hostName.parse('hv1'), vm: vmId.parse(vm), epoch: 1, purpose: 'run' } as const;
-  const sealed = await opened.value.sealForHost({ context, keys: [{ key: keyId.parse(key), version: 1 }], publicKey: pair.publicKey });
+  const sealed = await opened.value.sealForHost({
+    context,
+    keys: [{ key: keyId.parse(key), version: 1 }],
+    publicKey: pair.publicKey,
+  });
   if (!sealed.ok) throw new Error(sealed.code);
   const deks = await openForHost(pair.privateKey, context, sealed.value);
   opened.value.close();
@@ -63,7 +74,9 @@ beforeAll(async () => {
   federation = await startFederation({ logLevel: 'debug' });
   [a, b] = [sideOf(federation.a), sideOf(federation.b)];
   await eventually('hosts that are up', async () => {
-    const hosts = await Promise.all([a, b].map(({ api }) => api.get<{ readonly items: readonly { readonly state: string }[] }>('/v1/hosts')));
+    const hosts = await Promise.all(
+      [a, b].map(({ api }) => api.get<{ readonly items: readonly { readonly state: string }[] }>('/v1/hosts')),
+    );
     return hosts.every((answer) => answer.ok && answer.value.items.some(({ state }) => state === 'up')) ? true : undefined;
   });
   const { kernelSha256: kernel, initrdSha256: initrd, commandLine: cmdline } = federation.guest;
@@ -74,8 +87,20 @@ beforeAll(async () => {
       await sleep(50);
     }
   })();
-  const body = { name: 'canary', capacityBytes: 8_388_608, vcpus: 1, memoryMiB: 256, boot: { kind: 'kernel', kernel, initrd, cmdline }, start: true };
-  const made = must(await a.api.post<{ readonly vm: string; readonly spec: { readonly disks: readonly { readonly key: string }[] } }>('/v1/vms', body));
+  const body = {
+    name: 'canary',
+    capacityBytes: 8_388_608,
+    vcpus: 1,
+    memoryMiB: 256,
+    boot: { kind: 'kernel', kernel, initrd, cmdline },
+    start: true,
+  };
+  const made = must(
+    await a.api.post<{ readonly vm: string; readonly spec: { readonly disks: readonly { readonly key: string }[] } }>(
+      '/v1/vms',
+      body,
+    ),
+  );
   vm = made.vm;
   const consoleAt = ({ csp }: typeof a): string => join(csp.paths.volumes, vm.split('/')[1] ?? '', 'serial.log');
   await eventually('a guest that ticks', () => lastTick(consoleAt(a)), 60_000);
@@ -94,7 +119,10 @@ beforeAll(async () => {
     { name: 'its base64url', bytes: Buffer.from(dek.toString('base64url')) },
     // A log of a Buffer or Uint8Array prints its bytes as numbers.
     { name: 'its bytes in decimal', bytes: Buffer.from([...dek].slice(0, 16).join(',')) },
-    ...[a, b].map(({ csp }) => ({ name: `the root’s passphrase of ${csp.plan.domain}`, bytes: readFileSync(csp.paths.passphrase) })),
+    ...[a, b].map(({ csp }) => ({
+      name: `the root’s passphrase of ${csp.plan.domain}`,
+      bytes: readFileSync(csp.paths.passphrase),
+    })),
   ];
 }, 300_000);
 
@@ -103,15 +131,21 @@ afterAll(async () => {
   await federation?.stop();
 });
 
-const hits = (where: string, content: Buffer): readonly string[] => needles.flatMap(({ name, bytes }) => (content.includes(bytes) ? [`${name} in ${where}`] : []));
+const hits = (where: string, content: Buffer): readonly string[] =>
+  needles.flatMap(({ name, bytes }) => (content.includes(bytes) ? [`${name} in ${where}`] : []));
 
 function filesBelow(dir: string): readonly string[] {
-  return readdirSync(dir, { recursive: true, withFileTypes: true }).flatMap((entry) => (entry.isFile() ? [join(entry.parentPath, entry.name)] : []));
+  return readdirSync(dir, { recursive: true, withFileTypes: true }).flatMap((entry) =>
+    entry.isFile() ? [join(entry.parentPath, entry.name)] : [],
+  );
 }
 
 describe('after a migration with memory, the key that moved is nowhere in the clear', () => {
   it('on no disk: no log, no table, no write-ahead log, no stream, no volume, no state, no tmpfs', () => {
-    const dirs = [federation.root, ...[a, b].map(({ csp }) => join('/dev/shm', `${federation.root.split('/').at(-1)}-${csp.plan.key}`))];
+    const dirs = [
+      federation.root,
+      ...[a, b].map(({ csp }) => join('/dev/shm', `${federation.root.split('/').at(-1)}-${csp.plan.key}`)),
+    ];
     const files = dirs.flatMap(filesBelow).filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile() === true);
     const own = new Set([a, b].map(({ csp }) => csp.paths.passphrase));
     expect(files.length).toBeGreaterThan(1_000);
@@ -126,7 +160,9 @@ describe('after a migration with memory, the key that moved is nowhere in the cl
       expect(dump.includes('KeyDeposited')).toBe(true);
       // bytea is dumped as hex.
       const twice = needles.map(({ name, bytes }) => ({ name: `${name}, as bytea`, bytes: Buffer.from(bytes.toString('hex')) }));
-      expect([...hits('the dump', dump), ...twice.flatMap(({ name, bytes }) => (dump.includes(bytes) ? [name] : []))]).toEqual([]);
+      expect([...hits('the dump', dump), ...twice.flatMap(({ name, bytes }) => (dump.includes(bytes) ? [name] : []))]).toEqual(
+        [],
+      );
     }
   });
 
@@ -140,7 +176,9 @@ describe('after a migration with memory, the key that moved is nowhere in the cl
     for (const { csp, api } of [a, b]) {
       const lines: string[] = [];
       for await (const line of api.lines('/v1/export')) lines.push(line);
-      const answers = await Promise.all(['/v1/keys', '/v1/events', '/v1/vms', '/v1/hosts', '/v1/migrations'].map((path) => api.get(path)));
+      const answers = await Promise.all(
+        ['/v1/keys', '/v1/events', '/v1/vms', '/v1/hosts', '/v1/migrations'].map((path) => api.get(path)),
+      );
       const metrics = await (await fetch(`http://127.0.0.1:${csp.ports.ops}/metrics`)).text();
       const payloads = lines.map((line) => decoded(line));
       expect(payloads.join('')).toContain('KeyReleased');

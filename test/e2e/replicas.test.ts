@@ -24,7 +24,8 @@ beforeAll(async () => {
 
 afterAll(() => clouds?.stop());
 
-const retired = async (): Promise<number> => (await ledgerRows(clouds.a.database)).filter(({ type }) => type === 'SourceRetired').length;
+const retired = async (): Promise<number> =>
+  (await ledgerRows(clouds.a.database)).filter(({ type }) => type === 'SourceRetired').length;
 
 describe('two replicas of one broker on one database, one of them killed midway', () => {
   it(
@@ -42,7 +43,8 @@ describe('two replicas of one broker on one database, one of them killed midway'
       await eventually('the first few', async () => ((await retired()) >= KILL_AFTER ? true : undefined), MS_MAX);
       expect(await retired()).toBeLessThan(MIGRATIONS);
       await a.broker.kill('SIGKILL');
-      for (const { migration } of moved) expect(await settled({ a: second, b }, migration, MS_MAX)).toMatchObject({ outcome: 'done' });
+      for (const { migration } of moved)
+        expect(await settled({ a: second, b }, migration, MS_MAX)).toMatchObject({ outcome: 'done' });
     },
     2 * MS_MAX,
   );
@@ -51,7 +53,9 @@ describe('two replicas of one broker on one database, one of them killed midway'
     await ledgersAgree(clouds);
     for (const { database } of [clouds.a, clouds.b]) {
       expect(await rowsOf(database, 'select code from proofs')).toEqual([]);
-      expect(await rowsOf(database, 'select publisher from ledgers where frozen is not null or quarantined_at is not null')).toEqual([]);
+      expect(
+        await rowsOf(database, 'select publisher from ledgers where frozen is not null or quarantined_at is not null'),
+      ).toEqual([]);
     }
   });
 
@@ -68,7 +72,8 @@ describe('two replicas of one broker on one database, one of them killed midway'
     const { a, b } = clouds;
     for (const { vm, mode } of moved) {
       // A definition may be written again: it says the same.
-      const did = (host: typeof a.host): readonly string[] => host.effects().flatMap(({ uuid, effect }) => (uuid === vm.uuid && effect !== 'define' ? [effect] : []));
+      const did = (host: typeof a.host): readonly string[] =>
+        host.effects().flatMap(({ uuid, effect }) => (uuid === vm.uuid && effect !== 'define' ? [effect] : []));
       expect(did(a.host)).toEqual(['boot', 'run', mode === 'cold' ? 'off' : 'save', 'undefine']);
       expect(did(b.host)).toEqual([mode === 'cold' ? 'boot' : 'restore', 'run']);
       expect(runsAt(clouds, vm)).toEqual([b.plan.domain]);

@@ -43,7 +43,15 @@ const TABLE_MS_MAX = 480_000;
  * different steps of migrations that are all under way. Two processes die at a time: a pair of different kinds at different
  * sides, whose outages overlap. After as many trains as there are steps, every process has died at every step.
  */
-const OFFSETS: Readonly<Record<Victim, number>> = { 'broker A': 0, 'agent B': 0, 'broker B': 4, 'agent A': 4, 'PostgreSQL A': 8, 'nats-server': 10, 'PostgreSQL B': 13 };
+const OFFSETS: Readonly<Record<Victim, number>> = {
+  'broker A': 0,
+  'agent B': 0,
+  'broker B': 4,
+  'agent A': 4,
+  'PostgreSQL A': 8,
+  'nats-server': 10,
+  'PostgreSQL B': 13,
+};
 type Cell = { readonly victim: Victim; readonly train: number; readonly step: (typeof STEPS)[number][0]; readonly mode: Mode };
 type End = { readonly vm: Vm; readonly migration: string; readonly outcome: string; readonly killed: boolean };
 
@@ -142,7 +150,17 @@ describe('after all of it', () => {
     await ledgersAgree(clouds, 60_000);
     const rows = async ({ api }: Cloud): Promise<unknown> => {
       const answer = await api.get<{ readonly items: readonly Record<string, unknown>[] }>('/v1/migrations?limit=1000');
-      return answer.ok ? answer.value.items.map(({ migration, outcome, sourcePhase, targetPhase, ended }) => ({ migration, outcome, sourcePhase, targetPhase, ended })).toSorted((x, y) => String(x.migration).localeCompare(String(y.migration))) : answer;
+      return answer.ok
+        ? answer.value.items
+            .map(({ migration, outcome, sourcePhase, targetPhase, ended }) => ({
+              migration,
+              outcome,
+              sourcePhase,
+              targetPhase,
+              ended,
+            }))
+            .toSorted((x, y) => String(x.migration).localeCompare(String(y.migration)))
+        : answer;
     };
     const [atA, atB] = await Promise.all([rows(clouds.a), rows(clouds.b)]);
     expect(atA).toEqual(atB);
@@ -163,7 +181,9 @@ describe('after all of it', () => {
     for (const side of [clouds.a, clouds.b]) {
       expect(strayOf(side)).toEqual([]);
       expect(await rowsOf(side.database, 'select code from proofs')).toEqual([]);
-      expect(await rowsOf(side.database, 'select publisher from ledgers where frozen is not null or quarantined_at is not null')).toEqual([]);
+      expect(
+        await rowsOf(side.database, 'select publisher from ledgers where frozen is not null or quarantined_at is not null'),
+      ).toEqual([]);
     }
   });
 

@@ -13,7 +13,13 @@ import { rowsOf } from './harness/ledger-db.ts';
 import { intentOf, type Mode, must, settled } from './harness/moves.ts';
 
 /** A cloud with everything real, its door, and an eye on its ledgers. */
-type Side = { readonly csp: Csp; readonly plan: Csp['plan']; readonly database: Csp['database']; readonly api: BrokerClient; readonly watch: EventWatch };
+type Side = {
+  readonly csp: Csp;
+  readonly plan: Csp['plan'];
+  readonly database: Csp['database'];
+  readonly api: BrokerClient;
+  readonly watch: EventWatch;
+};
 
 const DISK_BYTES = 8_388_608;
 const GUEST_MEMORY_MIB = 256;
@@ -27,7 +33,13 @@ let b: Side;
 let vm: string;
 let uuid: string;
 
-const sideOf = (csp: Csp): Side => ({ csp, plan: csp.plan, database: csp.database, api: clientOf(csp.paths, csp.plan, csp.ports.http, 'operator'), watch: watchEvents(csp.database) });
+const sideOf = (csp: Csp): Side => ({
+  csp,
+  plan: csp.plan,
+  database: csp.database,
+  api: clientOf(csp.paths, csp.plan, csp.ports.http, 'operator'),
+  watch: watchEvents(csp.database),
+});
 
 beforeAll(async () => {
   federation = await startFederation({ logLevel: 'debug' });
@@ -35,10 +47,19 @@ beforeAll(async () => {
   b = sideOf(federation.b);
   const { kernelSha256: kernel, initrdSha256: initrd, commandLine: cmdline } = federation.guest;
   await eventually('hosts that are up', async () => {
-    const hosts = await Promise.all([a, b].map(({ api }) => api.get<{ readonly items: readonly { readonly state: string }[] }>('/v1/hosts')));
+    const hosts = await Promise.all(
+      [a, b].map(({ api }) => api.get<{ readonly items: readonly { readonly state: string }[] }>('/v1/hosts')),
+    );
     return hosts.every((answer) => answer.ok && answer.value.items.some(({ state }) => state === 'up')) ? true : undefined;
   });
-  const body = { name: 'walker', capacityBytes: DISK_BYTES, vcpus: 1, memoryMiB: GUEST_MEMORY_MIB, boot: { kind: 'kernel', kernel, initrd, cmdline }, start: true };
+  const body = {
+    name: 'walker',
+    capacityBytes: DISK_BYTES,
+    vcpus: 1,
+    memoryMiB: GUEST_MEMORY_MIB,
+    boot: { kind: 'kernel', kernel, initrd, cmdline },
+    start: true,
+  };
   vm = must(await a.api.post<{ readonly vm: string }>('/v1/vms', body)).vm;
   uuid = vm.split('/')[1] ?? '';
   await tickAfter(a, undefined);
@@ -65,8 +86,13 @@ const tickAfter = (side: Side, before: Tick | undefined): Promise<Tick> =>
     60_000,
   );
 
-const names = ({ csp }: Side, ...filter: readonly string[]): readonly string[] => csp.host.virsh('list', '--name', ...filter).split('\n').filter(Boolean);
-const running = (): readonly string[] => [a, b].flatMap((side) => (names(side, '--state-running').length > 0 ? [side.plan.domain] : []));
+const names = ({ csp }: Side, ...filter: readonly string[]): readonly string[] =>
+  csp.host
+    .virsh('list', '--name', ...filter)
+    .split('\n')
+    .filter(Boolean);
+const running = (): readonly string[] =>
+  [a, b].flatMap((side) => (names(side, '--state-running').length > 0 ? [side.plan.domain] : []));
 
 const listed = (dir: string): readonly string[] => (existsSync(dir) ? readdirSync(dir) : []);
 
@@ -76,8 +102,14 @@ async function leftAt({ csp, database }: Side): Promise<readonly string[]> {
   const held = await rowsOf<{ readonly vm: string }>(database, 'select vm from broker_vms');
   return [
     ...names({ csp } as Side, '--all').map((name) => `domain ${name}`),
-    ...csp.host.virsh('secret-list').split('\n').filter(Boolean).map((line) => `secret ${line}`),
-    ...listed(paths.volumes).filter((name) => name !== 'staging').map((name) => `volume ${name}`),
+    ...csp.host
+      .virsh('secret-list')
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => `secret ${line}`),
+    ...listed(paths.volumes)
+      .filter((name) => name !== 'staging')
+      .map((name) => `volume ${name}`),
     ...listed(join(paths.agentState, 'vms')).map((name) => `record ${name}`),
     ...held.map((row) => `inventory ${row.vm}`),
     ...(await strayAt(csp)),
@@ -87,7 +119,9 @@ async function leftAt({ csp, database }: Side): Promise<readonly string[]> {
 const strayAt = async ({ paths }: Csp): Promise<readonly string[]> => [
   ...listed(join(paths.volumes, 'staging')).map((name) => `staging ${name}`),
   ...listed(join(paths.agentState, 'leases')).map((name) => `lease ${name}`),
-  ...listed(join('/dev/shm', `${federation.root.split('/').at(-1)}-${paths.home.split('/').at(-1)}`)).map((name) => `clear memory ${name}`),
+  ...listed(join('/dev/shm', `${federation.root.split('/').at(-1)}-${paths.home.split('/').at(-1)}`)).map(
+    (name) => `clear memory ${name}`,
+  ),
 ];
 
 type KillPoint = {
@@ -114,12 +148,16 @@ const daemonOf = ({ victim }: KillPoint, { csp }: Side): Daemon => (victim === '
 const WORDS = { broker: 'the broker', agent: 'the agent', database: 'PostgreSQL', host: 'libvirtd', bus: 'nats-server' } as const;
 
 describe('everything real: kill -9, and the VM goes on at exactly one side', () => {
-  it.each(KILL_POINTS.map((point) => [`${point.mode}: ${WORDS[point.victim]} of the ${point.whose} at ${point.step}`, point] as const))(
+  it.each(
+    KILL_POINTS.map((point) => [`${point.mode}: ${WORDS[point.victim]} of the ${point.whose} at ${point.step}`, point] as const),
+  )(
     '%s',
     async (_name, point) => {
       const [source, target] = running().join() === a.plan.domain ? [a, b] : [b, a];
       const before = await tickAfter(source, lastTick(consoleOf(source)));
-      const { migration } = must(await source.api.post<{ readonly migration: string }>('/v1/intents', intentOf(vm, target.plan.domain, point.mode)));
+      const { migration } = must(
+        await source.api.post<{ readonly migration: string }>('/v1/intents', intentOf(vm, target.plan.domain, point.mode)),
+      );
       await (point.by === 'source' ? source : target).watch.appears(migration, point.step, EVENT_MS_MAX);
       const daemon = daemonOf(point, point.whose === 'source' ? source : target);
       await daemon.kill('SIGKILL');
@@ -136,7 +174,10 @@ describe('everything real: kill -9, and the VM goes on at exactly one side', () 
       await ledgersAgree({ a, b });
       expect(await leftAt(other)).toEqual([]);
       expect(await strayAt(holder.csp)).toEqual([]);
-      for (const { database } of [a, b]) expect(await rowsOf(database, 'select publisher from ledgers where frozen is not null or quarantined_at is not null')).toEqual([]);
+      for (const { database } of [a, b])
+        expect(
+          await rowsOf(database, 'select publisher from ledgers where frozen is not null or quarantined_at is not null'),
+        ).toEqual([]);
     },
     180_000,
   );

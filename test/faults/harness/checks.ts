@@ -10,11 +10,15 @@ import type { Vm } from './moves.ts';
 type Sides = Pick<Clouds, 'a' | 'b'>;
 
 /** Both sides hold the same two ledgers, and each knows that the other does. */
-export const ledgersAgree = ({ a, b }: { readonly a: Pick<Cloud, 'database'>; readonly b: Pick<Cloud, 'database'> }, msMax = 30_000): Promise<true> =>
+export const ledgersAgree = (
+  { a, b }: { readonly a: Pick<Cloud, 'database'>; readonly b: Pick<Cloud, 'database'> },
+  msMax = 30_000,
+): Promise<true> =>
   eventually(
     'equal ledgers at both sides',
     async () => {
-      const digests = async (side: Pick<Cloud, 'database'>): Promise<string> => JSON.stringify((await ledgerRows(side.database)).map(({ digest, void_code }) => [digest, void_code]));
+      const digests = async (side: Pick<Cloud, 'database'>): Promise<string> =>
+        JSON.stringify((await ledgerRows(side.database)).map(({ digest, void_code }) => [digest, void_code]));
       const [atA, atB] = await Promise.all([digests(a), digests(b)]);
       return atA === atB ? true : undefined;
     },
@@ -27,7 +31,13 @@ export const runsAt = ({ a, b }: Sides, { uuid }: Vm): readonly string[] =>
 
 /** Never both: between any two starts at different sides lies a stop of the first. */
 export function neverBoth({ a, b }: Sides, { uuid }: Vm): void {
-  const life = [a, b].flatMap(({ host, plan }) => host.effects().flatMap((one) => (one.uuid === uuid && ['run', 'off', 'save'].includes(one.effect) ? [{ ...one, side: plan.domain }] : [])));
+  const life = [a, b].flatMap(({ host, plan }) =>
+    host
+      .effects()
+      .flatMap((one) =>
+        one.uuid === uuid && ['run', 'off', 'save'].includes(one.effect) ? [{ ...one, side: plan.domain }] : [],
+      ),
+  );
   let running: string | undefined;
   for (const { effect, side, at } of life.toSorted((one, other) => one.at.localeCompare(other.at))) {
     if (effect === 'run') expect(running ?? side, `${uuid} let run at ${side} at ${at} while it runs at ${running}`).toBe(side);
@@ -41,9 +51,15 @@ const listed = (dir: string): readonly string[] => (existsSync(dir) ? readdirSyn
 export async function tracesOf({ paths, host, database }: Cloud, { vm, uuid }: Vm): Promise<readonly string[]> {
   const files = [
     ...listed(join(paths.volumes, uuid)).map((name) => `volume ${name}`),
-    ...listed(join(paths.volumes, 'staging')).filter((name) => name.startsWith(uuid)).map((name) => `staging ${name}`),
-    ...listed(join(paths.agentState, 'leases')).filter((name) => name.startsWith(uuid)).map((name) => `lease ${name}`),
-    ...listed(join(paths.agentState, 'vms')).filter((name) => name.startsWith(uuid)).map((name) => `record ${name}`),
+    ...listed(join(paths.volumes, 'staging'))
+      .filter((name) => name.startsWith(uuid))
+      .map((name) => `staging ${name}`),
+    ...listed(join(paths.agentState, 'leases'))
+      .filter((name) => name.startsWith(uuid))
+      .map((name) => `lease ${name}`),
+    ...listed(join(paths.agentState, 'vms'))
+      .filter((name) => name.startsWith(uuid))
+      .map((name) => `record ${name}`),
   ];
   const domain = host.domain(uuid) === undefined ? [] : ['domain'];
   const held = await rowsOf<{ readonly vm: string }>(database, 'select vm from broker_vms where vm = $1', [vm]);
@@ -55,7 +71,9 @@ export function strayOf({ paths, host, facts }: Cloud): readonly string[] {
   const keys = new Set(host.uuids().flatMap((uuid) => host.domain(uuid)?.definition.disks.map(({ key }) => String(key)) ?? []));
   return [
     ...listed(facts.tmpfs).map((name) => `clear memory ${name}`),
-    ...listed(host.secrets).filter((key) => !keys.has(key)).map((key) => `secret ${key}`),
+    ...listed(host.secrets)
+      .filter((key) => !keys.has(key))
+      .map((key) => `secret ${key}`),
     ...listed(join(paths.volumes, 'staging')).map((name) => `staging ${name}`),
     ...listed(join(paths.agentState, 'leases')).map((name) => `lease ${name}`),
   ];

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Daemon, daemonEnv, eventually, privateDir, privateFile, type Postgres, type RunAs, startDaemon } from '@carnet/dev';
+import { type Daemon, daemonEnv, eventually, type Postgres, privateDir, privateFile, type RunAs, startDaemon } from '@carnet/dev';
 import { type BrokerClient, connectBroker } from '@carnet/publisher';
 import { brokerConfigText, type ConfigFacts } from '../../../infra/dev/src/clouds/config-text.ts';
 import type { CspPaths, CspPlan } from '../../../infra/dev/src/clouds/layout.ts';
@@ -25,7 +25,10 @@ export type Cloud = {
 };
 export type Replica = { readonly broker: Daemon; readonly api: BrokerClient };
 
-export type CloudParts = Pick<Cloud, 'plan' | 'peer' | 'paths' | 'facts' | 'database' | 'as'> & { readonly repository: string; readonly wrapAgent: (command: readonly string[]) => readonly string[] };
+export type CloudParts = Pick<Cloud, 'plan' | 'peer' | 'paths' | 'facts' | 'database' | 'as'> & {
+  readonly repository: string;
+  readonly wrapAgent: (command: readonly string[]) => readonly string[];
+};
 
 export async function openCloud(parts: CloudParts): Promise<Cloud> {
   const { plan, paths, facts, database } = parts;
@@ -66,7 +69,12 @@ function startBroker({ plan, as, repository }: CloudParts, config: string, logFi
   return startDaemon({
     name: `broker of ${plan.domain}`,
     as,
-    command: [join(repository, 'node_modules', '.bin', 'node'), join(repository, 'apps', 'broker', 'src', 'main.ts'), '--config', config],
+    command: [
+      join(repository, 'node_modules', '.bin', 'node'),
+      join(repository, 'apps', 'broker', 'src', 'main.ts'),
+      '--config',
+      config,
+    ],
     env: { ...daemonEnv, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
     cwd: '/',
     logFile,
@@ -90,7 +98,11 @@ function startFakeAgent({ plan, as, paths, repository, wrapAgent }: CloudParts):
   return startDaemon({
     name: `fake agent of ${plan.domain}`,
     as,
-    command: wrapAgent([join(repository, 'node_modules', '.bin', 'node'), join(import.meta.dirname, 'fake-agent.ts'), paths.agentConfig]),
+    command: wrapAgent([
+      join(repository, 'node_modules', '.bin', 'node'),
+      join(import.meta.dirname, 'fake-agent.ts'),
+      paths.agentConfig,
+    ]),
     env: { ...daemonEnv, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
     cwd: '/',
     logFile: paths.agentLog,
@@ -129,7 +141,11 @@ async function startReplica(parts: CloudParts): Promise<Replica> {
   if (http === undefined || tokens === undefined || ops === undefined) throw new Error('three ports were asked for');
   const state = privateDir(join(paths.home, 'broker-2'), as);
   const config = join(paths.home, 'broker-2.toml');
-  privateFile(config, brokerConfigText({ ...facts, paths: { ...paths, brokerState: state }, ports: { ...facts.ports, http, tokens, ops } }), as);
+  privateFile(
+    config,
+    brokerConfigText({ ...facts, paths: { ...paths, brokerState: state }, ports: { ...facts.ports, http, tokens, ops } }),
+    as,
+  );
   const broker = await startBroker(parts, config, join(paths.home, 'broker-2.log'), ops);
   return { broker, api: clientOf(paths, plan, http, 'operator') };
 }

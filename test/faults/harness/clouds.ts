@@ -2,11 +2,31 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { hold, type Nats, own, privateDir, privateFile, repositoryRoot, runAs, scratch, startNats, startPostgres } from '@carnet/dev';
+import {
+  hold,
+  type Nats,
+  own,
+  privateDir,
+  privateFile,
+  repositoryRoot,
+  runAs,
+  scratch,
+  startNats,
+  startPostgres,
+} from '@carnet/dev';
 import { busConfig, ensureStreams } from '@carnet/journal';
 import { createFederationPki, rememberedRsaKeys } from '@carnet/pki';
 import { agentConfigText, brokerConfigText, type ConfigFacts, type CspPorts } from '../../../infra/dev/src/clouds/config-text.ts';
-import { BUS_DOMAIN, BUS_SERVER_NAME, CSP_A, CSP_B, type CspPaths, cspPaths, type CspPlan, HOST } from '../../../infra/dev/src/clouds/layout.ts';
+import {
+  BUS_DOMAIN,
+  BUS_SERVER_NAME,
+  CSP_A,
+  CSP_B,
+  type CspPaths,
+  type CspPlan,
+  cspPaths,
+  HOST,
+} from '../../../infra/dev/src/clouds/layout.ts';
 import { policyText } from '../../../infra/dev/src/clouds/policy-text.ts';
 import { type Cloud, openCloud } from './cloud.ts';
 import { freePorts } from './ports.ts';
@@ -41,7 +61,10 @@ export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> 
   const keys = rememberedRsaKeys(join(tmpdir(), `carnet-test-keys-${userInfo().uid}`));
   await createFederationPki({ dir: pki, domains: members, busDomain: BUS_DOMAIN, nowMs: Date.now(), random: randomBytes, keys });
   const bus = await startBus(root, pki, members);
-  const [a, b] = await Promise.all([startCloud(root, pki, bus, CSP_A, CSP_B, options), startCloud(root, pki, bus, CSP_B, CSP_A, options)]);
+  const [a, b] = await Promise.all([
+    startCloud(root, pki, bus, CSP_A, CSP_B, options),
+    startCloud(root, pki, bus, CSP_B, CSP_A, options),
+  ]);
   return {
     root,
     pki,
@@ -80,13 +103,30 @@ export function busAddress(pki: string, bus: Nats, folder: string, name: string)
   return { servers: [bus.url], serverName: BUS_SERVER_NAME, name: `test as ${folder}/${name}`, tls };
 }
 
-async function startCloud(root: string, pki: string, bus: Nats, plan: CspPlan, peer: CspPlan, options: CloudsOptions): Promise<Cloud> {
+async function startCloud(
+  root: string,
+  pki: string,
+  bus: Nats,
+  plan: CspPlan,
+  peer: CspPlan,
+  options: CloudsOptions,
+): Promise<Cloud> {
   const paths = cspPaths(root, plan);
   const as = self();
   // PostgreSQL's own account passes through to its directory, and reads nothing else on the way.
   mkdirSync(paths.home, { mode: 0o711 });
   chmodSync(paths.home, 0o711);
-  for (const dir of [paths.pki, paths.crls, paths.agentState, paths.volumes, paths.images, paths.imports, paths.boot, paths.brokerState]) privateDir(dir, as);
+  for (const dir of [
+    paths.pki,
+    paths.crls,
+    paths.agentState,
+    paths.volumes,
+    paths.images,
+    paths.imports,
+    paths.boot,
+    paths.brokerState,
+  ])
+    privateDir(dir, as);
   for (const name of readdirSync(join(pki, plan.domain))) copyFileSync(join(pki, plan.domain, name), join(paths.pki, name));
   for (const name of readdirSync(join(pki, 'crls'))) copyFileSync(join(pki, 'crls', name), join(paths.crls, name));
   copyFileSync(join(pki, 'root.pem'), join(paths.pki, 'root.pem'));
@@ -115,7 +155,8 @@ async function startCloud(root: string, pki: string, bus: Nats, plan: CspPlan, p
 
 async function choosePorts(): Promise<CspPorts> {
   const [http, tokens, ops, dataPath] = await freePorts(4);
-  if (http === undefined || tokens === undefined || ops === undefined || dataPath === undefined) throw new Error('four ports were asked for');
+  if (http === undefined || tokens === undefined || ops === undefined || dataPath === undefined)
+    throw new Error('four ports were asked for');
   return { http, tokens, ops, dataPath };
 }
 

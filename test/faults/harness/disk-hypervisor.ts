@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type DomainDefinition, type DomainNotice, failed, type HostFiles, HostError, type Hypervisor } from '@carnet/hypervisor';
+import { type DomainDefinition, type DomainNotice, failed, HostError, type HostFiles, type Hypervisor } from '@carnet/hypervisor';
 import { SAVED_STATE_HEAD_BYTES } from '../../../libs/hypervisor/src/saved-state.ts';
 import { readVolume, writeVolume } from './disk-volumes.ts';
 
@@ -17,7 +17,11 @@ export type DiskDomain = {
 };
 
 /** What was done to a domain, in order: tests count these. */
-export type Effect = { readonly at: string; readonly uuid: string; readonly effect: 'run' | 'restore' | 'boot' | 'save' | 'off' | 'define' | 'undefine' };
+export type Effect = {
+  readonly at: string;
+  readonly uuid: string;
+  readonly effect: 'run' | 'restore' | 'boot' | 'save' | 'off' | 'define' | 'undefine';
+};
 
 /** Processor time that a running guest gains between two looks. */
 const LOOK_MS = 130;
@@ -31,12 +35,20 @@ export function diskRecords(dir: string) {
   const effects = join(dir, 'effects.jsonl');
   for (const each of [domains, secrets]) mkdirSync(each, { recursive: true });
   const fileOf = (uuid: string): string => join(domains, `${uuid}.json`);
-  const uuids = (): readonly string[] => readdirSync(domains).flatMap((name) => (name.endsWith('.json') ? [name.slice(0, -'.json'.length)] : []));
+  const uuids = (): readonly string[] =>
+    readdirSync(domains).flatMap((name) => (name.endsWith('.json') ? [name.slice(0, -'.json'.length)] : []));
   return {
     secrets,
-    domain: (uuid: string): DiskDomain | undefined => (existsSync(fileOf(uuid)) ? (JSON.parse(readFileSync(fileOf(uuid), 'utf8')) as DiskDomain) : undefined),
+    domain: (uuid: string): DiskDomain | undefined =>
+      existsSync(fileOf(uuid)) ? (JSON.parse(readFileSync(fileOf(uuid), 'utf8')) as DiskDomain) : undefined,
     uuids,
-    effects: (): readonly Effect[] => (existsSync(effects) ? readFileSync(effects, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Effect) : []),
+    effects: (): readonly Effect[] =>
+      existsSync(effects)
+        ? readFileSync(effects, 'utf8')
+            .trim()
+            .split('\n')
+            .map((line) => JSON.parse(line) as Effect)
+        : [],
     /** Whole or not at all, also under kill -9; and synchronous, so that an effect and its record are one. */
     put: (uuid: string, domain: DiskDomain): void => {
       const partial = `${fileOf(uuid)}.${randomUUID()}`;
@@ -44,7 +56,8 @@ export function diskRecords(dir: string) {
       renameSync(partial, fileOf(uuid));
     },
     drop: (uuid: string): void => rmSync(fileOf(uuid), { force: true }),
-    note: (uuid: string, effect: Effect['effect']): void => appendFileSync(effects, `${JSON.stringify({ at: new Date().toISOString(), uuid, effect })}\n`),
+    note: (uuid: string, effect: Effect['effect']): void =>
+      appendFileSync(effects, `${JSON.stringify({ at: new Date().toISOString(), uuid, effect })}\n`),
   };
 }
 
@@ -60,7 +73,8 @@ export function diskHypervisor(dir: string, files: HostFiles): Hypervisor {
   };
   const must = (uuid: string, ...states: readonly State[]): DiskDomain => {
     const domain = records.domain(uuid);
-    if (domain === undefined || !states.includes(domain.state)) throw new HostError(failed('LIBVIRT_FAILED', `Domain is ${domain?.state ?? 'absent'}.`));
+    if (domain === undefined || !states.includes(domain.state))
+      throw new HostError(failed('LIBVIRT_FAILED', `Domain is ${domain?.state ?? 'absent'}.`));
     return domain;
   };
   const secretFile = (key: string): string => join(records.secrets, key);
@@ -68,7 +82,8 @@ export function diskHypervisor(dir: string, files: HostFiles): Hypervisor {
     for (const { path, key } of disks) {
       const volume = await readVolume(files, path);
       const held = existsSync(secretFile(key)) ? readFileSync(secretFile(key), 'utf8') : undefined;
-      if (volume === undefined || held !== volume.passphrase) throw new HostError(failed('LIBVIRT_FAILED', 'A disk does not open.'));
+      if (volume === undefined || held !== volume.passphrase)
+        throw new HostError(failed('LIBVIRT_FAILED', 'A disk does not open.'));
     }
   };
   /** Time passes when somebody looks: the guest counts, prints and writes its marker. */
@@ -113,11 +128,18 @@ export function diskHypervisor(dir: string, files: HostFiles): Hypervisor {
     list: async () =>
       records.uuids().flatMap((uuid) => {
         const domain = records.domain(uuid);
-        return domain === undefined ? [] : [{ uuid, state: domain.state, reason: domain.reason, autostart: false, vcpuTimeMs: domain.vcpuTimeMs }];
+        return domain === undefined
+          ? []
+          : [{ uuid, state: domain.state, reason: domain.reason, autostart: false, vcpuTimeMs: domain.vcpuTimeMs }];
       }),
     define: async (definition) => {
       const known = records.domain(definition.uuid);
-      records.put(definition.uuid, known === undefined ? { definition, state: 'shutoff', reason: 'unknown', vcpuTimeMs: 0, memory: null } : { ...known, definition });
+      records.put(
+        definition.uuid,
+        known === undefined
+          ? { definition, state: 'shutoff', reason: 'unknown', vcpuTimeMs: 0, memory: null }
+          : { ...known, definition },
+      );
       records.note(definition.uuid, 'define');
       tell(definition.uuid, 'defined');
     },
@@ -137,7 +159,8 @@ export function diskHypervisor(dir: string, files: HostFiles): Hypervisor {
       const domain = must(definition.uuid, 'shutoff');
       const saved = (await files.read(statePath))?.subarray(SAVED_STATE_HEAD_BYTES).toString('utf8');
       const [uuid, boot, ticks] = saved?.split(' ') ?? [];
-      if (uuid !== definition.uuid || boot === undefined) throw new HostError(failed('LIBVIRT_FAILED', 'Another guest’s memory.'));
+      if (uuid !== definition.uuid || boot === undefined)
+        throw new HostError(failed('LIBVIRT_FAILED', 'Another guest’s memory.'));
       await openDisks(definition);
       held(uuid, { ...domain, definition }, { boot, ticks: Number(ticks) }, 'restore');
     },

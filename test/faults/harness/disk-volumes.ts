@@ -1,9 +1,24 @@
 import { createHash } from 'node:crypto';
 import { digest } from '@carnet/events';
-import { type Artifacts, done, failed, HostError, type HostFiles, type Outcome, refused, setBack, type Volumes } from '@carnet/hypervisor';
+import {
+  type Artifacts,
+  done,
+  failed,
+  HostError,
+  type HostFiles,
+  type Outcome,
+  refused,
+  setBack,
+  type Volumes,
+} from '@carnet/hypervisor';
 
 /** A pretended LUKS volume, as JSON: what passphrase opens it, by its SHA-256, and what its guest last wrote. */
-export type DiskVolume = { readonly fake: 'luks'; readonly capacityBytes: number; readonly passphrase: string; readonly marker: string };
+export type DiskVolume = {
+  readonly fake: 'luks';
+  readonly capacityBytes: number;
+  readonly passphrase: string;
+  readonly marker: string;
+};
 
 const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -18,7 +33,8 @@ export async function readVolume(files: HostFiles, path: string): Promise<DiskVo
   }
 }
 
-export const writeVolume = (files: HostFiles, path: string, volume: DiskVolume): Promise<void> => files.write(path, Buffer.from(JSON.stringify(volume)));
+export const writeVolume = (files: HostFiles, path: string, volume: DiskVolume): Promise<void> =>
+  files.write(path, Buffer.from(JSON.stringify(volume)));
 
 /** Anything that is not a pretended volume is a hostile header. The digest is of what a LUKS header holds: size and key. */
 export const guardVolume =
@@ -41,7 +57,8 @@ export function diskVolumes(files: HostFiles): Volumes {
   return {
     // No test of these clouds registers an image.
     encryptRaw: async () => setBack(refused('IMAGE_REFUSED')),
-    createBlank: (path, capacityBytes, passphrase) => writeVolume(files, path, { fake: 'luks', capacityBytes, passphrase: sha256(passphrase), marker: '' }),
+    createBlank: (path, capacityBytes, passphrase) =>
+      writeVolume(files, path, { fake: 'luks', capacityBytes, passphrase: sha256(passphrase), marker: '' }),
     copyInto: async () => setBack(refused('IMAGE_REFUSED')),
     unlock: async (path, passphrase) => {
       const volume = await opened(path, passphrase);

@@ -30,10 +30,12 @@ export function watchEvents(database: Postgres): EventWatch {
   const look = async (): Promise<void> => {
     if (waiters.size === 0) return;
     try {
-      const { rows } = await (await connected()).query<{ readonly migration: string; readonly type: string }>('select migration, type from events where migration = any($1)', [
-        [...waiters].map(({ migration }) => migration),
-      ]);
-      for (const waiter of waiters) if (rows.some(({ migration, type }) => migration === waiter.migration && type === waiter.type)) waiter.resolve();
+      const { rows } = await (await connected()).query<{ readonly migration: string; readonly type: string }>(
+        'select migration, type from events where migration = any($1)',
+        [[...waiters].map(({ migration }) => migration)],
+      );
+      for (const waiter of waiters)
+        if (rows.some(({ migration, type }) => migration === waiter.migration && type === waiter.type)) waiter.resolve();
     } catch {
       // The server is being killed: that is what this test is about.
       client = undefined;

@@ -17,7 +17,11 @@ const LOOK_MS = 25;
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Runs one query on a connection of its own; a server that is being killed shows as `undefined`. */
-async function ask<T extends object>(database: Postgres, text: string, values: readonly unknown[] = []): Promise<readonly T[] | undefined> {
+async function ask<T extends object>(
+  database: Postgres,
+  text: string,
+  values: readonly unknown[] = [],
+): Promise<readonly T[] | undefined> {
   const client = new Client({ connectionString: database.url, connectionTimeoutMillis: 5_000 });
   client.on('error', () => undefined);
   try {
@@ -31,7 +35,11 @@ async function ask<T extends object>(database: Postgres, text: string, values: r
 }
 
 /** The same, from a server that must answer. */
-export async function rowsOf<T extends object>(database: Postgres, text: string, values: readonly unknown[] = []): Promise<readonly T[]> {
+export async function rowsOf<T extends object>(
+  database: Postgres,
+  text: string,
+  values: readonly unknown[] = [],
+): Promise<readonly T[]> {
   const client = new Client({ connectionString: database.url });
   await client.connect();
   try {
@@ -43,7 +51,10 @@ export async function rowsOf<T extends object>(database: Postgres, text: string,
 
 /** Both ledgers as this side holds them, in order. */
 export const ledgerRows = (database: Postgres): Promise<readonly Row[]> =>
-  rowsOf<Row>(database, 'select digest, publisher, audience, seq::int as seq, type, migration, void_code from events order by publisher, audience, seq');
+  rowsOf<Row>(
+    database,
+    'select digest, publisher, audience, seq::int as seq, type, migration, void_code from events order by publisher, audience, seq',
+  );
 
 /** Resolves the moment (within a look) that an event of this type stands in the database; rejects after `msMax`. */
 export async function eventAppears(database: Postgres, migration: string, type: string, msMax: number): Promise<void> {

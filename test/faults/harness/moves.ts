@@ -5,7 +5,13 @@ import type { Cloud } from './cloud.ts';
 
 export type Mode = 'cold' | 'suspend';
 export type Vm = { readonly vm: string; readonly uuid: string };
-type Row = { readonly migration: string; readonly ended: boolean; readonly outcome: string; readonly sourcePhase: string; readonly targetPhase: string };
+type Row = {
+  readonly migration: string;
+  readonly ended: boolean;
+  readonly outcome: string;
+  readonly sourcePhase: string;
+  readonly targetPhase: string;
+};
 
 export const newMigration = (): string => uuidv7(Date.now(), randomBytes(10));
 
@@ -41,12 +47,17 @@ export async function intend(from: Cloud, to: Cloud, { vm }: Vm, mode: Mode, api
 const LOOK_MS = 200;
 
 /** Both sides say that it has ended, and alike. */
-export async function settled(clouds: { readonly a: Pick<Cloud, 'api'>; readonly b: Pick<Cloud, 'api'> }, migration: string, msMax: number): Promise<Row> {
+export async function settled(
+  clouds: { readonly a: Pick<Cloud, 'api'>; readonly b: Pick<Cloud, 'api'> },
+  migration: string,
+  msMax: number,
+): Promise<Row> {
   const untilMs = performance.now() + msMax;
   let last = '';
   while (performance.now() < untilMs) {
     const [atA, atB] = await Promise.all([clouds.a, clouds.b].map(({ api }) => api.get<Row>(`/v1/migrations/${migration}`)));
-    if (atA?.ok === true && atB?.ok === true && atA.value.ended && atB.value.ended && atA.value.outcome === atB.value.outcome) return atA.value;
+    if (atA?.ok === true && atB?.ok === true && atA.value.ended && atB.value.ended && atA.value.outcome === atB.value.outcome)
+      return atA.value;
     last = [atA, atB].map((answer) => (answer?.ok === true ? JSON.stringify(answer.value) : answer?.code)).join(' | ');
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }

@@ -17,18 +17,21 @@ const CHUNK_BYTES = 1_048_576;
 const lieFile = (stateDir: string): string => join(stateDir, 'lie.json');
 
 /** Read at each use: a test turns an honest host into a liar and back while it runs. */
-const lieOf = (stateDir: string): Lie | undefined => (existsSync(lieFile(stateDir)) ? (JSON.parse(readFileSync(lieFile(stateDir), 'utf8')) as Lie) : undefined);
+const lieOf = (stateDir: string): Lie | undefined =>
+  existsSync(lieFile(stateDir)) ? (JSON.parse(readFileSync(lieFile(stateDir), 'utf8')) as Lie) : undefined;
 export const tellLie = (stateDir: string, lie: Lie | null): void => writeFileSync(lieFile(stateDir), JSON.stringify(lie));
 
 export const lyingVolumes = (volumes: Volumes, stateDir: string): Volumes => ({
   ...volumes,
-  unlock: async (path, passphrase) => (lieOf(stateDir)?.kind === 'any-key-opens' ? done(undefined) : volumes.unlock(path, passphrase)),
+  unlock: async (path, passphrase) =>
+    lieOf(stateDir)?.kind === 'any-key-opens' ? done(undefined) : volumes.unlock(path, passphrase),
 });
 
 const QCOW2_MAGIC = Buffer.from('QFI\xfb', 'latin1');
 
 /** A real qcow2 meets the real guard; a pretended volume the pretended one. */
-const guard: Artifacts['guard'] = async (path) => ((await nodeFiles.head(path, QCOW2_MAGIC.length)).equals(QCOW2_MAGIC) ? realGuard(path) : guardVolume(nodeFiles)(path));
+const guard: Artifacts['guard'] = async (path) =>
+  (await nodeFiles.head(path, QCOW2_MAGIC.length)).equals(QCOW2_MAGIC) ? realGuard(path) : guardVolume(nodeFiles)(path);
 
 export const lyingArtifacts = (artifacts: Artifacts, stateDir: string): Artifacts => ({
   ...artifacts,
