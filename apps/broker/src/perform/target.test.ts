@@ -1,0 +1,140 @@
+import { hostName, type SignedEvidence } from '@carnet/events';
+import type { Journey } from '@carnet/saga';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { CSP_A, CSP_B, deliver, given } from '../../../../libs/saga/src/testing.ts';
+import { createPerformer } from './perform.ts';
+import { type Certified, certified } from './testing/certified.ts';
+import { about, changed, fakeContext, journeyAt, owed, type Parts, refusedBy, type Script } from './testing/fake-context.ts';
+
+let pki: Certified;
+beforeAll(async () => {
+  pki = await certified();
+}, 120_000);
+
+async function perform(journey: Journey, type: Parameters<typeof owed>[2], script: Script = {}, parts: Parts = {}) {
+  const world = fakeContext(CSP_B, journey, script, parts);
+  const outcome = await createPerformer(world.context)(owed(journey, CSP_B, type));
+  return { ...world, outcome };
+}
+const GONE = ['host forswear', 'host destroy', 'keys discard', 'event MigrationRelinquished'];
+
+describe('a deposit', () => {
+  it.each([
+    'agentFault',
+    'dataPathFault',
+  ] as const)('under an agreement with a fault (%s) is given back before anything is dialled', async (which) => {
+    const fault = () => ({ code: 'REFUSED_BY_TEST', text: 'not so' });
+    const done = await perform(journeyAt('KeyDeposited'), 'AcknowledgeDeposit', {}, { peers: { [which]: fault } });
+    expect(done.done).toEqual(GONE);
+    expect(done.proposals).toMatchObject([{ reason: { code: 'REFUSED_BY_TEST' } }]);
+  });
+});
+
+describe('an image', () => {
+  const sealed = (evidence: (journey: Journey) => SignedEvidence, sizeBytes = 4_096): Journey => {
+    const journey = journeyAt('ImageSealed');
+    const artifacts = journey.migrations[0]?.facts.ImageSealed?.data.artifacts.map((one) => ({ ...one, sizeBytes }));
+    return changed(journey, {
+      OfferAgreed: { agent: pki.agent(CSP_A) },
+      SourceQuiesced: { evidence: evidence(journey) },
+      ImageSealed: { artifacts },
+    });
+  };
+  const saved = (journey: Journey, other: object = {}, host = hostName.parse('host-1')) =>
+    pki.testify(CSP_A, { ...about(journey, 'saved'), ...other }, host);
+
+  it('is fetched when the source’s pinned agent testified that the VM stands still', async () => {
+    const done = await perform(sealed(saved), 'ReceiveImage', { receive: [{ kind: 'running' }] });
+    expect([done.done, done.outcome.kind]).toEqual([['host receive'], 'running']);
+  });
+
+  it.each<readonly [string, (journey: Journey) => SignedEvidence]>([
+    ['by another host', (journey) => saved(journey, {}, hostName.parse('host-2'))],
+    ['of another kind', (journey) => saved(journey, { kind: 'stopped' })],
+    ['of another epoch', (journey) => saved(journey, { epoch: 9 })],
+    ['of another VM', (journey) => saved(journey, { vm: 'csp-a.example/00000000-0000-4000-8000-000000000000' })],
+    ['by another CSP', (journey) => pki.testify(CSP_B, about(journey, 'saved'))],
+    ['by nobody', () => ({ payloadType: 'x', payload: 'e30=', signatures: [{ keyid: 'k', sig: 'AA==' }] })],
+  ])('is not fetched on evidence %s', async (_, evidence) => {
+    const done = await perform(sealed(evidence), 'ReceiveImage');
+    expect(done.done).toEqual(GONE);
+    expect(done.proposals).toMatchObject([{ reason: { code: 'EVIDENCE_INVALID' } }]);
+  });
+
+  it('larger than what was reserved is not fetched', async () => {
+    const done = await perform(sealed(saved, 17_592_186_044_416), 'ReceiveImage');
+    expect(done.proposals).toMatchObject([{ type: 'Relinquish', reason: { code: 'IMAGE_TOO_LARGE' } }]);
+  });
+});
+
+describe('importing', () => {
+  it('never replaces a VM that is held here: it is given back, and what is held stays', async () => {
+    const done = await perform(journeyAt('KeyReleased'), 'ImportKeys', {}, { inventory: { add: async () => false } });
+    expect(done.done).toEqual(['keys open', 'host trialUnlock', ...GONE]);
+    expect(done.proposals).toMatchObject([{ reason: { code: 'VM_PRESENT' } }]);
+  });
+
+  it('whose key opens no volume is giving the VM back, with the first reason however many attempts it takes', async () => {
+    const journey = journeyAt('KeyReleased');
+    const world = fakeContext(CSP_B, journey, {
+      trialUnlock: [refusedBy('LUKS_DOES_NOT_OPEN'), refusedBy('ARTIFACT_MISSING')],
+      destroy: [{ kind: 'running' }, { kind: 'done', result: { step: 'destroy', artifacts: [] }, evidence: undefined }],
+    });
+    const performer = createPerformer(world.context);
+    expect((await performer(owed(journey, CSP_B, 'ImportKeys'))).kind).toBe('running');
+    await performer(owed(journey, CSP_B, 'ImportKeys'));
+    expect(world.proposals).toMatchObject([{ type: 'Relinquish', reason: { code: 'LUKS_DOES_NOT_OPEN' } }]);
+  });
+});
+
+describe('giving back', () => {
+  it('after the import takes the VM out of the inventory, and before it does not', async () => {
+    const imported = deliver(given('StartAuthorized')).b.journey;
+    const late = await perform(imported, 'StartVm', { start: [refusedBy('LUKS_DOES_NOT_OPEN')] });
+    expect(late.done).toEqual([
+      'host start',
+      'host forswear',
+      'host destroy',
+      'keys discard',
+      'inventory remove',
+      'event MigrationRelinquished',
+    ]);
+  });
+
+  it('says nothing to the peer while the host has not sworn', async () => {
+    const done = await perform(journeyAt('StartAuthorized'), 'StartVm', {
+      start: [refusedBy('BOOT_IMAGE_UNKNOWN')],
+      forswear: [refusedBy('VM_MAY_HAVE_RUN')],
+    });
+    expect([done.done, done.outcome]).toMatchObject([
+      ['host start', 'host forswear'],
+      { kind: 'failed', code: 'VM_MAY_HAVE_RUN' },
+    ]);
+  });
+
+  it('is what a host that swore never to run it leads to', async () => {
+    const done = await perform(journeyAt('StartAuthorized'), 'StartVm', { start: [refusedBy('VM_FORSWORN')] });
+    expect(done.proposals).toMatchObject([{ type: 'Relinquish', reason: { code: 'VM_FORSWORN' }, never: expect.anything() }]);
+  });
+});
+
+describe('starting', () => {
+  it.each([
+    ['running', true],
+    ['shutoff', false],
+  ])('a VM that was %s: vCPUs run: %s', async (was, startVcpus) => {
+    const journey = journeyAt('KeyImported');
+    const cold: Journey = changed(journey, {
+      MigrationIntended: { mode: 'cold' },
+      OfferAgreed: { agent: pki.agent(CSP_A) },
+      SourceQuiesced: { evidence: pki.testify(CSP_A, { ...about(journey, 'stopped'), facts: { was } }) },
+    });
+    const done = await perform(cold, 'AuthorizeStart');
+    expect(done.proposals).toMatchObject([{ data: { startVcpus } }]);
+  });
+
+  it('is authorised in the ledger before any host hears of it', async () => {
+    const done = await perform(journeyAt('KeyImported'), 'AuthorizeStart');
+    expect(done.done).toEqual(['event StartAuthorized']);
+  });
+});
