@@ -55,11 +55,12 @@ describe('the platform', () => {
 });
 
 describe('Debian packages', () => {
-  test('only tests need a browser, only benchmarks need the rivals', () => {
+  test('only tests need a browser and Python, only benchmarks need the rivals', () => {
     const release = { VERSION_ID: '12' };
     expect(packagesFor('infra/dev/src/demo.ts', release)).not.toContain('chromium');
-    expect(packagesFor('test/run.ts', release)).toContain('chromium');
-    expect(packagesFor(undefined, release)).toContain('chromium');
+    expect(packagesFor('infra/dev/src/demo.ts', release)).not.toContain('python3');
+    expect(packagesFor('test/run.ts', release)).toEqual(expect.arrayContaining(['chromium', 'python3']));
+    expect(packagesFor(undefined, release)).toEqual(expect.arrayContaining(['chromium', 'python3']));
     expect(packagesFor('test/bench/main.ts', release)).toEqual(expect.arrayContaining(['libvirt-daemon', 'rsync']));
     expect(packagesFor('test/bench/main.ts', release)).not.toContain('chromium');
   });

@@ -16,7 +16,8 @@ const BASE = [
 /** Debian 13 cut these out of libvirt-daemon, where Debian 12 has them built in. */
 const BASE_SINCE_13 = ['libvirt-daemon-driver-secret', 'libvirt-daemon-driver-storage'];
 
-const BROWSER = ['chromium'];
+/** A browser for the console, and Python for `schemas/examples/verify.py`: proof that others can check our signatures. */
+const WITNESSES = ['chromium', 'python3'];
 
 /** What the transfer benchmark races against. */
 const RIVALS = ['openssh-client', 'openssh-server', 'rsync'];
@@ -28,9 +29,9 @@ const RIVALS = ['openssh-client', 'openssh-server', 'rsync'];
  */
 export function packagesFor(script, osRelease) {
   const base = Number(osRelease['VERSION_ID'] ?? 13) >= 13 ? [...BASE, ...BASE_SINCE_13] : BASE;
-  if (script === undefined) return [...base, ...BROWSER];
+  if (script === undefined) return [...base, ...WITNESSES];
   if (script.startsWith('test/bench/')) return [...base, ...RIVALS];
-  return script.startsWith('test/') ? [...base, ...BROWSER] : base;
+  return script.startsWith('test/') ? [...base, ...WITNESSES] : base;
 }
 
 /** The format that `missingPackages` reads, for `dpkg-query --show --showformat`. */
