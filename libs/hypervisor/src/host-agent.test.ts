@@ -217,8 +217,32 @@ describe('refusals change nothing', () => {
     const past = { spec: SPEC, mode: 'cold', until: '2026-11-23T09:00:00.000Z' };
     expect(await ask(host.agent, 'b1', 'reserve', past, { ...ofEpoch(1), vm: other })).toMatchObject({ status: 'done' });
     expect((await host.agent.hello()).capacity.memoryMiBReserved).toBe(0);
+    expect(host.files.paths().filter((path) => path.startsWith('/s/leases/'))).toEqual([]);
     expect(await ask(host.agent, 'b1', 'createVm', { spec: SPEC, secrets: [SECRET] })).toMatchObject({ status: 'done' });
     await refusal(ask(host.agent, 'b1', 'reserve', past, { ...ofEpoch(1), vm: other }), 'NAME_TAKEN');
+  });
+
+  it('receiving what no room is promised to: never, no longer, or to another epoch', async () => {
+    const sides = pair();
+    await createRunning(sides.source);
+    const found = await play(sides, upTo(movesOf('cold', sides), 'serve'), 1);
+    const sealed = found.get('seal');
+    const preflight = found.get('preflight');
+    if (sealed?.status !== 'done' || sealed.result.step !== 'seal') throw new Error('expected a seal');
+    if (preflight?.status !== 'done' || preflight.result.step !== 'preflight') throw new Error('expected a data path');
+    const { dataPath } = preflight.result;
+    const body = { round: 0, dataPath, peer: [sides.source.host.leaf], artifacts: sealed.result.artifacts };
+    const { host } = sides.target;
+    const receive = (n: number) => ask(host.agent, 'b1', 'receive', body, ofEpoch(n));
+    await refusal(receive(2), 'RESERVATION_MISSING');
+    const past = { spec: SPEC, mode: 'cold', until: '2026-11-23T09:00:00.000Z' };
+    expect(await ask(host.agent, 'b1', 'reserve', past, ofEpoch(1))).toMatchObject({ status: 'done' });
+    await refusal(receive(1), 'RESERVATION_MISSING');
+    await host.agent.hello();
+    await refusal(receive(1), 'RESERVATION_MISSING');
+    expect(host.files.paths().filter((path) => path.startsWith('/v/'))).toEqual([]);
+    await ask(host.agent, 'b1', 'reserve', { ...past, until: UNTIL }, ofEpoch(1));
+    expect(await receive(1)).toMatchObject({ status: 'done' });
   });
 
   it('a damaged fence entry refuses its VM only', async () => {
@@ -330,6 +354,8 @@ describe('steps at once', () => {
     expect(await agent.handle(draft('b1', 'receive', receive(found), ofEpoch(1)))).toMatchObject({ status: 'running' });
     expect(await agent.handle(draft('b1', 'inspect', {}))).toMatchObject({ status: 'running' });
     expect(await ask(agent, 'b1', 'inspect', {}, other)).toMatchObject({ status: 'done' });
+    const reserve = { spec: { ...SPEC, name: 'other' }, mode: 'cold', until: UNTIL };
+    expect(await ask(agent, 'b1', 'reserve', reserve, { ...ofEpoch(1), ...other })).toMatchObject({ status: 'done' });
     expect(await agent.handle(draft('b1', 'receive', receive(found), { ...ofEpoch(1), ...other }))).toMatchObject({
       status: 'running',
     });

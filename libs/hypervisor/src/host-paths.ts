@@ -24,7 +24,7 @@ export const hostPaths = (folders: HostFolders) => ({
   steps: (vm: VmId) => join(folders.stateDir, 'steps', `${uuidOf(vm)}.jsonl`),
   spec: (vm: VmId) => join(folders.stateDir, 'vms', `${uuidOf(vm)}.json`),
   specDir: join(folders.stateDir, 'vms'),
-  lease: (vm: VmId) => join(folders.stateDir, 'leases', `${uuidOf(vm)}.json`),
+  lease: (vm: VmId, epoch: Epoch) => join(folders.stateDir, 'leases', `${uuidOf(vm)}-${epoch}.json`),
   leaseDir: join(folders.stateDir, 'leases'),
   home: (vm: VmId) => join(folders.volumesDir, uuidOf(vm)),
   volume: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}.qcow2`),

@@ -22,13 +22,31 @@ export function roomFor(spec: VmSpec, memoryState: 'none' | 'saved'): Pick<Lease
 }
 
 /** Leases that still hold at `now`; damaged and expired ones do not count. */
-export async function leasesAt({ files, paths }: HostPorts, now: Timestamp): Promise<readonly Lease[]> {
-  const names = await files.list(paths.leaseDir);
-  const found = await Promise.all(names.map((name) => files.read(`${paths.leaseDir}/${name}`)));
-  return found.flatMap((bytes) => {
-    const held = bytes === undefined ? undefined : parseLease(bytes);
-    return held !== undefined && held.until > now ? [held] : [];
-  });
+export async function leasesAt(ports: HostPorts, now: Timestamp): Promise<readonly Lease[]> {
+  return (await readLeases(ports)).flatMap(({ held }) => (held !== undefined && held.until > now ? [held] : []));
+}
+
+/** Removes what has expired. Nobody renews a lease once its time is over: an epoch has one deadline. Damaged files stay to be looked at. */
+export async function dropExpired(ports: HostPorts, now: Timestamp): Promise<void> {
+  for (const { path, held } of await readLeases(ports))
+    if (held !== undefined && held.until <= now) await ports.files.remove(path);
+}
+
+/** Whether room is promised to exactly this epoch of the VM. */
+export async function isReserved({ files, paths }: HostPorts, of: Pick<Lease, 'vm' | 'epoch'>, now: Timestamp): Promise<boolean> {
+  const bytes = await files.read(paths.lease(of.vm, of.epoch));
+  const held = bytes === undefined ? undefined : parseLease(bytes);
+  return held !== undefined && held.vm === of.vm && held.epoch === of.epoch && held.until > now;
+}
+
+async function readLeases({ files, paths }: HostPorts) {
+  const places = (await files.list(paths.leaseDir)).map((name) => `${paths.leaseDir}/${name}`);
+  return Promise.all(
+    places.map(async (path) => {
+      const bytes = await files.read(path);
+      return { path, held: bytes === undefined ? undefined : parseLease(bytes) };
+    }),
+  );
 }
 
 function parseLease(bytes: Buffer): Lease | undefined {
@@ -40,9 +58,10 @@ function parseLease(bytes: Buffer): Lease | undefined {
 }
 
 export const writeLease = ({ files, paths }: HostPorts, held: Omit<Lease, 'v'>): Promise<void> =>
-  files.write(paths.lease(held.vm), Buffer.from(`${JSON.stringify({ v: 1, ...held })}\n`));
+  files.write(paths.lease(held.vm, held.epoch), Buffer.from(`${JSON.stringify({ v: 1, ...held })}\n`));
 
-export const dropLease = ({ files, paths }: HostPorts, vm: VmId): Promise<void> => files.remove(paths.lease(vm));
+export const dropLease = ({ files, paths }: HostPorts, { vm, epoch }: Pick<Lease, 'vm' | 'epoch'>): Promise<void> =>
+  files.remove(paths.lease(vm, epoch));
 
 const clamp = (value: number): number => Math.max(0, Math.floor(value));
 

@@ -1,6 +1,6 @@
 import type { Hello } from '../command/report.ts';
 import { uuidOf } from '../host-paths.ts';
-import { capacityAt } from '../leases.ts';
+import { capacityAt, dropExpired } from '../leases.ts';
 import { fenceFactsOf } from '../steps/life.ts';
 import { listVms } from '../vm-record.ts';
 import type { Performer } from './perform.ts';
@@ -25,6 +25,7 @@ export async function makeHello({ self, ports, fence }: Performer, facts: HelloF
     const keys = spec.disks.filter((_, i) => held[i] === false).map(({ key }) => key);
     if (keys.length > 0) secretsMissing.push({ vm, keys });
   }
+  await dropExpired(ports, clock.now());
   return {
     kind: 'hello',
     ...self,

@@ -2,18 +2,22 @@ import type { SealedArtifact } from '@carnet/events';
 import { refused, type Setback } from '../codes.ts';
 import type { CommandOf } from '../command/command.ts';
 import { moveFence } from '../fence/moves.ts';
+import { isReserved } from '../leases.ts';
 import { finished, type Step, type StepContext } from './step.ts';
 
 type Receive = CommandOf<'receive'>;
 
-/** Pulls every artifact of a round into staging and checks it against its signed root. Called again, it fetches what is missing. */
+/** Pulls every artifact of a round into staging and checks it against its signed root; room must be reserved. Called again, it fetches what is missing. */
 export const receive: Step<'receive'> = async (command, context) => {
   const { vm, epoch, body } = command;
   const { ports, fence } = context;
+  const now = ports.clock.now();
   const entry = await fence.read(vm);
   if (!entry.ok) return entry.setback;
-  const arrival = moveFence(entry.value, { kind: 'admit', epoch }, { vm, because: null, time: ports.clock.now() });
+  const arrival = moveFence(entry.value, { kind: 'admit', epoch }, { vm, because: null, time: now });
   if (!arrival.ok) return arrival.setback;
+  // What was not promised room might fill the disk of every VM here.
+  if (!(await isReserved(ports, command, now))) return refused('RESERVATION_MISSING');
   const unsupported = body.artifacts.find(({ kind }) => kind !== 'disk' && kind !== 'memory');
   if (unsupported !== undefined) return refused('ARTIFACT_UNSUPPORTED', `(${unsupported.kind})`);
   const totalBytes = body.artifacts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);

@@ -64,7 +64,7 @@ async function takeOver({ vm, epoch, body }: Start, { ports }: StepContext): Pro
   }
   await writeVm(files, paths, vm, body.spec);
   await files.remove(paths.staging(vm, epoch));
-  await dropLease(ports, vm);
+  await dropLease(ports, { vm, epoch });
   return undefined;
 }
 

@@ -52,7 +52,7 @@ export const destroy: Step<'destroy'> = async (command, context) => {
   await files.remove(paths.clearMemory(vm));
   await files.remove(paths.staging(vm, epoch));
   await files.remove(paths.home(vm));
-  await dropLease(ports, vm);
+  await dropLease(ports, { vm, epoch });
   await files.remove(paths.spec(vm));
   const artifacts = artifactsSeen(seen);
   const left = (await files.list(paths.staging(vm, epoch))).length + (await files.list(paths.home(vm))).length;
