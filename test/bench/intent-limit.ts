@@ -28,7 +28,10 @@ export async function bareHops(clouds: Pick<Clouds, 'root' | 'a' | 'b'>): Promis
   const manager = await jetstreamManager(connection);
   await manager.streams.add({ name: 'bare', subjects: ['bare.*'] });
   const stream = jetstream(connection);
-  const sides: readonly Side[] = (['a', 'b'] as const).map((name) => ({ name, pool: new Pool({ connectionString: clouds[name].database.url, max: POOL }) }));
+  const sides: readonly Side[] = (['a', 'b'] as const).map((name) => ({
+    name,
+    pool: new Pool({ connectionString: clouds[name].database.url, max: POOL }),
+  }));
   const [a, b] = sides;
   if (a === undefined || b === undefined) throw new Error('two sides');
   // A database that a failed run stops under us must not hide why it failed.
@@ -70,7 +73,8 @@ export async function bareHops(clouds: Pick<Clouds, 'root' | 'a' | 'b'>): Promis
   return {
     take: async (count, atOnce) => {
       const taken: number[] = [];
-      for (let left = count; left > 0; left -= atOnce) taken.push(...(await Promise.all(Array.from({ length: Math.min(atOnce, left) }, once))));
+      for (let left = count; left > 0; left -= atOnce)
+        taken.push(...(await Promise.all(Array.from({ length: Math.min(atOnce, left) }, once))));
       return taken;
     },
     close: async () => {

@@ -72,7 +72,14 @@ function latencies(atOnce: number, ours: readonly number[], bare: readonly numbe
       'ms',
       'lower',
       seriesOf('carnet', ours, at, remark),
-      [seriesOf('limit: three bare hops', bare, at, 'insert, commit, JetStream, insert, commit; nothing signed, judged or reserved')],
+      [
+        seriesOf(
+          'limit: three bare hops',
+          bare,
+          at,
+          'insert, commit, JetStream, insert, commit; nothing signed, judged or reserved',
+        ),
+      ],
     ),
   );
 }
@@ -98,7 +105,7 @@ export async function intentBench({ runs = 20, finished = 10_000 }: IntentBenchO
     const cases = [
       ...latencies(1, one, bareOne, 'each migration ends before the next begins'),
       ...latencies(AT_ONCE, many, bareMany, `${many.length} of ${AT_ONCE} agreed before their offers expired`),
-      await brokerMemory(clouds, { finished, active: ACTIVE }),
+      ...(await brokerMemory(clouds, { finished, active: ACTIVE })),
     ];
     return { name: 'intent', cases };
   } finally {

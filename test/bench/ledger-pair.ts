@@ -6,8 +6,8 @@ import {
   type MigrationEvent,
   migrationId,
   type Timestamp,
-  timestamp,
   type TrustDomain,
+  timestamp,
   uuidv7,
   vmId,
 } from '@carnet/events';
@@ -62,7 +62,10 @@ export function ledgerPair({ signers, startMs }: PairOptions) {
 
   const now = (): Timestamp => timestamp.parse(new Date(nowMs).toISOString());
 
-  const seal = (self: TrustDomain, draft: Draft): { readonly row: EventRow; readonly event: ReturnType<typeof sealDraft>['event']; readonly digest: Digest } => {
+  const seal = (
+    self: TrustDomain,
+    draft: Draft,
+  ): { readonly row: EventRow; readonly event: ReturnType<typeof sealDraft>['event']; readonly digest: Digest } => {
     const ledger = ledgers.get(self);
     if (ledger === undefined) throw new Error(`no ledger of ${self}`);
     nowMs += 1;
@@ -72,7 +75,11 @@ export function ledgerPair({ signers, startMs }: PairOptions) {
   };
 
   /** What one side says next of a journey; nothing when it waits. */
-  const step = (journey: Journey, self: TrustDomain, proposal: Proposal | undefined): { readonly journey: Journey; readonly row: EventRow } | undefined => {
+  const step = (
+    journey: Journey,
+    self: TrustDomain,
+    proposal: Proposal | undefined,
+  ): { readonly journey: Journey; readonly row: EventRow } | undefined => {
     if (proposal === undefined) return undefined;
     const decision = decide(journey, self, withRealLengths(proposal), now());
     if (!decision.ok) throw new Error(`${proposal.type}: ${decision.code}`);
@@ -107,7 +114,9 @@ export function ledgerPair({ signers, startMs }: PairOptions) {
           continue;
         }
         for (const [index, journey] of [...open.entries()].toReversed()) {
-          const [self, proposal] = [CSP_A, CSP_B].map((csp) => [csp, owed(journey, csp)] as const).find(([, next]) => next !== undefined) ?? [CSP_A, undefined];
+          const [self, proposal] = [CSP_A, CSP_B]
+            .map((csp) => [csp, owed(journey, csp)] as const)
+            .find(([, next]) => next !== undefined) ?? [CSP_A, undefined];
           const next = proposal?.type === until ? undefined : step(journey, self, proposal);
           if (next === undefined) open.splice(index, 1);
           else {
@@ -127,5 +136,9 @@ function opening(at: Timestamp): readonly [Journey, TrustDomain, Proposal] {
   const nowMs = Date.parse(at);
   const vm = vmId.parse(`${CSP_A}/${newUuid(nowMs)}`);
   const data = { ...intentData('cold', CSP_A, CSP_B, at), vm };
-  return [initialJourney(vm), CSP_A, { type: 'MigrationIntended', migration: migrationId.parse(newUuid(nowMs)), epoch: FIRST_EPOCH, data }];
+  return [
+    initialJourney(vm),
+    CSP_A,
+    { type: 'MigrationIntended', migration: migrationId.parse(newUuid(nowMs)), epoch: FIRST_EPOCH, data },
+  ];
 }

@@ -24,7 +24,12 @@ benchmarks: ${Object.keys(BENCHES).join(', ')} (test/bench/README.md)
 async function main(): Promise<number> {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { json: { type: 'boolean', default: false }, runs: { type: 'string' }, events: { type: 'string' }, finished: { type: 'string' } },
+    options: {
+      json: { type: 'boolean', default: false },
+      runs: { type: 'string' },
+      events: { type: 'string' },
+      finished: { type: 'string' },
+    },
   });
   const counts = COUNTS.flatMap((name) => (values[name] === undefined ? [] : [[name, Number(values[name])] as const]));
   const [name] = positionals;

@@ -37,7 +37,11 @@ type Side = {
 };
 
 /** Whose signature need not be looked at again, page by page, by the way that is measured. */
-async function vouching(db: JournalDb, ledger: Ledger, way: Way): Promise<(rows: readonly Row[]) => Promise<AdmissionContext['coveredByHead']>> {
+async function vouching(
+  db: JournalDb,
+  ledger: Ledger,
+  way: Way,
+): Promise<(rows: readonly Row[]) => Promise<AdmissionContext['coveredByHead']>> {
   if (way === 'no-head-threads') {
     const signer = SIGNERS.get(ledger.publisher);
     if (signer === undefined) throw new Error(`no key of ${ledger.publisher}`);
@@ -77,7 +81,8 @@ async function openSide(db: JournalDb, ledger: Ledger, way: Way): Promise<Side> 
       validateChain,
       ...(covered === undefined ? {} : { coveredByHead: covered }),
     });
-    if (admission.kind !== 'placed' || admission.voidCode !== undefined) throw new Error(`position ${row.seq}: ${JSON.stringify(admission)}`);
+    if (admission.kind !== 'placed' || admission.voidCode !== undefined)
+      throw new Error(`position ${row.seq}: ${JSON.stringify(admission)}`);
     state = admission.state;
     ids.add(admission.payload.id);
     head = admission;

@@ -56,6 +56,11 @@ const startedMs = performance.now();
 const replayed = await READINGS[reading](db);
 const seconds = (performance.now() - startedMs) / 1_000;
 const { user, system } = process.cpuUsage(before);
-const once: Once = { ...replayed, seconds, cpuSeconds: (user + system) / 1_000_000, peakMiB: process.resourceUsage().maxRSS / 1_024 };
+const once: Once = {
+  ...replayed,
+  seconds,
+  cpuSeconds: (user + system) / 1_000_000,
+  peakMiB: process.resourceUsage().maxRSS / 1_024,
+};
 process.stdout.write(`${JSON.stringify(once)}\n`);
 await store.close();

@@ -14,7 +14,11 @@ export const PAGE_ROWS = 1_000;
 const PAGES_AHEAD = 3;
 
 /** A ledger in pages, `each` page prepared while those before it are still worked on. */
-export async function* pages<T>(db: JournalDb, ledger: Ledger, each: (rows: readonly Row[]) => T | Promise<T>): AsyncGenerator<{ readonly rows: readonly Row[]; readonly made: T }> {
+export async function* pages<T>(
+  db: JournalDb,
+  ledger: Ledger,
+  each: (rows: readonly Row[]) => T | Promise<T>,
+): AsyncGenerator<{ readonly rows: readonly Row[]; readonly made: T }> {
   const read = async (from: number) => {
     const rows = await readPage(db, ledger, from);
     return { rows, made: await each(rows) };
@@ -42,7 +46,8 @@ const readPage = (db: JournalDb, { publisher, audience }: Ledger, after: number)
 
 /** SubjectPublicKeyInfo of an Ed25519 key (RFC 8410): this prefix and 32 bytes. */
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
-export const publicKeyOf = (raw: Uint8Array): KeyObject => createPublicKey({ key: Buffer.concat([SPKI_PREFIX, raw]), format: 'der', type: 'spki' });
+export const publicKeyOf = (raw: Uint8Array): KeyObject =>
+  createPublicKey({ key: Buffer.concat([SPKI_PREFIX, raw]), format: 'der', type: 'spki' });
 
 /** Verifies a page's signatures in libuv's threads; answers the digests of those that hold. All else is left to `admit`. */
 export async function verifiedInThreads(rows: readonly Row[], key: KeyObject): Promise<ReadonlySet<Digest>> {
@@ -54,7 +59,9 @@ const holds = (envelope: Uint8Array, key: KeyObject): Promise<boolean> =>
   new Promise((resolve, reject) => {
     const { payloadType, payload, signatures } = JSON.parse(Buffer.from(envelope).toString());
     const message = pae(String(payloadType), Buffer.from(String(payload), 'base64'));
-    verify(null, message, key, Buffer.from(String(signatures[0].sig), 'base64'), (error, ok) => (error === null ? resolve(ok) : reject(error)));
+    verify(null, message, key, Buffer.from(String(signatures[0].sig), 'base64'), (error, ok) =>
+      error === null ? resolve(ok) : reject(error),
+    );
   });
 
 /** The ledger's end as the database has it. In a run it stands for the head that the peer signed, whose signature was verified. */

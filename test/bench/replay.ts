@@ -66,6 +66,10 @@ function casesOf(series: readonly Series[], events: number): readonly BenchCase[
   if (raw === undefined || inline === undefined || head === undefined) throw new Error('expected raw, inline and head');
   return [
     benchCase(`verify and fold ${events} events, no verified head`, 'events/s', 'higher', inline, [raw, ...others.slice(0, 1)]),
-    benchCase(`verify and fold ${events} events, one verified head`, 'events/s', 'higher', head, [raw, inline, ...others.slice(1)]),
+    benchCase(`verify and fold ${events} events, one verified head`, 'events/s', 'higher', head, [
+      raw,
+      inline,
+      ...others.slice(1),
+    ]),
   ];
 }
