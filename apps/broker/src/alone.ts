@@ -9,7 +9,8 @@ export type AloneWith = <T>(
 
 /**
  * A ledger's head lock orders what one peer is told. A VM may be spoken of with several peers: this orders whether it may be
- * offered to, or taken from, any of them at all.
+ * offered to, or taken from, any of them at all. A lease can be lost unnoticed for a moment; should two decide then, a key is released
+ * once (its row is locked), a VM is taken in once (so is its), and the host knows one epoch.
  */
 export const aloneWith =
   (store: Pick<Store, 'tryLease'>): AloneWith =>

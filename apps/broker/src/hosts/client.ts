@@ -96,7 +96,9 @@ export function openHostClient(options: HostClientOptions): HostClient {
     const hello = introduce(host, bytes);
     if (hello !== undefined) registry.heard(hello, options.nowMs());
     const report = hello ?? openReport(bytes, verifierOf(host));
-    if (report === undefined) options.log.warn({ host, code: 'REPORT_UNTRUSTED' }, 'report ignored: not signed by this host');
+    const isRefused = report === undefined || (report.kind === 'hello' && hello === undefined);
+    if (isRefused)
+      options.log.warn({ host, code: 'REPORT_UNTRUSTED' }, 'report ignored: not signed by this host, or a recording');
     else options.onReport(host, report);
   };
 

@@ -1,0 +1,124 @@
+import { PAYLOAD_TYPES, timestamp } from '@carnet/events';
+import type { HostReport } from '@carnet/hypervisor';
+import { validatePath } from '@carnet/pki';
+import { signEnvelope } from '@carnet/trust';
+import type { Msg, NatsConnection } from 'nats';
+import { pino } from 'pino';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { A, B, type Certified, certified, HOST, NOW, NOW_MS } from '../perform/testing/certified.ts';
+import { HELLO_MS_OFF_MAX, openHostClient } from './client.ts';
+import { agentSpiffeId } from './wire.ts';
+
+let pki: Certified;
+beforeAll(async () => {
+  pki = await certified();
+}, 120_000);
+
+/** A broker's client, and a bus on which anybody can speak. */
+function listening(revoked = () => false) {
+  let [nowMs, speak] = [NOW_MS, (_: Uint8Array): void => undefined];
+  const heard: HostReport[] = [];
+  let asked = 0;
+  const bus = {
+    subscribe: (_: string, { callback }: { callback: (error: null, message: Pick<Msg, 'data'>) => void }) => {
+      speak = (data) => callback(null, { data });
+      return { unsubscribe: () => undefined };
+    },
+    publish: () => undefined,
+    status: async function* () {
+      yield* [];
+    },
+    request: async () => {
+      asked += 1;
+      throw new Error('no responders');
+    },
+  } as unknown as NatsConnection;
+  const client = openHostClient({
+    bus,
+    domain: A,
+    hosts: [HOST],
+    signer: pki.leafOf(A, 'broker').signer,
+    validateAgent: (chain, host) => {
+      const path = validatePath({ ...pki.trust, chain, at: NOW, trustDomain: A, spiffeId: agentSpiffeId(A, host) });
+      return path.ok && !revoked() ? path.value : undefined;
+    },
+    nowMs: () => nowMs,
+    log: pino({ level: 'silent' }),
+    onReport: (_, report) => void heard.push(report),
+  });
+  return { client, heard, pass: (ms: number) => (nowMs += ms), say: (bytes: Uint8Array) => speak(bytes), asked: () => asked };
+}
+
+const at = (ms: number) => timestamp.parse(new Date(ms).toISOString());
+const signedBy = (name: string, said: object, domain = A): Uint8Array =>
+  signEnvelope(PAYLOAD_TYPES.report, Buffer.from(JSON.stringify(said)), pki.leafOf(domain, name).signer);
+const hello = (ms = NOW_MS, publicKey = 'AA==') => ({
+  ...{
+    kind: 'hello',
+    domain: A,
+    host: HOST,
+    time: at(ms),
+    agent: '1b4e28ba-2fa1-41d2-883f-0016d3cca427',
+    publicKey,
+    chain: pki.leafOf(A, `agent-${HOST}`).chain,
+  },
+  dataPath: { address: '127.0.0.1', port: 1, serverName: 'host-1' },
+  capacity: { memoryMiBFree: 1, volumeBytesFree: 1, memoryMiBReserved: 0, volumeBytesReserved: 0 },
+  ...{ libvirt: { connected: true, version: '9' }, vms: [], secretsMissing: [] },
+});
+const notice = { kind: 'notice', domain: A, host: HOST, time: NOW, event: 'started', detail: 'x' };
+
+describe('what comes from a host', () => {
+  it('counts when its own agent signed it', () => {
+    const world = listening();
+    world.say(signedBy(`agent-${HOST}`, hello()));
+    world.say(signedBy(`agent-${HOST}`, notice));
+    expect([world.client.registry.isUp(HOST), world.heard.map(({ kind }) => kind)]).toEqual([true, ['hello', 'notice']]);
+  });
+
+  it.each<readonly [string, () => Uint8Array]>([
+    ['another host’s agent', () => signedBy('agent-host-2', { ...hello(), chain: pki.leafOf(A, 'agent-host-2').chain })],
+    ['another CSP’s agent', () => signedBy(`agent-${HOST}`, { ...hello(), chain: pki.leafOf(B, `agent-${HOST}`).chain }, B)],
+    ['the broker itself', () => signedBy('broker', { ...hello(), chain: pki.leafOf(A, 'broker').chain })],
+    ['one who shows another’s chain', () => signedBy('agent-host-2', hello())],
+    ['nobody', () => Buffer.from('{}')],
+    ['a recording of long ago', () => signedBy(`agent-${HOST}`, hello(NOW_MS - HELLO_MS_OFF_MAX - 1))],
+    ['a clock far ahead', () => signedBy(`agent-${HOST}`, hello(NOW_MS + HELLO_MS_OFF_MAX + 1))],
+  ])('does not when it is of %s', (_, bytes) => {
+    const world = listening();
+    world.say(bytes());
+    expect([world.client.registry.hello(HOST), world.client.registry.isUp(HOST)]).toEqual([undefined, false]);
+  });
+
+  it('an older hello that is played again brings no old key back', () => {
+    const world = listening();
+    const old = signedBy(`agent-${HOST}`, hello(NOW_MS - 5_000, 'T0xE'));
+    world.say(old);
+    world.say(signedBy(`agent-${HOST}`, hello(NOW_MS, 'TkVX')));
+    world.say(old);
+    expect([world.client.registry.hello(HOST)?.publicKey, world.heard.length]).toEqual(['TkVX', 2]);
+  });
+
+  it('is not believed any more once its certificate is revoked', () => {
+    let isRevoked = false;
+    const world = listening(() => isRevoked);
+    world.say(signedBy(`agent-${HOST}`, hello()));
+    isRevoked = true;
+    world.pass(11_000);
+    world.say(signedBy(`agent-${HOST}`, notice));
+    expect(world.heard.map(({ kind }) => kind)).toEqual(['hello']);
+  });
+});
+
+describe('asking a host', () => {
+  it('that was not heard of lately answers at once that it is silent, and keeps nobody waiting', async () => {
+    const world = listening();
+    const command = world.client.sign({ step: 'listImages', host: HOST, body: {} });
+    expect([await world.client.ask(command), world.asked()]).toMatchObject([{ status: 'silent' }, 0]);
+    world.say(signedBy(`agent-${HOST}`, hello()));
+    await world.client.ask(command);
+    world.pass(31_000);
+    await world.client.ask(command);
+    expect(world.asked()).toBe(1);
+  });
+});
