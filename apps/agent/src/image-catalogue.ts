@@ -19,9 +19,10 @@ export const imageCatalogue = (store: ImageStore): Catalogue => ({
     if (!listed.ok) throw new HostError(listed.setback);
     return listed.value.map(factsOf);
   },
-  registerImage: async (name, make) => {
+  registerImage: async (name, make, signal) => {
     const made = store.registerMade({
       name,
+      signal,
       make: async (path) => {
         const end = await make(path);
         if (!end.ok) throw new HostError(end.setback);
@@ -36,7 +37,7 @@ export const imageCatalogue = (store: ImageStore): Catalogue => ({
     );
   },
   imageRoom: () => store.room(),
-  verifyImage: async (name) => map(stored(await store.verify(name)), factsOf),
+  verifyImage: async (name, signal) => map(stored(await store.verify(name, signal)), factsOf),
   findImage: async (name) =>
     map(stored(await store.openForClone(name)), ({ file, record }) => ({ path: file, facts: factsOf(record) })),
 });

@@ -1,10 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { buildConsolePages, type ConsoleApp, startConsole } from './clouds/console.ts';
 import { type Federation, startFederation } from './clouds/federation.ts';
 import { type ActReport, failAfterArrival, move } from './demo/acts.ts';
 import { type AuditReport, audit } from './demo/audit.ts';
-import { createMachine, registerImage } from './demo/machine.ts';
+import { createMachine, registerImage, tamperWithImage } from './demo/machine.ts';
 import { type DemoOptions, readOptions } from './demo/options.ts';
 import { createScreen, type Screen } from './demo/screen.ts';
 import { connectSide, drawEvents, type Side, unwrapped } from './demo/sides.ts';
@@ -29,6 +30,7 @@ async function play(screen: Screen, federation: Federation, setUpSeconds: number
   await hostsUp([a, b]);
   const image = await registerImage(screen, a);
   const machine = await createMachine(screen, federation.guest, a, image.name);
+  const tampered = tamperWithImage(screen, a, image.name);
   const stopDrawing = drawEvents(federation, [a, b], screen);
   const acts: ActReport[] = [];
   screen.heading(
@@ -44,7 +46,7 @@ async function play(screen: Screen, federation: Federation, setUpSeconds: number
   stopDrawing();
   screen.heading('4  the audit of all ledgers of both sides');
   const audited = audit(federation, screen);
-  const claims = [...image.claims, ...machine.claims, ...acts.flatMap((act) => act.claims)];
+  const claims = [...image.claims, ...machine.claims, ...tampered, ...acts.flatMap((act) => act.claims)];
   const passed = claims.every((claim) => claim.holds) && audited.divergence === undefined;
   a.broker.close();
   b.broker.close();
@@ -79,7 +81,7 @@ function summarise(screen: Screen, report: Report): void {
   screen.verdict(report.passed ? 'holds' : 'fails', report.passed ? 'everything held' : 'something did not hold: see above');
 }
 
-function explainKeeping({ root, a, b }: Federation): string {
+function explainKeeping({ root, a, b }: Federation, consoles: readonly ConsoleApp[]): string {
   const cli = 'npx carnet --context';
   return `
 Both clouds go on running; Ctrl-C stops them and removes everything. In another terminal, here:
@@ -90,6 +92,10 @@ Both clouds go on running; Ctrl-C stops them and removes everything. In another 
   ${cli} ${b.context('auditor')} event follow
   npx carnet-audit verify --context ${a.context('auditor')} --context ${b.context('auditor')} --crls ${root}/pki/crls
 
+In a browser on this machine, one cloud each, as its auditor sees it:
+
+  ${consoles.map(({ url }) => url).join('\n  ')}
+
 Their files are under ${root}; as another user than root, take a copy of the context and its certificates first.
 `;
 }
@@ -98,12 +104,14 @@ async function main(options: DemoOptions): Promise<number> {
   const startMs = Date.now();
   const screen = createScreen(startMs, () => Date.now());
   screen.heading('Two clouds on this machine, and a bus between them that neither trusts');
+  if (options.keep) buildConsolePages();
   const federation = await startFederation({ onStep: screen.line });
   const report = await play(screen, federation, (Date.now() - startMs) / 1_000);
   summarise(screen, report);
   if (options.report !== undefined) writeFileSync(resolve(options.report), `${JSON.stringify(report, undefined, 2)}\n`);
   if (options.keep) {
-    process.stdout.write(explainKeeping(federation));
+    const consoles = await Promise.all([federation.a, federation.b].map((csp) => startConsole(csp, federation.code)));
+    process.stdout.write(explainKeeping(federation, consoles));
     await new Promise(() => setInterval(() => undefined, 60_000));
   }
   await federation.stop();

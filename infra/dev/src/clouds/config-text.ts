@@ -84,6 +84,19 @@ export function agentConfigText(facts: ConfigFacts): string {
   ].join('\n');
 }
 
+/** The console reads as this CSP's auditor; it takes a free port of its own. */
+export const consoleConfigText = ({ plan, paths, ports }: Pick<ConfigFacts, 'plan' | 'paths' | 'ports'>): string =>
+  [
+    table('listen', { port: 0 }),
+    table('broker', {
+      url: `https://127.0.0.1:${ports.http}`,
+      serverName: `broker.${plan.domain}`,
+      rootFile: join(paths.pki, 'root.pem'),
+      certificateFile: join(paths.pki, 'auditor.pem'),
+      keyFile: join(paths.pki, 'auditor.key'),
+    }),
+  ].join('\n');
+
 /** What `carnet --context` reads; `who` is a leaf of this CSP. */
 export const contextText = ({ plan, paths, ports }: Pick<ConfigFacts, 'plan' | 'paths' | 'ports'>, who: string): string =>
   [

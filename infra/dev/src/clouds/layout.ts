@@ -41,6 +41,7 @@ export function cspPaths(root: string, { key }: CspPlan) {
     brokerState: under('broker'),
     brokerConfig: under('broker.toml'),
     agentConfig: under('agent.toml'),
+    consoleConfig: under('console.toml'),
     policy: under('policy.toml'),
     eventKey: under('pki', 'event.key'),
     passphrase: under('pki', 'passphrase'),
@@ -48,6 +49,7 @@ export function cspPaths(root: string, { key }: CspPlan) {
     tokens: under('pki', 'tokens'),
     brokerLog: under('broker.log'),
     agentLog: under('agent.log'),
+    consoleLog: under('console.log'),
     context: (who: string): string => under(`${who}.toml`),
   } as const;
 }

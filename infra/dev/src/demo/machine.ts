@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process';
-import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Guest } from '../guest.ts';
 import { own } from '../scratch.ts';
-import { systemTool } from '../tools.ts';
+import { repositoryRoot, systemTool } from '../tools.ts';
 import type { Screen } from './screen.ts';
 import { type Side, unwrapped } from './sides.ts';
 import { consoleOf, leftAt, tickAfter, virshList } from './witnesses.ts';
@@ -30,8 +30,8 @@ export async function registerImage(
   const path = join(csp.paths.imports, file);
   putPlainDisk(path);
   own(path, csp.as);
-  unwrapped(await broker.post('/v1/images', { name, file }));
-  const { verified } = unwrapped(await broker.post<{ readonly verified: boolean }>(`/v1/images/${name}/verify`, {}));
+  unwrapped(await broker.act('POST', '/v1/images', { name, file }));
+  const { verified } = unwrapped(await broker.act<{ readonly verified: boolean }>('POST', `/v1/images/${name}/verify`, {}));
   const stored = join(csp.paths.images, name, 'image.qcow2');
   screen.witness('qemu-img info of the image', encryptionOf(stored));
   const claims = [
@@ -52,11 +52,43 @@ function putPlainDisk(path: string): void {
   closeSync(disk);
 }
 
+/** One byte of the stored image changes: the operator's command line finds it out, and says so by its exit code. */
+export function tamperWithImage(screen: Screen, { csp }: Side, image: string): readonly Claim[] {
+  const stored = join(csp.paths.images, image, 'image.qcow2');
+  const kept = flipByte(stored);
+  const args = ['--context', csp.context('operator'), 'image', 'verify', image];
+  const verify = spawnSync(process.execPath, [join(repositoryRoot, 'apps', 'carnet', 'src', 'main.ts'), ...args], {
+    encoding: 'utf8',
+  });
+  kept();
+  screen.witness(`carnet image verify ${image}`, `exit ${verify.status}: ${verify.stderr.trim().split('\n')[0] ?? ''}`);
+  const holds = verify.status === VERIFICATION_FAILED && verify.stderr.includes('IMAGE_TAMPERED');
+  const claim = { text: 'an image with one changed byte does not verify', holds };
+  screen.verdict(holds ? 'holds' : 'fails', claim.text);
+  return [claim];
+}
+
+/** Exit code of `carnet` when something was verified and is not what it should be. */
+const VERIFICATION_FAILED = 3;
+
+/** Changes the last byte of a file; returns what puts it back. */
+function flipByte(path: string): () => void {
+  const byte = Buffer.alloc(1);
+  const file = openSync(path, 'r+');
+  const at = fstatSync(file).size - 1;
+  readSync(file, byte, 0, 1, at);
+  writeSync(file, Buffer.of((byte[0] ?? 0) ^ 1), 0, 1, at);
+  return () => {
+    writeSync(file, byte, 0, 1, at);
+    closeSync(file);
+  };
+}
+
 /** A VM whose disk is a copy of the image under a key of its own, running. */
 export async function createMachine(screen: Screen, guest: Guest, { csp, broker }: Side, image: string) {
   screen.heading(`${csp.plan.domain}: a VM is created from that image, and runs`);
   const created = unwrapped(
-    await broker.post<{ readonly vm: string }>('/v1/vms', {
+    await broker.act<{ readonly vm: string }>('POST', '/v1/vms', {
       name: 'guest1',
       image,
       memoryMiB: GUEST_MEMORY_MIB,

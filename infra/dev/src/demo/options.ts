@@ -5,7 +5,7 @@ export const USAGE = `usage: npm run demo [-- --keep] [-- --report FILE]
 Two clouds on this machine, csp-a.example and csp-b.example, move one encrypted VM and its key:
 cold to B, suspended back to A, and once with a disk that fails at B. Then all ledgers are audited.
 
-  --keep           leave everything running afterwards and say how to use it; Ctrl-C ends it
+  --keep           leave everything running afterwards, with both consoles, and say how to use it; Ctrl-C ends it
   --report FILE    write what was seen and measured as JSON
   -h, --help       this text
 `;

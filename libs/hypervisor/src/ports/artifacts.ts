@@ -73,11 +73,11 @@ export type Artifacts = {
    * `make` writes an encrypted qcow2 at the path it is given, in the store's own staging; its refusal is the answer. The image
    * appears whole, judged and durable, or nothing of it stays. A name that is taken is IMAGE_NAME_TAKEN.
    */
-  registerImage(name: string, make: (path: string) => Promise<Outcome<void>>): Promise<Outcome<ImageFacts>>;
+  registerImage(name: string, make: (path: string) => Promise<Outcome<void>>, signal: AbortSignal): Promise<Outcome<ImageFacts>>;
   /** Bytes that a new image may take. */
   imageRoom(): Promise<number>;
   /** Reads every byte; anything that is not as registered is IMAGE_TAMPERED. */
-  verifyImage(name: string): Promise<Outcome<ImageFacts>>;
+  verifyImage(name: string, signal: AbortSignal): Promise<Outcome<ImageFacts>>;
   /** An image to clone a disk from: IMAGE_UNKNOWN, or IMAGE_TAMPERED when its header is no longer what was registered. */
   findImage(name: string): Promise<Outcome<StoredImage>>;
 };

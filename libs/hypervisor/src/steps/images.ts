@@ -20,9 +20,9 @@ export const registerImage: Step<'registerImage'> = async ({ body }, context) =>
   if (known.setback.code !== 'IMAGE_UNKNOWN') return known.setback;
   const roomBytes = await ports.artifacts.imageRoom();
   const from = join(ports.paths.importDir, body.file);
-  const image = await ports.artifacts.registerImage(body.name, (to) =>
-    ports.volumes.encryptRaw({ from, to, passphrase, roomBytes, onProgress: context.progress, signal }),
-  );
+  const encrypt = (to: string) =>
+    ports.volumes.encryptRaw({ from, to, passphrase, roomBytes, onProgress: context.progress, signal });
+  const image = await ports.artifacts.registerImage(body.name, encrypt, signal);
   return image.ok ? finished({ step: 'registerImage', image: image.value }) : image.setback;
 };
 
@@ -36,7 +36,7 @@ async function knownByKey(
   return unlocked.setback.code === 'LUKS_DOES_NOT_OPEN' ? refused('IMAGE_NAME_TAKEN') : unlocked.setback;
 }
 
-export const verifyImage: Step<'verifyImage'> = async ({ body }, { ports }) => {
-  const image = await ports.artifacts.verifyImage(body.name);
+export const verifyImage: Step<'verifyImage'> = async ({ body }, { ports, signal }) => {
+  const image = await ports.artifacts.verifyImage(body.name, signal);
   return image.ok ? finished({ step: 'verifyImage', image: image.value }) : image.setback;
 };
