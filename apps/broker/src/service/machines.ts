@@ -114,11 +114,12 @@ export async function registerImage(
   ports: MachinePorts,
   image: { readonly name: string; readonly file: string },
 ): Promise<ServiceResult<ImageRow>> {
-  if ((await ports.inventory.images()).some(({ name }) => name === image.name))
-    return refuse('IMAGE_EXISTS', `an image ${image.name} is registered`);
+  const id = imageId(ports.self, image);
+  const known = (await ports.inventory.images()).find(({ name }) => name === image.name);
+  if (known?.key === id) return { ok: true, value: imageRow(known) };
+  if (known !== undefined) return refuse('IMAGE_EXISTS', `an image ${image.name} is registered from another file`);
   const host = anyHost(ports);
   if (host === undefined) return refuse('HOST_UNAVAILABLE', 'no host of this CSP is up');
-  const id = imageId(ports.self, image);
   const key = await newDek(ports, artifactId.parse(id), undefined, 0, `image ${image.name}`, keyId.parse(id));
   const vm = imageContext(ports.self, key);
   const secret = await ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run' }, key);
