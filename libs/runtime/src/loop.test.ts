@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { BACKOFF_MS_FIRST, JOURNEYS_AT_ONCE, RECHECK_MS, SWEEP_MS } from './limits.ts';
-import { type Loop, startLoop } from './loop.ts';
+import { type Loop, type LoopPorts, startLoop } from './loop.ts';
 import { FAILED, fakeWorld, JOURNEY, journey, RECORDED, SETTLED, WAITING, WORK } from './testing/world.ts';
 
 let loop: Loop | undefined;
@@ -20,8 +20,8 @@ const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
 describe('the loop', () => {
   it('performs what is owed until nothing is, and then lets go of it', async () => {
-    const owed = vi.fn().mockResolvedValueOnce(WORK).mockResolvedValueOnce(WORK).mockResolvedValue(SETTLED);
-    const perform = vi.fn().mockResolvedValue(RECORDED);
+    const owed = vi.fn<LoopPorts['owed']>().mockResolvedValueOnce(WORK).mockResolvedValueOnce(WORK).mockResolvedValue(SETTLED);
+    const perform = vi.fn<LoopPorts['perform']>().mockResolvedValue(RECORDED);
     const world = fakeWorld({ owed, perform });
     start(world).notice(JOURNEY);
     await pass(RECHECK_MS * 2);
@@ -29,7 +29,7 @@ describe('the loop', () => {
   });
 
   it('finds by sweeping what no notice told of', async () => {
-    const owed = vi.fn().mockResolvedValue(WAITING);
+    const owed = vi.fn<LoopPorts['owed']>().mockResolvedValue(WAITING);
     start(fakeWorld({ owed, open: async () => [JOURNEY] }));
     await pass(1);
     expect(owed).toHaveBeenCalledTimes(1);
@@ -37,7 +37,7 @@ describe('the loop', () => {
 
   it('an open journey is looked at again though nothing is heard of it, and at its deadline', async () => {
     const owed = vi
-      .fn()
+      .fn<LoopPorts['owed']>()
       .mockResolvedValueOnce({ ...WAITING, wakeAtMs: Date.now() + 5_000 })
       .mockResolvedValue(WAITING);
     start(fakeWorld({ owed })).notice(JOURNEY);
@@ -50,14 +50,14 @@ describe('the loop', () => {
   });
 
   it.each([0, Number.NaN, Number.NEGATIVE_INFINITY])('a deadline of %s is no spin', async (wakeAtMs) => {
-    const owed = vi.fn().mockResolvedValue({ ...WAITING, wakeAtMs });
+    const owed = vi.fn<LoopPorts['owed']>().mockResolvedValue({ ...WAITING, wakeAtMs });
     start(fakeWorld({ owed })).notice(JOURNEY);
     await pass(1_000);
     expect(owed.mock.calls.length).toBeLessThan(8);
   });
 
   it('a failing command backs off, and a storm of notices cannot undo that', async () => {
-    const perform = vi.fn().mockResolvedValue(FAILED);
+    const perform = vi.fn<LoopPorts['perform']>().mockResolvedValue(FAILED);
     const noticed = start(fakeWorld({ owed: async () => WORK, perform }));
     noticed.notice(JOURNEY);
     await pass(10_000);
@@ -90,13 +90,13 @@ describe('the loop', () => {
 
   it('one journey is worked on once at a time, and a notice meanwhile is not lost', async () => {
     let [atWork, most] = [0, 0];
-    const perform = vi.fn(async () => {
+    const perform = vi.fn<LoopPorts['perform']>(async () => {
       most = Math.max(most, ++atWork);
       await new Promise((resolve) => setTimeout(resolve, 50));
       atWork -= 1;
       return RECORDED;
     });
-    const owed = vi.fn().mockResolvedValueOnce(WORK).mockResolvedValue(SETTLED);
+    const owed = vi.fn<LoopPorts['owed']>().mockResolvedValueOnce(WORK).mockResolvedValue(SETTLED);
     const noticed = start(fakeWorld({ owed, perform }));
     noticed.notice(JOURNEY);
     await pass(10);
@@ -107,7 +107,7 @@ describe('the loop', () => {
 
   it('hung hosts do not stop the others: nobody waits behind more than the places that hang', async () => {
     const done = new Set<string>();
-    const perform = vi.fn(async (_: unknown, { vm }: { readonly vm: string }) => {
+    const perform = vi.fn<LoopPorts['perform']>(async (_, { vm }) => {
       if (Number(vm.slice(3)) < JOURNEYS_AT_ONCE * 2) await new Promise((resolve) => setTimeout(resolve, 8_000));
       else done.add(vm);
       return FAILED;
@@ -119,7 +119,7 @@ describe('the loop', () => {
   });
 
   it('what another replica holds is left to it, and asked for again', async () => {
-    const owed = vi.fn().mockResolvedValue(SETTLED);
+    const owed = vi.fn<LoopPorts['owed']>().mockResolvedValue(SETTLED);
     let free = false;
     const lease = async () => (free ? { signal: new AbortController().signal, release: async () => undefined } : undefined);
     start(fakeWorld({ owed, lease })).notice(JOURNEY);
@@ -132,7 +132,7 @@ describe('the loop', () => {
 
   it('a lost lease ends the work after the command that was under way', async () => {
     const lost = new AbortController();
-    const perform = vi.fn(async () => {
+    const perform = vi.fn<LoopPorts['perform']>(async () => {
       lost.abort();
       return RECORDED;
     });
@@ -144,7 +144,9 @@ describe('the loop', () => {
 
   it('stopping waits for what is under way, takes nothing new and leaves no timer', async () => {
     let finish = (): void => undefined;
-    const perform = vi.fn(() => new Promise<typeof RECORDED>((resolve) => (finish = () => resolve(RECORDED))));
+    const perform = vi.fn<LoopPorts['perform']>(
+      () => new Promise<typeof RECORDED>((resolve) => (finish = () => resolve(RECORDED))),
+    );
     const world = fakeWorld({ owed: async () => WORK, perform });
     const stopped = start(world);
     stopped.notice(JOURNEY);

@@ -16,7 +16,8 @@ beforeAll(async () => {
 
 /** A broker's client, and a bus on which anybody can speak. */
 function listening(revoked = () => false) {
-  let [nowMs, speak] = [NOW_MS, (_: Uint8Array): void => undefined];
+  let nowMs = NOW_MS;
+  let speak: (bytes: Uint8Array) => void = () => undefined;
   const heard: HostReport[] = [];
   let asked = 0;
   const bus = {
@@ -53,18 +54,18 @@ const at = (ms: number) => timestamp.parse(new Date(ms).toISOString());
 const signedBy = (name: string, said: object, domain = A): Uint8Array =>
   signEnvelope(PAYLOAD_TYPES.report, Buffer.from(JSON.stringify(said)), pki.leafOf(domain, name).signer);
 const hello = (ms = NOW_MS, publicKey = 'AA==') => ({
-  ...{
-    kind: 'hello',
-    domain: A,
-    host: HOST,
-    time: at(ms),
-    agent: '1b4e28ba-2fa1-41d2-883f-0016d3cca427',
-    publicKey,
-    chain: pki.leafOf(A, `agent-${HOST}`).chain,
-  },
+  kind: 'hello',
+  domain: A,
+  host: HOST,
+  time: at(ms),
+  agent: '1b4e28ba-2fa1-41d2-883f-0016d3cca427',
+  publicKey,
+  chain: pki.leafOf(A, `agent-${HOST}`).chain,
   dataPath: { address: '127.0.0.1', port: 1, serverName: 'host-1' },
   capacity: { memoryMiBFree: 1, volumeBytesFree: 1, memoryMiBReserved: 0, volumeBytesReserved: 0 },
-  ...{ libvirt: { connected: true, version: '9' }, vms: [], secretsMissing: [] },
+  libvirt: { connected: true, version: '9' },
+  vms: [],
+  secretsMissing: [],
 });
 const notice = { kind: 'notice', domain: A, host: HOST, time: NOW, event: 'started', detail: 'x' };
 
