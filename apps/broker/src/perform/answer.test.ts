@@ -96,4 +96,16 @@ describe('an intent', () => {
   it('is refused with the host’s own word when there is no room', async () => {
     expect(reasonsOf(await answer(ASKED, {}, { reserve: [refusedBy('NO_ROOM')] }))).toEqual(['NO_ROOM']);
   });
+
+  it('that ended while room was being reserved leaves none reserved', async () => {
+    const propose = async () => ({ ok: false, code: 'PEER_GAVE_UP', text: 'withdrawn' }) as const;
+    expect((await answer(ASKED, { ledgers: { propose } })).done).toEqual([
+      'host reserve',
+      'keys pair',
+      'host forswear',
+      'host destroy',
+    ]);
+    const quicker = async () => ({ ok: false, code: 'WRONG_PHASE', text: 'another replica offered' }) as const;
+    expect((await answer(ASKED, { ledgers: { propose: quicker } })).done).toEqual(['host reserve', 'keys pair']);
+  });
 });

@@ -1,7 +1,8 @@
-import type { Digest, Reason } from '@carnet/events';
+import type { Digest, HostName, Reason } from '@carnet/events';
 import type { MigrationState } from '@carnet/saga';
 import { isOpenHere } from '../moving.ts';
 import {
+  afterProposal,
   failed,
   LOOK_AGAIN,
   type Owed,
@@ -43,7 +44,7 @@ async function answerAlone(context: PerformContext, command: Owed<'AnswerIntent'
   if (hello === undefined) return failed('HOST_UNAVAILABLE', `host ${host} has not announced itself yet`);
   const pair = await context.keys.createMigrationKeyPair(command);
   if (!pair.ok) return failed(pair.code, pair.text);
-  return propose(context, command, async (tx) => {
+  const proposed = await context.ledgers.propose(command.vm, command.peer, async (tx) => {
     if (signal.aborted)
       return { ok: false, code: 'LEASE_LOST', text: 'the right to decide about the VM was lost with a database connection' };
     const offered = await pair.value.record(tx.db);
@@ -55,6 +56,18 @@ async function answerAlone(context: PerformContext, command: Owed<'AnswerIntent'
       data: { intent: intent.digest, policy, agent, ...offered.value, until: reserved.result.until },
     };
   });
+  if (!proposed.ok && OVER.has(proposed.code)) await giveRoomBack(context, command, host);
+  return afterProposal(proposed);
+}
+
+/** Refusals of an offer after which this intent is never answered: nobody will come back for what was reserved. */
+const OVER: ReadonlySet<string> = new Set(['TOO_LATE', 'PEER_GAVE_UP']);
+
+/** Undone like any offer. If it does not succeed, the reservation ends by itself at the intent's deadline. */
+async function giveRoomBack(context: PerformContext, command: Owed<'AnswerIntent'>, host: HostName): Promise<void> {
+  const of = stepOf(command, host);
+  const sworn = await context.hosts.step(of, 'forswear', async () => ({}));
+  if (sworn.kind === 'done') await context.hosts.step(of, 'destroy', async () => ({}));
 }
 
 const refuse = (
