@@ -24,6 +24,7 @@ export function createSettled() {
   const intents = new Map<string, number>();
   const settledAt = new Map<string, number>();
   return {
+    /** @param placed oldest first; answered newest first: after a restart what is under way comes before a long past that has ended. */
     unsettled: (placed: readonly JourneyKey[]): readonly JourneyKey[] => {
       const keys = new Map<string, JourneyKey>();
       intents.clear();
@@ -32,7 +33,8 @@ export function createSettled() {
         keys.set(name, { vm, peer });
         intents.set(name, (intents.get(name) ?? 0) + 1);
       }
-      return [...keys].filter(([name]) => settledAt.get(name) !== intents.get(name)).map(([, key]) => key);
+      const open = [...keys].filter(([name]) => settledAt.get(name) !== intents.get(name));
+      return open.map(([, key]) => key).toReversed();
     },
     /** Intents of the journey at the last sweep: take it before folding. */
     seen: (key: JourneyKey): number | undefined => intents.get(nameOf(key)),
