@@ -1,4 +1,4 @@
-import type { AuditCode } from './codes.ts';
+import type { AuditCode } from '@carnet/publisher';
 
 /** Exit codes of `carnet-audit`: those of `carnet`, as far as an audit can end so. */
 export const EXIT = { done: 0, failed: 1, usage: 2, verificationFailed: 3 } as const;

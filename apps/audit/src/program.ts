@@ -1,8 +1,7 @@
 import { timestamp } from '@carnet/events';
+import { AUDIT_CODES, CONTEXT_CODES, ContextError, loadContext } from '@carnet/publisher';
 import { Command, CommanderError } from 'commander';
-import { AUDIT_CODES } from './codes.ts';
 import { AuditError, EXIT, EXIT_HELP, type ExitCode } from './exit.ts';
-import { loadContext } from './io/context.ts';
 import { writeExport } from './io/fetch-export.ts';
 import { renderReport } from './output.ts';
 import { verify } from './verify.ts';
@@ -104,6 +103,10 @@ export async function run(args: readonly string[], streams: Streams): Promise<Ex
     if (cause instanceof AuditError) {
       streams.err(`carnet-audit: ${cause.code}: ${cause.message}\n  ${AUDIT_CODES[cause.code].advice}\n`);
       return cause.exit;
+    }
+    if (cause instanceof ContextError) {
+      streams.err(`carnet-audit: ${cause.code}: ${cause.message}\n  ${CONTEXT_CODES[cause.code].advice}\n`);
+      return EXIT.usage;
     }
     streams.err(`carnet-audit: INTERNAL: ${cause instanceof Error ? cause.message : String(cause)}\n`);
     return EXIT.failed;

@@ -1,9 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { type Context, loadContext } from '@carnet/publisher';
 import { auditLedgers } from './core/audit-ledgers.ts';
 import { AuditError, EXIT } from './exit.ts';
-import { type AuditContext, loadContext } from './io/context.ts';
 import { type ExportFile, indexExport } from './io/export-file.ts';
 import { fetchExport } from './io/fetch-export.ts';
 import { pairsOf } from './io/pairs.ts';
@@ -50,7 +50,7 @@ async function indexAll(files: readonly string[]): Promise<readonly ExportFile[]
 }
 
 /** Live ledgers are taken down first: an audit reads each twice, and a broker must not be able to answer twice differently. */
-async function fetchAll(contexts: readonly AuditContext[], scratch: string): Promise<readonly ExportFile[]> {
+async function fetchAll(contexts: readonly Context[], scratch: string): Promise<readonly ExportFile[]> {
   const exports: ExportFile[] = [];
   for (const [i, context] of contexts.entries()) {
     const path = join(scratch, `${i}.jsonl`);

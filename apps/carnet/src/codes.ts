@@ -4,7 +4,7 @@ import { JOURNAL_CODES } from '@carnet/journal';
 import { CODES as KEY_CODES } from '@carnet/keys';
 import { PKI_CODES } from '@carnet/pki';
 import { POLICY_CODES } from '@carnet/policy';
-import { DOOR_CODES } from '@carnet/publisher';
+import { AUDIT_CODES, CONTEXT_CODES, DOOR_CODES } from '@carnet/publisher';
 import { CODES as SAGA_CODES } from '@carnet/saga';
 import { TRUST_CODES } from '@carnet/trust';
 import { OWN_CODES } from './own-codes.ts';
@@ -14,6 +14,7 @@ type Table = Readonly<Record<string, { readonly text: string; readonly advice: s
 /** Every code that a person may meet, and which part says it. Made from the tables beside the code that uses them. */
 const TABLES: readonly (readonly [string, Table])[] = [
   ['carnet', OWN_CODES],
+  ['context', CONTEXT_CODES],
   ['broker', DOOR_CODES],
   ['migration', SAGA_CODES],
   ['policy', POLICY_CODES],
@@ -23,6 +24,7 @@ const TABLES: readonly (readonly [string, Table])[] = [
   ['key', KEY_CODES],
   ['image', IMAGE_CODES],
   ['host', HOST_CODES],
+  ['auditor', AUDIT_CODES],
 ];
 
 export const catalogue = TABLES.flatMap(([from, table]) =>

@@ -1,6 +1,5 @@
-import type { Answer, BrokerClient, Refused } from '@carnet/publisher';
+import type { Answer, BrokerClient, Context, Refused } from '@carnet/publisher';
 import type { Command } from 'commander';
-import type { Context } from './context.ts';
 import { EXIT, VerbError } from './exit.ts';
 import { type Column, chooseColumns, type Format, render, renderOne } from './output.ts';
 import { type Paint, paintFor } from './paint.ts';
@@ -54,7 +53,7 @@ export function worldOf(command: Command, streams: Streams): World {
     throw new VerbError(EXIT.usage, 'COLUMN_UNKNOWN', `no column ${chosen.unknown}: ${all.map(({ name }) => name).join(', ')}`);
   };
   // Contexts and the client load only for verbs that need them: `--help` and completion should not wait.
-  const context = onceOnly(async () => (await import('./context.ts')).loadContext(options.context?.at(-1), streams.environment));
+  const context = onceOnly(() => contextOf(options.context?.at(-1), streams));
   const broker = onceOnly(async () => {
     const { connectBroker } = await import('@carnet/publisher');
     const { address } = await context();
@@ -73,6 +72,16 @@ export function worldOf(command: Command, streams: Streams): World {
     list: async (rows, columns) => streams.out(await render(rows, columnsOf(columns), format, paint)),
     show: async (row, columns) => streams.out(await renderOne(row, columnsOf(columns), format, paint)),
   };
+}
+
+async function contextOf(wanted: string | undefined, { environment }: Streams): Promise<Context> {
+  const { CONTEXT_CODES, ContextError, loadContext } = await import('@carnet/publisher');
+  try {
+    return loadContext(wanted, environment);
+  } catch (cause) {
+    if (!(cause instanceof ContextError)) throw cause;
+    throw new VerbError(EXIT.usage, cause.code, cause.message, CONTEXT_CODES[cause.code].advice);
+  }
 }
 
 function onceOnly<T>(make: () => Promise<T>): () => Promise<T> {

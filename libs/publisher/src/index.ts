@@ -1,4 +1,6 @@
 export { type Answer, type Refused, StreamRefused } from './answer.ts';
+export * from './audit-codes.ts';
 export { type BrokerAddress, type BrokerClient, type ClientOptions, connectBroker } from './client.ts';
 export * from './codes.ts';
+export * from './context.ts';
 export * from './publisher.ts';

@@ -1,8 +1,7 @@
 import { type FileHandle, link, open, rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import { connectBroker } from '@carnet/publisher';
+import { type Context, connectBroker } from '@carnet/publisher';
 import { AuditError, EXIT } from '../exit.ts';
-import type { AuditContext } from './context.ts';
 import { indexExport } from './export-file.ts';
 
 /**
@@ -10,7 +9,7 @@ import { indexExport } from './export-file.ts';
  *
  * @throws AuditError BROKER_FAILED, FILE_UNREADABLE
  */
-export async function fetchExport(context: AuditContext, path: string, peer: string | undefined): Promise<void> {
+export async function fetchExport(context: Context, path: string, peer: string | undefined): Promise<void> {
   const file = await create(path);
   const broker = connectBroker(context.address);
   try {
@@ -37,7 +36,7 @@ async function create(path: string): Promise<FileHandle> {
   }
 }
 
-function failureOf({ address }: AuditContext, cause: unknown): AuditError {
+function failureOf({ address }: Context, cause: unknown): AuditError {
   const text = cause instanceof Error ? cause.message || cause.name : String(cause);
   return new AuditError('BROKER_FAILED', EXIT.failed, `${address.url}: ${text}`, cause);
 }
@@ -48,7 +47,7 @@ function failureOf({ address }: AuditContext, cause: unknown): AuditError {
  * @returns how many ledgers it holds
  * @throws AuditError EXPORT_EXISTS, BROKER_FAILED, EXPORT_TRUNCATED, EXPORT_MALFORMED, FILE_UNREADABLE
  */
-export async function writeExport(context: AuditContext, path: string, peer: string | undefined): Promise<number> {
+export async function writeExport(context: Context, path: string, peer: string | undefined): Promise<number> {
   const draft = `${path}.${process.pid}.part`;
   await fetchExport(context, draft, peer);
   try {

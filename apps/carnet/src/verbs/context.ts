@@ -1,6 +1,5 @@
 import { readdirSync } from 'node:fs';
 import { Command } from 'commander';
-import { contextDirectory, contextFile } from '../context-file.ts';
 import { type GlobalOptions, type Streams, worldOf } from '../world.ts';
 
 const FORM = `A context is a TOML file; paths in it are relative to it:
@@ -33,20 +32,22 @@ export function contextVerbs(streams: Streams): Command {
   group
     .command('list')
     .description('contexts in the configuration folder')
-    .action((_options: unknown, command: Command) =>
-      worldOf(command, streams).list(contextNames(streams.environment), [{ name: 'name', cell: (row) => row.name }]),
+    .action(async (_options: unknown, command: Command) =>
+      worldOf(command, streams).list(await contextNames(streams.environment), [{ name: 'name', cell: (row) => row.name }]),
     );
   group
     .command('path')
     .description('where the context file is looked for')
-    .action((_options: unknown, command: Command) => {
+    .action(async (_options: unknown, command: Command) => {
+      const { contextFile } = await import('@carnet/publisher');
       const { context } = command.optsWithGlobals<GlobalOptions>();
       streams.out(`${contextFile(context?.at(-1), streams.environment)}\n`);
     });
   return group;
 }
 
-function contextNames(environment: NodeJS.ProcessEnv): readonly { readonly name: string }[] {
+async function contextNames(environment: NodeJS.ProcessEnv): Promise<readonly { readonly name: string }[]> {
+  const { contextDirectory } = await import('@carnet/publisher');
   try {
     const files = readdirSync(contextDirectory(environment)).filter((file) => file.endsWith('.toml'));
     return files.toSorted().map((file) => ({ name: file.slice(0, -'.toml'.length) }));

@@ -1,6 +1,5 @@
 import { leafSigner, readPem } from '@carnet/pki';
-import { createPublisher, type Publisher, type Wish } from '@carnet/publisher';
-import type { Context } from '../context.ts';
+import { type Context, createPublisher, type Publisher, type Wish } from '@carnet/publisher';
 import { EXIT, VerbError } from '../exit.ts';
 import type { Column } from '../output.ts';
 import { answered, type World } from '../world.ts';
@@ -33,9 +32,11 @@ const publisherOf = async (
 };
 
 /** Whoever holds a certificate signs for himself: peer and auditor then need not take the broker's word for who asked. */
-function identityOf({ certificatePem, keyPem }: Context): { readonly keyPem: string; readonly leaf: Uint8Array } | undefined {
-  const leaf = certificatePem === undefined ? undefined : readPem(certificatePem, 'CERTIFICATE')[0];
-  return leaf === undefined || keyPem === undefined ? undefined : { keyPem, leaf };
+function identityOf({ address }: Context): { readonly keyPem: string; readonly leaf: Uint8Array } | undefined {
+  const { credentials } = address;
+  if (credentials.kind === 'token') return undefined;
+  const leaf = readPem(String(credentials.certificate), 'CERTIFICATE')[0];
+  return leaf === undefined ? undefined : { keyPem: String(credentials.key), leaf };
 }
 
 const wishOf = (vm: string, id: string, { to, mode, notAfter, reason }: WishOptions): Wish => ({

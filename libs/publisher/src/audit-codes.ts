@@ -1,6 +1,6 @@
 /**
  * What only an auditor says. Admission's codes (`@carnet/trust`), certificate codes (`@carnet/pki`) and void codes (`@carnet/saga`)
- * come through unchanged.
+ * come through unchanged. Here, not in the auditor, since an app imports no app and `carnet error` explains these, too.
  */
 export const AUDIT_CODES = {
   EXPORT_MALFORMED: { text: 'The file is no ledger export.', advice: 'Export again with `carnet-audit export`.' },
@@ -14,8 +14,6 @@ export const AUDIT_CODES = {
   },
   EXPORT_EXISTS: { text: 'The file exists; an export never overwrites.', advice: 'Name another file.' },
   FILE_UNREADABLE: { text: 'A file cannot be read or written.', advice: 'Check its path and permissions.' },
-  CONTEXT_MISSING: { text: 'No context file.', advice: '`carnet context --help` shows its form.' },
-  CONTEXT_INVALID: { text: 'The context file is not well formed.', advice: '`carnet context --help` shows its form.' },
   BROKER_FAILED: {
     text: 'A broker did not give its export, or not all of it.',
     advice: 'Check that it runs and that the context has the role auditor.',
