@@ -2,6 +2,9 @@ import { defineConfig } from 'vitest/config';
 
 // `unit` needs nothing but Node; `real` starts real daemons (libvirtd, PostgreSQL, nats-server, QEMU)
 // through @carnet/dev and therefore runs its files one after the other.
+// `faults` (npm run faults) kills every process at every step: minutes of its own, so not part of `npm test`.
+const FAULT_TABLES = 'test/faults/**/*-table.test.ts';
+
 export default defineConfig({
   test: {
     projects: [
@@ -32,9 +35,21 @@ export default defineConfig({
             'infra/*/src/**/*.real.test.ts',
             'test/{attacks,faults,e2e,browser}/**/*.test.ts',
           ],
+          exclude: [FAULT_TABLES, '**/node_modules/**'],
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 180_000,
+          // Emulated guests beside other work miss a time limit now and then; what fails twice has failed.
+          retry: 1,
+        },
+      },
+      {
+        test: {
+          name: 'faults',
+          include: [FAULT_TABLES],
+          fileParallelism: false,
+          testTimeout: 900_000,
+          hookTimeout: 900_000,
         },
       },
     ],

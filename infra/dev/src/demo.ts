@@ -96,7 +96,7 @@ In a browser on this machine, one cloud each, as its auditor sees it:
 
   ${consoles.map(({ url }) => url).join('\n  ')}
 
-Their files are under ${root}; as another user than root, take a copy of the context and its certificates first.
+Their files are under ${root}; only root and each cloud's own Unix user can read them.
 `;
 }
 

@@ -39,7 +39,7 @@ export interface Plan {
   readonly epoch: number;
   /** Sizes of the disks, and of the memory where it travels too. */
   readonly bytes: number;
-  /** How long the guest will stand still; absent until a transfer to this peer was measured. */
+  /** How long the guest will stand still; absent: this version does not predict it. */
   readonly stopSeconds?: number;
   readonly policy: {
     readonly source: { readonly allowed: boolean; readonly reasons: readonly Reason[] };

@@ -102,7 +102,7 @@ export interface Plan {
     readonly target: 'asked when the migration starts';
   };
   readonly bytes: number;
-  /** `undefined` until a transfer to this peer was measured. */
+  /** Absent: this version does not predict it. */
   readonly stopSeconds?: number;
   readonly steps: readonly PlanStep[];
 }

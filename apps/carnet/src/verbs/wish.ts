@@ -81,7 +81,7 @@ export async function plan(vm: string, options: WishOptions, world: World): Prom
   const publisher = await publisherOf(world);
   const answer = answered(await publisher.plan(wishOf(vm, options.id ?? (await publisher.newId()), options)));
   const { policy, steps, stopSeconds } = answer;
-  const stop = stopSeconds === undefined ? 'unknown until a transfer to this peer was measured' : `~${stopSeconds.toFixed(1)} s`;
+  const stop = stopSeconds === undefined ? 'not predicted in this version' : `~${stopSeconds.toFixed(1)} s`;
   const why = policy.source.reasons.map((reason) => reason.text).join('; ') || 'no reasons';
   world.streams.err(`epoch ${answer.epoch}, ${answer.bytes} bytes at most, stop ${stop}\n`);
   world.streams.err(`policy here: ${policy.source.allowed ? 'allows' : 'denies'} (${why}); the peer's is ${policy.target}\n`);
