@@ -32,7 +32,7 @@ export type CloudParts = Pick<Cloud, 'plan' | 'peer' | 'paths' | 'facts' | 'data
 
 export async function openCloud(parts: CloudParts): Promise<Cloud> {
   const { plan, paths, facts, database } = parts;
-  const broker = await startBroker(parts, paths.brokerConfig, paths.brokerLog, facts.ports.ops);
+  const broker = await startBroker(parts, paths.brokerConfig, paths.brokerLog);
   const agent = await startFakeAgent(parts);
   const api = clientOf(paths, plan, facts.ports.http, 'operator');
   await hostIsUp(api);
@@ -65,7 +65,7 @@ const hostIsUp = (api: BrokerClient): Promise<true> =>
 
 const fakeStateOf = (paths: CspPaths): string => join(paths.agentState, 'fake');
 
-function startBroker({ plan, as, repository }: CloudParts, config: string, logFile: string, ops: number): Promise<Daemon> {
+function startBroker({ plan, as, repository }: CloudParts, config: string, logFile: string): Promise<Daemon> {
   return startDaemon({
     name: `broker of ${plan.domain}`,
     as,
@@ -79,22 +79,22 @@ function startBroker({ plan, as, repository }: CloudParts, config: string, logFi
     cwd: '/',
     logFile,
     stopSignal: 'SIGTERM',
-    ready: () => isLive(ops),
+    ready: saysReady(logFile, '"broker ready"'),
   });
 }
 
-/** Alive is enough: its database or bus may be the next that a test kills. */
-async function isLive(port: number): Promise<boolean> {
-  try {
-    return (await fetch(`http://127.0.0.1:${port}/livez`)).ok;
-  } catch {
-    return false;
-  }
+/** Ready once more than last time: a process that answers before it has found its database may still give up. */
+function saysReady(logFile: string, words: string): () => boolean {
+  let before = 0;
+  return () => {
+    const count = readOrEmpty(logFile).split(words).length - 1;
+    if (count <= before) return false;
+    before = count;
+    return true;
+  };
 }
 
 function startFakeAgent({ plan, as, paths, repository, wrapAgent }: CloudParts): Promise<Daemon> {
-  const ready = { before: 0 };
-  const count = (): number => readOrEmpty(paths.agentLog).split('fake agent ready').length - 1;
   return startDaemon({
     name: `fake agent of ${plan.domain}`,
     as,
@@ -107,11 +107,7 @@ function startFakeAgent({ plan, as, paths, repository, wrapAgent }: CloudParts):
     cwd: '/',
     logFile: paths.agentLog,
     stopSignal: 'SIGTERM',
-    ready: () => {
-      if (count() <= ready.before) return false;
-      ready.before = count();
-      return true;
-    },
+    ready: saysReady(paths.agentLog, 'fake agent ready'),
   });
 }
 
@@ -146,6 +142,6 @@ async function startReplica(parts: CloudParts): Promise<Replica> {
     brokerConfigText({ ...facts, paths: { ...paths, brokerState: state }, ports: { ...facts.ports, http, tokens, ops } }),
     as,
   );
-  const broker = await startBroker(parts, config, join(paths.home, 'broker-2.log'), ops);
+  const broker = await startBroker(parts, config, join(paths.home, 'broker-2.log'));
   return { broker, api: clientOf(paths, plan, http, 'operator') };
 }
