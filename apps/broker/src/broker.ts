@@ -1,41 +1,12 @@
-import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { type Timestamp, timestamp } from '@carnet/events';
-import { type Bus, connectBus, type Journal, openJournal } from '@carnet/journal';
-import { type KeyManager, openKeyManager } from '@carnet/keys';
-import { chainValidator, clientTlsOptions, openTrustFiles, type TlsMaterial, type TrustStore } from '@carnet/pki';
-import { type Check, createMetrics, type Log, type Loop, type Metrics, startLoop } from '@carnet/runtime';
-import { openStore, runChanges, type Store } from '@carnet/store';
-import { viewsChanges } from '@carnet/views';
+import { type Check, createMetrics, type Log, type Loop, startLoop } from '@carnet/runtime';
 import { sql } from 'kysely';
 import type { BrokerConfig } from './config.ts';
+import { type Ground, openGround } from './ground.ts';
 import type { HostClient } from './hosts/client.ts';
 import { type Doors, openDoors } from './http/open-doors.ts';
 import { openOps } from './http/ops.ts';
-import { loadIdentity } from './identity.ts';
-import { inventoryChanges } from './inventory.ts';
-import { ensureKeyRoot, unlockOf } from './keys/key-root.ts';
 import { loopPorts, noticeJourneys } from './loop-ports.ts';
-
 import { wire } from './wire.ts';
-
-/** What the broker stands on, opened in the order in which each needs the other. */
-export interface Ground {
-  readonly config: BrokerConfig;
-  readonly identity: ReturnType<typeof loadIdentity>;
-  readonly trust: () => TrustStore;
-  readonly tls: TlsMaterial;
-  readonly store: Store;
-  readonly journal: Journal;
-  readonly bus: Bus;
-  readonly keys: KeyManager;
-  readonly log: Log;
-  readonly metrics: Metrics;
-  readonly nowMs: () => number;
-  readonly now: () => Timestamp;
-}
 
 export interface RunningBroker {
   /** Takes no new work, finishes what is under way, says good-bye to the bus, closes the database. */
@@ -61,58 +32,6 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
       await ops.close();
     },
   };
-}
-
-async function openGround(config: BrokerConfig, environment: NodeJS.ProcessEnv, log: Log, metrics: Metrics): Promise<Ground> {
-  const nowMs = (): number => Date.now();
-  const now = (): Timestamp => timestamp.parse(new Date(nowMs()).toISOString());
-  const random = (n: number): Uint8Array => randomBytes(n);
-  await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
-  const trust = openTrustFiles(config.trust, nowMs);
-  const identity = loadIdentity(config.identity);
-  const url = config.database.url ?? environment['CARNET_DATABASE_URL'];
-  const target = url === undefined ? { dir: join(config.stateDirectory, 'database') } : { url };
-  const store = await openStore({ ...target, applicationName: 'carnet-broker', log });
-  await runChanges(store, viewsChanges);
-  await runChanges(store, inventoryChanges);
-  const unlock = unlockOf(config.keys, environment);
-  await ensureKeyRoot(config.keys.rootFile, unlock, random);
-  const keys = await openKeyManager({
-    store,
-    rootFile: config.keys.rootFile,
-    unlock,
-    actor: `spiffe://${config.domain}/broker`,
-    now,
-    random,
-  });
-  if (!keys.ok) throw new Error(`the key manager does not open: ${keys.code}: ${keys.text}`);
-  const { journal, parts } = await openJournal({
-    store,
-    self: config.domain,
-    peers: config.peers.map(({ domain }) => domain),
-    signer: identity.eventSigner,
-    introduction: identity.introduction,
-    validateChain: chainValidator(trust, now),
-    headDir: join(config.stateDirectory, 'heads'),
-    clock: { nowMs },
-    random,
-    log,
-  });
-  const tls: TlsMaterial = { keyPem: identity.keyPem, chainPem: identity.certificatePem, store: trust, now };
-  const bus = await connectBus(parts, {
-    servers: [config.bus.url],
-    serverName: config.bus.serverName,
-    name: `broker ${config.domain}`,
-    tls: busTls(config, tls),
-  });
-  return { config, identity, trust, tls, store, journal, bus, keys: keys.value, log, metrics, nowMs, now };
-}
-
-/** Chain, name and revocation of the bus's certificate: it is trusted for delivery only, and still it must be the one we know. */
-function busTls({ bus, trust }: BrokerConfig, material: TlsMaterial) {
-  const { checkServerIdentity } = clientTlsOptions(material, { trustDomain: bus.domain }, bus.serverName);
-  const own = { cert: material.chainPem, key: material.keyPem, ca: readFileSync(trust.rootFile, 'utf8') };
-  return checkServerIdentity === undefined ? own : { ...own, checkServerIdentity };
 }
 
 const STARTING: readonly Check[] = [

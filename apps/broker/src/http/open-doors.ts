@@ -1,4 +1,4 @@
-import type { Ground } from '../broker.ts';
+import type { Ground } from '../ground.ts';
 import type { Wired } from '../wire.ts';
 import { certificateDoor, type DoorPorts, tokenDoor } from './doors.ts';
 

@@ -1,7 +1,7 @@
 import type { PinnedAgent, Reason, Timestamp, TrustDomain } from '@carnet/events';
 import { type TrustStore, validatePath } from '@carnet/pki';
 import { agentSpiffeId } from '../hosts/wire.ts';
-import { reasonOf } from '../perform/context.ts';
+import { reasonOf } from '../reason.ts';
 
 /**
  * Why this pinned chain is not the peer's agent of that host. Threat: a peer pins a third CSP's agent, or one of ours: then that

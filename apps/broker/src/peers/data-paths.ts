@@ -1,7 +1,7 @@
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import type { DataPath, Reason } from '@carnet/events';
 import { z } from 'zod';
-import { reasonOf } from '../perform/context.ts';
+import { reasonOf } from '../reason.ts';
 
 const familyOf = (address: string): 'ipv4' | 'ipv6' => (isIPv6(address) ? 'ipv6' : 'ipv4');
 

@@ -1,7 +1,7 @@
 import type { DataPath, EventData, MigrationId, PinnedAgent, Reason, TrustDomain } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import { type PeerIdentity, validatePath } from '@carnet/pki';
-import type { Ground } from '../broker.ts';
+import type { Ground } from '../ground.ts';
 import { agentFault } from './agents.ts';
 import { dataPathFault } from './data-paths.ts';
 import { requestFault } from './requests.ts';

@@ -1,7 +1,7 @@
 import { type EventData, intentRequest, type MigrationId, PAYLOAD_TYPES, type Reason, type TrustDomain } from '@carnet/events';
 import type { PeerIdentity } from '@carnet/pki';
 import { openEnvelope, parseStrictJson } from '@carnet/trust';
-import { reasonOf } from '../perform/context.ts';
+import { reasonOf } from '../reason.ts';
 
 /** Who holds a leaf (base64 DER) under the intermediate that this CSP's own announcement of its key came with; valid now. */
 export type IdentifyIn = (domain: TrustDomain, leaf: string) => Promise<PeerIdentity | undefined>;

@@ -1,6 +1,7 @@
 import type { Digest, HostName, Reason } from '@carnet/events';
 import type { MigrationState } from '@carnet/saga';
 import { isOpenHere } from '../moving.ts';
+import { reasonOf } from '../reason.ts';
 import {
   afterProposal,
   failed,
@@ -10,7 +11,6 @@ import {
   type Performed,
   type Performer,
   propose,
-  reasonOf,
   stepOf,
   unfinished,
 } from './context.ts';

@@ -9,7 +9,6 @@ import {
   keyId,
   type MigrationId,
   type Reason,
-  reason,
   type TrustDomain,
 } from '@carnet/events';
 import type { SealedSecret } from '@carnet/hypervisor';
@@ -23,6 +22,7 @@ import type { HandoverKeys } from '../keys/handover-keys.ts';
 import type { Ledgers, Making, Proposed } from '../ledgers.ts';
 import type { PeerTrust } from '../peers/peer-trust.ts';
 import type { PolicyGate } from '../policy-gate.ts';
+import { reasonOf } from '../reason.ts';
 
 /** What performers reach the world through. All they know of a migration comes with the command; all they do is idempotent. */
 export interface PerformContext {
@@ -55,10 +55,6 @@ export const ASK_AGAIN_MS = 250;
 export const RUNNING: Outcome = { kind: 'running', afterMs: ASK_AGAIN_MS };
 export const failed = (code: string, text: string): Outcome => ({ kind: 'failed', code, text });
 
-/** Control characters of a host's text must not reach a ledger: the schema would refuse it. */
-const printable = (text: string): string =>
-  text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, ' ').slice(0, 500);
-export const reasonOf = (code: string, text: string): Reason => reason.parse({ code, text: printable(text) });
 export const giveUp = (code: string, text: string): GiveUp => ({ kind: 'give-up', reason: reasonOf(code, text) });
 
 export const stepOf = (command: Command, host: HostName): StepOf => ({

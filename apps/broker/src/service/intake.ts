@@ -21,9 +21,9 @@ import type { Inventory } from '../inventory.ts';
 import type { HandoverKeys } from '../keys/handover-keys.ts';
 import type { Ledgers } from '../ledgers.ts';
 import { isMovingHere, nextEpochWith } from '../moving.ts';
-import { reasonOf } from '../perform/context.ts';
 import { proposeWithdrawal } from '../perform/withdrawal.ts';
 import type { PolicyGate } from '../policy-gate.ts';
+import { reasonOf } from '../reason.ts';
 import { contentDigest, contentDigestOf } from './request-content.ts';
 import type { IntentAccepted, ServiceRefusal, ServiceResult } from './service.ts';
 
