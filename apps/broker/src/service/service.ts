@@ -10,6 +10,7 @@ import type {
   VmId,
   VmSpec,
 } from '@carnet/events';
+import type { MigrationRow } from '@carnet/views';
 
 /** A refusal by rule: a stable code, one sentence, and the reasons behind it. Nothing was changed. */
 export interface ServiceRefusal {
@@ -45,23 +46,6 @@ export interface LedgerEntry {
   readonly event?: Event;
   /** The DSSE envelope, base64, exactly as it is chained. */
   readonly envelope: string;
-}
-
-export interface MigrationRow {
-  readonly migration: MigrationId;
-  readonly vm: VmId;
-  readonly epoch: number;
-  readonly source: string;
-  readonly target: string;
-  readonly mode: string;
-  readonly phase: string;
-  readonly sourcePhase: string;
-  readonly targetPhase: string;
-  readonly ended: boolean;
-  readonly outcome: 'open' | 'done' | 'rolled-back' | 'refused' | 'withdrawn';
-  readonly startedAt: Timestamp;
-  readonly updatedAt: Timestamp;
-  readonly reasons: readonly Reason[];
 }
 
 export interface Progress {

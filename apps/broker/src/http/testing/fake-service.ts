@@ -1,4 +1,4 @@
-import { digest, event, keyId, migrationId, timestamp, vmId, vmSpec } from '@carnet/events';
+import { digest, event, keyId, migrationId, timestamp, trustDomain, vmId, vmSpec } from '@carnet/events';
 import type { BrokerService, LedgerEntry, MigrationDetail, ServiceResult, VmRow } from '../../service/service.ts';
 
 export const AT = timestamp.parse('2026-11-23T12:00:00.000Z');
@@ -36,8 +36,8 @@ const detail: MigrationDetail = {
   migration: MIGRATION,
   vm: VM,
   epoch: 1,
-  source: 'csp-a.example',
-  target: 'csp-b.example',
+  source: trustDomain.parse('csp-a.example'),
+  target: trustDomain.parse('csp-b.example'),
   mode: 'cold',
   phase: 'moving',
   sourcePhase: 'agreed',
