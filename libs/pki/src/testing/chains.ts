@@ -11,7 +11,8 @@ import { type RsaKeyPair, rememberedRsaKeys } from '../rsa-keys.ts';
 // Chains for tests, good and bad. Issuing refuses to make most bad ones, so they are laid out field by field.
 
 export const HOUR_MS = 3_600_000;
-export const NOW_MS = Date.parse('2026-11-23T12:00:00.000Z');
+/** The machine's own time, in whole seconds: OpenSSL inside a handshake knows no other. */
+export const NOW_MS = Math.floor(Date.now() / 1_000) * 1_000;
 export const timeAt = (ms: number): Timestamp => timestamp.parse(new Date(ms).toISOString());
 export const NOW = timeAt(NOW_MS);
 
