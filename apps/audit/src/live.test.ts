@@ -7,12 +7,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from './program.ts';
 import { auditReport } from './report.ts';
-import { EXPORTED_MS, exportLines } from './testing/exports.ts';
+import { exportLines } from './testing/exports.ts';
 import { CSP_A, CSP_B, createFederation } from './testing/federation.ts';
 import { Telling } from './testing/telling.ts';
 
 type Answer = 'whole' | 'cut' | 'no end';
 
+const HOUR_MS = 3_600_000;
+const exportedMs = Date.now();
 const dir = mkdtempSync(join(tmpdir(), 'carnet-audit-live-'));
 let telling: Telling;
 let answer: Answer = 'whole';
@@ -31,7 +33,7 @@ async function serve(domain: typeof CSP_A): Promise<void> {
   };
   const server = createServer(tls, (request, response) => {
     asked.push(request.url ?? '');
-    const lines = exportLines(telling, domain);
+    const lines = exportLines(telling, domain, exportedMs);
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     if (answer === 'whole') return void response.end(`${lines.join('\n')}\n`);
     if (answer === 'no end') return void response.end(`${lines.slice(0, -1).join('\n')}\n`);
@@ -52,7 +54,7 @@ async function serve(domain: typeof CSP_A): Promise<void> {
 const context = (domain: string): string => join(dir, `${domain}.toml`);
 
 beforeAll(async () => {
-  telling = new Telling(await createFederation(dir));
+  telling = new Telling(await createFederation(dir, exportedMs - HOUR_MS));
   telling.play(telling.intend(1));
   await serve(CSP_A);
   await serve(CSP_B);
@@ -72,7 +74,7 @@ async function ran(...args: readonly string[]) {
       err += text;
     },
     environment: {},
-    nowMs: () => EXPORTED_MS,
+    nowMs: () => exportedMs,
   };
   return { code: await run(args, streams), out, err };
 }

@@ -32,20 +32,21 @@ export const BEGIN_MS = Date.parse('2026-11-23T10:00:00.000Z');
 export const timeAt = (ms: number): Timestamp => timestamp.parse(new Date(ms).toISOString());
 
 /** Two CSPs with real keys, certificates and lists in a directory of their own. */
-export type Federation = { readonly dir: string; readonly pki: FederationPki };
+export type Federation = { readonly dir: string; readonly pki: FederationPki; readonly beginMs: number };
 
-export async function createFederation(dir: string): Promise<Federation> {
+/** `beginMs`: of its story. Whoever shakes hands under these certificates needs one of today: OpenSSL asks the machine's clock. */
+export async function createFederation(dir: string, beginMs = BEGIN_MS): Promise<Federation> {
   const keys = rememberedRsaKeys(join(tmpdir(), `carnet-test-keys-${userInfo().uid}`));
   const domains = [CSP_A, CSP_B].map((domain) => ({ domain, hosts: [HOST] }));
   const pki = await createFederationPki({
     dir,
     domains,
     busDomain: trustDomain.parse('bus.example'),
-    nowMs: BEGIN_MS - 3_600_000,
+    nowMs: beginMs - 3_600_000,
     random: randomBytes,
     keys,
   });
-  return { dir, pki };
+  return { dir, pki, beginMs };
 }
 
 export function leafOf({ pki }: Federation, domain: TrustDomain, name: string): FederationLeaf {

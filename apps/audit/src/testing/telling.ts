@@ -50,11 +50,12 @@ export class Telling {
   readonly a: Ledger = { publisher: CSP_A, audience: CSP_B, envelopes: [] };
   readonly b: Ledger = { publisher: CSP_B, audience: CSP_A, envelopes: [] };
   readonly journeys = new Map<VmId, Journey>();
-  #ms = BEGIN_MS;
+  #ms: number;
   #alter: Alter;
 
   constructor(federation: Federation, alter: Alter = honest) {
     this.federation = federation;
+    this.#ms = federation.beginMs;
     this.#alter = alter;
     for (const ledger of [this.a, this.b]) this.announce(ledger);
   }
