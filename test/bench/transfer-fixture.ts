@@ -70,7 +70,7 @@ export async function denseImage(dir: string, mebibytes: number): Promise<string
     4 * MIB,
   );
   await writeFile(secret, 'bench only');
-  const luks = 'encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10';
+  const luks = 'encrypt.format=luks,encrypt.key-secret=s,encrypt.hash-alg=sha512,encrypt.iter-time=10';
   await run(
     command(
       'qemu-img',

@@ -24,6 +24,13 @@ export const STEPS_AT_ONCE_DEFAULT = 4;
 export const CHUNK_BYTES_DEFAULT = 1_048_576;
 /** LUKS PBKDF2 time, in milliseconds. Safe only because the passphrase is 256 random bits: stretching adds nothing to it. */
 export const LUKS_ITER_TIME_MS = 10;
+/**
+ * Hash of the key derivation. QEMU first times 32,768 rounds of it by the kernel's CPU clock, and gives up where that clock did not move:
+ * ticks of 4 ms on many kernels, and SHA-256 needs less on many processors. SHA-512 takes several ticks.
+ */
+export const LUKS_HASH = 'sha512';
+/** Runs of a qemu tool whose timing failed all the same (it was not running when the ticks fell). Each fails within a second. */
+export const QEMU_TIMING_TRIES_MAX = 8;
 /** Milliseconds for one qemu-img run on a header (create, info, open). Conversions have no fixed limit: they take what the image takes, and end with the agent. */
 export const QEMU_IMG_MS_MAX = 60_000;
 /** Bytes of a plain disk that becomes an image. Below, no guest has a disk; above, ext4 has no file. */

@@ -24,7 +24,7 @@ async function qemuImg(...args: readonly string[]): Promise<string> {
   }
 }
 const SECRET = (): readonly string[] => ['--object', `secret,id=s,file=${at('secret')}`];
-const LUKS = 'encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10';
+const LUKS = 'encrypt.format=luks,encrypt.key-secret=s,encrypt.hash-alg=sha512,encrypt.iter-time=10';
 const createLuks = (name: string, options: string, size = '64M'): Promise<string> =>
   qemuImg('create', '-q', ...SECRET(), '-f', 'qcow2', '-o', options === '' ? LUKS : `${LUKS},${options}`, at(name), size);
 
@@ -109,7 +109,7 @@ test.each(refused)('%s: %s', async (_, code, create) => {
 });
 
 test('LUKS as raw; a LUKS volume is no qcow2, a qcow2 no raw volume', async () => {
-  await qemuImg('create', '-q', ...SECRET(), '-f', 'luks', '-o', 'key-secret=s,iter-time=10', at('luks'), '64M');
+  await qemuImg('create', '-q', ...SECRET(), '-f', 'luks', '-o', 'key-secret=s,hash-alg=sha512,iter-time=10', at('luks'), '64M');
   await createLuks('qcow2', '');
   expect(value(await guardHeader(at('luks'), { format: 'raw', capacityBytes: 67_108_864 })).luks.activeSlots).toEqual([0]);
   expect(codeOf(await guardHeader(at('luks'), { format: 'qcow2' }))).toBe('QCOW2_MAGIC');

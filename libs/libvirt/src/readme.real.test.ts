@@ -15,7 +15,7 @@ it('and it does what it says, with an encrypted disk and a right and a wrong key
   const host = await startQemuHost('readme');
   try {
     const [disk, uuid] = [join(host.dirs.disks, 'locked.qcow2'), '11111111-1111-4111-8111-111111111111'];
-    const luks = ['-o', 'encrypt.format=luks,encrypt.key-secret=s0,encrypt.iter-time=10'];
+    const luks = ['-o', 'encrypt.format=luks,encrypt.key-secret=s0,encrypt.hash-alg=sha512,encrypt.iter-time=10'];
     const create = [
       systemTool('qemu-img'),
       'create',
