@@ -2,8 +2,6 @@ import { defineConfig } from 'vitest/config';
 
 // `unit` needs nothing but Node; `real` starts real daemons (libvirtd, PostgreSQL, nats-server, QEMU)
 // through @carnet/dev and therefore runs its files one after the other.
-// `faults` (npm run faults) kills every process at every step: minutes of its own, so not part of `npm test`.
-const FAULT_TABLES = 'test/faults/**/*-table.test.ts';
 
 export default defineConfig({
   test: {
@@ -35,21 +33,13 @@ export default defineConfig({
             'infra/*/src/**/*.real.test.ts',
             'test/{attacks,faults,e2e,browser}/**/*.test.ts',
           ],
-          exclude: [FAULT_TABLES, '**/node_modules/**'],
+          exclude: ['**/node_modules/**'],
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 180_000,
-          // Emulated guests beside other work miss a time limit now and then; what fails twice has failed.
+          // Emulated guests beside other work miss a time limit now and then. What fails twice has failed; what needed its second
+          // try is named at the end of the phase.
           retry: 1,
-        },
-      },
-      {
-        test: {
-          name: 'faults',
-          include: [FAULT_TABLES],
-          fileParallelism: false,
-          testTimeout: 900_000,
-          hookTimeout: 900_000,
         },
       },
     ],

@@ -8,7 +8,11 @@ function report(...files: readonly FakeFile[]): string {
   const testResults = files.map(({ status, tests }, index) => ({
     name: `file${index}.test.ts`,
     status,
-    assertionResults: tests.map((each, at) => ({ fullName: `${each} ${at}`, status: each })),
+    assertionResults: tests.map((each, at) =>
+      each === 'retried'
+        ? { fullName: `${each} ${at}`, status: 'passed', failureMessages: ['the first try'] }
+        : { fullName: `${each} ${at}`, status: each, failureMessages: [] },
+    ),
   }));
   return JSON.stringify({ testResults, numTotalTests: 0 });
 }
@@ -21,7 +25,16 @@ describe('counting what vitest reports', () => {
 
   test('a test that did not run has failed, and is named', () => {
     const run = { report: report({ status: 'passed', tests: ['passed', 'skipped', 'todo', 'pending'] }), exitCode: 0 };
-    expect(tallyVitest(run)).toEqual({ tally: { passed: 1, failed: 3 }, notRun: ['skipped 1', 'todo 2', 'pending 3'] });
+    expect(tallyVitest(run)).toEqual({
+      tally: { passed: 1, failed: 3 },
+      notRun: ['skipped 1', 'todo 2', 'pending 3'],
+      retried: [],
+    });
+  });
+
+  test('a test that passed only when tried again has passed, and is named', () => {
+    const run = { report: report({ status: 'passed', tests: ['passed', 'retried'] }), exitCode: 0 };
+    expect(tallyVitest(run)).toEqual({ tally: { passed: 2, failed: 0 }, notRun: [], retried: ['retried 1'] });
   });
 
   test('a file that cannot be loaded, or whose clean-up throws, has failed once', () => {

@@ -19,6 +19,8 @@ export type VitestResult = {
   readonly tally: Tally;
   /** Tests that did not run, for the reader: vitest itself mentions only their number. */
   readonly notRun: readonly string[];
+  /** Tests that passed only when tried again: each is a doubt about the test or about us. */
+  readonly retried: readonly string[];
 };
 
 /**
@@ -26,25 +28,30 @@ export type VitestResult = {
  * clean-up threw, an error outside any test (seen only in the exit code), a report that is not there.
  */
 export function tallyVitest({ report, exitCode }: VitestRun): VitestResult {
-  if (report === undefined) return { tally: ONE_FAILED, notRun: [] };
+  if (report === undefined) return { tally: ONE_FAILED, notRun: [], retried: [] };
   const files = readReport(report);
   const tests = files.flatMap((file) => file.tests);
   const passed = tests.filter((test) => test.status === 'passed').length;
   const brokenFiles = files.filter((file) => file.status !== 'passed' && file.tests.every((test) => test.status === 'passed'));
   const failed = tests.length - passed + brokenFiles.length;
   const notRun = tests.filter((test) => test.status !== 'passed' && test.status !== 'failed').map((test) => test.name);
+  const retried = tests.filter((test) => test.status === 'passed' && test.failures > 0).map((test) => test.name);
   const failedOutsideTests = failed === 0 && exitCode !== 0 ? 1 : 0;
-  return { tally: { passed, failed: failed + failedOutsideTests }, notRun };
+  return { tally: { passed, failed: failed + failedOutsideTests }, notRun, retried };
 }
 
 type Outcome = { readonly name: string; readonly status: string };
-type FileOutcome = Outcome & { readonly tests: readonly Outcome[] };
+type TestOutcome = Outcome & { readonly failures: number };
+type FileOutcome = Outcome & { readonly tests: readonly TestOutcome[] };
 
 /** The part of vitest's JSON report that is counted. */
 function readReport(text: string): readonly FileOutcome[] {
   return records(field(JSON.parse(text), 'testResults')).map((file) => ({
     ...outcome(file, 'name'),
-    tests: records(field(file, 'assertionResults')).map((test) => outcome(test, 'fullName')),
+    tests: records(field(file, 'assertionResults')).map((test) => ({
+      ...outcome(test, 'fullName'),
+      failures: records(field(test, 'failureMessages') ?? []).length,
+    })),
   }));
 }
 

@@ -38,8 +38,9 @@ export async function runVitest(project: 'unit' | 'real', filter: string | undef
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`];
     const filters = filter === undefined ? [] : [filter];
     const exitCode = await exitCodeOf('vitest', ['run', '--project', project, '--passWithNoTests', ...reporters, ...filters]);
-    const { tally, notRun } = tallyVitest({ report: readIfThere(reportFile), exitCode });
+    const { tally, notRun, retried } = tallyVitest({ report: readIfThere(reportFile), exitCode });
     for (const test of notRun) process.stdout.write(`   did not run, which counts as failed: ${test}\n`);
+    for (const test of retried) process.stdout.write(`   passed only when tried again: ${test}\n`);
     return tally;
   } finally {
     rmSync(dir, { recursive: true });
