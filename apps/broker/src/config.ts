@@ -2,6 +2,7 @@ import { hostName, trustDomain } from '@carnet/events';
 import { LOG_LEVELS } from '@carnet/runtime';
 import { z } from 'zod';
 import { network } from './peers/data-paths.ts';
+import { issuerConfig } from './users/issuers.ts';
 
 const path = z.string().min(1);
 const port = z.int().min(0).max(65_535);
@@ -53,8 +54,18 @@ export const brokerConfig = z.strictObject({
     .max(1_000),
   /** The door for client certificates of this CSP. */
   http: z.strictObject({ address: z.string().default('127.0.0.1'), port }),
-  /** A second door for schedulers with bearer tokens: one `principal sha256-hex` a line. Absent: certificates only. */
-  tokens: z.strictObject({ address: z.string().default('127.0.0.1'), port, file: path }).optional(),
+  /** A second door for bearer tokens: API keys (`carnet apikey`) and those of identity providers. Absent: certificates only. */
+  tokens: z
+    .strictObject({
+      address: z.string().default('127.0.0.1'),
+      port,
+      issuers: z
+        .array(issuerConfig)
+        .max(16)
+        .refine((all) => new Set(all.map(({ issuer }) => issuer)).size === all.length, 'one entry for each issuer')
+        .default([]),
+    })
+    .optional(),
   /** `/livez`, `/readyz`, `/metrics` in plain HTTP: keep it on loopback or behind a firewall. */
   ops: z.strictObject({ address: z.string().default('127.0.0.1'), port }),
   policy: z.strictObject({ file: path }),

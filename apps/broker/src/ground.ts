@@ -13,6 +13,7 @@ import type { BrokerConfig } from './config.ts';
 import { type BrokerIdentity, loadIdentity } from './identity.ts';
 import { inventoryChanges } from './inventory.ts';
 import { ensureKeyRoot, unlockOf } from './keys/key-root.ts';
+import { usersChanges } from './users/api-keys.ts';
 
 /** What the broker stands on, opened in the order in which each needs the other. */
 export interface Ground {
@@ -48,6 +49,7 @@ export async function openGround(
   const store = await openStore({ ...target, applicationName: 'carnet-broker', log });
   await runChanges(store, viewsChanges);
   await runChanges(store, inventoryChanges);
+  await runChanges(store, usersChanges);
   const unlock = unlockOf(config.keys, environment);
   await ensureKeyRoot(config.keys.rootFile, unlock, random);
   const keys = await openKeyManager({

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { type Digest, digest, type HostName } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import { tenant } from '@carnet/keys';
@@ -20,6 +21,7 @@ import { provideSecretsAgain } from './secrets-again.ts';
 import { createService } from './service/create-service.ts';
 import { type IntakePorts, isMoving } from './service/intake.ts';
 import type { MachinePorts } from './service/machines.ts';
+import { openApiKeys } from './users/api-keys.ts';
 
 /** Keys that have no project of their own belong to this one. */
 const DEFAULT_TENANT = tenant.parse('default');
@@ -92,6 +94,7 @@ export function wire(ground: Ground) {
     settings,
     nowMs,
   });
+  const apiKeys = openApiKeys(store, nowMs, randomBytes);
   const service = createService({
     self,
     journal,
@@ -101,10 +104,11 @@ export function wire(ground: Ground) {
     machines,
     intake,
     failures,
+    apiKeys,
     fingerprintOf: (peer) => fingerprintOf(journal, peer),
     nowMs,
   });
-  return { views, ledgers, hosts, policy, failures, perform, service };
+  return { views, ledgers, hosts, policy, failures, perform, service, apiKeys };
 }
 export type Wired = ReturnType<typeof wire>;
 

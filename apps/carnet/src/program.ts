@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { EXIT, EXIT_HELP, type ExitCode, VerbError } from './exit.ts';
 import { FORMATS } from './output.ts';
+import { apiKeyVerbs } from './verbs/apikey.ts';
 import { auditVerbs } from './verbs/audit.ts';
 import { completionVerb } from './verbs/completion.ts';
 import { contextVerbs } from './verbs/context.ts';
@@ -36,6 +37,7 @@ export function program(streams: Streams): Command {
     peerVerbs(streams),
     hostVerbs(streams),
     eventVerbs(streams),
+    apiKeyVerbs(streams),
     auditVerbs(streams),
     contextVerbs(streams),
     errorVerb(streams),

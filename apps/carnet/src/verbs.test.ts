@@ -1,5 +1,20 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DIGEST, detail, ended, entry, host, image, key, MIGRATION, migration, peer, plan, VM, vm } from './testing/samples.ts';
+import {
+  apiKey,
+  DIGEST,
+  detail,
+  ended,
+  entry,
+  host,
+  image,
+  key,
+  MIGRATION,
+  migration,
+  peer,
+  plan,
+  VM,
+  vm,
+} from './testing/samples.ts';
 import { openStandIn, type Script, type StandIn } from './testing/stand-in.ts';
 import { carnet, type Settings } from './testing/terminal.ts';
 
@@ -57,6 +72,8 @@ const VERBS: readonly [line: string, script: Script, seen: string | RegExp, aske
     { [detailPath]: { json: ended('done') }, 'GET /v1/events': items(entry(1), entry(2)) },
     'MigrationOffered',
   ],
+  ['apikey list', { 'GET /v1/apikeys': items(apiKey) }, 'nightly'],
+  [`apikey revoke ${apiKey.id}`, { [`DELETE /v1/apikeys/${apiKey.id}`]: { json: apiKey } }, 'nightly'],
   [`migration wait ${MIGRATION} --timeout 5`, { [detailPath]: { json: ended('done') } }, '"outcome": "done"'],
   [
     `migration cancel ${MIGRATION} --reason enough`,

@@ -33,7 +33,28 @@ export const DOOR_CODES = {
     text: 'The broker does not know who calls.',
     advice: 'Present a client certificate of this CSP, or a token at the token door.',
   },
-  TOKEN_REFUSED: { text: 'The bearer token is unknown.', advice: "Ask this CSP's administrator for a token." },
+  TOKEN_REFUSED: {
+    text: 'The bearer token is not good.',
+    advice: "Ask this CSP's administrator for an API key, or its identity provider for a token.",
+  },
+  TOKEN_EXPIRED: { text: 'The bearer token or API key has ended.', advice: 'Fetch a new token, or have a new key made.' },
+  TOKEN_AUDIENCE: {
+    text: 'The token was made for another audience.',
+    advice: "Ask the identity provider for one whose audience is this broker's (`tokens.issuers` of its configuration).",
+  },
+  ISSUER_UNKNOWN: {
+    text: 'No identity provider of this broker made the token.',
+    advice: 'The broker takes tokens of the issuers in `tokens.issuers` of its configuration, spelt as in their `iss`.',
+  },
+  ISSUER_UNREACHABLE: {
+    text: "The identity provider's keys cannot be had, so the token cannot be judged.",
+    advice: "Try again soon. The broker's log says what went wrong with the provider.",
+  },
+  API_KEY_UNKNOWN: { text: 'No such API key.', advice: '`carnet apikey list` shows all.' },
+  API_KEY_EXISTS: {
+    text: 'An active API key has this name.',
+    advice: 'Choose another name, or revoke that key first: `carnet apikey list`.',
+  },
   SIGNATURE_REFUSED: {
     text: "The request's signature does not verify.",
     advice: 'Sign the exact bytes with the key of the certificate that is sent along.',

@@ -132,7 +132,6 @@ async function startCloud(
   copyFileSync(join(pki, 'root.pem'), join(paths.pki, 'root.pem'));
   privateFile(paths.eventKey, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), as);
   privateFile(paths.passphrase, randomBytes(32).toString('hex'), as);
-  privateFile(paths.tokens, '', as);
   const database = await startPostgres({ dir: paths.database });
   const facts: ConfigFacts = {
     plan,

@@ -118,7 +118,8 @@ async function serve(route: Route, ports: AppPorts, caller: Caller, request: Req
 async function callerWith(roles: readonly Role[], ports: AppPorts, request: Request): Promise<Caller | ServiceRefusal> {
   const caller = await ports.authenticate(request);
   if ('ok' in caller) return caller;
-  const held = ports.roleOf(caller.principal);
+  const granted = ports.roleOf(caller.principal);
+  const held = caller.onlyRoles === undefined ? granted : granted.filter((one) => caller.onlyRoles?.includes(one));
   if (held.includes('administrator') || roles.some((role) => held.includes(role))) return caller;
   return { ok: false, code: 'ROLE_MISSING', text: `${caller.principal} has none of the roles ${roles.join(', ')}` };
 }

@@ -7,6 +7,8 @@ import { FAULTS_CHARS_MAX } from './limits.ts';
 export interface Caller {
   readonly principal: string;
   readonly via: 'mtls' | 'token';
+  /** What this credential is good for, of the roles that the policy set grants to its principal; absent: all. */
+  readonly onlyRoles?: readonly Role[];
 }
 
 /** What came with a request, before any schema has seen it. */

@@ -1,4 +1,5 @@
 import type { Role } from '@carnet/policy';
+import { apiKeyRequest } from '../users/api-keys.ts';
 import { intendFromCloudEvent } from './intents.ts';
 import { present } from './present.ts';
 import { done, type Route, route, takesNothing } from './route.ts';
@@ -205,5 +206,37 @@ const machineRoutes: readonly Route[] = [
   }),
 ];
 
+const userRoutes: readonly Route[] = [
+  route({
+    ...takesNothing,
+    method: 'GET',
+    path: '/v1/apikeys',
+    summary: 'API keys of the token door, ended ones included; never their values',
+    roles: [],
+    answer: s.apiKeyRows,
+    handle: async (service) => done({ items: await service.apiKeys() }),
+  }),
+  route({
+    ...takesNothing,
+    method: 'POST',
+    path: '/v1/apikeys',
+    summary: 'A new API key: hashed here, said once, with roles and an end',
+    roles: [],
+    body: apiKeyRequest,
+    answer: s.newApiKey,
+    handle: (service, { caller, body }) => service.createApiKey(body, caller.principal),
+  }),
+  route({
+    ...takesNothing,
+    method: 'DELETE',
+    path: '/v1/apikeys/:id',
+    summary: 'Revoke an API key: refused from the next request on',
+    roles: [],
+    params: s.apiKeyParams,
+    answer: s.apiKeyRow,
+    handle: (service, { caller, params }) => service.revokeApiKey(params.id, caller.principal),
+  }),
+];
+
 /** The whole API but its two streams. */
-export const routes: readonly Route[] = [...migrationRoutes, ...ledgerRoutes, ...machineRoutes];
+export const routes: readonly Route[] = [...migrationRoutes, ...ledgerRoutes, ...machineRoutes, ...userRoutes];

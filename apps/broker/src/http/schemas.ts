@@ -14,6 +14,7 @@ import {
   vmId,
   vmSpec,
 } from '@carnet/events';
+import { role } from '@carnet/policy';
 import { z } from 'zod';
 import { CURSOR_CHARS_MAX, ROWS_DEFAULT, ROWS_MAX } from './limits.ts';
 
@@ -182,6 +183,25 @@ export const vmCreation = z
     (request) => request.image !== undefined || request.capacityBytes !== undefined,
     'either an image or capacityBytes is needed',
   );
+const apiKeyFields = {
+  id: z.string(),
+  name: z.string(),
+  principal: z.string(),
+  roles: z.array(role).readonly(),
+  state: z.enum(['active', 'expired', 'revoked']),
+  createdAt: z.string(),
+  createdBy: z.string(),
+  expiresAt: z.string(),
+  revokedAt: z.string().optional(),
+  revokedBy: z.string().optional(),
+  lastUsedAt: z.string().optional(),
+};
+export const apiKeyRow = z.strictObject(apiKeyFields);
+export const apiKeyRows = rows(apiKeyRow);
+/** `apiKey` is said once. */
+export const newApiKey = z.strictObject({ ...apiKeyFields, apiKey: z.string() });
+export const apiKeyParams = z.strictObject({ id: z.string().regex(/^[0-9a-f]{16}$/) });
+
 export const vmDeleted = z.strictObject({ vm: z.string() });
 export const cancelRequest = z.strictObject({ text: z.string().max(TEXT_CHARS_MAX).default('cancelled by an operator') });
 export const cancelled = z.strictObject({ digest: z.string() });

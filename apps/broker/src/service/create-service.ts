@@ -14,6 +14,7 @@ import { type MigrationViews, rowsOf } from '@carnet/views';
 
 import type { Failures } from '../failures.ts';
 import type { Hosts } from '../hosts/steps.ts';
+import type { ApiKeys } from '../users/api-keys.ts';
 import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
 import { keyRow } from './key-row.ts';
 import {
@@ -40,6 +41,7 @@ export interface ServicePorts {
   readonly machines: MachinePorts;
   readonly intake: IntakePorts;
   readonly failures: Failures;
+  readonly apiKeys: ApiKeys;
   /** SHA-256 of a peer's event key, once it has announced one. */
   readonly fingerprintOf: (peer: string) => Promise<string | undefined>;
   readonly nowMs: () => number;
@@ -104,6 +106,9 @@ export function createService(ports: ServicePorts): BrokerService {
     createVm: (request) => guarded(() => createVm(machines, request)),
     setVmPower: (vm, power) => guarded(() => setPower(machines, vm, power)),
     deleteVm: (vm) => guarded(() => deleteVm(machines, vm)),
+    apiKeys: () => ports.apiKeys.list(),
+    createApiKey: (request, principal) => ports.apiKeys.create(request, principal),
+    revokeApiKey: (id, principal) => ports.apiKeys.revoke(id, principal),
     exportLedgers: (peer) => exportLines(journal, new Date(ports.nowMs()).toISOString(), peer),
   };
 

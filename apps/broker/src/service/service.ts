@@ -11,6 +11,7 @@ import type {
   VmSpec,
 } from '@carnet/events';
 import type { MigrationRow } from '@carnet/views';
+import type { ApiKeyRequest, ApiKeyRow, NewApiKey } from '../users/api-keys.ts';
 
 /** A refusal by rule: a stable code, one sentence, and the reasons behind it. Nothing was changed. */
 export interface ServiceRefusal {
@@ -198,6 +199,9 @@ export interface BrokerService {
   readonly createVm: (request: CreateVmRequest, principal: string) => Promise<ServiceResult<VmRow>>;
   readonly setVmPower: (vm: VmId, power: 'on' | 'off', principal: string) => Promise<ServiceResult<VmRow>>;
   readonly deleteVm: (vm: VmId, principal: string) => Promise<ServiceResult<{ readonly vm: VmId }>>;
+  readonly apiKeys: () => Promise<readonly ApiKeyRow[]>;
+  readonly createApiKey: (request: ApiKeyRequest, principal: string) => Promise<ServiceResult<NewApiKey>>;
+  readonly revokeApiKey: (id: string, principal: string) => Promise<ServiceResult<ApiKeyRow>>;
   /** Both directions of every ledger with one peer (or all), each envelope exactly as chained, oldest first; then both sides' heads. */
   readonly exportLedgers: (peer?: string) => AsyncIterable<string>;
 }

@@ -88,3 +88,14 @@ export const plan = {
   bytes: 1024,
   steps: [{ side: 'source', step: 'publish the intent', undo: 'withdraw' }],
 };
+
+export const apiKey = {
+  id: 'ab'.repeat(8),
+  name: 'nightly',
+  principal: 'api-key/nightly',
+  roles: ['scheduler'],
+  state: 'active',
+  createdAt: AT,
+  createdBy: 'spiffe://csp-a.example/administrator',
+  expiresAt: AT,
+};

@@ -44,7 +44,7 @@ export function brokerConfigText(facts: ConfigFacts): string {
     table('keys', { rootFile: paths.keyRoot, passphraseFile: paths.passphrase }),
     table('[hosts]', { name: HOST }),
     table('http', { port: ports.http }),
-    table('tokens', { port: ports.tokens, file: paths.tokens }),
+    table('tokens', { port: ports.tokens }),
     table('ops', { port: ports.ops }),
     table('policy', { file: paths.policy }),
     table('migration', {

@@ -137,7 +137,6 @@ function installPki({ pki, plan }: CspOptions, paths: CspPaths, as: RunAs): void
       as,
     );
   if (!existsSync(paths.passphrase)) privateFile(paths.passphrase, randomBytes(32).toString('hex'), as);
-  if (!existsSync(paths.tokens)) privateFile(paths.tokens, '', as);
 }
 
 /** The host's catalogue of boot images, named by SHA-256. */

@@ -46,7 +46,6 @@ export function cspPaths(root: string, { key }: CspPlan) {
     eventKey: under('pki', 'event.key'),
     passphrase: under('pki', 'passphrase'),
     keyRoot: under('broker', 'keys.sealed'),
-    tokens: under('pki', 'tokens'),
     brokerLog: under('broker.log'),
     agentLog: under('agent.log'),
     consoleLog: under('console.log'),

@@ -11,6 +11,11 @@ roles = ["operator"]
 principal = "spiffe://${domain}/scheduler"
 roles = ["scheduler"]
 
+# API keys are made with roles of their own (\`carnet apikey\`); this is the most that any of them may have.
+[[grants]]
+principal = "api-key/*"
+roles = ["scheduler", "viewer"]
+
 [[grants]]
 principal = "spiffe://${domain}/auditor"
 roles = ["auditor"]

@@ -1,5 +1,5 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -19,6 +19,7 @@ import type { Role } from '@carnet/policy';
 import { createMetrics } from '@carnet/runtime';
 import { pino } from 'pino';
 import type { BrokerService } from '../../service/service.ts';
+import type { ByBearer } from '../../users/users.ts';
 import type { App } from '../app.ts';
 import { certificateDoor, type DoorPorts, tokenDoor } from '../doors.ts';
 
@@ -56,9 +57,9 @@ export interface DoorsWorld {
   readonly tls: TlsMaterial;
   /** By a CRL of A's intermediate that is newer than the one in the directory. */
   readonly revoke: (leaf: Uint8Array) => void;
-  readonly open: (service: BrokerService) => Promise<{ readonly mtls: number; readonly token: number }>;
+  /** `byBearer`: instead of one token for each role. */
+  readonly open: (service: BrokerService, byBearer?: ByBearer) => Promise<{ readonly mtls: number; readonly token: number }>;
   readonly tokenOf: (principal: string) => string;
-  readonly forgetToken: (principal: string) => Promise<void>;
   readonly certificateOf: (domain: string, name: string) => Promise<Credentials>;
   readonly ask: (port: number, who: Credentials, asked: Asked) => Promise<Reply>;
   readonly stream: (port: number, who: Credentials, asked: Asked) => Promise<IncomingMessage>;
@@ -86,14 +87,13 @@ export async function createDoorsWorld(): Promise<DoorsWorld> {
     now: () => timestamp.parse(new Date(NOW_MS).toISOString()),
   };
   const root = await readFile(join(dir, 'root.pem'), 'utf8');
-  const tokenFile = join(dir, 'tokens');
   const tokens = new Map(ROLES.map((role) => [role as string, randomBytes(24).toString('base64url')]));
-  const writeTokens = () =>
-    writeFile(
-      tokenFile,
-      [...tokens].map(([name, token]) => `${name} ${createHash('sha256').update(token).digest('hex')}\n`).join(''),
-    );
-  await writeTokens();
+  const byRole: ByBearer = async (authorization) => {
+    const [principal] = [...tokens].find(([, token]) => authorization === `Bearer ${token}`) ?? [];
+    return principal === undefined
+      ? { ok: false, code: authorization === undefined ? 'CALLER_UNKNOWN' : 'TOKEN_REFUSED', text: 'not known' }
+      : { principal, via: 'token' };
+  };
 
   const stream = (
     port: number,
@@ -134,9 +134,9 @@ export async function createDoorsWorld(): Promise<DoorsWorld> {
         Buffer.from(createCrl(authority, { number: 2, thisUpdateMs: NOW_MS - 1_000, nextUpdateMs: NOW_MS + 3_600_000, revoked })),
       );
     },
-    open: async (service) => {
+    open: async (service, byBearer = byRole) => {
       const ports: DoorPorts = { service, roleOf, log: pino({ level: 'silent' }), metrics: createMetrics(), domain: A, tls };
-      const doors = [certificateDoor(ports), tokenDoor(ports, tokenFile)];
+      const doors = [certificateDoor(ports), tokenDoor(ports, byBearer)];
       apps.push(...doors);
       const [mtls = 0, token = 0] = await Promise.all(
         doors.map(async (app) => {
@@ -147,10 +147,6 @@ export async function createDoorsWorld(): Promise<DoorsWorld> {
       return { mtls, token };
     },
     tokenOf: (principal) => tokens.get(principal) ?? '',
-    forgetToken: async (principal) => {
-      tokens.delete(principal);
-      await writeTokens();
-    },
     certificateOf: async (domain, name) => ({
       cert: await readFile(join(dir, domain, `${name}.pem`), 'utf8'),
       key: await readFile(join(dir, domain, `${name}.key`), 'utf8'),

@@ -79,6 +79,16 @@ const keyRow = {
   history: [{ state: 'active', at: AT, actor: 'spiffe://csp-a.example/broker', reason: 'made' }],
   provenance: [],
 };
+const apiKey = {
+  id: 'ab'.repeat(8),
+  name: 'nightly',
+  principal: 'api-key/nightly',
+  roles: ['scheduler' as const],
+  state: 'active' as const,
+  createdAt: AT,
+  createdBy: 'spiffe://csp-a.example/administrator',
+  expiresAt: AT,
+};
 const image = { name: 'tiny', digest: DIGEST, sizeBytes: 1, capacityBytes: 2, createdAt: AT };
 
 const ok = async <T>(value: T): Promise<ServiceResult<T>> => ({ ok: true, value });
@@ -146,6 +156,9 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
     createVm: noted('createVm', () => ok(vmRow)),
     setVmPower: noted('setVmPower', () => ok(vmRow)),
     deleteVm: noted('deleteVm', () => ok({ vm: VM })),
+    apiKeys: noted('apiKeys', async () => [apiKey]),
+    createApiKey: noted('createApiKey', () => ok({ ...apiKey, apiKey: 'carnet_…' })),
+    revokeApiKey: noted('revokeApiKey', () => ok({ ...apiKey, state: 'revoked' as const, revokedAt: AT })),
     exportLedgers: async function* () {
       yield '{"carnet":"ledger-export"}';
       yield '{"carnet":"end-of-export"}';
