@@ -48,8 +48,8 @@ async function dekOf({ csp }: typeof a, key: string): Promise<Buffer> {
   const store = await openStore({ url: database.url, applicationName: 'canary', log: silent });
   const opened = await openKeyManager({
     store,
-    rootFile: paths.keyRoot,
-    unlock: { kind: 'file', path: paths.passphrase },
+    root: { kind: 'file', path: paths.keyRoot, unlock: { kind: 'file', path: paths.passphrase } },
+    domain: plan.domain,
     actor: `spiffe://${plan.domain}/broker`,
     now,
     random: randomBytes,

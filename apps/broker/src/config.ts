@@ -1,6 +1,7 @@
 import { hostName, trustDomain } from '@carnet/events';
 import { LOG_LEVELS } from '@carnet/runtime';
 import { z } from 'zod';
+import { keysConfig } from './keys/key-config.ts';
 import { network } from './peers/data-paths.ts';
 import { issuerConfig } from './users/issuers.ts';
 
@@ -43,11 +44,8 @@ export const brokerConfig = z.strictObject({
     )
     .min(1)
     .max(64),
-  /** `rootFile`: the sealed root of the key manager, made at first start. Its passphrase: a file of mode 600, or a systemd credential. */
-  keys: z.union([
-    z.strictObject({ rootFile: path, passphraseFile: path }),
-    z.strictObject({ rootFile: path, passphraseCredential: z.string().regex(/^[A-Za-z0-9._-]{1,255}$/) }),
-  ]),
+  /** Where keys are kept, and what wraps them. */
+  keys: keysConfig,
   hosts: z
     .array(z.strictObject({ name: hostName }))
     .min(1)

@@ -12,7 +12,7 @@ import { viewsChanges } from '@carnet/views';
 import type { BrokerConfig } from './config.ts';
 import { type BrokerIdentity, loadIdentity } from './identity.ts';
 import { inventoryChanges } from './inventory.ts';
-import { ensureKeyRoot, unlockOf } from './keys/key-root.ts';
+import { ensureKeyRoot, keyBackendOf } from './keys/key-root.ts';
 import { usersChanges } from './users/api-keys.ts';
 
 /** What the broker stands on, opened in the order in which each needs the other. */
@@ -50,12 +50,12 @@ export async function openGround(
   await runChanges(store, viewsChanges);
   await runChanges(store, inventoryChanges);
   await runChanges(store, usersChanges);
-  const unlock = unlockOf(config.keys, environment);
-  await ensureKeyRoot(config.keys.rootFile, unlock, random);
+  const backend = keyBackendOf(config.keys, environment);
+  await ensureKeyRoot(backend.root, random);
   const keys = await openKeyManager({
     store,
-    rootFile: config.keys.rootFile,
-    unlock,
+    ...backend,
+    domain: config.domain,
     actor: `spiffe://${config.domain}/broker`,
     now,
     random,

@@ -19,7 +19,7 @@ import { isDestroyed, type KeyState } from './records/states.ts';
 import { inTransaction } from './records/tables.ts';
 import { refusal } from './refusal.ts';
 import { ok, type Result } from './result.ts';
-import type { Tenant } from './vault/hierarchy.ts';
+import { secretId, type Tenant } from './vault/hierarchy.ts';
 
 /** A key to be made. Without `key` a new id is drawn. `derivation`: how the 32 bytes become what opens the artifact. */
 export type NewDek = {
@@ -41,10 +41,9 @@ export async function createDek(ports: KeyPorts, wanted: NewDek): Promise<Result
   const key = wanted.key ?? keyId.parse(uuidv7(Date.parse(at), ports.random(10)));
   const keks = await tenantKeks(ports, wanted.tenant);
   if (!keks.ok) return keks;
-  const made = await ports.call(CREATE_DEK, {
-    keks: keks.value,
-    holding: { tenant: wanted.tenant, key, version: 1, arrival: 0 },
-  });
+  const holding = { tenant: wanted.tenant, key, version: 1, arrival: 0 };
+  await ports.announce([holding]);
+  const made = await ports.call(CREATE_DEK, { keks: keks.value, holding });
   if (!made.ok) return made;
   const { reason, key: _asked, ...properties } = wanted;
   const record: KeyRecord = {
@@ -173,7 +172,7 @@ async function rewrapSome(ports: KeyPorts, tenant: Tenant): Promise<Result<numbe
   const newest = Math.max(...keks.value.map((kek) => kek.version));
   const rows = await ports.db
     .selectFrom('keys_holdings')
-    .select(['key', 'version', 'arrival', 'kek_version', 'wrapped'])
+    .select(['key', 'version', 'arrival', 'kek_version', 'wrapped', 'secret'])
     .where('tenant', '=', tenant)
     .where('kek_version', '<', newest)
     .limit(REWRAP_BATCH_MAX)
@@ -189,6 +188,7 @@ async function rewrapSome(ports: KeyPorts, tenant: Tenant): Promise<Result<numbe
             arrival: row.arrival,
             kekVersion: row.kek_version,
             wrapped: row.wrapped,
+            ...(row.secret === null ? {} : { secret: secretId.parse(row.secret) }),
           },
         ],
   );

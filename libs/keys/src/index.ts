@@ -1,3 +1,7 @@
+export type { Settled } from './backends/barbican/settle.ts';
+export type { KeyRoot } from './backends/service.ts';
+export type { BarbicanOptions } from './backends/session.ts';
+export { createTokenRoot } from './backends/token-root.ts';
 export type { Random } from './bytes.ts';
 export { type KeyProcess, startKeyProcess } from './child/pool.ts';
 export { CODES } from './codes.ts';

@@ -45,3 +45,26 @@ export const QUEUE_MAX = 1_000;
 export const LIST_MAX = 1_000;
 /** Keys re-wrapped by one child when a tenant's KEK is rotated: stays below FRAME_BYTES_MAX. */
 export const REWRAP_BATCH_MAX = 500;
+
+/** One HTTP exchange with Barbican; the slowest seen (SQLite, busy machine) took 1.5 s. */
+export const EXCHANGE_MS_MAX = 5_000;
+/** Keystone compares the credential's secret by bcrypt, on purpose slowly. */
+export const KEYSTONE_MS_MAX = 15_000;
+/** One batch of the child with a Barbican behind it: each key takes up to five exchanges. */
+export const REMOTE_OPERATION_MS_MAX = 60_000;
+/** A page of one name with its references is below 64 KiB; more is not an answer to us. */
+export const REPLY_BYTES_MAX = 262_144;
+/** Secrets of one name: one, and what crashes left. */
+export const FOUND_SECRETS_MAX = 50;
+/** Fernet tokens have about 250 bytes; a token of the older PKI format could fill headers. */
+export const TOKEN_BYTES_MAX = 4_096;
+/** Application credentials' secrets have 86 characters when Keystone draws them. */
+export const CREDENTIAL_BYTES_MIN = 12;
+/** A private CA's certificates in PEM. */
+export const CA_BYTES_MAX = 65_536;
+/** A secret that was announced and has no key record after this long belongs to a creation that was given up. */
+export const ORPHAN_MS = 3_600_000;
+/** Secrets looked after in one round. */
+export const SETTLE_BATCH_MAX = 100;
+/** The PIN of a token (PKCS#11 leaves it to the token; 4 is SoftHSM's least). */
+export const PIN_BYTES_MIN = 4;

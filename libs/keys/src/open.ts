@@ -1,8 +1,13 @@
-import type { KeyId, Timestamp } from '@carnet/events';
+import type { KeyId, Timestamp, TrustDomain } from '@carnet/events';
 import { runChanges, type Store, type Tx } from '@carnet/store';
+import { announce } from './backends/barbican/announced.ts';
+import { BARBICAN_CHANGES } from './backends/barbican/changes.ts';
+import { settleSecrets } from './backends/barbican/settle.ts';
+import { type KeyRoot, openKeyService } from './backends/service.ts';
+import type { BarbicanOptions } from './backends/session.ts';
 import type { Random } from './bytes.ts';
 import { REWRAP } from './child/operations.ts';
-import { type KeyProcess, startKeyProcess } from './child/pool.ts';
+import type { KeyProcess } from './child/pool.ts';
 import * as deks from './deks.ts';
 import * as acknowledge from './handover/acknowledge.ts';
 import { type Acknowledgement, confirmAcknowledgement } from './handover/confirm.ts';
@@ -12,19 +17,22 @@ import { resume, retire } from './handover/ending.ts';
 import * as target from './handover/import.ts';
 import { type ReleaseRequest, release } from './handover/release.ts';
 import { type HostSealRequest, sealForHost } from './hosts.ts';
-import { type KeyPorts, withText } from './ports.ts';
+import type { KeyPorts } from './ports.ts';
 import { KEY_CHANGES } from './records/changes.ts';
 import type { KeyVersion, Listing } from './records/holding.ts';
 import { keksOf } from './records/keks.ts';
 import { onKeys } from './records/tables.ts';
 import { ok, type Result } from './result.ts';
-import { openRootFile, type Unlock } from './root-file.ts';
 import type { Tenant } from './vault/hierarchy.ts';
 
 export type KeyManagerOptions = {
   readonly store: Pick<Store, 'db'>;
-  readonly rootFile: string;
-  readonly unlock: Unlock;
+  /** What wraps everything that lies in our own database. */
+  readonly root: KeyRoot;
+  /** Where DEKs lie. Absent: in our own database. */
+  readonly barbican?: BarbicanOptions;
+  /** This CSP. */
+  readonly domain: TrustDomain;
   /** SPIFFE ID of this service: the actor of what it does by itself. */
   readonly actor: string;
   readonly now: () => Timestamp;
@@ -36,34 +44,39 @@ export type KeyManagerOptions = {
 export type KeyManager = ReturnType<typeof keyManager>;
 
 /**
- * Opens the key manager: unlocks the root, brings its tables up to date, and checks that root and database belong together. The root key is
- * held until `close`, which zeroes it; tenant KEKs and DEKs are opened in child processes only.
+ * Opens the key manager: unlocks the root, brings its tables up to date, and checks that root and database belong together. The root key
+ * (or the PIN of its token) is held until `close`, which zeroes it; tenant KEKs and DEKs are opened in child processes only.
  */
 export async function openKeyManager(options: KeyManagerOptions): Promise<Result<KeyManager>> {
-  const process = options.process ?? startKeyProcess();
-  const root = await openRootFile({ path: options.rootFile, unlock: options.unlock, process });
-  if (!root.ok) {
-    process.close();
-    return root;
-  }
+  const { root, barbican, domain, process } = options;
+  const opened = await openKeyService({
+    root,
+    holder: domain,
+    ...(barbican === undefined ? {} : { barbican }),
+    ...(process === undefined ? {} : { process }),
+  });
+  if (!opened.ok) return opened;
+  const service = opened.value;
   await runChanges(options.store, KEY_CHANGES);
+  await runChanges(options.store, BARBICAN_CHANGES);
+  const db = onKeys(options.store.db);
   const ports: KeyPorts = {
-    db: onKeys(options.store.db),
-    call: async (operation, input) => withText(await process.call(operation, input, root.value)),
+    db,
+    call: service.call,
+    announce: async (holdings) => {
+      if (service.barbican !== undefined) await announce(db, holdings, options.now());
+    },
+    ...(service.barbican === undefined ? {} : { barbican: service.barbican }),
     actor: options.actor,
     now: options.now,
     random: options.random,
   };
-  const close = (): void => {
-    process.close();
-    root.value.fill(0);
-  };
   const belongs = await opensSomeKek(ports);
   if (!belongs.ok) {
-    close();
+    service.close();
     return belongs;
   }
-  return ok(keyManager(ports, close));
+  return ok(keyManager(ports, service.close));
 }
 
 /** A root file restored beside another database is noticed now, not at the first migration. */
@@ -94,6 +107,7 @@ const keyManager = (ports: KeyPorts, close: () => void) => ({
   importKeys: (tx: Tx, request: Parameters<typeof target.importKeys>[2]) => target.importKeys(ports, tx, request),
   discard: (tx: Tx, ending: Ending) => target.discard(ports, tx, ending),
 
+  settleSecrets: () => settleSecrets(ports),
   sealForHost: (request: HostSealRequest) => sealForHost(ports, request),
   close,
 });

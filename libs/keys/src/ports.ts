@@ -1,5 +1,6 @@
 import type { Timestamp } from '@carnet/events';
 import type { Tx } from '@carnet/store';
+import type { KeyService } from './backends/service.ts';
 import type { Random } from './bytes.ts';
 import type { Operation } from './child/operation.ts';
 import { CREATE_KEK } from './child/operations.ts';
@@ -7,12 +8,15 @@ import { insertKek, keksOf } from './records/keks.ts';
 import type { KeysDb } from './records/tables.ts';
 import { fromVault } from './refusal.ts';
 import { ok, type Result } from './result.ts';
-import type { Tenant, TenantKeks } from './vault/hierarchy.ts';
+import type { Holding, Tenant, TenantKeks } from './vault/hierarchy.ts';
 
 /** What every part of the key manager works with. `call` runs one operation under the root in a child process. */
 export type KeyPorts = {
   readonly db: KeysDb;
   readonly call: <I, O>(operation: Operation<I, O>, input: I) => Promise<Result<O>>;
+  /** Said before an operation makes DEKs: where they lie in another key manager, it must be found out after any crash what is there. */
+  readonly announce: (holdings: readonly Holding[]) => Promise<void>;
+  readonly barbican?: NonNullable<KeyService['barbican']>;
   /** SPIFFE ID of this service, in every history line that it writes by itself. */
   readonly actor: string;
   readonly now: () => Timestamp;

@@ -28,7 +28,7 @@ const OTHERS = 0o077;
 const WORLD = 0o007;
 
 /** A small regular file, whole; `exposed` when its mode has one of `forbidden`. */
-async function readGuarded(
+export async function readGuarded(
   path: string,
   bytesMax: number,
   forbidden: number,
@@ -52,15 +52,15 @@ async function readGuarded(
   }
 }
 
-/** The passphrase without one trailing line end. The caller zeroes it. */
-export async function readPassphrase(unlock: Unlock): Promise<Result<Buffer>> {
+/** The passphrase (or PIN, or credential) without one trailing line end. The caller zeroes it. */
+export async function readPassphrase(unlock: Unlock, bytesMin = PASSPHRASE_BYTES_MIN): Promise<Result<Buffer>> {
   const path = unlock.kind === 'file' ? unlock.path : join(unlock.directory, basename(unlock.name));
   const bytes = await readGuarded(path, PASSPHRASE_BYTES_MAX + 1, unlock.kind === 'file' ? OTHERS : WORLD);
   if (bytes === 'missing') return refusal('PASSPHRASE_UNREADABLE', { about: path });
   if (bytes === 'exposed') return refusal('PASSPHRASE_EXPOSED', { about: path });
   if (bytes === 'too-large') return refusal('PASSPHRASE_LENGTH', { about: path });
   const passphrase = bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes;
-  if (passphrase.length < PASSPHRASE_BYTES_MIN || passphrase.length > PASSPHRASE_BYTES_MAX) {
+  if (passphrase.length < bytesMin || passphrase.length > PASSPHRASE_BYTES_MAX) {
     bytes.fill(0);
     return refusal('PASSPHRASE_LENGTH', { about: path });
   }

@@ -13,6 +13,7 @@ import {
   type MigrationId,
   migrationId,
   timestamp,
+  trustDomain,
   uuidv7,
   type VmId,
 } from '@carnet/events';
@@ -58,7 +59,15 @@ export async function createCommander(): Promise<Commander> {
   const now = () => systemClock.now();
   const actor = 'spiffe://csp-a.example/broker';
   const keys: KeyManager = must(
-    await openKeyManager({ store, rootFile, unlock, actor, now, random: randomBytes, process: keyProcess }),
+    await openKeyManager({
+      store,
+      root: { kind: 'file', path: rootFile, unlock },
+      domain: trustDomain.parse('csp-a.example'),
+      actor,
+      now,
+      random: randomBytes,
+      process: keyProcess,
+    }),
   );
   return {
     createKey: async (artifact, vm, kind) => {

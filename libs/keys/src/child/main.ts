@@ -1,6 +1,7 @@
 /**
  * The only process that sees keys in the clear. It reads requests from its standard input, answers on its standard output, and ends with
- * its input. It writes no log, opens no file or socket after loading, and knows neither database nor network.
+ * its input. It writes no log and knows no database. It opens no socket but to a Barbican, and no file but through the library of a token,
+ * where one is configured.
  */
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';

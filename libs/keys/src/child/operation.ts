@@ -1,5 +1,7 @@
 import type { z } from 'zod';
+import { openCustody } from '../backends/open-custody.ts';
 import type { Random } from '../bytes.ts';
+import type { Custody } from '../vault/custody.ts';
 import { refuse, type VaultRefusal, type VaultResult } from '../vault/refusal.ts';
 
 /** What the child answers: a value for everyone to see, or a refusal; a secret only where the operation is to open one. */
@@ -23,7 +25,19 @@ const serveWith =
     return answer(await run(secret, parsed.data, random));
   };
 
-/** An operation under the root (its secret), whose answer holds wrapped and public bytes only. */
+/** An operation on keys. Its secret is what opens them: an encoded custody. Its answer holds wrapped and public bytes only. */
+export const keyOperation = <I, O>(
+  name: string,
+  input: z.ZodType<I>,
+  output: z.ZodType<O>,
+  run: (custody: Custody, input: I, random: Random) => VaultResult<O> | Promise<VaultResult<O>>,
+): Operation<I, O> =>
+  operation(name, input, output, async (secret, given, random) => {
+    const custody = await openCustody(secret);
+    return custody.ok ? run(custody.value, given, random) : custody;
+  });
+
+/** An operation under another secret, such as a passphrase, whose answer holds sealed and public bytes only. */
 export const operation = <I, O>(
   name: string,
   input: z.ZodType<I>,

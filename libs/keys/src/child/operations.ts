@@ -1,5 +1,7 @@
 import { base64, depositAcknowledged, depositedKey, digest, epoch, keyReleased, migrationId } from '@carnet/events';
 import { z } from 'zod';
+import { tokenRoot } from '../backends/custody-spec.ts';
+import { createTokenKey } from '../backends/pkcs11/create-key.ts';
 import { boundKey, handover, publicKeyText } from '../context.ts';
 import { SCRYPT_COST_MAX, SCRYPT_COST_MIN } from '../limits.ts';
 import { confirmAcknowledgement, sealDeposit, sealRelease } from '../vault/deposit.ts';
@@ -7,7 +9,7 @@ import { createDek, createKek, holding, rewrapDeks, tenant, wrappedDek, wrappedK
 import { hostContext, sealedForHost, sealForHost } from '../vault/host.ts';
 import { acknowledgeDeposit, createMigrationKey, openRelease } from '../vault/import.ts';
 import { openRoot, resealRoot, sealedRoot, sealRoot } from '../vault/root.ts';
-import { type Operation, openingOperation, operation } from './operation.ts';
+import { keyOperation, type Operation, openingOperation, operation } from './operation.ts';
 
 const cost = z.int().min(SCRYPT_COST_MIN).max(SCRYPT_COST_MAX);
 const keks = z.array(wrappedKek).min(1).readonly();
@@ -38,20 +40,25 @@ export const RESEAL_ROOT = operation(
   }),
 );
 
-export const CREATE_KEK = operation(
+/** Makes the root inside a token. Secret: its PIN. */
+export const CREATE_TOKEN_KEY = operation('create-token-key', tokenRoot, z.null(), createTokenKey);
+/** Does the custody open at all? */
+export const CHECK_CUSTODY = keyOperation('check-custody', z.null(), z.null(), () => ({ ok: true, value: null }));
+
+export const CREATE_KEK = keyOperation(
   'create-kek',
   z.strictObject({ tenant, version: z.int().min(1) }),
   wrappedKek,
-  (root, input, random) => ({ ok: true, value: createKek(root, input, random) }),
+  ({ root }, input, random) => ({ ok: true, value: createKek(root, input, random) }),
 );
-export const CREATE_DEK = operation('create-dek', z.strictObject({ keks, holding }), wrappedDek, (root, input, random) =>
-  createDek(root, input.keks, input.holding, random),
+export const CREATE_DEK = keyOperation('create-dek', z.strictObject({ keks, holding }), wrappedDek, (custody, input, random) =>
+  createDek(custody, input.keks, input.holding, random),
 );
-export const REWRAP = operation('rewrap', z.strictObject({ keks, deks }), deks, (root, input, random) =>
+export const REWRAP = keyOperation('rewrap', z.strictObject({ keks, deks }), deks, ({ root }, input, random) =>
   rewrapDeks(root, input.keks, input.deks, random),
 );
 
-export const SEAL_DEPOSIT = operation(
+export const SEAL_DEPOSIT = keyOperation(
   'seal-deposit',
   z.strictObject({
     handover,
@@ -65,39 +72,39 @@ export const SEAL_DEPOSIT = operation(
   z.strictObject({ commit: digest, keys, secrets }),
   sealDeposit,
 );
-export const CONFIRM_ACKNOWLEDGEMENT = operation(
+export const CONFIRM_ACKNOWLEDGEMENT = keyOperation(
   'confirm-acknowledgement',
   z.strictObject({ ...held, macs: depositAcknowledged.unwrap().shape.macs }),
   z.null(),
   confirmAcknowledgement,
 );
-export const SEAL_RELEASE = operation(
+export const SEAL_RELEASE = keyOperation(
   'seal-release',
   z.strictObject({ ...held, deks, roots, acknowledged: digest }),
   z.strictObject({ enc: base64, ct: base64 }),
   sealRelease,
 );
 
-export const CREATE_MIGRATION_KEY = operation(
+export const CREATE_MIGRATION_KEY = keyOperation(
   'create-migration-key',
   z.strictObject({ tenant, keks, attempt: z.strictObject({ migration: migrationId, epoch }) }),
   z.strictObject({ publicKey: publicKeyText, privateKey: secrets }),
   createMigrationKey,
 );
-export const ACKNOWLEDGE_DEPOSIT = operation(
+export const ACKNOWLEDGE_DEPOSIT = keyOperation(
   'acknowledge-deposit',
   z.strictObject(received),
   z.array(digest).readonly(),
   acknowledgeDeposit,
 );
-export const OPEN_RELEASE = operation(
+export const OPEN_RELEASE = keyOperation(
   'open-release',
   z.strictObject({ ...received, roots, acknowledged: digest, commit: digest, enc: base64, ct: base64 }),
   deks,
   openRelease,
 );
 
-export const SEAL_FOR_HOST = operation(
+export const SEAL_FOR_HOST = keyOperation(
   'seal-for-host',
   z.strictObject({ context: hostContext, publicKey: publicKeyText, keks, deks: deks.unwrap().min(1).readonly() }),
   sealedForHost,
@@ -110,6 +117,8 @@ export const OPERATIONS: ReadonlyMap<string, Pick<Operation<never, unknown>, 'se
     SEAL_ROOT,
     OPEN_ROOT,
     RESEAL_ROOT,
+    CREATE_TOKEN_KEY,
+    CHECK_CUSTODY,
     CREATE_KEK,
     CREATE_DEK,
     REWRAP,

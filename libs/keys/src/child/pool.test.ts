@@ -2,13 +2,14 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
+import { encodeCustody } from '../backends/custody-spec.ts';
 import { KeysError } from '../result.ts';
 import { TENANT } from '../testing/two-sides.ts';
 import { CREATE_KEK } from './operations.ts';
 import { type KeyProcess, startKeyProcess } from './pool.ts';
 import { type KeyChild, spawnChild } from './spawn.ts';
 
-const root = randomBytes(32);
+const root = encodeCustody({ root: { kind: 'key' }, rootSecret: randomBytes(32) });
 const input = { tenant: TENANT, version: 1 };
 let running: KeyProcess | undefined;
 afterEach(() => running?.close());

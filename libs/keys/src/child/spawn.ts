@@ -13,10 +13,22 @@ const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
  * so that no crash report can carry a value. Node's permission model takes away files to write, processes, workers and add-ons. Its own
  * session: a Ctrl-C at the terminal is the parent's to answer. It ends with its input, also when the parent is killed.
  */
-export function spawnChild(): KeyChild {
+export const spawnChild = (): KeyChild => spawnWith([]);
+
+/** As `spawnChild`, and able to load native code: the library of a PKCS#11 token. */
+export const spawnTokenChild = (): KeyChild => spawnWith(['--allow-addons']);
+
+function spawnWith(permissions: readonly string[]): KeyChild {
   const child = spawn(
     process.execPath,
-    ['--permission', '--allow-fs-read=*', `--max-old-space-size=${CHILD_HEAP_MIB_MAX}`, '--disable-proto=throw', MAIN],
+    [
+      '--permission',
+      '--allow-fs-read=*',
+      ...permissions,
+      `--max-old-space-size=${CHILD_HEAP_MIB_MAX}`,
+      '--disable-proto=throw',
+      MAIN,
+    ],
     { stdio: ['pipe', 'pipe', 'ignore'], env: {}, cwd: '/', detached: true, windowsHide: true },
   );
   child.on('error', endsItsOutput);

@@ -41,6 +41,9 @@ export async function openRelease(ports: KeyPorts, request: ReleaseReceived): Pr
   const keks = await tenantKeks(ports, tenant);
   if (!keks.ok) return keks;
   const { data } = request.release;
+  await ports.announce(
+    received.data.keys.map(({ key, version }) => ({ tenant, key, version, arrival: received.handover.epoch })),
+  );
   const opened = await ports.call(OPEN_RELEASE, {
     handover: received.handover,
     tenant,
@@ -86,7 +89,12 @@ async function recordOpened(
   for (const held of await arrived(db, found.value)) {
     const dek = deks.find(({ key, version }) => key === held.record.key && version === held.record.version);
     if (dek === undefined) throw impossible(refusal('KEY_UNKNOWN', { about: held.record.key }));
-    await updateHeld(db, held.record, { kek_version: dek.kekVersion, wrapped: dek.wrapped, changed_at: at });
+    await updateHeld(db, held.record, {
+      kek_version: dek.kekVersion,
+      wrapped: dek.wrapped,
+      secret: dek.secret ?? null,
+      changed_at: at,
+    });
   }
   return ok(openedKeys(found.value));
 }

@@ -63,7 +63,7 @@ export async function change(tx: KeysTx, record: KeyRecord, to: KeyState, mark: 
   const refused = illegal(record, to);
   if (refused !== undefined) return refused;
   await append(tx, record, record.state, to, mark);
-  const erased = isDestroyed(to) ? { wrapped: null, kek_version: null } : {};
+  const erased = isDestroyed(to) ? { wrapped: null, kek_version: null, secret: null } : {};
   await updateHeld(tx, record, { state: to, changed_at: mark.at, ...erased });
   return ok({ ...record, state: to, changedAt: mark.at });
 }

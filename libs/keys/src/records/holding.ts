@@ -13,7 +13,7 @@ import {
 } from '@carnet/events';
 import type { Selectable } from 'kysely';
 import { z } from 'zod';
-import { tenant, type WrappedDek } from '../vault/hierarchy.ts';
+import { secretId, tenant, type WrappedDek } from '../vault/hierarchy.ts';
 import { keyState } from './states.ts';
 import type { KeysDb, KeysTables, KeysTx } from './tables.ts';
 
@@ -84,16 +84,20 @@ function heldOf(row: Row): Held {
     createdAt: row.created_at,
     changedAt: row.changed_at,
   });
-  const { tenant, key, version, arrival } = record;
   return {
     record,
     ...(row.wrapped === null || row.kek_version === null
       ? {}
-      : { wrapped: { tenant, key, version, arrival, kekVersion: row.kek_version, wrapped: row.wrapped } }),
+      : { wrapped: wrappedOf(record, row.kek_version, row.wrapped, row.secret) }),
     ...(row.used_by === null ? {} : { usedBy: row.used_by }),
     ...(row.sealed_by === null ? {} : { sealedBy: row.sealed_by }),
   };
 }
+
+const wrappedOf = ({ tenant, key, version, arrival }: KeyRecord, kekVersion: number, wrapped: string, secret: string | null) => ({
+  ...{ tenant, key, version, arrival, kekVersion, wrapped },
+  ...(secret === null ? {} : { secret: secretId.parse(secret) }),
+});
 
 export type KeyVersion = { readonly key: KeyId; readonly version: number };
 
@@ -118,16 +122,18 @@ export async function lockHeld(tx: KeysTx, key: KeyVersion): Promise<Held | unde
   return row === undefined ? undefined : heldOf(row);
 }
 
-/** The holding that arrived in one epoch, locked. */
-export async function lockArrival(tx: KeysTx, { key, version }: KeyVersion, arrival: number): Promise<Held | undefined> {
-  const row = await tx
-    .selectFrom('keys_holdings')
-    .selectAll()
-    .where('key', '=', key)
-    .where('version', '=', version)
-    .where('arrival', '=', arrival)
-    .forUpdate()
-    .executeTakeFirst();
+const ofArrival = (db: KeysDb, { key, version }: KeyVersion, arrival: number) =>
+  db.selectFrom('keys_holdings').selectAll().where('key', '=', key).where('version', '=', version).where('arrival', '=', arrival);
+
+/** The holding that arrived in one epoch. */
+export async function findArrival(db: KeysDb, key: KeyVersion, arrival: number): Promise<Held | undefined> {
+  const row = await ofArrival(db, key, arrival).executeTakeFirst();
+  return row === undefined ? undefined : heldOf(row);
+}
+
+/** As {@link findArrival}, locked. */
+export async function lockArrival(tx: KeysTx, key: KeyVersion, arrival: number): Promise<Held | undefined> {
+  const row = await ofArrival(tx, key, arrival).forUpdate().executeTakeFirst();
   return row === undefined ? undefined : heldOf(row);
 }
 
@@ -166,6 +172,7 @@ export async function insertHeld(tx: KeysTx, held: Held): Promise<void> {
       sealed_by: held.sealedBy ?? null,
       kek_version: wrapped?.kekVersion ?? null,
       wrapped: wrapped?.wrapped ?? null,
+      secret: wrapped?.secret ?? null,
       created_at: record.createdAt,
       changed_at: record.changedAt,
     })

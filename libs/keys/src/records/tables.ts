@@ -29,8 +29,19 @@ export type KeysTables = {
     /** Both null before the key has arrived and after it is destroyed. */
     readonly kek_version: number | null;
     readonly wrapped: string | null;
+    /** Id of the secret in another key manager that has the DEK; `wrapped` is then its check value. */
+    readonly secret: string | null;
     readonly created_at: string;
     readonly changed_at: string;
+  };
+  readonly keys_secrets: {
+    readonly key: string;
+    readonly version: number;
+    readonly arrival: number;
+    readonly tenant: string;
+    readonly announced_at: string;
+    /** State and time of the holding when Barbican was last told. */
+    readonly settled: string | null;
   };
   readonly keys_history: {
     readonly key: string;

@@ -64,7 +64,17 @@ export async function openSide(options: { readonly target?: StoreTarget; readonl
   must(await createRootFile({ path: rootFile, unlock, process, random: randomBytes, cost: TEST_COST }));
   const store = await openStore({ ...(options.target ?? { dir: join(dir, 'db') }), log: silent, applicationName: 'keys-test' });
   const actor = 'spiffe://csp-a.example/broker';
-  const keys = must(await openKeyManager({ store, rootFile, unlock, actor, now: () => NOW, random: randomBytes, process }));
+  const keys = must(
+    await openKeyManager({
+      store,
+      root: { kind: 'file', path: rootFile, unlock },
+      domain: trustDomain.parse('csp-a.example'),
+      actor,
+      now: () => NOW,
+      random: randomBytes,
+      process,
+    }),
+  );
   return {
     keys,
     store,
@@ -237,7 +247,16 @@ export async function openReplica(of: Side, target: StoreTarget): Promise<Side> 
   const unlock = { kind: 'file', path: join(of.dir, 'passphrase') } as const;
   const actor = 'spiffe://csp-a.example/broker';
   const rootFile = join(of.dir, 'root.json');
-  const keys = must(await openKeyManager({ store, rootFile, unlock, actor, now: () => NOW, random: randomBytes }));
+  const keys = must(
+    await openKeyManager({
+      store,
+      root: { kind: 'file', path: rootFile, unlock },
+      domain: trustDomain.parse('csp-a.example'),
+      actor,
+      now: () => NOW,
+      random: randomBytes,
+    }),
+  );
   return {
     keys,
     store,

@@ -2,6 +2,7 @@ import type { DepositedKey, Digest, EventData, KeyId, VerifiedRoots } from '@car
 import { digestOf, fromBase64, joinSecret, type Random, sameBytes, toBase64, transcript, type Wiper, wiper } from '../bytes.ts';
 import { type BoundKey, boundKeyOf, depositContext, type Handover, keyContext, releaseAad } from '../context.ts';
 import { HASH_BYTES, KEY_BYTES } from '../limits.ts';
+import type { Custody, Root } from './custody.ts';
 import { newestKek, openDek, openKekVersion, type Tenant, type TenantKeks, type WrappedDek } from './hierarchy.ts';
 import { sealBase } from './hpke.ts';
 import { refuse, type VaultResult } from './refusal.ts';
@@ -36,20 +37,20 @@ type SourceKeys = { readonly handover: Handover; readonly tenant: Tenant; readon
 
 /** Seals every DEK to `pkB` under one fresh Krel. */
 export async function sealDeposit(
-  root: Uint8Array,
+  custody: Custody,
   input: SourceKeys & { readonly keys: readonly { readonly bound: BoundKey; readonly dek: WrappedDek }[] },
   random: Random,
 ): Promise<VaultResult<{ readonly commit: Digest; readonly keys: readonly DepositedKey[]; readonly secrets: DepositSecrets }>> {
   using wipe = wiper();
   const { handover, tenant } = input;
-  const newest = newestKek(root, input.keks, wipe);
+  const newest = newestKek(custody.root, input.keks, wipe);
   if (!newest.ok) return newest;
   const { kek, bytes: kekBytes } = newest.value;
   const krel = wipe.keep(random(KEY_BYTES));
   const keys: DepositedKey[] = [];
   const macKeys: Buffer[] = [];
   for (const { bound, dek } of input.keys) {
-    const opened = openDek(root, input.keks, dek, wipe);
+    const opened = await openDek(custody, input.keks, dek, wipe);
     if (!opened.ok) return opened;
     const c = keyContext(handover, bound);
     const inner = wipe.keep(keyWrap(wipe.keep(wrappingKeyOf(krel, bound.key)), opened.value));
@@ -76,7 +77,7 @@ export async function sealDeposit(
 type HeldDeposit = SourceKeys & { readonly keys: readonly DepositedKey[]; readonly secrets: DepositSecrets };
 
 function openSecrets(
-  root: Uint8Array,
+  root: Root,
   held: HeldDeposit,
   wipe: Wiper,
 ): VaultResult<{ readonly krel: Buffer; readonly macKeys: readonly Buffer[] }> {
@@ -92,7 +93,7 @@ function openSecrets(
 
 /** Does the target hold what was deposited? One MAC for each key, all or none, in the deposit's order. */
 export function confirmAcknowledgement(
-  root: Uint8Array,
+  { root }: Custody,
   held: HeldDeposit & { readonly macs: EventData<'DepositAcknowledged'>['macs'] },
 ): VaultResult<null> {
   using wipe = wiper();
@@ -113,17 +114,17 @@ export type ReleaseRefs = { readonly roots: VerifiedRoots; readonly acknowledged
 
 /** Krel and the check value of every key, to `pkB`, bound to the final roots and to the acknowledgement. */
 export async function sealRelease(
-  root: Uint8Array,
+  custody: Custody,
   held: HeldDeposit & ReleaseRefs & { readonly deks: readonly WrappedDek[] },
 ): Promise<VaultResult<{ readonly enc: string; readonly ct: string }>> {
   using wipe = wiper();
-  const opened = openSecrets(root, held, wipe);
+  const opened = openSecrets(custody.root, held, wipe);
   if (!opened.ok) return opened;
   const checkValues: Buffer[] = [];
   for (const key of held.keys) {
     const dek = held.deks.find((d) => d.key === key.key && d.version === key.version);
     if (dek === undefined) return refuse('KEY_UNKNOWN', key.key);
-    const plain = openDek(root, held.keks, dek, wipe);
+    const plain = await openDek(custody, held.keks, dek, wipe);
     if (!plain.ok) return plain;
     checkValues.push(wipe.keep(checkValueOf(plain.value, keyContext(held.handover, boundKeyOf(key)))));
   }

@@ -2,6 +2,7 @@ import { keyId, trustDomain, vmId } from '@carnet/events';
 import { z } from 'zod';
 import { fromBase64, joinSecret, sha256, toBase64, transcript, wiper } from '../bytes.ts';
 import { KEY_BYTES } from '../limits.ts';
+import type { Custody } from './custody.ts';
 import { UNUSED_EXPORT } from './deposit.ts';
 import { openDek, type TenantKeks, type WrappedDek } from './hierarchy.ts';
 import { openBase, SUITE, sealBase } from './hpke.ts';
@@ -56,7 +57,7 @@ const hostContextDigest = (context: HostContext, keys: SealedForHost['keys']): B
   );
 
 export async function sealForHost(
-  root: Uint8Array,
+  custody: Custody,
   input: {
     readonly context: HostContext;
     readonly publicKey: string;
@@ -67,7 +68,7 @@ export async function sealForHost(
   using wipe = wiper();
   const plain: Buffer[] = [];
   for (const dek of input.deks) {
-    const opened = openDek(root, input.keks, dek, wipe);
+    const opened = await openDek(custody, input.keks, dek, wipe);
     if (!opened.ok) return opened;
     plain.push(opened.value);
   }

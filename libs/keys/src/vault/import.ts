@@ -2,6 +2,7 @@ import { type DepositedKey, type Digest, digest } from '@carnet/events';
 import { fromBase64, type Random, sameBytes, sha256, toBase64, transcript, type Wiper, wiper } from '../bytes.ts';
 import { boundKeyOf, depositContext, type Handover, keyContext, releaseAad } from '../context.ts';
 import { HASH_BYTES, KEY_BYTES } from '../limits.ts';
+import type { Custody, Root } from './custody.ts';
 import {
   ACKNOWLEDGEMENT_EXPORT,
   acknowledgementMac,
@@ -13,7 +14,7 @@ import {
   UNUSED_EXPORT,
   wrappingKeyOf,
 } from './deposit.ts';
-import { newestKek, openKekVersion, type Tenant, type TenantKeks, type WrappedDek, wrapDek } from './hierarchy.ts';
+import { keepDek, newestKek, openKekVersion, type Tenant, type TenantKeks, type WrappedDek } from './hierarchy.ts';
 import { generateKeyPair, openBase } from './hpke.ts';
 import { refuse, type VaultResult } from './refusal.ts';
 import { keyUnwrap, openRecord, sealRecord } from './wrap.ts';
@@ -32,7 +33,7 @@ const migrationKeyAad = (tenant: string, kekVersion: number, attempt: Attempt, p
   ]);
 
 export async function createMigrationKey(
-  root: Uint8Array,
+  { root }: Custody,
   input: { readonly tenant: Tenant; readonly keks: TenantKeks; readonly attempt: Attempt },
   random: Random,
 ): Promise<VaultResult<{ readonly publicKey: string; readonly privateKey: MigrationKey }>> {
@@ -56,7 +57,7 @@ export type ReceivedDeposit = {
   readonly keys: readonly DepositedKey[];
 };
 
-function openMigrationKey(root: Uint8Array, received: ReceivedDeposit, wipe: Wiper): VaultResult<Buffer> {
+function openMigrationKey(root: Root, received: ReceivedDeposit, wipe: Wiper): VaultResult<Buffer> {
   const { handover, tenant, privateKey } = received;
   const opened = openKekVersion(root, received.keks, privateKey.kekVersion, wipe);
   if (!opened.ok) return opened;
@@ -75,7 +76,7 @@ async function openDeposited(seed: Uint8Array, handover: Handover, key: Deposite
 }
 
 /** Proof of possession for each key, in the deposit's order. */
-export async function acknowledgeDeposit(root: Uint8Array, received: ReceivedDeposit): Promise<VaultResult<readonly Digest[]>> {
+export async function acknowledgeDeposit({ root }: Custody, received: ReceivedDeposit): Promise<VaultResult<readonly Digest[]>> {
   using wipe = wiper();
   const seed = openMigrationKey(root, received, wipe);
   if (!seed.ok) return seed;
@@ -90,13 +91,13 @@ export async function acknowledgeDeposit(root: Uint8Array, received: ReceivedDep
 
 /** Checks commit and every check value, then wraps each DEK under B's own KEK. All keys or none. */
 export async function openRelease(
-  root: Uint8Array,
+  custody: Custody,
   input: ReceivedDeposit & ReleaseRefs & { readonly commit: Digest; readonly enc: string; readonly ct: string },
   random: Random,
 ): Promise<VaultResult<readonly WrappedDek[]>> {
   using wipe = wiper();
   const { handover, tenant, keys } = input;
-  const seed = openMigrationKey(root, input, wipe);
+  const seed = openMigrationKey(custody.root, input, wipe);
   if (!seed.ok) return seed;
   const c = depositContext(handover, keys.map(boundKeyOf));
   const by = {
@@ -112,9 +113,9 @@ export async function openRelease(
   if (content.length !== KEY_BYTES + keys.length * HASH_BYTES) return refuse('RELEASE_INCOMPLETE');
   const krel = content.subarray(0, KEY_BYTES);
   if (commitOf(c, krel) !== input.commit) return refuse('COMMIT_MISMATCH');
-  const newest = newestKek(root, input.keks, wipe);
+  const newest = newestKek(custody.root, input.keks, wipe);
   if (!newest.ok) return newest;
-  const deks: WrappedDek[] = [];
+  const plain: { readonly key: DepositedKey; readonly dek: Buffer }[] = [];
   for (const [i, key] of keys.entries()) {
     const opened = await openDeposited(seed.value, handover, key, wipe);
     if (opened === undefined) return refuse('DEPOSIT_CONTEXT_MISMATCH', key.key);
@@ -122,8 +123,14 @@ export async function openRelease(
     if (dek === undefined) return refuse('KEY_UNWRAP_FAILED', key.key);
     const expected = content.subarray(KEY_BYTES + i * HASH_BYTES, KEY_BYTES + (i + 1) * HASH_BYTES);
     if (!sameBytes(checkValueOf(wipe.keep(dek), opened.c), expected)) return refuse('CHECK_VALUE_MISMATCH', key.key);
+    plain.push({ key, dek });
+  }
+  const deks: WrappedDek[] = [];
+  for (const { key, dek } of plain) {
     const holding = { tenant, key: key.key, version: key.version, arrival: handover.epoch };
-    deks.push(wrapDek(newest.value.bytes, newest.value.kek.version, holding, dek, random));
+    const kept = await keepDek(custody, newest.value, holding, dek, { random, wipe, origin: handover });
+    if (!kept.ok) return kept;
+    deks.push(kept.value);
   }
   return { ok: true, value: deks };
 }

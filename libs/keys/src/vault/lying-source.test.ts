@@ -3,6 +3,7 @@ import { artifactId, type Digest, digest, epoch, keyId, migrationId, timestamp, 
 import { beforeAll, describe, expect, it } from 'vitest';
 import { fromBase64, joinSecret, toBase64, wiper } from '../bytes.ts';
 import { type BoundKey, boundKeyOf, depositContext, type Handover, keyContext, releaseAad } from '../context.ts';
+import { keyRoot } from './custody.ts';
 import { checkValueOf, commitOf, DEK_INFO, KREL_INFO, sealDeposit, UNUSED_EXPORT, wrappingKeyOf } from './deposit.ts';
 import { createDek, createKek, openDek, tenant } from './hierarchy.ts';
 import { sealBase } from './hpke.ts';
@@ -10,7 +11,8 @@ import { createMigrationKey, openRelease } from './import.ts';
 import { keyWrap } from './wrap.ts';
 
 // What only a source with the true context can try: a release that opens, with something else inside.
-const root = randomBytes(32);
+const root = keyRoot(randomBytes(32));
+const custody = { root };
 const keks = [createKek(root, { tenant: tenant.parse('t'), version: 1 }, randomBytes)];
 const some = (): Digest => digest.parse(randomBytes(32).toString('hex'));
 const bound: BoundKey = {
@@ -25,8 +27,8 @@ const own = { tenant: tenant.parse('t'), keks };
 const attempt = { migration: migrationId.parse(uuidv7(1, randomBytes(10))), epoch: epoch.parse(1) };
 
 async function prepare() {
-  const pair = await createMigrationKey(root, { ...own, attempt }, randomBytes);
-  const dek = createDek(root, keks, { tenant: own.tenant, key: bound.key, version: 1, arrival: 0 }, randomBytes);
+  const pair = await createMigrationKey(custody, { ...own, attempt }, randomBytes);
+  const dek = await createDek(custody, keks, { tenant: own.tenant, key: bound.key, version: 1, arrival: 0 }, randomBytes);
   if (!pair.ok || !dek.ok) throw new Error('not prepared');
   const handover: Handover = {
     ...attempt,
@@ -39,7 +41,7 @@ async function prepare() {
     publicKey: pair.value.publicKey,
     notAfter: timestamp.parse('2026-11-23T12:00:00.000Z'),
   };
-  const honest = await sealDeposit(root, { ...own, handover, keys: [{ bound, dek: dek.value }] }, randomBytes);
+  const honest = await sealDeposit(custody, { ...own, handover, keys: [{ bound, dek: dek.value }] }, randomBytes);
   if (!honest.ok) throw new Error(honest.code);
   return { handover, privateKey: pair.value.privateKey, deposit: honest.value, dek: dek.value };
 }
@@ -58,7 +60,7 @@ async function lie(parts: {
 }) {
   using wipe = wiper();
   const { handover, privateKey } = set;
-  const dek = openDek(root, keks, set.dek, wipe);
+  const dek = await openDek(custody, keks, set.dek, wipe);
   if (!dek.ok) throw new Error(dek.code);
   const c = keyContext(handover, bound);
   const publicKey = fromBase64(handover.publicKey);
@@ -90,7 +92,7 @@ async function lie(parts: {
     enc: toBase64(release.enc),
     ct: toBase64(release.ct),
   };
-  return openRelease(root, input, randomBytes);
+  return openRelease(custody, input, randomBytes);
 }
 
 const krel = randomBytes(32);
