@@ -17,7 +17,11 @@ const LIBS: Readonly<
     ours: ['events', 'trust', 'store'],
     packages: ['zod', 'kysely', 'nats', '@nats-io/nats-core', '@nats-io/jetstream'],
   },
-  keys: { ring: 2, ours: ['events', 'trust', 'store'], packages: ['zod', 'kysely', 'hpke', 'pkcs11js', '@panva/hpke-noble', '@hpke/core'] },
+  keys: {
+    ring: 2,
+    ours: ['events', 'trust', 'store'],
+    packages: ['zod', 'kysely', 'hpke', 'pkcs11js', '@panva/hpke-noble', '@hpke/core'],
+  },
   images: { ring: 2, ours: ['events', 'trust'], packages: ['zod'] },
   hypervisor: { ring: 2, ours: ['events', 'trust', 'libvirt'], packages: ['zod', 'fast-xml-parser'] },
   views: { ring: 2, ours: ['events', 'saga', 'store'], packages: ['zod', 'kysely'] },

@@ -5,6 +5,7 @@ import { type Ground, openGround } from './ground.ts';
 import type { HostClient } from './hosts/client.ts';
 import { type Doors, openDoors } from './http/open-doors.ts';
 import { openOps } from './http/ops.ts';
+import { keepSettling } from './keys/settling.ts';
 import { loopPorts, noticeJourneys } from './loop-ports.ts';
 import { wire } from './wire.ts';
 
@@ -23,11 +24,13 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
   const parts = wire(ground);
   const loop = startLoop(loopPorts({ ...ground, ...parts, self: config.domain }));
   const hush = noticeJourneys({ ...ground, self: config.domain }, loop);
+  const settled = config.keys.backend === 'barbican' ? keepSettling(ground.keys, log) : undefined;
   const doors = await openDoors(ground, parts);
   checks = readinessChecks(ground);
   log.info({ domain: config.domain, http: config.http.port, database: ground.store.kind }, 'broker ready');
   return {
     stop: async () => {
+      await settled?.();
       await stopAll(ground, loop, hush, doors, parts.hosts.client);
       await ops.close();
     },

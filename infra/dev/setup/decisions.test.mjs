@@ -65,6 +65,13 @@ describe('Debian packages', () => {
     expect(packagesFor('test/bench/main.ts', release)).not.toContain('chromium');
   });
 
+  test('only tests and benchmarks need the key managers of others', () => {
+    const release = { VERSION_ID: '12' };
+    expect(packagesFor('infra/dev/src/demo.ts', release)).not.toContain('barbican-api');
+    for (const script of ['test/run.ts', 'test/bench/main.ts', undefined])
+      expect(packagesFor(script, release)).toEqual(expect.arrayContaining(['softhsm2', 'barbican-api', 'keystone', 'g++']));
+  });
+
   test('Debian 13 has two of libvirt’s drivers in packages of their own', () => {
     expect(packagesFor('infra/dev/src/demo.ts', { VERSION_ID: '12' })).not.toContain('libvirt-daemon-driver-secret');
     expect(packagesFor('infra/dev/src/demo.ts', { VERSION_ID: '13' })).toContain('libvirt-daemon-driver-secret');

@@ -1,7 +1,7 @@
 // What `npm run setup` prints at its end: the parts by name and version.
 import { readdirSync } from 'node:fs';
 import { ask } from './children.mjs';
-import { nodeBinary } from './npm.mjs';
+import { isTokenPackageBuilt, nodeBinary } from './npm.mjs';
 import { USERS } from './users.mjs';
 
 /** @param {ReturnType<typeof import('./plan.mjs').survey>} found */
@@ -13,6 +13,10 @@ export function inventory({ root, isRoot, nats, guest }) {
     ['QEMU', versionLine(['qemu-system-x86_64', '--version'])],
     ['swtpm', versionLine(['swtpm', '--version'])],
     ['PostgreSQL', versionLine([postgres, '--version'])],
+    ['SoftHSM', versionLine(['softhsm2-util', '--version'])],
+    ['Barbican', packageVersion('barbican-api')],
+    ['Keystone', packageVersion('keystone')],
+    ['pkcs11js', isTokenPackageBuilt(root) ? 'built' : 'missing'],
     ['nats-server', nats === undefined ? 'missing' : nats.version.join('.')],
     ['guest', guest === undefined ? 'missing' : `${guest.kernel}, ${guest.busybox}`],
     ['Unix users', isRoot ? USERS.join(', ') : 'your own for both clouds (root would use two)'],
@@ -23,6 +27,12 @@ export function inventory({ root, isRoot, nats, guest }) {
 
 function versionLine(command) {
   return ask(command)?.out.split('\n')[0] ?? 'missing';
+}
+
+/** For parts that have no program that says it. */
+function packageVersion(name) {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholder is dpkg-query's.
+  return versionLine(['dpkg-query', '--show', '--showformat=${Version}', name]);
 }
 
 function newest(dir) {

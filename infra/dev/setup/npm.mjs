@@ -17,6 +17,11 @@ export function npmPackagesInstalled(root) {
   return existsSync(nodeBinary(root)) && isInstalled(wanted, read(join(root, 'node_modules', '.package-lock.json')));
 }
 
+/** `pkcs11js` is optional: where no compiler was, npm left it out, or left it without its native part. @param {string} root */
+export function isTokenPackageBuilt(root) {
+  return existsSync(join(root, 'node_modules', 'pkcs11js', 'build', 'Release', 'pkcs11.node'));
+}
+
 /** @param {string} root */
 export async function installNpmPackages(root) {
   try {
@@ -48,5 +53,7 @@ function environment(root) {
   const kept = Object.entries(process.env).filter(
     ([name]) => name !== 'NODE' && name !== 'NODE_ENV' && name !== 'npm_node_execpath',
   );
-  return { ...Object.fromEntries(kept), PATH: path.join(delimiter) };
+  // Native parts are built against the headers of our own Node, which are on this disk, not against a download.
+  const headers = join(root, 'node_modules', `node-linux-${process.arch}`);
+  return { ...Object.fromEntries(kept), PATH: path.join(delimiter), npm_config_nodedir: headers };
 }

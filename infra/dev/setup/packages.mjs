@@ -19,8 +19,28 @@ const BASE_SINCE_13 = ['libvirt-daemon-driver-secret', 'libvirt-daemon-driver-st
 /** A browser for the console, and Python for `schemas/examples/verify.py`: proof that others can check our signatures. */
 const WITNESSES = ['chromium', 'python3'];
 
+/**
+ * Key managers that others run: a PKCS#11 token, OpenStack's Barbican with its Keystone, and the compiler that `pkcs11js` needs.
+ * Nothing of them is started by the system.
+ */
+const KEY_MANAGERS = [
+  'softhsm2',
+  'barbican-api',
+  'keystone',
+  'python3-barbicanclient',
+  'python3-openstackclient',
+  'uwsgi-core',
+  'uwsgi-plugin-python3',
+  'python3',
+  'make',
+  'g++',
+];
+
 /** What the transfer benchmark races against. */
 const RIVALS = ['openssh-client', 'openssh-server', 'rsync'];
+
+/** Tests and benchmarks. @param {string | undefined} script */
+export const needsKeyManagers = (script) => script === undefined || script.startsWith('test/');
 
 /**
  * @param {string | undefined} script the program to be run after set-up; none means: set up for all of them
@@ -29,9 +49,9 @@ const RIVALS = ['openssh-client', 'openssh-server', 'rsync'];
  */
 export function packagesFor(script, osRelease) {
   const base = Number(osRelease['VERSION_ID'] ?? 13) >= 13 ? [...BASE, ...BASE_SINCE_13] : BASE;
-  if (script === undefined) return [...base, ...WITNESSES];
-  if (script.startsWith('test/bench/')) return [...base, ...RIVALS];
-  return script.startsWith('test/') ? [...base, ...WITNESSES] : base;
+  if (script === undefined) return [...base, ...WITNESSES, ...KEY_MANAGERS];
+  if (script.startsWith('test/bench/')) return [...base, ...RIVALS, ...KEY_MANAGERS];
+  return script.startsWith('test/') ? [...base, ...WITNESSES, ...KEY_MANAGERS] : base;
 }
 
 /** The format that `missingPackages` reads, for `dpkg-query --show --showformat`. */

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { missing } from './apt.mjs';
 import { findGuestParts } from './guest-parts.mjs';
 import { findNatsServer } from './nats-server.mjs';
-import { npmPackagesInstalled } from './npm.mjs';
-import { installCommand, packagesFor } from './packages.mjs';
+import { isTokenPackageBuilt, npmPackagesInstalled } from './npm.mjs';
+import { installCommand, needsKeyManagers, packagesFor } from './packages.mjs';
 import { parseOsRelease, platformProblems } from './platform.mjs';
 import { missingUsers } from './users.mjs';
 
@@ -26,7 +26,7 @@ export function survey({ root, script }) {
     codename: osRelease['VERSION_CODENAME'] ?? 'testing',
     packages: problems.length > 0 ? [] : missing(packagesFor(script, osRelease)),
     users: isRoot ? missingUsers(readIfThere('/etc/passwd')) : [],
-    npm: npmPackagesInstalled(root),
+    npm: npmPackagesInstalled(root) && (!needsKeyManagers(script) || isTokenPackageBuilt(root)),
     nats: findNatsServer(toolsDir),
     guest: findGuestParts(toolsDir),
   };

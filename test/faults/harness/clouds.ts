@@ -47,6 +47,8 @@ export type CloudsOptions = {
   readonly policy?: (text: string, plan: CspPlan) => string;
   /** Changes a side's agent configuration, e.g. to lend less disk than the machine has. */
   readonly agent?: (text: string, plan: CspPlan) => string;
+  /** A side's `[keys]`, where it is not a sealed file. */
+  readonly keys?: (plan: CspPlan, paths: CspPaths) => string | undefined;
   /** Starts a side's agent in surroundings of its own, e.g. on a small disk. */
   readonly wrapAgent?: (command: readonly string[], plan: CspPlan, paths: CspPaths) => readonly string[];
 };
@@ -133,7 +135,9 @@ async function startCloud(
   privateFile(paths.eventKey, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), as);
   privateFile(paths.passphrase, randomBytes(32).toString('hex'), as);
   const database = await startPostgres({ dir: paths.database });
+  const keysText = options.keys?.(plan, paths);
   const facts: ConfigFacts = {
+    ...(keysText === undefined ? {} : { keysText }),
     plan,
     peer,
     paths,

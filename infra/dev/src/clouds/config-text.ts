@@ -14,6 +14,8 @@ export type ConfigFacts = {
   readonly tmpfs: string;
   readonly rollbackWindowSeconds: number;
   readonly logLevel: 'debug' | 'info';
+  /** Its `[keys]`, where it is not a sealed file of its own. */
+  readonly keysText?: string;
 };
 
 const quote = (text: string): string => JSON.stringify(text);
@@ -41,7 +43,7 @@ export function brokerConfigText(facts: ConfigFacts): string {
     table('bus', { url: facts.busUrl, domain: BUS_DOMAIN, serverName: BUS_SERVER_NAME }),
     // Both clouds live on this machine: their agents meet on loopback, which a broker dials only when it is told to.
     `${table('[peers]', { domain: peer.domain })}dataPaths = ["127.0.0.0/8"]\n`,
-    table('keys', { rootFile: paths.keyRoot, passphraseFile: paths.passphrase }),
+    facts.keysText ?? table('keys', { rootFile: paths.keyRoot, passphraseFile: paths.passphrase }),
     table('[hosts]', { name: HOST }),
     table('http', { port: ports.http }),
     table('tokens', { port: ports.tokens }),

@@ -43,6 +43,7 @@ export async function startBarbican(options: BarbicanOptions): Promise<Barbican>
   manage('db', 'upgrade');
   // Without `X-Auth-Token` or a project any answer below 500 shows that it is up.
   const service = await startWsgi({ name: `barbican in ${dir}`, as, dir, wsgiFile, env, configure, healthPath: '/v1/secrets' });
+  await keystone?.admin.registerService('key-manager', service.url);
   return Object.assign(service, { databaseFile, purge: () => void manage('db', 'clean', '--min-days', '0') });
 }
 

@@ -17,6 +17,8 @@ export type KeystoneAdmin = {
   /** A project-scoped token of that user. */
   readonly tokenOf: (of: KeystoneUser) => Promise<string>;
   readonly revoke: (token: string) => Promise<void>;
+  /** Clients find the service by its type in the catalogue that comes with their token. */
+  readonly registerService: (type: string, url: string) => Promise<void>;
 };
 
 const ided = z.object({ id: z.string() });
@@ -72,6 +74,11 @@ export async function keystoneAdmin(url: string, password: string): Promise<Keys
       await ask('DELETE', `/users/${of.id}/application_credentials/${id}`, await tokenOf(of));
     },
     tokenOf,
+    registerService: async (type, at) => {
+      const service_id = await create('service', '/services', { type, name: type });
+      for (const kind of ['public', 'internal'])
+        await create('endpoint', '/endpoints', { service_id, interface: kind, url: at, region_id: 'RegionOne' });
+    },
     revoke: async (token) => {
       const response = await fetch(`${url}/v3/auth/tokens`, {
         method: 'DELETE',

@@ -19,8 +19,10 @@ import {
 } from '@carnet/events';
 import { openStore, type Store, type StoreTarget, type Tx } from '@carnet/store';
 import { vi } from 'vitest';
+import { type KeyRoot, keyProcessFor } from '../backends/service.ts';
+import type { BarbicanOptions } from '../backends/session.ts';
 import type { Operation } from '../child/operation.ts';
-import { type KeyProcess, startKeyProcess } from '../child/pool.ts';
+import type { KeyProcess } from '../child/pool.ts';
 import type { BoundKey, Handover } from '../context.ts';
 import { type KeyManager, openKeyManager } from '../open.ts';
 import type { Prepared } from '../ports.ts';
@@ -53,24 +55,37 @@ export const must = <T>(result: Result<T>): T => {
   return result.value;
 };
 
-export async function openSide(options: { readonly target?: StoreTarget; readonly process?: KeyProcess } = {}): Promise<Side> {
+export type SideOptions = {
+  readonly target?: StoreTarget;
+  readonly process?: KeyProcess;
+  readonly domain?: 'csp-a.example' | 'csp-b.example';
+  /** Default: a sealed file of its own. */
+  readonly root?: KeyRoot;
+  readonly barbican?: BarbicanOptions;
+  readonly now?: () => Timestamp;
+};
+
+export async function openSide(options: SideOptions = {}): Promise<Side> {
   const dir = mkdtempSync(join(tmpdir(), 'carnet-keys-'));
   const passphrase = join(dir, 'passphrase');
   writeFileSync(passphrase, `${randomBytes(24).toString('base64')}\n`);
   chmodSync(passphrase, 0o600);
-  const process = options.process ?? startKeyProcess();
   const unlock = { kind: 'file', path: passphrase } as const;
-  const rootFile = join(dir, 'root.json');
-  must(await createRootFile({ path: rootFile, unlock, process, random: randomBytes, cost: TEST_COST }));
+  const root = options.root ?? { kind: 'file', path: join(dir, 'root.json'), unlock };
+  const process = options.process ?? keyProcessFor({ ...options, root });
+  if (options.root === undefined)
+    must(await createRootFile({ path: join(dir, 'root.json'), unlock, process, random: randomBytes, cost: TEST_COST }));
   const store = await openStore({ ...(options.target ?? { dir: join(dir, 'db') }), log: silent, applicationName: 'keys-test' });
-  const actor = 'spiffe://csp-a.example/broker';
+  const domain = trustDomain.parse(options.domain ?? 'csp-a.example');
+  const { barbican, now = () => NOW } = options;
   const keys = must(
     await openKeyManager({
       store,
-      root: { kind: 'file', path: rootFile, unlock },
-      domain: trustDomain.parse('csp-a.example'),
-      actor,
-      now: () => NOW,
+      root,
+      ...(barbican === undefined ? {} : { barbican }),
+      domain,
+      actor: `spiffe://${domain}/broker`,
+      now,
       random: randomBytes,
       process,
     }),
@@ -228,7 +243,15 @@ export async function released(a: Side, b: Side, story: Story) {
   return { deposit, acknowledged, roots, request, release: { digest: digestOfData(data), data } };
 }
 
-const TABLES = ['keys_keks', 'keys_holdings', 'keys_history', 'keys_consumers', 'keys_deposits', 'keys_imports'] as const;
+const TABLES = [
+  'keys_keks',
+  'keys_holdings',
+  'keys_history',
+  'keys_consumers',
+  'keys_deposits',
+  'keys_imports',
+  'keys_secrets',
+] as const;
 
 /** Every row of this lib, as text: equal before and after a refusal. */
 export async function snapshot(side: Side): Promise<string> {

@@ -3,7 +3,7 @@ import { FOUND_SECRETS_MAX } from '../../limits.ts';
 import { type SecretId, secretId } from '../../vault/hierarchy.ts';
 import { refuse, type VaultResult } from '../../vault/refusal.ts';
 import type { BarbicanAddress } from '../custody-spec.ts';
-import { doneOf, refusedBy, answerOf } from './answers.ts';
+import { answerOf, doneOf, refusedBy } from './answers.ts';
 import { exchange, type Incoming, type Outgoing } from './http.ts';
 
 export type Labels = Readonly<Record<string, string>>;
