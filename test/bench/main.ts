@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { intentBench } from './intent.ts';
+import { keysBench } from './keys.ts';
 import { replayBench } from './replay.ts';
 import { type BenchResult, renderResult } from './result.ts';
 import { transferBench } from './transfer.ts';
@@ -15,6 +16,7 @@ const BENCHES: Readonly<Record<string, (settings: BenchSettings) => Promise<Benc
   transfer: transferBench,
   replay: replayBench,
   intent: intentBench,
+  keys: keysBench,
 };
 
 const USAGE = `usage: npm run bench -- NAME [--json]${COUNTS.map((name) => ` [--${name} N]`).join('')}

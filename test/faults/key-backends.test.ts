@@ -75,7 +75,7 @@ credentialSecretFile = "${secretFile}"
       'openstack-api-version': 'key-manager 1.1',
     };
     const response = await fetch(`${barbican.url}/v1${path}`, { headers });
-    return { status: response.status, json: await response.json() };
+    return { status: response.status, json: JSON.parse(await response.text()) };
   };
 
   it('the key lies in the project with metadata and consumer, the source has none; a move back empties it', async () => {

@@ -3,11 +3,15 @@ import { z } from 'zod';
 const path = z.string().min(1);
 const credentialName = z.string().regex(/^[A-Za-z0-9._-]{1,255}$/);
 
+const hostOf = (url: string): string => (URL.canParse(url) ? new URL(url).hostname : '');
 /** A Barbican without Keystone, and any plain HTTP, may only be met on this machine. */
-const isLoopback = (url: string): boolean => ['127.0.0.1', '[::1]', 'localhost'].includes(new URL(url).hostname);
+const isLoopback = (url: string): boolean => ['127.0.0.1', '[::1]', 'localhost'].includes(hostOf(url));
 const address = z
-  .url({ protocol: /^https?$/ })
-  .refine((url) => url.startsWith('https:') || isLoopback(url), 'https, or http to this machine');
+  .string()
+  .refine(
+    (url) => hostOf(url) !== '' && (url.startsWith('https://') || (url.startsWith('http://') && isLoopback(url))),
+    'an address with https, or with http on this machine',
+  );
 
 /** `rootFile`: the sealed root, made at first start. Its passphrase: a file of mode 600, or a systemd credential. */
 const sealedRoot = { rootFile: path, passphraseFile: path.optional(), passphraseCredential: credentialName.optional() };

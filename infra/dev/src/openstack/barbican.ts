@@ -89,7 +89,12 @@ application = deploy.loadapp('config:' + os.environ['BARBICAN_PASTE'])
 
 const pasteOf = (identity: string): string => `[composite:main]
 use = egg:Paste#urlmap
+/: versions
 /v1: v1
+[pipeline:versions]
+pipeline = microversion versionapp
+[app:versionapp]
+paste.app_factory = barbican.api.app:create_version_app
 [pipeline:v1]
 pipeline = ${identity} microversion apiapp
 [app:apiapp]

@@ -50,7 +50,11 @@ describe('answers of a Barbican, or of what stands in its place', () => {
   });
 
   it('a full quota is told apart from a missing right', async () => {
-    const body = JSON.stringify({ code: 403, title: 'Forbidden', description: 'Quota reached for project p.' });
+    const body = JSON.stringify({
+      code: 403,
+      title: 'Forbidden',
+      description: 'Creation not allowed because a quota has been reached.',
+    });
     expect(await clientAt(await answering(403, 'application/json', body)).create('x')).toMatchObject({ code: 'BARBICAN_QUOTA' });
   });
 

@@ -38,10 +38,12 @@ export function refusedBy(incoming: Incoming | undefined): VaultRefusal {
   }
 }
 
-/** The API gives a full quota the status of a missing right; only its title differs. Both are decided: this picks the better advice. */
+/** The API gives a full quota the status of a missing right; only its description differs. Both are decided: this picks the better advice. */
 function isQuota(incoming: Incoming): boolean {
   const said = jsonOf(incoming);
-  return typeof said === 'object' && said !== null && 'description' in said && /^Quota reached/i.test(String(said.description));
+  return (
+    typeof said === 'object' && said !== null && 'description' in said && /quota has been reached/i.test(String(said.description))
+  );
 }
 
 /** The value of a successful JSON answer. */
