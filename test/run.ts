@@ -16,7 +16,7 @@ const PHASES: readonly Phase[] = [
   { name: 'unit', heading: 'unit tests: nothing but Node', run: (filter) => runVitest('unit', filter) },
   {
     name: 'real',
-    heading: 'tests on real parts: libvirtd, QEMU, PostgreSQL, nats-server',
+    heading: 'tests on real parts: libvirtd, QEMU, PostgreSQL, nats-server, SoftHSM, Barbican, Keystone',
     run: (filter) => runVitest('real', filter),
   },
 ];

@@ -14,6 +14,14 @@ describe('sources of this lib', () => {
   });
 
   // `Buffer.from(string or array)` and `Buffer.concat` may share a pool: only the vault's own functions make secret buffers.
+  // The service describes and destroys secrets; only the child's store sees one.
+  it('asks another key manager for a payload in the child only', () => {
+    const asking = sources.filter(
+      (name) => /\.payload\(|\.fill\((secret|made)/.test(readFileSync(join(here, name), 'utf8')) && !name.endsWith('.test.ts'),
+    );
+    expect(asking).toEqual([join('backends', 'barbican', 'secret-store.ts')]);
+  });
+
   it('spawns a process in one place only', () => {
     const spawning = sources.filter(
       (name) => /node:child_process/.test(readFileSync(join(here, name), 'utf8')) && !name.endsWith('.test.ts'),

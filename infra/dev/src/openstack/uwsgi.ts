@@ -62,6 +62,7 @@ async function startOn(port: number, { name, as, dir, wsgiFile, env, healthPath 
       '65535',
       '--need-app',
       '--die-on-term',
+      '--no-orphans',
       '--add-header',
       'Connection: close',
     ],

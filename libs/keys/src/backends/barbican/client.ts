@@ -27,7 +27,7 @@ const created = z.object({ secret_ref: reference });
 const listed = z.object({
   secret_ref: reference,
   name: z.string().nullable(),
-  content_types: z.unknown(),
+  content_types: z.unknown().optional(),
   creator_id: z.string().nullable(),
 });
 const listing = z.object({ secrets: z.array(listed).max(FOUND_SECRETS_MAX) });
