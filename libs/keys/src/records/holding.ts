@@ -95,7 +95,12 @@ function heldOf(row: Row): Held {
 }
 
 const wrappedOf = ({ tenant, key, version, arrival }: KeyRecord, kekVersion: number, wrapped: string, secret: string | null) => ({
-  ...{ tenant, key, version, arrival, kekVersion, wrapped },
+  tenant,
+  key,
+  version,
+  arrival,
+  kekVersion,
+  wrapped,
   ...(secret === null ? {} : { secret: secretId.parse(secret) }),
 });
 

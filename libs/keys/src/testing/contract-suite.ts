@@ -55,7 +55,7 @@ export function keyManagerContract(
   name: string,
   open: () => Promise<{ readonly a: BackendUnderTest; readonly b: BackendUnderTest }>,
 ): void {
-  describe(name, () => {
+  describe(`keys: ${name}`, () => {
     let under: Awaited<ReturnType<typeof open>>;
     let a: Side;
     let b: Side;

@@ -1,9 +1,10 @@
+import type * as Pkcs11 from 'pkcs11js';
 import type { Handle, PKCS11 } from 'pkcs11js';
 import { refuse, type VaultResult } from '../../vault/refusal.ts';
 import type { TokenRoot } from '../custody-spec.ts';
 
 /** A vendor's library, loaded, and the slot of one token in it. */
-export type TokenSlot = { readonly p11: PKCS11; readonly names: typeof import('pkcs11js'); readonly slot: Handle };
+export type TokenSlot = { readonly p11: PKCS11; readonly names: typeof Pkcs11; readonly slot: Handle };
 
 /**
  * Loads `pkcs11js`, an optional package with native code, and the vendor's library: in the child only, when a token is configured.
@@ -26,7 +27,7 @@ export async function openSlot({ module, token, environment }: TokenRoot): Promi
   return another === undefined ? { ok: true, value: { p11, names, slot } } : refuse('TOKEN_AMBIGUOUS');
 }
 
-async function loadPackage(): Promise<typeof import('pkcs11js') | undefined> {
+async function loadPackage(): Promise<typeof Pkcs11 | undefined> {
   try {
     return (await import('pkcs11js')).default;
   } catch {
