@@ -22,7 +22,8 @@ export type WsgiOptions = {
 export type WsgiService = Daemon & { readonly url: string };
 
 /**
- * An OpenStack API under uWSGI on a loopback port. One process with one thread: their SQLite takes one writer, and `Connection: close`
+ * An OpenStack API under uWSGI on a loopback port. One process with one thread and no master above it: their SQLite takes one
+ * writer, a SIGKILL leaves no worker behind that holds the port, and `Connection: close`
  * keeps a client from holding the only thread.
  */
 export async function startWsgi(options: WsgiOptions): Promise<WsgiService> {
@@ -51,8 +52,6 @@ async function startOn(port: number, { name, as, dir, wsgiFile, env, healthPath 
       `127.0.0.1:${port}`,
       '--wsgi-file',
       wsgiFile,
-      '--master',
-      '--lazy-apps',
       '--enable-threads',
       '--processes',
       '1',
@@ -62,7 +61,6 @@ async function startOn(port: number, { name, as, dir, wsgiFile, env, healthPath 
       '65535',
       '--need-app',
       '--die-on-term',
-      '--no-orphans',
       '--add-header',
       'Connection: close',
     ],
