@@ -7,7 +7,7 @@ import type { BenchSettings } from './main.ts';
 import { type BenchResult, benchCase, median, type Series } from './result.ts';
 
 /** Hand-overs in one round of one contender. */
-const HANDOVERS = 5;
+const HANDOVERS = 2;
 const RUNS = 3;
 
 type Contender = { readonly name: string; readonly a: Side; readonly b: Side; readonly values: number[] };
