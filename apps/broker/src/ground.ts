@@ -13,6 +13,7 @@ import type { BrokerConfig } from './config.ts';
 import { type BrokerIdentity, loadIdentity } from './identity.ts';
 import { inventoryChanges } from './inventory.ts';
 import { ensureKeyRoot, unlockOf } from './keys/key-root.ts';
+import { settledChanges } from './settled-table.ts';
 import { usersChanges } from './users/api-keys.ts';
 
 /** What the broker stands on, opened in the order in which each needs the other. */
@@ -50,6 +51,7 @@ export async function openGround(
   await runChanges(store, viewsChanges);
   await runChanges(store, inventoryChanges);
   await runChanges(store, usersChanges);
+  await runChanges(store, settledChanges);
   const unlock = unlockOf(config.keys, environment);
   await ensureKeyRoot(config.keys.rootFile, unlock, random);
   const keys = await openKeyManager({

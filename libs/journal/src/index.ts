@@ -10,7 +10,7 @@ export { type Journal, type JournalOptions, type JournalParts, openJournal } fro
 export type { Ledger } from './ledgers.ts';
 export type { Notice } from './notices.ts';
 export type { ChainValidator, ChainVerdict, Clock, EventSigner, Introduction, Log, RandomBytes } from './ports.ts';
-export type { Intent, LedgerHead, PeerState, Queries } from './queries.ts';
+export type { JourneyEnds, LastEvent, LedgerHead, PeerState, Queries, VmWithPeer } from './queries.ts';
 export type { Received } from './receive.ts';
-export type { PublishedState, StoredEvent } from './stored-event.ts';
+export type { PlacedEvent, PublishedState, StoredEvent } from './stored-event.ts';
 export type { Appended, AppendOutcome, AppendTx, Decision, Plan } from './writer.ts';

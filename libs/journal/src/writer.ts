@@ -9,11 +9,11 @@ import { DRAFTS_MAX } from './limits.ts';
 import type { Notice } from './notices.ts';
 import type { ChainValidator } from './ports.ts';
 import { type Queries, queries } from './queries.ts';
-import { eventRow, type StoredEvent } from './stored-event.ts';
+import { eventRow, type PlacedEvent, type StoredEvent } from './stored-event.ts';
 import type { Tables } from './tables.ts';
 
 /** What a plan sees and may write to: one transaction, under the ledger's head lock. */
-export type AppendTx = Pick<Queries, 'eventsOfMigrations' | 'migrationsOfVm' | 'event'> & {
+export type AppendTx = Pick<Queries, 'eventsOfMigrations' | 'eventsOfVm' | 'event'> & {
   /** To co-commit rows of other libs: `tx.db.$extendTables<KeyTables>()`. Never use another connection inside a plan. */
   readonly db: Tx;
   readonly hasEvent: (digest: Digest) => Promise<boolean>;
@@ -129,17 +129,15 @@ export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<Led
 /** `seen` gathers what the plan read of the audience's ledger: what a draft then cites needs no second look. */
 function appendTx(tx: JournalTx, { self, audience }: WriterPorts, seen: Set<Digest>): AppendTx {
   const read = queries(tx, self);
-  const note = (event: StoredEvent): void => {
-    if (event.placement.publisher === audience && event.placement.audience === self) seen.add(event.digest);
+  const noted = <E extends PlacedEvent>(events: readonly E[]): readonly E[] => {
+    for (const { placement, digest } of events)
+      if (placement.publisher === audience && placement.audience === self) seen.add(digest);
+    return events;
   };
   return {
     db: tx.$omitTables<keyof Tables>(),
-    eventsOfMigrations: async (ids) => {
-      const events = await read.eventsOfMigrations(ids);
-      events.forEach(note);
-      return events;
-    },
-    migrationsOfVm: read.migrationsOfVm,
+    eventsOfMigrations: async (ids) => noted(await read.eventsOfMigrations(ids)),
+    eventsOfVm: async (of) => noted(await read.eventsOfVm(of)),
     event: read.event,
     hasEvent: async (digest) => {
       const row = await tx.selectFrom('events').select('digest').where('digest', '=', digest).executeTakeFirst();

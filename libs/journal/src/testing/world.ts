@@ -12,6 +12,8 @@ import {
   timestamp,
   trustDomain,
   uuidv7,
+  type VmId,
+  vmSpec,
 } from '@carnet/events';
 import type { Store } from '@carnet/store';
 import { ed25519Signer, type Signer, sha256Hex, type Verifier } from '@carnet/trust';
@@ -114,6 +116,34 @@ export const refusal = (reason = 'no room', causes: readonly Digest[] = [], migr
   epoch: epoch.parse(1),
   data: { intent: anyDigest, reasons: [{ code: 'NO_ROOM', text: reason }] },
 });
+
+/** Opens an attempt to move a VM: the one event that says which. */
+export const intent = (vm: VmId, source: TrustDomain, target: TrustDomain, migration = newMigration()): Draft => ({
+  type: 'MigrationIntended',
+  causes: [],
+  migration,
+  epoch: epoch.parse(1),
+  data: {
+    vm,
+    source,
+    target,
+    mode: 'cold',
+    spec: vmSpec.parse({
+      name: 'tiny',
+      vcpus: 1,
+      memoryMiB: 256,
+      machine: 'pc-q35-7.2',
+      cpuModel: 'qemu64',
+      boot: { kind: 'disk' },
+      disks: [{ artifact: ARTIFACT, target: 'vda', format: 'qcow2', capacityBytes: 268_435_456, key: ARTIFACT }],
+    }),
+    request: { via: 'mtls', principal: `spiffe://${source}/operator`, digest: anyDigest },
+    policy: { allowed: true, policySet: anyDigest, reasons: [] },
+    offerBy: timestamp.parse('2026-11-28T10:00:00.000Z'),
+    deadline: timestamp.parse('2026-11-28T11:00:00.000Z'),
+  },
+});
+const ARTIFACT = '9b4e28ba-2fa1-41d2-883f-0016d3cca427';
 
 /** A plan that decides these drafts and nothing else. */
 export const decide =

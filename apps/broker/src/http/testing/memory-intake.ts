@@ -29,6 +29,7 @@ export function memoryLedgers(self: TrustDomain): Ledgers {
   return {
     journey: async (vm) => of(vm),
     journeys: async (vm) => [of(vm)],
+    foldedTo: async (vm, peer) => ({ journey: of(vm), ends: { vm, peer, own: undefined, received: undefined } }),
     isIdTaken: async () => false,
     propose: async (vm, peer, make) => {
       // The intake's drafts look nothing up in the transaction.
