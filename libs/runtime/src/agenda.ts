@@ -1,4 +1,4 @@
-import TinyQueue from 'tinyqueue';
+import { createHeap } from './heap.ts';
 
 /** One VM and one peer: the unit of work. Two replicas never hold the same one at once. */
 export interface JourneyKey {
@@ -48,7 +48,7 @@ const earlier = (a: Turn, b: Turn): number => a.dueMs - b.dueMs || a.order - b.o
 /** A heap of turns: ten thousand journeys after a restart must not cost ten thousand steps each. */
 export function createAgenda(nowMs: () => number): Agenda {
   const slots = new Map<string, Slot>();
-  const turns = new TinyQueue<Turn>([], earlier);
+  const turns = createHeap<Turn>(earlier);
   let order = 0;
   const queue = (slot: Slot): void => {
     order += 1;
