@@ -114,14 +114,13 @@ test('one peer gets its share of the connections, and strangers cannot take them
 test('a receiver whose grant ends is cut off in the middle; others go on', async () => {
   const transfers: ServedTransfer[] = [];
   let isGranted = true;
-  let others: Grant | undefined;
   const at = await served(content(CHUNK * 6), {
     stallMs: 20_000,
-    grantOf: (migration) => (migration === MIGRATION ? (isGranted ? at.grant : undefined) : others),
+    grantOf: (migration) => (migration === MIGRATION ? (isGranted ? at.grant : undefined) : others()),
     onTransfer: (transfer) => void transfers.push(transfer),
   });
   bench = at;
-  others = { ...at.grant, pinnedLeaf: STRANGER.leaf };
+  const others = (): Grant => ({ ...at.grant, pinnedLeaf: STRANGER.leaf });
   const { address: host, port } = at.serving;
   const open = async (who: typeof STRANGER, migration: typeof MIGRATION): Promise<TLSSocket> => {
     const socket = connect({ ...who.tls, host, port, servername: at.request.endpoint.serverName });

@@ -21,6 +21,14 @@ export const JOURNAL_CODES = {
     advice:
       'Call the peer. It comes back by introducing a new event key under a new certificate (`carnet cert rotate-event-key`).',
   },
+  KEY_ROTATED: {
+    text: 'An event key was ended because every replica signs with the next one.',
+    advice: 'Nothing to do.',
+  },
+  KEY_COMPROMISED: {
+    text: 'An event key was ended because others may hold it.',
+    advice: 'What it signed after the position that the event names is doubtful: `carnet audit verify` lists it; call the peer.',
+  },
   KEY_IN_USE: {
     text: 'The event key that is to be ended is the one that signs now.',
     advice: 'Change it first (`carnet cert rotate-event-key`), then end the old one.',

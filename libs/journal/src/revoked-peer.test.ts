@@ -96,7 +96,7 @@ it('a revoked peer is refused, and nothing changes; what was placed before stays
   expect((await deliver((await told()).slice(0, 2))).map(({ kind }) => kind)).toEqual(['repeat', 'repeat']);
 });
 
-it('nothing is begun with it, what was begun is ended, and its messages are not heard', async () => {
+it('nothing is begun with a revoked peer, what was begun is ended, and its messages are not heard', async () => {
   await append(refusal());
   await deliver(await told());
   const headFile = parts.headFiles.get(A);
@@ -116,7 +116,7 @@ it('nothing is begun with it, what was begun is ended, and its messages are not 
   expect(await b.append(A, decide(refusal()))).toMatchObject({ ok: true });
 });
 
-it('it comes back with a new key under a good certificate, which vouches for all that lies before', async () => {
+it('a revoked peer comes back with a new key under a good certificate, which vouches for all that lies before', async () => {
   await append(refusal('before'));
   await deliver(await told());
   await append(refusal('one'), refusal('two'));
