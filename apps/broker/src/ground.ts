@@ -93,5 +93,6 @@ export async function openGround(
 function busTls({ bus, trust }: BrokerConfig, material: TlsMaterial) {
   const { checkServerIdentity } = clientTlsOptions(material, { trustDomain: bus.domain }, bus.serverName);
   const own = { cert: material.chainPem, key: material.keyPem, ca: readFileSync(trust.rootFile, 'utf8') };
-  return checkServerIdentity === undefined ? own : { ...own, checkServerIdentity };
+  if (checkServerIdentity === undefined) throw new Error('impossible: options of a client without a judgement of its server');
+  return { ...own, checkServerIdentity };
 }
