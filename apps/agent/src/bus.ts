@@ -1,4 +1,12 @@
-import { commandSubject, type HostAgent, type HostReport, hailSubject, type Log, reportSubject } from '@carnet/hypervisor';
+import {
+  commandSubject,
+  crlSubject,
+  type HostAgent,
+  type HostReport,
+  hailSubject,
+  type Log,
+  reportSubject,
+} from '@carnet/hypervisor';
 import { clientTlsOptions, type TlsMaterial, writePem } from '@carnet/pki';
 import type { Signer } from '@carnet/trust';
 import { connect, type Msg, type NatsConnection } from 'nats';
@@ -46,11 +54,13 @@ export type BusOptions = {
   readonly host: string;
   readonly keys: BrokerKeys;
   readonly signer: Signer;
+  /** Keeps the CRLs that our broker tells. */
+  readonly takeCrl: (bytes: Uint8Array) => void;
   readonly log: Log;
 };
 
 /** Answers the broker's commands and tells it what happens here. `stop` answers what is under way, then falls silent. */
-export function serveBus({ bus, agent, host, keys, signer, log }: BusOptions): { stop(): Promise<void> } {
+export function serveBus({ bus, agent, host, keys, signer, takeCrl, log }: BusOptions): { stop(): Promise<void> } {
   let underJudgement = 0;
   const answer = async (message: Msg): Promise<void> => {
     const opened = openCommand(message.data, keys);
@@ -75,6 +85,12 @@ export function serveBus({ bus, agent, host, keys, signer, log }: BusOptions): {
   const subscription = bus.subscribe(commandSubject(host), {
     callback: (error, message) => {
       if (error === null) void take(message);
+    },
+  });
+
+  const crls = bus.subscribe(crlSubject(host), {
+    callback: (error, message) => {
+      if (error === null) takeCrl(message.data);
     },
   });
 
@@ -108,6 +124,7 @@ export function serveBus({ bus, agent, host, keys, signer, log }: BusOptions): {
       unsubscribe();
       subscription.unsubscribe();
       hails.unsubscribe();
+      crls.unsubscribe();
       hailed.stop();
       await agent.close();
       await bus.drain();

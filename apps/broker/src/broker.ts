@@ -6,6 +6,8 @@ import type { HostClient } from './hosts/client.ts';
 import { type Doors, openDoors } from './http/open-doors.ts';
 import { openOps } from './http/ops.ts';
 import { loopPorts, noticeJourneys } from './loop-ports.ts';
+import { watchPeers } from './peers/watch.ts';
+import { tendEventKeys } from './tend-keys.ts';
 import { wire } from './wire.ts';
 
 export interface RunningBroker {
@@ -22,12 +24,15 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
   const ground = await openGround(config, environment, log, metrics);
   const parts = wire(ground);
   const loop = startLoop(loopPorts({ ...ground, ...parts, self: config.domain }));
+  const watch = watchPeers({ ...ground, changed: parts.tellHosts });
+  const tending = tendEventKeys(ground.identity, ground.journal, log);
   const hush = noticeJourneys({ ...ground, self: config.domain }, loop);
   const doors = await openDoors(ground, parts);
   checks = readinessChecks(ground);
   log.info({ domain: config.domain, http: config.http.port, database: ground.store.kind }, 'broker ready');
   return {
     stop: async () => {
+      await Promise.all([watch.stop(), tending.stop()]);
       await stopAll(ground, loop, hush, doors, parts.hosts.client);
       await ops.close();
     },

@@ -23,7 +23,7 @@ export const brokerConfig = z.strictObject({
     /** The broker's X.509 leaf and intermediate, PEM, leaf first. */
     certificateFile: path,
     keyFile: path,
-    /** Ed25519 event-signing key, PKCS#8 PEM. */
+    /** Ed25519 event-signing key, PKCS#8 PEM. Read again when it changes: the same file at every replica within ten minutes. */
     eventKeyFile: path,
   }),
   trust: z.strictObject({

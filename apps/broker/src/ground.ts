@@ -10,7 +10,7 @@ import type { Log, Metrics } from '@carnet/runtime';
 import { openStore, runChanges, type Store } from '@carnet/store';
 import { viewsChanges } from '@carnet/views';
 import type { BrokerConfig } from './config.ts';
-import { type BrokerIdentity, loadIdentity } from './identity.ts';
+import { type BrokerIdentity, openIdentity } from './identity.ts';
 import { inventoryChanges } from './inventory.ts';
 import { ensureKeyRoot, unlockOf } from './keys/key-root.ts';
 import { settledChanges } from './settled-table.ts';
@@ -42,8 +42,15 @@ export async function openGround(
   const now = (): Timestamp => timestamp.parse(new Date(nowMs()).toISOString());
   const random = (n: number): Uint8Array => randomBytes(n);
   await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
-  const trust = openTrustFiles(config.trust, nowMs);
-  const identity = loadIdentity(config.identity);
+  const trust = openTrustFiles(
+    {
+      rootFile: config.trust.rootFile,
+      crlDirectories: [config.trust.crlDirectory],
+      marksFile: join(config.stateDirectory, 'crl-numbers.json'),
+    },
+    nowMs,
+  );
+  const identity = openIdentity(config.identity, log);
   // The environment wins over the file, as it does for every other setting.
   const url = environment['CARNET_DATABASE_URL'] ?? config.database.url;
   const target = url === undefined ? { dir: join(config.stateDirectory, 'database') } : { url };
@@ -67,8 +74,7 @@ export async function openGround(
     store,
     self: config.domain,
     peers: config.peers.map(({ domain }) => domain),
-    signer: identity.eventSigner,
-    introduction: identity.introduction,
+    signing: identity.signing,
     validateChain: chainValidator(trust, now),
     headDir: join(config.stateDirectory, 'heads'),
     clock: { nowMs },
@@ -89,5 +95,6 @@ export async function openGround(
 function busTls({ bus, trust }: BrokerConfig, material: TlsMaterial) {
   const { checkServerIdentity } = clientTlsOptions(material, { trustDomain: bus.domain }, bus.serverName);
   const own = { cert: material.chainPem, key: material.keyPem, ca: readFileSync(trust.rootFile, 'utf8') };
-  return checkServerIdentity === undefined ? own : { ...own, checkServerIdentity };
+  if (checkServerIdentity === undefined) throw new Error('impossible: options of a client without a judgement of its server');
+  return { ...own, checkServerIdentity };
 }

@@ -11,5 +11,13 @@ export const OWN_CODES = {
     text: 'The ledgers do not verify.',
     advice: 'The first divergence is named with what was expected and what was found.',
   },
+  BUS_NOT_APPLIED: {
+    text: 'The configuration of the bus could not be written, or its server not told.',
+    advice: 'The message names the file or process; the tool tries again every two seconds.',
+  },
+  EVENT_KEY_UNREADABLE: {
+    text: 'The event key file cannot be read, or others can read it.',
+    advice: 'It is PKCS#8 PEM of an Ed25519 key, of mode 600. Until it is well the broker signs on with the key it has.',
+  },
   AUDIT_FAILED: { text: 'The auditor could not do its work.', advice: 'See its own message above.' },
 } as const satisfies Record<string, { readonly text: string; readonly advice: string }>;

@@ -3,6 +3,8 @@ import { EXIT, EXIT_HELP, type ExitCode, VerbError } from './exit.ts';
 import { FORMATS } from './output.ts';
 import { apiKeyVerbs } from './verbs/apikey.ts';
 import { auditVerbs } from './verbs/audit.ts';
+import { busVerbs } from './verbs/bus.ts';
+import { certVerbs } from './verbs/cert.ts';
 import { completionVerb } from './verbs/completion.ts';
 import { contextVerbs } from './verbs/context.ts';
 import { errorVerb } from './verbs/error.ts';
@@ -39,6 +41,8 @@ export function program(streams: Streams): Command {
     eventVerbs(streams),
     apiKeyVerbs(streams),
     auditVerbs(streams),
+    busVerbs(streams),
+    certVerbs(streams),
     contextVerbs(streams),
     errorVerb(streams),
   ];

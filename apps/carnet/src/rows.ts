@@ -66,6 +66,7 @@ export interface Peer {
   readonly receivedSeq: number;
   readonly lastHeardAt?: string;
   readonly fingerprint?: string;
+  readonly certificate?: string;
 }
 export interface Host {
   readonly name: string;
@@ -176,6 +177,11 @@ export const peerColumns: readonly Column<Peer>[] = [
   column('received', (p) => p.receivedSeq),
   column('heard', (p) => p.lastHeardAt),
   column('fingerprint', (p) => p.fingerprint),
+  column(
+    'certificate',
+    (p) => p.certificate,
+    (p) => (p.certificate === 'good' ? 'good' : 'bad'),
+  ),
 ];
 export const hostColumns: readonly Column<Host>[] = [
   column('name', (h) => h.name),

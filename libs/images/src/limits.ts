@@ -99,3 +99,6 @@ export const ARGON2_PASSES_MAX = 1_000;
 export const IMAGES_MAX = 10_000;
 /** An image's record, in bytes. */
 export const IMAGE_RECORD_BYTES_MAX = 65_536;
+
+/** An open connection's grant is asked for again this often, in ms: a peer that is revoked is cut off within 10 s. */
+export const GRANT_RECHECK_MS = 2_000;

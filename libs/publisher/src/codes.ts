@@ -95,6 +95,10 @@ export const DOOR_CODES = {
     text: 'The broker lost its database connection while it decided, and with it the right to.',
     advice: 'Nothing was decided; it tries again by itself. See that the database stays up.',
   },
+  CRL_TOO_LARGE: {
+    text: 'A revocation list is too large to be told to hosts over the bus.',
+    advice: 'Bring it to the crlDirectory of every host as a file; shorter lives of certificates keep lists short.',
+  },
   REPORT_UNTRUSTED: {
     text: 'What came in the name of a host was not signed by its agent.',
     advice: "Check the agent's certificate; if it is good, somebody else speaks on this CSP's bus.",

@@ -35,6 +35,10 @@ const GOOD: Readonly<Record<string, { readonly path: string; readonly body?: unk
   'POST /v1/plans': { path: '/v1/plans', body: intent() },
   'GET /v1/migrations': { path: `/v1/migrations?open=true&limit=5&vm=${encodeURIComponent(VM)}` },
   'GET /v1/migrations/:migration': { path: `/v1/migrations/${MIGRATION}` },
+  'POST /v1/peers/:peer/event-keys/:key/end': {
+    path: `/v1/peers/csp-b.example/event-keys/${'ab'.repeat(32)}/end`,
+    body: { lastSeq: '2', text: 'stolen' },
+  },
   'POST /v1/migrations/:migration/cancel': { path: `/v1/migrations/${MIGRATION}/cancel`, body: { text: 'because' } },
   'GET /v1/events': { path: `/v1/events?migration=${MIGRATION}&limit=2` },
   'GET /v1/events/:digest': { path: `/v1/events/${'1'.padStart(64, '0')}` },

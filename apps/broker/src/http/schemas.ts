@@ -8,7 +8,9 @@ import {
   MEMORY_MIB_MAX,
   migrationId,
   reason,
+  seq,
   TEXT_CHARS_MAX,
+  trustDomain,
   VCPUS_MAX,
   vmBoot,
   vmId,
@@ -122,6 +124,11 @@ export const keyRow = z.strictObject({
 });
 export const keyRows = rows(keyRow);
 
+export const ownKeyParams = z.strictObject({ peer: trustDomain, key: digest });
+/** `lastSeq`: the last position in our ledger to that peer that this CSP vouches for. */
+export const keyEnding = z.strictObject({ lastSeq: seq, text: z.string().min(1).max(TEXT_CHARS_MAX) });
+export const keyEnded = z.strictObject({ key: digest });
+
 export const peerRows = rows(
   z.strictObject({
     domain: z.string(),
@@ -131,6 +138,7 @@ export const peerRows = rows(
     receivedSeq: z.int(),
     lastHeardAt: z.string().optional(),
     fingerprint: z.string().optional(),
+    certificate: z.string().optional(),
   }),
 );
 export const hostRows = rows(

@@ -1,5 +1,6 @@
 import type { HostName, Reason } from '@carnet/events';
 import type { CommandOf } from '@carnet/hypervisor';
+import { REVOKED } from '@carnet/journal';
 import { type Command, type Fact, migrationOf } from '@carnet/saga';
 import type { StepOutcome } from '../hosts/steps.ts';
 import { CHUNK_BYTES, depositVolumes, sealedArtifactsOf } from './artifacts.ts';
@@ -121,10 +122,14 @@ export const sealImage: Performer<'SealImage'> = async (context, command) => {
 
 /**
  * The host surrenders first: from then on it resumes only on the peer's word, so a release that we decide now, or decided
- * before a crash, can never meet a VM that runs here.
+ * before a crash, can never meet a VM that runs here. Nothing is released to a peer of whom it is not known, now, that it is one.
  */
 export const releaseKeys: Performer<'ReleaseKeys'> = async (context, command) => {
-  const { OfferAgreed: agreed } = command.facts;
+  const { OfferAgreed: agreed, MigrationOffered: offer } = command.facts;
+  // Before the surrender: until then our own withdrawal brings the VM back.
+  const fault = await context.peers.releaseFault(command.peer, offer.data.agent);
+  if (fault?.code === REVOKED) return giveUp('PEER_REVOKED', fault.text);
+  if (fault !== undefined) return failed(fault.code, fault.text);
   const surrendered = await context.hosts.step(stepOf(command, agreed.data.agent.host), 'surrender', async () => ({}));
   if (surrendered.kind !== 'done') return unfinished(surrendered);
   const released = await context.keys.release(command);

@@ -14,6 +14,7 @@ import { type MigrationViews, rowsOf } from '@carnet/views';
 
 import type { Failures } from '../failures.ts';
 import type { Hosts } from '../hosts/steps.ts';
+import { reasonOf } from '../reason.ts';
 import type { ApiKeys } from '../users/api-keys.ts';
 import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
 import { keyRow } from './key-row.ts';
@@ -96,7 +97,16 @@ export function createService(ports: ServicePorts): BrokerService {
     },
     peers: async () => {
       const states = await journal.peersState();
-      return Promise.all(states.map(async (peer) => peerRow(peer, ports.nowMs(), await ports.fingerprintOf(peer.peer))));
+      return Promise.all(
+        states.map(async (peer) => ({
+          ...peerRow(peer, ports.nowMs(), await ports.fingerprintOf(peer.peer)),
+          ...certificateOf(await journal.standing(peer.peer)),
+        })),
+      );
+    },
+    endEventKey: async (peer, { keyid, lastSeq, text }) => {
+      const ended = await journal.endKey(peer, { keyid, lastSeq, reason: reasonOf('KEY_COMPROMISED', text) });
+      return ended.ok ? { ok: true, value: { key: keyid } } : refuse(ended.code, ended.text);
     },
     hosts: async () => machines.hostNames.map((name) => hostRow(ports, name)),
     images: async () => (await machines.inventory.images()).map(imageRow),
@@ -140,6 +150,9 @@ export function createService(ports: ServicePorts): BrokerService {
     };
   }
 }
+
+const certificateOf = (standing: Awaited<ReturnType<Journal['standing']>>): { readonly certificate?: string } =>
+  standing === undefined ? {} : { certificate: standing.ok ? 'good' : standing.code };
 
 function hostRow({ hosts }: ServicePorts, name: MachinePorts['hostNames'][number]): HostRow {
   const { registry } = hosts.client;

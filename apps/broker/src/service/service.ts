@@ -6,7 +6,9 @@ import type {
   MigrationId,
   Reason,
   RequestRecord,
+  Seq,
   Timestamp,
+  TrustDomain,
   VmId,
   VmSpec,
 } from '@carnet/events';
@@ -114,6 +116,8 @@ export interface PeerRow {
   readonly receivedSeq: number;
   readonly lastHeardAt?: string;
   readonly fingerprint?: string;
+  /** `good`, or the code that says why its certificate is not; absent before it introduced itself. */
+  readonly certificate?: string;
 }
 
 export interface HostRow {
@@ -186,6 +190,11 @@ export interface BrokerService {
   readonly keys: () => Promise<readonly KeyRow[]>;
   readonly key: (id: string) => Promise<ServiceResult<KeyRow>>;
   readonly peers: () => Promise<readonly PeerRow[]>;
+  /** Said to one peer, in the ledger that it reads. */
+  readonly endEventKey: (
+    peer: TrustDomain,
+    ending: { readonly keyid: Digest; readonly lastSeq: Seq; readonly text: string },
+  ) => Promise<ServiceResult<{ readonly key: Digest }>>;
   readonly hosts: () => Promise<readonly HostRow[]>;
   readonly images: () => Promise<readonly ImageRow[]>;
   readonly registerImage: (

@@ -148,6 +148,7 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
     peers: noted('peers', async () => [
       { domain: 'csp-b.example', state: 'ready' as const, ownSeq: 2, acknowledgedSeq: 1, receivedSeq: 3, lastHeardAt: AT },
     ]),
+    endEventKey: noted('endEventKey', () => ok({ key: DIGEST })),
     hosts: noted('hosts', async () => [{ name: 'host-1', state: 'up' as const, vms: 1, memoryMiB: 2, freeDiskBytes: 3 }]),
     images: noted('images', async () => [image]),
     registerImage: noted('registerImage', () => ok(image)),
