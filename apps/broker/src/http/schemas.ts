@@ -15,6 +15,7 @@ import {
   vmSpec,
 } from '@carnet/events';
 import { role } from '@carnet/policy';
+import { vmState } from '@carnet/hypervisor';
 import { z } from 'zod';
 import { CURSOR_CHARS_MAX, ROWS_DEFAULT, ROWS_MAX } from './limits.ts';
 
@@ -103,13 +104,29 @@ export const plan = z.strictObject({
     target: z.literal('asked when the migration starts'),
   }),
   bytes: z.number(),
-  stopSeconds: z.number().optional(),
+  stopSeconds: z.number(),
+  basis: z.strictObject({
+    state: z.union([vmState, z.literal('unknown')]),
+    diskBytes: z.number(),
+    diskBytesFrom: z.enum(['host', 'capacity']),
+    memoryBytes: z.number(),
+    rate: z.strictObject({
+      basis: z.enum(['measured', 'assumed']),
+      bytesPerSecond: z.number(),
+      aroundSeconds: z.number(),
+      moves: z.int(),
+      largestBytes: z.number(),
+    }),
+  }),
+  warnings: z.array(reason).readonly(),
   steps: z.array(z.strictObject({ side: z.enum(['source', 'target']), step: z.string(), undo: z.string() })).readonly(),
 });
 
-export const keyRow = z.strictObject({
+const keyFields = {
   key: z.string(),
   version: z.int(),
+  arrival: z.int(),
+  current: z.boolean(),
   project: z.string(),
   kind: z.string(),
   state: z.string(),
@@ -117,10 +134,29 @@ export const keyRow = z.strictObject({
   artifact: z.string(),
   consumers: z.array(z.string()).readonly(),
   createdAt: z.string(),
-  history: z.array(z.strictObject({ state: z.string(), at: z.string(), actor: z.string(), reason: z.string() })).readonly(),
+  changedAt: z.string(),
   provenance: z.array(z.string()).readonly(),
+};
+export const keyRows = rows(z.strictObject(keyFields));
+export const keyDetail = z.strictObject({
+  ...keyFields,
+  history: z
+    .array(
+      z.strictObject({ arrival: z.int(), state: z.string(), at: z.string(), actor: z.string(), reason: z.string() }),
+    )
+    .readonly(),
+  holdings: z
+    .array(
+      z.strictObject({
+        arrival: z.int(),
+        state: z.string(),
+        origin: z.string(),
+        createdAt: z.string(),
+        changedAt: z.string(),
+      }),
+    )
+    .readonly(),
 });
-export const keyRows = rows(keyRow);
 
 export const peerRows = rows(
   z.strictObject({
@@ -213,6 +249,7 @@ export const migrationQuery = z.strictObject({
   vm: vmId.optional(),
   limit: rowLimit.default(ROWS_DEFAULT),
 });
+export const keyQuery = z.strictObject({ former: flag.optional() });
 export const eventQuery = z.strictObject({
   migration: migrationId.optional(),
   after: z.string().max(CURSOR_CHARS_MAX).optional(),

@@ -16,7 +16,7 @@ import type { Failures } from '../failures.ts';
 import type { Hosts } from '../hosts/steps.ts';
 import type { ApiKeys } from '../users/api-keys.ts';
 import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
-import { keyRow } from './key-row.ts';
+import { keyDetail, keyRows } from './key-row.ts';
 import {
   createVm,
   deleteVm,
@@ -69,7 +69,9 @@ export function createService(ports: ServicePorts): BrokerService {
     },
     plan: async (request, principal) => {
       const drafted = await draftIntent(intake, request, { via: 'mtls', principal, digest: GENESIS });
-      return drafted.ok ? { ok: true, value: planOf(drafted.value.data, drafted.value.nextEpoch) } : drafted;
+      if (!drafted.ok) return drafted;
+      const plan = await planOf({ hosts: hosts.client, views, journal }, drafted.value);
+      return { ok: true, value: plan };
     },
     cancel: async (id, principal, text) => {
       const found = await stateOf(id);
@@ -87,12 +89,12 @@ export function createService(ports: ServicePorts): BrokerService {
     },
     events: (filter) => readEvents(journal, filter),
     onChange: (listener) => journal.subscribe(() => listener()),
-    keys: async () => (await keys.list({})).map((record) => keyRow(record)),
+    keys: (filter) => keyRows(keys, filter),
     key: async (id) => {
       const known = keyId.safeParse(id);
       if (!known.success) return refuse('KEY_UNKNOWN', 'no such key');
       const shown = await keys.show({ key: known.data, version: 1 });
-      return shown.ok ? { ok: true, value: keyRow(shown.value) } : refuse('KEY_UNKNOWN', shown.text);
+      return shown.ok ? { ok: true, value: keyDetail(shown.value) } : refuse('KEY_UNKNOWN', shown.text);
     },
     peers: async () => {
       const states = await journal.peersState();
