@@ -8,6 +8,7 @@ import {
   host,
   image,
   key,
+  keyDetail,
   MIGRATION,
   migration,
   peer,
@@ -83,7 +84,36 @@ const VERBS: readonly [line: string, script: Script, seen: string | RegExp, aske
   ],
   [`migration events ${MIGRATION}`, { 'GET /v1/events': items(entry(1)) }, 'MigrationIntended'],
   ['key list', { 'GET /v1/keys': items(key) }, 'migrated'],
-  [`key show ${key.key}`, { [`GET /v1/keys/${key.key}`]: { json: key } }, 'imported'],
+  [
+    'key list --all -f table',
+    { 'GET /v1/keys': ({ path }) => (path.includes('former=true') ? items(key, { ...key, arrival: 0, current: false }) : items()) },
+    /epoch 2 .*counts\n.*made here .*former/,
+  ],
+  [`key show ${key.key}`, { [`GET /v1/keys/${key.key}`]: { json: keyDetail } }, 'imported'],
+  [
+    `key show ${key.key} -f table`,
+    { [`GET /v1/keys/${key.key}`]: { json: keyDetail } },
+    /holdings +epoch 2, migrated, active since .* \(counts\)\n +made here, generated, destroyed since .* \(former\)/,
+  ],
+  [
+    `migration plan ${VM} --to csp-b.example --mode cold -f table`,
+    { 'POST /v1/plans': { json: plan } },
+    /policy there +unknown: csp-b.example is asked when the migration starts\n.*as their host reports them\nstop +~11.5 s: 3.0 MiB at 2.0 MiB\/s, .*measured on 2 finished moves with csp-b.example of up to 4.0 MiB/,
+  ],
+  [
+    `migration plan ${VM} --to csp-b.example -f table`,
+    {
+      'POST /v1/plans': {
+        json: {
+          ...plan,
+          stopSeconds: 0,
+          basis: { ...plan.basis, state: 'shutoff' },
+          warnings: [{ code: 'VM_NOT_RUNNING', text: 'the VM is shutoff' }],
+        },
+      },
+    },
+    /stop +none: the VM is shutoff\nwarnings +VM_NOT_RUNNING: the VM is shutoff/,
+  ],
   ['peer list', { 'GET /v1/peers': items(peer) }, 'csp-b.example'],
   ['peer show csp-b.example', { 'GET /v1/peers': items(peer) }, DIGEST],
   ['host list', { 'GET /v1/hosts': items(host) }, '9.0.0'],
@@ -142,7 +172,7 @@ describe('exit codes', () => {
   it.each<[string, string, Script, number, string]>([
     ['a broker that failed', 'key list', { 'GET /v1/keys': refused(500, 'INTERNAL') }, 1, 'INTERNAL'],
     ['an unknown verb', 'key lsit', {}, 2, 'unknown command'],
-    ['an unknown option', 'key list --all', {}, 2, 'unknown option'],
+    ['an unknown option', 'key list --nosuch', {}, 2, 'unknown option'],
     ['an unknown format', 'key list -f xml', {}, 2, 'Allowed choices'],
     ['an unknown column', 'key list -f table -c value', { 'GET /v1/keys': items() }, 2, 'COLUMN_UNKNOWN'],
     ['no context', 'key list --context none', {}, 2, 'CONTEXT_MISSING'],

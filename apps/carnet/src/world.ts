@@ -114,6 +114,10 @@ export function verbErrorOf({ code, text, reasons = [] }: Refused): VerbError {
         said,
         'Is the broker running, and does the context name its address? `carnet context show` says which.',
       );
+    case 'DATABASE_UNAVAILABLE':
+    case 'HOSTS_NOT_HEARD_YET':
+    case 'BROKER_DRAINING':
+      return new VerbError(EXIT.unreachable, code, said, 'It passes by itself: ask again in some seconds.');
     case 'INTERNAL':
       return new VerbError(EXIT.failed, code, said, "See the broker's log.");
     case 'INTERRUPTED':

@@ -14,6 +14,14 @@ export const DOOR_CODES = {
     advice: 'It may have been taken: ask for its state, or repeat it with the same id.',
   },
   INTERNAL: { text: 'The broker failed.', advice: "See the broker's log; repeating is safe." },
+  DATABASE_UNAVAILABLE: {
+    text: 'The broker does not reach its database.',
+    advice: 'It goes on by itself when the database is back; repeating is safe. `/readyz` of the broker says what it sees.',
+  },
+  HOSTS_NOT_HEARD_YET: {
+    text: 'The broker has just come back and has not heard its hosts yet.',
+    advice: 'Ask again in some seconds; `carnet host list` shows who was heard.',
+  },
   BROKER_DRAINING: { text: 'The broker is shutting down.', advice: 'Ask again in some seconds, or ask another replica.' },
   ROUTE_UNKNOWN: { text: 'The broker has no such path.', advice: 'GET /openapi.json lists all paths.' },
   REQUEST_MALFORMED: {

@@ -65,6 +65,11 @@ const refusedBy = (reply: Extract<HostReply, { readonly status: 'refused' | 'fai
 
 const anyHost = (ports: MachinePorts): HostName | undefined => ports.hostNames.find((host) => ports.hosts.registry.isUp(host));
 
+const noHost = ({ hosts }: MachinePorts): ServiceRefusal =>
+  hosts.registry.isSettled()
+    ? refuse('HOST_UNAVAILABLE', 'no host of this CSP is up')
+    : refuse('HOSTS_NOT_HEARD_YET', 'the broker has not heard its hosts yet; ask again in some seconds');
+
 /** A fresh DEK, recorded before anything is encrypted with it. */
 async function newDek(
   ports: MachinePorts,
@@ -119,7 +124,7 @@ export async function registerImage(
   if (known?.key === id) return { ok: true, value: imageRow(known) };
   if (known !== undefined) return refuse('IMAGE_EXISTS', `an image ${image.name} is registered from another file`);
   const host = anyHost(ports);
-  if (host === undefined) return refuse('HOST_UNAVAILABLE', 'no host of this CSP is up');
+  if (host === undefined) return noHost(ports);
   const key = await newDek(ports, artifactId.parse(id), undefined, 0, `image ${image.name}`, keyId.parse(id));
   const vm = imageContext(ports.self, key);
   const secret = await ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run' }, key);
@@ -169,7 +174,7 @@ export async function createVm(ports: MachinePorts, request: CreateVmRequest): P
   if (request.image !== undefined && image === undefined)
     return refuse('IMAGE_UNKNOWN', `no image ${request.image} is registered`);
   const host = image?.host ?? anyHost(ports);
-  if (host === undefined) return refuse('HOST_UNAVAILABLE', 'no host of this CSP is up');
+  if (host === undefined) return noHost(ports);
   const vm = vmId.parse(`${ports.self}/${randomUUID()}`);
   const artifact = artifactId.parse(randomUUID());
   const capacityBytes = Math.max(request.capacityBytes ?? 0, image?.capacityBytes ?? 0);

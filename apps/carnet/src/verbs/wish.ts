@@ -59,13 +59,16 @@ export const startedColumns: readonly Column<Started>[] = [
   { name: 'repeated', cell: (row) => String(row.repeated) },
 ];
 
+/** The broker may have decided before it, or its database, went away. */
+const MAYBE_TAKEN: ReadonlySet<string> = new Set(['UNREACHABLE', 'INTERRUPTED', 'DATABASE_UNAVAILABLE']);
+
 /** Asks, and if no answer came, names the id under which asking again is the same wish. */
 export async function start(vm: string, options: WishOptions, world: World): Promise<Started> {
   const publisher = await publisherOf(world, identityOf(await world.context()));
   const id = options.id ?? (await publisher.newId());
   const answer = await publisher.intend(wishOf(vm, id, options));
-  if (!answer.ok && (answer.code === 'UNREACHABLE' || answer.code === 'INTERRUPTED')) {
-    const exit = answer.code === 'UNREACHABLE' ? EXIT.unreachable : EXIT.failed;
+  if (!answer.ok && MAYBE_TAKEN.has(answer.code)) {
+    const exit = answer.code === 'INTERRUPTED' ? EXIT.failed : EXIT.unreachable;
     throw new VerbError(exit, answer.code, answer.text, `It may have been taken. Asking again is safe with: --id ${id}`);
   }
   return answered(answer);

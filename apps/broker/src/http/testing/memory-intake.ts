@@ -30,6 +30,7 @@ export function memoryLedgers(self: TrustDomain): Ledgers {
     journey: async (vm) => of(vm),
     journeys: async (vm) => [of(vm)],
     isIdTaken: async () => false,
+    placedAt: async () => undefined,
     propose: async (vm, peer, make) => {
       // The intake's drafts look nothing up in the transaction.
       const proposal = await make({} as AppendTx, of(vm));
