@@ -65,7 +65,13 @@ const detailOfKey = (row: ReturnType<typeof key>) => ({
     ({ arrival, state, origin, createdAt, changedAt }) => ({ arrival, state, origin, createdAt, changedAt }),
   ),
   history: [
-    { arrival: row.arrival, state: 'pre-activation', at: HISTORY_START, actor: `spiffe://${CSP_A}/broker`, reason: 'created for a VM' },
+    {
+      arrival: row.arrival,
+      state: 'pre-activation',
+      at: HISTORY_START,
+      actor: `spiffe://${CSP_A}/broker`,
+      reason: 'created for a VM',
+    },
     {
       arrival: row.arrival,
       state: row.state,

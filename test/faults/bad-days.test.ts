@@ -119,7 +119,11 @@ it('a target that has just started does not refuse what its hosts are about to h
   await b.agent.stop();
   await b.broker.restart();
   const create = { name: 'early', capacityBytes: 1_048_576, memoryMiB: 64, boot: { kind: 'disk' }, start: false };
-  expect(await b.api.act('POST', '/v1/vms', create)).toMatchObject({ ok: false, code: 'HOSTS_NOT_HEARD_YET', retryAfterMs: 1_000 });
+  expect(await b.api.act('POST', '/v1/vms', create)).toMatchObject({
+    ok: false,
+    code: 'HOSTS_NOT_HEARD_YET',
+    retryAfterMs: 1_000,
+  });
   const migration = await intend(a, b, vm, 'cold');
   await eventually(
     'the target that waits for its host',

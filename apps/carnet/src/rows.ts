@@ -107,7 +107,17 @@ export interface Vm {
   readonly host: string;
   readonly state: string;
   readonly epoch: number;
-  readonly spec: { readonly vcpus: number; readonly memoryMiB: number };
+  readonly spec: {
+    readonly vcpus: number;
+    readonly memoryMiB: number;
+    readonly boot: { readonly kind: string };
+    readonly disks: readonly {
+      readonly target: string;
+      readonly artifact: string;
+      readonly capacityBytes: number;
+      readonly key: string;
+    }[];
+  };
 }
 
 const column = <R>(name: string, cell: Column<R>['cell'], tone?: Column<R>['tone']): Column<R> => ({
@@ -240,4 +250,11 @@ export const vmColumns: readonly Column<Vm>[] = [
   column('epoch', (v) => v.epoch),
   column('vcpus', (v) => v.spec.vcpus),
   column('memory', (v) => `${v.spec.memoryMiB} MiB`),
+];
+export const vmDetailColumns: readonly Column<Vm>[] = [
+  ...vmColumns,
+  column('boot', (v) => (v.spec.boot.kind === 'kernel' ? "a kernel of the host's catalogue" : v.spec.boot.kind)),
+  column('disks', (v) =>
+    v.spec.disks.map((d) => `${d.target}  ${humanBytes(d.capacityBytes)}  artifact ${d.artifact}  key ${d.key}`),
+  ),
 ];

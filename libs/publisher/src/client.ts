@@ -1,7 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { type Answer, answerOf, noAnswer, StreamRefused } from './answer.ts';
-import { ACTION_MS_MAX, ANSWER_BYTES_MAX, ANSWER_MS_MAX, RETRY_MS_FIRST, RETRY_MS_MAX, SILENCE_MS_MAX, TRIES_MAX } from './limits.ts';
+import {
+  ACTION_MS_MAX,
+  ANSWER_BYTES_MAX,
+  ANSWER_MS_MAX,
+  RETRY_MS_FIRST,
+  RETRY_MS_MAX,
+  SILENCE_MS_MAX,
+  TRIES_MAX,
+} from './limits.ts';
 import { follow, lines, pause } from './stream.ts';
 
 /** How to reach one's own broker. Buffers hold PEM. */

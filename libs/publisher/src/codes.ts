@@ -89,7 +89,7 @@ export const DOOR_CODES = {
   INTENT_EXPIRED: { text: 'The request came after its own time limit.', advice: 'Ask again with a later notAfter.' },
   EVENT_UNKNOWN: {
     text: 'No event of that digest stands in a ledger here.',
-    advice: '`carnet event follow --after 0` shows all.',
+    advice: '`carnet event follow` shows all.',
   },
   KEY_UNKNOWN: { text: 'No such key.', advice: '`carnet key list` shows all.' },
   IMAGE_UNKNOWN: { text: 'No such image.', advice: '`carnet image list` shows all.' },
@@ -99,6 +99,10 @@ export const DOOR_CODES = {
     advice: 'Do not create VMs from it; register it again from a trusted file.',
   },
   HOST_UNAVAILABLE: { text: 'No host answered.', advice: '`carnet host list`; start the agent on the host.' },
+  EVIDENCE_INVALID: {
+    text: "The evidence in a peer's event is not the word of the agent that was pinned.",
+    advice: "The text says why, with the certificate's code. Ask the peer to renew its agent's certificate, or who spoke in its name.",
+  },
   LEASE_LOST: {
     text: 'The broker lost its database connection while it decided, and with it the right to.',
     advice: 'Nothing was decided; it tries again by itself. See that the database stays up.',

@@ -101,10 +101,10 @@ function witnessOf(
   });
 }
 
-function openTestimony({ certificate: _, ...signed }: SignedEvidence, agent: PinnedAgent, witness: PinnedAgent) {
+function openTestimony({ payloadType, payload, signatures }: SignedEvidence, agent: PinnedAgent, witness: PinnedAgent) {
   const key = keyOfPinned(witness);
-  // In the schema the members of an envelope stand in the order of its one spelling.
-  const bytes = Buffer.from(JSON.stringify(signed));
+  // The members stand in the order of an envelope's one spelling.
+  const bytes = Buffer.from(JSON.stringify({ payloadType, payload, signatures }));
   const opened = openEnvelope(bytes, PAYLOAD_TYPES.evidence, (keyid) => (keyid === key?.keyid ? key.verifier : undefined));
   if (!opened.ok)
     return refuse('EVIDENCE_REFUSED', `${opened.code}: ${opened.text}`, {

@@ -122,7 +122,7 @@ async function callerWith(roles: readonly Role[], ports: AppPorts, request: Requ
   const granted = ports.roleOf(caller.principal);
   const held = caller.onlyRoles === undefined ? granted : granted.filter((one) => caller.onlyRoles?.includes(one));
   if (held.includes('administrator') || roles.some((role) => held.includes(role))) return caller;
-  return { ok: false, code: 'ROLE_MISSING', text: `${caller.principal} has none of the roles ${roles.join(', ')}` };
+  return { ok: false, code: 'ROLE_MISSING', text: `${caller.principal} has no role that this takes: ${roles.join(' or ')}` };
 }
 
 function refuse(ports: AppPorts, reply: Reply, { code, text, reasons }: ServiceRefusal): Reply {
@@ -145,7 +145,11 @@ function refusalOf(ports: AppPorts, error: unknown): ServiceRefusal {
     default:
       if (isRetryable(error)) {
         ports.log.warn({ err: error, code: 'DATABASE_UNAVAILABLE' }, 'request not served');
-        return { ok: false, code: 'DATABASE_UNAVAILABLE', text: 'the broker does not reach its database; ask again in some seconds' };
+        return {
+          ok: false,
+          code: 'DATABASE_UNAVAILABLE',
+          text: 'the broker does not reach its database; ask again in some seconds',
+        };
       }
       ports.log.error({ err: error }, 'request failed');
       return { ok: false, code: 'INTERNAL', text: 'the broker failed; its log says why' };

@@ -141,9 +141,7 @@ export const keyRows = rows(z.strictObject(keyFields));
 export const keyDetail = z.strictObject({
   ...keyFields,
   history: z
-    .array(
-      z.strictObject({ arrival: z.int(), state: z.string(), at: z.string(), actor: z.string(), reason: z.string() }),
-    )
+    .array(z.strictObject({ arrival: z.int(), state: z.string(), at: z.string(), actor: z.string(), reason: z.string() }))
     .readonly(),
   holdings: z
     .array(
@@ -188,11 +186,13 @@ export const imageRow = z.strictObject({
   createdAt: z.string(),
 });
 export const imageRows = rows(imageRow);
-export const imageName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/);
+export const imageName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'expected an image name of a-z, 0-9, dot, dash, underscore');
 export const imageRegistration = z.strictObject({
   name: imageName,
   /** A file name inside the host's import directory: no path, so that nobody can ask for a host file. */
-  file: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/),
+  file: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/, 'expected a file name in the import folder, no path'),
 });
 export const imageVerdict = z.strictObject({ name: z.string(), digest: z.string(), verified: z.boolean() });
 
@@ -207,7 +207,7 @@ export const vmRow = z.strictObject({
 export const vmRows = rows(vmRow);
 export const vmCreation = z
   .strictObject({
-    name: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/),
+    name: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'expected a name of a-z, 0-9 and dash'),
     image: imageName.optional(),
     capacityBytes: z.int().min(1_048_576).optional(),
     vcpus: z.int().min(1).max(VCPUS_MAX).default(1),

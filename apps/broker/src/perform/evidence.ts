@@ -32,7 +32,8 @@ export async function checkEvidence(
   if (signed === undefined) return invalid('there is no evidence');
   const leaf = signed.certificate ?? agent.chain[0] ?? '';
   const said = openTestimony(signed, leaf);
-  if (said === undefined) return invalid('the evidence is not signed by the agent that was pinned, nor by the leaf that comes with it');
+  if (said === undefined)
+    return invalid('the evidence is not signed by the agent that was pinned, nor by the leaf that comes with it');
   const placedAt = await ledgers.placedAt(event);
   if (placedAt === undefined) return invalid('the event that carries the evidence is not in a ledger here');
   const fault = peers.witnessFault(about.domain, { host: agent.host, chain: [leaf, ...agent.chain.slice(1)] }, placedAt);
@@ -50,11 +51,11 @@ function differing(said: Evidence, about: About, agent: PinnedAgent): Step<never
 }
 
 /** Verified and parsed: the bytes that were signed are the bytes that are read. */
-function openTestimony({ certificate: _, ...envelope }: SignedEvidence, leaf: string): Evidence | undefined {
+function openTestimony({ payloadType, payload, signatures }: SignedEvidence, leaf: string): Evidence | undefined {
   const verifier = verifierOf(leaf);
   if (verifier === undefined) return undefined;
   const named = leafDigestOf([leaf]);
-  const opened = openEnvelope(Buffer.from(JSON.stringify(envelope)), PAYLOAD_TYPES.evidence, (keyid) =>
+  const opened = openEnvelope(Buffer.from(JSON.stringify({ payloadType, payload, signatures })), PAYLOAD_TYPES.evidence, (keyid) =>
     keyid === named ? verifier : undefined,
   );
   if (!opened.ok) return undefined;

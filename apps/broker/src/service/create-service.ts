@@ -135,12 +135,20 @@ export function createService(ports: ServicePorts): BrokerService {
     const transferredBytes = hosts.transferredBytes(m.id);
     return {
       owed: owed.map((command) => ({ command: command.type })),
-      custody: summarize(m).custody.map(({ at, canOpen }) => ({ at, domains: canOpen })),
+      custody: custodyOf(m),
       ...(progress === undefined ? {} : { progress }),
       ...(transferredBytes === undefined ? {} : { transferredBytes }),
       ...(lastFailure === undefined ? {} : { lastFailure }),
     };
   }
+}
+
+/** Who could open the image from when on. Entries at which only a suspended key goes change nothing of that. */
+function custodyOf(m: MigrationState): MigrationDetail['custody'] {
+  const same = (a: readonly string[], b: readonly string[] | undefined): boolean => a.join() === b?.join();
+  return summarize(m)
+    .custody.filter(({ canOpen }, i, all) => !same(canOpen, all[i - 1]?.canOpen))
+    .map(({ at, canOpen }) => ({ at, domains: canOpen }));
 }
 
 function hostRow({ hosts }: ServicePorts, name: MachinePorts['hostNames'][number]): HostRow {

@@ -24,10 +24,14 @@ describe('a rate', () => {
     expect(moveOf(finished(1, 100 * MIB))).toEqual({ mode: 'cold', bytes: 100 * MIB, movingMs: 10_000, aroundMs: 4_000 });
   });
 
-  it.each(['MigrationIntended', 'TargetReady', 'SourceQuiesced', 'ImageSealed', 'KeyReleased', 'VmStarted'])(
-    'is not measured without %s',
-    (type) => expect(moveOf(finished(1, MIB).filter((one) => one.type !== type))).toBeUndefined(),
-  );
+  it.each([
+    'MigrationIntended',
+    'TargetReady',
+    'SourceQuiesced',
+    'ImageSealed',
+    'KeyReleased',
+    'VmStarted',
+  ])('is not measured without %s', (type) => expect(moveOf(finished(1, MIB).filter((one) => one.type !== type))).toBeUndefined());
 
   it('is not measured by a clock that ran backwards', () => {
     const set = finished(1, MIB).map((one) => (one.type === 'KeyReleased' ? fact(1, 'KeyReleased', 2, {}) : one));
@@ -79,7 +83,9 @@ function portsWith(inspected: object | 'silent', done: readonly { readonly n: nu
     },
     journal: {
       eventsOfMigrations: async (ids: readonly string[]) =>
-        done.filter(({ n }) => ids.includes(migration(n))).flatMap(({ n }) => finished(n, 100 * MIB).map((one) => ({ event: one }))),
+        done
+          .filter(({ n }) => ids.includes(migration(n)))
+          .flatMap(({ n }) => finished(n, 100 * MIB).map((one) => ({ event: one }))),
     },
   } as unknown as PlanPorts;
   return { ports, asked };

@@ -5,8 +5,8 @@ import type { MigrationViews } from '@carnet/views';
 import type { HostClient } from '../hosts/client.ts';
 import type { HeldVm } from '../inventory.ts';
 import { reasonOf } from '../reason.ts';
-import { type Move, moveOf, rateOf, stopSecondsOf } from './predict.ts';
 import type { Drafted } from './intake.ts';
+import { type Move, moveOf, rateOf, stopSecondsOf } from './predict.ts';
 import type { Plan, PlanBasis, PlanStep } from './service.ts';
 
 export interface PlanPorts {
@@ -37,10 +37,7 @@ const stepsOf = (mode: MigrationMode): readonly PlanStep[] =>
   STEPS.map((step) => (mode === 'suspend' && step.step.startsWith('stop the VM') ? { ...step, step: SUSPEND_STEP } : step));
 
 /** What the move would do and cost, as far as this CSP can know. The peer is not asked. */
-export async function planOf(
-  ports: PlanPorts,
-  { data, nextEpoch, held }: Drafted,
-): Promise<Plan> {
+export async function planOf(ports: PlanPorts, { data, nextEpoch, held }: Drafted): Promise<Plan> {
   const seen = await inspected(ports, held);
   const basis = await basisOf(ports, data, seen);
   return {
@@ -100,7 +97,8 @@ async function movesWith({ views, journal }: PlanPorts, peer: string): Promise<r
 
 /** What this side would stumble over, found without trying it. */
 function warningsOf(mode: MigrationMode, { host }: HeldVm, state: PlanBasis['state']): readonly Reason[] {
-  if (state === 'unknown') return [reasonOf('HOST_UNAVAILABLE', `host ${host} did not say how large the disks are, nor whether the VM runs`)];
+  if (state === 'unknown')
+    return [reasonOf('HOST_UNAVAILABLE', `host ${host} did not say how large the disks are, nor whether the VM runs`)];
   return mode === 'suspend' && state !== 'running'
     ? [reasonOf('VM_NOT_RUNNING', `the VM is ${state}: there is no memory to save, and its host would refuse; cold moves it`)]
     : [];

@@ -84,7 +84,19 @@ export const host = {
   libvirtVersion: '9.0.0',
 };
 export const image = { name: 'tiny', digest: DIGEST, sizeBytes: 1024, capacityBytes: 2048, createdAt: AT };
-export const vm = { vm: VM, name: 'one', host: 'host-1', state: 'running', epoch: 1, spec: { vcpus: 1, memoryMiB: 64 } };
+export const vm = {
+  vm: VM,
+  name: 'one',
+  host: 'host-1',
+  state: 'running',
+  epoch: 1,
+  spec: {
+    vcpus: 1,
+    memoryMiB: 64,
+    boot: { kind: 'disk' },
+    disks: [{ target: 'vda', artifact: key.artifact, capacityBytes: 1_048_576, key: key.key }],
+  },
+};
 export const plan = {
   vm: VM,
   source: 'csp-a.example',

@@ -142,7 +142,13 @@ export type Listing = {
 
 /** Newest first. */
 export async function listHeld(db: KeysDb, filter: Listing, limit: number): Promise<readonly Held[]> {
-  let query = db.selectFrom('keys_holdings').selectAll().orderBy('created_at', 'desc').orderBy('key').orderBy('arrival', 'desc').limit(limit);
+  let query = db
+    .selectFrom('keys_holdings')
+    .selectAll()
+    .orderBy('created_at', 'desc')
+    .orderBy('key')
+    .orderBy('arrival', 'desc')
+    .limit(limit);
   if (filter.tenant !== undefined) query = query.where('tenant', '=', filter.tenant);
   if (filter.vm !== undefined) query = query.where('vm', '=', filter.vm);
   if (filter.state !== undefined) query = query.where('state', '=', filter.state);

@@ -108,7 +108,7 @@ export interface Renewed {
   readonly testify: (said: object) => SignedEvidence;
 }
 const HOUR_MS = 3_600_000;
-const A_DAY: Lifetime = { notBeforeMs: NOW_MS - HOUR_MS, notAfterMs: NOW_MS + 24 * HOUR_MS };
+const A_DAY: Lifetime = { notBeforeMs: NOW_MS - HOUR_MS / 12, notAfterMs: NOW_MS + 24 * HOUR_MS };
 
 export type Certified = Awaited<ReturnType<typeof certified>>;
 

@@ -132,7 +132,12 @@ export function fakeContext(
       remove: told('inventory remove', undefined),
     },
     policy: { asTarget: async () => POLICY_ALLOWED, asSource: async () => POLICY_ALLOWED, roleOf: () => [] },
-    peers: { agentFault: () => undefined, witnessFault: () => undefined, dataPathFault: () => undefined, requestFault: async () => undefined },
+    peers: {
+      agentFault: () => undefined,
+      witnessFault: () => undefined,
+      dataPathFault: () => undefined,
+      requestFault: async () => undefined,
+    },
     alone: async (_: unknown, work: (signal: AbortSignal) => Promise<unknown>) => ({
       held: true,
       value: await work(new AbortController().signal),

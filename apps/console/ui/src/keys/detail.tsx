@@ -18,11 +18,7 @@ export function KeyDetail({ listed }: { readonly listed: KeyRow }) {
         <Line term="Project" value={key.project} />
         <Line term="Arrived" value={arrivalText(key.arrival)} />
         {former.map(({ arrival, state, changedAt }) => (
-          <Line
-            key={arrival}
-            term="Held before"
-            value={`${arrivalText(arrival)}; ${state} since ${absolute(changedAt)}`}
-          />
+          <Line key={arrival} term="Held before" value={`${arrivalText(arrival)}; ${state} since ${absolute(changedAt)}`} />
         ))}
         {key.provenance.map((line) => {
           const [term = '', ...rest] = line.split(' ');
