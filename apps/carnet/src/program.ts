@@ -1,8 +1,8 @@
 import { Command, CommanderError, Option } from 'commander';
 import { EXIT, EXIT_HELP, type ExitCode, VerbError } from './exit.ts';
 import { FORMATS } from './output.ts';
-import { apiKeyVerbs } from './verbs/apikey.ts';
 import { OWN_CODES } from './own-codes.ts';
+import { apiKeyVerbs } from './verbs/apikey.ts';
 import { auditVerbs } from './verbs/audit.ts';
 import { completionVerb } from './verbs/completion.ts';
 import { contextVerbs } from './verbs/context.ts';

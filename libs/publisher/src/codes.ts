@@ -101,7 +101,8 @@ export const DOOR_CODES = {
   HOST_UNAVAILABLE: { text: 'No host answered.', advice: '`carnet host list`; start the agent on the host.' },
   EVIDENCE_INVALID: {
     text: "The evidence in a peer's event is not the word of the agent that was pinned.",
-    advice: "The text says why, with the certificate's code. Ask the peer to renew its agent's certificate, or who spoke in its name.",
+    advice:
+      "The text says why, with the certificate's code. Ask the peer to renew its agent's certificate, or who spoke in its name.",
   },
   LEASE_LOST: {
     text: 'The broker lost its database connection while it decided, and with it the right to.',

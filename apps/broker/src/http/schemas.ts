@@ -14,8 +14,8 @@ import {
   vmId,
   vmSpec,
 } from '@carnet/events';
-import { role } from '@carnet/policy';
 import { vmState } from '@carnet/hypervisor';
+import { role } from '@carnet/policy';
 import { z } from 'zod';
 import { CURSOR_CHARS_MAX, ROWS_DEFAULT, ROWS_MAX } from './limits.ts';
 
@@ -93,6 +93,9 @@ export const ledgerEntry = z.strictObject({
 });
 export const ledgerEntries = rows(ledgerEntry);
 
+/** libvirt's words; `unknown` while the host was not heard. */
+const shownState = z.enum([...vmState.exclude(['absent']).options, 'unknown']);
+
 export const plan = z.strictObject({
   vm: z.string(),
   source: z.string(),
@@ -106,7 +109,7 @@ export const plan = z.strictObject({
   bytes: z.number(),
   stopSeconds: z.number(),
   basis: z.strictObject({
-    state: z.union([vmState, z.literal('unknown')]),
+    state: shownState,
     diskBytes: z.number(),
     diskBytesFrom: z.enum(['host', 'capacity']),
     memoryBytes: z.number(),
@@ -200,7 +203,7 @@ export const vmRow = z.strictObject({
   vm: z.string(),
   name: z.string(),
   host: z.string(),
-  state: z.string(),
+  state: shownState,
   epoch: z.int(),
   spec: vmSpec,
 });

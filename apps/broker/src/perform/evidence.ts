@@ -55,8 +55,10 @@ function openTestimony({ payloadType, payload, signatures }: SignedEvidence, lea
   const verifier = verifierOf(leaf);
   if (verifier === undefined) return undefined;
   const named = leafDigestOf([leaf]);
-  const opened = openEnvelope(Buffer.from(JSON.stringify({ payloadType, payload, signatures })), PAYLOAD_TYPES.evidence, (keyid) =>
-    keyid === named ? verifier : undefined,
+  const opened = openEnvelope(
+    Buffer.from(JSON.stringify({ payloadType, payload, signatures })),
+    PAYLOAD_TYPES.evidence,
+    (keyid) => (keyid === named ? verifier : undefined),
   );
   if (!opened.ok) return undefined;
   const json = parseStrictJson(opened.value.payload);

@@ -12,7 +12,14 @@ import {
   vmId,
   vmSpec,
 } from '@carnet/events';
-import { type HostReply, imageContext, type ResultOf, type SealedSecret, type StepResult } from '@carnet/hypervisor';
+import {
+  type HostReply,
+  imageContext,
+  type ResultOf,
+  type SealedSecret,
+  type StepResult,
+  type VmState,
+} from '@carnet/hypervisor';
 import { type KeyManager, type Tenant, vmConsumer } from '@carnet/keys';
 import type { Store, Tx } from '@carnet/store';
 import type { HostClient } from '../hosts/client.ts';
@@ -103,13 +110,16 @@ export const imageRow = ({ name, digest, sizeBytes, capacityBytes, createdAt }: 
   createdAt,
 });
 
+/** A VM that libvirt has no domain of was never started, or lost it: a start defines it anew, so to people it is off. */
+export const shownState = (state: VmState | undefined): VmRow['state'] => (state === 'absent' ? 'shutoff' : (state ?? 'unknown'));
+
 export function vmRow(ports: Pick<MachinePorts, 'hosts'>, held: HeldVm): VmRow {
   const seen = ports.hosts.registry.hello(held.host)?.vms.find((one) => one.vm === held.vm);
   return {
     vm: held.vm,
     name: held.spec.name,
     host: held.host,
-    state: seen?.state ?? 'unknown',
+    state: shownState(seen?.state),
     epoch: Math.max(held.epoch, seen?.fence?.epoch ?? 0),
     spec: held.spec,
   };
@@ -185,7 +195,8 @@ export async function createVm(ports: MachinePorts, request: CreateVmRequest): P
   const made = await perform(ports, { step: 'createVm', host, vm, body: { spec, ...from, secrets: [secret] } }, 'createVm');
   if (!made.ok) return made;
   if (!(await ports.inventory.add(ports.store.db, { vm, spec, host, epoch: 0 }))) return refuse('VM_EXISTS', `${vm} exists`);
-  return request.start ? setPower(ports, vm, 'on') : { ok: true, value: vmRow(ports, { vm, spec, host, epoch: 0 }) };
+  if (request.start) return setPower(ports, vm, 'on');
+  return { ok: true, value: { ...vmRow(ports, { vm, spec, host, epoch: 0 }), state: 'shutoff' } };
 }
 
 const imageSecret = (ports: MachinePorts, image: HeldImage, host: HostName, vm: VmId): Promise<SealedSecret> =>

@@ -6,6 +6,7 @@ import type { HostClient } from '../hosts/client.ts';
 import type { HeldVm } from '../inventory.ts';
 import { reasonOf } from '../reason.ts';
 import type { Drafted } from './intake.ts';
+import { shownState } from './machines.ts';
 import { type Move, moveOf, rateOf, stopSecondsOf } from './predict.ts';
 import type { Plan, PlanBasis, PlanStep } from './service.ts';
 
@@ -71,7 +72,7 @@ async function basisOf(
   const sizes = new Map(seen?.volumes.map(({ artifact, sizeBytes }) => [artifact, sizeBytes]));
   const isSeen = spec.disks.every(({ artifact }) => sizes.has(artifact));
   return {
-    state: seen?.state ?? 'unknown',
+    state: shownState(seen?.state),
     diskBytes: spec.disks.reduce((sum, disk) => sum + (isSeen ? (sizes.get(disk.artifact) ?? 0) : disk.capacityBytes), 0),
     diskBytesFrom: isSeen ? 'host' : 'capacity',
     memoryBytes: mode === 'suspend' ? spec.memoryMiB * 1_048_576 : 0,

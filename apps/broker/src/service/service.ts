@@ -80,8 +80,7 @@ export interface PlanStep {
 }
 /** What a prediction rests on. */
 export interface PlanBasis {
-  /** libvirt's state of the VM; `unknown` when its host did not answer. */
-  readonly state: VmState | 'unknown';
+  readonly state: ShownState;
   readonly diskBytes: number;
   /** `host`: the files that hold the disks; `capacity`: the disks' sizes, because the host did not answer. */
   readonly diskBytesFrom: 'host' | 'capacity';
@@ -167,11 +166,14 @@ export interface HostRow {
   readonly libvirtVersion?: string;
 }
 
+/** libvirt's state of a VM; `unknown` while its host was not heard. */
+export type ShownState = Exclude<VmState, 'absent'> | 'unknown';
+
 export interface VmRow {
   readonly vm: VmId;
   readonly name: string;
   readonly host: string;
-  readonly state: string;
+  readonly state: ShownState;
   readonly epoch: number;
   readonly spec: VmSpec;
 }
