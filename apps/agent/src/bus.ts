@@ -113,6 +113,8 @@ export function serveBus({ bus, agent, host, keys, signer, takeCrl, log }: BusOp
     report(what);
     // The broker learns at once that libvirtd is there, and which ephemeral secrets are gone.
     if (what.kind === 'notice' && what.event === 'libvirt-back') void greet();
+    // A VM that changed makes the last hello untrue: lists show the new state at once, not after ten seconds.
+    else if (what.kind === 'notice' && what.vm !== undefined) hailed.ask();
   });
   const timer = setInterval(() => void greet(), HELLO_MS);
   void greet();

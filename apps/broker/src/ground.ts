@@ -15,6 +15,7 @@ import { inventoryChanges } from './inventory.ts';
 import { ensureKeyRoot, unlockOf } from './keys/key-root.ts';
 import { settledChanges } from './settled-table.ts';
 import { usersChanges } from './users/api-keys.ts';
+import type { Waiting } from './waiting.ts';
 
 /** What the broker stands on, opened in the order in which each needs the other. */
 export interface Ground {
@@ -37,6 +38,7 @@ export async function openGround(
   environment: NodeJS.ProcessEnv,
   log: Log,
   metrics: Metrics,
+  waiting: Waiting,
 ): Promise<Ground> {
   const nowMs = (): number => Date.now();
   const now = (): Timestamp => timestamp.parse(new Date(nowMs()).toISOString());
@@ -54,41 +56,58 @@ export async function openGround(
   // The environment wins over the file, as it does for every other setting.
   const url = environment['CARNET_DATABASE_URL'] ?? config.database.url;
   const target = url === undefined ? { dir: join(config.stateDirectory, 'database') } : { url };
-  const store = await openStore({ ...target, applicationName: 'carnet-broker', log });
-  await runChanges(store, viewsChanges);
-  await runChanges(store, inventoryChanges);
-  await runChanges(store, usersChanges);
-  await runChanges(store, settledChanges);
   const unlock = unlockOf(config.keys, environment);
   await ensureKeyRoot(config.keys.rootFile, unlock, random);
-  const keys = await openKeyManager({
-    store,
-    rootFile: config.keys.rootFile,
-    unlock,
-    actor: `spiffe://${config.domain}/broker`,
-    now,
-    random,
-  });
-  if (!keys.ok) throw new Error(`the key manager does not open: ${keys.code}: ${keys.text}`);
-  const { journal, parts } = await openJournal({
-    store,
-    self: config.domain,
-    peers: config.peers.map(({ domain }) => domain),
-    signing: identity.signing,
-    validateChain: chainValidator(trust, now),
-    headDir: join(config.stateDirectory, 'heads'),
-    clock: { nowMs },
-    random,
-    log,
+  const journalFrom = (store: Store) =>
+    openJournal({
+      store,
+      self: config.domain,
+      peers: config.peers.map(({ domain }) => domain),
+      signing: identity.signing,
+      validateChain: chainValidator(trust, now),
+      headDir: join(config.stateDirectory, 'heads'),
+      clock: { nowMs },
+      random,
+      log,
+    });
+  const keysFrom = async (store: Store) => {
+    const actor = `spiffe://${config.domain}/broker`;
+    const keys = await openKeyManager({ store, rootFile: config.keys.rootFile, unlock, actor, now, random });
+    if (!keys.ok) throw new Error(`the key manager does not open: ${keys.code}: ${keys.text}`);
+    return keys.value;
+  };
+  const { store, keys, journal, parts } = await waiting.for('database', async () => {
+    const opened = await openStore({ ...target, applicationName: 'carnet-broker', log });
+    return closedUnless(opened.close, async () => {
+      await runChanges(opened, viewsChanges);
+      await runChanges(opened, inventoryChanges);
+      await runChanges(opened, usersChanges);
+      await runChanges(opened, settledChanges);
+      const manager = await keysFrom(opened);
+      const ledgers = await closedUnless(manager.close, () => journalFrom(opened));
+      return { store: opened, keys: manager, ...ledgers };
+    });
   });
   const tls: TlsMaterial = { keyPem: identity.keyPem, chainPem: identity.certificatePem, store: trust, now };
-  const bus = await connectBus(parts, {
-    servers: [config.bus.url],
-    serverName: config.bus.serverName,
-    name: `broker ${config.domain}`,
-    tls: busTls(config, tls),
-  });
-  return { config, identity, trust, tls, store, journal, bus, keys: keys.value, log, metrics, nowMs, now };
+  const bus = await waiting.for(`bus at ${config.bus.url}`, () =>
+    connectBus(parts, {
+      servers: [config.bus.url],
+      serverName: config.bus.serverName,
+      name: `broker ${config.domain}`,
+      tls: busTls(config, tls),
+    }),
+  );
+  return { config, identity, trust, tls, store, journal, bus, keys, log, metrics, nowMs, now };
+}
+
+/** A database that goes away in the middle of the start leaves nothing half open behind for the next attempt. */
+async function closedUnless<T>(close: () => Promise<void> | void, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    await Promise.resolve(close()).catch(() => undefined);
+    throw cause;
+  }
 }
 
 /** Chain, name and revocation of the bus's certificate: it is trusted for delivery only, and still it must be the one we know. */

@@ -1,5 +1,6 @@
 /** What the command line itself says, beside the codes of brokers and libs: one sentence, and what to do next. */
 export const OWN_CODES = {
+  USAGE: { text: 'The command line is not one that carnet knows.', advice: 'The --help of the verb shows what it takes.' },
   ARGUMENT_INVALID: { text: 'An argument is not well formed.', advice: 'The --help of the verb shows what it takes.' },
   COLUMN_UNKNOWN: { text: 'There is no such column.', advice: 'The message lists those that there are.' },
   CODE_UNKNOWN: { text: 'No part of Carnet says this code.', advice: '`carnet error` lists all codes.' },

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { dsseEnvelope } from './dsse.ts';
-import { epoch, hostName, migrationId, text, timestamp, trustDomain, vmId } from './scalars.ts';
+import { CERTIFICATE_BASE64_MAX } from './limits.ts';
+import { base64, epoch, hostName, migrationId, text, timestamp, trustDomain, vmId } from './scalars.ts';
 
 /** What an agent can testify to. Each is an observation of its own host, never a wish. */
 export const evidenceKind = z.enum([
@@ -31,6 +32,12 @@ export const evidence = z
   .readonly();
 export type Evidence = z.infer<typeof evidence>;
 
-/** Evidence as it travels inside an event. */
-export const signedEvidence = dsseEnvelope;
+/**
+ * Evidence as it travels inside an event. `certificate`: the leaf that signed it, DER; without it, the pinned one. An agent's leaf may
+ * be renewed between agreement and testimony; whoever judges demands the same agent of the same host under the pinned intermediate.
+ */
+export const signedEvidence = dsseEnvelope
+  .unwrap()
+  .extend({ certificate: base64.max(CERTIFICATE_BASE64_MAX).optional() })
+  .readonly();
 export type SignedEvidence = z.infer<typeof signedEvidence>;

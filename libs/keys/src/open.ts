@@ -77,6 +77,7 @@ const keyManager = (ports: KeyPorts, close: () => void) => ({
   createDek: (wanted: deks.NewDek) => deks.createDek(ports, wanted),
   list: (filter: Listing = {}) => deks.listKeys(ports, filter),
   show: (key: KeyVersion) => deks.showKey(ports, key),
+  consumersOf: (keys: readonly KeyId[]) => deks.consumersOf(ports, keys),
   changeState: (tx: Tx, wanted: deks.StateChange) => deks.changeState(ports, tx, wanted),
   addConsumer: (tx: Tx, key: KeyId, consumer: string) => deks.addConsumer(ports, tx, key, consumer),
   removeConsumer: (tx: Tx, key: KeyId, consumer: string) => deks.removeConsumer(tx, key, consumer),

@@ -57,7 +57,7 @@ const agent = createHostAgent({
       importDir: directories.imports,
     }),
     openSecret: secretOpener(transport.privateKey),
-    signEvidence: evidenceSigner(identity.signer),
+    signEvidence: evidenceSigner(identity.signer, identity.chain[0] ?? ''),
     // Pretended guests need no memory: room for every VM of a test.
     memoryMiBFree: async () => 1_048_576,
     limits: config.limits,

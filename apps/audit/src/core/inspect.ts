@@ -69,7 +69,7 @@ function* judge(
   event: MigrationEvent,
 ): Generator<Checked<null, string>> {
   yield* judgeAgreement(identify, ledger, m, event);
-  yield checkEvidence(m, event);
+  yield checkEvidence(identify, m, event);
   yield checkOrder(m);
 }
 

@@ -251,6 +251,15 @@ describe('bad input', () => {
     expect(reply).toEqual({ status: 500, body: { code: 'INTERNAL', text: 'the broker failed; its log says why' } });
   });
 
+  it('a database that is away is a refusal that passes: 503, and when to ask again', async () => {
+    const gone = Object.assign(new Error('terminating connection due to administrator command'), { code: '57P01' });
+    const { service } = fakeService({ keys: () => Promise.reject(gone) });
+    const { token } = await world.open(service);
+    const reply = await world.ask(token, asToken('operator'), { path: '/v1/keys' });
+    expect(reply).toMatchObject({ status: 503, body: { code: 'DATABASE_UNAVAILABLE' } });
+    expect(JSON.stringify(reply.body)).not.toContain('terminating');
+  });
+
   it('a refusal of the service keeps its code, text and reasons', async () => {
     const refusal = { code: 'POLICY_DENIES', text: 'no', reasons: [{ code: 'PEER_NOT_ALLOWED', text: 'not that one' }] };
     const { service } = fakeService({ intend: async () => ({ ok: false, ...refusal }) });

@@ -113,8 +113,12 @@ const UNKNOWN: ReadonlySet<string> = new Set(['DEPOSIT_UNKNOWN', 'MIGRATION_KEY_
 export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
   const { keys, store } = ports;
   const secretForHost = async (to: SecretFor, key: KeyId): Promise<SealedSecret> => {
-    const publicKey = ports.registry().hello(to.host)?.publicKey;
-    if (publicKey === undefined) throw new KeyRefused('HOST_UNAVAILABLE', `host ${to.host} has not announced its key`);
+    const registry = ports.registry();
+    const publicKey = registry.hello(to.host)?.publicKey;
+    if (publicKey === undefined) {
+      const code = registry.isSettled() ? 'HOST_UNAVAILABLE' : 'HOSTS_NOT_HEARD_YET';
+      throw new KeyRefused(code, `host ${to.host} has not announced its key`);
+    }
     const sealed = granted(
       await keys.sealForHost({ context: { domain: ports.domain, ...to }, keys: [{ key, version: DEK_VERSION }], publicKey }),
     );

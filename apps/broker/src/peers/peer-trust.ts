@@ -1,16 +1,18 @@
-import type { DataPath, EventData, MigrationId, PinnedAgent, Reason, TrustDomain } from '@carnet/events';
+import type { DataPath, EventData, MigrationId, PinnedAgent, Reason, Timestamp, TrustDomain } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import { type PeerIdentity, validatePath } from '@carnet/pki';
 import type { Ground } from '../ground.ts';
 import { agentSpiffeId } from '../hosts/wire.ts';
 import { reasonOf } from '../reason.ts';
-import { agentFault } from './agents.ts';
+import { agentFault, witnessFault } from './agents.ts';
 import { dataPathFault } from './data-paths.ts';
 import { requestFault } from './requests.ts';
 
 /** What a schema-valid event of a peer may still lie about, each judged before anything is done because of it. */
 export interface PeerTrust {
   readonly agentFault: (domain: TrustDomain, agent: PinnedAgent) => Reason | undefined;
+  /** Whether this leaf, under the pinned intermediate, was the agent of that host at that time. */
+  readonly witnessFault: (domain: TrustDomain, agent: PinnedAgent, at: Timestamp) => Reason | undefined;
   readonly dataPathFault: (domain: TrustDomain, dataPath: DataPath) => Reason | undefined;
   /** Why nothing may be released to this agent of the peer now. `REVOKED` is for ever; all others may pass. */
   readonly releaseFault: (domain: TrustDomain, agent: PinnedAgent) => Promise<Reason | undefined>;
@@ -29,6 +31,7 @@ export function openPeerTrust({ config, journal, trust, now }: Pick<Ground, 'con
   };
   return {
     agentFault: (domain, agent) => agentFault(trust(), now(), domain, agent),
+    witnessFault: (domain, agent, at) => witnessFault(trust(), { at, now: now() }, domain, agent),
     dataPathFault: (domain, dataPath) =>
       dataPathFault(dataPath, config.peers.find((peer) => peer.domain === domain)?.dataPaths ?? []),
     releaseFault: (domain, agent) => releaseFault({ journal, trust, now }, domain, agent),

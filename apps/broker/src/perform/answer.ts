@@ -32,6 +32,9 @@ async function answerAlone(context: PerformContext, command: Owed<'AnswerIntent'
   const policy = await context.policy.asTarget(intent.data, command.migration);
   if (!policy.allowed) return refuse(context, command, policy.reasons, policy.policySet);
   const host = context.inventory.hostFor(intent.data.spec);
+  // A refusal is a fact for ever: not for a host that is about to be heard. The source waits until its `offerBy`.
+  if (host === undefined && !context.hosts.client.registry.isSettled())
+    return failed('HOSTS_NOT_HEARD_YET', 'no host has said hello since this broker, or the bus, came back');
   if (host === undefined) return refuse(context, command, [reasonOf('NO_HOST', 'no host of this CSP is up')], policy.policySet);
   const reserved = await context.hosts.step(stepOf(command, host), 'reserve', async () => ({
     spec: intent.data.spec,

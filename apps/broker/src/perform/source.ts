@@ -169,7 +169,14 @@ async function isForsworn(
   const offer = await offerOf(context, command);
   return (
     offer !== undefined &&
-    checkEvidence(relinquished.data.never, offer.data.agent, { ...command, domain: command.peer, kind: 'never' }) !== undefined
+    (
+      await checkEvidence(context, {
+        signed: relinquished.data.never,
+        agent: offer.data.agent,
+        about: { ...command, domain: command.peer, kind: 'never' },
+        event: relinquished.digest,
+      })
+    ).ok
   );
 }
 
@@ -210,11 +217,14 @@ async function resumeAtHost(
 export const retireSource: Performer<'RetireSource'> = async (context, command) => {
   const { MigrationFinalized: finalized, KeyDeposited: deposit, VmStarted: started } = command.facts;
   const offer = await offerOf(context, command);
-  if (
-    offer === undefined ||
-    checkEvidence(started.data.evidence, offer.data.agent, { ...command, domain: command.peer, kind: 'started' }) === undefined
-  )
-    return failed('EVIDENCE_INVALID', 'the evidence that the VM was started is not that of the pinned agent');
+  if (offer === undefined) return failed('EVIDENCE_INVALID', 'no offer pins the agent that testified');
+  const testimony = await checkEvidence(context, {
+    signed: started.data.evidence,
+    agent: offer.data.agent,
+    about: { ...command, domain: command.peer, kind: 'started' },
+    event: started.digest,
+  });
+  if (!testimony.ok) return failed(testimony.code, `the VM was not shown to be started: ${testimony.text}`);
   const host = await context.inventory.hostOf(command.vm);
   if (host === undefined) return failed('VM_NOT_HERE', 'the inventory has lost the VM before its retirement');
   const retired = await context.hosts.step(stepOf(command, host), 'retire', async () => ({}));

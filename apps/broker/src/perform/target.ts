@@ -35,8 +35,13 @@ export const receiveImage: Performer<'ReceiveImage'> = async (context, command) 
   const quiesced = migrationOf(await context.ledgers.journey(command.vm, command.peer), command.migration, context.self)?.facts
     .SourceQuiesced;
   const kind = command.mode === 'suspend' ? 'saved' : 'stopped';
-  if (checkEvidence(quiesced?.data.evidence, agreed.data.agent, { ...command, domain: command.peer, kind }) === undefined)
-    return giveUp('EVIDENCE_INVALID', 'the evidence that the VM stands still is not that of the pinned agent');
+  const testimony = await checkEvidence(context, {
+    signed: quiesced?.data.evidence,
+    agent: agreed.data.agent,
+    about: { ...command, domain: command.peer, kind },
+    event: quiesced?.digest ?? sealed.digest,
+  });
+  if (!testimony.ok) return giveUp(testimony.code, `the VM was not shown to stand still: ${testimony.text}`);
   if (!fitsRoom(intent.data.spec, sealed.data.artifacts))
     return giveUp('IMAGE_TOO_LARGE', 'the image is larger than the VM that was reserved for');
   const received = await context.hosts.step(stepOf(command, offer.data.agent.host), 'receive', async () => ({
@@ -89,7 +94,7 @@ export const importKeys: Performer<'ImportKeys'> = async (context, command) => {
 /** Our own point of no return, in the ledger before any start command leaves this broker. */
 export const authorizeStart: Performer<'AuthorizeStart'> = async (context, command) => {
   const { MigrationOffered: offer, KeyImported: imported } = command.facts;
-  const startVcpus = command.mode === 'suspend' || quiescedWhileRunning(command);
+  const startVcpus = command.mode === 'suspend' || (await quiescedWhileRunning(context, command));
   return propose(context, command, async () => ({
     type: 'StartAuthorized',
     migration: command.migration,

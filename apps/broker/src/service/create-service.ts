@@ -17,7 +17,7 @@ import type { Hosts } from '../hosts/steps.ts';
 import { reasonOf } from '../reason.ts';
 import type { ApiKeys } from '../users/api-keys.ts';
 import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
-import { keyRow } from './key-row.ts';
+import { keyDetail, keyRows } from './key-row.ts';
 import {
   createVm,
   deleteVm,
@@ -70,7 +70,9 @@ export function createService(ports: ServicePorts): BrokerService {
     },
     plan: async (request, principal) => {
       const drafted = await draftIntent(intake, request, { via: 'mtls', principal, digest: GENESIS });
-      return drafted.ok ? { ok: true, value: planOf(drafted.value.data, drafted.value.nextEpoch) } : drafted;
+      if (!drafted.ok) return drafted;
+      const plan = await planOf({ hosts: hosts.client, views, journal }, drafted.value);
+      return { ok: true, value: plan };
     },
     cancel: async (id, principal, text) => {
       const found = await stateOf(id);
@@ -88,12 +90,12 @@ export function createService(ports: ServicePorts): BrokerService {
     },
     events: (filter) => readEvents(journal, filter),
     onChange: (listener) => journal.subscribe(() => listener()),
-    keys: async () => (await keys.list({})).map((record) => keyRow(record)),
+    keys: (filter) => keyRows(keys, filter),
     key: async (id) => {
       const known = keyId.safeParse(id);
       if (!known.success) return refuse('KEY_UNKNOWN', 'no such key');
       const shown = await keys.show({ key: known.data, version: 1 });
-      return shown.ok ? { ok: true, value: keyRow(shown.value) } : refuse('KEY_UNKNOWN', shown.text);
+      return shown.ok ? { ok: true, value: keyDetail(shown.value) } : refuse('KEY_UNKNOWN', shown.text);
     },
     peers: async () => {
       const states = await journal.peersState();
@@ -143,7 +145,7 @@ export function createService(ports: ServicePorts): BrokerService {
     const transferredBytes = hosts.transferredBytes(m.id);
     return {
       owed: owed.map((command) => ({ command: command.type })),
-      custody: summarize(m).custody.map(({ at, canOpen }) => ({ at, domains: canOpen })),
+      custody: custodyOf(m),
       ...(progress === undefined ? {} : { progress }),
       ...(transferredBytes === undefined ? {} : { transferredBytes }),
       ...(lastFailure === undefined ? {} : { lastFailure }),
@@ -153,6 +155,13 @@ export function createService(ports: ServicePorts): BrokerService {
 
 const certificateOf = (standing: Awaited<ReturnType<Journal['standing']>>): { readonly certificate?: string } =>
   standing === undefined ? {} : { certificate: standing.ok ? 'good' : standing.code };
+/** Who could open the image from when on. Entries at which only a suspended key goes change nothing of that. */
+function custodyOf(m: MigrationState): MigrationDetail['custody'] {
+  const same = (a: readonly string[], b: readonly string[] | undefined): boolean => a.join() === b?.join();
+  return summarize(m)
+    .custody.filter(({ canOpen }, i, all) => !same(canOpen, all[i - 1]?.canOpen))
+    .map(({ at, canOpen }) => ({ at, domains: canOpen }));
+}
 
 function hostRow({ hosts }: ServicePorts, name: MachinePorts['hostNames'][number]): HostRow {
   const { registry } = hosts.client;

@@ -17,7 +17,7 @@ import type { PeerIdentity } from '@carnet/pki';
 import type { Journey, MigrationState } from '@carnet/saga';
 import { openEnvelope, parseStrictJson } from '@carnet/trust';
 import type { AloneWith } from '../alone.ts';
-import type { Inventory } from '../inventory.ts';
+import type { HeldVm, Inventory } from '../inventory.ts';
 import type { HandoverKeys } from '../keys/handover-keys.ts';
 import type { Ledgers } from '../ledgers.ts';
 import { isMovingHere, nextEpochWith } from '../moving.ts';
@@ -67,12 +67,18 @@ export function openSignedRequest(
   };
 }
 
+export interface Drafted {
+  readonly data: EventData<'MigrationIntended'>;
+  readonly nextEpoch: number;
+  readonly held: HeldVm;
+}
+
 /** What an intent would say, or why this CSP does not ask for it. Changes nothing: `plan` shows it, `intend` appends it. */
 export async function draftIntent(
   ports: IntakePorts,
   request: IntentRequest,
   record: RequestRecord,
-): Promise<ServiceResult<{ readonly data: EventData<'MigrationIntended'>; readonly nextEpoch: number }>> {
+): Promise<ServiceResult<Drafted>> {
   if (!ports.peers.includes(request.target)) return refuse('PEER_UNKNOWN', `there is no agreement with ${request.target}`);
   if (request.notAfter !== undefined && Date.parse(request.notAfter) <= ports.nowMs())
     return refuse('INTENT_EXPIRED', `the request was good until ${request.notAfter}`);
@@ -97,7 +103,8 @@ export async function draftIntent(
     offerBy: isoAt(offerBy),
     deadline: isoAt(now + ports.deadlineMs),
   };
-  return { ok: true, value: { data, nextEpoch: Math.max(nextEpochWith(journeys, ports.self, request.target), held.epoch + 1) } };
+  const nextEpoch = Math.max(nextEpochWith(journeys, ports.self, request.target), held.epoch + 1);
+  return { ok: true, value: { data, nextEpoch, held } };
 }
 
 /** A request waits this long for another about the same VM; an append takes milliseconds. */

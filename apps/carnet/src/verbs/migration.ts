@@ -50,6 +50,8 @@ function askingVerbs(group: Command, streams: Streams): void {
       const broker = await world.broker();
       const path = `/v1/migrations/${encodeURIComponent(id)}/cancel`;
       await world.show(answered(await broker.post<{ readonly digest: string }>(path, { text: reason })), [
+        { name: 'migration', cell: () => id },
+        { name: 'event', cell: () => 'MigrationWithdrawn' },
         { name: 'digest', cell: (row) => row.digest },
       ]);
     });

@@ -46,6 +46,8 @@ export const stepResult = z.discriminatedUnion('step', [
     fence: fenceFacts.optional(),
     consoleBytes: byteCount,
     vcpuTimeMs: byteCount,
+    /** Bytes of the file that holds each disk: what a move of it carries. A file that is missing is not listed. */
+    volumes: many(record({ artifact: artifactId, sizeBytes: byteCount })),
   }),
   record({ step: z.literal('createVm'), volumes: many(volumeFacts) }),
   record({ step: z.literal('startVm') }),

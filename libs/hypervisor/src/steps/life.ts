@@ -27,10 +27,19 @@ export const inspect: Step<'inspect'> = async ({ vm }, { ports, fence }) => {
     autostart: facts?.autostart ?? false,
     vcpuTimeMs: facts?.vcpuTimeMs ?? 0,
     consoleBytes: (await ports.files.size(ports.paths.console(vm))) ?? 0,
+    volumes: await sizesOf(vm, spec, ports),
     ...(spec === undefined ? {} : { spec }),
     ...(entry.value === undefined ? {} : { fence: fenceFactsOf(entry.value) }),
   });
 };
+
+async function sizesOf(vm: VmId, spec: VmSpec | undefined, { files, paths }: StepContext['ports']) {
+  const sizes = (spec?.disks ?? []).map(async ({ artifact }) => {
+    const sizeBytes = await files.size(paths.volume(vm, artifact));
+    return sizeBytes === undefined ? [] : [{ artifact, sizeBytes }];
+  });
+  return (await Promise.all(sizes)).flat();
+}
 
 export const fenceFactsOf = ({ epoch, standing, vcpus, role }: Parameters<typeof forbidsRunning>[0]) => ({
   epoch,

@@ -131,15 +131,40 @@ export async function lockArrival(tx: KeysTx, { key, version }: KeyVersion, arri
   return row === undefined ? undefined : heldOf(row);
 }
 
-export type Listing = { readonly tenant?: string; readonly vm?: string; readonly state?: string; readonly key?: KeyId };
+export type Listing = {
+  readonly tenant?: string;
+  readonly vm?: string;
+  readonly state?: string;
+  readonly key?: KeyId;
+  /** A key that left and came back is held anew: without the holdings that were before. */
+  readonly only?: 'newest';
+};
 
 /** Newest first. */
 export async function listHeld(db: KeysDb, filter: Listing, limit: number): Promise<readonly Held[]> {
-  let query = db.selectFrom('keys_holdings').selectAll().orderBy('created_at', 'desc').orderBy('key').limit(limit);
+  let query = db
+    .selectFrom('keys_holdings')
+    .selectAll()
+    .orderBy('created_at', 'desc')
+    .orderBy('key')
+    .orderBy('arrival', 'desc')
+    .limit(limit);
   if (filter.tenant !== undefined) query = query.where('tenant', '=', filter.tenant);
   if (filter.vm !== undefined) query = query.where('vm', '=', filter.vm);
   if (filter.state !== undefined) query = query.where('state', '=', filter.state);
   if (filter.key !== undefined) query = query.where('key', '=', filter.key);
+  if (filter.only === 'newest')
+    query = query.where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('keys_holdings as newer')
+            .select('newer.key')
+            .whereRef('newer.key', '=', 'keys_holdings.key')
+            .whereRef('newer.version', '=', 'keys_holdings.version')
+            .whereRef('newer.arrival', '>', 'keys_holdings.arrival'),
+        ),
+      ),
+    );
   return (await query.execute()).map(heldOf);
 }
 

@@ -31,6 +31,7 @@ export function memoryLedgers(self: TrustDomain): Ledgers {
     journeys: async (vm) => [of(vm)],
     foldedTo: async (vm, peer) => ({ journey: of(vm), ends: { vm, peer, own: undefined, received: undefined } }),
     isIdTaken: async () => false,
+    placedAt: async () => undefined,
     propose: async (vm, peer, make) => {
       // The intake's drafts look nothing up in the transaction.
       const proposal = await make({} as AppendTx, of(vm));

@@ -71,7 +71,7 @@ export function fakeContext(
   const proposals: Proposal[] = [];
   const answers = new Map(Object.entries(script).map(([step, outcomes]) => [step, [...outcomes]]));
   const hosts = {
-    client: { registry: { hello: () => ({ chain: ['AA=='], publicKey: 'AA==' }), isUp: () => true } },
+    client: { registry: { hello: () => ({ chain: ['AA=='], publicKey: 'AA==' }), isUp: () => true, isSettled: () => true } },
     step: async (_: unknown, step: MigrationStep, body: () => Promise<object>) => {
       const asked = await body();
       done.push(['host', step, ...('proof' in asked ? [(asked.proof as { kind: string }).kind] : [])].join(' '));
@@ -94,6 +94,7 @@ export function fakeContext(
       journey: async () => journey,
       journeys: async () => [journey],
       isIdTaken: async () => false,
+      placedAt: async () => START,
       propose: async (
         _vm: unknown,
         _peer: unknown,
@@ -133,8 +134,9 @@ export function fakeContext(
     policy: { asTarget: async () => POLICY_ALLOWED, asSource: async () => POLICY_ALLOWED, roleOf: () => [] },
     peers: {
       agentFault: () => undefined,
-      dataPathFault: () => undefined,
       releaseFault: async () => undefined,
+      witnessFault: () => undefined,
+      dataPathFault: () => undefined,
       requestFault: async () => undefined,
     },
     alone: async (_: unknown, work: (signal: AbortSignal) => Promise<unknown>) => ({
