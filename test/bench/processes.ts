@@ -25,10 +25,9 @@ function ofProcess(pid: number, file: 'status' | 'cmdline' | `task/${number}/chi
 
 /** Processes below one, without the ends of our own transfer, which measure themselves. A few reads: watching must cost nothing. */
 function toolsBelow(pid: number): readonly number[] {
-  const children = ofProcess(pid, `task/${pid}/children`).split(' ').map(Number).filter(Number.isInteger);
-  return children
-    .filter((child) => child > 0 && !ofProcess(child, 'cmdline').includes('transfer-end'))
-    .flatMap((child) => [child, ...toolsBelow(child)]);
+  const children = ofProcess(pid, `task/${pid}/children`).split(' ').map(Number);
+  const isTool = (child: number): boolean => child > 0 && !ofProcess(child, 'cmdline').includes('transfer-end');
+  return children.flatMap((child) => (isTool(child) ? [child, ...toolsBelow(child)] : []));
 }
 
 /** Watches the largest resident size of any one tool until stopped; in MiB. */

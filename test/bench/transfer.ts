@@ -101,10 +101,7 @@ async function denseAndMemory(
   const mebibytes = (await stat(file)).size / MIB;
   const remark = `${REMARK}; ${Math.round(ours.idleMiB)} MiB of the peak is the idle process`;
   const series = await interleave(
-    [
-      { name: 'carnet', remark, rounds: runs, once: ours.transfer },
-      ...peers.map((peer) => contenderOf(peer, dir, file, runs)),
-    ],
+    [{ name: 'carnet', remark, rounds: runs, once: ours.transfer }, ...peers.map((peer) => contenderOf(peer, dir, file, runs))],
     ({ seconds }) => mebibytes / seconds,
   );
   const grown = await ours.grownMiB();

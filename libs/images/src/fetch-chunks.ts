@@ -7,7 +7,7 @@ import { refusable } from './fetch-manifest.ts';
 import { encodeWant, type FrameHead } from './frame.ts';
 import { chunkLength, chunkOffset } from './grid.ts';
 import {
-  CHECKPOINT_BYTES,
+  CHECKPOINT_MS,
   PAUSE_OVERRUN_BYTES,
   RECEIVE_BUFFERS,
   TRANSFER_BUFFER_BYTES,
@@ -149,8 +149,8 @@ function chunkStore(
   fetch: ChunkFetch,
   pool: BufferPool,
 ): (index: number, filled: Buffer<ArrayBuffer>, length: number) => Promise<void> {
-  const { manifest, missing, writer } = fetch;
-  let sinceCheckpoint = 0;
+  const { manifest, missing, writer, clock } = fetch;
+  let checkpointAt = clock.nowMs() + CHECKPOINT_MS;
   let checkpointing = false;
   return async (index, filled, length) => {
     const chunk = filled.subarray(0, length);
@@ -160,11 +160,10 @@ function chunkStore(
     missing.remove(index);
     pool.give(filled);
     fetch.onWritten(index, length);
-    sinceCheckpoint += length;
-    if (sinceCheckpoint < CHECKPOINT_BYTES || checkpointing) return;
-    sinceCheckpoint = 0;
+    if (checkpointing || clock.nowMs() < checkpointAt) return;
     checkpointing = true;
     await fetch.checkpoint();
     checkpointing = false;
+    checkpointAt = clock.nowMs() + CHECKPOINT_MS;
   };
 }

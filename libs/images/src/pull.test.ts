@@ -76,12 +76,24 @@ async function interrupted(at: Bench, afterBytes: number): Promise<string> {
   return codeOf(await pullArtifact({ ...at.request, signal: stop.signal, onProgress, clock }));
 }
 
+/** The state of what a stopped transfer left. */
+async function stateOf(at: Bench): Promise<DataState> {
+  const file = await open(`${at.into}.receiving/data`);
+  try {
+    return await dataState(file);
+  } finally {
+    await file.close();
+  }
+}
+
 test('a stopped transfer resumes with all that it has', async () => {
   const bytes = content(CHUNK * 400);
   const at = await begin(bytes);
   expect(await interrupted(at, CHUNK * 100)).toBe('ABORTED');
   expect(await leftAt(at)).toEqual(['received.receiving']);
   expect((await readdir(`${at.into}.receiving`)).sort()).toEqual(['chunks', 'data', 'manifest']);
+  // Nothing was still on its way to the file when the map was made of it.
+  expect(decodeKeptMap(await readFile(`${at.into}.receiving/chunks`))?.state).toEqual(await stateOf(at));
   const { keptBytes, receivedBytes } = value(await pullArtifact(at.request));
   expect(keptBytes).toBeGreaterThanOrEqual(CHUNK * 100);
   expect(keptBytes + receivedBytes).toBe(bytes.length);

@@ -4,7 +4,14 @@ import { openForReading, readFully } from './files.ts';
 import { encodeFrame, FRAME_HEAD_BYTES, writeHead } from './frame.ts';
 import type { ServedArtifact } from './grant.ts';
 import { chunkLength, chunkOffset } from './grid.ts';
-import { DIGEST_BYTES, DIRECT_ALIGN_BYTES, MANIFEST_FRAME_BYTES_MAX, SEND_BUFFERS, SIZE_CHECK_BYTES, WANT_CHUNKS_MAX } from './limits.ts';
+import {
+  DIGEST_BYTES,
+  DIRECT_ALIGN_BYTES,
+  MANIFEST_FRAME_BYTES_MAX,
+  SEND_BUFFERS,
+  SIZE_CHECK_BYTES,
+  WANT_CHUNKS_MAX,
+} from './limits.ts';
 import { contextOf, type Manifest, openManifest } from './manifest.ts';
 import { ImageError } from './outcome.ts';
 
