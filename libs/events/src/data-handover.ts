@@ -148,10 +148,18 @@ export type Unprovable = z.infer<typeof unprovable>;
  */
 export const destructionReceipt = z
   .strictObject({
-    keys: z.array(keyId).max(ARTIFACTS_MAX).readonly(),
+    /** Those that were handed over, and those that were made to take their place. */
+    keys: z
+      .array(keyId)
+      .max(2 * ARTIFACTS_MAX)
+      .readonly(),
     artifacts: z.array(artifactId).max(ARTIFACTS_MAX).readonly(),
     method: z.enum(['cryptographic-erase', 'none-held']),
-    keyFates: z.array(destroyedKey).max(ARTIFACTS_MAX).readonly().optional(),
+    keyFates: z
+      .array(destroyedKey)
+      .max(2 * ARTIFACTS_MAX)
+      .readonly()
+      .optional(),
     artifactFates: z.array(destroyedArtifact).max(ARTIFACTS_MAX).readonly().optional(),
     cannotProve: z.string().max(512),
     unproven: z.array(unprovable).max(unprovable.options.length).readonly().optional(),
