@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { artifactId, epoch, hostName, timestamp, trustDomain, vmId } from '@carnet/events';
 import { createHostAgent, fakeHost, type HostPorts, hostCommand, hostPaths, nodeFiles, qemuVolumes } from '@carnet/hypervisor';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -75,7 +76,10 @@ async function targetHost() {
     importDir: join(root, 'i'),
   });
   const [domain, host] = [trustDomain.parse('csp-b.example'), hostName.parse('b1')];
-  const clock = { now: () => timestamp.parse('2026-11-23T10:00:00.000Z'), sleep: async () => undefined };
+  const clock = {
+    now: () => timestamp.parse('2026-11-23T10:00:00.000Z'),
+    sleep: (ms: number, signal: AbortSignal) => sleep(ms, undefined, { signal }),
+  };
   const fake = fakeHost({ domain, host, clock });
   const volumes = qemuVolumes({ qemuImg: '/usr/bin/qemu-img', qemuIo: '/usr/bin/qemu-io', tmpfsDir: '/dev/shm' }, log);
   const artifacts = { ...fake.ports.artifacts, guard, luksPlace };

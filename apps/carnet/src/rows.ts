@@ -19,7 +19,28 @@ export interface Migration {
   readonly updatedAt: string;
   readonly reasons: readonly { readonly code: string; readonly text: string }[];
 }
+export interface Receipt {
+  readonly by: string;
+  readonly at: string;
+  readonly method: string;
+  readonly keys: readonly { readonly key: string; readonly version?: number; readonly fate?: string }[];
+  readonly artifacts: readonly { readonly artifact: string; readonly fate?: string; readonly headerDigest?: string }[];
+  readonly cannotProve: string;
+  readonly unproven: readonly string[];
+  readonly hasEvidence: boolean;
+}
 export interface MigrationDetail extends Migration {
+  readonly rekey: {
+    readonly demanded: string;
+    readonly agreed: string;
+    readonly done?: string;
+    readonly volumes: readonly {
+      readonly artifact: string;
+      readonly from: { readonly key: string; readonly headerDigest: string };
+      readonly to: { readonly key: string; readonly headerDigest: string };
+    }[];
+  };
+  readonly receipts: readonly Receipt[];
   readonly owed: readonly { readonly command: string; readonly attempt?: number }[];
   readonly custody: readonly { readonly at: string; readonly domains: readonly string[] }[];
   readonly progress?: {
@@ -57,6 +78,7 @@ export interface Key {
   readonly createdAt: string;
   readonly history: readonly { readonly state: string; readonly at: string; readonly actor: string; readonly reason: string }[];
   readonly provenance: readonly string[];
+  readonly replaces?: string;
 }
 export interface Peer {
   readonly domain: string;
@@ -121,6 +143,17 @@ export const migrationColumns: readonly Column<Migration>[] = [
   ),
   column('started', (m) => m.startedAt),
 ];
+/** What was destroyed, one by one, and what nobody can prove: whoever reads a receipt reads both. */
+function receiptText({ by, at, method, keys, artifacts, unproven, cannotProve, hasEvidence }: Receipt): string {
+  const gone = [
+    ...keys.map(({ key, fate }) => `key ${key}${fate === undefined ? '' : ` ${fate}`}`),
+    ...artifacts.map(({ artifact, fate }) => `artifact ${artifact}${fate === undefined ? '' : ` ${fate}`}`),
+  ];
+  const word = hasEvidence ? 'with the word of its agent' : 'without the word of an agent';
+  const open = unproven.length === 0 ? cannotProve : unproven.join(', ');
+  return `${at} ${by}, ${method}, ${word}: ${gone.join(', ') || 'nothing was held'}; cannot prove: ${open}`;
+}
+
 export const detailColumns: readonly Column<MigrationDetail>[] = [
   ...migrationColumns,
   column('updated', (m) => m.updatedAt),
@@ -128,6 +161,16 @@ export const detailColumns: readonly Column<MigrationDetail>[] = [
   column('target phase', (m) => m.targetPhase),
   column('owed here', (m) => m.owed.map((one) => one.command).join(', ') || 'nothing'),
   column('key opens at', (m) => m.custody.map((one) => `${one.at} ${one.domains.join('+') || 'nobody'}`).join('; ')),
+  column('rekey', (m) => `${m.rekey.done ?? 'not done yet'} (demanded ${m.rekey.demanded}, agreed ${m.rekey.agreed})`),
+  column('rekeyed', (m) =>
+    m.rekey.volumes
+      .map(
+        ({ artifact, from, to }) =>
+          `${artifact}: key ${from.key} -> ${to.key}, header ${from.headerDigest} -> ${to.headerDigest}`,
+      )
+      .join('; '),
+  ),
+  column('receipts', (m) => m.receipts.map(receiptText).join('; ')),
   column('reasons', (m) => m.reasons.map((reason) => `${reason.code}: ${reason.text}`).join('; ')),
   column('last failure', (m) =>
     m.lastFailure === undefined
@@ -163,6 +206,7 @@ export const keyDetailColumns: readonly Column<Key>[] = [
   column('created', (k) => k.createdAt),
   column('history', (k) => k.history.map((one) => `${one.at} ${one.state} (${one.actor}: ${one.reason})`).join('; ')),
   column('provenance', (k) => k.provenance.join(' ')),
+  column('replaces', (k) => k.replaces),
 ];
 export const peerColumns: readonly Column<Peer>[] = [
   column('domain', (p) => p.domain),

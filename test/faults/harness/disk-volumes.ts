@@ -60,6 +60,9 @@ export function diskVolumes(files: HostFiles): Volumes {
     createBlank: (path, capacityBytes, passphrase) =>
       writeVolume(files, path, { fake: 'luks', capacityBytes, passphrase: sha256(passphrase), marker: '' }),
     copyInto: async () => setBack(refused('IMAGE_REFUSED')),
+    // Nor does one re-key.
+    addKey: async () => setBack(refused('IMAGE_REFUSED')),
+    eraseSlot: async () => setBack(refused('IMAGE_REFUSED')),
     unlock: async (path, passphrase) => {
       const volume = await opened(path, passphrase);
       return volume.ok ? done(undefined) : volume;

@@ -3,6 +3,7 @@ import type { MigrationState } from '@carnet/saga';
 import { type Checked, positionOf, type Refusal } from '@carnet/trust';
 import type { Finding } from '../report.ts';
 import { checkPinned, type Identify } from './agents.ts';
+import { checkCustody } from './custody.ts';
 import { checkEvidence } from './evidence.ts';
 import type { Findings } from './findings.ts';
 import type { Folded } from './journeys.ts';
@@ -71,6 +72,7 @@ function* judge(
   yield* judgeAgreement(identify, ledger, m, event);
   yield checkEvidence(m, event);
   yield checkOrder(m);
+  yield checkCustody(m);
 }
 
 /** Who asked, what policy said, which agents were pinned. */

@@ -16,6 +16,7 @@ export function keyRow(record: KeyRecord | KeyView): KeyRow {
     createdAt: record.createdAt,
     history: (view?.history ?? []).map((line) => ({ state: line.to, at: line.at, actor: line.actor, reason: line.reason })),
     provenance: provenanceOf(record),
+    ...(record.replaces === undefined ? {} : { replaces: `${record.replaces.key} version ${record.replaces.version}` }),
   };
 }
 

@@ -13,6 +13,7 @@ const STEPS: readonly PlanStep[] = [
   { side: 'target', step: 'fetch and verify every chunk', undo: 'destroy what arrived' },
   { side: 'source', step: 'release the keys: no unilateral return from here', undo: 'only the target can give the VM back' },
   { side: 'target', step: 'import the keys, try them on the image', undo: 'forswear the epoch, destroy, relinquish' },
+  { side: 'target', step: 'replace the keys of the volumes', undo: 'forswear the epoch, destroy, relinquish' },
   { side: 'target', step: 'start the VM, see it healthy', undo: 'migrate back' },
   { side: 'source', step: 'destroy keys and volumes, sign the receipt', undo: 'none' },
 ];
@@ -30,8 +31,18 @@ export function planOf(data: EventData<'MigrationIntended'>, epoch: number): Pla
     epoch,
     policy: { source: { allowed: data.policy.allowed, reasons: data.policy.reasons }, target: 'asked when the migration starts' },
     bytes: disks + memory,
-    steps: STEPS.map((step) =>
-      data.mode === 'suspend' && step.step.startsWith('stop the VM') ? { ...step, step: SUSPEND_STEP } : step,
-    ),
+    steps: STEPS.flatMap((step) => stepFor(data, step)),
   };
+}
+
+const REKEY_STEPS = {
+  none: undefined,
+  slot: 'swap the key slot of each volume: the old passphrase opens it no longer',
+  full: 'encrypt each volume again under a key that the source never knew; the VM stands still for it',
+} as const;
+
+function stepFor({ mode, rekey = 'none' }: EventData<'MigrationIntended'>, step: PlanStep): readonly PlanStep[] {
+  if (step.step.startsWith('replace the keys'))
+    return REKEY_STEPS[rekey] === undefined ? [] : [{ ...step, step: REKEY_STEPS[rekey] }];
+  return [mode === 'suspend' && step.step.startsWith('stop the VM') ? { ...step, step: SUSPEND_STEP } : step];
 }

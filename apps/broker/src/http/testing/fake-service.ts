@@ -47,6 +47,8 @@ const detail: MigrationDetail = {
   startedAt: AT,
   updatedAt: AT,
   reasons: [],
+  rekey: { demanded: 'none', agreed: 'none', volumes: [] },
+  receipts: [],
   owed: [{ command: 'DepositKeys' }],
   custody: [{ at: AT, domains: ['csp-a.example'] }],
 };
