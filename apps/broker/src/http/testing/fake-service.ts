@@ -132,7 +132,7 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
     ),
     cancel: noted('cancel', () => ok({ digest: DIGEST })),
     migrations: noted('migrations', async () => {
-      const { owed: _owed, custody: _custody, ...row } = detail;
+      const { owed: _owed, custody: _custody, rekey: _rekey, receipts: _receipts, ...row } = detail;
       return [row];
     }),
     migration: noted('migration', () => ok(detail)),
