@@ -154,6 +154,15 @@ describe('what a lying broker signs is found, though its ledger is in order', ()
       'REQUEST_DIFFERS',
     ],
     [
+      'less re-keying than was asked for',
+      () =>
+        change('MigrationIntended', (d) => ({
+          ...d,
+          data: { ...d.data, request: good.request(1, vmOf(1), CSP_A, CSP_B, { rekey: 'full' }) },
+        })),
+      'REQUEST_DIFFERS',
+    ],
+    [
       'a request that another principal signed',
       () =>
         change('MigrationIntended', (d) => ({

@@ -165,11 +165,11 @@ export class Telling {
   }
 
   /** A scheduler's signed request. */
-  request(n: number, vm: VmId, source: TrustDomain, target: TrustDomain): RequestRecord {
+  request(n: number, vm: VmId, source: TrustDomain, target: TrustDomain, more: object = {}): RequestRecord {
     const leaf = leafOf(this.federation, source, 'scheduler');
     const bytes = signEnvelope(
       PAYLOAD_TYPES.request,
-      Buffer.from(JSON.stringify({ migration: migrationOf(n), vm, target, mode: 'cold' })),
+      Buffer.from(JSON.stringify({ migration: migrationOf(n), vm, target, mode: 'cold', ...more })),
       signerOf(leaf),
     );
     return {
