@@ -39,10 +39,7 @@ export const replaceKeys: Performer<'ReplaceKeys'> = async (context, command) =>
 };
 
 /** The host's facts by artifact. A host that tells of fewer volumes than it was asked for is broken. */
-function volumesOf(
-  replacements: readonly Replacement[],
-  facts: ResultOf<'rekey'>['volumes'],
-): readonly [RekeyedVolume, ...RekeyedVolume[]] | readonly RekeyedVolume[] {
+function volumesOf(replacements: readonly Replacement[], facts: ResultOf<'rekey'>['volumes']): readonly RekeyedVolume[] {
   return replacements.map(({ old, key, version }) => {
     const found = facts.find(({ artifact }) => artifact === old.artifact);
     if (found === undefined) throw new Error(`the host reported no volume ${old.artifact}`);
