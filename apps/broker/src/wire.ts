@@ -66,6 +66,7 @@ export function wire(ground: Ground) {
     nowMs,
     offerMs: config.migration.offerSeconds * 1_000,
     deadlineMs: config.migration.deadlineSeconds * 1_000,
+    leastRekey: config.rekey.leaving,
     identify: ownIdentity(ground),
   };
   const machines: MachinePorts = {
@@ -85,6 +86,7 @@ export function wire(ground: Ground) {
   const settings = {
     rollbackWindowMs: config.migration.rollbackWindowSeconds * 1_000,
     graceSeconds: config.migration.graceSeconds,
+    rekeyArriving: config.rekey.arriving,
   };
   const perform = createPerformer({
     self,

@@ -11,6 +11,7 @@ export const evidenceKind = z.enum([
   'never', // register: never; no vCPU of this epoch ran, and none will
   'started', // the domain runs
   'healthy', // the guest showed life
+  'rekeyed', // the volumes that arrived open with new keys only; no vCPU of this epoch ran yet
   'resumed', // the source's domain runs again
   'destroyed', // volumes, secrets, staging and register leftovers of this migration are gone
 ]);

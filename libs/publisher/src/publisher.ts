@@ -1,4 +1,4 @@
-import type { MigrationMode, Reason } from '@carnet/events';
+import type { MigrationMode, Reason, RekeyMethod } from '@carnet/events';
 import type { Signer } from '@carnet/trust';
 import type { Answer } from './answer.ts';
 import type { BrokerClient } from './client.ts';
@@ -11,6 +11,8 @@ export interface Wish {
   /** Trust domain of the CSP that shall run it. */
   readonly target: string;
   readonly mode: MigrationMode;
+  /** The least that the target must do to the volumes before it runs the VM; absent: what both CSPs' policies ask. */
+  readonly rekey?: RekeyMethod;
   /** RFC 3339, UTC, milliseconds: no offer counts after it. */
   readonly notAfter?: string;
   readonly reason?: string;

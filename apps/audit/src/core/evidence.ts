@@ -39,6 +39,8 @@ function claimsOf(m: MigrationState, event: MigrationEvent): readonly Claim[] {
       return [owed('started', 'target', event.data.evidence)];
     case 'VmHealthy':
       return [owed('healthy', 'target', event.data.evidence)];
+    case 'VolumeRekeyed':
+      return event.data.method === 'none' ? [] : [owed('rekeyed', 'target', event.data.evidence)];
     case 'SourceRetired':
       return [owed('destroyed', 'source', event.data.receipt.evidence)];
     case 'SourceResumed':

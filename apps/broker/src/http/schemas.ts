@@ -8,6 +8,8 @@ import {
   MEMORY_MIB_MAX,
   migrationId,
   reason,
+  rekeyedVolume,
+  rekeyMethod,
   seq,
   TEXT_CHARS_MAX,
   trustDomain,
@@ -67,8 +69,28 @@ const migrationFields = {
 };
 export const migrationRow = z.strictObject(migrationFields);
 export const migrationRows = rows(migrationRow);
+const rekey = z.strictObject({
+  demanded: rekeyMethod,
+  agreed: rekeyMethod,
+  done: rekeyMethod.optional(),
+  volumes: z.array(rekeyedVolume).readonly(),
+});
+const receipt = z.strictObject({
+  by: z.string(),
+  at: z.string(),
+  method: z.string(),
+  keys: z.array(z.strictObject({ key: z.string(), version: z.int().optional(), fate: z.string().optional() })).readonly(),
+  artifacts: z
+    .array(z.strictObject({ artifact: z.string(), fate: z.string().optional(), headerDigest: z.string().optional() }))
+    .readonly(),
+  cannotProve: z.string(),
+  unproven: z.array(z.string()).readonly(),
+  hasEvidence: z.boolean(),
+});
 export const migrationDetail = z.strictObject({
   ...migrationFields,
+  rekey,
+  receipts: z.array(receipt).readonly(),
   owed: z.array(z.strictObject({ command: z.string(), attempt: z.int().optional() })).readonly(),
   custody: z.array(z.strictObject({ at: z.string(), domains: z.array(z.string()).readonly() })).readonly(),
   progress: z
@@ -141,6 +163,7 @@ const keyFields = {
   createdAt: z.string(),
   changedAt: z.string(),
   provenance: z.array(z.string()).readonly(),
+  replaces: z.string().optional(),
 };
 export const keyRows = rows(z.strictObject(keyFields));
 export const keyDetail = z.strictObject({

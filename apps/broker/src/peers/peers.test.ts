@@ -134,8 +134,9 @@ describe('the request inside a peer’s intent', () => {
   };
   const faultOf = async (intent: EventData<'MigrationIntended'>) => (await requestFault(identify, asked.migration, intent))?.code;
 
-  it('is taken when its asker signed it', async () => {
+  it('is taken when its asker signed it, also when its CSP asks for more re-keying than the asker', async () => {
     expect(await faultOf(intentOf(signed()))).toBeUndefined();
+    expect(await faultOf(intentOf(signed(), { rekey: 'full' }))).toBeUndefined();
   });
 
   it.each<readonly [string, () => EventData<'MigrationIntended'>]>([
@@ -151,6 +152,7 @@ describe('the request inside a peer’s intent', () => {
         } as RequestRecord),
     ],
     ['for another VM', () => intentOf(signed(), { vm: asked.vm.replace('1b4e', '2b4e') as IntentRequest['vm'] })],
+    ['with less re-keying', () => intentOf(signed('scheduler', A, { ...asked, rekey: 'full' }), { rekey: 'slot' })],
     ['in another mode', () => intentOf(signed(), { mode: 'suspend' })],
     [
       'for another migration',

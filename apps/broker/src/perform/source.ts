@@ -19,6 +19,7 @@ import {
   unfinished,
 } from './context.ts';
 import { checkEvidence } from './evidence.ts';
+import { receiptOf } from './receipt.ts';
 import { proposeWithdrawal } from './withdrawal.ts';
 
 const EVIDENCE_MISSING = failed('EVIDENCE_MISSING', 'the host gave no signed evidence');
@@ -239,13 +240,12 @@ export const retireSource: Performer<'RetireSource'> = async (context, command) 
       migration: command.migration,
       data: {
         finalized: finalized.digest,
-        receipt: {
-          keys: deposit.data.keys.map((one) => one.key),
+        receipt: receiptOf({
+          keys: deposit.data.keys,
           artifacts: deposit.data.keys.map((one) => one.artifact),
-          method: 'cryptographic-erase',
-          cannotProve: 'that no copy of a key or an image was made before the release; backups and swap of this CSP',
-          ...(evidence === undefined ? {} : { evidence }),
-        },
+          fates: retired.result.fates,
+          evidence,
+        }),
       },
     };
   });

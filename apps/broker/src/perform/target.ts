@@ -2,6 +2,7 @@ import { migrationOf } from '@carnet/saga';
 import { fitsRoom, rootsOf } from './artifacts.ts';
 import { ASK_AGAIN_MS, failed, giveUp, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
 import { checkEvidence, quiescedWhileRunning } from './evidence.ts';
+import { diskKeys, specWith } from './rekey.ts';
 
 /**
  * Proves possession of what was deposited, and nothing else: the keys open nothing before the release. The agreement is judged
@@ -106,10 +107,13 @@ export const startVm: Performer<'StartVm'> = async (context, command) => {
   const { MigrationIntended: intent, KeyDeposited: deposit, StartAuthorized: authorized } = command.facts;
   const { host, startVcpus } = authorized.data;
   const memory = deposit.data.keys.find((key) => key.kind === 'memory');
+  const rekeyed = command.rekeyed?.data;
+  const isReplaced = rekeyed !== undefined && rekeyed.method !== 'none';
+  const spec = isReplaced ? specWith(intent.data.spec, rekeyed.volumes) : intent.data.spec;
   const started = await context.hosts.step(stepOf(command, host), 'start', async () => ({
-    spec: intent.data.spec,
+    spec,
     vcpus: startVcpus ? 'run' : 'held',
-    secrets: await Promise.all(intent.data.spec.disks.map((disk) => secret(context, command, host, 'run', disk.key))),
+    secrets: await Promise.all(spec.disks.map((disk) => secret(context, command, host, 'run', disk.key))),
     ...(memory === undefined
       ? {}
       : { memory: { artifact: memory.artifact, secret: await secret(context, command, host, 'unseal', memory.key) } }),
@@ -144,13 +148,14 @@ export const observeHealth: Performer<'ObserveHealth'> = async (context, command
   }));
 };
 
+/** Nothing was agreed: the keys that came stay, and that is said. */
 export const rekeyVolumes: Performer<'RekeyVolumes'> = async (context, command) =>
   propose(context, command, async () => ({
     type: 'VolumeRekeyed',
     migration: command.migration,
     data: {
       method: command.method,
-      artifacts: command.facts.KeyDeposited.data.keys.filter((key) => key.kind === 'disk').map((key) => key.artifact),
+      artifacts: diskKeys(command.facts.KeyDeposited.data.keys).map((key) => key.artifact),
     },
   }));
 

@@ -16,6 +16,7 @@ import type { Failures } from '../failures.ts';
 import type { Hosts } from '../hosts/steps.ts';
 import { reasonOf } from '../reason.ts';
 import type { ApiKeys } from '../users/api-keys.ts';
+import { receiptRows, rekeyRow } from './custody-rows.ts';
 import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
 import { keyDetail, keyRows } from './key-row.ts';
 import {
@@ -137,13 +138,15 @@ export function createService(ports: ServicePorts): BrokerService {
   function detailOf(
     journey: Journey,
     m: MigrationState,
-  ): Pick<MigrationDetail, 'owed' | 'custody' | 'progress' | 'transferredBytes' | 'lastFailure'> {
+  ): Pick<MigrationDetail, 'rekey' | 'receipts' | 'owed' | 'custody' | 'progress' | 'transferredBytes' | 'lastFailure'> {
     const now = timestamp.parse(new Date(ports.nowMs()).toISOString());
     const owed = react(journey, self, now).filter((command) => command.migration === m.id);
     const progress = hosts.progress(m.id);
     const lastFailure = ports.failures.last(m.id);
     const transferredBytes = hosts.transferredBytes(m.id);
     return {
+      rekey: rekeyRow(m),
+      receipts: receiptRows(m),
       owed: owed.map((command) => ({ command: command.type })),
       custody: custodyOf(m),
       ...(progress === undefined ? {} : { progress }),

@@ -7,7 +7,9 @@ import {
   intentRequest,
   type MigrationId,
   PAYLOAD_TYPES,
+  type RekeyMethod,
   type RequestRecord,
+  strongerRekey,
   type Timestamp,
   type TrustDomain,
   timestamp,
@@ -39,6 +41,8 @@ export interface IntakePorts {
   readonly nowMs: () => number;
   readonly offerMs: number;
   readonly deadlineMs: number;
+  /** What a peer must do at least to the volumes that go there. */
+  readonly leastRekey: RekeyMethod;
   /** Who holds a certificate of this CSP (base64 DER of the leaf), valid now. */
   readonly identify: (leaf: string) => PeerIdentity | undefined;
 }
@@ -92,11 +96,13 @@ export async function draftIntent(
     now + ports.offerMs,
     request.notAfter === undefined ? Number.POSITIVE_INFINITY : Date.parse(request.notAfter),
   );
+  const rekey = strongerRekey(request.rekey ?? 'none', ports.leastRekey);
   const data: EventData<'MigrationIntended'> = {
     vm: request.vm,
     source: ports.self,
     target: request.target,
     mode: request.mode,
+    ...(rekey === 'none' ? {} : { rekey }),
     spec: held.spec,
     request: record,
     policy,

@@ -32,6 +32,7 @@ const keyRow = (record: KeyRecord, current: boolean, consumers: readonly string[
   createdAt: record.createdAt,
   changedAt: record.changedAt,
   provenance: provenanceOf(record),
+  ...(record.replaces === undefined ? {} : { replaces: `${record.replaces.key} version ${record.replaces.version}` }),
 });
 
 export const keyDetail = (view: KeyView): KeyDetail => ({

@@ -28,14 +28,26 @@ const STEPS: readonly PlanStep[] = [
   { side: 'target', step: 'fetch and verify every chunk', undo: 'destroy what arrived' },
   { side: 'source', step: 'release the keys: no unilateral return from here', undo: 'only the target can give the VM back' },
   { side: 'target', step: 'import the keys, try them on the image', undo: 'forswear the epoch, destroy, relinquish' },
+  { side: 'target', step: 'replace the keys of the volumes', undo: 'forswear the epoch, destroy, relinquish' },
   { side: 'target', step: 'start the VM, see it healthy', undo: 'migrate back' },
   { side: 'source', step: 'destroy keys and volumes, sign the receipt', undo: 'none' },
 ];
 
 const SUSPEND_STEP = 'save the memory, sealed, stop the VM and fence it';
 
-const stepsOf = (mode: MigrationMode): readonly PlanStep[] =>
-  STEPS.map((step) => (mode === 'suspend' && step.step.startsWith('stop the VM') ? { ...step, step: SUSPEND_STEP } : step));
+const REKEY_STEPS = {
+  none: undefined,
+  slot: 'swap the key slot of each volume: the old passphrase opens it no longer',
+  full: 'encrypt each volume again under a key that the source never knew; the VM stands still for it',
+} as const;
+
+const stepsOf = (data: EventData<'MigrationIntended'>): readonly PlanStep[] => STEPS.flatMap((step) => stepFor(data, step));
+
+function stepFor({ mode, rekey = 'none' }: EventData<'MigrationIntended'>, step: PlanStep): readonly PlanStep[] {
+  if (step.step.startsWith('replace the keys'))
+    return REKEY_STEPS[rekey] === undefined ? [] : [{ ...step, step: REKEY_STEPS[rekey] }];
+  return [mode === 'suspend' && step.step.startsWith('stop the VM') ? { ...step, step: SUSPEND_STEP } : step];
+}
 
 /** What the move would do and cost, as far as this CSP can know. The peer is not asked. */
 export async function planOf(ports: PlanPorts, { data, nextEpoch, held }: Drafted): Promise<Plan> {
@@ -52,7 +64,7 @@ export async function planOf(ports: PlanPorts, { data, nextEpoch, held }: Drafte
     stopSeconds: standsStill(basis.state) ? 0 : stopSecondsOf({ mode: data.mode, ...basis }, basis.rate),
     basis,
     warnings: warningsOf(data.mode, held, basis.state),
-    steps: stepsOf(data.mode),
+    steps: stepsOf(data),
   };
 }
 

@@ -5,6 +5,8 @@ import type {
   IntentRequest,
   MigrationId,
   Reason,
+  RekeyedVolume,
+  RekeyMethod,
   RequestRecord,
   Seq,
   Timestamp,
@@ -65,7 +67,31 @@ export interface CustodyEntry {
   readonly domains: readonly string[];
 }
 
+/** `done`: absent until the target has said it. */
+export interface RekeyRow {
+  readonly demanded: RekeyMethod;
+  readonly agreed: RekeyMethod;
+  readonly done?: RekeyMethod;
+  /** Each volume's dead key and header, and those that took their place. */
+  readonly volumes: readonly RekeyedVolume[];
+}
+
+/** Who destroyed what of a migration, how, and what cannot be proven. */
+export interface ReceiptRow {
+  readonly by: string;
+  readonly at: Timestamp;
+  readonly method: string;
+  readonly keys: readonly { readonly key: string; readonly version?: number; readonly fate?: string }[];
+  readonly artifacts: readonly { readonly artifact: string; readonly fate?: string; readonly headerDigest?: string }[];
+  readonly cannotProve: string;
+  readonly unproven: readonly string[];
+  /** Signed by the agent of the host that did it. */
+  readonly hasEvidence: boolean;
+}
+
 export interface MigrationDetail extends MigrationRow {
+  readonly rekey: RekeyRow;
+  readonly receipts: readonly ReceiptRow[];
   /** What this side still owes. */
   readonly owed: readonly { readonly command: string; readonly attempt?: number }[];
   readonly custody: readonly CustodyEntry[];
@@ -128,6 +154,8 @@ export interface KeyRow {
   /** When it came into its present state. */
   readonly changedAt: string;
   readonly provenance: readonly string[];
+  /** The key whose place it took, as `<key> version <n>`. */
+  readonly replaces?: string;
 }
 
 export interface KeyDetail extends KeyRow {

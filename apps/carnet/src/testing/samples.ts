@@ -19,7 +19,37 @@ export const migration = {
   updatedAt: AT,
   reasons: [],
 };
-export const detail = { ...migration, owed: [{ command: 'SealImage' }], custody: [{ at: AT, domains: ['csp-a.example'] }] };
+export const detail = {
+  ...migration,
+  rekey: {
+    demanded: 'none',
+    agreed: 'full',
+    done: 'full',
+    volumes: [
+      {
+        artifact: '33333333-3333-4333-8333-333333333333',
+        from: { key: '22222222-2222-4222-8222-222222222222', version: 1, headerDigest: 'cd'.repeat(32) },
+        to: { key: '44444444-4444-4444-8444-444444444444', version: 1, headerDigest: 'ef'.repeat(32) },
+      },
+    ],
+  },
+  receipts: [
+    {
+      by: 'csp-a.example',
+      at: AT,
+      method: 'cryptographic-erase',
+      keys: [{ key: '22222222-2222-4222-8222-222222222222', version: 1, fate: 'destroyed' }],
+      artifacts: [
+        { artifact: '33333333-3333-4333-8333-333333333333', fate: 'header-overwritten', headerDigest: 'cd'.repeat(32) },
+      ],
+      cannotProve: 'that no copy was made',
+      unproven: ['copies', 'backups'],
+      hasEvidence: true,
+    },
+  ],
+  owed: [{ command: 'SealImage' }],
+  custody: [{ at: AT, domains: ['csp-a.example'] }],
+};
 export const ended = (outcome: string, reasons: readonly object[] = []) => ({
   ...detail,
   ended: true,

@@ -9,6 +9,7 @@ import { answered, type World } from '../world.ts';
 export interface WishOptions {
   readonly to: string;
   readonly mode: 'cold' | 'suspend';
+  readonly rekey?: 'none' | 'slot' | 'full';
   readonly id?: string;
   readonly notAfter?: string;
   readonly reason?: string;
@@ -39,11 +40,12 @@ function identityOf({ address }: Context): { readonly keyPem: string; readonly l
   return leaf === undefined ? undefined : { keyPem: String(credentials.key), leaf };
 }
 
-const wishOf = (vm: string, id: string, { to, mode, notAfter, reason }: WishOptions): Wish => ({
+const wishOf = (vm: string, id: string, { to, mode, rekey, notAfter, reason }: WishOptions): Wish => ({
   id,
   vm,
   target: to,
   mode,
+  ...(rekey === undefined ? {} : { rekey }),
   ...(notAfter === undefined ? {} : { notAfter }),
   ...(reason === undefined ? {} : { reason }),
 });

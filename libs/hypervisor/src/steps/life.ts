@@ -13,6 +13,7 @@ import {
   stopDomain,
   unlockDisks,
 } from './domains.ts';
+import { shredAll } from './shred.ts';
 import { finished, openPassphrases, type Step, type StepContext } from './step.ts';
 
 export const inspect: Step<'inspect'> = async ({ vm }, { ports, fence }) => {
@@ -103,7 +104,7 @@ export const deleteVm: Step<'deleteVm'> = async ({ vm }, context) => {
   await context.intend({});
   await ports.hypervisor.undefine(uuidOf(vm));
   await dropSecrets(context, spec?.disks.map(({ key }) => key) ?? []);
-  await ports.files.remove(ports.paths.home(vm));
+  await shredAll(context, [ports.paths.home(vm)]);
   await ports.files.remove(ports.paths.spec(vm));
   await fence.forget(vm);
   return finished({ step: 'deleteVm' });

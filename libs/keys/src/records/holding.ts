@@ -32,6 +32,10 @@ export const provenance = z
   .readonly();
 export type Provenance = z.infer<typeof provenance>;
 
+/** The holding whose place a key took, on the volume and in every VM that used it. */
+export const replaces = z.strictObject({ key: keyId, version: z.int().min(1), arrival: z.int().min(0) }).readonly();
+export type Replaces = z.infer<typeof replaces>;
+
 /** A key record for people and programs: everything but the key. */
 export const keyRecord = z
   .strictObject({
@@ -48,6 +52,7 @@ export const keyRecord = z
     state: keyState,
     origin: z.enum(['generated', 'migrated']),
     provenance: provenance.optional(),
+    replaces: replaces.optional(),
     kekVersion: z.int().min(1).optional(),
     createdAt: timestamp,
     changedAt: timestamp,
@@ -80,6 +85,7 @@ function heldOf(row: Row): Held {
     state: row.state,
     origin: row.origin,
     ...(row.provenance === null ? {} : { provenance: JSON.parse(row.provenance) }),
+    ...(row.replaces === null ? {} : { replaces: JSON.parse(row.replaces) }),
     ...(row.kek_version === null ? {} : { kekVersion: row.kek_version }),
     createdAt: row.created_at,
     changedAt: row.changed_at,
@@ -128,6 +134,15 @@ export async function lockArrival(tx: KeysTx, { key, version }: KeyVersion, arri
     .where('arrival', '=', arrival)
     .forUpdate()
     .executeTakeFirst();
+  return row === undefined ? undefined : heldOf(row);
+}
+
+/** One spelling, so that the column can be searched and is unique. */
+const replacesText = ({ key, version, arrival }: Replaces): string => JSON.stringify({ key, version, arrival });
+
+/** What took the place of a holding, if anything did. */
+export async function findReplacement(db: KeysDb, of: Replaces): Promise<Held | undefined> {
+  const row = await db.selectFrom('keys_holdings').selectAll().where('replaces', '=', replacesText(of)).executeTakeFirst();
   return row === undefined ? undefined : heldOf(row);
 }
 
@@ -187,6 +202,7 @@ export async function insertHeld(tx: KeysTx, held: Held): Promise<void> {
       state: record.state,
       origin: record.origin,
       provenance: record.provenance === undefined ? null : JSON.stringify(record.provenance),
+      replaces: record.replaces === undefined ? null : replacesText(record.replaces),
       used_by: held.usedBy ?? null,
       sealed_by: held.sealedBy ?? null,
       kek_version: wrapped?.kekVersion ?? null,

@@ -47,6 +47,8 @@ const detail: MigrationDetail = {
   startedAt: AT,
   updatedAt: AT,
   reasons: [],
+  rekey: { demanded: 'none', agreed: 'none', volumes: [] },
+  receipts: [],
   owed: [{ command: 'DepositKeys' }],
   custody: [{ at: AT, domains: ['csp-a.example'] }],
 };
@@ -146,7 +148,7 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
     ),
     cancel: noted('cancel', () => ok({ digest: DIGEST })),
     migrations: noted('migrations', async () => {
-      const { owed: _owed, custody: _custody, ...row } = detail;
+      const { owed: _owed, custody: _custody, rekey: _rekey, receipts: _receipts, ...row } = detail;
       return [row];
     }),
     migration: noted('migration', () => ok(detail)),

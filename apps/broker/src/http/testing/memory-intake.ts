@@ -95,6 +95,7 @@ export function memoryIntake(world: DoorsWorld): IntakePorts {
     nowMs: () => NOW_MS,
     offerMs: 60_000,
     deadlineMs: 3_600_000,
+    leastRekey: 'none',
     identify: (leaf) => {
       const intermediate = world.pki.members.get(A)?.authority.certificate ?? new Uint8Array();
       const chain = [leaf, Buffer.from(intermediate).toString('base64')];
