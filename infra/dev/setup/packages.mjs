@@ -37,7 +37,7 @@ const KEY_MANAGERS = [
 ];
 
 /** What the transfer benchmark races against. */
-const RIVALS = ['openssh-client', 'openssh-server', 'rsync'];
+const RIVALS = ['openssh-client', 'openssh-server', 'rsync', 'nbdkit', 'libnbd-bin'];
 
 /** Tests and benchmarks. @param {string | undefined} script */
 export const needsKeyManagers = (script) => script === undefined || script.startsWith('test/');

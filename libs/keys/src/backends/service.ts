@@ -39,7 +39,7 @@ export type KeyService = {
 /** Children that may do what this root needs, and wait for what DEKs need. */
 export function keyProcessFor({ root, barbican }: Pick<CustodyOptions, 'root' | 'barbican'>): KeyProcess {
   const spawn = root.kind === 'pkcs11' ? spawnTokenChild : spawnChild;
-  return startKeyProcess(spawn, barbican === undefined ? OPERATION_MS_MAX : REMOTE_OPERATION_MS_MAX);
+  return startKeyProcess(spawn, { timeoutMs: barbican === undefined ? OPERATION_MS_MAX : REMOTE_OPERATION_MS_MAX });
 }
 
 export async function openKeyService(options: CustodyOptions): Promise<Result<KeyService>> {

@@ -40,7 +40,7 @@ export function exchange({
       void read(response).then(resolve, () => resolve(undefined));
     };
     const sent = url.startsWith('https:')
-      ? secure(url, { ...options, minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca }) }, answered)
+      ? secure(url, { ...options, minVersion: 'TLSv1.3', ...(ca === undefined ? {} : { ca }) }, answered)
       : plain(url, options, answered);
     sent.on('error', () => resolve(undefined));
     sent.end(body);
