@@ -234,7 +234,7 @@ export const allKeyColumns: readonly Column<Key>[] = [
   ...keyColumns,
   column(
     'holding',
-    (k) => (k.current ? 'counts' : 'former'),
+    (k) => (k.current ? 'latest' : 'former'),
     (k) => (k.current ? 'good' : undefined),
   ),
 ];
@@ -244,7 +244,7 @@ export const keyDetailColumns: readonly Column<KeyDetail>[] = [
   column('holdings', (k) =>
     k.holdings.map(
       (one, i) =>
-        `${arrivalText(one.arrival)}, ${one.origin}, ${one.state} since ${one.changedAt} (${i === 0 ? 'counts' : 'former'})`,
+        `${arrivalText(one.arrival)}, ${one.origin}, ${one.state} since ${one.changedAt} (${i === 0 ? 'latest' : 'former'})`,
     ),
   ),
   column('history', (k) => k.history.map((one) => `${one.at} ${one.state} (${one.actor}: ${one.reason})`)),

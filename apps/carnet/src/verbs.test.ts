@@ -89,13 +89,13 @@ const VERBS: readonly [line: string, script: Script, seen: string | RegExp, aske
     {
       'GET /v1/keys': ({ path }) => (path.includes('former=true') ? items(key, { ...key, arrival: 0, current: false }) : items()),
     },
-    /epoch 2 .*counts\n.*made here .*former/,
+    /epoch 2 .*latest\n.*made here .*former/,
   ],
   [`key show ${key.key}`, { [`GET /v1/keys/${key.key}`]: { json: keyDetail } }, 'imported'],
   [
     `key show ${key.key} -f table`,
     { [`GET /v1/keys/${key.key}`]: { json: keyDetail } },
-    /holdings +epoch 2, migrated, active since .* \(counts\)\n +made here, generated, destroyed since .* \(former\)/,
+    /holdings +epoch 2, migrated, active since .* \(latest\)\n +made here, generated, destroyed since .* \(former\)/,
   ],
   [
     `migration plan ${VM} --to csp-b.example --mode cold -f table`,

@@ -34,7 +34,7 @@ export function PeersPage() {
                   <Th>Our ledger</Th>
                   <Th>Its ledger</Th>
                   <Th>Last heard</Th>
-                  <Th>Fingerprint</Th>
+                  <Th width={30}>Fingerprint</Th>
                 </Tr>
               </Thead>
               <Tbody>
@@ -49,6 +49,9 @@ export function PeersPage() {
     </PageSection>
   );
 }
+
+/** Whole, since two administrators compare it by voice; in groups, so that they do not lose their place. */
+const grouped = (fingerprint: string): string => (fingerprint.match(/.{1,8}/g) ?? []).join(' ');
 
 function Row({ peer }: { readonly peer: PeerRow }) {
   const { status, text } = STATES[peer.state];
@@ -73,7 +76,7 @@ function Row({ peer }: { readonly peer: PeerRow }) {
       <Td dataLabel="Its ledger">{peer.receivedSeq}</Td>
       <Td dataLabel="Last heard">{peer.lastHeardAt === undefined ? 'never' : <Moment time={peer.lastHeardAt} />}</Td>
       <Td dataLabel="Fingerprint" className="carnet-mono carnet-break">
-        {peer.fingerprint ?? 'not announced yet'}
+        {peer.fingerprint === undefined ? 'not announced yet' : grouped(peer.fingerprint)}
       </Td>
     </Tr>
   );
