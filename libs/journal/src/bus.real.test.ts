@@ -275,7 +275,7 @@ describe('bad days', () => {
             () => true,
             () => false,
           ),
-        { timeout: 10_000 },
+        { timeout: 60_000 },
       )
       .toBe(true);
     const outcomes = await during;
@@ -286,7 +286,7 @@ describe('bad days', () => {
             ({ ok }) => ok,
             () => false,
           ),
-        { timeout: 10_000 },
+        { timeout: 60_000 },
       )
       .toBe(true);
     await settled(a, b, 30_000);
