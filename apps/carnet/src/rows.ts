@@ -1,3 +1,4 @@
+import { type Custody, custodyColumns } from './custody-rows.ts';
 import type { Column } from './output.ts';
 import { humanBytes } from './output.ts';
 import type { Tone } from './paint.ts';
@@ -19,28 +20,7 @@ export interface Migration {
   readonly updatedAt: string;
   readonly reasons: readonly { readonly code: string; readonly text: string }[];
 }
-export interface Receipt {
-  readonly by: string;
-  readonly at: string;
-  readonly method: string;
-  readonly keys: readonly { readonly key: string; readonly version?: number; readonly fate?: string }[];
-  readonly artifacts: readonly { readonly artifact: string; readonly fate?: string; readonly headerDigest?: string }[];
-  readonly cannotProve: string;
-  readonly unproven: readonly string[];
-  readonly hasEvidence: boolean;
-}
-export interface MigrationDetail extends Migration {
-  readonly rekey: {
-    readonly demanded: string;
-    readonly agreed: string;
-    readonly done?: string;
-    readonly volumes: readonly {
-      readonly artifact: string;
-      readonly from: { readonly key: string; readonly headerDigest: string };
-      readonly to: { readonly key: string; readonly headerDigest: string };
-    }[];
-  };
-  readonly receipts: readonly Receipt[];
+export interface MigrationDetail extends Migration, Custody {
   readonly owed: readonly { readonly command: string; readonly attempt?: number }[];
   readonly custody: readonly { readonly at: string; readonly domains: readonly string[] }[];
   readonly progress?: {
@@ -172,17 +152,6 @@ export const migrationColumns: readonly Column<Migration>[] = [
   ),
   column('started', (m) => m.startedAt),
 ];
-/** What was destroyed, one by one, and what nobody can prove: whoever reads a receipt reads both. */
-function receiptText({ by, at, method, keys, artifacts, unproven, cannotProve, hasEvidence }: Receipt): string {
-  const gone = [
-    ...keys.map(({ key, fate }) => `key ${key}${fate === undefined ? '' : ` ${fate}`}`),
-    ...artifacts.map(({ artifact, fate }) => `artifact ${artifact}${fate === undefined ? '' : ` ${fate}`}`),
-  ];
-  const word = hasEvidence ? 'with the word of its agent' : 'without the word of an agent';
-  const open = unproven.length === 0 ? cannotProve : unproven.join(', ');
-  return `${at} ${by}, ${method}, ${word}: ${gone.join(', ') || 'nothing was held'}; cannot prove: ${open}`;
-}
-
 export const detailColumns: readonly Column<MigrationDetail>[] = [
   ...migrationColumns,
   column('updated', (m) => m.updatedAt),
@@ -190,13 +159,7 @@ export const detailColumns: readonly Column<MigrationDetail>[] = [
   column('target phase', (m) => m.targetPhase),
   column('owed here', (m) => m.owed.map((one) => one.command).join(', ') || 'nothing'),
   column('key opens at', (m) => m.custody.map((one) => `${one.at} ${one.domains.join(' and ') || 'nobody'}`)),
-  column('rekey', (m) => `${m.rekey.done ?? 'not done yet'} (demanded ${m.rekey.demanded}, agreed ${m.rekey.agreed})`),
-  column('rekeyed', (m) =>
-    m.rekey.volumes.map(
-      ({ artifact, from, to }) => `${artifact}: key ${from.key} -> ${to.key}, header ${from.headerDigest} -> ${to.headerDigest}`,
-    ),
-  ),
-  column('receipts', (m) => m.receipts.map(receiptText)),
+  ...custodyColumns,
   column('reasons', (m) => m.reasons.map((reason) => `${reason.code}: ${reason.text}`)),
   column('last failure', (m) =>
     m.lastFailure === undefined

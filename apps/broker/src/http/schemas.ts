@@ -8,8 +8,6 @@ import {
   MEMORY_MIB_MAX,
   migrationId,
   reason,
-  rekeyedVolume,
-  rekeyMethod,
   seq,
   TEXT_CHARS_MAX,
   trustDomain,
@@ -22,6 +20,7 @@ import { vmState } from '@carnet/hypervisor';
 import { role } from '@carnet/policy';
 import { z } from 'zod';
 import { CURSOR_CHARS_MAX, ROWS_DEFAULT, ROWS_MAX } from './limits.ts';
+import { receipt, rekey } from './schemas-custody.ts';
 
 /** CloudEvents 1.0 (JSON, structured mode). `source` and `id` are the publisher's; idempotency is `data.migration`. */
 const cloudEvent = <const T extends string, D extends z.ZodType>(type: T, data: D) =>
@@ -69,24 +68,6 @@ const migrationFields = {
 };
 export const migrationRow = z.strictObject(migrationFields);
 export const migrationRows = rows(migrationRow);
-const rekey = z.strictObject({
-  demanded: rekeyMethod,
-  agreed: rekeyMethod,
-  done: rekeyMethod.optional(),
-  volumes: z.array(rekeyedVolume).readonly(),
-});
-const receipt = z.strictObject({
-  by: z.string(),
-  at: z.string(),
-  method: z.string(),
-  keys: z.array(z.strictObject({ key: z.string(), version: z.int().optional(), fate: z.string().optional() })).readonly(),
-  artifacts: z
-    .array(z.strictObject({ artifact: z.string(), fate: z.string().optional(), headerDigest: z.string().optional() }))
-    .readonly(),
-  cannotProve: z.string(),
-  unproven: z.array(z.string()).readonly(),
-  hasEvidence: z.boolean(),
-});
 export const migrationDetail = z.strictObject({
   ...migrationFields,
   rekey,
