@@ -111,7 +111,7 @@ describe('a source whose host lies about the image: refused at B, rolled back, n
     const honest = readFileSync(file);
     const other = {
       ...(JSON.parse(honest.toString('utf8')) as object),
-      passphrase: createHash('sha256').update('another').digest('hex'),
+      slots: [createHash('sha256').update('another').digest('hex')],
     };
     tellLie(a.paths.agentState, { kind: 'any-key-opens' });
     writeFileSync(file, JSON.stringify(other));

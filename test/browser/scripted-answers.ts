@@ -12,7 +12,7 @@ export function answersOf({ entries, journeys }: ScriptedLedgers): Answers {
     journey.migrations.flatMap((m) => {
       const [row] = rowsOf({ ...journey, migrations: [m] });
       const custody = summarize(m).custody.map(({ at, canOpen }) => ({ at, domains: canOpen }));
-      return row === undefined ? [] : [{ ...row, custody, owed: [], ...(row.ended ? failureOf(row) : RUNNING) }];
+      return row === undefined ? [] : [{ ...row, ...NOT_REKEYED, custody, owed: [], ...(row.ended ? failureOf(row) : RUNNING) }];
     }),
   );
   const rows = journeys.flatMap(rowsOf).toSorted((a, b) => (a.startedAt < b.startedAt ? 1 : -1));
@@ -29,6 +29,8 @@ export function answersOf({ entries, journeys }: ScriptedLedgers): Answers {
 
 const eventsOf = (entries: readonly Entry[], migration: string): readonly Entry[] =>
   entries.filter((e) => e.migration === migration).map((e) => ({ ...e, cursor: '' }));
+
+const NOT_REKEYED = { rekey: { demanded: 'none', agreed: 'none', volumes: [] }, receipts: [] };
 
 /** A running transfer is told by no ledger. */
 const RUNNING = {
