@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type Digest, epoch, migrationId, type SealedArtifact, vmId } from '@carnet/events';
-import { discardPull, type Grant, pullArtifact, seal, serveArtifacts } from '@carnet/images';
+import { type Clock, type Grant, monotonicClock, PROGRESS_MS, pullArtifact, seal, serveArtifacts } from '@carnet/images';
 
 // One end of our transfer, as a process of its own: it stands for a running agent, so it starts before the clock does.
 
@@ -24,7 +24,6 @@ export type Order =
       readonly into: string;
       readonly stopAtShare?: number;
     }
-  | { readonly do: 'discard'; readonly into: string }
   | { readonly do: 'usage' };
 export interface Answer {
   readonly port?: number;
@@ -32,6 +31,8 @@ export interface Answer {
   readonly manifest?: string;
   readonly code?: string;
   readonly seconds?: number;
+  /** Of the bytes outside holes: what travelled this time. */
+  readonly receivedShare?: number;
   /** Of this process so far. */
   readonly cpuSeconds: number;
   readonly peakMiB: number;
@@ -54,6 +55,12 @@ const identity = (
 });
 /** The paths here have one certificate; the PKI's judgement is not what is measured. */
 const verifyPeer = (): { readonly ok: true } => ({ ok: true });
+
+/** A clock that runs so fast that every chunk is reported: the transfer is stopped at a chunk, not at the next report. */
+function hastyClock(): Clock {
+  let nowMs = 0;
+  return { nowMs: () => (nowMs += PROGRESS_MS), sleep: monotonicClock.sleep };
+}
 
 async function obey(order: Order): Promise<Answer> {
   switch (order.do) {
@@ -81,15 +88,15 @@ async function obey(order: Order): Promise<Answer> {
         of: OF,
         into: order.into,
         signal: stop.signal,
+        clock: order.stopAtShare === undefined ? monotonicClock : hastyClock(),
         onProgress({ bytes, totalBytes }) {
           if (order.stopAtShare !== undefined && bytes >= totalBytes * order.stopAtShare) stop.abort();
         },
       });
-      return { seconds: (performance.now() - started) / 1_000, ...(pulled.ok ? {} : { code: pulled.code }), ...usage() };
+      const seconds = (performance.now() - started) / 1_000;
+      if (!pulled.ok) return { seconds, code: pulled.code, ...usage() };
+      return { seconds, receivedShare: pulled.value.receivedBytes / pulled.value.dataBytes, ...usage() };
     }
-    case 'discard':
-      await discardPull(order.into);
-      return usage();
     case 'usage':
       return usage();
   }

@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import { mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { command, run } from './processes.ts';
+import { command, fsync, run } from './processes.ts';
 
 const MIB = 1_048_576;
 
@@ -88,6 +88,7 @@ export async function denseImage(dir: string, mebibytes: number): Promise<string
     ),
   );
   await rm(plain);
+  await fsync(image); // or the first round would be written beside it
   return image;
 }
 

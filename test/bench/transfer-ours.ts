@@ -30,12 +30,18 @@ export interface Ours {
 }
 
 const ARTIFACT = artifactId.parse('6b1f0c9e-0000-4000-8000-000000000002');
+/** What may still be written after a stop: the receiver's buffers, of a GiB. */
+const IN_FLIGHT_SHARE = 0.01;
 const END = fileURLToPath(new URL('transfer-end.ts', import.meta.url));
 
 const ask = (end: ChildProcess, order: Order): Promise<Answer> =>
   new Promise((resolve, reject) => {
-    end.once('message', (answer: Answer) => resolve(answer));
-    end.once('exit', () => reject(new Error('an end of our transfer ended')));
+    const onExit = (): void => reject(new Error('an end of our transfer ended'));
+    end.once('exit', onExit);
+    end.once('message', (answer: Answer) => {
+      end.off('exit', onExit);
+      resolve(answer);
+    });
     end.send(order);
   });
 
@@ -77,10 +83,12 @@ export async function startOurs(pki: string, file: string, into: string): Promis
       into,
       ...(stopAtShare === undefined ? {} : { stopAtShare }),
     });
-  const whole = async (): Promise<Run> => {
+  /** A transfer to its end, of which at least this share of the bytes must have travelled. */
+  const whole = async (leastShare: number): Promise<Run> => {
     const before = await usage();
     const answer = await pull();
     if (answer.code !== undefined || answer.seconds === undefined) throw new Error(`our transfer was refused: ${answer.code}`);
+    if ((answer.receivedShare ?? 0) < leastShare) throw new Error(`only ${answer.receivedShare} of the bytes travelled`);
     const after = await usage();
     await rm(into);
     return {
@@ -92,14 +100,14 @@ export async function startOurs(pki: string, file: string, into: string): Promis
   };
   return {
     idleMiB: Math.max(idle[0].peakMiB, idle[1].peakMiB),
-    transfer: whole,
+    transfer: () => whole(1),
     async resume(share, stopped) {
-      const { code: outcome } = await pull(share);
+      const { code: outcome } = await pull(share - IN_FLIGHT_SHARE);
       if (outcome !== 'ABORTED') throw new Error(`expected a stopped transfer, got ${outcome}`);
       const data = `${into}.receiving/data`;
       await forget(data);
       if (stopped === 'crashed') await utimes(data, 0, 0); // changed since its map was written, as after a crash in the middle
-      return whole();
+      return whole(1 - share);
     },
     async grownMiB() {
       const now = await usage();

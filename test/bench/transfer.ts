@@ -1,6 +1,7 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { command, run } from './processes.ts';
 import { type BenchCase, type BenchResult, benchCase, median, type Series } from './result.ts';
 import { denseImage, makePki, sparseImage } from './transfer-fixture.ts';
 import { type Ours, type Run, type Stopped, startOurs } from './transfer-ours.ts';
@@ -26,7 +27,11 @@ interface Contender {
 async function interleave(contenders: readonly Contender[], value: (run: Run) => number): Promise<readonly Series[]> {
   const runs = contenders.map((): Run[] => []);
   for (let round = 0; contenders.some(({ rounds }) => round < rounds); round++)
-    for (const [index, { rounds, once }] of contenders.entries()) if (round < rounds) runs[index]?.push(await once());
+    for (const [index, { rounds, once }] of contenders.entries()) {
+      if (round >= rounds) continue;
+      await run(command('sync')); // what the one before left to the disk is not the next one's
+      runs[index]?.push(await once());
+    }
   return contenders.map(({ name, remark }, index) => {
     const mine = runs[index] ?? [];
     const values = mine.map(value);
