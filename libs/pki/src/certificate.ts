@@ -56,8 +56,14 @@ function parse(der: Uint8Array): Certificate {
     publicKey: createPublicKey({ key: Buffer.from(asn1.subjectPublicKeyInfo.toSchema().toBER()), format: 'der', type: 'spki' }),
     tbs: asn1.tbsView,
     signatureAlgorithm: asn1.signatureAlgorithm.algorithmId,
-    signature: asn1.signatureValue.valueBlock.valueHexView,
+    signature: signatureOctets(asn1.signatureValue),
   };
+}
+
+/** RSA signatures are whole octets. Other counts of unused bits would spell the same signature anew: other bytes, other digest. */
+export function signatureOctets({ valueBlock }: Asn1Certificate['signatureValue']): Uint8Array {
+  if (valueBlock.unusedBits !== 0) throw new Malformed('a signature with unused bits');
+  return valueBlock.valueHexView;
 }
 
 export const hex = (bytes: ArrayBuffer | Uint8Array): string =>

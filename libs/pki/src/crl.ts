@@ -2,7 +2,15 @@ import type { Digest } from '@carnet/events';
 import { accept, type Checked, refuse, sha256Hex } from '@carnet/trust';
 import { Integer } from 'asn1js';
 import { CertificateRevocationList, type Extension } from 'pkijs';
-import { type Certificate, hex, isSignedBy, isStrongAlgorithm, readSerial, type SignedPart } from './certificate.ts';
+import {
+  type Certificate,
+  hex,
+  isSignedBy,
+  isStrongAlgorithm,
+  readSerial,
+  type SignedPart,
+  signatureOctets,
+} from './certificate.ts';
 import type { PkiCode } from './codes.ts';
 import type { CrlMarks, MarkVerdict } from './crl-marks.ts';
 import { Malformed } from './extensions.ts';
@@ -69,7 +77,7 @@ function parse(der: Uint8Array): Crl {
     isPlain: asn1.version === 1 && ![...extensions, ...entryExtensions].some(({ critical }) => critical),
     tbs: asn1.tbsView,
     signatureAlgorithm: asn1.signatureAlgorithm.algorithmId,
-    signature: asn1.signatureValue.valueBlock.valueHexView,
+    signature: signatureOctets(asn1.signatureValue),
   };
 }
 

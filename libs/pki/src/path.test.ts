@@ -68,6 +68,16 @@ describe('validatePath', () => {
     );
   });
 
+  it('takes no second spelling of a signature: unused bits that are none', () => {
+    // BIT STRING of 384 octets (RSA-3072): tag, length 0x0181, unused bits 0.
+    const spelt = (der: Uint8Array): Uint8Array => {
+      const at = Buffer.from(der).lastIndexOf(Buffer.from('0382018100', 'hex')) + 4;
+      return der.map((byte, i) => (i === at ? 1 : byte));
+    };
+    expect(codeOf({ crls: [crlOf(root), spelt(crlOf(a))] })).toBe('CRL_MALFORMED');
+    expect(codeOf({ chain: [base64(spelt(leaf)), base64(a.certificate)] })).toBe('CERTIFICATE_MALFORMED');
+  });
+
   it('never throws on a damaged CRL and never lets it clear anybody', () => {
     const list = crlOf(a);
     fc.assert(
