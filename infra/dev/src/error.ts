@@ -7,7 +7,8 @@ export type DevErrorCode =
   | 'COMMAND_FAILED'
   | 'PATH_TOO_LONG'
   | 'NAME_INVALID'
-  | 'RELOAD_REFUSED';
+  | 'RELOAD_REFUSED'
+  | 'PORT_NONE';
 
 export class DevError extends Error {
   readonly code: DevErrorCode;

@@ -1,16 +1,31 @@
+import { randomInt } from 'node:crypto';
 import { connect, createServer } from 'node:net';
+import { DevError } from './error.ts';
+
+/**
+ * Below the ports that the kernel gives to outgoing connections (from 32768 on): those come and go by the hundred while tests run, and one of
+ * them would take the place of a daemon that is just being started again.
+ */
+const [PORT_MIN, PORT_MAX] = [20_000, 32_000];
+const PORT_TRIES_MAX = 100;
 
 /** A loopback TCP port that was free a moment ago; whoever binds it must be ready to lose the race. */
 export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < PORT_TRIES_MAX; tries += 1) {
+    const port = randomInt(PORT_MIN, PORT_MAX);
+    if (await isFree(port)) return port;
+  }
+  throw new DevError('PORT_NONE', `no free port between ${PORT_MIN} and ${PORT_MAX}`);
+}
+
+async function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
+  const listening = await new Promise<boolean>((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => resolve(true));
   });
-  const address = server.address();
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  if (address === null || typeof address === 'string') throw new TypeError('a TCP server has an address with a port');
-  return address.port;
+  if (listening) await new Promise<void>((resolve) => server.close(() => resolve()));
+  return listening;
 }
 
 /** Where a daemon should answer: a loopback port or a unix socket. */
