@@ -21,7 +21,7 @@ let vm: Vm;
 
 beforeAll(async () => {
   clouds = await startClouds({
-    policy: (text, { key }) => text.replaceAll('memoryMiB = 4096', `memoryMiB = ${key === 'b' ? B_TAKES : A_ASKS}`),
+    policy: (text, { key }) => text.replaceAll('memoryMiB > 4096', `memoryMiB > ${key === 'b' ? B_TAKES : A_ASKS}`),
     // No VM of these tests has room at B above 2 GiB of disk: the agent lends no more.
     agent: (text, { key }) => (key === 'b' ? text.replace('[log]', '[limits]\nvolumeBytes = 2147483648\n\n[log]') : text),
   });

@@ -68,7 +68,8 @@ export const brokerConfig = z.strictObject({
     .optional(),
   /** `/livez`, `/readyz`, `/metrics` in plain HTTP: keep it on loopback or behind a firewall. */
   ops: z.strictObject({ address: z.string().default('127.0.0.1'), port }),
-  policy: z.strictObject({ file: path }),
+  /** The folder of the policy set: `set.json`, `entities.json`, `*.cedar`. Read once, at the start. */
+  policy: z.strictObject({ directory: path }),
   migration: z
     .strictObject({
       /** How long an intent waits for an offer. */

@@ -6,6 +6,7 @@ import { type Timestamp, timestamp } from '@carnet/events';
 import { type Bus, connectBus, type Journal, openJournal } from '@carnet/journal';
 import { type KeyManager, openKeyManager } from '@carnet/keys';
 import { chainValidator, clientTlsOptions, openTrustFiles, type TlsMaterial, type TrustStore } from '@carnet/pki';
+import type { PolicySet } from '@carnet/policy';
 import type { Log, Metrics } from '@carnet/runtime';
 import { openStore, runChanges, type Store } from '@carnet/store';
 import { viewsChanges } from '@carnet/views';
@@ -14,6 +15,8 @@ import { type BrokerIdentity, loadIdentity } from './identity.ts';
 import { inventoryChanges } from './inventory.ts';
 import { ensureKeyRoot, unlockOf } from './keys/key-root.ts';
 import { settledChanges } from './settled-table.ts';
+import { archivePolicySet, readPolicySet, refuseDowngrade } from './policy-start.ts';
+import { requestChanges } from './service/requests.ts';
 import { usersChanges } from './users/api-keys.ts';
 
 /** What the broker stands on, opened in the order in which each needs the other. */
@@ -26,6 +29,7 @@ export interface Ground {
   readonly journal: Journal;
   readonly bus: Bus;
   readonly keys: KeyManager;
+  readonly policies: PolicySet;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly nowMs: () => number;
@@ -41,6 +45,7 @@ export async function openGround(
   const nowMs = (): number => Date.now();
   const now = (): Timestamp => timestamp.parse(new Date(nowMs()).toISOString());
   const random = (n: number): Uint8Array => randomBytes(n);
+  const policies = readPolicySet(config.policy.directory);
   await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
   const trust = openTrustFiles(config.trust, nowMs);
   const identity = loadIdentity(config.identity);
@@ -52,6 +57,7 @@ export async function openGround(
   await runChanges(store, inventoryChanges);
   await runChanges(store, usersChanges);
   await runChanges(store, settledChanges);
+  await runChanges(store, requestChanges);
   const unlock = unlockOf(config.keys, environment);
   await ensureKeyRoot(config.keys.rootFile, unlock, random);
   const keys = await openKeyManager({
@@ -75,6 +81,8 @@ export async function openGround(
     random,
     log,
   });
+  await refuseDowngrade(journal, policies, config.policy.directory);
+  await archivePolicySet(policies, join(config.stateDirectory, 'policies'));
   const tls: TlsMaterial = { keyPem: identity.keyPem, chainPem: identity.certificatePem, store: trust, now };
   const bus = await connectBus(parts, {
     servers: [config.bus.url],
@@ -82,7 +90,7 @@ export async function openGround(
     name: `broker ${config.domain}`,
     tls: busTls(config, tls),
   });
-  return { config, identity, trust, tls, store, journal, bus, keys: keys.value, log, metrics, nowMs, now };
+  return { config, identity, trust, tls, store, journal, bus, keys: keys.value, policies, log, metrics, nowMs, now };
 }
 
 /** Chain, name and revocation of the bus's certificate: it is trusted for delivery only, and still it must be the one we know. */

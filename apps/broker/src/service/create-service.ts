@@ -15,6 +15,7 @@ import { type MigrationViews, rowsOf } from '@carnet/views';
 import type { Failures } from '../failures.ts';
 import type { Hosts } from '../hosts/steps.ts';
 import type { ApiKeys } from '../users/api-keys.ts';
+import { approve } from './approve.ts';
 import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
 import { keyRow } from './key-row.ts';
 import {
@@ -29,7 +30,9 @@ import {
   vmRow,
 } from './machines.ts';
 import { planOf } from './plan.ts';
+import { currentPolicy, policySetRows, requestRow } from './policy-rows.ts';
 import { exportLines, peerRow, readEvents } from './readings.ts';
+import { restrictVm } from './restrictions.ts';
 import type { BrokerService, HostRow, IntentAccepted, MigrationDetail, ServiceRefusal, ServiceResult } from './service.ts';
 
 export interface ServicePorts {
@@ -69,8 +72,19 @@ export function createService(ports: ServicePorts): BrokerService {
     },
     plan: async (request, principal) => {
       const drafted = await draftIntent(intake, request, { via: 'mtls', principal, digest: GENESIS });
-      return drafted.ok ? { ok: true, value: planOf(drafted.value.data, drafted.value.nextEpoch) } : drafted;
+      if (!drafted.ok) return drafted;
+      const { data, nextEpoch } = drafted.value;
+      const others = data.policy.allowed ? [] : await intake.policy.alternatives(data, request.migration);
+      return { ok: true, value: planOf(data, nextEpoch, others) };
     },
+    approve: (id, approval) =>
+      guarded(async () => {
+        const approved = await approve(intake, id, approval);
+        return approved.ok ? taken(approved.value.request, approved.value.record) : approved;
+      }),
+    requests: async () => (await intake.waiting.all()).map(requestRow),
+    policySets: () => policySetRows(journal, intake.policy.set),
+    currentPolicy: () => currentPolicy(self, intake.policy.set),
     cancel: async (id, principal, text) => {
       const found = await stateOf(id);
       return found === undefined
@@ -105,6 +119,10 @@ export function createService(ports: ServicePorts): BrokerService {
     vms: async () => (await machines.inventory.vms()).map((held) => vmRow(machines, held)),
     createVm: (request) => guarded(() => createVm(machines, request)),
     setVmPower: (vm, power) => guarded(() => setPower(machines, vm, power)),
+    restrictVm: async (vm, change, principal) => {
+      const restricted = await restrictVm(machines, vm, change, principal);
+      return restricted.ok ? { ok: true, value: vmRow(machines, restricted.value) } : restricted;
+    },
     deleteVm: (vm) => guarded(() => deleteVm(machines, vm)),
     apiKeys: () => ports.apiKeys.list(),
     createApiKey: (request, principal) => ports.apiKeys.create(request, principal),

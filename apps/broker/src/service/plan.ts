@@ -1,4 +1,4 @@
-import type { EventData } from '@carnet/events';
+import type { EventData, Reason } from '@carnet/events';
 import type { Plan, PlanStep } from './service.ts';
 
 /** The steps of modes cold and suspend, each with what undoes it (protocol, section 7). */
@@ -19,7 +19,8 @@ const STEPS: readonly PlanStep[] = [
 
 const SUSPEND_STEP = 'save the memory, sealed, stop the VM and fence it';
 
-export function planOf(data: EventData<'MigrationIntended'>, epoch: number): Plan {
+/** @param others targets that policy would allow instead */
+export function planOf(data: EventData<'MigrationIntended'>, epoch: number, others: readonly Reason[]): Plan {
   const disks = data.spec.disks.reduce((sum, disk) => sum + disk.capacityBytes, 0);
   const memory = data.mode === 'suspend' ? data.spec.memoryMiB * 1_048_576 : 0;
   return {
@@ -28,7 +29,10 @@ export function planOf(data: EventData<'MigrationIntended'>, epoch: number): Pla
     target: data.target,
     mode: data.mode,
     epoch,
-    policy: { source: { allowed: data.policy.allowed, reasons: data.policy.reasons }, target: 'asked when the migration starts' },
+    policy: {
+      source: { allowed: data.policy.allowed, reasons: [...data.policy.reasons, ...others] },
+      target: 'asked when the migration starts',
+    },
     bytes: disks + memory,
     steps: STEPS.map((step) =>
       data.mode === 'suspend' && step.step.startsWith('stop the VM') ? { ...step, step: SUSPEND_STEP } : step,

@@ -12,6 +12,8 @@ import type {
 } from '@carnet/events';
 import type { MigrationRow } from '@carnet/views';
 import type { ApiKeyRequest, ApiKeyRow, NewApiKey } from '../users/api-keys.ts';
+import type { Approval } from './approve.ts';
+import type { RestrictionChange } from './restrictions.ts';
 
 /** A refusal by rule: a stable code, one sentence, and the reasons behind it. Nothing was changed. */
 export interface ServiceRefusal {
@@ -143,6 +145,43 @@ export interface ImageRow {
   readonly createdAt: string;
 }
 
+/** A request that waits for a second person. */
+export interface RequestRow {
+  readonly migration: string;
+  readonly request: IntentRequest;
+  readonly principal: string;
+  readonly approvedBy: readonly string[];
+  readonly askedAt: string;
+}
+
+/** A policy set that was announced in a ledger. */
+export interface PolicySetRow {
+  readonly version: number;
+  readonly policySet: string;
+  readonly schema: string;
+  readonly entities: string;
+  readonly engine: string;
+  /** By the events that announced it. */
+  readonly since: Timestamp;
+  /** What this broker decides by now. */
+  readonly current: boolean;
+}
+
+/** The set that this broker decides by, policies of Carnet included, with the files that give the same set elsewhere. */
+export interface CurrentPolicy {
+  readonly csp: string;
+  readonly version: number;
+  readonly policySet: string;
+  readonly engine: string;
+  readonly policies: readonly {
+    readonly id: string;
+    readonly effect: 'permit' | 'forbid';
+    readonly annotations: Readonly<Record<string, string>>;
+    readonly text: string;
+  }[];
+  readonly files: Readonly<Record<string, string>>;
+}
+
 export interface CreateVmRequest {
   readonly name: string;
   readonly image?: string;
@@ -162,6 +201,11 @@ export interface BrokerService {
   readonly intend: (request: IntentRequest, record: RequestRecord) => Promise<ServiceResult<IntentAccepted>>;
   /** The asker's own signature (its certificate base64 DER) is what counts here, not who carried it. */
   readonly intendSigned: (envelope: DsseEnvelope, certificate: string) => Promise<ServiceResult<IntentAccepted>>;
+  /** A second person's yes to a request that waits for it. */
+  readonly approve: (migration: MigrationId, approval: Approval) => Promise<ServiceResult<IntentAccepted>>;
+  readonly requests: () => Promise<readonly RequestRow[]>;
+  readonly policySets: () => Promise<readonly PolicySetRow[]>;
+  readonly currentPolicy: () => CurrentPolicy;
   readonly plan: (request: IntentRequest, principal: string) => Promise<ServiceResult<Plan>>;
   readonly cancel: (
     migration: MigrationId,
@@ -198,6 +242,7 @@ export interface BrokerService {
   readonly vms: () => Promise<readonly VmRow[]>;
   readonly createVm: (request: CreateVmRequest, principal: string) => Promise<ServiceResult<VmRow>>;
   readonly setVmPower: (vm: VmId, power: 'on' | 'off', principal: string) => Promise<ServiceResult<VmRow>>;
+  readonly restrictVm: (vm: VmId, change: RestrictionChange, principal: string) => Promise<ServiceResult<VmRow>>;
   readonly deleteVm: (vm: VmId, principal: string) => Promise<ServiceResult<{ readonly vm: VmId }>>;
   readonly apiKeys: () => Promise<readonly ApiKeyRow[]>;
   readonly createApiKey: (request: ApiKeyRequest, principal: string) => Promise<ServiceResult<NewApiKey>>;

@@ -130,7 +130,12 @@ export function fakeContext(
       add: told('inventory add', true),
       remove: told('inventory remove', undefined),
     },
-    policy: { asTarget: async () => POLICY_ALLOWED, asSource: async () => POLICY_ALLOWED, roleOf: () => [] },
+    policy: {
+      asTarget: async () => POLICY_ALLOWED,
+      asSource: async () => POLICY_ALLOWED,
+      roleOf: () => [],
+      highestLevel: () => 0,
+    },
     peers: { agentFault: () => undefined, dataPathFault: () => undefined, requestFault: async () => undefined },
     alone: async (_: unknown, work: (signal: AbortSignal) => Promise<unknown>) => ({
       held: true,
