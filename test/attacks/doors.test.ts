@@ -119,7 +119,7 @@ describe('the target says no', () => {
   it('by policy: refused in its ledger with its reason, nothing reserved', async () => {
     const { b } = clouds;
     const before = await keysOf(b);
-    await isTurnedDown(await createVm(clouds.a, B_TAKES + 1), 'MEMORY_LIMIT');
+    await isTurnedDown(await createVm(clouds.a, B_TAKES + 1), 'TOO_LARGE');
     expect(await keysOf(b)).toEqual(before);
   });
 

@@ -73,7 +73,7 @@ export function openPolicySet(files: PolicyFiles, hash: Hash): PolicyResult<Poli
 }
 
 const isOfSet = (file: readonly string[]): file is [string, string] =>
-  /\.cedar$/.test(file[0] ?? '') || Object.values<string>(FILE).includes(file[0] ?? '');
+  (file[0] ?? '').endsWith('.cedar') || Object.values<string>(FILE).includes(file[0] ?? '');
 
 function jsonFile<T>(files: PolicyFiles, name: string, schema: z.ZodType<T>): PolicyResult<T> {
   const text = files.get(name);

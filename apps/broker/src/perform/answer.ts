@@ -7,6 +7,7 @@ import {
   afterProposal,
   failed,
   LOOK_AGAIN,
+  machineOf,
   type Owed,
   type PerformContext,
   type Performed,
@@ -35,7 +36,7 @@ async function answerAlone(context: PerformContext, command: Owed<'AnswerIntent'
   const host = context.inventory.hostFor(intent.data.spec);
   if (host === undefined) return refuse(context, command, [reasonOf('NO_HOST', 'no host of this CSP is up')], policy);
   const reserved = await context.hosts.step(stepOf(command, host), 'reserve', async () => ({
-    spec: intent.data.spec,
+    spec: machineOf(intent.data.spec),
     mode: command.mode,
     until: intent.data.deadline,
   }));

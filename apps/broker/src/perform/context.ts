@@ -10,6 +10,7 @@ import {
   type MigrationId,
   type Reason,
   type TrustDomain,
+  type VmSpec,
 } from '@carnet/events';
 import type { SealedSecret } from '@carnet/hypervisor';
 import type { HostPurpose } from '@carnet/keys';
@@ -56,6 +57,9 @@ export const RUNNING: Outcome = { kind: 'running', afterMs: ASK_AGAIN_MS };
 export const failed = (code: string, text: string): Outcome => ({ kind: 'failed', code, text });
 
 export const giveUp = (code: string, text: string): GiveUp => ({ kind: 'give-up', reason: reasonOf(code, text) });
+
+/** What hosts know of a VM. Its restrictions are its CSP's business, and change without the host. */
+export const machineOf = ({ restrictions: _, ...machine }: VmSpec): VmSpec => machine;
 
 export const stepOf = (command: Command, host: HostName): StepOf => ({
   host,

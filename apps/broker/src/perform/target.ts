@@ -1,6 +1,6 @@
 import { migrationOf } from '@carnet/saga';
 import { fitsRoom, rootsOf } from './artifacts.ts';
-import { ASK_AGAIN_MS, failed, giveUp, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
+import { ASK_AGAIN_MS, failed, giveUp, machineOf, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
 import { checkEvidence, quiescedWhileRunning } from './evidence.ts';
 
 /**
@@ -102,7 +102,7 @@ export const startVm: Performer<'StartVm'> = async (context, command) => {
   const { host, startVcpus } = authorized.data;
   const memory = deposit.data.keys.find((key) => key.kind === 'memory');
   const started = await context.hosts.step(stepOf(command, host), 'start', async () => ({
-    spec: intent.data.spec,
+    spec: machineOf(intent.data.spec),
     vcpus: startVcpus ? 'run' : 'held',
     secrets: await Promise.all(intent.data.spec.disks.map((disk) => secret(context, command, host, 'run', disk.key))),
     ...(memory === undefined

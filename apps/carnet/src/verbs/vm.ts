@@ -85,12 +85,12 @@ interface RestrictOptions {
   readonly project?: string;
   readonly label?: readonly string[];
   readonly level?: number;
-  readonly jurisdictions?: readonly string[] | null;
+  readonly jurisdictions?: string;
   readonly onward?: boolean;
 }
 
 /** `any`, or names between commas, as the broker wants sets: sorted, each once. */
-const jurisdictions = (text: string): readonly string[] | null =>
+const jurisdictionsOf = (text: string): readonly string[] | null =>
   text === 'any' ? null : [...new Set(text.split(',').filter((one) => one !== ''))].toSorted();
 function level(text: string): number {
   if (!/^[0-9]$/.test(text)) throw new InvalidArgumentError('expected 0 to 9');
@@ -113,18 +113,15 @@ function restrictVerbs(group: Command, streams: Streams): void {
       (name: string, all: readonly string[] = []) => [...all, name],
     )
     .option('--level <0-9>', 'security level that a host must have', level)
-    .option(
-      '--jurisdictions <list>',
-      'where it may go: all that its CSP answers to must be among them, e.g. DE,EU; `any`',
-      jurisdictions,
-    )
+    .option('--jurisdictions <list>', 'where it may go: all that its CSP answers to must be among them, e.g. DE,EU; `any`')
     .option('--no-onward', 'who receives it may send it to its home only')
-    .action(async (vm: string, { label, onward, ...rest }: RestrictOptions, command: Command) =>
+    .action(async (vm: string, { label, onward, jurisdictions, ...rest }: RestrictOptions, command: Command) =>
       restrict(
         vm,
         {
           ...rest,
           ...(label === undefined ? {} : { labels: [...new Set(label)].toSorted() }),
+          ...(jurisdictions === undefined ? {} : { jurisdictions: jurisdictionsOf(jurisdictions) }),
           ...(onward === false ? { onward } : {}),
         },
         worldOf(command, streams),
