@@ -56,6 +56,8 @@ export async function certified() {
     /** As an agent signs it; `said` need not be true. */
     testify: (domain: TrustDomain, said: object, host: PinnedAgent['host'] = HOST): SignedEvidence =>
       enveloped(PAYLOAD_TYPES.evidence, said, leafOf(domain, `agent-${host}`).signer),
+    signApproval: (domain: TrustDomain, name: string, said: object): SignedEvidence =>
+      enveloped(PAYLOAD_TYPES.approval, said, leafOf(domain, name).signer),
     signRequest: (domain: TrustDomain, name: string, said: object): SignedEvidence =>
       enveloped(PAYLOAD_TYPES.request, said, leafOf(domain, name).signer),
   };
