@@ -4,6 +4,7 @@ import {
   decideApproval,
   decideMove,
   levelOf,
+  type Person,
   POLICY_CODES,
   type PolicySet,
   questionAbout,
@@ -21,7 +22,7 @@ export interface PolicyGate {
   readonly asSource: (asked: Asked, migration: MigrationId) => Promise<PolicyDecision>;
   readonly asTarget: (intent: Asked, migration: MigrationId) => Promise<PolicyDecision>;
   /** May this principal be the second person? */
-  readonly approval: (asked: Asked, approver: string) => ApprovalVerdict;
+  readonly approval: (asked: Asked, approver: Person) => ApprovalVerdict;
   /** Other peers to which the same policies would let the VM go. */
   readonly alternatives: (asked: Asked, migration: MigrationId) => Promise<readonly Reason[]>;
   readonly roleOf: (principal: string) => readonly Role[];
@@ -51,7 +52,7 @@ export function openPolicyGate({ set, counts, peers, hosts, hostsUp, now }: Gate
   const asSource: PolicyGate['asSource'] = async (asked, migration) => {
     const { outgoing } = await counts(asked.target, migration);
     const question = questionAbout(asked, { action: 'send', time: now(), open: outgoing });
-    return decideMove(set, question, { spec: asked.spec, asker: asked.request.principal });
+    return decideMove(set, question, asked);
   };
   return {
     set,
@@ -59,7 +60,7 @@ export function openPolicyGate({ set, counts, peers, hosts, hostsUp, now }: Gate
     asTarget: async (intent, migration) => {
       const { incoming } = await counts(intent.source, migration);
       const question = questionAbout(intent, { action: 'receive', time: now(), open: incoming, hostLevel: highest(hostsUp()) });
-      return decideMove(set, question, { spec: intent.spec, asker: intent.request.principal });
+      return decideMove(set, question, intent);
     },
     approval: ({ vm, source, target, mode, spec, request }, approver) =>
       decideApproval(set, { vm, source, target, mode, time: now(), approver, asker: request.principal }, spec),

@@ -47,13 +47,12 @@ const eventOf = (publisher: TrustDomain, type: string, data: object): object => 
 /** A past migration from A to B, decided by a set. */
 function history(set: PolicySet): readonly object[] {
   const intent = intentOf();
-  const subject = { spec: intent.spec, asker: intent.request.principal };
   const at = '2026-11-23T13:00:00.000Z';
-  const intended = { ...intent, policy: decideMove(set, sending(intent), subject), offerBy: at, deadline: at };
+  const intended = { ...intent, policy: decideMove(set, sending(intent), intent), offerBy: at, deadline: at };
   const refused = {
     intent: DIGEST,
     reasons: [{ code: 'NO_HOST', text: 'none' }],
-    policy: decideMove(set, receiving(intent), subject),
+    policy: decideMove(set, receiving(intent), intent),
   };
   return [eventOf(A, 'MigrationIntended', intended), eventOf(B, 'MigrationRefused', refused)];
 }

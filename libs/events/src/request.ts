@@ -31,6 +31,18 @@ export const requestRecord = z.discriminatedUnion('via', [
     })
     .readonly(),
   z.strictObject({ via: z.literal('mtls'), principal: z.string().max(400), digest }).readonly(),
-  z.strictObject({ via: z.literal('token'), principal: z.string().max(400), digest }).readonly(),
+  z
+    .strictObject({
+      via: z.literal('token'),
+      principal: z.string().max(400),
+      digest,
+      /** What the credential was good for, of the roles that the policy set gives to its principal; absent: all. */
+      roles: z
+        .array(z.string().regex(/^[a-z]{1,32}$/))
+        .max(8)
+        .readonly()
+        .optional(),
+    })
+    .readonly(),
 ]);
 export type RequestRecord = z.infer<typeof requestRecord>;

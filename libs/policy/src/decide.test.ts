@@ -25,10 +25,8 @@ const DEFAULT = readFileSync(join(import.meta.dirname, '../../../infra/dev/polic
 const SET = setOf(DEFAULT);
 type Intent = ReturnType<typeof intentOf>;
 
-const send = (intent: Intent, facts = {}, set = SET) =>
-  decideMove(set, sending(intent, facts), { spec: intent.spec, asker: intent.request.principal });
-const receive = (intent: Intent, facts = {}, set = SET) =>
-  decideMove(set, receiving(intent, facts), { spec: intent.spec, asker: intent.request.principal });
+const send = (intent: Intent, facts = {}, set = SET) => decideMove(set, sending(intent, facts), intent);
+const receive = (intent: Intent, facts = {}, set = SET) => decideMove(set, receiving(intent, facts), intent);
 const codes = ({ reasons }: ReturnType<typeof send>): readonly string[] => reasons.map(({ code }) => code);
 const vmWith = (restrictions: Parameters<typeof specWith>[1], change = {}): Partial<Intent> => ({
   spec: specWith(change, restrictions),
@@ -146,7 +144,41 @@ describe('an approval', () => {
     [SCHEDULER, OPERATOR, 'NOT_PERMITTED'],
     ['nobody', OPERATOR, 'NOT_PERMITTED'],
   ])('of %s for %s', (approver, asker, code) => {
-    expect(decideApproval(SET, { ...asked, approver, asker }, specWith()).reasons.map((one) => one.code)).toEqual([code]);
+    expect(
+      decideApproval(SET, { ...asked, approver: { principal: approver }, asker }, specWith()).reasons.map((one) => one.code),
+    ).toEqual([code]);
+  });
+});
+
+describe('tokens', () => {
+  const set = setOf(DEFAULT, {
+    entities: [...ENTITIES, user('api-key/*', ['scheduler', 'viewer']), user('api-key/boss', ['operator', 'scheduler'])],
+  });
+  const token = (principal: string, roles?: readonly string[]): Intent['request'] => ({
+    via: 'token',
+    principal,
+    digest: SET.ruledBy.schema,
+    ...(roles === undefined ? {} : { roles }),
+  });
+  const by = (principal: string, roles?: readonly string[]): Intent => ({ ...intentOf(), request: token(principal, roles) });
+  const two = (approver: Intent['request']): Intent => ({
+    ...intentOf({ ...vmWith({ labels: ['two-persons'] }), asker: SCHEDULER }),
+    approvals: [approver],
+  });
+
+  it.each<readonly [string, Intent, boolean]>([
+    ['a pattern covers a name', by('api-key/nightly'), true],
+    ['of one segment only', by('api-key/a/b'), false],
+    ['and not nothing', by('api-key/'), false],
+    ['nor what merely ends alike', by('https://issuer/api-key/x'), false],
+    ['a credential narrows roles', by('api-key/nightly', ['viewer']), false],
+    ['and widens none', by('api-key/nightly', ['viewer', 'operator', 'administrator']), false],
+    ['a name goes before a pattern, narrowed or not', by('api-key/boss', ['operator']), true],
+    ['a second person by token', two(token('api-key/boss')), true],
+    ['whose credential is not good for approving', two(token('api-key/boss', ['scheduler'])), false],
+  ])('%s', (_, intent, allowed) => {
+    const decision = send(intent, {}, set);
+    expect([decision.allowed, disagreement(set, intent, decision)]).toEqual([allowed, undefined]);
   });
 });
 

@@ -4,44 +4,64 @@ import {
   type PolicyDecision,
   type PolicyQuestion,
   type Reason,
+  type RequestRecord,
   type VmSpec,
 } from '@carnet/events';
 import { canonicalText } from './canonical.ts';
 import { isPolicyCode, POLICY_CODES } from './codes.ts';
-import { type Answer, authorize } from './engine.ts';
+import { type Answer, authorize, type Entity, type Request } from './engine.ts';
+import { type Person, peopleIn } from './entities.ts';
 import { REASON_CHARS_MAX } from './limits.ts';
 import type { PolicySet } from './policy-set.ts';
 import { type ApprovalQuestion, approvalRequestOf, requestOf, type Subject, vmEntity } from './question.ts';
 
 /** May this VM be sent, or received? Deterministic: the decision quotes all that another one needs to come to the same. */
-export function decideMove(set: PolicySet, asked: PolicyQuestion, { spec, asker }: Subject): PolicyDecision {
-  const vm = vmEntity(asked.vm, spec);
-  const request = requestOf(asked, hasSecondPerson(set, asked, { spec, asker }));
-  const answer = authorize(set.ruledBy.policySet, request, [...set.entities, vm]);
+export function decideMove(set: PolicySet, asked: PolicyQuestion, about: Subject): PolicyDecision {
+  const vm = vmEntity(asked.vm, about.spec);
+  const request = requestOf(asked, hasSecondPerson(set, asked, about));
+  const people = asked.action === 'send' ? peopleIn(set.entities, [personOf(about.request)]) : [];
+  const answer = ask(set, request, [vm, ...people]);
   return {
     ...set.ruledBy,
     allowed: answer.allowed,
     asked,
-    request: set.hash(canonicalText({ ...request, vm })),
+    request: set.hash(canonicalText({ ...request, about: [vm, ...people] })),
     determining: answer.determining.filter((id) => id !== '').slice(0, POLICIES_NAMED_MAX),
     reasons: reasonsOf(set, answer, `${asked.principal} to ${asked.action} ${asked.vm} from ${asked.source} to ${asked.target}`),
   };
 }
 
-/** The source judges its own people; of a peer's people the target only knows that they are two. */
-function hasSecondPerson(set: PolicySet, asked: PolicyQuestion, { spec, asker }: Subject): boolean {
-  return asked.approvers.some(
-    (approver) =>
-      approver !== asker && (asked.action === 'receive' || decideApproval(set, { ...asked, approver, asker }, spec).allowed),
-  );
+/** What comes with the request stands in place of what the set says under the same name. */
+function ask(set: PolicySet, request: Request, own: readonly Entity[]): Answer {
+  const named = new Set(own.map(({ uid: { type, id } }) => `${type} ${id}`));
+  const others = set.entities.filter(({ uid: { type, id } }) => !named.has(`${type} ${id}`));
+  return authorize(set.ruledBy.policySet, request, [...others, ...own]);
 }
+
+/** The source judges its own people; of a peer's people the target only knows that they are two. */
+const hasSecondPerson = (set: PolicySet, asked: PolicyQuestion, { spec, request, approvals = [] }: Subject): boolean =>
+  approvals.some(
+    (approver) =>
+      approver.principal !== request.principal &&
+      (asked.action === 'receive' ||
+        decideApproval(set, { ...asked, approver: personOf(approver), asker: request.principal }, spec).allowed),
+  );
+
+/** Who a record names, with what its credential was good for. */
+export const personOf = (record: RequestRecord): Person => ({
+  principal: record.principal,
+  ...(record.via === 'token' && record.roles !== undefined ? { roles: record.roles } : {}),
+});
 
 export type ApprovalVerdict = { readonly allowed: boolean; readonly reasons: readonly Reason[] };
 
 /** May this user be the second person of that request? */
 export function decideApproval(set: PolicySet, asked: ApprovalQuestion, spec: VmSpec): ApprovalVerdict {
-  const answer = authorize(set.ruledBy.policySet, approvalRequestOf(asked), [...set.entities, vmEntity(asked.vm, spec)]);
-  return { allowed: answer.allowed, reasons: reasonsOf(set, answer, `${asked.approver} to approve a move of ${asked.vm}`) };
+  const answer = ask(set, approvalRequestOf(asked), [vmEntity(asked.vm, spec), ...peopleIn(set.entities, [asked.approver])]);
+  return {
+    allowed: answer.allowed,
+    reasons: reasonsOf(set, answer, `${asked.approver.principal} to approve a move of ${asked.vm}`),
+  };
 }
 
 /** One reason for each policy that determined the decision: its code, its sentence, its name, and what to do next. */
@@ -98,7 +118,7 @@ export function disagreement(set: PolicySet, intent: Intent, quoted: PolicyDecis
       expected: canonicalText(question),
       got: canonicalText(asked),
     };
-  const again = decideMove(set, question, { spec: intent.spec, asker: intent.request.principal });
+  const again = decideMove(set, question, intent);
   const [expected, got] = [canonicalText(again), canonicalText(quoted)];
   return expected === got ? undefined : { text: 'the same policies decide otherwise', expected, got };
 }

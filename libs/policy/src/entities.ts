@@ -37,9 +37,32 @@ export function sortedEntities(entities: z.infer<typeof entitiesFile>): readonly
 const find = (entities: readonly Entity[], type: string, id: string): Entity | undefined =>
   entities.find(({ uid }) => uid.type === type && uid.id === id);
 
+/** A principal as a set knows it: by its name, or else by the longest `<beginning>/*` that covers it, where `*` is one segment. */
+function userIn(entities: readonly Entity[], principal: string): Entity | undefined {
+  const exact = find(entities, 'User', principal);
+  const slash = principal.lastIndexOf('/');
+  return (
+    exact ??
+    (slash === -1 || slash === principal.length - 1 ? undefined : find(entities, 'User', `${principal.slice(0, slash)}/*`))
+  );
+}
+
+/** Who asked or approved, and what the credential was good for; `roles` absent: all that the set gives. */
+export type Person = { readonly principal: string; readonly roles?: readonly string[] | undefined };
+
+/** People as the engine gets them: what an entity says of a name or pattern, narrowed to what each credential was good for. */
+export function peopleIn(entities: readonly Entity[], people: readonly Person[]): readonly Entity[] {
+  return people.flatMap(({ principal, roles }) => {
+    const known = userIn(entities, principal);
+    if (known === undefined) return [];
+    const parents = known.parents.filter(({ type, id }) => type !== 'Role' || roles === undefined || roles.includes(id));
+    return [{ ...known, uid: { type: 'User', id: principal }, parents }];
+  });
+}
+
 /** Roles that the set gives to a principal (a SPIFFE ID, or a token's principal). */
 export const rolesIn = (entities: readonly Entity[], principal: string): readonly Role[] =>
-  (find(entities, 'User', principal)?.parents ?? []).flatMap(({ type, id }) =>
+  (userIn(entities, principal)?.parents ?? []).flatMap(({ type, id }) =>
     type === 'Role' ? (role.safeParse(id).data ?? []) : [],
   );
 

@@ -6,9 +6,11 @@ export {
   decideApproval,
   decideMove,
   disagreement,
+  personOf,
   questionAbout,
 } from './decide.ts';
 export { ENGINE, type Entity, type PolicyText } from './engine.ts';
+export type { Person } from './entities.ts';
 export {
   downgradeOf,
   type Hash,

@@ -1,12 +1,9 @@
-import { type PolicyQuestion, UNRESTRICTED, type VmId, type VmSpec } from '@carnet/events';
+import { type EventData, type PolicyQuestion, UNRESTRICTED, type VmId, type VmSpec } from '@carnet/events';
 import type { Entity, Request, Uid, Value } from './engine.ts';
+import type { Person } from './entities.ts';
 
 /** What the question is about and the intent says anyway. */
-export type Subject = {
-  readonly spec: VmSpec;
-  /** Principal of the request. */
-  readonly asker: string;
-};
+export type Subject = Pick<EventData<'MigrationIntended'>, 'spec' | 'request' | 'approvals'>;
 
 const uid = (type: string, id: string): Uid => ({ type, id });
 const ref = (type: string, id: string): Value => ({ __entity: { type, id } });
@@ -63,10 +60,10 @@ export function requestOf(question: PolicyQuestion, secondPerson: Value): Reques
 }
 
 /** Whether somebody may approve another one's request. */
-export type ApprovalQuestion = Placed & { readonly approver: string; readonly asker: string };
+export type ApprovalQuestion = Placed & { readonly approver: Person; readonly asker: string };
 
 export const approvalRequestOf = (asked: ApprovalQuestion): Request => ({
-  principal: uid('User', asked.approver),
+  principal: uid('User', asked.approver.principal),
   action: uid('Action', 'approve'),
   resource: uid('Vm', asked.vm),
   context: { ...contextOf(asked), asker: ref('User', asked.asker) },

@@ -18,8 +18,7 @@ it('the example of the README runs', () => {
   ]);
   const opened = openPolicySet(files, sha256Hex);
   if (!opened.ok) throw new Error(opened.text);
-  const subject = { spec: intent.spec, asker: intent.request.principal };
-  const decision = decideMove(opened.value, questionAbout(intent, facts), subject);
+  const decision = decideMove(opened.value, questionAbout(intent, facts), intent);
   const again = disagreement(opened.value, intent, decision);
   // decision.determining is ['cold-only'], and again is undefined: the same once more
   // end

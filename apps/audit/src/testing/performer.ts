@@ -36,7 +36,7 @@ export function decided(
 ): PolicyDecision {
   const open = { migrations: 0, memoryMiB: 0, diskBytes: 0 };
   const facts = { action, time, open, ...(action === 'receive' ? { hostLevel: 0 } : {}) };
-  return decideMove(RULES, questionAbout(intent, facts), { spec: intent.spec, asker: intent.request.principal });
+  return decideMove(RULES, questionAbout(intent, facts), intent);
 }
 const later = (now: Timestamp): Timestamp => timeAt(Date.parse(now) + HOUR_MS);
 

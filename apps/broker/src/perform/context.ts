@@ -59,7 +59,10 @@ export const failed = (code: string, text: string): Outcome => ({ kind: 'failed'
 export const giveUp = (code: string, text: string): GiveUp => ({ kind: 'give-up', reason: reasonOf(code, text) });
 
 /** What hosts know of a VM. Its restrictions are its CSP's business, and change without the host. */
-export const machineOf = ({ restrictions: _, ...machine }: VmSpec): VmSpec => machine;
+export function machineOf(spec: VmSpec): VmSpec {
+  const { restrictions: _, ...machine } = spec;
+  return machine;
+}
 
 export const stepOf = (command: Command, host: HostName): StepOf => ({
   host,

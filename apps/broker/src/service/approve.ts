@@ -1,4 +1,5 @@
 import type { DsseEnvelope, MigrationId, RequestRecord } from '@carnet/events';
+import { personOf } from '@carnet/policy';
 import type { Asked } from '../policy-gate.ts';
 import type { IntakePorts } from './intake.ts';
 import { contentDigestOf } from './request-content.ts';
@@ -9,7 +10,8 @@ const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, cod
 
 /** How a second person says yes: at the door, which vouches for who it is, or in an own signature that peer and auditor can check. */
 export type Approval =
-  | { readonly via: 'mtls' | 'token'; readonly principal: string }
+  | { readonly via: 'mtls'; readonly principal: string }
+  | { readonly via: 'token'; readonly principal: string; readonly roles?: readonly string[] }
   | { readonly via: 'signature'; readonly envelope: DsseEnvelope; readonly certificate: string };
 
 /**
@@ -27,7 +29,7 @@ export async function approve(
   if (!record.ok) return record;
   const asked = await askedOf(ports, waiting);
   if (!asked.ok) return asked;
-  const verdict = ports.policy.approval(asked.value, record.value.principal);
+  const verdict = ports.policy.approval(asked.value, personOf(record.value));
   if (!verdict.allowed)
     return { ok: false, code: 'APPROVAL_REFUSED', text: 'the policy lets another one approve', reasons: verdict.reasons };
   const others = waiting.approvals.filter((one) => one.principal !== record.value.principal);

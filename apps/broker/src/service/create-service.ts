@@ -119,8 +119,8 @@ export function createService(ports: ServicePorts): BrokerService {
     vms: async () => (await machines.inventory.vms()).map((held) => vmRow(machines, held)),
     createVm: (request) => guarded(() => createVm(machines, request)),
     setVmPower: (vm, power) => guarded(() => setPower(machines, vm, power)),
-    restrictVm: async (vm, change, principal) => {
-      const restricted = await restrictVm(machines, vm, change, principal);
+    restrictVm: async (vm, change, who) => {
+      const restricted = await restrictVm(machines, vm, change, who);
       return restricted.ok ? { ok: true, value: vmRow(machines, restricted.value) } : restricted;
     },
     deleteVm: (vm) => guarded(() => deleteVm(machines, vm)),

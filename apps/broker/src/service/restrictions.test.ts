@@ -49,7 +49,7 @@ describe('restrictions', () => {
     ['a hold is lifted by an administrator', GUEST, { legalHold: false }, 'administrator', { legalHold: false }],
   ])('%s', async (_, vm, change, principal, expected) => {
     const { ports, now } = holding(vm, TIGHT);
-    expect(await restrictVm(ports, vm, change, principal)).toMatchObject({ ok: true });
+    expect(await restrictVm(ports, vm, change, { principal })).toMatchObject({ ok: true });
     expect(now()).toEqual(JSON.parse(JSON.stringify({ ...TIGHT, ...expected })));
   });
 
@@ -62,19 +62,26 @@ describe('restrictions', () => {
     ['of what is not here are not set', vmId.parse(VM.replace('csp-a', 'csp-c')), { level: 3 }, 'operator', 'VM_UNKNOWN'],
   ])('%s', async (_, vm, change, principal, code) => {
     const { ports, now } = holding(vm === GUEST ? GUEST : VM, TIGHT);
-    expect(await restrictVm(ports, vm, change, principal)).toMatchObject({ ok: false, code });
+    expect(await restrictVm(ports, vm, change, { principal })).toMatchObject({ ok: false, code });
     expect(now()).toEqual(TIGHT);
   });
 
   it('stay while the VM moves: the intent quotes them', async () => {
     const { ports, now } = holding(VM, TIGHT, true);
-    expect(await restrictVm(ports, VM, { level: 3 }, 'operator')).toMatchObject({ ok: false, code: 'VM_MOVING' });
+    expect(await restrictVm(ports, VM, { level: 3 }, { principal: 'operator' })).toMatchObject({ ok: false, code: 'VM_MOVING' });
+    expect(now()).toEqual(TIGHT);
+  });
+
+  it('are not loosened by an administrator’s credential that is good for less', async () => {
+    const { ports, now } = holding(VM, TIGHT);
+    const less = { principal: 'administrator', onlyRoles: ['operator'] } as const;
+    expect(await restrictVm(ports, VM, { legalHold: false }, less)).toMatchObject({ ok: false, code: 'ROLE_MISSING' });
     expect(now()).toEqual(TIGHT);
   });
 
   it('begin with none', async () => {
     const { ports, now } = holding(VM);
-    await restrictVm(ports, VM, { legalHold: true }, 'operator');
+    await restrictVm(ports, VM, { legalHold: true }, { principal: 'operator' });
     expect(now()).toEqual({ project: 'default', labels: [], level: 0, onward: true, legalHold: true });
   });
 });

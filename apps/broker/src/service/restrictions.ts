@@ -17,6 +17,12 @@ export type RestrictionChange = {
   readonly [K in 'project' | 'labels' | 'level' | 'onward' | 'legalHold']?: VmRestrictions[K];
 } & { readonly jurisdictions?: VmRestrictions['jurisdictions'] | null };
 
+/** Who changes it, and what the credential is good for; absent: all that the policy set gives. */
+export interface Changing {
+  readonly principal: string;
+  readonly onlyRoles?: readonly Role[];
+}
+
 const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, code, text });
 
 /**
@@ -27,9 +33,9 @@ export async function restrictVm(
   ports: RestrictionPorts,
   vm: VmId,
   change: RestrictionChange,
-  principal: string,
+  who: Changing,
 ): Promise<ServiceResult<HeldVm>> {
-  const done = await ports.alone(vm, () => restrictAlone(ports, vm, change, principal));
+  const done = await ports.alone(vm, () => restrictAlone(ports, vm, change, who));
   return done.held ? done.value : refuse('VM_MOVING', `somebody else decides about ${vm}`);
 }
 
@@ -37,14 +43,15 @@ async function restrictAlone(
   ports: RestrictionPorts,
   vm: VmId,
   change: RestrictionChange,
-  principal: string,
+  who: Changing,
 ): Promise<ServiceResult<HeldVm>> {
   const held = await ports.inventory.vm(vm);
   if (held === undefined) return refuse('VM_UNKNOWN', `${vm} is not held by ${ports.self}`);
   if (await ports.isMoving(vm)) return refuse('VM_MOVING', `${vm} is in a migration that has not ended`);
   const before = restrictionsOf(held.spec);
   const after = changed(before, change);
-  const isAdministrator = ports.roleOf(principal).includes('administrator');
+  const isAdministrator =
+    ports.roleOf(who.principal).includes('administrator') && who.onlyRoles?.includes('administrator') !== false;
   const looser = loosened(before, after);
   if (looser !== undefined && homeOf(vm) !== ports.self) return refuse('RESTRICTIONS_LOOSENED', `${vm} is a guest: ${looser}`);
   if (looser !== undefined && !isAdministrator) return refuse('ROLE_MISSING', `an administrator loosens: ${looser}`);

@@ -13,7 +13,7 @@ import type {
 import type { MigrationRow } from '@carnet/views';
 import type { ApiKeyRequest, ApiKeyRow, NewApiKey } from '../users/api-keys.ts';
 import type { Approval } from './approve.ts';
-import type { RestrictionChange } from './restrictions.ts';
+import type { Changing, RestrictionChange } from './restrictions.ts';
 
 /** A refusal by rule: a stable code, one sentence, and the reasons behind it. Nothing was changed. */
 export interface ServiceRefusal {
@@ -242,7 +242,7 @@ export interface BrokerService {
   readonly vms: () => Promise<readonly VmRow[]>;
   readonly createVm: (request: CreateVmRequest, principal: string) => Promise<ServiceResult<VmRow>>;
   readonly setVmPower: (vm: VmId, power: 'on' | 'off', principal: string) => Promise<ServiceResult<VmRow>>;
-  readonly restrictVm: (vm: VmId, change: RestrictionChange, principal: string) => Promise<ServiceResult<VmRow>>;
+  readonly restrictVm: (vm: VmId, change: RestrictionChange, who: Changing) => Promise<ServiceResult<VmRow>>;
   readonly deleteVm: (vm: VmId, principal: string) => Promise<ServiceResult<{ readonly vm: VmId }>>;
   readonly apiKeys: () => Promise<readonly ApiKeyRow[]>;
   readonly createApiKey: (request: ApiKeyRequest, principal: string) => Promise<ServiceResult<NewApiKey>>;

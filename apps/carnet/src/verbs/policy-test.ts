@@ -23,8 +23,7 @@ interface Past {
 
 /** Decides anew, on the facts that were quoted then. */
 function again(set: PolicySet, { intent, decision }: Past): VerdictRow {
-  const { spec, request } = intent.data;
-  const would = decideMove(set, questionAbout(intent.data, decision.asked), { spec, asker: request.principal });
+  const would = decideMove(set, questionAbout(intent.data, decision.asked), intent.data);
   return {
     ...verdictOf({ intent, decision }),
     would: word(would.allowed),

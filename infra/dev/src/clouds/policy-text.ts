@@ -24,6 +24,8 @@ export function entitiesText({ domain }: CspPlan): string {
   const user = (name: string, parents: readonly object[]): object =>
     entity('User', `spiffe://${domain}/${name}`, {}, [uid('Role', name), ...parents]);
   const entities = [
+    // API keys are made with roles of their own (`carnet apikey`); this is the most that any of them may have.
+    entity('User', 'api-key/*', {}, [uid('Role', 'scheduler'), uid('Role', 'viewer'), ...projects]),
     user('operator', projects),
     user('scheduler', projects),
     user('auditor', []),
