@@ -47,7 +47,7 @@ const WAITING_MAX = 1_000;
 
 export const requestChanges: readonly Change[] = [
   {
-    name: 'broker-002-requests',
+    name: 'requests-001-waiting',
     up: async (db) => {
       await db.schema
         .createTable('broker_requests')
