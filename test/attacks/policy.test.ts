@@ -158,8 +158,13 @@ it('a broker starts neither with another set of the same version, nor with weake
     const folder = join(paths.home, `policy-${randomUUID()}`);
     cpSync(paths.policy, folder, { recursive: true });
     change(folder);
+    // Beside the one that runs, as another replica would be.
+    const text = readFileSync(paths.brokerConfig, 'utf8')
+      .replace(paths.policy, folder)
+      .replace(`stateDirectory = "${paths.brokerState}"`, `stateDirectory = "${folder}-state"`)
+      .replaceAll(/^port = \d+$/gm, 'port = 0');
     const config = join(paths.home, `broker-${randomUUID()}.toml`);
-    writeFileSync(config, readFileSync(paths.brokerConfig, 'utf8').replace(paths.policy, folder));
+    writeFileSync(config, text);
     return run('broker', '--config', config);
   };
   const rules = (folder: string): void =>
