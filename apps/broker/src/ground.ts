@@ -14,9 +14,9 @@ import type { BrokerConfig } from './config.ts';
 import { type BrokerIdentity, loadIdentity } from './identity.ts';
 import { inventoryChanges } from './inventory.ts';
 import { ensureKeyRoot, unlockOf } from './keys/key-root.ts';
-import { settledChanges } from './settled-table.ts';
 import { archivePolicySet, readPolicySet, refuseDowngrade } from './policy-start.ts';
 import { requestChanges } from './service/requests.ts';
+import { settledChanges } from './settled-table.ts';
 import { usersChanges } from './users/api-keys.ts';
 
 /** What the broker stands on, opened in the order in which each needs the other. */

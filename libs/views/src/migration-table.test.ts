@@ -82,7 +82,10 @@ describe('migration views', () => {
     await views.record([nth(1, open), nth(2, open), nth(3), nth(4, { ...open, ...back })]);
     expect(await views.countOpen(whole.target, nth(1).migration)).toEqual({ fromPeer: amounts(1), toPeer: amounts(1) });
     expect(await views.countOpen(whole.target, nth(9).migration)).toEqual({ fromPeer: amounts(1), toPeer: amounts(2) });
-    expect(await views.countOpen(trustDomain.parse('csp-x.example'), nth(9).migration)).toEqual({ fromPeer: amounts(0), toPeer: amounts(0) });
+    expect(await views.countOpen(trustDomain.parse('csp-x.example'), nth(9).migration)).toEqual({
+      fromPeer: amounts(0),
+      toPeer: amounts(0),
+    });
   });
 
   it('are never set back by a replica that has folded less', async () => {
