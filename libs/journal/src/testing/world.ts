@@ -138,7 +138,17 @@ export const intent = (vm: VmId, source: TrustDomain, target: TrustDomain, migra
       disks: [{ artifact: ARTIFACT, target: 'vda', format: 'qcow2', capacityBytes: 268_435_456, key: ARTIFACT }],
     }),
     request: { via: 'mtls', principal: `spiffe://${source}/operator`, digest: anyDigest },
-    policy: { allowed: true, policySet: anyDigest, reasons: [] },
+    policy: {
+      ...{ allowed: true, policySet: anyDigest, version: 1, schema: anyDigest, entities: anyDigest, engine: 'cedar 4.13.0' },
+      asked: {
+        ...{ action: 'send', principal: `spiffe://${source}/operator`, vm, source, target, mode: 'cold' },
+        ...{ time: timestamp.parse('2026-11-28T10:00:00.000Z'), approvers: [] },
+        open: { migrations: 0, memoryMiB: 0, diskBytes: 0 },
+      },
+      request: anyDigest,
+      determining: [],
+      reasons: [{ code: 'ALLOWED', text: '' }],
+    },
     offerBy: timestamp.parse('2026-11-28T10:00:00.000Z'),
     deadline: timestamp.parse('2026-11-28T11:00:00.000Z'),
   },
