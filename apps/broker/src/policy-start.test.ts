@@ -79,8 +79,7 @@ describe('an intent in a ledger', () => {
   async function drafted(set: typeof FIRST, ...before: readonly Ruled[]) {
     const drafts: Draft[] = [];
     const tx = {
-      eventsOfMigrations: async () => [],
-      migrationsOfVm: async () => [],
+      eventsOfVm: async () => [],
       ...journalOf(...before),
     } as unknown as AppendTx;
     const append = async (_: unknown, plan: Plan<unknown>) => {
