@@ -76,7 +76,7 @@ it('is shown what a broker would answer: the stand-in keeps to the schemas of th
     [/^\/v1\/migrations\//, api.migrationDetail],
     [/^\/v1\/events\?/, api.ledgerEntries],
     [/^\/v1\/keys$/, api.keyRows],
-    [/^\/v1\/keys\//, api.keyRow],
+    [/^\/v1\/keys\//, api.keyDetail],
     [/^\/v1\/peers$/, api.peerRows],
     [/^\/v1\/hosts$/, api.hostRows],
   ] as const;

@@ -36,6 +36,8 @@ export interface Ledgers {
     readonly vm: VmId;
     readonly peer: TrustDomain;
   }) => Promise<boolean>;
+  /** When an event came to stand in a ledger here, by our own clock. */
+  readonly placedAt: (event: Digest) => Promise<Timestamp | undefined>;
   /** Folds, makes, decides and appends in one transaction. Refused: nothing at all was written. */
   readonly propose: (vm: VmId, peer: TrustDomain, make: Making<Proposal>) => Promise<Proposed>;
 }
@@ -67,6 +69,7 @@ export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => 
         ({ event, placement }) => event?.type === 'MigrationIntended' && !(event.data.vm === vm && placement.publisher === peer),
       );
     },
+    placedAt: async (event) => (await journal.event(event))?.placedAt,
     propose: async (vm, peer, make) => {
       try {
         const outcome = await journal.append(peer, async (tx) => ({

@@ -1,3 +1,4 @@
+import { type Custody, custodyColumns } from './custody-rows.ts';
 import type { Column } from './output.ts';
 import { humanBytes } from './output.ts';
 import type { Tone } from './paint.ts';
@@ -19,7 +20,7 @@ export interface Migration {
   readonly updatedAt: string;
   readonly reasons: readonly { readonly code: string; readonly text: string }[];
 }
-export interface MigrationDetail extends Migration {
+export interface MigrationDetail extends Migration, Custody {
   readonly owed: readonly { readonly command: string; readonly attempt?: number }[];
   readonly custody: readonly { readonly at: string; readonly domains: readonly string[] }[];
   readonly progress?: {
@@ -48,6 +49,8 @@ export interface Entry {
 export interface Key {
   readonly key: string;
   readonly version: number;
+  readonly arrival: number;
+  readonly current: boolean;
   readonly project: string;
   readonly kind: string;
   readonly state: string;
@@ -55,8 +58,25 @@ export interface Key {
   readonly artifact: string;
   readonly consumers: readonly string[];
   readonly createdAt: string;
-  readonly history: readonly { readonly state: string; readonly at: string; readonly actor: string; readonly reason: string }[];
+  readonly changedAt: string;
   readonly provenance: readonly string[];
+  readonly replaces?: string;
+}
+export interface KeyDetail extends Key {
+  readonly history: readonly {
+    readonly arrival: number;
+    readonly state: string;
+    readonly at: string;
+    readonly actor: string;
+    readonly reason: string;
+  }[];
+  readonly holdings: readonly {
+    readonly arrival: number;
+    readonly state: string;
+    readonly origin: string;
+    readonly createdAt: string;
+    readonly changedAt: string;
+  }[];
 }
 export interface Peer {
   readonly domain: string;
@@ -66,6 +86,7 @@ export interface Peer {
   readonly receivedSeq: number;
   readonly lastHeardAt?: string;
   readonly fingerprint?: string;
+  readonly certificate?: string;
 }
 export interface Host {
   readonly name: string;
@@ -92,6 +113,13 @@ export interface Vm {
   readonly spec: {
     readonly vcpus: number;
     readonly memoryMiB: number;
+    readonly boot: { readonly kind: string };
+    readonly disks: readonly {
+      readonly target: string;
+      readonly artifact: string;
+      readonly capacityBytes: number;
+      readonly key: string;
+    }[];
     readonly restrictions?: {
       readonly project: string;
       readonly labels: readonly string[];
@@ -138,8 +166,9 @@ export const detailColumns: readonly Column<MigrationDetail>[] = [
   column('source phase', (m) => m.sourcePhase),
   column('target phase', (m) => m.targetPhase),
   column('owed here', (m) => m.owed.map((one) => one.command).join(', ') || 'nothing'),
-  column('key opens at', (m) => m.custody.map((one) => `${one.at} ${one.domains.join('+') || 'nobody'}`).join('; ')),
-  column('reasons', (m) => m.reasons.map((reason) => `${reason.code}: ${reason.text}`).join('; ')),
+  column('key opens at', (m) => m.custody.map((one) => `${one.at} ${one.domains.join(' and ') || 'nobody'}`)),
+  ...custodyColumns,
+  column('reasons', (m) => m.reasons.map((reason) => `${reason.code}: ${reason.text}`)),
   column('last failure', (m) =>
     m.lastFailure === undefined
       ? undefined
@@ -166,14 +195,32 @@ export const keyColumns: readonly Column<Key>[] = [
   column('kind', (k) => k.kind),
   column('state', (k) => k.state),
   column('origin', (k) => k.origin),
+  column('arrived', (k) => arrivalText(k.arrival)),
   column('artifact', (k) => k.artifact),
   column('consumers', (k) => k.consumers.join(' ')),
 ];
-export const keyDetailColumns: readonly Column<Key>[] = [
+const arrivalText = (arrival: number): string => (arrival === 0 ? 'made here' : `epoch ${arrival}`);
+/** With what was held before: which of a key's rows counts is then said. */
+export const allKeyColumns: readonly Column<Key>[] = [
+  ...keyColumns,
+  column(
+    'holding',
+    (k) => (k.current ? 'counts' : 'former'),
+    (k) => (k.current ? 'good' : undefined),
+  ),
+];
+export const keyDetailColumns: readonly Column<KeyDetail>[] = [
   ...keyColumns,
   column('created', (k) => k.createdAt),
-  column('history', (k) => k.history.map((one) => `${one.at} ${one.state} (${one.actor}: ${one.reason})`).join('; ')),
-  column('provenance', (k) => k.provenance.join(' ')),
+  column('holdings', (k) =>
+    k.holdings.map(
+      (one, i) =>
+        `${arrivalText(one.arrival)}, ${one.origin}, ${one.state} since ${one.changedAt} (${i === 0 ? 'counts' : 'former'})`,
+    ),
+  ),
+  column('history', (k) => k.history.map((one) => `${one.at} ${one.state} (${one.actor}: ${one.reason})`)),
+  column('provenance', (k) => k.provenance),
+  column('replaces', (k) => k.replaces),
 ];
 export const peerColumns: readonly Column<Peer>[] = [
   column('domain', (p) => p.domain),
@@ -187,6 +234,11 @@ export const peerColumns: readonly Column<Peer>[] = [
   column('received', (p) => p.receivedSeq),
   column('heard', (p) => p.lastHeardAt),
   column('fingerprint', (p) => p.fingerprint),
+  column(
+    'certificate',
+    (p) => p.certificate,
+    (p) => (p.certificate === 'good' ? 'good' : 'bad'),
+  ),
 ];
 export const hostColumns: readonly Column<Host>[] = [
   column('name', (h) => h.name),
@@ -230,4 +282,11 @@ export const vmColumns: readonly Column<Vm>[] = [
   column('vcpus', (v) => v.spec.vcpus),
   column('memory', (v) => `${v.spec.memoryMiB} MiB`),
   column('restrictions', (v) => restrictionsText(v.spec.restrictions)),
+];
+export const vmDetailColumns: readonly Column<Vm>[] = [
+  ...vmColumns,
+  column('boot', (v) => (v.spec.boot.kind === 'kernel' ? "a kernel of the host's catalogue" : v.spec.boot.kind)),
+  column('disks', (v) =>
+    v.spec.disks.map((d) => `${d.target}  ${humanBytes(d.capacityBytes)}  artifact ${d.artifact}  key ${d.key}`),
+  ),
 ];

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { policyDecision } from './data-policy.ts';
 import { APPROVALS_MAX } from './limits.ts';
 import { reason, reasons } from './reason.ts';
+import { rekeyMethod } from './rekey.ts';
 import { requestRecord } from './request.ts';
 import { base64, certificateChain, digest, hostName, seq, text, timestamp, trustDomain, vmId } from './scalars.ts';
 import { migrationMode, vmSpec } from './vm.ts';
@@ -49,6 +50,8 @@ export const migrationIntended = z
     source: trustDomain,
     target: trustDomain,
     mode: migrationMode,
+    /** The least that the target must do on arrival; absent: nothing is demanded. A weaker offer is void. */
+    rekey: rekeyMethod.optional(),
     spec: vmSpec,
     request: requestRecord,
     /** Second persons who agreed, each in an own signature over an `ApprovalStatement`, or vouched for as the asker is. */
@@ -72,6 +75,8 @@ export const migrationOffered = z
     publicKey: base64.max(4_096),
     /** The capacity reservation lasts until this time. */
     until: timestamp,
+    /** What the target will do on arrival; absent: `none`. */
+    rekey: rekeyMethod.optional(),
   })
   .readonly();
 

@@ -7,6 +7,7 @@ export * from './evidence.ts';
 export * from './limits.ts';
 export * from './peer-message.ts';
 export * from './reason.ts';
+export * from './rekey.ts';
 export * from './request.ts';
 export * from './scalars.ts';
 export * from './subject.ts';

@@ -12,6 +12,7 @@ import {
   B,
   C,
   decide,
+  emptyStore,
   eventKeyOf,
   intent,
   journalOptions,
@@ -49,15 +50,10 @@ const store = (i: 0 | 1): Store => {
   return found;
 };
 
-const empty = async (one: Store): Promise<void> => {
-  for (const table of ['events', 'ledgers', 'peers', 'proofs', 'changes_journal', 'changes_journal_lock'])
-    await sql.raw(`drop table if exists ${table}`).execute(one.db);
-};
-
 beforeEach(async () => {
   await a?.close();
   await b?.close();
-  await Promise.all(stores.map(empty));
+  await Promise.all(stores.map(emptyStore));
   a = (await openJournal(journalOptions(store(0), A, [B, C]))).journal;
   b = (await openJournal(journalOptions(store(1), B, [A]))).journal;
 });
@@ -146,25 +142,6 @@ describe('append', () => {
     const both = await a.eventsOfMigrations([migration]);
     expect(both.map(({ placement }) => placement.publisher)).toEqual([A, B]);
     expect(both.map(({ published }) => published)).toEqual(['decided', 'received']);
-  });
-
-  it('introduces a new event key at its position, and refuses to sign with an ended one', async () => {
-    await appended(a, B, refusal());
-    await a.close();
-    const second = newEventKey();
-    a = (await openJournal(journalOptions(store(0), A, [B], { signer: second }))).journal;
-    await appended(a, B, refusal());
-    const ledger = await ledgerOf(a);
-    expect(ledger.map(({ placement }) => placement.type)).toEqual([
-      'KeyAnnounced',
-      'MigrationRefused',
-      'KeyAnnounced',
-      'MigrationRefused',
-    ]);
-    expect((await deliver(b, A, ledger)).map(({ kind }) => kind)).toEqual(['placed', 'placed', 'placed', 'placed']);
-    await a.close();
-    a = (await openJournal(journalOptions(store(0), A, [B]))).journal;
-    await expect(a.append(B, decide(refusal()))).rejects.toMatchObject({ code: 'OWN_KEY_REVOKED' });
   });
 
   it('tells subscribers, in order', async () => {
@@ -258,7 +235,7 @@ describe('receive', () => {
   it('freezes on a fork, keeps the proof, and goes on with what was begun', async () => {
     await appended(a, B, refusal('1'));
     await deliver(b, A, await ledgerOf(a));
-    await empty(store(0));
+    await emptyStore(store(0));
     await a.close();
     a = (await openJournal(journalOptions(store(0), A, [B]))).journal;
     await appended(a, B, refusal('another past'));
@@ -280,7 +257,7 @@ describe('receive', () => {
     const [mine] = await appended(b, A, refusal('mine'));
     await deliver(a, B, await ledgerOf(b, B, A));
     await appended(a, B, refusal('citing', mine === undefined ? [] : [mine.digest]));
-    await empty(store(1));
+    await emptyStore(store(1));
     await b.close();
     b = (await openJournal(journalOptions(store(1), B, [A]))).journal;
     const results = await deliver(b, A, await ledgerOf(a));

@@ -14,6 +14,8 @@ export const EARLY_EVENTS_MAX = 512;
 export const PUBLISH_BATCH_MAX = 256;
 /** Envelopes re-sent for one question. The asker goes on asking from its new head. */
 export const RESEND_MAX = 256;
+/** Two event keys are good for this long while they are changed, in ms: every replica has read its key file again by then. */
+export const KEY_OVERLAP_MS = 600_000;
 /** Shortest time between two re-sendings to one peer, in ms: a question of 200 bytes must not buy 16 MiB of answers at will. */
 export const RESEND_PAUSE_MS = 200;
 /** Rows of a query that an operator's tool asks for without a limit. */

@@ -33,7 +33,12 @@ export type NewDek = {
   readonly reason: string;
 };
 
-export type KeyView = KeyRecord & { readonly consumers: readonly string[]; readonly history: readonly HistoryLine[] };
+export type KeyView = KeyRecord & {
+  readonly consumers: readonly string[];
+  readonly history: readonly HistoryLine[];
+  /** Every time it was held here, newest first; the first is the one that counts. */
+  readonly holdings: readonly KeyRecord[];
+};
 
 /** A fresh DEK, active at once. Asked again with the same id and properties it answers the key that is there. */
 export async function createDek(ports: KeyPorts, wanted: NewDek): Promise<Result<Prepared<KeyRecord>>> {
@@ -90,13 +95,26 @@ export async function listKeys(ports: KeyPorts, filter: Listing): Promise<readon
 export async function showKey(ports: KeyPorts, key: KeyVersion): Promise<Result<KeyView>> {
   const held = await findHeld(ports.db, key);
   if (held === undefined) return refusal('KEY_UNKNOWN', { about: key.key });
+  const all = await listHeld(ports.db, { key: key.key }, LIST_MAX);
+  return ok({
+    ...held.record,
+    consumers: (await consumersOf(ports, [key.key])).get(key.key) ?? [],
+    history: await historyOf(ports.db, key),
+    holdings: all.map(({ record }) => record).filter(({ version }) => version === key.version),
+  });
+}
+
+/** Who needs each of these keys, by key; nobody: not in it. */
+export async function consumersOf(ports: KeyPorts, keys: readonly KeyId[]): Promise<ReadonlyMap<KeyId, readonly string[]>> {
+  if (keys.length === 0) return new Map();
   const rows = await ports.db
     .selectFrom('keys_consumers')
-    .select('consumer')
-    .where('key', '=', key.key)
+    .select(['key', 'consumer'])
+    .where('key', 'in', keys)
     .orderBy('consumer')
     .execute();
-  return ok({ ...held.record, consumers: rows.map((row) => row.consumer), history: await historyOf(ports.db, key) });
+  const found = Map.groupBy(rows, ({ key }) => keyId.parse(key));
+  return new Map([...found].map(([key, some]) => [key, some.map(({ consumer }) => consumer)]));
 }
 
 /** An operator's or the service's change of state. Destroying is refused while consumers remain. */

@@ -13,8 +13,9 @@ export { createHostKeyPair, type HostKey, type HostSealRequest, luksPassphrase, 
 export { type KeyManager, type KeyManagerOptions, openKeyManager } from './open.ts';
 export type { Prepared } from './ports.ts';
 export type { HistoryLine, Mark } from './records/history.ts';
-export type { KeyRecord, KeyVersion, Listing, Provenance } from './records/holding.ts';
+export type { KeyRecord, KeyVersion, Listing, Provenance, Replaces } from './records/holding.ts';
 export { isLegal, type KeyState, keyState, TRANSITIONS } from './records/states.ts';
+export type { ReplacementWanted } from './replacement.ts';
 export { type KeyCode, KeysError, type Refusal, type Result } from './result.ts';
 export { changePassphrase, createRootFile, type Unlock } from './root-file.ts';
 export { type Tenant, tenant } from './vault/hierarchy.ts';

@@ -17,6 +17,7 @@ import { KEY_CHANGES } from './records/changes.ts';
 import type { KeyVersion, Listing } from './records/holding.ts';
 import { keksOf } from './records/keks.ts';
 import { onKeys } from './records/tables.ts';
+import * as replacement from './replacement.ts';
 import { ok, type Result } from './result.ts';
 import { openRootFile, type Unlock } from './root-file.ts';
 import type { Tenant } from './vault/hierarchy.ts';
@@ -77,6 +78,7 @@ const keyManager = (ports: KeyPorts, close: () => void) => ({
   createDek: (wanted: deks.NewDek) => deks.createDek(ports, wanted),
   list: (filter: Listing = {}) => deks.listKeys(ports, filter),
   show: (key: KeyVersion) => deks.showKey(ports, key),
+  consumersOf: (keys: readonly KeyId[]) => deks.consumersOf(ports, keys),
   changeState: (tx: Tx, wanted: deks.StateChange) => deks.changeState(ports, tx, wanted),
   addConsumer: (tx: Tx, key: KeyId, consumer: string) => deks.addConsumer(ports, tx, key, consumer),
   removeConsumer: (tx: Tx, key: KeyId, consumer: string) => deks.removeConsumer(tx, key, consumer),
@@ -93,6 +95,8 @@ const keyManager = (ports: KeyPorts, close: () => void) => ({
   openRelease: (request: target.ReleaseReceived) => target.openRelease(ports, request),
   importKeys: (tx: Tx, request: Parameters<typeof target.importKeys>[2]) => target.importKeys(ports, tx, request),
   discard: (tx: Tx, ending: Ending) => target.discard(ports, tx, ending),
+  createReplacement: (wanted: replacement.ReplacementWanted) => replacement.createReplacement(ports, wanted),
+  endReplaced: (tx: Tx, wanted: replacement.ReplacementWanted) => replacement.endReplaced(ports, tx, wanted),
 
   sealForHost: (request: HostSealRequest) => sealForHost(ports, request),
   close,

@@ -8,6 +8,7 @@ import { checkEvidence } from './evidence.ts';
 import type { Findings } from './findings.ts';
 import type { Folded } from './journeys.ts';
 import { checkOrder } from './order.ts';
+import { checkReceipts } from './receipts.ts';
 import type { LedgerReplay, PlacedEvent } from './replay.ts';
 import { checkRequest } from './request.ts';
 import type { Rules } from './rules.ts';
@@ -77,8 +78,9 @@ function* judge(
   event: MigrationEvent,
 ): Generator<Checked<null, string>> {
   yield* judgeAgreement(judging, ledger, m, event);
-  yield checkEvidence(m, event);
+  yield checkEvidence(judging.identify, m, event);
   yield checkOrder(m);
+  yield checkReceipts(m);
 }
 
 /** Who asked, what policy said, which agents were pinned. */

@@ -8,15 +8,19 @@ import {
   MEMORY_MIB_MAX,
   migrationId,
   reason,
+  seq,
   TEXT_CHARS_MAX,
+  trustDomain,
   VCPUS_MAX,
   vmBoot,
   vmId,
   vmSpec,
 } from '@carnet/events';
+import { vmState } from '@carnet/hypervisor';
 import { role } from '@carnet/policy';
 import { z } from 'zod';
 import { CURSOR_CHARS_MAX, ROWS_DEFAULT, ROWS_MAX } from './limits.ts';
+import { receipt, rekey } from './schemas-custody.ts';
 
 /** CloudEvents 1.0 (JSON, structured mode). `source` and `id` are the publisher's; idempotency is `data.migration`. */
 const cloudEvent = <const T extends string, D extends z.ZodType>(type: T, data: D) =>
@@ -68,6 +72,8 @@ export const migrationRow = z.strictObject(migrationFields);
 export const migrationRows = rows(migrationRow);
 export const migrationDetail = z.strictObject({
   ...migrationFields,
+  rekey,
+  receipts: z.array(receipt).readonly(),
   owed: z.array(z.strictObject({ command: z.string(), attempt: z.int().optional() })).readonly(),
   custody: z.array(z.strictObject({ at: z.string(), domains: z.array(z.string()).readonly() })).readonly(),
   progress: z
@@ -94,6 +100,9 @@ export const ledgerEntry = z.strictObject({
 });
 export const ledgerEntries = rows(ledgerEntry);
 
+/** libvirt's words; `unknown` while the host was not heard. */
+const shownState = z.enum([...vmState.exclude(['absent']).options, 'unknown']);
+
 export const plan = z.strictObject({
   vm: z.string(),
   source: z.string(),
@@ -105,13 +114,29 @@ export const plan = z.strictObject({
     target: z.literal('asked when the migration starts'),
   }),
   bytes: z.number(),
-  stopSeconds: z.number().optional(),
+  stopSeconds: z.number(),
+  basis: z.strictObject({
+    state: shownState,
+    diskBytes: z.number(),
+    diskBytesFrom: z.enum(['host', 'capacity']),
+    memoryBytes: z.number(),
+    rate: z.strictObject({
+      basis: z.enum(['measured', 'assumed']),
+      bytesPerSecond: z.number(),
+      aroundSeconds: z.number(),
+      moves: z.int(),
+      largestBytes: z.number(),
+    }),
+  }),
+  warnings: z.array(reason).readonly(),
   steps: z.array(z.strictObject({ side: z.enum(['source', 'target']), step: z.string(), undo: z.string() })).readonly(),
 });
 
-export const keyRow = z.strictObject({
+const keyFields = {
   key: z.string(),
   version: z.int(),
+  arrival: z.int(),
+  current: z.boolean(),
   project: z.string(),
   kind: z.string(),
   state: z.string(),
@@ -119,10 +144,33 @@ export const keyRow = z.strictObject({
   artifact: z.string(),
   consumers: z.array(z.string()).readonly(),
   createdAt: z.string(),
-  history: z.array(z.strictObject({ state: z.string(), at: z.string(), actor: z.string(), reason: z.string() })).readonly(),
+  changedAt: z.string(),
   provenance: z.array(z.string()).readonly(),
+  replaces: z.string().optional(),
+};
+export const keyRows = rows(z.strictObject(keyFields));
+export const keyDetail = z.strictObject({
+  ...keyFields,
+  history: z
+    .array(z.strictObject({ arrival: z.int(), state: z.string(), at: z.string(), actor: z.string(), reason: z.string() }))
+    .readonly(),
+  holdings: z
+    .array(
+      z.strictObject({
+        arrival: z.int(),
+        state: z.string(),
+        origin: z.string(),
+        createdAt: z.string(),
+        changedAt: z.string(),
+      }),
+    )
+    .readonly(),
 });
-export const keyRows = rows(keyRow);
+
+export const ownKeyParams = z.strictObject({ peer: trustDomain, key: digest });
+/** `lastSeq`: the last position in our ledger to that peer that this CSP vouches for. */
+export const keyEnding = z.strictObject({ lastSeq: seq, text: z.string().min(1).max(TEXT_CHARS_MAX) });
+export const keyEnded = z.strictObject({ key: digest });
 
 export const peerRows = rows(
   z.strictObject({
@@ -133,6 +181,7 @@ export const peerRows = rows(
     receivedSeq: z.int(),
     lastHeardAt: z.string().optional(),
     fingerprint: z.string().optional(),
+    certificate: z.string().optional(),
   }),
 );
 export const hostRows = rows(
@@ -154,11 +203,13 @@ export const imageRow = z.strictObject({
   createdAt: z.string(),
 });
 export const imageRows = rows(imageRow);
-export const imageName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/);
+export const imageName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'expected an image name of a-z, 0-9, dot, dash, underscore');
 export const imageRegistration = z.strictObject({
   name: imageName,
   /** A file name inside the host's import directory: no path, so that nobody can ask for a host file. */
-  file: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/),
+  file: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/, 'expected a file name in the import folder, no path'),
 });
 export const imageVerdict = z.strictObject({ name: z.string(), digest: z.string(), verified: z.boolean() });
 
@@ -166,14 +217,14 @@ export const vmRow = z.strictObject({
   vm: z.string(),
   name: z.string(),
   host: z.string(),
-  state: z.string(),
+  state: shownState,
   epoch: z.int(),
   spec: vmSpec,
 });
 export const vmRows = rows(vmRow);
 export const vmCreation = z
   .strictObject({
-    name: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/),
+    name: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'expected a name of a-z, 0-9 and dash'),
     image: imageName.optional(),
     capacityBytes: z.int().min(1_048_576).optional(),
     vcpus: z.int().min(1).max(VCPUS_MAX).default(1),
@@ -215,6 +266,7 @@ export const migrationQuery = z.strictObject({
   vm: vmId.optional(),
   limit: rowLimit.default(ROWS_DEFAULT),
 });
+export const keyQuery = z.strictObject({ former: flag.optional() });
 export const eventQuery = z.strictObject({
   migration: migrationId.optional(),
   after: z.string().max(CURSOR_CHARS_MAX).optional(),

@@ -2,6 +2,7 @@ import {
   approvalStatement,
   type EventData,
   intentRequest,
+  isWeakerRekey,
   type MigrationId,
   PAYLOAD_TYPES,
   type Reason,
@@ -72,7 +73,7 @@ async function approvalFault(
 function signatureFault(
   identity: PeerIdentity | undefined,
   migration: MigrationId,
-  { request, vm, target, mode, offerBy, source }: EventData<'MigrationIntended'>,
+  { request, vm, target, mode, rekey, offerBy, source }: EventData<'MigrationIntended'>,
 ): Reason | undefined {
   if (request.via !== 'signature') return undefined;
   if (identity === undefined || identity.domain !== source) return fault(`the asker's certificate is not valid for ${source}`);
@@ -86,6 +87,7 @@ function signatureFault(
   if (asked === undefined) return fault('the signed request does not match its schema');
   const same = asked.migration === migration && asked.vm === vm && asked.target === target && asked.mode === mode;
   if (!same) return fault('the intent is not what was asked for');
+  if (isWeakerRekey(rekey ?? 'none', asked.rekey ?? 'none')) return fault('the intent demands less re-keying than was asked for');
   return asked.notAfter !== undefined && offerBy > asked.notAfter
     ? fault('the intent is good for longer than was asked for')
     : undefined;

@@ -9,6 +9,7 @@ import {
   keyId,
   type MigrationId,
   type Reason,
+  type RekeyMethod,
   type TrustDomain,
   type VmSpec,
 } from '@carnet/events';
@@ -35,7 +36,12 @@ export interface PerformContext {
   readonly policy: PolicyGate;
   readonly peers: PeerTrust;
   readonly alone: AloneWith;
-  readonly settings: { readonly rollbackWindowMs: number; readonly graceSeconds: number };
+  readonly settings: {
+    readonly rollbackWindowMs: number;
+    readonly graceSeconds: number;
+    /** The least that is done to volumes that arrive. */
+    readonly rekeyArriving: RekeyMethod;
+  };
   readonly nowMs: () => number;
 }
 

@@ -14,10 +14,12 @@ import { type MigrationViews, rowsOf } from '@carnet/views';
 
 import type { Failures } from '../failures.ts';
 import type { Hosts } from '../hosts/steps.ts';
+import { reasonOf } from '../reason.ts';
 import type { ApiKeys } from '../users/api-keys.ts';
 import { approve } from './approve.ts';
+import { receiptRows, rekeyRow } from './custody-rows.ts';
 import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
-import { keyRow } from './key-row.ts';
+import { keyDetail, keyRows } from './key-row.ts';
 import {
   createVm,
   deleteVm,
@@ -73,9 +75,10 @@ export function createService(ports: ServicePorts): BrokerService {
     plan: async (request, principal) => {
       const drafted = await draftIntent(intake, request, { via: 'mtls', principal, digest: GENESIS });
       if (!drafted.ok) return drafted;
-      const { data, nextEpoch } = drafted.value;
+      const { data } = drafted.value;
       const others = data.policy.allowed ? [] : await intake.policy.alternatives(data, request.migration);
-      return { ok: true, value: planOf(data, nextEpoch, others) };
+      const plan = await planOf({ hosts: hosts.client, views, journal }, drafted.value, others);
+      return { ok: true, value: plan };
     },
     approve: (id, approval) =>
       guarded(async () => {
@@ -101,16 +104,25 @@ export function createService(ports: ServicePorts): BrokerService {
     },
     events: (filter) => readEvents(journal, filter),
     onChange: (listener) => journal.subscribe(() => listener()),
-    keys: async () => (await keys.list({})).map((record) => keyRow(record)),
+    keys: (filter) => keyRows(keys, filter),
     key: async (id) => {
       const known = keyId.safeParse(id);
       if (!known.success) return refuse('KEY_UNKNOWN', 'no such key');
       const shown = await keys.show({ key: known.data, version: 1 });
-      return shown.ok ? { ok: true, value: keyRow(shown.value) } : refuse('KEY_UNKNOWN', shown.text);
+      return shown.ok ? { ok: true, value: keyDetail(shown.value) } : refuse('KEY_UNKNOWN', shown.text);
     },
     peers: async () => {
       const states = await journal.peersState();
-      return Promise.all(states.map(async (peer) => peerRow(peer, ports.nowMs(), await ports.fingerprintOf(peer.peer))));
+      return Promise.all(
+        states.map(async (peer) => ({
+          ...peerRow(peer, ports.nowMs(), await ports.fingerprintOf(peer.peer)),
+          ...certificateOf(await journal.standing(peer.peer)),
+        })),
+      );
+    },
+    endEventKey: async (peer, { keyid, lastSeq, text }) => {
+      const ended = await journal.endKey(peer, { keyid, lastSeq, reason: reasonOf('KEY_COMPROMISED', text) });
+      return ended.ok ? { ok: true, value: { key: keyid } } : refuse(ended.code, ended.text);
     },
     hosts: async () => machines.hostNames.map((name) => hostRow(ports, name)),
     images: async () => (await machines.inventory.images()).map(imageRow),
@@ -143,20 +155,32 @@ export function createService(ports: ServicePorts): BrokerService {
   function detailOf(
     journey: Journey,
     m: MigrationState,
-  ): Pick<MigrationDetail, 'owed' | 'custody' | 'progress' | 'transferredBytes' | 'lastFailure'> {
+  ): Pick<MigrationDetail, 'rekey' | 'receipts' | 'owed' | 'custody' | 'progress' | 'transferredBytes' | 'lastFailure'> {
     const now = timestamp.parse(new Date(ports.nowMs()).toISOString());
     const owed = react(journey, self, now).filter((command) => command.migration === m.id);
     const progress = hosts.progress(m.id);
     const lastFailure = ports.failures.last(m.id);
     const transferredBytes = hosts.transferredBytes(m.id);
     return {
+      rekey: rekeyRow(m),
+      receipts: receiptRows(m),
       owed: owed.map((command) => ({ command: command.type })),
-      custody: summarize(m).custody.map(({ at, canOpen }) => ({ at, domains: canOpen })),
+      custody: custodyOf(m),
       ...(progress === undefined ? {} : { progress }),
       ...(transferredBytes === undefined ? {} : { transferredBytes }),
       ...(lastFailure === undefined ? {} : { lastFailure }),
     };
   }
+}
+
+const certificateOf = (standing: Awaited<ReturnType<Journal['standing']>>): { readonly certificate?: string } =>
+  standing === undefined ? {} : { certificate: standing.ok ? 'good' : standing.code };
+/** Who could open the image from when on. Entries at which only a suspended key goes change nothing of that. */
+function custodyOf(m: MigrationState): MigrationDetail['custody'] {
+  const same = (a: readonly string[], b: readonly string[] | undefined): boolean => a.join() === b?.join();
+  return summarize(m)
+    .custody.filter(({ canOpen }, i, all) => !same(canOpen, all[i - 1]?.canOpen))
+    .map(({ at, canOpen }) => ({ at, domains: canOpen }));
 }
 
 function hostRow({ hosts }: ServicePorts, name: MachinePorts['hostNames'][number]): HostRow {

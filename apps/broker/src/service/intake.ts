@@ -7,7 +7,9 @@ import {
   intentRequest,
   type MigrationId,
   PAYLOAD_TYPES,
+  type RekeyMethod,
   type RequestRecord,
+  strongerRekey,
   type Timestamp,
   type TrustDomain,
   timestamp,
@@ -17,7 +19,7 @@ import type { PeerIdentity } from '@carnet/pki';
 import type { Journey, MigrationState } from '@carnet/saga';
 import { openEnvelope, parseStrictJson } from '@carnet/trust';
 import type { AloneWith } from '../alone.ts';
-import type { Inventory } from '../inventory.ts';
+import type { HeldVm, Inventory } from '../inventory.ts';
 import type { HandoverKeys } from '../keys/handover-keys.ts';
 import type { Ledgers } from '../ledgers.ts';
 import { isMovingHere, nextEpochWith } from '../moving.ts';
@@ -41,6 +43,8 @@ export interface IntakePorts {
   readonly nowMs: () => number;
   readonly offerMs: number;
   readonly deadlineMs: number;
+  /** What a peer must do at least to the volumes that go there. */
+  readonly leastRekey: RekeyMethod;
   /** Who holds a certificate of this CSP (base64 DER of the leaf), valid now. */
   readonly identify: (leaf: string) => PeerIdentity | undefined;
 }
@@ -69,12 +73,18 @@ export function openSignedRequest(
   };
 }
 
+export interface Drafted {
+  readonly data: EventData<'MigrationIntended'>;
+  readonly nextEpoch: number;
+  readonly held: HeldVm;
+}
+
 /** What an intent would say, or why this CSP does not ask for it. Changes nothing: `plan` shows it, `intend` appends it. */
 export async function draftIntent(
   ports: IntakePorts,
   request: IntentRequest,
   record: RequestRecord,
-): Promise<ServiceResult<{ readonly data: EventData<'MigrationIntended'>; readonly nextEpoch: number }>> {
+): Promise<ServiceResult<Drafted>> {
   if (!ports.peers.includes(request.target)) return refuse('PEER_UNKNOWN', `there is no agreement with ${request.target}`);
   if (request.notAfter !== undefined && Date.parse(request.notAfter) <= ports.nowMs())
     return refuse('INTENT_EXPIRED', `the request was good until ${request.notAfter}`);
@@ -83,6 +93,7 @@ export async function draftIntent(
   const journeys = await ports.ledgers.journeys(request.vm);
   if (isMovingHere(journeys, ports.self)) return refuse('VM_MOVING', `${request.vm} is in a migration that has not ended`);
   const now = ports.nowMs();
+  const rekey = strongerRekey(request.rekey ?? 'none', ports.leastRekey);
   const waiting = await ports.waiting.get(request.migration);
   const approvals = waiting !== undefined && contentDigest(waiting.request) === contentDigest(request) ? waiting.approvals : [];
   const asked: Asked = {
@@ -101,11 +112,13 @@ export async function draftIntent(
   );
   const data: EventData<'MigrationIntended'> = {
     ...asked,
+    ...(rekey === 'none' ? {} : { rekey }),
     policy,
     offerBy: isoAt(offerBy),
     deadline: isoAt(now + ports.deadlineMs),
   };
-  return { ok: true, value: { data, nextEpoch: Math.max(nextEpochWith(journeys, ports.self, request.target), held.epoch + 1) } };
+  const nextEpoch = Math.max(nextEpochWith(journeys, ports.self, request.target), held.epoch + 1);
+  return { ok: true, value: { data, nextEpoch, held } };
 }
 
 /** A request waits this long for another about the same VM; an append takes milliseconds. */

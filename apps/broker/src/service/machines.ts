@@ -12,7 +12,14 @@ import {
   vmId,
   vmSpec,
 } from '@carnet/events';
-import { type HostReply, imageContext, type ResultOf, type SealedSecret, type StepResult } from '@carnet/hypervisor';
+import {
+  type HostReply,
+  imageContext,
+  type ResultOf,
+  type SealedSecret,
+  type StepResult,
+  type VmState,
+} from '@carnet/hypervisor';
 import { type KeyManager, type Tenant, vmConsumer } from '@carnet/keys';
 import { restrictionsOf } from '@carnet/policy';
 import type { Store, Tx } from '@carnet/store';
@@ -67,6 +74,11 @@ const refusedBy = (reply: Extract<HostReply, { readonly status: 'refused' | 'fai
 
 const anyHost = (ports: MachinePorts): HostName | undefined => ports.hostNames.find((host) => ports.hosts.registry.isUp(host));
 
+const noHost = ({ hosts }: MachinePorts): ServiceRefusal =>
+  hosts.registry.isSettled()
+    ? refuse('HOST_UNAVAILABLE', 'no host of this CSP is up')
+    : refuse('HOSTS_NOT_HEARD_YET', 'the broker has not heard its hosts yet; ask again in some seconds');
+
 /** A fresh DEK, recorded before anything is encrypted with it. */
 async function newDek(
   ports: MachinePorts,
@@ -100,13 +112,16 @@ export const imageRow = ({ name, digest, sizeBytes, capacityBytes, createdAt }: 
   createdAt,
 });
 
+/** A VM that libvirt has no domain of was never started, or lost it: a start defines it anew, so to people it is off. */
+export const shownState = (state: VmState | undefined): VmRow['state'] => (state === 'absent' ? 'shutoff' : (state ?? 'unknown'));
+
 export function vmRow(ports: Pick<MachinePorts, 'hosts'>, held: HeldVm): VmRow {
   const seen = ports.hosts.registry.hello(held.host)?.vms.find((one) => one.vm === held.vm);
   return {
     vm: held.vm,
     name: held.spec.name,
     host: held.host,
-    state: seen?.state ?? 'unknown',
+    state: shownState(seen?.state),
     epoch: Math.max(held.epoch, seen?.fence?.epoch ?? 0),
     spec: held.spec,
   };
@@ -121,7 +136,7 @@ export async function registerImage(
   if (known?.key === id) return { ok: true, value: imageRow(known) };
   if (known !== undefined) return refuse('IMAGE_EXISTS', `an image ${image.name} is registered from another file`);
   const host = anyHost(ports);
-  if (host === undefined) return refuse('HOST_UNAVAILABLE', 'no host of this CSP is up');
+  if (host === undefined) return noHost(ports);
   const key = await newDek(ports, artifactId.parse(id), undefined, 0, `image ${image.name}`, keyId.parse(id));
   const vm = imageContext(ports.self, key);
   const secret = await ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run' }, key);
@@ -171,7 +186,7 @@ export async function createVm(ports: MachinePorts, request: CreateVmRequest): P
   if (request.image !== undefined && image === undefined)
     return refuse('IMAGE_UNKNOWN', `no image ${request.image} is registered`);
   const host = image?.host ?? anyHost(ports);
-  if (host === undefined) return refuse('HOST_UNAVAILABLE', 'no host of this CSP is up');
+  if (host === undefined) return noHost(ports);
   const vm = vmId.parse(`${ports.self}/${randomUUID()}`);
   const artifact = artifactId.parse(randomUUID());
   const capacityBytes = Math.max(request.capacityBytes ?? 0, image?.capacityBytes ?? 0);
@@ -182,7 +197,8 @@ export async function createVm(ports: MachinePorts, request: CreateVmRequest): P
   const made = await perform(ports, { step: 'createVm', host, vm, body: { spec, ...from, secrets: [secret] } }, 'createVm');
   if (!made.ok) return made;
   if (!(await ports.inventory.add(ports.store.db, { vm, spec, host, epoch: 0 }))) return refuse('VM_EXISTS', `${vm} exists`);
-  return request.start ? setPower(ports, vm, 'on') : { ok: true, value: vmRow(ports, { vm, spec, host, epoch: 0 }) };
+  if (request.start) return setPower(ports, vm, 'on');
+  return { ok: true, value: { ...vmRow(ports, { vm, spec, host, epoch: 0 }), state: 'shutoff' } };
 }
 
 const imageSecret = (ports: MachinePorts, image: HeldImage, host: HostName, vm: VmId): Promise<SealedSecret> =>

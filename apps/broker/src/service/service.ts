@@ -5,14 +5,21 @@ import type {
   IntentRequest,
   MigrationId,
   Reason,
+  RekeyedVolume,
+  RekeyMethod,
   RequestRecord,
+  Seq,
   Timestamp,
+  TrustDomain,
   VmId,
   VmSpec,
 } from '@carnet/events';
+import type { VmState } from '@carnet/hypervisor';
 import type { MigrationRow } from '@carnet/views';
 import type { ApiKeyRequest, ApiKeyRow, NewApiKey } from '../users/api-keys.ts';
 import type { Approval } from './approve.ts';
+import type { CurrentPolicy, PolicySetRow, RequestRow } from './policy-rows.ts';
+import type { Rate } from './predict.ts';
 import type { Changing, RestrictionChange } from './restrictions.ts';
 
 /** A refusal by rule: a stable code, one sentence, and the reasons behind it. Nothing was changed. */
@@ -63,7 +70,31 @@ export interface CustodyEntry {
   readonly domains: readonly string[];
 }
 
+/** `done`: absent until the target has said it. */
+export interface RekeyRow {
+  readonly demanded: RekeyMethod;
+  readonly agreed: RekeyMethod;
+  readonly done?: RekeyMethod;
+  /** Each volume's dead key and header, and those that took their place. */
+  readonly volumes: readonly RekeyedVolume[];
+}
+
+/** Who destroyed what of a migration, how, and what cannot be proven. */
+export interface ReceiptRow {
+  readonly by: string;
+  readonly at: Timestamp;
+  readonly method: string;
+  readonly keys: readonly { readonly key: string; readonly version?: number; readonly fate?: string }[];
+  readonly artifacts: readonly { readonly artifact: string; readonly fate?: string; readonly headerDigest?: string }[];
+  readonly cannotProve: string;
+  readonly unproven: readonly string[];
+  /** Signed by the agent of the host that did it. */
+  readonly hasEvidence: boolean;
+}
+
 export interface MigrationDetail extends MigrationRow {
+  readonly rekey: RekeyRow;
+  readonly receipts: readonly ReceiptRow[];
   /** What this side still owes. */
   readonly owed: readonly { readonly command: string; readonly attempt?: number }[];
   readonly custody: readonly CustodyEntry[];
@@ -78,6 +109,17 @@ export interface PlanStep {
   readonly step: string;
   readonly undo: string;
 }
+/** What a prediction rests on. */
+export interface PlanBasis {
+  readonly state: ShownState;
+  readonly diskBytes: number;
+  /** `host`: the files that hold the disks; `capacity`: the disks' sizes, because the host did not answer. */
+  readonly diskBytesFrom: 'host' | 'capacity';
+  /** The whole memory in mode suspend; pages of zeros do not travel, so mostly less. */
+  readonly memoryBytes: number;
+  /** Measured on finished moves with this peer, or assumed when there are none. */
+  readonly rate: Rate;
+}
 export interface Plan {
   readonly vm: string;
   readonly source: string;
@@ -88,15 +130,23 @@ export interface Plan {
     readonly source: { readonly allowed: boolean; readonly reasons: readonly Reason[] };
     readonly target: 'asked when the migration starts';
   };
+  /** What is to be carried, at most: `basis.diskBytes + basis.memoryBytes`. */
   readonly bytes: number;
-  /** Absent: this version does not predict it. */
-  readonly stopSeconds?: number;
+  /** How long the guest will stand still: an estimate, which rests on `basis`. 0 when it does not run. */
+  readonly stopSeconds: number;
+  readonly basis: PlanBasis;
+  /** What this side would stumble over, as far as it shows without trying. */
+  readonly warnings: readonly Reason[];
   readonly steps: readonly PlanStep[];
 }
 
 export interface KeyRow {
   readonly key: string;
   readonly version: number;
+  /** The epoch in which it came here; 0: it was made here. A key that left and came back is held anew. */
+  readonly arrival: number;
+  /** The holding that counts; the others are of before. */
+  readonly current: boolean;
   readonly project: string;
   readonly kind: string;
   readonly state: string;
@@ -104,8 +154,29 @@ export interface KeyRow {
   readonly artifact: string;
   readonly consumers: readonly string[];
   readonly createdAt: string;
-  readonly history: readonly { readonly state: string; readonly at: string; readonly actor: string; readonly reason: string }[];
+  /** When it came into its present state. */
+  readonly changedAt: string;
   readonly provenance: readonly string[];
+  /** The key whose place it took, as `<key> version <n>`. */
+  readonly replaces?: string;
+}
+
+export interface KeyDetail extends KeyRow {
+  readonly history: readonly {
+    readonly arrival: number;
+    readonly state: string;
+    readonly at: string;
+    readonly actor: string;
+    readonly reason: string;
+  }[];
+  /** Every time it was held here, newest first. */
+  readonly holdings: readonly {
+    readonly arrival: number;
+    readonly state: string;
+    readonly origin: string;
+    readonly createdAt: string;
+    readonly changedAt: string;
+  }[];
 }
 
 export interface PeerRow {
@@ -116,6 +187,8 @@ export interface PeerRow {
   readonly receivedSeq: number;
   readonly lastHeardAt?: string;
   readonly fingerprint?: string;
+  /** `good`, or the code that says why its certificate is not; absent before it introduced itself. */
+  readonly certificate?: string;
 }
 
 export interface HostRow {
@@ -128,11 +201,14 @@ export interface HostRow {
   readonly libvirtVersion?: string;
 }
 
+/** libvirt's state of a VM; `unknown` while its host was not heard. */
+export type ShownState = Exclude<VmState, 'absent'> | 'unknown';
+
 export interface VmRow {
   readonly vm: VmId;
   readonly name: string;
   readonly host: string;
-  readonly state: string;
+  readonly state: ShownState;
   readonly epoch: number;
   readonly spec: VmSpec;
 }
@@ -143,43 +219,6 @@ export interface ImageRow {
   readonly sizeBytes: number;
   readonly capacityBytes: number;
   readonly createdAt: string;
-}
-
-/** A request that waits for a second person. */
-export interface RequestRow {
-  readonly migration: string;
-  readonly request: IntentRequest;
-  readonly principal: string;
-  readonly approvedBy: readonly string[];
-  readonly askedAt: string;
-}
-
-/** A policy set that was announced in a ledger. */
-export interface PolicySetRow {
-  readonly version: number;
-  readonly policySet: string;
-  readonly schema: string;
-  readonly entities: string;
-  readonly engine: string;
-  /** By the events that announced it. */
-  readonly since: Timestamp;
-  /** What this broker decides by now. */
-  readonly current: boolean;
-}
-
-/** The set that this broker decides by, policies of Carnet included, with the files that give the same set elsewhere. */
-export interface CurrentPolicy {
-  readonly csp: string;
-  readonly version: number;
-  readonly policySet: string;
-  readonly engine: string;
-  readonly policies: readonly {
-    readonly id: string;
-    readonly effect: 'permit' | 'forbid';
-    readonly annotations: Readonly<Record<string, string>>;
-    readonly text: string;
-  }[];
-  readonly files: Readonly<Record<string, string>>;
 }
 
 export interface CreateVmRequest {
@@ -227,9 +266,15 @@ export interface BrokerService {
   }) => Promise<readonly (LedgerEntry & { readonly cursor: string })[]>;
   /** Fires after something new stands in a ledger; readers then call `events` from their cursor. */
   readonly onChange: (listener: () => void) => () => void;
-  readonly keys: () => Promise<readonly KeyRow[]>;
-  readonly key: (id: string) => Promise<ServiceResult<KeyRow>>;
+  /** `former`: also the holdings of keys that left and came back. */
+  readonly keys: (filter: { readonly former?: boolean }) => Promise<readonly KeyRow[]>;
+  readonly key: (id: string) => Promise<ServiceResult<KeyDetail>>;
   readonly peers: () => Promise<readonly PeerRow[]>;
+  /** Said to one peer, in the ledger that it reads. */
+  readonly endEventKey: (
+    peer: TrustDomain,
+    ending: { readonly keyid: Digest; readonly lastSeq: Seq; readonly text: string },
+  ) => Promise<ServiceResult<{ readonly key: Digest }>>;
   readonly hosts: () => Promise<readonly HostRow[]>;
   readonly images: () => Promise<readonly ImageRow[]>;
   readonly registerImage: (

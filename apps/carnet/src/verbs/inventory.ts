@@ -1,18 +1,38 @@
 import { Command } from 'commander';
-import { type Host, hostColumns, type Key, keyColumns, keyDetailColumns, type Peer, peerColumns } from '../rows.ts';
+import {
+  allKeyColumns,
+  type Host,
+  hostColumns,
+  type Key,
+  type KeyDetail,
+  keyColumns,
+  keyDetailColumns,
+  type Peer,
+  peerColumns,
+} from '../rows.ts';
 import { answered, type Streams, worldOf } from '../world.ts';
 import { listVerb, showFromList } from './collection.ts';
 
 export function keyVerbs(streams: Streams): Command {
   const group = new Command('key').description('key records: state, origin, provenance; never values');
-  listVerb(group, streams, '/v1/keys', 'all keys of this CSP', keyColumns);
+  group
+    .command('list')
+    .description('keys as this CSP holds them now')
+    .option('--all', 'also as they were held before they left and came back')
+    .action(async ({ all }: { readonly all?: boolean }, command: Command) => {
+      const world = worldOf(command, streams);
+      const broker = await world.broker();
+      const path = all === true ? '/v1/keys?former=true' : '/v1/keys';
+      const { items } = answered(await broker.get<{ readonly items: readonly Key[] }>(path));
+      await world.list(items, all === true ? allKeyColumns : keyColumns);
+    });
   group
     .command('show <key>')
-    .description('one key with its dated history')
+    .description('one key: every time it was held here, and its dated history')
     .action(async (id: string, _options: unknown, command: Command) => {
       const world = worldOf(command, streams);
       const broker = await world.broker();
-      await world.show(answered(await broker.get<Key>(`/v1/keys/${encodeURIComponent(id)}`)), keyDetailColumns);
+      await world.show(answered(await broker.get<KeyDetail>(`/v1/keys/${encodeURIComponent(id)}`)), keyDetailColumns);
     });
   return group;
 }

@@ -17,7 +17,8 @@ import {
 } from '@carnet/events';
 import type { Store } from '@carnet/store';
 import { ed25519Signer, type Signer, sha256Hex, type Verifier } from '@carnet/trust';
-import type { ChainValidator, JournalOptions, Log } from '../index.ts';
+import { sql } from 'kysely';
+import type { ChainValidator, Introduction, JournalOptions, Log, Signing } from '../index.ts';
 
 export const A = trustDomain.parse('csp-a.example');
 export const B = trustDomain.parse('csp-b.example');
@@ -86,17 +87,21 @@ export const removeTemporaryDirs = (): void => {
   for (const dir of made.splice(0)) rmSync(dir, { recursive: true, force: true });
 };
 
+export const introductionOf = (self: TrustDomain): Introduction => ({
+  ...identityOf(self),
+  notBefore: timestamp.parse('2026-01-01T00:00:00.000Z'),
+});
+
 export const journalOptions = (
   store: Store,
   self: TrustDomain,
   peers: readonly TrustDomain[],
-  over: Partial<JournalOptions> = {},
+  { signer = eventKeyOf(self), introduction, ...over }: Partial<JournalOptions & Signing> = {},
 ): JournalOptions => ({
   store,
   self,
   peers,
-  signer: eventKeyOf(self),
-  introduction: { ...identityOf(self), notBefore: timestamp.parse('2026-01-01T00:00:00.000Z') },
+  signing: () => ({ signer, introduction: introduction ?? introductionOf(self) }),
   validateChain,
   headDir: temporaryDir(),
   clock: testClock,
@@ -104,6 +109,12 @@ export const journalOptions = (
   log: memoryLog(),
   ...over,
 });
+
+/** As it was before the first journal. */
+export const emptyStore = async (one: Store): Promise<void> => {
+  for (const table of ['events', 'ledgers', 'peers', 'proofs', 'changes_journal', 'changes_journal_lock'])
+    await sql.raw(`drop table if exists ${table}`).execute(one.db);
+};
 
 export const anyDigest = digest.parse('ab'.repeat(32));
 export const newMigration = () => migrationId.parse(uuidv7(testClock.nowMs(), testRandom(10)));

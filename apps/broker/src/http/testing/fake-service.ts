@@ -49,6 +49,8 @@ const detail: MigrationDetail = {
   startedAt: AT,
   updatedAt: AT,
   reasons: [],
+  rekey: { demanded: 'none', agreed: 'none', volumes: [] },
+  receipts: [],
   owed: [{ command: 'DepositKeys' }],
   custody: [{ at: AT, domains: ['csp-a.example'] }],
 };
@@ -71,6 +73,8 @@ const vmRow: VmRow = {
 const keyRow = {
   key: KEY,
   version: 1,
+  arrival: 0,
+  current: true,
   project: 'default',
   kind: 'disk',
   state: 'active',
@@ -78,7 +82,7 @@ const keyRow = {
   artifact: KEY,
   consumers: [`vm:${VM}`],
   createdAt: AT,
-  history: [{ state: 'active', at: AT, actor: 'spiffe://csp-a.example/broker', reason: 'made' }],
+  changedAt: AT,
   provenance: [],
 };
 const apiKey = {
@@ -90,6 +94,11 @@ const apiKey = {
   createdAt: AT,
   createdBy: 'spiffe://csp-a.example/administrator',
   expiresAt: AT,
+};
+const keyDetail = {
+  ...keyRow,
+  history: [{ arrival: 0, state: 'active', at: AT, actor: 'spiffe://csp-a.example/broker', reason: 'made' }],
+  holdings: [{ arrival: 0, state: 'active', origin: 'generated', createdAt: AT, changedAt: AT }],
 };
 const image = { name: 'tiny', digest: DIGEST, sizeBytes: 1, capacityBytes: 2, createdAt: AT };
 
@@ -127,6 +136,15 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
         epoch: 1,
         policy: { source: { allowed: true, reasons: [] }, target: 'asked when the migration starts' as const },
         bytes: 1,
+        stopSeconds: 2,
+        basis: {
+          state: 'running' as const,
+          diskBytes: 1,
+          diskBytesFrom: 'host' as const,
+          memoryBytes: 0,
+          rate: { basis: 'assumed' as const, bytesPerSecond: 1, aroundSeconds: 1, moves: 0, largestBytes: 0 },
+        },
+        warnings: [],
         steps: [{ side: 'source' as const, step: 'a', undo: 'b' }],
       }),
     ),
@@ -155,7 +173,7 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
     })),
     cancel: noted('cancel', () => ok({ digest: DIGEST })),
     migrations: noted('migrations', async () => {
-      const { owed: _owed, custody: _custody, ...row } = detail;
+      const { owed: _owed, custody: _custody, rekey: _rekey, receipts: _receipts, ...row } = detail;
       return [row];
     }),
     migration: noted('migration', () => ok(detail)),
@@ -169,10 +187,11 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
       return () => void listeners.delete(listener);
     },
     keys: noted('keys', async () => [keyRow]),
-    key: noted('key', () => ok(keyRow)),
+    key: noted('key', () => ok(keyDetail)),
     peers: noted('peers', async () => [
       { domain: 'csp-b.example', state: 'ready' as const, ownSeq: 2, acknowledgedSeq: 1, receivedSeq: 3, lastHeardAt: AT },
     ]),
+    endEventKey: noted('endEventKey', () => ok({ key: DIGEST })),
     hosts: noted('hosts', async () => [{ name: 'host-1', state: 'up' as const, vms: 1, memoryMiB: 2, freeDiskBytes: 3 }]),
     images: noted('images', async () => [image]),
     registerImage: noted('registerImage', () => ok(image)),
