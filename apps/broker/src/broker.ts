@@ -2,11 +2,10 @@ import { type Check, createMetrics, type Log, type Loop, startLoop } from '@carn
 import { sql } from 'kysely';
 import type { BrokerConfig } from './config.ts';
 import { type Ground, openGround } from './ground.ts';
-import type { HostClient } from './hosts/client.ts';
 import { type Doors, openDoors } from './http/open-doors.ts';
 import { openOps } from './http/ops.ts';
 import { loopPorts, noticeJourneys } from './loop-ports.ts';
-import { wire } from './wire.ts';
+import { type Wired, wire } from './wire.ts';
 
 export interface RunningBroker {
   /** Takes no new work, finishes what is under way, says good-bye to the bus, closes the database. */
@@ -28,7 +27,7 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
   log.info({ domain: config.domain, http: config.http.port, database: ground.store.kind }, 'broker ready');
   return {
     stop: async () => {
-      await stopAll(ground, loop, hush, doors, parts.hosts.client);
+      await stopAll(ground, loop, hush, doors, parts);
       await ops.close();
     },
   };
@@ -59,12 +58,13 @@ async function stopAll(
   loop: Loop,
   hush: () => void,
   doors: Doors,
-  hosts: HostClient,
+  { hosts, news }: Pick<Wired, 'hosts' | 'news'>,
 ): Promise<void> {
   await doors.close();
   hush();
   await loop.stop();
-  hosts.close();
+  await news.stop();
+  hosts.client.close();
   await bus.close();
   await journal.close();
   keys.close();

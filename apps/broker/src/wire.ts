@@ -12,6 +12,7 @@ import { createHosts } from './hosts/steps.ts';
 import { agentSpiffeId, type ValidateAgent } from './hosts/wire.ts';
 import { openInventory } from './inventory.ts';
 import { createHandoverKeys } from './keys/handover-keys.ts';
+import { startKeyNews } from './keys/key-news.ts';
 import { createLedgers } from './ledgers.ts';
 import { openCounts } from './open-counts.ts';
 import { openPeerTrust } from './peers/peer-trust.ts';
@@ -20,6 +21,7 @@ import { openPolicyGate } from './policy-gate.ts';
 import { provideSecretsAgain } from './secrets-again.ts';
 import { createService } from './service/create-service.ts';
 import { type IntakePorts, isMoving } from './service/intake.ts';
+import { createKeyService } from './service/keys.ts';
 import type { MachinePorts } from './service/machines.ts';
 import { openApiKeys } from './users/api-keys.ts';
 
@@ -48,8 +50,8 @@ export function wire(ground: Ground) {
   const registry = () => hostClient.registry;
   const hosts = createHosts(hostClient, nowMs);
   const inventory = openInventory(store, hostNames, registry);
-  const handover = createHandoverKeys({ keys, store, domain: self, registry, tenant: DEFAULT_TENANT });
   const policy = openPolicyGate(config.policy.file, openCounts(views));
+  const handover = createHandoverKeys({ keys, store, domain: self, registry, tenant: DEFAULT_TENANT, roleOf: policy.roleOf });
   const alone = aloneWith(store);
   const intake: IntakePorts = {
     self,
@@ -75,7 +77,9 @@ export function wire(ground: Ground) {
     tenant: DEFAULT_TENANT,
     nowMs,
     isMoving: (vm) => isMoving(intake, vm),
+    signer: ground.identity.eventSigner,
   };
+  const news = startKeyNews({ self, journal, keys, store, log });
   const provideSecrets = provideSecretsAgain(machines, log);
   const failures = createFailures();
   const settings = {
@@ -99,7 +103,7 @@ export function wire(ground: Ground) {
     self,
     journal,
     views,
-    keys,
+    keyService: createKeyService({ ...machines, journal, tell: news.tell }),
     hosts,
     machines,
     intake,
@@ -108,7 +112,7 @@ export function wire(ground: Ground) {
     fingerprintOf: (peer) => fingerprintOf(journal, peer),
     nowMs,
   });
-  return { views, ledgers, hosts, policy, failures, perform, service, apiKeys };
+  return { views, ledgers, hosts, policy, failures, perform, service, apiKeys, news };
 }
 export type Wired = ReturnType<typeof wire>;
 

@@ -49,14 +49,36 @@ export interface Key {
   readonly key: string;
   readonly version: number;
   readonly project: string;
+  readonly vm?: string;
   readonly kind: string;
   readonly state: string;
   readonly origin: string;
   readonly artifact: string;
+  readonly capacityBytes: number;
+  readonly algorithm: string;
+  readonly derivation: string;
+  readonly headerDigest?: string;
+  readonly imageRoot?: string;
+  readonly kekVersion?: number;
+  readonly source?: string;
+  readonly migration?: string;
+  readonly epoch?: number;
   readonly consumers: readonly string[];
   readonly createdAt: string;
-  readonly history: readonly { readonly state: string; readonly at: string; readonly actor: string; readonly reason: string }[];
+  readonly validFrom?: string;
+  readonly validTo?: string;
+  readonly history: readonly {
+    readonly state: string;
+    readonly at: string;
+    readonly actor: string;
+    readonly reason: string;
+    readonly signature?: unknown;
+  }[];
+  readonly historyChain?: string;
   readonly provenance: readonly string[];
+  readonly shared?: readonly { readonly peer: string; readonly migration: string; readonly direction: string }[];
+  readonly reportedCompromisedBy: readonly string[];
+  readonly reports?: readonly { readonly peer: string; readonly to: string; readonly reason: string; readonly at: string }[];
 }
 export interface Peer {
   readonly domain: string;
@@ -157,12 +179,6 @@ export const keyColumns: readonly Column<Key>[] = [
   column('origin', (k) => k.origin),
   column('artifact', (k) => k.artifact),
   column('consumers', (k) => k.consumers.join(' ')),
-];
-export const keyDetailColumns: readonly Column<Key>[] = [
-  ...keyColumns,
-  column('created', (k) => k.createdAt),
-  column('history', (k) => k.history.map((one) => `${one.at} ${one.state} (${one.actor}: ${one.reason})`).join('; ')),
-  column('provenance', (k) => k.provenance.join(' ')),
 ];
 export const peerColumns: readonly Column<Peer>[] = [
   column('domain', (p) => p.domain),

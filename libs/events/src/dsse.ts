@@ -10,6 +10,7 @@ export const PAYLOAD_TYPES = {
   peerMessage: 'application/vnd.carnet.peer-message.v1+json',
   command: 'application/vnd.carnet.command.v1+json',
   report: 'application/vnd.carnet.report.v1+json',
+  keyChange: 'application/vnd.carnet.key-change.v1+json',
 } as const;
 export type PayloadType = (typeof PAYLOAD_TYPES)[keyof typeof PAYLOAD_TYPES];
 

@@ -4,8 +4,10 @@ import type { TrustDomain } from './scalars.ts';
 /** A trust domain as one NATS token. Injective, since a trust domain holds no underscore. */
 export const subjectToken = (domain: TrustDomain): string => domain.replaceAll('.', '_');
 
-/** Subjects family of an event type: keys concern the ledger itself. */
-const family = (type: string): 'key' | 'migration' => (type === 'KeyAnnounced' || type === 'KeyRevoked' ? 'key' : 'migration');
+const KEY_FAMILY: ReadonlySet<string> = new Set(['KeyAnnounced', 'KeyRevoked', 'KeyStateChanged']);
+
+/** Subjects family of an event type: keys of the ledger itself, and of VMs outside any migration. */
+const family = (type: string): 'key' | 'migration' => (KEY_FAMILY.has(type) ? 'key' : 'migration');
 
 /** `fed.<publisher>.<audience>.<family>.<migration|->` (protocol, section 3). */
 export const eventSubject = (e: Pick<Placement, 'publisher' | 'audience' | 'type' | 'migration'>): string =>

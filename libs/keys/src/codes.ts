@@ -51,6 +51,19 @@ export const CODES = {
     advice: 'Take the steps between; the table is in libs/keys/README.md.',
   },
   KEY_IN_USE: { text: 'The key still has consumers.', advice: 'Remove the consumers first, or keep the key.' },
+  KEY_MOVING: {
+    text: 'A migration that has not ended is handing this key over.',
+    advice: 'Cancel the migration or wait for its end: until then both sides rely on the state that the key has.',
+  },
+  KEY_USE_UNGRANTED: {
+    text: 'Nobody may use this key so: who asks, why, or for which VM does not fit what the records say.',
+    advice:
+      'Check the role of the principal, that the VM is a consumer of the key (`carnet key show`), and that the migration is its own.',
+  },
+  KEY_NOT_SHARED: {
+    text: 'A peer speaks of a key that no migration handed over between it and us.',
+    advice: 'Nothing was noted. Ask the peer what it meant; if it repeats, treat it as hostile.',
+  },
   KEY_TENANT_DIFFERS: {
     text: 'The keys belong to different tenants.',
     advice: 'One VM belongs to one tenant; check how its disks were registered.',
@@ -65,6 +78,18 @@ export const CODES = {
   },
   // at rest
   KEK_UNKNOWN: { text: 'No KEK of this tenant and version.', advice: 'The database misses rows: restore it, then start again.' },
+  KEK_DESTROYED: {
+    text: 'The KEK that this was wrapped under was destroyed meanwhile by a rotation.',
+    advice: 'Retried automatically; ask again if it was your request.',
+  },
+  PROJECT_UNKNOWN: {
+    text: 'No key of this project is held here.',
+    advice: 'See the projects in `carnet key list`.',
+  },
+  ROTATION_UNKNOWN: {
+    text: 'No rotation of this project leads to this KEK version.',
+    advice: 'Run `carnet key rotate PROJECT` again: it finishes what was begun.',
+  },
   KEK_UNOPENABLE: {
     text: 'A tenant KEK does not open under this root.',
     advice: 'Root file and database do not belong together, or a row was changed.',

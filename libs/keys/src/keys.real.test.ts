@@ -3,7 +3,18 @@ import { join } from 'node:path';
 import { createDatabase, type Postgres, scratch, startPostgres } from '@carnet/dev';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHostKeyPair, openForHost } from './hosts.ts';
-import { begin, holdsSecret, must, openReplica, openSide, record, released, type Side, within } from './testing/two-sides.ts';
+import {
+  begin,
+  granted,
+  holdsSecret,
+  must,
+  openReplica,
+  openSide,
+  record,
+  released,
+  type Side,
+  within,
+} from './testing/two-sides.ts';
 
 let postgres: Postgres;
 let a: Side;
@@ -29,7 +40,9 @@ describe('on PostgreSQL', () => {
     const { migration, epoch, vm, source } = story.handover;
     const host = await createHostKeyPair();
     const context = { domain: source, host: 'h1', vm, epoch, purpose: 'trial-unlock' } as const;
-    const sealed = must(await a.keys.sealForHost({ context, keys: story.keys, publicKey: host.publicKey }));
+    const sealed = must(
+      await a.keys.sealForHost({ context, keys: story.keys, publicKey: host.publicKey, grant: granted(story) }),
+    );
     const deks = must(await openForHost(host.privateKey, context, sealed));
     const { release, acknowledged, roots } = await released(a, b, story);
     must(await record(b, await b.keys.openRelease({ migration, epoch, release, acknowledged: acknowledged.digest, roots })));
@@ -38,7 +51,7 @@ describe('on PostgreSQL', () => {
       await openForHost(
         host.privateKey,
         context,
-        must(await b.keys.sealForHost({ context, keys: story.keys, publicKey: host.publicKey })),
+        must(await b.keys.sealForHost({ context, keys: story.keys, publicKey: host.publicKey, grant: granted(story) })),
       ),
     );
     expect(arrived).toEqual(deks);

@@ -45,3 +45,5 @@ export const QUEUE_MAX = 1_000;
 export const LIST_MAX = 1_000;
 /** Keys re-wrapped by one child when a tenant's KEK is rotated: stays below FRAME_BYTES_MAX. */
 export const REWRAP_BATCH_MAX = 500;
+/** Deposits and migration keys re-wrapped by one child: at most 900 base64 characters each, far below FRAME_BYTES_MAX. */
+export const REWRAP_SECRETS_MAX = 100;

@@ -1,6 +1,7 @@
 import type { Role } from '@carnet/policy';
 import { apiKeyRequest } from '../users/api-keys.ts';
 import { intendFromCloudEvent } from './intents.ts';
+import { keyRoutes } from './key-routes.ts';
 import { present } from './present.ts';
 import { done, type Route, route, takesNothing } from './route.ts';
 import * as s from './schemas.ts';
@@ -92,25 +93,6 @@ const ledgerRoutes: readonly Route[] = [
         return { ok: false, code: 'EVENT_UNKNOWN', text: 'no event with this digest stands in a ledger here' };
       return done(entry);
     },
-  }),
-  route({
-    ...takesNothing,
-    method: 'GET',
-    path: '/v1/keys',
-    summary: 'Key records: states and provenance, never values',
-    roles: readers,
-    answer: s.keyRows,
-    handle: async (service) => done({ items: await service.keys() }),
-  }),
-  route({
-    ...takesNothing,
-    method: 'GET',
-    path: '/v1/keys/:key',
-    summary: 'One key record',
-    roles: readers,
-    params: s.keyParams,
-    answer: s.keyRow,
-    handle: (service, { params }) => service.key(params.key),
   }),
   route({
     ...takesNothing,
@@ -239,4 +221,10 @@ const userRoutes: readonly Route[] = [
 ];
 
 /** The whole API but its two streams. */
-export const routes: readonly Route[] = [...migrationRoutes, ...ledgerRoutes, ...machineRoutes, ...userRoutes];
+export const routes: readonly Route[] = [
+  ...migrationRoutes,
+  ...ledgerRoutes,
+  ...keyRoutes,
+  ...machineRoutes,
+  ...userRoutes,
+];

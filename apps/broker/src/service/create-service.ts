@@ -1,14 +1,5 @@
-import {
-  GENESIS,
-  type IntentRequest,
-  keyId,
-  type MigrationId,
-  type RequestRecord,
-  type TrustDomain,
-  timestamp,
-} from '@carnet/events';
+import { GENESIS, type IntentRequest, type MigrationId, type RequestRecord, type TrustDomain, timestamp } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
-import type { KeyManager } from '@carnet/keys';
 import { type Journey, type MigrationState, react, summarize } from '@carnet/saga';
 import { type MigrationViews, rowsOf } from '@carnet/views';
 
@@ -16,7 +7,7 @@ import type { Failures } from '../failures.ts';
 import type { Hosts } from '../hosts/steps.ts';
 import type { ApiKeys } from '../users/api-keys.ts';
 import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
-import { keyRow } from './key-row.ts';
+import type { createKeyService } from './keys.ts';
 import {
   createVm,
   deleteVm,
@@ -36,7 +27,7 @@ export interface ServicePorts {
   readonly self: TrustDomain;
   readonly journal: Journal;
   readonly views: MigrationViews;
-  readonly keys: KeyManager;
+  readonly keyService: ReturnType<typeof createKeyService>;
   readonly hosts: Hosts;
   readonly machines: MachinePorts;
   readonly intake: IntakePorts;
@@ -51,7 +42,7 @@ const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, cod
 
 /** Everything the broker does for people and schedulers, over the parts that do it. */
 export function createService(ports: ServicePorts): BrokerService {
-  const { self, journal, views, keys, hosts, machines, intake } = ports;
+  const { self, journal, views, hosts, machines, intake } = ports;
   const stateOf = async (id: MigrationId): Promise<{ readonly journey: Journey; readonly m: MigrationState } | undefined> => {
     const row = await views.get(id);
     if (row === undefined) return undefined;
@@ -87,25 +78,19 @@ export function createService(ports: ServicePorts): BrokerService {
     },
     events: (filter) => readEvents(journal, filter),
     onChange: (listener) => journal.subscribe(() => listener()),
-    keys: async () => (await keys.list({})).map((record) => keyRow(record)),
-    key: async (id) => {
-      const known = keyId.safeParse(id);
-      if (!known.success) return refuse('KEY_UNKNOWN', 'no such key');
-      const shown = await keys.show({ key: known.data, version: 1 });
-      return shown.ok ? { ok: true, value: keyRow(shown.value) } : refuse('KEY_UNKNOWN', shown.text);
-    },
+    ...ports.keyService,
     peers: async () => {
       const states = await journal.peersState();
       return Promise.all(states.map(async (peer) => peerRow(peer, ports.nowMs(), await ports.fingerprintOf(peer.peer))));
     },
     hosts: async () => machines.hostNames.map((name) => hostRow(ports, name)),
     images: async () => (await machines.inventory.images()).map(imageRow),
-    registerImage: (image) => guarded(() => registerImage(machines, image)),
+    registerImage: (image, principal) => guarded(() => registerImage(machines, image, principal)),
     verifyImage: (name) => verifyImage(machines, name),
     vms: async () => (await machines.inventory.vms()).map((held) => vmRow(machines, held)),
-    createVm: (request) => guarded(() => createVm(machines, request)),
-    setVmPower: (vm, power) => guarded(() => setPower(machines, vm, power)),
-    deleteVm: (vm) => guarded(() => deleteVm(machines, vm)),
+    createVm: (request, principal) => guarded(() => createVm(machines, request, principal)),
+    setVmPower: (vm, power, principal) => guarded(() => setPower(machines, vm, power, principal)),
+    deleteVm: (vm, principal) => guarded(() => deleteVm(machines, vm, principal)),
     apiKeys: () => ports.apiKeys.list(),
     createApiKey: (request, principal) => ports.apiKeys.create(request, principal),
     revokeApiKey: (id, principal) => ports.apiKeys.revoke(id, principal),

@@ -51,7 +51,12 @@ export const key = {
   origin: 'migrated',
   artifact: '33333333-3333-4333-8333-333333333333',
   consumers: [`vm:${VM}`],
+  capacityBytes: 1024,
+  algorithm: 'LUKS key slot, 256 bit',
+  derivation: 'luks-passphrase-hex',
+  kekVersion: 2,
   createdAt: AT,
+  reportedCompromisedBy: [],
   history: [{ state: 'active', at: AT, actor: 'spiffe://csp-a.example/broker', reason: 'imported, "as is"' }],
   provenance: ['migration x'],
 };

@@ -6,6 +6,7 @@ import { confirmAcknowledgement, sealDeposit, sealRelease } from '../vault/depos
 import { createDek, createKek, holding, rewrapDeks, tenant, wrappedDek, wrappedKek } from '../vault/hierarchy.ts';
 import { hostContext, sealedForHost, sealForHost } from '../vault/host.ts';
 import { acknowledgeDeposit, createMigrationKey, openRelease } from '../vault/import.ts';
+import { keptSecret, rewrapSecrets } from '../vault/rewrap.ts';
 import { openRoot, resealRoot, sealedRoot, sealRoot } from '../vault/root.ts';
 import { type Operation, openingOperation, operation } from './operation.ts';
 
@@ -49,6 +50,14 @@ export const CREATE_DEK = operation('create-dek', z.strictObject({ keks, holding
 );
 export const REWRAP = operation('rewrap', z.strictObject({ keks, deks }), deks, (root, input, random) =>
   rewrapDeks(root, input.keks, input.deks, random),
+);
+
+const keptSecrets = z.array(keptSecret).readonly();
+export const REWRAP_SECRETS = operation(
+  'rewrap-secrets',
+  z.strictObject({ tenant, keks, secrets: keptSecrets }),
+  keptSecrets,
+  rewrapSecrets,
 );
 
 export const SEAL_DEPOSIT = operation(
@@ -113,6 +122,7 @@ export const OPERATIONS: ReadonlyMap<string, Pick<Operation<never, unknown>, 'se
     CREATE_KEK,
     CREATE_DEK,
     REWRAP,
+    REWRAP_SECRETS,
     SEAL_DEPOSIT,
     CONFIRM_ACKNOWLEDGEMENT,
     SEAL_RELEASE,

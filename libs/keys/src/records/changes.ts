@@ -1,4 +1,5 @@
 import type { Change } from '@carnet/store';
+import { LIFE_CYCLE } from './life-cycle-change.ts';
 
 /** This lib's tables. A released change is never edited: a new one follows. */
 export const KEY_CHANGES: readonly Change[] = [
@@ -96,4 +97,5 @@ export const KEY_CHANGES: readonly Change[] = [
         .execute();
     },
   },
+  LIFE_CYCLE,
 ];

@@ -46,8 +46,10 @@ export const keyRecord = z
     capacityBytes: byteCount,
     headerDigest: digest.optional(),
     state: keyState,
-    origin: z.enum(['generated', 'migrated']),
+    /** `imported`: brought by its owner. `migrated`: handed over by a peer. */
+    origin: z.enum(['generated', 'imported', 'migrated']),
     provenance: provenance.optional(),
+    imageRoot: digest.optional(),
     kekVersion: z.int().min(1).optional(),
     createdAt: timestamp,
     changedAt: timestamp,
@@ -80,6 +82,7 @@ function heldOf(row: Row): Held {
     state: row.state,
     origin: row.origin,
     ...(row.provenance === null ? {} : { provenance: JSON.parse(row.provenance) }),
+    ...(row.image_root === null ? {} : { imageRoot: row.image_root }),
     ...(row.kek_version === null ? {} : { kekVersion: row.kek_version }),
     createdAt: row.created_at,
     changedAt: row.changed_at,
@@ -166,6 +169,7 @@ export async function insertHeld(tx: KeysTx, held: Held): Promise<void> {
       sealed_by: held.sealedBy ?? null,
       kek_version: wrapped?.kekVersion ?? null,
       wrapped: wrapped?.wrapped ?? null,
+      image_root: record.imageRoot ?? null,
       created_at: record.createdAt,
       changed_at: record.changedAt,
     })

@@ -27,6 +27,7 @@ import type { Prepared } from '../ports.ts';
 import { onKeys } from '../records/tables.ts';
 import type { Result } from '../result.ts';
 import { createRootFile } from '../root-file.ts';
+import type { Grant } from '../uses/grant.ts';
 import { tenant } from '../vault/hierarchy.ts';
 
 // Two databases inside one process, on a machine shared with other suites, take longer than vitest's five seconds.
@@ -35,6 +36,7 @@ vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 });
 export const NOW: Timestamp = timestamp.parse('2026-11-23T10:00:00.000Z');
 export const NOT_AFTER: Timestamp = timestamp.parse('2026-11-23T12:00:00.000Z');
 export const TENANT = tenant.parse('shop');
+export const ACTOR = 'spiffe://csp-a.example/broker';
 export const silent = { info: () => undefined, warn: () => undefined };
 
 /** One CSP of a test: its own database, root file and key manager. */
@@ -63,8 +65,9 @@ export async function openSide(options: { readonly target?: StoreTarget; readonl
   const rootFile = join(dir, 'root.json');
   must(await createRootFile({ path: rootFile, unlock, process, random: randomBytes, cost: TEST_COST }));
   const store = await openStore({ ...(options.target ?? { dir: join(dir, 'db') }), log: silent, applicationName: 'keys-test' });
-  const actor = 'spiffe://csp-a.example/broker';
-  const keys = must(await openKeyManager({ store, rootFile, unlock, actor, now: () => NOW, random: randomBytes, process }));
+  const keys = must(
+    await openKeyManager({ store, rootFile, unlock, actor: ACTOR, now: () => NOW, random: randomBytes, process }),
+  );
   return {
     keys,
     store,
@@ -115,6 +118,9 @@ export async function within<T>(side: Side, work: (tx: Tx) => Promise<Result<T>>
 export async function record<T>(side: Side, prepared: Result<Prepared<T>>): Promise<Result<T>> {
   return prepared.ok ? within(side, prepared.value.record) : prepared;
 }
+
+/** The service's own right in a migration. */
+export const granted = ({ handover }: Story): Grant => ({ principal: ACTOR, reason: 'MIGRATION', migration: handover.migration });
 
 /** The digest that an event with this data might have. */
 export const digestOfData = (data: unknown): Digest =>
@@ -200,8 +206,8 @@ export async function deposited(a: Side, b: Side, story: Story) {
 export const rootsOf = (story: Story): VerifiedRoots => story.keys.map(({ artifact }) => ({ artifact, root: someDigest() }));
 
 /** And the release at A. */
-export async function released(a: Side, b: Side, story: Story) {
-  const { deposit, acknowledged } = await deposited(a, b, story);
+export async function released(a: Side, b: Side, story: Story, before?: Awaited<ReturnType<typeof deposited>>) {
+  const { deposit, acknowledged } = before ?? (await deposited(a, b, story));
   const roots = rootsOf(story);
   const { migration, epoch } = story.handover;
   const request = {
@@ -218,7 +224,21 @@ export async function released(a: Side, b: Side, story: Story) {
   return { deposit, acknowledged, roots, request, release: { digest: digestOfData(data), data } };
 }
 
-const TABLES = ['keys_keks', 'keys_holdings', 'keys_history', 'keys_consumers', 'keys_deposits', 'keys_imports'] as const;
+const TABLES = [
+  'keys_keks',
+  'keys_rotations',
+  'keys_holdings',
+  'keys_history',
+  'keys_consumers',
+  'keys_deposits',
+  'keys_imports',
+  'keys_handovers',
+  'keys_announcements',
+  'keys_reports',
+  'keys_reports_read',
+  'keys_uses',
+  'keys_uses_head',
+] as const;
 
 /** Every row of this lib, as text: equal before and after a refusal. */
 export async function snapshot(side: Side): Promise<string> {
@@ -235,9 +255,8 @@ export async function snapshot(side: Side): Promise<string> {
 export async function openReplica(of: Side, target: StoreTarget): Promise<Side> {
   const store = await openStore({ ...target, log: silent, applicationName: 'keys-replica' });
   const unlock = { kind: 'file', path: join(of.dir, 'passphrase') } as const;
-  const actor = 'spiffe://csp-a.example/broker';
   const rootFile = join(of.dir, 'root.json');
-  const keys = must(await openKeyManager({ store, rootFile, unlock, actor, now: () => NOW, random: randomBytes }));
+  const keys = must(await openKeyManager({ store, rootFile, unlock, actor: ACTOR, now: () => NOW, random: randomBytes }));
   return {
     keys,
     store,
