@@ -1,8 +1,11 @@
 import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { createDatabase, type Postgres, scratch, startPostgres } from '@carnet/dev';
+import { artifactId } from '@carnet/events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHostKeyPair, openForHost } from './hosts.ts';
+import { onKeys } from './records/tables.ts';
 import {
   begin,
   granted,
@@ -15,6 +18,7 @@ import {
   type Side,
   within,
 } from './testing/two-sides.ts';
+import { tenant } from './vault/hierarchy.ts';
 
 let postgres: Postgres;
 let a: Side;
@@ -88,6 +92,56 @@ describe('on PostgreSQL', () => {
       [one, two].map(async ({ keys }) => must(await a.keys.show(keys[0] ?? raise())).kekVersion),
     );
     expect(versions).toEqual([1, 1]);
+  });
+});
+
+/** More than one child re-wraps at once. */
+const MANY = 620;
+const PROJECT = tenant.parse('large');
+const ROTATION = { tenant: PROJECT, actor: 'custodian', reason: 'yearly' };
+
+async function manyKeys(): Promise<void> {
+  const made = await Promise.all(
+    Array.from({ length: MANY }, () =>
+      a.keys.createDek({
+        tenant: PROJECT,
+        artifact: artifactId.parse(randomUUID()),
+        kind: 'disk',
+        derivation: 'luks-passphrase-hex',
+        capacityBytes: 0,
+        reason: 'one of many',
+      }),
+    ),
+  );
+  for (const one of made) must(await record(a, one));
+}
+
+describe('rotation on PostgreSQL', () => {
+  it('goes on after a crash between batches, and two replicas at once, with keys being made meanwhile, leave none', async () => {
+    await manyKeys();
+    const first = must(await a.keys.rotateSome(ROTATION));
+    expect(first).toMatchObject({ version: 2, deks: 500, left: MANY - 500, done: false, destroyed: [] });
+    // The first is no more: another replica begins, and finds what was begun.
+    const after = must(await second.keys.rotateSome(ROTATION));
+    expect(after).toMatchObject({ version: 2, deks: MANY, left: 0, done: true, destroyed: [1] });
+
+    const [one, two] = await Promise.all([a.keys.rotateKek(ROTATION), second.keys.rotateKek(ROTATION), manyKeys()]);
+    const newest = Math.max(must(one).version, must(two).version);
+    const last = must(await a.keys.rotateKek(ROTATION));
+    expect(last.left).toBe(0);
+    expect(last.version).toBeGreaterThan(newest - 1);
+    const versions = (await a.keys.list({ tenant: PROJECT })).map(({ kekVersion }) => kekVersion);
+    expect(new Set(versions)).toEqual(new Set([last.version]));
+    const keks = await onKeys(a.store.db).selectFrom('keys_keks').selectAll().where('tenant', '=', PROJECT).execute();
+    expect(keks.filter(({ wrapped }) => wrapped !== null).map(({ version }) => version)).toEqual([last.version]);
+    // Every single one still opens: a rotation re-wraps all or says which does not.
+    expect(must(await second.keys.rotateKek(ROTATION))).toMatchObject({ deks: 2 * MANY, left: 0, done: true });
+  });
+
+  it('uses of both replicas stand in one chain', async () => {
+    const stories = await Promise.all(Array.from({ length: 4 }, () => begin(a, b)));
+    await Promise.all(stories.map(async (story, i) => record(i % 2 === 0 ? a : second, await a.keys.deposit(story))));
+    expect(await second.keys.verifyUses()).toMatchObject({ intact: true });
   });
 });
 

@@ -60,6 +60,17 @@ export const key = {
   history: [{ state: 'active', at: AT, actor: 'spiffe://csp-a.example/broker', reason: 'imported, "as is"' }],
   provenance: ['migration x'],
 };
+export const keyUse = {
+  n: 1,
+  at: AT,
+  key: key.key,
+  operation: 'run',
+  principal: 'spiffe://csp-a.example/operator',
+  reason: 'VM_START',
+  vm: VM,
+  host: 'host-1',
+  digest: DIGEST,
+};
 export const peer = {
   domain: 'csp-b.example',
   state: 'ready',

@@ -1,11 +1,11 @@
 import type { CspPlan } from './layout.ts';
 
-/** A development policy: everybody of the CSP may read, operators and schedulers may move, to and from the one peer. */
+/** A development policy: operators may move VMs and, as nobody else is there, keep keys; schedulers may move. One peer. */
 export const policyText = ({ domain }: CspPlan, peer: CspPlan): string => `version = 1
 
 [[grants]]
 principal = "spiffe://${domain}/operator"
-roles = ["operator"]
+roles = ["operator", "key-custodian"]
 
 [[grants]]
 principal = "spiffe://${domain}/scheduler"
