@@ -1,12 +1,12 @@
 import { epoch } from '@carnet/events';
 import { SEAL_FOR_HOST } from './child/operations.ts';
 import { type KeyPorts, tenantKeks } from './ports.ts';
-import { findHeld, type Held, type KeyVersion, lockHeld } from './records/holding.ts';
+import { findHeld, type Held, type KeyVersion } from './records/holding.ts';
 import type { KeyState } from './records/states.ts';
 import type { KeysDb, KeysTx } from './records/tables.ts';
 import { fromVault, refusal } from './refusal.ts';
 import { ok, type Refusal, type Result } from './result.ts';
-import { recordUses } from './uses/chain.ts';
+import { lockChain, recordUses } from './uses/chain.ts';
 import { type Grant, ungranted } from './uses/grant.ts';
 import type { WrappedDek } from './vault/hierarchy.ts';
 import * as vault from './vault/host.ts';
@@ -27,7 +27,7 @@ export type HostSealRequest = {
  */
 export async function sealForHost(ports: KeyPorts, request: HostSealRequest): Promise<Result<vault.SealedForHost>> {
   const { context, publicKey } = request;
-  const checked = await usable(ports, ports.db, request, findHeld);
+  const checked = await usable(ports, ports.db, request);
   if (!checked.ok) return checked;
   const deks: WrappedDek[] = [];
   for (const { record, wrapped } of checked.value) {
@@ -50,15 +50,10 @@ export async function sealForHost(ports: KeyPorts, request: HostSealRequest): Pr
 }
 
 /** All keys of a request, if each may be given in its present state, to this host's VM, by this grant. */
-async function usable(
-  ports: KeyPorts,
-  db: KeysDb,
-  { context, keys, grant }: HostSealRequest,
-  read: (db: KeysDb, key: KeyVersion) => Promise<Held | undefined>,
-): Promise<Result<readonly Held[]>> {
+async function usable(ports: KeyPorts, db: KeysDb, { context, keys, grant }: HostSealRequest): Promise<Result<readonly Held[]>> {
   const found: Held[] = [];
   for (const key of keys) {
-    const held = await read(db, key);
+    const held = await findHeld(db, key);
     if (held === undefined) return refusal('KEY_UNKNOWN', { about: key.key });
     const refused = ungivable(held, context) ?? (await ungranted(ports, db, held, context, grant));
     if (refused !== undefined) return refused;
@@ -67,10 +62,14 @@ async function usable(
   return ok(found);
 }
 
-/** Checked again under the records' locks: what was suspended meanwhile is not given. */
+/**
+ * Checked again under the chain's lock, which a release holds from its own record on: what it suspended is not given any more. The keys'
+ * own rows are not locked, so that nobody waits here for who waits for the chain.
+ */
 async function recordGiving(ports: KeyPorts, tx: KeysTx, request: HostSealRequest): Promise<Refusal | undefined> {
   const { context, grant } = request;
-  const still = await usable(ports, tx, request, (_, key) => lockHeld(tx, key));
+  await lockChain(tx);
+  const still = await usable(ports, tx, request);
   if (!still.ok) return still;
   const { vm, host } = context;
   const where = { vm, host, ...(grant.migration === undefined ? {} : { migration: grant.migration }) };

@@ -15,12 +15,16 @@ export type NewUse = {
 
 const HEAD_ID = 1;
 
+/** Takes the chain's lock: whoever appends after this transaction sees what it did. */
+export const lockChain = (tx: KeysTx) =>
+  tx.selectFrom('keys_uses_head').selectAll().where('id', '=', HEAD_ID).forUpdate().executeTakeFirstOrThrow();
+
 /**
- * Appends to the chain in the caller's transaction: the use and its record stand or fall together. The head's row is locked until then,
- * so it comes last, after every other lock of the transaction.
+ * Appends to the chain in the caller's transaction: the use and its record stand or fall together. Locks the chain until then: callers
+ * come with every other lock that they need, and wait for none afterwards.
  */
 export async function recordUses(tx: KeysTx, at: Timestamp, uses: readonly NewUse[]): Promise<void> {
-  const head = await tx.selectFrom('keys_uses_head').selectAll().where('id', '=', HEAD_ID).forUpdate().executeTakeFirstOrThrow();
+  const head = await lockChain(tx);
   let { n, digest: prev } = head;
   for (const { of, operation, principal, context, reason } of uses) {
     n += 1;
