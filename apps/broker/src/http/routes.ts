@@ -221,10 +221,4 @@ const userRoutes: readonly Route[] = [
 ];
 
 /** The whole API but its two streams. */
-export const routes: readonly Route[] = [
-  ...migrationRoutes,
-  ...ledgerRoutes,
-  ...keyRoutes,
-  ...machineRoutes,
-  ...userRoutes,
-];
+export const routes: readonly Route[] = [...migrationRoutes, ...ledgerRoutes, ...keyRoutes, ...machineRoutes, ...userRoutes];

@@ -1,5 +1,5 @@
 import type { KeyRecord, KeyView } from '@carnet/keys';
-import type { KeyRow } from './service.ts';
+import type { KeyRow } from './key-rows.ts';
 
 const ALGORITHMS: Readonly<Record<KeyRecord['derivation'], string>> = {
   'luks-passphrase-hex': 'LUKS key slot, 256 bit',

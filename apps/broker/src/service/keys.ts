@@ -7,7 +7,8 @@ import { present } from '../http/present.ts';
 import type { Inventory } from '../inventory.ts';
 import { DEK_VERSION } from '../keys/handover-keys.ts';
 import { keyRow } from './key-row.ts';
-import type { BrokerService, KeyRow, KeyUseRow, ServiceRefusal, ServiceResult } from './service.ts';
+import type { KeyRow, KeyUseRow } from './key-rows.ts';
+import type { BrokerService, ServiceRefusal, ServiceResult } from './service.ts';
 
 export interface KeyServicePorts {
   readonly self: TrustDomain;
