@@ -1,8 +1,8 @@
 import { keyVerb } from '@carnet/keys';
 import type { Role } from '@carnet/policy';
+import * as s from './key-schemas.ts';
 import { present } from './present.ts';
 import { done, type Route, route, takesNothing } from './route.ts';
-import * as s from './schemas.ts';
 
 const readers: readonly Role[] = ['viewer', 'operator', 'scheduler', 'auditor', 'key-custodian'];
 /** Whoever may end a key's life need not be able to move a VM, nor the other way round. */

@@ -5,12 +5,10 @@ import {
   dsseEnvelope,
   event,
   intentRequest,
-  keyChangeReason,
   MEMORY_MIB_MAX,
   migrationId,
   reason,
   TEXT_CHARS_MAX,
-  text,
   VCPUS_MAX,
   vmBoot,
   vmId,
@@ -43,7 +41,7 @@ export const intentEvent = z.discriminatedUnion('type', [
   cloudEvent(SIGNED_INTENT_TYPE, z.strictObject({ envelope: dsseEnvelope, certificate: base64.max(CERTIFICATE_BASE64_MAX) })),
 ]);
 
-const rows = <T extends z.ZodType>(items: T) => z.strictObject({ items: z.array(items).readonly() });
+export const rows = <T extends z.ZodType>(items: T) => z.strictObject({ items: z.array(items).readonly() });
 
 export const intentAccepted = z.strictObject({ migration: z.string(), digest: z.string(), repeated: z.boolean() });
 export const problem = z.strictObject({ code: z.string(), text: z.string(), reasons: z.array(reason).readonly().optional() });
@@ -107,96 +105,6 @@ export const plan = z.strictObject({
   bytes: z.number(),
   stopSeconds: z.number().optional(),
   steps: z.array(z.strictObject({ side: z.enum(['source', 'target']), step: z.string(), undo: z.string() })).readonly(),
-});
-
-const reportedState = z.strictObject({
-  event: z.string(),
-  peer: z.string(),
-  from: z.string(),
-  to: z.string(),
-  reason: z.string(),
-  at: z.string(),
-});
-export const keyRow = z.strictObject({
-  key: z.string(),
-  version: z.int(),
-  project: z.string(),
-  vm: z.string().optional(),
-  kind: z.string(),
-  state: z.string(),
-  origin: z.string(),
-  artifact: z.string(),
-  capacityBytes: z.number(),
-  algorithm: z.string(),
-  derivation: z.string(),
-  headerDigest: z.string().optional(),
-  imageRoot: z.string().optional(),
-  kekVersion: z.int().optional(),
-  source: z.string().optional(),
-  migration: z.string().optional(),
-  epoch: z.int().optional(),
-  consumers: z.array(z.string()).readonly(),
-  createdAt: z.string(),
-  validFrom: z.string().optional(),
-  validTo: z.string().optional(),
-  history: z
-    .array(
-      z.strictObject({
-        state: z.string(),
-        at: z.string(),
-        actor: z.string(),
-        reason: z.string(),
-        digest: z.string(),
-        cause: z.string().optional(),
-        signature: dsseEnvelope.optional(),
-      }),
-    )
-    .readonly(),
-  historyChain: z.enum(['intact', 'broken']).optional(),
-  provenance: z.array(z.string()).readonly(),
-  shared: z
-    .array(z.strictObject({ peer: z.string(), migration: z.string(), direction: z.enum(['in', 'out']) }))
-    .readonly()
-    .optional(),
-  reportedCompromisedBy: z.array(z.string()).readonly(),
-  reports: z.array(reportedState).readonly().optional(),
-});
-export const keyRows = rows(keyRow);
-/** For this CSP's own records: peers learn the code, never the text. */
-const reasonText = text.min(1);
-export const keyChange = z.strictObject({ reason: reasonText, code: keyChangeReason });
-export const keyConsumer = z.strictObject({ vm: vmId });
-export const rotationRequest = z.strictObject({ reason: reasonText, version: z.int().min(1).optional() });
-export const rotation = z.strictObject({
-  project: z.string(),
-  version: z.int(),
-  deks: z.int(),
-  secrets: z.int(),
-  left: z.int(),
-  done: z.boolean(),
-  destroyed: z.array(z.int()).readonly(),
-});
-export const keyUseRows = rows(
-  z.strictObject({
-    n: z.int(),
-    at: z.string(),
-    key: z.string(),
-    operation: z.string(),
-    principal: z.string(),
-    reason: z.string(),
-    vm: z.string(),
-    host: z.string().optional(),
-    peer: z.string().optional(),
-    migration: z.string().optional(),
-    epoch: z.int().optional(),
-    digest: z.string(),
-  }),
-);
-export const usesVerdict = z.strictObject({
-  intact: z.boolean(),
-  uses: z.int(),
-  head: z.string(),
-  brokenAt: z.int().optional(),
 });
 
 export const peerRows = rows(
@@ -298,12 +206,6 @@ export const eventQuery = z.strictObject({
 
 export const migrationParams = z.strictObject({ migration: migrationId });
 export const digestParams = z.strictObject({ digest });
-export const keyParams = z.strictObject({ key: z.string().max(64) });
-export const keyConsumerParams = z
-  .strictObject({ key: z.string().max(64), home: z.string(), uuid: z.string() })
-  .transform(({ key, home, uuid }) => ({ key, vm: `${home}/${uuid}` }))
-  .pipe(z.strictObject({ key: z.string(), vm: vmId }));
-export const projectParams = z.strictObject({ project: z.string().max(64) });
 export const imageParams = z.strictObject({ name: imageName });
 /** `<home domain>/<uuid>` stands as two path segments. */
 export const vmParams = z

@@ -111,7 +111,7 @@ describe('the chain', () => {
     const all = await db.selectFrom('keys_uses').selectAll().orderBy('n').execute();
     const changes = [
       { principal: 'nobody' },
-      { operation: 'seal' },
+      { operation: 'unseal' },
       { context: JSON.stringify({ vm: newVm() }) },
       { reason: 'VM_CREATE' },
       { at: '2020-01-01T00:00:00.000Z' },
