@@ -48,15 +48,26 @@ const key = (id: string, state: string, origin: string, vm: string) => ({
   state,
   origin,
   artifact: DISK_KEY.replace('4b', '2b'),
+  capacityBytes: 1_073_741_824,
+  algorithm: 'LUKS key slot, 256 bit',
+  derivation: 'luks-passphrase-hex',
+  reportedCompromisedBy: [],
   consumers: state === 'destroyed' ? [] : [`vm:${CSP_A}/${vm}`],
   createdAt: HISTORY_START,
   history: [
-    { state: 'pre-activation', at: HISTORY_START, actor: `spiffe://${CSP_A}/broker`, reason: 'created for a VM' },
+    {
+      state: 'pre-activation',
+      at: HISTORY_START,
+      actor: `spiffe://${CSP_A}/broker`,
+      reason: 'created for a VM',
+      digest: '5f'.repeat(32),
+    },
     {
       state,
       at: '2026-11-23T10:02:11.904Z',
       actor: `spiffe://${CSP_A}/broker`,
       reason: state === 'suspended' ? 'released to csp-b.example' : 'first use',
+      digest: '60'.repeat(32),
     },
   ],
   provenance:
