@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 
 /** Ticks per second of /proc/PID/stat; fixed at 100 in every Linux user space. */
 const TICKS = 100;
-const SAMPLE_MS = 50;
+const SAMPLE_MS = 100;
 
 /** CPU seconds of all our children that have ended, their own ended children included. */
 export const endedChildrenCpu = (): number => {
@@ -15,7 +15,7 @@ export const endedChildrenCpu = (): number => {
 };
 
 /** A file of /proc, or nothing when its process has ended meanwhile. */
-function ofProcess(pid: number, file: 'stat' | 'status' | 'cmdline'): string {
+function ofProcess(pid: number, file: 'status' | 'cmdline' | `task/${number}/children`): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8');
   } catch {
@@ -23,27 +23,19 @@ function ofProcess(pid: number, file: 'stat' | 'status' | 'cmdline'): string {
   }
 }
 
-const parentOf = (pid: number): number => {
-  const stat = ofProcess(pid, 'stat');
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0);
-};
-
-/** Whether a process was started by this one, and is not an end of our own transfer, which measures itself. */
-function isWatched(pid: number): boolean {
-  if (ofProcess(pid, 'cmdline').includes('transfer-end')) return false;
-  for (let parent = parentOf(pid); parent > 1; parent = parentOf(parent)) if (parent === process.pid) return true;
-  return false;
+/** Processes below one, without the ends of our own transfer, which measure themselves. A few reads: watching must cost nothing. */
+function toolsBelow(pid: number): readonly number[] {
+  const children = ofProcess(pid, `task/${pid}/children`).split(' ').map(Number);
+  const isTool = (child: number): boolean => child > 0 && !ofProcess(child, 'cmdline').includes('transfer-end');
+  return children.flatMap((child) => (isTool(child) ? [child, ...toolsBelow(child)] : []));
 }
 
 /** Watches the largest resident size of any one tool until stopped; in MiB. */
 export function watchPeak(): () => number {
   let peakKiB = 0;
   const look = (): void => {
-    const tools = readdirSync('/proc')
-      .filter((name) => /^\d+$/.test(name))
-      .map(Number)
-      .filter(isWatched);
-    for (const pid of tools) peakKiB = Math.max(peakKiB, Number(/VmHWM:\s+(\d+)/.exec(ofProcess(pid, 'status'))?.[1] ?? 0));
+    for (const pid of toolsBelow(process.pid))
+      peakKiB = Math.max(peakKiB, Number(/VmHWM:\s+(\d+)/.exec(ofProcess(pid, 'status'))?.[1] ?? 0));
   };
   const timer = setInterval(look, SAMPLE_MS);
   return () => {

@@ -5,6 +5,8 @@ export interface Series {
   readonly median: number;
   /** CPU of both ends together, in seconds per run. */
   readonly cpuSeconds?: number;
+  /** Where there are two ends: the CPU of each. */
+  readonly cpuOfEnds?: { readonly source: number; readonly target: number };
   /** Largest resident size of any one process, in MiB. */
   readonly peakMiB?: number;
   /** What it makes sure of, and anything that must be known to read the figure. */
@@ -55,6 +57,12 @@ export function benchCase(
   return { name, unit, better, ours, peers, ratios: Object.fromEntries(peers.map((peer) => [peer.name, ratio(peer)])) };
 }
 
+function cpuText({ cpuSeconds, cpuOfEnds }: Series): string {
+  if (cpuSeconds === undefined) return '';
+  const ends = cpuOfEnds === undefined ? '' : ` (${cpuOfEnds.source.toFixed(1)} + ${cpuOfEnds.target.toFixed(1)})`;
+  return `${cpuSeconds.toFixed(1)} CPU s${ends}`.padStart(cpuOfEnds === undefined ? 12 : 24);
+}
+
 /** A table for people. */
 export function renderResult(result: BenchResult): string {
   const lines = result.cases.flatMap(({ name, unit, ours, peers, ratios }) => [
@@ -62,7 +70,7 @@ export function renderResult(result: BenchResult): string {
     ...[ours, ...peers].map((series) =>
       [
         `  ${series.name.padEnd(34)}${String(round(series.median)).padStart(9)}`,
-        series.cpuSeconds === undefined ? '' : `${series.cpuSeconds.toFixed(1)} CPU s`.padStart(12),
+        cpuText(series),
         series.peakMiB === undefined ? '' : `${Math.round(series.peakMiB)} MiB`.padStart(10),
         ratios[series.name] === undefined ? '' : `  ours × ${ratios[series.name]}`,
         series.remark === undefined ? '' : `  ${series.remark}`,

@@ -6,11 +6,13 @@ import { discardPull, type Grant, pullArtifact, seal, serveArtifacts } from '@ca
 
 /** What the bench tells an end to do; it answers each with an `Answer`. */
 export type Order =
+  | { readonly do: 'seal'; readonly file: string; readonly artifact: SealedArtifact['artifact'] }
   | {
       readonly do: 'serve';
       readonly pki: string;
       readonly file: string;
-      readonly artifact: SealedArtifact['artifact'];
+      readonly manifest: string;
+      readonly sealed: SealedArtifact;
       readonly pinnedLeaf: Digest;
     }
   | {
@@ -27,6 +29,7 @@ export type Order =
 export interface Answer {
   readonly port?: number;
   readonly sealed?: SealedArtifact;
+  readonly manifest?: string;
   readonly code?: string;
   readonly seconds?: number;
   /** Of this process so far. */
@@ -54,17 +57,16 @@ const verifyPeer = (): { readonly ok: true } => ({ ok: true });
 
 async function obey(order: Order): Promise<Answer> {
   switch (order.do) {
-    case 'serve': {
+    case 'seal': {
       const sealed = await seal(order.file, { ...OF, artifact: order.artifact, kind: 'disk' });
       if (!sealed.ok) return { code: sealed.code, ...usage() };
-      const grant: Grant = {
-        pinnedLeaf: order.pinnedLeaf,
-        artifacts: [{ sealed: sealed.value.sealed, of: OF, file: order.file, manifest: sealed.value.manifest }],
-      };
+      return { sealed: sealed.value.sealed, manifest: sealed.value.manifest, ...usage() };
+    }
+    case 'serve': {
+      const { pinnedLeaf, sealed, file, manifest } = order;
+      const grant: Grant = { pinnedLeaf, artifacts: [{ sealed, of: OF, file, manifest }] };
       const serving = await serveArtifacts({ tls: identity(order.pki, 'server'), verifyPeer, grantOf: () => grant });
-      return serving.ok
-        ? { port: serving.value.port, sealed: sealed.value.sealed, ...usage() }
-        : { code: serving.code, ...usage() };
+      return serving.ok ? { port: serving.value.port, ...usage() } : { code: serving.code, ...usage() };
     }
     case 'pull': {
       const stop = new AbortController();

@@ -1,25 +1,31 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { rm, utimes } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { artifactId, type Digest, digest } from '@carnet/events';
+import { artifactId, type Digest, digest, type SealedArtifact } from '@carnet/events';
 import { forget } from './processes.ts';
 import type { Answer, Order } from './transfer-end.ts';
 
 export interface Run {
   readonly seconds: number;
-  readonly cpuSeconds: number;
+  readonly cpuSource: number;
+  readonly cpuTarget: number;
   readonly peakMiB: number;
 }
+
+/** What stopped a transfer: its link, so that its map speaks of the file as it is; or the machine, so that nobody knows. */
+export type Stopped = 'link-lost' | 'crashed';
 
 export interface Ours {
   /** One whole transfer into a path that is empty before and after. */
   transfer(): Promise<Run>;
   /** The rest of a transfer that was stopped at a share of its bytes. */
-  resume(share: number): Promise<Run>;
-  /** Resident size of the receiving process before it received anything, in MiB. */
+  resume(share: number, stopped: Stopped): Promise<Run>;
+  /** Resident size of the larger end before any transfer, in MiB. */
   readonly idleMiB: number;
+  /** By how much either end has grown at most since then, in MiB, over all its transfers. */
+  grownMiB(): Promise<number>;
   close(): void;
 }
 
@@ -40,18 +46,27 @@ const leafOf = (path: string): Digest =>
       .digest('hex'),
   );
 
-/** Our two ends, as two running processes; the file is sealed once, as it is before every migration. */
+/** Sealed once, as before every migration, and by a process of its own: sealing is no part of a transfer's memory or time. */
+async function sealedOnce(file: string): Promise<{ readonly sealed: SealedArtifact; readonly manifest: string }> {
+  const sealer = fork(END);
+  const { sealed, manifest, code } = await ask(sealer, { do: 'seal', file, artifact: ARTIFACT });
+  sealer.kill();
+  if (sealed === undefined || manifest === undefined) throw new Error(`sealing was refused: ${code}`);
+  return { sealed, manifest };
+}
+
+/** Our two ends, as two running processes. */
 export async function startOurs(pki: string, file: string, into: string): Promise<Ours> {
+  const { sealed, manifest } = await sealedOnce(file);
   const [source, target] = [fork(END), fork(END)];
-  const { port, sealed, code } = await ask(source, {
-    do: 'serve',
-    pki,
-    file,
-    artifact: ARTIFACT,
-    pinnedLeaf: leafOf(`${pki}/client-cert.pem`),
-  });
-  if (port === undefined || sealed === undefined) throw new Error(`the source end refused: ${code}`);
-  const idleMiB = (await ask(target, { do: 'usage' })).peakMiB;
+  const pinnedLeaf = leafOf(`${pki}/client-cert.pem`);
+  const { port, code } = await ask(source, { do: 'serve', pki, file, manifest, sealed, pinnedLeaf });
+  if (port === undefined) throw new Error(`the source end refused: ${code}`);
+  const usage = async (): Promise<readonly [Answer, Answer]> => [
+    await ask(source, { do: 'usage' }),
+    await ask(target, { do: 'usage' }),
+  ];
+  const idle = await usage();
   const pull = (stopAtShare?: number): Promise<Answer> =>
     ask(target, {
       do: 'pull',
@@ -63,25 +78,32 @@ export async function startOurs(pki: string, file: string, into: string): Promis
       ...(stopAtShare === undefined ? {} : { stopAtShare }),
     });
   const whole = async (): Promise<Run> => {
-    const before = (await ask(source, { do: 'usage' })).cpuSeconds + (await ask(target, { do: 'usage' })).cpuSeconds;
+    const before = await usage();
     const answer = await pull();
     if (answer.code !== undefined || answer.seconds === undefined) throw new Error(`our transfer was refused: ${answer.code}`);
-    const atSource = await ask(source, { do: 'usage' });
+    const after = await usage();
     await rm(into);
     return {
       seconds: answer.seconds,
-      cpuSeconds: atSource.cpuSeconds + answer.cpuSeconds - before,
-      peakMiB: Math.max(answer.peakMiB, atSource.peakMiB),
+      cpuSource: after[0].cpuSeconds - before[0].cpuSeconds,
+      cpuTarget: after[1].cpuSeconds - before[1].cpuSeconds,
+      peakMiB: Math.max(after[0].peakMiB, after[1].peakMiB),
     };
   };
   return {
-    idleMiB,
+    idleMiB: Math.max(idle[0].peakMiB, idle[1].peakMiB),
     transfer: whole,
-    async resume(share) {
-      const { code: stopped } = await pull(share);
-      if (stopped !== 'ABORTED') throw new Error(`expected a stopped transfer, got ${stopped}`);
-      await forget(`${into}.receiving/data`);
+    async resume(share, stopped) {
+      const { code: outcome } = await pull(share);
+      if (outcome !== 'ABORTED') throw new Error(`expected a stopped transfer, got ${outcome}`);
+      const data = `${into}.receiving/data`;
+      await forget(data);
+      if (stopped === 'crashed') await utimes(data, 0, 0); // changed since its map was written, as after a crash in the middle
       return whole();
+    },
+    async grownMiB() {
+      const now = await usage();
+      return Math.max(now[0].peakMiB - idle[0].peakMiB, now[1].peakMiB - idle[1].peakMiB);
     },
     close() {
       source.kill();

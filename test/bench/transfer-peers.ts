@@ -12,20 +12,36 @@ export interface Peer {
   transfer(file: string, into: string): Promise<Run>;
 }
 
-/** Time and CPU from the first byte asked for to a finished fsync; the daemon's CPU counts, its start does not. */
+/** Time from the call of the client to a finished fsync; the daemon's CPU counts, its start and its end do not. */
 async function measured(daemon: Command, port: number, client: Command, into: string): Promise<Run> {
-  const cpuBefore = endedChildrenCpu();
   const server = await startDaemon(daemon, port);
-  const peak = watchPeak();
-  const started = performance.now();
   try {
-    await run(client);
-    await fsync(into);
+    const local = await timed(client, into);
+    const cpuBefore = endedChildrenCpu();
+    await server.stop();
+    return { ...local, cpuSource: endedChildrenCpu() - cpuBefore };
   } finally {
     await server.stop();
   }
-  return { seconds: (performance.now() - started) / 1_000, cpuSeconds: endedChildrenCpu() - cpuBefore, peakMiB: peak() };
 }
+
+/** A command, and the fsync of what it wrote. */
+async function timed(client: Command, into: string): Promise<Run> {
+  const cpuBefore = endedChildrenCpu();
+  const peak = watchPeak();
+  const started = performance.now();
+  await run(client);
+  await fsync(into);
+  const seconds = (performance.now() - started) / 1_000;
+  return { seconds, cpuSource: 0, cpuTarget: endedChildrenCpu() - cpuBefore, peakMiB: peak() };
+}
+
+/** What the disk and the page cache allow: no network, no encryption, no check. */
+export const cpLimit: Peer = {
+  name: 'limit: cp on this disk',
+  remark: 'no network, no encryption; checks nothing',
+  transfer: (file, into) => timed(command('cp', '--reflink=never', '--sparse=auto', file, into), into),
+};
 
 interface Ssh {
   readonly daemon: Command;
@@ -116,9 +132,30 @@ export async function sshPeers(dir: string): Promise<{
   };
 }
 
-/** qemu-img from qemu-nbd over TLS with both certificates checked, sixteen requests in flight, out of order. */
-export async function nbdPeer(pki: string): Promise<Peer> {
+/** Both over TLS with both certificates checked. */
+export const nbdPeers = async (pki: string): Promise<readonly Peer[]> => {
   const port = await freePort();
+  return [qemuPeer(pki, port), nbdcopyPeer(pki, port)];
+};
+
+/** nbdcopy from nbdkit over TLS: four connections, 64 requests in flight on each, holes by block status. */
+function nbdcopyPeer(pki: string, port: number): Peer {
+  const tls = ['--tls=require', `--tls-certificates=${pki}`, '--tls-verify-peer'];
+  return {
+    name: 'nbdcopy from nbdkit over TLS',
+    remark: '4 connections; checks TLS records',
+    transfer: (file, into) =>
+      measured(
+        command('nbdkit', '-f', '-i', '127.0.0.1', '-p', String(port), ...tls, '-r', 'file', file),
+        port,
+        command('nbdcopy', '-C', '4', '-R', '64', `nbds://localhost:${port}/?tls-certificates=${pki}`, into),
+        into,
+      ),
+  };
+}
+
+/** qemu-img from qemu-nbd: sixteen requests in flight, out of order. */
+function qemuPeer(pki: string, port: number): Peer {
   const credentials = (end: 'server' | 'client'): readonly string[] => [
     '--object',
     `tls-creds-x509,id=tls,endpoint=${end},dir=${pki},verify-peer=yes`,

@@ -77,7 +77,7 @@ it('is shown what a broker would answer: the stand-in keeps to the schemas of th
     [/^\/v1\/migrations\//, api.migrationDetail],
     [/^\/v1\/events\?/, api.ledgerEntries],
     [/^\/v1\/keys$/, keyApi.keyRows],
-    [/^\/v1\/keys\//, keyApi.keyRow],
+    [/^\/v1\/keys\//, keyApi.keyDetail],
     [/^\/v1\/peers$/, api.peerRows],
     [/^\/v1\/hosts$/, api.hostRows],
   ] as const;

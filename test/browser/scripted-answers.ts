@@ -43,6 +43,8 @@ const failureOf = ({ outcome, reasons: [reason], updatedAt }: MigrationRow): obj
 const key = (id: string, state: string, origin: string, vm: string) => ({
   key: id,
   version: 1,
+  arrival: origin === 'migrated' ? 2 : 0,
+  current: true,
   project: 'default',
   kind: 'disk',
   state,
@@ -54,8 +56,24 @@ const key = (id: string, state: string, origin: string, vm: string) => ({
   reportedCompromisedBy: [],
   consumers: state === 'destroyed' ? [] : [`vm:${CSP_A}/${vm}`],
   createdAt: HISTORY_START,
+  changedAt: HISTORY_START,
+  provenance:
+    origin === 'migrated'
+      ? ['migration 01932011-0011-7000-8000-000000000000', `source ${CSP_B}`, `deposit ${'5e'.repeat(32)}`]
+      : [],
+});
+/** What is shown when a row is opened. A migrated key was here before, left, and came back. */
+const detailOfKey = (row: ReturnType<typeof key>) => ({
+  ...row,
+  holdings: [row, ...(row.arrival === 0 ? [] : [{ ...row, arrival: 0, origin: 'generated', state: 'destroyed' }])].map(
+    ({ arrival, state, origin, createdAt, changedAt }) => ({ arrival, state, origin, createdAt, changedAt }),
+  ),
+  historyChain: 'intact',
+  shared: [],
+  reports: [],
   history: [
     {
+      arrival: row.arrival,
       state: 'pre-activation',
       at: HISTORY_START,
       actor: `spiffe://${CSP_A}/broker`,
@@ -63,17 +81,14 @@ const key = (id: string, state: string, origin: string, vm: string) => ({
       digest: '5f'.repeat(32),
     },
     {
-      state,
+      arrival: row.arrival,
+      state: row.state,
       at: '2026-11-23T10:02:11.904Z',
       actor: `spiffe://${CSP_A}/broker`,
-      reason: state === 'suspended' ? 'released to csp-b.example' : 'first use',
+      reason: row.state === 'suspended' ? 'released to csp-b.example' : 'first use',
       digest: '60'.repeat(32),
     },
   ],
-  provenance:
-    origin === 'migrated'
-      ? ['migration 01932011-0011-7000-8000-000000000000', `source ${CSP_B}`, `deposit ${'5e'.repeat(32)}`]
-      : [],
 });
 const KEYS = [
   key(DISK_KEY, 'active', 'created', '1b4e28ba-2fa1-41d2-883f-0016d3cca427'),
@@ -83,8 +98,8 @@ const KEYS = [
 ];
 
 const INVENTORY: Answers = {
-  '/v1/keys': { items: KEYS.map((row) => ({ ...row, history: [] })) },
-  ...Object.fromEntries(KEYS.map((row) => [`/v1/keys/${row.key}`, row])),
+  '/v1/keys': { items: KEYS },
+  ...Object.fromEntries(KEYS.map((row) => [`/v1/keys/${row.key}`, detailOfKey(row)])),
   '/v1/peers': {
     items: [
       {

@@ -1,4 +1,4 @@
-import { type Epoch, epoch, type MigrationMode, timestamp } from '@carnet/events';
+import { type Epoch, epoch, type MigrationMode, type RekeyMethod, timestamp } from '@carnet/events';
 import type { FactType, Placed, Proposal } from '@carnet/saga';
 import {
   append,
@@ -52,9 +52,9 @@ function goOn(t: Telling, until?: FactType, now = START): Telling {
   }
 }
 
-const intends = (t: Telling, who: Who, mode: MigrationMode, generation = 1): Telling => {
+const intends = (t: Telling, who: Who, mode: MigrationMode, generation = 1, rekey?: RekeyMethod): Telling => {
   const number: Epoch = epoch.parse(generation);
-  const data = intentData(mode, t[who].self, t[who].peer);
+  const data = intentData(mode, t[who].self, t[who].peer, START, rekey);
   return does(t, who, { type: 'MigrationIntended', migration: migration(generation), epoch: number, data });
 };
 
@@ -73,6 +73,16 @@ const repeats = (t: Telling, who: Who, type: FactType): Telling => {
   return said ? arrives(says(t, who, append(t[who], said.event, START))) : t;
 };
 
+/** A liar authorises the start at once, as if nothing had been agreed; then goes on as agreed. */
+function startsEarly(t: Telling): readonly Placed[] {
+  const imported = t.b.ledger.find(({ event }) => event.type === 'KeyImported');
+  const offered = t.b.ledger.find(({ event }) => event.type === 'MigrationOffered')?.event;
+  if (imported?.event.type !== 'KeyImported' || offered?.type !== 'MigrationOffered') return t.said;
+  const { event, digest } = imported;
+  const data = { imported: digest, host: offered.data.agent.host, startVcpus: true };
+  return goOn(says(t, 'b', append(t.b, { ...event, type: 'StartAuthorized', causes: [], data }, START))).said;
+}
+
 /** Named for what happens; each is one golden file. A story is never changed: what behaves differently is a new one. */
 export const STORIES: Readonly<Record<string, () => readonly Placed[]>> = {
   'cold-to-the-end': () => goOn(intends(opening, 'a', 'cold')).said,
@@ -89,6 +99,10 @@ export const STORIES: Readonly<Record<string, () => readonly Placed[]>> = {
   'expired-when-sealed': () => goOn(goOn(intends(opening, 'a', 'cold'), 'ImageSealed'), undefined, LATE).said,
   'second-attempt': () =>
     goOn(intends(goOn(relinquishes(goOn(intends(opening, 'a', 'cold'), 'TargetReady'))), 'a', 'cold', 2)).said,
+  'rekeyed-by-slot': () => goOn(intends(opening, 'a', 'suspend', 1, 'slot')).said,
+  'rekeyed-in-full': () => goOn(intends(opening, 'a', 'cold', 1, 'full')).said,
+  'relinquished-when-rekeyed': () => goOn(relinquishes(goOn(intends(opening, 'a', 'cold', 1, 'full'), 'VolumeRekeyed'))).said,
+  'a-start-before-the-agreed-rekeying-is-void': () => startsEarly(goOn(intends(opening, 'a', 'cold', 1, 'full'), 'KeyImported')),
   'a-second-deposit-is-void': () => goOn(repeats(goOn(intends(opening, 'a', 'cold'), 'KeyDeposited'), 'a', 'KeyDeposited')).said,
   'a-repeated-intent-is-void': () => repeats(goOn(intends(opening, 'a', 'cold')), 'a', 'MigrationIntended').said,
 };

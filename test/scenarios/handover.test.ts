@@ -35,6 +35,18 @@ describe('the hand-over', () => {
   );
 
   test(
+    'the same when the target re-keys on arrival',
+    () => {
+      const found = search({ ...RULES, rekey: 'full' });
+      expect(found).toMatchObject({ ok: true });
+      // Keys are replaced in one more phase of the target, and nowhere else.
+      const more = found.ok && first.ok ? [...found.pairs].filter((pair) => !(first.ok && first.pairs.has(pair))) : [];
+      expect(more).toEqual(['released × replaced']);
+    },
+    SEARCH_MS_MAX,
+  );
+
+  test(
     'a second attempt after every kind of end, in the direction that the end allows',
     () => {
       expect(secondEpoch().length).toBeGreaterThan(3);

@@ -89,6 +89,9 @@ function perform(world: World, broker: Broker, owed: Command, rules: Rules): rea
       return after(here && host.resumed && host.runs, { type: 'resume', epoch, reopens: owed.relinquished !== undefined });
     case 'AnswerIntent':
       return host.runs ? [] : [say()];
+    case 'ReplaceKeys':
+      // A host that swore `never`, or whose disk is full, ends it here: nothing was authorised yet.
+      return here && host.register === 'never' ? [relinquish(world, broker, owed, rules)] : [say()];
     case 'AuthorizeStart':
       if (here && host.register === 'never') return [relinquish(world, broker, owed, rules)];
       return rules.startsEarly ? after(host.runs, { type: 'start', epoch }) : [say()];
@@ -194,6 +197,6 @@ function intend(world: World, broker: Broker, rules: Rules): Broker | undefined 
   if (next > rules.epochsMax || !broker.host.runs) return undefined;
   const epoch: Epoch = epochSchema.parse(next);
   const [target, direction] = broker.self === world.a.self ? [world.b.self, 0] : [world.a.self, 1];
-  const data = intentData('cold', broker.self, target, nowOf(world));
+  const data = intentData('cold', broker.self, target, nowOf(world), rules.rekey);
   return propose(world, broker, { type: 'MigrationIntended', migration: migration(10 * next + direction), epoch, data }, rules);
 }

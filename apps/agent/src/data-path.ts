@@ -1,7 +1,7 @@
 import type { DataPath, Timestamp } from '@carnet/events';
 import { type Artifacts, done, type Log, type Outcome, type PullRequest, type ServeRequest } from '@carnet/hypervisor';
 import * as images from '@carnet/images';
-import { type OwnLeaf, type TrustStore, writePem } from '@carnet/pki';
+import { CRL_RECHECK_MS, type OwnLeaf, type TrustStore, writePem } from '@carnet/pki';
 import { map, told } from './outcomes.ts';
 import { judgePinned, leafDigestOf } from './peer-verdict.ts';
 import { openShares } from './shares.ts';
@@ -65,12 +65,27 @@ function grantOf(share: ServeRequest | undefined, store: TrustStore, now: Timest
   };
 }
 
+/** What comes from a peer stops when its agent is revoked in the middle: the next attempt is refused at its beginning. */
+function whileTrusted(
+  wanted: AbortSignal,
+  verdict: () => images.PeerVerdict,
+): { readonly signal: AbortSignal; readonly stop: () => void } {
+  const untrusted = new AbortController();
+  const timer = setInterval(() => {
+    if (!verdict().ok) untrusted.abort();
+  }, CRL_RECHECK_MS);
+  timer.unref();
+  return { signal: AbortSignal.any([wanted, untrusted.signal]), stop: () => clearInterval(timer) };
+}
+
 async function pull(request: PullRequest, options: DataPathOptions): Promise<Outcome<{ readonly receivedBytes: number }>> {
-  const { of, sealed, from, peer, into, rateBytesPerSecond, onProgress, signal } = request;
+  const { of, sealed, from, peer, into, rateBytesPerSecond, onProgress } = request;
+  const verifyPeer = () => judgePinned(peer, options.store(), options.now(), 'serverAuth');
+  const { signal, stop } = whileTrusted(request.signal, verifyPeer);
   const pulled = await images.pullArtifact({
     endpoint: from,
     tls: tlsOf(options),
-    verifyPeer: () => judgePinned(peer, options.store(), options.now(), 'serverAuth'),
+    verifyPeer,
     pinnedLeaf: leafDigestOf(peer),
     migration: of.migration,
     expect: sealed,
@@ -81,5 +96,6 @@ async function pull(request: PullRequest, options: DataPathOptions): Promise<Out
       onProgress({ doneBytes: bytes, totalBytes, bytesPerSecond: Math.round(bytesPerSecond) }),
     signal,
   });
+  stop();
   return map(told(pulled, 'TRANSFER_FAILED'), ({ receivedBytes }) => ({ receivedBytes }));
 }

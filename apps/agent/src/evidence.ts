@@ -1,11 +1,11 @@
-import { dsseEnvelope, PAYLOAD_TYPES } from '@carnet/events';
+import { PAYLOAD_TYPES, signedEvidence } from '@carnet/events';
 import type { EvidenceSigner } from '@carnet/hypervisor';
 import { type Signer, signEnvelope } from '@carnet/trust';
 
-/** Evidence as it goes into events: an envelope signed by the leaf that the agreement pins. */
+/** Evidence as it goes into events, with the leaf that signed it: the agreement may pin an earlier one of this agent. */
 export const evidenceSigner =
-  (signer: Signer): EvidenceSigner =>
+  (signer: Signer, leaf: string): EvidenceSigner =>
   (evidence) => {
     const bytes = signEnvelope(PAYLOAD_TYPES.evidence, Buffer.from(JSON.stringify(evidence)), signer);
-    return dsseEnvelope.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+    return signedEvidence.parse({ ...JSON.parse(Buffer.from(bytes).toString('utf8')), certificate: leaf });
   };

@@ -73,7 +73,7 @@ export async function openHost(config: AgentConfig, identity: OwnLeaf, store: ()
       files: nodeFiles,
       paths,
       openSecret: secretOpener(transport.privateKey),
-      signEvidence: evidenceSigner(identity.signer),
+      signEvidence: evidenceSigner(identity.signer, identity.chain[0] ?? ''),
       memoryMiBFree,
       limits: config.limits,
       clock: systemClock,

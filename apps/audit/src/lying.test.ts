@@ -21,6 +21,7 @@ import {
   testimony,
   timeAt,
 } from './testing/federation.ts';
+import { DESTROYED_FACTS, NEW_DISK_KEY, rekeyedFacts } from './testing/performer.ts';
 import { type Alter, migrationOf, Telling, vmOf } from './testing/telling.ts';
 import { verify } from './verify.ts';
 
@@ -121,6 +122,28 @@ describe('what a lying broker signs is found, though its ledger is in order', ()
       'RECEIPT_INCOMPLETE',
     ],
     [
+      'a receipt that says nothing of one artifact’s fate',
+      () => change('SourceRetired', (d) => ({ ...d, data: { ...d.data, receipt: { ...d.data.receipt, artifactFates: [] } } })),
+      'RECEIPT_INCOMPLETE',
+    ],
+    [
+      'a receipt for a header that the host did not overwrite',
+      () =>
+        change('SourceRetired', (d) => ({
+          ...d,
+          data: {
+            ...d.data,
+            receipt: {
+              ...d.data.receipt,
+              evidence: testimony(federation, m, 'source', 'destroyed', now, {
+                facts: { ...DESTROYED_FACTS, fate0: 'unlinked' },
+              }),
+            },
+          },
+        })),
+      'RECEIPT_DIFFERS',
+    ],
+    [
       'its own policy denied',
       () => change('MigrationOffered', (d) => ({ ...d, data: { ...d.data, policy: { ...d.data.policy, allowed: false } } })),
       'POLICY_DENIED',
@@ -128,6 +151,15 @@ describe('what a lying broker signs is found, though its ledger is in order', ()
     [
       'another mode than was asked for',
       () => change('MigrationIntended', (d) => ({ ...d, data: { ...d.data, request: good.request(5, vmOf(1), CSP_A, CSP_B) } })),
+      'REQUEST_DIFFERS',
+    ],
+    [
+      'less re-keying than was asked for',
+      () =>
+        change('MigrationIntended', (d) => ({
+          ...d,
+          data: { ...d.data, request: good.request(1, vmOf(1), CSP_A, CSP_B, { rekey: 'full' }) },
+        })),
       'REQUEST_DIFFERS',
     ],
     [
@@ -149,6 +181,60 @@ describe('what a lying broker signs is found, though its ledger is in order', ()
     const telling = tell(alter());
     const report = await check([exportLines(telling), exportLines(telling, CSP_B)]);
     expect([report.verdict, report.divergence?.code, report.divergence?.migration]).toEqual(['diverged', code, migrationOf(1)]);
+  });
+
+  const rekeyed = (data: object): Alter =>
+    change('VolumeRekeyed', (d) => ({ ...d, data: { ...d.data, ...data } }) as unknown as Draft);
+  const word = (more: object, kind: 'rekeyed' | 'started' = 'rekeyed') => ({
+    evidence: testimony(federation, m, 'target', kind, now, { facts: { ...rekeyedFacts('full'), ...more } }),
+  });
+  it.each<readonly [string, () => Alter, string]>([
+    ['no word of the host', () => rekeyed(word({}, 'started')), 'EVIDENCE_DIFFERS'],
+    ['another header than the host saw', () => rekeyed(word({ after0: 'f'.repeat(64) })), 'REKEY_DIFFERS'],
+    ['a method that the host did not use', () => rekeyed(word({ method: 'slot' })), 'REKEY_DIFFERS'],
+    ['volumes that the host did not name', () => rekeyed(word({ artifact0: 'none' })), 'REKEY_DIFFERS'],
+  ])('re-keying with %s', async (_, alter, code) => {
+    const telling = new Telling(federation, alter());
+    telling.play(telling.intend(1, { rekey: 'full' }));
+    const report = await check([exportLines(telling), exportLines(telling, CSP_B)]);
+    expect([report.verdict, report.divergence?.code]).toEqual(['diverged', code]);
+  });
+
+  it('re-keying as agreed is proven; less than agreed is void, with its code, and so is a start before it', async () => {
+    const honest = new Telling(federation);
+    honest.play(honest.intend(1, { rekey: 'full' }));
+    const proven = await check([exportLines(honest), exportLines(honest, CSP_B)]);
+    expect([proven.divergence, proven.notices]).toEqual([undefined, []]);
+    const lying = new Telling(
+      federation,
+      change('VolumeRekeyed', (d) => ({ ...d, data: { ...d.data, method: 'slot' } }) as unknown as Draft),
+    );
+    lying.play(lying.intend(1, { rekey: 'full' }), 'VolumeRekeyed');
+    const report = await check([exportLines(lying), exportLines(lying, CSP_B)]);
+    expect(report.notices.map(({ code }) => code)).toEqual(['REKEY_WEAKER']);
+    const hasty = new Telling(federation);
+    hasty.play(hasty.intend(1, { rekey: 'full' }), 'KeyImported');
+    const imported = hasty.journey(vmOf(1)).migrations[0]?.facts.KeyImported?.digest;
+    hasty.sign(hasty.b, {
+      type: 'StartAuthorized',
+      causes: [],
+      migration: migrationOf(1),
+      epoch: 1,
+      data: { imported, host: 'host-1', startVcpus: true },
+    } as unknown as Draft);
+    const early = await check([exportLines(hasty), exportLines(hasty, CSP_B)]);
+    expect(early.notices.map(({ code }) => code)).toEqual(['REKEY_OWED']);
+  });
+
+  it('a target that gives the VM back, and keeps the key that it made for it', async () => {
+    const telling = new Telling(federation);
+    const vm = telling.intend(1, { rekey: 'full' });
+    telling.play(vm, 'VolumeRekeyed');
+    const [given] = telling.journey(vm).migrations;
+    if (given === undefined) throw new Error('no migration');
+    telling.giveBack(given);
+    const report = await check([exportLines(telling), exportLines(telling, CSP_B)]);
+    expect(report.divergence).toMatchObject({ code: 'RECEIPT_INCOMPLETE', expected: NEW_DISK_KEY });
   });
 
   it('a void event is a notice and counts for nobody', async () => {

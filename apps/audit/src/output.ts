@@ -1,4 +1,4 @@
-import type { AuditedLedger, AuditedMigration, AuditReport, Finding } from './report.ts';
+import type { AuditedCustody, AuditedLedger, AuditedMigration, AuditReport, Finding } from './report.ts';
 
 /** The report for people: what was looked at, what came of it, who could open what when, and what is wrong. */
 export function renderReport(report: AuditReport): string {
@@ -26,11 +26,36 @@ function ledgerText({ publisher, audience, verdict, events, voids, copies, note 
 function migrationText({ migration, vm, epoch, mode, source, target, outcome, ended, asked, custody }: AuditedMigration): string {
   const head = `  ${migration}  ${mode}  ${source} → ${target}  ${outcome}${ended ? '' : ' (open)'}\n`;
   const of = `    vm ${vm}, epoch ${epoch}; asked by ${asked.principal} (${asked.via})\n`;
-  const lines = custody.map(({ at, event, domains, suspended }) => {
-    const bound = suspended.length === 0 ? '' : `, ${suspended.join(' and ')} bound not to`;
-    return `    from ${at}  ${domains.join(' and ') || 'nobody'}${bound}  (${event})\n`;
-  });
-  return [head, of, ...lines].join('');
+  return [head, of, ...custody.flatMap(custodyLines)].join('');
+}
+
+const INDENT = ' '.repeat(4);
+/** Below the sentence, not below the time. */
+const BELOW = ' '.repeat(30);
+
+/** One change of custody in words that need no knowledge of the protocol, then where it stands, so that it can be looked up. */
+function custodyLines(entry: AuditedCustody, i: number): readonly string[] {
+  const { at, event, ledger, seq, domains } = entry;
+  const now = `now ${domains.length === 0 ? 'nobody can' : `only ${domains.join(' and ')} can`} open it`;
+  const said = [...(i === 0 ? [`before the move ${domains.join(' and ') || 'nobody'} holds the key`] : changesText(entry)), now];
+  return [
+    `${INDENT}${at}  ${said[0]}\n`,
+    ...said.slice(1).map((line) => `${BELOW}${line}\n`),
+    `${BELOW}(${event}, signed by ${ledger.publisher}, position ${seq} in its ledger to ${ledger.audience})\n`,
+  ];
+}
+
+function changesText({ gained, lost, destroyed, suspended }: AuditedCustody): readonly string[] {
+  const changes = [
+    ...gained.map((domain) => `${domain} gains: it can open the image from here on`),
+    ...lost
+      .filter((domain) => suspended.includes(domain))
+      .map((domain) => `${domain} loses: it keeps the key and has bound itself not to use it`),
+    ...destroyed.map((domain) =>
+      lost.includes(domain) ? `${domain} loses: it destroyed what it held` : `${domain} destroyed the key that it had kept`,
+    ),
+  ];
+  return changes.length === 0 ? ['nobody gains or loses'] : changes;
 }
 
 function findingText({ code, text, ledger, seq, expected, got, sources }: Finding): string {

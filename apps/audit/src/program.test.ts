@@ -54,9 +54,16 @@ describe('exit codes', () => {
       migrations, and who could open the image
         ID  cold  csp-a.example → csp-b.example  retired
           vm csp-a.example/ID, epoch 1; asked by spiffe://csp-a.example/scheduler (signature)
-          from 2026-11-23T10:00:03.000Z  csp-a.example  (MigrationIntended)
-          from 2026-11-23T10:00:12.000Z  csp-b.example, csp-a.example bound not to  (KeyReleased)
-          from 2026-11-23T10:00:19.000Z  csp-b.example  (SourceRetired)
+          2026-11-23T10:00:03.000Z  before the move csp-a.example holds the key
+                                    now only csp-a.example can open it
+                                    (MigrationIntended, signed by csp-a.example, position 2 in its ledger to csp-b.example)
+          2026-11-23T10:00:12.000Z  csp-b.example gains: it can open the image from here on
+                                    csp-a.example loses: it keeps the key and has bound itself not to use it
+                                    now only csp-b.example can open it
+                                    (KeyReleased, signed by csp-a.example, position 7 in its ledger to csp-b.example)
+          2026-11-23T10:00:19.000Z  csp-a.example destroyed the key that it had kept
+                                    now only csp-b.example can open it
+                                    (SourceRetired, signed by csp-a.example, position 8 in its ledger to csp-b.example)
 
       judged as of 2026-11-24T10:00:00.000Z
       "

@@ -52,6 +52,27 @@ export const auditedLedger = z
   .readonly();
 export type AuditedLedger = z.infer<typeof auditedLedger>;
 
+/**
+ * Who could open the image from `at` on, until the next entry (`domains`; `[]` is nobody), and what changed then, by `event` at position
+ * `seq` of `ledger`. `suspended`: keeps the key and has bound itself not to use it. `gained`, `lost`: can, or cannot any more, since this
+ * entry. `destroyed`: held the key until now, in use or suspended, and holds it no more.
+ */
+export const auditedCustody = z
+  .strictObject({
+    at: timestamp,
+    event: z.string(),
+    because: digest,
+    ledger: ledgerName,
+    seq: z.number().int(),
+    domains: z.array(trustDomain).readonly(),
+    suspended: z.array(trustDomain).readonly(),
+    gained: z.array(trustDomain).readonly(),
+    lost: z.array(trustDomain).readonly(),
+    destroyed: z.array(trustDomain).readonly(),
+  })
+  .readonly();
+export type AuditedCustody = z.infer<typeof auditedCustody>;
+
 export const auditedMigration = z
   .strictObject({
     migration: migrationId,
@@ -64,20 +85,7 @@ export const auditedMigration = z
     outcome: z.string(),
     ended: z.boolean(),
     asked: z.strictObject({ principal: z.string(), via: z.enum(['signature', 'mtls', 'token']) }).readonly(),
-    /** Who could open the image from `at` on, until the next entry; `[]` is nobody. `suspended`: holds the key and is bound not to use it. */
-    custody: z
-      .array(
-        z
-          .strictObject({
-            at: timestamp,
-            event: z.string(),
-            because: digest,
-            domains: z.array(trustDomain).readonly(),
-            suspended: z.array(trustDomain).readonly(),
-          })
-          .readonly(),
-      )
-      .readonly(),
+    custody: z.array(auditedCustody).readonly(),
   })
   .readonly();
 export type AuditedMigration = z.infer<typeof auditedMigration>;

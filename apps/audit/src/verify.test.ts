@@ -2,6 +2,7 @@ import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sha256Hex } from '@carnet/trust';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { auditReport } from './report.ts';
 import { EXPORTED_MS, exportLines, writeLines } from './testing/exports.ts';
@@ -46,5 +47,20 @@ describe('ledgers that are in order', () => {
       ['KeyReleased', [CSP_B], [CSP_A]],
       ['SourceRetired', [CSP_B], []],
     ]);
+  });
+
+  it('each line of custody says what changed, and where that stands', async () => {
+    const telling = story();
+    const { migrations } = await check(writeLines(dir, 'c', exportLines(telling)));
+    const [first] = migrations;
+    expect(first?.custody.map(({ event, gained, lost, destroyed }) => [event, gained, lost, destroyed])).toEqual([
+      ['MigrationIntended', [CSP_A], [], []],
+      ['KeyReleased', [CSP_B], [CSP_A], []],
+      ['SourceRetired', [], [], [CSP_A]],
+    ]);
+    for (const { because, ledger, seq } of first?.custody ?? []) {
+      expect(ledger).toEqual({ publisher: CSP_A, audience: CSP_B });
+      expect(sha256Hex(telling.a.envelopes[seq - 1] ?? Buffer.of())).toBe(because);
+    }
   });
 });

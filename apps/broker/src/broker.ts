@@ -5,6 +5,9 @@ import { type Ground, openGround } from './ground.ts';
 import { type Doors, openDoors } from './http/open-doors.ts';
 import { openOps } from './http/ops.ts';
 import { loopPorts, noticeJourneys } from './loop-ports.ts';
+import { watchPeers } from './peers/watch.ts';
+import { tendEventKeys } from './tend-keys.ts';
+import { createWaiting } from './waiting.ts';
 import { type Wired, wire } from './wire.ts';
 
 export interface RunningBroker {
@@ -15,32 +18,28 @@ export interface RunningBroker {
 /** Starts one replica. Whatever was owed before a crash is owed now: there is no other recovery. */
 export async function startBroker(config: BrokerConfig, environment: NodeJS.ProcessEnv, log: Log): Promise<RunningBroker> {
   const metrics = createMetrics();
-  let checks = STARTING;
+  const waiting = createWaiting(log);
+  let { checks } = waiting;
   // Before anything else: whoever looks after this process sees that it lives, and what it waits for.
-  const ops = await openOps(config.ops, metrics, () => checks);
-  const ground = await openGround(config, environment, log, metrics);
+  const ops = await openOps(config.ops, metrics, () => checks());
+  const ground = await openGround(config, environment, log, metrics, waiting);
   const parts = wire(ground);
   const loop = startLoop(loopPorts({ ...ground, ...parts, self: config.domain }));
+  const watch = watchPeers({ ...ground, changed: parts.tellHosts });
+  const tending = tendEventKeys(ground.identity, ground.journal, log);
   const hush = noticeJourneys({ ...ground, self: config.domain }, loop);
   const doors = await openDoors(ground, parts);
-  checks = readinessChecks(ground);
+  const ready = readinessChecks(ground);
+  checks = () => ready;
   log.info({ domain: config.domain, http: config.http.port, database: ground.store.kind }, 'broker ready');
   return {
     stop: async () => {
+      await Promise.all([watch.stop(), tending.stop()]);
       await stopAll(ground, loop, hush, doors, parts);
       await ops.close();
     },
   };
 }
-
-const STARTING: readonly Check[] = [
-  {
-    name: 'start',
-    probe: () => {
-      throw new Error('the broker is still starting');
-    },
-  },
-];
 
 /** A database or a bus that does not answer: this replica should get no work, but goes on living. */
 const readinessChecks = ({ store, bus }: Ground): readonly Check[] => [

@@ -1,4 +1,4 @@
-import { hostName, trustDomain } from '@carnet/events';
+import { hostName, rekeyMethod, trustDomain } from '@carnet/events';
 import { LOG_LEVELS } from '@carnet/runtime';
 import { z } from 'zod';
 import { network } from './peers/data-paths.ts';
@@ -23,7 +23,7 @@ export const brokerConfig = z.strictObject({
     /** The broker's X.509 leaf and intermediate, PEM, leaf first. */
     certificateFile: path,
     keyFile: path,
-    /** Ed25519 event-signing key, PKCS#8 PEM. */
+    /** Ed25519 event-signing key, PKCS#8 PEM. Read again when it changes: the same file at every replica within ten minutes. */
     eventKeyFile: path,
   }),
   trust: z.strictObject({
@@ -69,6 +69,11 @@ export const brokerConfig = z.strictObject({
   /** `/livez`, `/readyz`, `/metrics` in plain HTTP: keep it on loopback or behind a firewall. */
   ops: z.strictObject({ address: z.string().default('127.0.0.1'), port }),
   policy: z.strictObject({ file: path }),
+  /**
+   * Re-keying on arrival, whatever a request asks. `arriving`: the least that this CSP does to volumes that come here. `leaving`:
+   * the least that a peer must do to those that go; an offer of less is void.
+   */
+  rekey: z.strictObject({ arriving: rekeyMethod.default('none'), leaving: rekeyMethod.default('none') }).prefault({}),
   migration: z
     .strictObject({
       /** How long an intent waits for an offer. */

@@ -10,10 +10,12 @@ import type { Log, Metrics } from '@carnet/runtime';
 import { openStore, runChanges, type Store } from '@carnet/store';
 import { viewsChanges } from '@carnet/views';
 import type { BrokerConfig } from './config.ts';
-import { type BrokerIdentity, loadIdentity } from './identity.ts';
+import { type BrokerIdentity, openIdentity } from './identity.ts';
 import { inventoryChanges } from './inventory.ts';
 import { ensureKeyRoot, unlockOf } from './keys/key-root.ts';
+import { settledChanges } from './settled-table.ts';
 import { usersChanges } from './users/api-keys.ts';
+import type { Waiting } from './waiting.ts';
 
 /** What the broker stands on, opened in the order in which each needs the other. */
 export interface Ground {
@@ -36,56 +38,82 @@ export async function openGround(
   environment: NodeJS.ProcessEnv,
   log: Log,
   metrics: Metrics,
+  waiting: Waiting,
 ): Promise<Ground> {
   const nowMs = (): number => Date.now();
   const now = (): Timestamp => timestamp.parse(new Date(nowMs()).toISOString());
   const random = (n: number): Uint8Array => randomBytes(n);
   await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
-  const trust = openTrustFiles(config.trust, nowMs);
-  const identity = loadIdentity(config.identity);
+  const trust = openTrustFiles(
+    {
+      rootFile: config.trust.rootFile,
+      crlDirectories: [config.trust.crlDirectory],
+      marksFile: join(config.stateDirectory, 'crl-numbers.json'),
+    },
+    nowMs,
+  );
+  const identity = openIdentity(config.identity, log);
   // The environment wins over the file, as it does for every other setting.
   const url = environment['CARNET_DATABASE_URL'] ?? config.database.url;
   const target = url === undefined ? { dir: join(config.stateDirectory, 'database') } : { url };
-  const store = await openStore({ ...target, applicationName: 'carnet-broker', log });
-  await runChanges(store, viewsChanges);
-  await runChanges(store, inventoryChanges);
-  await runChanges(store, usersChanges);
   const unlock = unlockOf(config.keys, environment);
   await ensureKeyRoot(config.keys.rootFile, unlock, random);
-  const keys = await openKeyManager({
-    store,
-    rootFile: config.keys.rootFile,
-    unlock,
-    actor: `spiffe://${config.domain}/broker`,
-    now,
-    random,
-  });
-  if (!keys.ok) throw new Error(`the key manager does not open: ${keys.code}: ${keys.text}`);
-  const { journal, parts } = await openJournal({
-    store,
-    self: config.domain,
-    peers: config.peers.map(({ domain }) => domain),
-    signer: identity.eventSigner,
-    introduction: identity.introduction,
-    validateChain: chainValidator(trust, now),
-    headDir: join(config.stateDirectory, 'heads'),
-    clock: { nowMs },
-    random,
-    log,
+  const journalFrom = (store: Store) =>
+    openJournal({
+      store,
+      self: config.domain,
+      peers: config.peers.map(({ domain }) => domain),
+      signing: identity.signing,
+      validateChain: chainValidator(trust, now),
+      headDir: join(config.stateDirectory, 'heads'),
+      clock: { nowMs },
+      random,
+      log,
+    });
+  const keysFrom = async (store: Store) => {
+    const actor = `spiffe://${config.domain}/broker`;
+    const keys = await openKeyManager({ store, rootFile: config.keys.rootFile, unlock, actor, now, random });
+    if (!keys.ok) throw new Error(`the key manager does not open: ${keys.code}: ${keys.text}`);
+    return keys.value;
+  };
+  const { store, keys, journal, parts } = await waiting.for('database', async () => {
+    const opened = await openStore({ ...target, applicationName: 'carnet-broker', log });
+    return closedUnless(opened.close, async () => {
+      await runChanges(opened, viewsChanges);
+      await runChanges(opened, inventoryChanges);
+      await runChanges(opened, usersChanges);
+      await runChanges(opened, settledChanges);
+      const manager = await keysFrom(opened);
+      const ledgers = await closedUnless(manager.close, () => journalFrom(opened));
+      return { store: opened, keys: manager, ...ledgers };
+    });
   });
   const tls: TlsMaterial = { keyPem: identity.keyPem, chainPem: identity.certificatePem, store: trust, now };
-  const bus = await connectBus(parts, {
-    servers: [config.bus.url],
-    serverName: config.bus.serverName,
-    name: `broker ${config.domain}`,
-    tls: busTls(config, tls),
-  });
-  return { config, identity, trust, tls, store, journal, bus, keys: keys.value, log, metrics, nowMs, now };
+  const bus = await waiting.for(`bus at ${config.bus.url}`, () =>
+    connectBus(parts, {
+      servers: [config.bus.url],
+      serverName: config.bus.serverName,
+      name: `broker ${config.domain}`,
+      tls: busTls(config, tls),
+    }),
+  );
+  return { config, identity, trust, tls, store, journal, bus, keys, log, metrics, nowMs, now };
+}
+
+/** A database that goes away in the middle of the start leaves nothing half open behind for the next attempt. */
+async function closedUnless<T>(close: () => Promise<void> | void, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    await Promise.resolve(close()).catch(() => undefined);
+    throw cause;
+  }
 }
 
 /** Chain, name and revocation of the bus's certificate: it is trusted for delivery only, and still it must be the one we know. */
 function busTls({ bus, trust }: BrokerConfig, material: TlsMaterial) {
   const { checkServerIdentity } = clientTlsOptions(material, { trustDomain: bus.domain }, bus.serverName);
   const own = { cert: material.chainPem, key: material.keyPem, ca: readFileSync(trust.rootFile, 'utf8') };
-  return checkServerIdentity === undefined ? own : { ...own, checkServerIdentity };
+  if (checkServerIdentity === undefined) throw new Error('impossible: options of a client without a judgement of its server');
+  return { ...own, checkServerIdentity };
 }

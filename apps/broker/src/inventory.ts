@@ -46,6 +46,8 @@ export interface Inventory {
   readonly hostOf: (vm: VmId) => Promise<HostName | undefined>;
   /** False when the VM is held already: what is here is never replaced by what a peer sends under its name. */
   readonly add: (db: Db | Tx, held: HeldVm) => Promise<boolean>;
+  /** Other keys open its disks from now on. */
+  readonly respec: (db: Db | Tx, vm: VmId, spec: VmSpec) => Promise<void>;
   readonly remove: (db: Db | Tx, vm: VmId) => Promise<void>;
   readonly images: () => Promise<readonly HeldImage[]>;
   readonly putImage: (image: Omit<HeldImage, 'createdAt'>) => Promise<void>;
@@ -96,6 +98,13 @@ export function openInventory(store: Store, hosts: readonly HostName[], registry
         .onConflict((conflict) => conflict.column('vm').doNothing())
         .executeTakeFirst();
       return (added.numInsertedOrUpdatedRows ?? 0n) > 0n;
+    },
+    respec: async (db, vm, spec) => {
+      await tables(db)
+        .updateTable('broker_vms')
+        .set({ spec: JSON.stringify(spec) })
+        .where('vm', '=', vm)
+        .execute();
     },
     remove: async (db, vm) => {
       await tables(db).deleteFrom('broker_vms').where('vm', '=', vm).execute();

@@ -8,7 +8,7 @@ import {
   type TrustDomain,
   type VmId,
 } from '@carnet/events';
-import type { AppendTx, Journal, StoredEvent } from '@carnet/journal';
+import type { AppendTx, Journal, JourneyEnds, PlacedEvent, VmWithPeer } from '@carnet/journal';
 import { decide, evolve, initialJourney, type Journey, type Proposal, type RefusalCode } from '@carnet/saga';
 
 export interface Refused {
@@ -24,6 +24,8 @@ export type Making<P> = (tx: AppendTx, journey: Journey) => Promise<P | Refused>
 /** The journal as performers use it: journeys folded from both ledgers, and events proposed under the ledger's head lock. */
 export interface Ledgers {
   readonly journey: (vm: VmId, peer: TrustDomain) => Promise<Journey>;
+  /** As `journey`, and up to where in either ledger it was folded. */
+  readonly foldedTo: (vm: VmId, peer: TrustDomain) => Promise<{ readonly journey: Journey; readonly ends: JourneyEnds }>;
   /** All journeys of a VM, one for each peer that it ever went to or came from. */
   readonly journeys: (vm: VmId) => Promise<readonly Journey[]>;
   /** Whether another intent, of whatever peer or VM, has this migration's id: keys and host steps are kept by it. */
@@ -32,6 +34,8 @@ export interface Ledgers {
     readonly vm: VmId;
     readonly peer: TrustDomain;
   }) => Promise<boolean>;
+  /** When an event came to stand in a ledger here, by our own clock. */
+  readonly placedAt: (event: Digest) => Promise<Timestamp | undefined>;
   /** Folds, makes, decides and appends in one transaction. Refused: nothing at all was written. */
   readonly propose: (vm: VmId, peer: TrustDomain, make: Making<Proposal>) => Promise<Proposed>;
 }
@@ -48,9 +52,13 @@ class RefusedInside extends Error {
 
 export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => number): Ledgers {
   const peers = journal.peers;
-  const journey = async (vm: VmId, peer: TrustDomain): Promise<Journey> => fold(vm, await eventsOf(journal, vm, peer));
+  const journey = async (vm: VmId, peer: TrustDomain): Promise<Journey> => fold(vm, await journal.eventsOfVm({ vm, peer }));
   return {
     journey,
+    foldedTo: async (vm, peer) => {
+      const events = await journal.eventsOfVm({ vm, peer });
+      return { journey: fold(vm, events), ends: endsOf({ vm, peer }, events) };
+    },
     journeys: (vm) => Promise.all(peers.map((peer) => journey(vm, peer))),
     isIdTaken: async ({ migration, vm, peer }) => {
       const events = await journal.eventsOfMigrations([migration]);
@@ -58,6 +66,7 @@ export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => 
         ({ event, placement }) => event?.type === 'MigrationIntended' && !(event.data.vm === vm && placement.publisher === peer),
       );
     },
+    placedAt: async (event) => (await journal.event(event))?.placedAt,
     propose: async (vm, peer, make) => {
       try {
         const outcome = await journal.append(peer, async (tx) => ({
@@ -76,7 +85,7 @@ export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => 
   };
 
   async function draftOf(tx: AppendTx, vm: VmId, peer: TrustDomain, make: Making<Proposal>): Promise<Draft<Event>> {
-    const current = fold(vm, await eventsOf(tx, vm, peer));
+    const current = fold(vm, await tx.eventsOfVm({ vm, peer }));
     const proposal = await make(tx, current);
     if ('ok' in proposal) throw new RefusedInside(proposal);
     const decision = decide(current, self, proposal, new Date(nowMs()).toISOString() as Timestamp);
@@ -85,17 +94,17 @@ export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => 
   }
 }
 
-type Reading = Pick<AppendTx, 'eventsOfMigrations' | 'migrationsOfVm'>;
-
-/** All attempts to move this VM between us and that peer. A third CSP that reuses a migration's id never mixes in. */
-async function eventsOf(from: Reading, vm: VmId, peer: TrustDomain): Promise<readonly StoredEvent[]> {
-  const intents = await from.migrationsOfVm(vm, peer);
-  const events = await from.eventsOfMigrations(intents.map((intent) => intent.migration));
-  return events.filter(({ placement }) => placement.publisher === peer || placement.audience === peer);
+/** Each ledger's events come in its own order, so the last one is its end. */
+function endsOf({ vm, peer }: VmWithPeer, events: readonly PlacedEvent[]): JourneyEnds {
+  const end = (from: 'own' | 'received') => {
+    const last = events.findLast(({ placement }) => (placement.publisher === peer) === (from === 'received'));
+    return last === undefined ? undefined : { seq: Number(last.placement.seq), digest: last.digest };
+  };
+  return { vm, peer, own: end('own'), received: end('received') };
 }
 
 /** Both ledgers' events of one VM, each after those that it relies on. */
-export function fold(vm: VmId, stored: readonly StoredEvent[]): Journey {
+export function fold(vm: VmId, stored: readonly PlacedEvent[]): Journey {
   return stored.reduce(
     (journey, { event, digest }) =>
       event !== undefined && isMigrationEvent(event) ? evolve(journey, { event, digest }).journey : journey,

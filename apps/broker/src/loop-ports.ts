@@ -6,7 +6,9 @@ import type { Store } from '@carnet/store';
 import { type MigrationViews, rowsOf } from '@carnet/views';
 import type { Failures } from './failures.ts';
 import type { Ledgers } from './ledgers.ts';
-import { createSettled, isSettled } from './settled.ts';
+import { createOpenJourneys } from './open-journeys.ts';
+import { isSettled, isSettledForGood } from './settled.ts';
+import { openSettledTable } from './settled-table.ts';
 
 export interface BrokerLoopPorts {
   readonly self: TrustDomain;
@@ -26,22 +28,21 @@ const parsed = (key: JourneyKey) => ({ vm: vmId.parse(key.vm), peer: trustDomain
 /** The broker's world as the one loop sees it. */
 export function loopPorts(ports: BrokerLoopPorts): LoopPorts {
   const { self, journal, ledgers, views, store, failures } = ports;
-  const settled = createSettled();
+  const openJourneys = createOpenJourneys(self, journal, openSettledTable(store));
   const now = () => timestamp.parse(new Date(ports.nowMs()).toISOString());
   return {
     open: async () => {
-      const open = settled.unsettled(await journal.intentsWithout([]));
-      ports.metrics.openMigrations.set(open.length);
-      return open;
+      const keys = await openJourneys.sweep();
+      ports.metrics.openMigrations.set(openJourneys.count());
+      return keys;
     },
     owed: async (key) => {
       const { vm, peer } = parsed(key);
-      const seen = settled.seen(key);
-      const journey = await ledgers.journey(vm, peer);
+      const { journey, ends } = await ledgers.foldedTo(vm, peer);
       await views.record(rowsOf(journey).slice(-ROWS_RECORDED));
       const deadline = nextDeadline(journey, self);
       const open = !isSettled(journey, self, now());
-      if (!open) settled.settle(key, seen);
+      if (!open) await openJourneys.settle(ends, isSettledForGood(journey, self) ? 'for-good' : 'for-now');
       return {
         commands: react(journey, self, now()),
         open,

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { createLog, drainOnSignals, runService } from '@carnet/runtime';
+import { createLog, drainOnSignals, leaveOnSignals, runService } from '@carnet/runtime';
 import { startBroker } from './broker.ts';
 import { brokerConfig } from './config.ts';
 
@@ -16,7 +16,9 @@ await runService({
   schema: brokerConfig,
   start: async (config) => {
     const log = createLog('broker', config.log.level);
+    const startOver = leaveOnSignals(log);
     const broker = await startBroker(config, process.env, log);
+    startOver();
     drainOnSignals(log, broker.stop);
   },
 });

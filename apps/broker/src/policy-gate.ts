@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { EventData, IntentRequest, MigrationId, PolicyDecision, VmSpec } from '@carnet/events';
+import type { EventData, IntentRequest, MigrationId, PolicyDecision, TrustDomain, VmSpec } from '@carnet/events';
 import { canonicalText, decideAsSource, decideAsTarget, type Policy, policySet, type Role, rolesOf } from '@carnet/policy';
 import { sha256Hex } from '@carnet/trust';
 import { parse } from 'smol-toml';
@@ -18,7 +18,10 @@ export interface PolicyGate {
 }
 
 /** Open migrations with a peer by direction, without the one that is being decided. */
-export type OpenCounts = (peer: string, except: MigrationId) => Promise<{ readonly outgoing: number; readonly incoming: number }>;
+export type OpenCounts = (
+  peer: TrustDomain,
+  except: MigrationId,
+) => Promise<{ readonly outgoing: number; readonly incoming: number }>;
 
 /** Reads the policy file once: a changed policy takes a restart, so that no decision falls between two sets. */
 export function openPolicyGate(file: string, counts: OpenCounts): PolicyGate {

@@ -13,7 +13,7 @@ import {
   withdraw,
 } from '../../../libs/saga/src/testing.ts';
 import { isMovingHere, nextEpochWith } from './moving.ts';
-import { createSettled, isSettled } from './settled.ts';
+import { isSettled, isSettledForGood } from './settled.ts';
 
 const LATER = new Date(Date.parse(START) + SAMPLE_OFFER_MS * 2).toISOString() as typeof START;
 const fromC = (journey: Journey, changes: object = {}): Journey => ({
@@ -41,19 +41,12 @@ describe('settled', () => {
     expect([isSettled(journey, CSP_B, START), isSettled(journey, CSP_B, LATER)]).toEqual([false, true]);
   });
 
-  it('a sweep passes over what is settled until another intent is placed, and over nothing that was not folded', () => {
-    const settled = createSettled();
-    const key = { vm: 'vm', peer: CSP_B };
-    const other = { vm: 'vm', peer: CSP_C };
-    settled.settle(key, settled.seen(key));
-    expect(settled.unsettled([key, other])).toEqual([other, key]);
-    settled.settle(key, settled.seen(key));
-    expect(settled.unsettled([key, other])).toEqual([other]);
-    // Placed while the journey was being folded: the fold may not have seen it.
-    const before = settled.seen(key);
-    expect(settled.unsettled([key, key, other])).toEqual([other, key]);
-    settled.settle(key, before);
-    expect(settled.unsettled([key, key, other])).toEqual([other, key]);
+  it('is not for good what only the clock has settled', () => {
+    const { journey } = given('MigrationIntended').b;
+    expect([isSettled(journey, CSP_B, LATER), isSettledForGood(journey, CSP_B)]).toEqual([true, false]);
+    const pair = given('ImageSealed');
+    const ended = deliver({ ...pair, b: relinquish(pair.b) }).b.journey;
+    expect(isSettledForGood(ended, CSP_B)).toBe(true);
   });
 });
 

@@ -9,6 +9,7 @@ import { createFailures } from './failures.ts';
 import type { Ground } from './ground.ts';
 import { openHostClient } from './hosts/client.ts';
 import { createHosts } from './hosts/steps.ts';
+import { crlTeller } from './hosts/tell-crls.ts';
 import { agentSpiffeId, type ValidateAgent } from './hosts/wire.ts';
 import { openInventory } from './inventory.ts';
 import { createHandoverKeys } from './keys/handover-keys.ts';
@@ -35,6 +36,7 @@ export function wire(ground: Ground) {
   const hostNames = config.hosts.map(({ name }) => name);
   const views = openMigrationViews(store);
   const ledgers = createLedgers(journal, self, nowMs);
+  const crls = crlTeller(ground.bus.connection, ground.trust, ground.identity.signer, log);
   const hostClient = openHostClient({
     bus: ground.bus.connection,
     domain: self,
@@ -44,7 +46,9 @@ export function wire(ground: Ground) {
     nowMs,
     log,
     onReport: (host, report) => {
-      if (report.kind === 'hello') provideSecrets(host, report);
+      if (report.kind !== 'hello') return;
+      crls.tell(host);
+      provideSecrets(host, report);
     },
   });
   const registry = () => hostClient.registry;
@@ -64,6 +68,7 @@ export function wire(ground: Ground) {
     nowMs,
     offerMs: config.migration.offerSeconds * 1_000,
     deadlineMs: config.migration.deadlineSeconds * 1_000,
+    leastRekey: config.rekey.leaving,
     identify: ownIdentity(ground),
   };
   const machines: MachinePorts = {
@@ -77,7 +82,7 @@ export function wire(ground: Ground) {
     tenant: DEFAULT_TENANT,
     nowMs,
     isMoving: (vm) => isMoving(intake, vm),
-    signer: ground.identity.eventSigner,
+    signer: () => ground.identity.signing().signer,
   };
   const news = startKeyNews({ self, journal, keys, store, log });
   const provideSecrets = provideSecretsAgain(machines, log);
@@ -85,6 +90,7 @@ export function wire(ground: Ground) {
   const settings = {
     rollbackWindowMs: config.migration.rollbackWindowSeconds * 1_000,
     graceSeconds: config.migration.graceSeconds,
+    rekeyArriving: config.rekey.arriving,
   };
   const perform = createPerformer({
     self,
@@ -112,7 +118,10 @@ export function wire(ground: Ground) {
     fingerprintOf: (peer) => fingerprintOf(journal, peer),
     nowMs,
   });
-  return { views, ledgers, hosts, policy, failures, perform, service, apiKeys, news };
+  const tellHosts = (): void => {
+    for (const host of hostNames) crls.tell(host);
+  };
+  return { views, ledgers, hosts, policy, failures, perform, service, apiKeys, news, tellHosts };
 }
 export type Wired = ReturnType<typeof wire>;
 

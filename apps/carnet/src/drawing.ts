@@ -14,12 +14,12 @@ export interface Drawing {
 const CLEAR_LINE = '\r\u001b[K';
 const LANE_WIDTH = 26;
 
-/** On a terminal one line per event, in two lanes; piped one JSON line per event. Progress is redrawn where a person looks. */
-export function createDrawing({ streams, paint }: World): Drawing {
+/** As a table (on a terminal, or with `-f table`) one line per event, in two lanes; else one JSON line per event. Progress is redrawn where a person looks. */
+export function createDrawing({ streams, paint, format }: World): Drawing {
   const eta = createEta();
   const clear = streams.errIsTerminal ? CLEAR_LINE : '';
   const lineOf = (entry: Entry, migration: MigrationDetail): string =>
-    streams.outIsTerminal
+    format === 'table'
       ? paint(laneLine(entry, migration), entry.voidCode === undefined ? undefined : 'bad')
       : JSON.stringify(entry);
   return {

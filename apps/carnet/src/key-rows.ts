@@ -1,7 +1,29 @@
 import type { Column } from './output.ts';
 import { humanBytes } from './output.ts';
-import { type Key, keyColumns } from './rows.ts';
+import { arrivalText, type Key, keyColumns } from './rows.ts';
 
+export interface KeyDetail extends Key {
+  readonly validFrom?: string;
+  readonly validTo?: string;
+  readonly history: readonly {
+    readonly arrival: number;
+    readonly state: string;
+    readonly at: string;
+    readonly actor: string;
+    readonly reason: string;
+    readonly signature?: unknown;
+  }[];
+  readonly historyChain: string;
+  readonly holdings: readonly {
+    readonly arrival: number;
+    readonly state: string;
+    readonly origin: string;
+    readonly createdAt: string;
+    readonly changedAt: string;
+  }[];
+  readonly shared: readonly { readonly peer: string; readonly migration: string; readonly direction: string }[];
+  readonly reports: readonly { readonly peer: string; readonly to: string; readonly reason: string; readonly at: string }[];
+}
 export interface Rotation {
   readonly project: string;
   readonly version: number;
@@ -36,7 +58,16 @@ const column = <R>(name: string, cell: Column<R>['cell'], tone?: Column<R>['tone
   ...(tone === undefined ? {} : { tone }),
 });
 
-export const keyDetailColumns: readonly Column<Key>[] = [
+/** With what was held before: which of a key's rows counts is then said. */
+export const allKeyColumns: readonly Column<Key>[] = [
+  ...keyColumns,
+  column(
+    'holding',
+    (k) => (k.current ? 'counts' : 'former'),
+    (k) => (k.current ? 'good' : undefined),
+  ),
+];
+export const keyDetailColumns: readonly Column<KeyDetail>[] = [
   ...keyColumns,
   column('vm', (k) => k.vm),
   column('algorithm', (k) => k.algorithm),
@@ -50,18 +81,23 @@ export const keyDetailColumns: readonly Column<Key>[] = [
   column('epoch', (k) => k.epoch),
   column('created', (k) => k.createdAt),
   column('valid', (k) => (k.validFrom === undefined ? undefined : `${k.validFrom} to ${k.validTo ?? 'now'}`)),
+  column('holdings', (k) =>
+    k.holdings.map(
+      (one, i) =>
+        `${arrivalText(one.arrival)}, ${one.origin}, ${one.state} since ${one.changedAt} (${i === 0 ? 'counts' : 'former'})`,
+    ),
+  ),
   column('history', (k) =>
-    k.history
-      .map((one) => `${one.at} ${one.state} (${one.actor}: ${one.reason})${one.signature === undefined ? '' : ' signed'}`)
-      .join('; '),
+    k.history.map((one) => `${one.at} ${one.state} (${one.actor}: ${one.reason})${one.signature === undefined ? '' : ' signed'}`),
   ),
   column(
     'history chain',
     (k) => k.historyChain,
     (k) => (k.historyChain === 'broken' ? 'bad' : 'good'),
   ),
-  column('shared with', (k) => k.shared?.map(({ peer, direction }) => `${direction === 'in' ? 'from' : 'to'} ${peer}`).join(' ')),
-  column('provenance', (k) => k.provenance.join(' ')),
+  column('shared with', (k) => k.shared.map(({ peer, direction }) => `${direction === 'in' ? 'from' : 'to'} ${peer}`)),
+  column('provenance', (k) => k.provenance),
+  column('replaces', (k) => k.replaces),
   column(
     'reported',
     (k) => reported(k),
@@ -70,10 +106,10 @@ export const keyDetailColumns: readonly Column<Key>[] = [
 ];
 
 /** A peer's word changes nothing here, and says so. */
-function reported({ reports, reportedCompromisedBy }: Key): string | undefined {
-  const said = (reports ?? []).map(({ peer, to, reason, at }) => `${at} ${peer}: ${to} there (${reason})`);
+function reported({ reports, reportedCompromisedBy }: KeyDetail): readonly string[] {
+  const said = reports.map(({ peer, to, reason, at }) => `${at} ${peer}: ${to} there (${reason})`);
   const marks = reportedCompromisedBy.map((peer) => `reported compromised by ${peer}; its state here is yours to decide`);
-  return [...marks, ...said].join('; ') || undefined;
+  return [...marks, ...said];
 }
 
 export const rotationColumns: readonly Column<Rotation>[] = [

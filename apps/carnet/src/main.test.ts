@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { detail, entry, key, MIGRATION } from './testing/samples.ts';
+import { detail, ended, entry, key, MIGRATION } from './testing/samples.ts';
 import { openStandIn, type StandIn } from './testing/stand-in.ts';
 
 let broker: StandIn;
@@ -45,6 +45,29 @@ describe('the process', () => {
     const [code] = await once(child, 'close');
     expect(code).toBe(0);
     expect(JSON.parse(out())).toEqual(items);
+  });
+
+  it('ends with its own exit code, however slowly it is read', async () => {
+    const entries = Array.from({ length: 30 }, (_, n) => entry(n, { event: 'x'.repeat(4_000) }));
+    broker.script({
+      [`GET /v1/migrations/${MIGRATION}`]: { json: ended('rolled-back') },
+      'GET /v1/events': { json: { items: entries } },
+    });
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), 'migration', 'watch', MIGRATION], {
+      env: { PATH: process.env['PATH'], XDG_CONFIG_HOME: broker.configHome },
+    });
+    const closed = once(child, 'close');
+    // Nobody reads stdout before the verb is over: more than a pipe holds is still inside the process then.
+    const [said] = await once(child.stderr, 'data');
+    child.stderr.resume();
+    let read = 0;
+    child.stdout.on('data', (bytes: Buffer) => {
+      read += bytes.length;
+    });
+    const [code] = await closed;
+    expect(String(said)).toContain('MIGRATION_ROLLED_BACK');
+    expect(code).toBe(6);
+    expect(read).toBeGreaterThan(30 * 4_000);
   });
 
   it('ends quietly when its reader has enough', async () => {

@@ -6,7 +6,8 @@ export type Format = (typeof FORMATS)[number];
 /** One column: its name, and what stands in a row's cell. Rows keep all their fields in json, jsonl and yaml. */
 export interface Column<R> {
   readonly name: string;
-  readonly cell: (row: R) => string | number | undefined;
+  /** Several lines where one thing is shown as a table; elsewhere they stand in one cell. */
+  readonly cell: (row: R) => string | number | readonly string[] | undefined;
   readonly tone?: (row: R) => Tone | undefined;
 }
 
@@ -61,11 +62,14 @@ export async function renderOne<R>(row: R, columns: readonly Column<R>[], format
   if (format === 'yaml') return yaml(row);
   if (format !== 'table') return render([row], columns, format);
   const width = Math.max(...columns.map((column) => column.name.length));
-  const line = (column: Column<R>): string => {
-    const { text, tone } = cellOf(row, column);
-    return `${column.name.padEnd(width)}  ${paint(text === '' ? '-' : text, tone)}\n`;
+  const field = (column: Column<R>): string => {
+    const lines = linesOf(row, column);
+    const tone = column.tone?.(row);
+    return (lines.length === 0 ? ['-'] : lines)
+      .map((text, i) => `${(i === 0 ? column.name : '').padEnd(width)}  ${paint(text === '' ? '-' : text, tone)}\n`)
+      .join('');
   };
-  return columns.map(line).join('');
+  return columns.map(field).join('');
 }
 
 // Loaded for those who ask for it: everyone else would wait for it, too.
@@ -79,10 +83,15 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
 
 const textsOf = <R>(row: R, columns: readonly Column<R>[]): readonly string[] =>
   columns.map((column) => cellOf(row, column).text);
-const cellOf = <R>(row: R, { cell, tone }: Column<R>): Cell => ({
-  text: String(cell(row) ?? '').replaceAll(CONTROL, '�'),
-  tone: tone?.(row),
+const cellOf = <R>(row: R, column: Column<R>): Cell => ({
+  text: linesOf(row, column).join('; '),
+  tone: column.tone?.(row),
 });
+/** Each line by itself: a break inside a peer's text must not begin a line. */
+function linesOf<R>(row: R, { cell }: Column<R>): readonly string[] {
+  const value = cell(row) ?? '';
+  return (typeof value === 'object' ? value : [String(value)]).map((line) => line.replaceAll(CONTROL, '�'));
+}
 const csvHeader = (columns: readonly { readonly name: string }[]): string =>
   `${columns.map(({ name }) => quoteCsv(name)).join(',')}\n`;
 

@@ -1,5 +1,6 @@
 /** What the command line itself says, beside the codes of brokers and libs: one sentence, and what to do next. */
 export const OWN_CODES = {
+  USAGE: { text: 'The command line is not one that carnet knows.', advice: 'The --help of the verb shows what it takes.' },
   ARGUMENT_INVALID: { text: 'An argument is not well formed.', advice: 'The --help of the verb shows what it takes.' },
   COLUMN_UNKNOWN: { text: 'There is no such column.', advice: 'The message lists those that there are.' },
   CODE_UNKNOWN: { text: 'No part of Carnet says this code.', advice: '`carnet error` lists all codes.' },
@@ -18,6 +19,14 @@ export const OWN_CODES = {
   ROTATION_INCOMPLETE: {
     text: 'The rotation does not get on.',
     advice: 'Nothing is lost: old KEK versions stay until nothing needs them. See the log of the broker, then run it again.',
+  },
+  BUS_NOT_APPLIED: {
+    text: 'The configuration of the bus could not be written, or its server not told.',
+    advice: 'The message names the file or process; the tool tries again every two seconds.',
+  },
+  EVENT_KEY_UNREADABLE: {
+    text: 'The event key file cannot be read, or others can read it.',
+    advice: 'It is PKCS#8 PEM of an Ed25519 key, of mode 600. Until it is well the broker signs on with the key it has.',
   },
   AUDIT_FAILED: { text: 'The auditor could not do its work.', advice: 'See its own message above.' },
 } as const satisfies Record<string, { readonly text: string; readonly advice: string }>;

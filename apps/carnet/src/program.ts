@@ -1,8 +1,11 @@
 import { Command, CommanderError, Option } from 'commander';
 import { EXIT, EXIT_HELP, type ExitCode, VerbError } from './exit.ts';
 import { FORMATS } from './output.ts';
+import { OWN_CODES } from './own-codes.ts';
 import { apiKeyVerbs } from './verbs/apikey.ts';
 import { auditVerbs } from './verbs/audit.ts';
+import { busVerbs } from './verbs/bus.ts';
+import { certVerbs } from './verbs/cert.ts';
 import { completionVerb } from './verbs/completion.ts';
 import { contextVerbs } from './verbs/context.ts';
 import { errorVerb } from './verbs/error.ts';
@@ -28,8 +31,7 @@ export function program(streams: Streams): Command {
       'which broker, as whom (a name, or a path to a context file)',
       (name: string, before: readonly string[] = []) => [...before, name],
     )
-    .addHelpText('after', `\n${EXIT_HELP}`)
-    .showHelpAfterError('(carnet --help lists everything)');
+    .addHelpText('after', `\n${EXIT_HELP}`);
   const verbs = [
     migrationVerbs(streams),
     vmVerbs(streams),
@@ -40,6 +42,8 @@ export function program(streams: Streams): Command {
     eventVerbs(streams),
     apiKeyVerbs(streams),
     auditVerbs(streams),
+    busVerbs(streams),
+    certVerbs(streams),
     contextVerbs(streams),
     errorVerb(streams),
   ];
@@ -48,12 +52,22 @@ export function program(streams: Streams): Command {
   return withOverrides(root, streams);
 }
 
-/** Commander leaves by exceptions and writes through our streams. */
-function withOverrides(command: Command, streams: Streams): Command {
-  command.exitOverride().configureOutput({ writeOut: streams.out, writeErr: streams.err });
-  for (const sub of command.commands) withOverrides(sub, streams);
+/** Commander leaves by exceptions, writes through our streams, and says what is wrong in the form that all errors have. */
+function withOverrides(command: Command, streams: Streams, path = command.name()): Command {
+  command
+    .exitOverride()
+    .showHelpAfterError(`  \`${path} --help\` shows what it takes.`)
+    .configureOutput({
+      writeOut: streams.out,
+      writeErr: streams.err,
+      outputError: (text, write) => write(text.replace(/^error: /, 'carnet: USAGE: ')),
+    });
+  for (const sub of command.commands) withOverrides(sub, streams, `${path} ${sub.name()}`);
   return command;
 }
+
+const adviceOf = ({ advice, code }: VerbError): string | undefined =>
+  advice ?? Object.entries(OWN_CODES).find(([own]) => own === code)?.[1].advice;
 
 /** Runs one command line and says how the process shall end. Nothing is thrown. */
 export async function run(args: readonly string[], streams: Streams): Promise<ExitCode> {
@@ -63,7 +77,7 @@ export async function run(args: readonly string[], streams: Streams): Promise<Ex
   } catch (cause) {
     if (cause instanceof CommanderError) return cause.exitCode === 0 ? EXIT.done : EXIT.usage;
     if (cause instanceof VerbError) {
-      streams.err(`carnet: ${cause.code}: ${cause.message}\n${cause.advice === undefined ? '' : `  ${cause.advice}\n`}`);
+      streams.err(`carnet: ${cause.code}: ${cause.message}\n${adviceOf(cause) === undefined ? '' : `  ${adviceOf(cause)}\n`}`);
       return cause.exit;
     }
     streams.err(`carnet: INTERNAL: ${cause instanceof Error ? cause.message : String(cause)}\n`);

@@ -19,7 +19,28 @@ export interface Migration {
   readonly updatedAt: string;
   readonly reasons: readonly { readonly code: string; readonly text: string }[];
 }
+export interface Receipt {
+  readonly by: string;
+  readonly at: string;
+  readonly method: string;
+  readonly keys: readonly { readonly key: string; readonly version?: number; readonly fate?: string }[];
+  readonly artifacts: readonly { readonly artifact: string; readonly fate?: string; readonly headerDigest?: string }[];
+  readonly cannotProve: string;
+  readonly unproven: readonly string[];
+  readonly hasEvidence: boolean;
+}
 export interface MigrationDetail extends Migration {
+  readonly rekey: {
+    readonly demanded: string;
+    readonly agreed: string;
+    readonly done?: string;
+    readonly volumes: readonly {
+      readonly artifact: string;
+      readonly from: { readonly key: string; readonly headerDigest: string };
+      readonly to: { readonly key: string; readonly headerDigest: string };
+    }[];
+  };
+  readonly receipts: readonly Receipt[];
   readonly owed: readonly { readonly command: string; readonly attempt?: number }[];
   readonly custody: readonly { readonly at: string; readonly domains: readonly string[] }[];
   readonly progress?: {
@@ -48,6 +69,8 @@ export interface Entry {
 export interface Key {
   readonly key: string;
   readonly version: number;
+  readonly arrival: number;
+  readonly current: boolean;
   readonly project: string;
   readonly vm?: string;
   readonly kind: string;
@@ -65,20 +88,10 @@ export interface Key {
   readonly epoch?: number;
   readonly consumers: readonly string[];
   readonly createdAt: string;
-  readonly validFrom?: string;
-  readonly validTo?: string;
-  readonly history: readonly {
-    readonly state: string;
-    readonly at: string;
-    readonly actor: string;
-    readonly reason: string;
-    readonly signature?: unknown;
-  }[];
-  readonly historyChain?: string;
+  readonly changedAt: string;
   readonly provenance: readonly string[];
-  readonly shared?: readonly { readonly peer: string; readonly migration: string; readonly direction: string }[];
+  readonly replaces?: string;
   readonly reportedCompromisedBy: readonly string[];
-  readonly reports?: readonly { readonly peer: string; readonly to: string; readonly reason: string; readonly at: string }[];
 }
 export interface Peer {
   readonly domain: string;
@@ -88,6 +101,7 @@ export interface Peer {
   readonly receivedSeq: number;
   readonly lastHeardAt?: string;
   readonly fingerprint?: string;
+  readonly certificate?: string;
 }
 export interface Host {
   readonly name: string;
@@ -111,7 +125,17 @@ export interface Vm {
   readonly host: string;
   readonly state: string;
   readonly epoch: number;
-  readonly spec: { readonly vcpus: number; readonly memoryMiB: number };
+  readonly spec: {
+    readonly vcpus: number;
+    readonly memoryMiB: number;
+    readonly boot: { readonly kind: string };
+    readonly disks: readonly {
+      readonly target: string;
+      readonly artifact: string;
+      readonly capacityBytes: number;
+      readonly key: string;
+    }[];
+  };
 }
 
 const column = <R>(name: string, cell: Column<R>['cell'], tone?: Column<R>['tone']): Column<R> => ({
@@ -143,14 +167,32 @@ export const migrationColumns: readonly Column<Migration>[] = [
   ),
   column('started', (m) => m.startedAt),
 ];
+/** What was destroyed, one by one, and what nobody can prove: whoever reads a receipt reads both. */
+function receiptText({ by, at, method, keys, artifacts, unproven, cannotProve, hasEvidence }: Receipt): string {
+  const gone = [
+    ...keys.map(({ key, fate }) => `key ${key}${fate === undefined ? '' : ` ${fate}`}`),
+    ...artifacts.map(({ artifact, fate }) => `artifact ${artifact}${fate === undefined ? '' : ` ${fate}`}`),
+  ];
+  const word = hasEvidence ? 'with the word of its agent' : 'without the word of an agent';
+  const open = unproven.length === 0 ? cannotProve : unproven.join(', ');
+  return `${at} ${by}, ${method}, ${word}: ${gone.join(', ') || 'nothing was held'}; cannot prove: ${open}`;
+}
+
 export const detailColumns: readonly Column<MigrationDetail>[] = [
   ...migrationColumns,
   column('updated', (m) => m.updatedAt),
   column('source phase', (m) => m.sourcePhase),
   column('target phase', (m) => m.targetPhase),
   column('owed here', (m) => m.owed.map((one) => one.command).join(', ') || 'nothing'),
-  column('key opens at', (m) => m.custody.map((one) => `${one.at} ${one.domains.join('+') || 'nobody'}`).join('; ')),
-  column('reasons', (m) => m.reasons.map((reason) => `${reason.code}: ${reason.text}`).join('; ')),
+  column('key opens at', (m) => m.custody.map((one) => `${one.at} ${one.domains.join(' and ') || 'nobody'}`)),
+  column('rekey', (m) => `${m.rekey.done ?? 'not done yet'} (demanded ${m.rekey.demanded}, agreed ${m.rekey.agreed})`),
+  column('rekeyed', (m) =>
+    m.rekey.volumes.map(
+      ({ artifact, from, to }) => `${artifact}: key ${from.key} -> ${to.key}, header ${from.headerDigest} -> ${to.headerDigest}`,
+    ),
+  ),
+  column('receipts', (m) => m.receipts.map(receiptText)),
+  column('reasons', (m) => m.reasons.map((reason) => `${reason.code}: ${reason.text}`)),
   column('last failure', (m) =>
     m.lastFailure === undefined
       ? undefined
@@ -177,9 +219,11 @@ export const keyColumns: readonly Column<Key>[] = [
   column('kind', (k) => k.kind),
   column('state', (k) => k.state),
   column('origin', (k) => k.origin),
+  column('arrived', (k) => arrivalText(k.arrival)),
   column('artifact', (k) => k.artifact),
   column('consumers', (k) => k.consumers.join(' ')),
 ];
+export const arrivalText = (arrival: number): string => (arrival === 0 ? 'made here' : `epoch ${arrival}`);
 export const peerColumns: readonly Column<Peer>[] = [
   column('domain', (p) => p.domain),
   column(
@@ -192,6 +236,11 @@ export const peerColumns: readonly Column<Peer>[] = [
   column('received', (p) => p.receivedSeq),
   column('heard', (p) => p.lastHeardAt),
   column('fingerprint', (p) => p.fingerprint),
+  column(
+    'certificate',
+    (p) => p.certificate,
+    (p) => (p.certificate === 'good' ? 'good' : 'bad'),
+  ),
 ];
 export const hostColumns: readonly Column<Host>[] = [
   column('name', (h) => h.name),
@@ -221,4 +270,11 @@ export const vmColumns: readonly Column<Vm>[] = [
   column('epoch', (v) => v.epoch),
   column('vcpus', (v) => v.spec.vcpus),
   column('memory', (v) => `${v.spec.memoryMiB} MiB`),
+];
+export const vmDetailColumns: readonly Column<Vm>[] = [
+  ...vmColumns,
+  column('boot', (v) => (v.spec.boot.kind === 'kernel' ? "a kernel of the host's catalogue" : v.spec.boot.kind)),
+  column('disks', (v) =>
+    v.spec.disks.map((d) => `${d.target}  ${humanBytes(d.capacityBytes)}  artifact ${d.artifact}  key ${d.key}`),
+  ),
 ];

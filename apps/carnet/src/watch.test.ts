@@ -43,6 +43,12 @@ describe('watch', () => {
     expect(err.endsWith('\r\u001b[K')).toBe(true);
   });
 
+  it('piped, but asked for as a table: lanes all the same', async () => {
+    broker.script({ [path]: { json: ended('done') }, 'GET /v1/events': events(1) });
+    const { out, err } = await carnet(['migration', 'watch', MIGRATION, '-f', 'table'], broker.configHome);
+    expect([out, err]).toEqual(['12:00:00.000  MigrationIntended         │\n', '']);
+  });
+
   it('wait is quiet, and shows the migration in the end', async () => {
     broker.script({ [path]: { json: ended('done') } });
     const { out, err } = await carnet(['migration', 'wait', MIGRATION, '-f', 'value', '-c', 'outcome'], broker.configHome);

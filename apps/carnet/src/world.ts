@@ -38,6 +38,8 @@ export interface World {
   readonly broker: () => Promise<BrokerClient>;
   readonly list: <R>(rows: readonly R[], columns: readonly Column<R>[]) => Promise<void>;
   readonly show: <R>(row: R, columns: readonly Column<R>[]) => Promise<void>;
+  /** As a table of field and value, whatever `-c` chooses: what stands above a list. */
+  readonly say: <R>(row: R, columns: readonly Column<R>[]) => Promise<void>;
 }
 
 /** Tables for people, JSON for programs, unless it is said. */
@@ -70,6 +72,7 @@ export function worldOf(command: Command, streams: Streams): World {
     context,
     broker,
     list: async (rows, columns) => streams.out(await render(rows, columnsOf(columns), format, paint)),
+    say: async (row, columns) => streams.out(await renderOne(row, columns, 'table', paint)),
     show: async (row, columns) => streams.out(await renderOne(row, columnsOf(columns), format, paint)),
   };
 }
@@ -111,6 +114,10 @@ export function verbErrorOf({ code, text, reasons = [] }: Refused): VerbError {
         said,
         'Is the broker running, and does the context name its address? `carnet context show` says which.',
       );
+    case 'DATABASE_UNAVAILABLE':
+    case 'HOSTS_NOT_HEARD_YET':
+    case 'BROKER_DRAINING':
+      return new VerbError(EXIT.unreachable, code, said, 'It passes by itself: ask again in some seconds.');
     case 'INTERNAL':
       return new VerbError(EXIT.failed, code, said, "See the broker's log.");
     case 'INTERRUPTED':

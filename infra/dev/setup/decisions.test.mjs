@@ -61,8 +61,9 @@ describe('Debian packages', () => {
     expect(packagesFor('infra/dev/src/demo.ts', release)).not.toContain('python3');
     expect(packagesFor('test/run.ts', release)).toEqual(expect.arrayContaining(['chromium', 'python3']));
     expect(packagesFor(undefined, release)).toEqual(expect.arrayContaining(['chromium', 'python3']));
-    expect(packagesFor('test/bench/main.ts', release)).toEqual(expect.arrayContaining(['libvirt-daemon', 'rsync']));
+    expect(packagesFor('test/bench/main.ts', release)).toEqual(expect.arrayContaining(['libvirt-daemon', 'rsync', 'nbdkit']));
     expect(packagesFor('test/bench/main.ts', release)).not.toContain('chromium');
+    expect(packagesFor('test/run.ts', release)).not.toContain('nbdkit');
   });
 
   test('Debian 13 has two of libvirt’s drivers in packages of their own', () => {

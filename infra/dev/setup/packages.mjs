@@ -20,7 +20,7 @@ const BASE_SINCE_13 = ['libvirt-daemon-driver-secret', 'libvirt-daemon-driver-st
 const WITNESSES = ['chromium', 'python3'];
 
 /** What the transfer benchmark races against. */
-const RIVALS = ['openssh-client', 'openssh-server', 'rsync'];
+const RIVALS = ['openssh-client', 'openssh-server', 'rsync', 'nbdkit', 'libnbd-bin'];
 
 /**
  * @param {string | undefined} script the program to be run after set-up; none means: set up for all of them

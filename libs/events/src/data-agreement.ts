@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { REASONS_MAX } from './limits.ts';
+import { rekeyMethod } from './rekey.ts';
 import { requestRecord } from './request.ts';
 import { base64, certificateChain, code, digest, hostName, seq, text, timestamp, trustDomain, vmId } from './scalars.ts';
 import { migrationMode, vmSpec } from './vm.ts';
@@ -58,6 +59,8 @@ export const migrationIntended = z
     source: trustDomain,
     target: trustDomain,
     mode: migrationMode,
+    /** The least that the target must do on arrival; absent: nothing is demanded. A weaker offer is void. */
+    rekey: rekeyMethod.optional(),
     spec: vmSpec,
     request: requestRecord,
     policy: policyDecision,
@@ -79,6 +82,8 @@ export const migrationOffered = z
     publicKey: base64.max(4_096),
     /** The capacity reservation lasts until this time. */
     until: timestamp,
+    /** What the target will do on arrival; absent: `none`. */
+    rekey: rekeyMethod.optional(),
   })
   .readonly();
 

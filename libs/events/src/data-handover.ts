@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { reason } from './data-agreement.ts';
 import { signedEvidence } from './evidence.ts';
-import { ARTIFACTS_MAX } from './limits.ts';
+import { ARTIFACTS_MAX, DISKS_MAX } from './limits.ts';
 import { artifactId, base64, byteCount, digest, hostName, keyId, timestamp } from './scalars.ts';
 import { artifactKind, sealedArtifacts } from './vm.ts';
 
@@ -95,20 +95,74 @@ export const startAuthorized = z.strictObject({ imported: digest, host: hostName
 export const vmStarted = z.strictObject({ authorized: digest, evidence: signedEvidence }).readonly();
 export const vmHealthy = z.strictObject({ started: digest, evidence: signedEvidence }).readonly();
 
-export const volumeRekeyed = z
-  .strictObject({ method: z.enum(['none', 'slot', 'full']), artifacts: z.array(artifactId).min(1).max(ARTIFACTS_MAX).readonly() })
-  .readonly();
+/** A key as the target's key manager knows it, and the LUKS header (SHA-256, key slots included) that it opens. */
+const keyAndHeader = z.strictObject({ key: keyId, version: z.int().min(1), headerDigest: digest }).readonly();
+
+/** One volume: which key and header are dead (`from`), and which open it now (`to`). Never a key's value. */
+export const rekeyedVolume = z.strictObject({ artifact: artifactId, from: keyAndHeader, to: keyAndHeader }).readonly();
+export type RekeyedVolume = z.infer<typeof rekeyedVolume>;
+
+/** `none` is said after the start. `slot` and `full` are done, by the host's word, before the VM's first instruction there. */
+export const volumeRekeyed = z.discriminatedUnion('method', [
+  z.strictObject({ method: z.literal('none'), artifacts: z.array(artifactId).min(1).max(ARTIFACTS_MAX).readonly() }).readonly(),
+  z
+    .strictObject({
+      method: z.enum(['slot', 'full']),
+      imported: digest,
+      volumes: z.array(rekeyedVolume).min(1).max(DISKS_MAX).readonly(),
+      evidence: signedEvidence,
+    })
+    .readonly(),
+]);
 
 /** The rollback window is over (`window`), or an operator accepted the VM as it runs (`accepted`). */
 export const migrationFinalized = z.strictObject({ healthy: digest, cause: z.enum(['window', 'accepted']) }).readonly();
 
-/** What was destroyed at the source, how, and what nobody can prove. */
+/** A key that is gone: its wrapped bytes are erased from the key manager, its record and history stay. */
+export const destroyedKey = z.strictObject({ key: keyId, version: z.int().min(1), state: z.literal('destroyed') }).readonly();
+
+/**
+ * How an artifact's file went. `header-overwritten`: its LUKS header with all key slots was overwritten and flushed, then the file
+ * unlinked: without header not even the passphrase opens what may be left of it. `unlinked`: ciphertext whose key is destroyed.
+ * `absent`: it was not there (any more).
+ */
+export const artifactFate = z.enum(['header-overwritten', 'unlinked', 'absent']);
+export type ArtifactFate = z.infer<typeof artifactFate>;
+export const destroyedArtifact = z
+  .strictObject({
+    artifact: artifactId,
+    fate: artifactFate,
+    /** SHA-256 of the LUKS header that was overwritten. */
+    headerDigest: digest.optional(),
+  })
+  .readonly();
+export type DestroyedArtifact = z.infer<typeof destroyedArtifact>;
+
+/** What a destroying side cannot prove, ever: who signs a receipt says it. */
+export const unprovable = z.enum(['copies', 'backups', 'database-wal', 'storage-snapshots', 'swap', 'ciphertext-blocks']);
+export type Unprovable = z.infer<typeof unprovable>;
+
+/**
+ * What was destroyed, how, and what nobody can prove. `keys` and `artifacts` name everything; the lists of fates say how each
+ * went (receipts of the first brokers have none).
+ */
 export const destructionReceipt = z
   .strictObject({
-    keys: z.array(keyId).max(ARTIFACTS_MAX).readonly(),
+    /** Those that were handed over, and those that were made to take their place. */
+    keys: z
+      .array(keyId)
+      .max(2 * ARTIFACTS_MAX)
+      .readonly(),
     artifacts: z.array(artifactId).max(ARTIFACTS_MAX).readonly(),
     method: z.enum(['cryptographic-erase', 'none-held']),
+    keyFates: z
+      .array(destroyedKey)
+      .max(2 * ARTIFACTS_MAX)
+      .readonly()
+      .optional(),
+    artifactFates: z.array(destroyedArtifact).max(ARTIFACTS_MAX).readonly().optional(),
     cannotProve: z.string().max(512),
+    unproven: z.array(unprovable).max(unprovable.options.length).readonly().optional(),
     evidence: signedEvidence.optional(),
   })
   .readonly();

@@ -11,6 +11,8 @@ export const PAYLOAD_TYPES = {
   command: 'application/vnd.carnet.command.v1+json',
   report: 'application/vnd.carnet.report.v1+json',
   keyChange: 'application/vnd.carnet.key-change.v1+json',
+  /** One revocation list, in DER, as a broker tells its hosts. */
+  crl: 'application/vnd.carnet.crl.v1+der',
 } as const;
 export type PayloadType = (typeof PAYLOAD_TYPES)[keyof typeof PAYLOAD_TYPES];
 

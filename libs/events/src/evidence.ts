@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { dsseEnvelope } from './dsse.ts';
-import { epoch, hostName, migrationId, text, timestamp, trustDomain, vmId } from './scalars.ts';
+import { CERTIFICATE_BASE64_MAX } from './limits.ts';
+import { base64, epoch, hostName, migrationId, text, timestamp, trustDomain, vmId } from './scalars.ts';
 
 /** What an agent can testify to. Each is an observation of its own host, never a wish. */
 export const evidenceKind = z.enum([
@@ -10,6 +11,7 @@ export const evidenceKind = z.enum([
   'never', // register: never; no vCPU of this epoch ran, and none will
   'started', // the domain runs
   'healthy', // the guest showed life
+  'rekeyed', // the volumes that arrived open with new keys only; no vCPU of this epoch ran yet
   'resumed', // the source's domain runs again
   'destroyed', // volumes, secrets, staging and register leftovers of this migration are gone
 ]);
@@ -31,6 +33,12 @@ export const evidence = z
   .readonly();
 export type Evidence = z.infer<typeof evidence>;
 
-/** Evidence as it travels inside an event. */
-export const signedEvidence = dsseEnvelope;
+/**
+ * Evidence as it travels inside an event. `certificate`: the leaf that signed it, DER; without it, the pinned one. An agent's leaf may
+ * be renewed between agreement and testimony; whoever judges demands the same agent of the same host under the pinned intermediate.
+ */
+export const signedEvidence = dsseEnvelope
+  .unwrap()
+  .extend({ certificate: base64.max(CERTIFICATE_BASE64_MAX).optional() })
+  .readonly();
 export type SignedEvidence = z.infer<typeof signedEvidence>;

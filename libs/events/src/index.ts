@@ -6,6 +6,7 @@ export * from './event.ts';
 export * from './evidence.ts';
 export * from './limits.ts';
 export * from './peer-message.ts';
+export * from './rekey.ts';
 export * from './request.ts';
 export * from './scalars.ts';
 export * from './subject.ts';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { dsseEnvelope } from './dsse.ts';
+import { rekeyMethod } from './rekey.ts';
 import { digest, migrationId, text, timestamp, trustDomain, vmId } from './scalars.ts';
 import { migrationMode } from './vm.ts';
 
@@ -13,6 +14,8 @@ export const intentRequest = z
     vm: vmId,
     target: trustDomain,
     mode: migrationMode,
+    /** The least that the target must do to the volumes on arrival; absent: what both CSPs' policies ask. */
+    rekey: rekeyMethod.optional(),
     /** After this no offer may be accepted any more. */
     notAfter: timestamp.optional(),
     reason: text.optional(),

@@ -5,14 +5,17 @@ import { CERTIFICATE_BASE64_MAX, CHAIN_CERTIFICATES_MAX, TEXT_CHARS_MAX } from '
 export const trustDomain = z
   .string()
   .max(253)
-  .regex(/^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/)
+  .regex(
+    /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/,
+    'expected a trust domain, e.g. csp-a.example',
+  )
   .brand<'TrustDomain'>();
 export type TrustDomain = z.infer<typeof trustDomain>;
 
 /** SHA-256 in lowercase hexadecimal. */
 export const digest = z
   .string()
-  .regex(/^[0-9a-f]{64}$/)
+  .regex(/^[0-9a-f]{64}$/, 'expected a SHA-256 digest: 64 lowercase hexadecimal digits')
   .brand<'Digest'>();
 export type Digest = z.infer<typeof digest>;
 
@@ -20,9 +23,13 @@ export type Digest = z.infer<typeof digest>;
 export const GENESIS: Digest = digest.parse('0'.repeat(64));
 
 /** UUIDv7 (RFC 9562, section 5.7), lowercase. */
-const uuidV7 = z.string().regex(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+const uuidV7 = z
+  .string()
+  .regex(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/, 'expected a UUIDv7 in lowercase');
 /** Any UUID of RFC 9562, lowercase. */
-const uuid = z.string().regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+const uuid = z
+  .string()
+  .regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/, 'expected a UUID in lowercase');
 
 export const eventId = uuidV7.brand<'EventId'>();
 export type EventId = z.infer<typeof eventId>;
@@ -40,6 +47,7 @@ export const vmId = z
   .max(300)
   .regex(
     /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?\/[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+    'expected <home domain>/<uuid>',
   )
   .brand<'VmId'>();
 export type VmId = z.infer<typeof vmId>;
@@ -59,7 +67,10 @@ export type Seq = z.infer<typeof seq>;
 /** RFC 3339, UTC, milliseconds, exactly 24 characters: comparable as text. */
 export const timestamp = z
   .string()
-  .regex(/^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/)
+  .regex(
+    /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/,
+    'expected a time as 2026-11-23T12:00:00.000Z',
+  )
   .brand<'Timestamp'>();
 export type Timestamp = z.infer<typeof timestamp>;
 

@@ -5,6 +5,11 @@ export const HOST_CODES = {
     text: 'The command came after its deadline.',
     advice: 'Issue it again; compare the clocks of both machines.',
   },
+  CRL_UNTRUSTED: {
+    text: 'A revocation list came that this CSP’s broker did not sign over, or that cannot be read.',
+    advice:
+      'Nothing was kept. Compare brokerCertificateFile with the broker’s leaf; if they agree, somebody else speaks on the bus.',
+  },
   COMMAND_UNTRUSTED: {
     text: 'The command is not signed by this cloud’s broker.',
     advice: 'Check the broker’s certificate and the CRL; look for an intruder on the bus.',

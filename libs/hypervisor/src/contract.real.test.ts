@@ -1,17 +1,35 @@
 import { rmSync } from 'node:fs';
-import { symlink, writeFile } from 'node:fs/promises';
+import { readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildGuest, privateDir, runAs, scratch, startHost } from '@carnet/dev';
 import { digest, vmSpec } from '@carnet/events';
+import { refused } from './codes.ts';
 import { libvirtHypervisor } from './libvirt/hypervisor.ts';
 import { nodeFiles } from './node-files.ts';
+import { done, type Outcome, setBack } from './outcome.ts';
+import type { LuksPlace } from './ports/artifacts.ts';
 import { qemuVolumes } from './qemu/volumes.ts';
 import { hypervisorContract } from './testing/contract-suite.ts';
 import { DISK, KEY, quickClock, SPEC, UUID, VM } from './testing/drive.ts';
 
 const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 const CAPACITY = 16 * 1_048_576;
+
+/** Full-disk encryption header pointer, a header extension of qcow2 (QEMU docs/interop/qcow2.txt). */
+const ENCRYPTION_POINTER = 0x0537be77;
+const QCOW2_V3_BYTES_AT = 100;
+
+/** Read apart from the images lib, as a second opinion on it: qcow2's pointer, then LUKS1's eight slots. */
+async function readPlace(path: string): Promise<Outcome<LuksPlace>> {
+  const file = await readFile(path);
+  let at = file.readUInt32BE(QCOW2_V3_BYTES_AT);
+  while (file.readUInt32BE(at) !== ENCRYPTION_POINTER) at += 8 + Math.ceil(file.readUInt32BE(at + 4) / 8) * 8;
+  const [offset, bytes] = [Number(file.readBigUInt64BE(at + 8)), Number(file.readBigUInt64BE(at + 16))];
+  if (file.toString('latin1', offset, offset + 4) !== 'LUKS') return setBack(refused('IMAGE_REFUSED'));
+  const slots = Array.from({ length: 8 }, (_, slot) => file.readUInt32BE(offset + 208 + 48 * slot));
+  return done({ offset, bytes, activeSlots: slots.flatMap((state, slot) => (state === 0x00ac71f3 ? [slot] : [])) });
+}
 
 hypervisorContract('libvirtd and qemu', async () => {
   const root = scratch('hc');
@@ -48,6 +66,7 @@ hypervisorContract('libvirtd and qemu', async () => {
     hypervisor,
     volumes: qemuVolumes({ qemuImg: '/usr/bin/qemu-img', qemuIo: '/usr/bin/qemu-io', tmpfsDir }, log),
     files: nodeFiles,
+    luksPlace: readPlace,
     definition: {
       vm: VM,
       uuid: UUID,

@@ -1,6 +1,6 @@
 import { fakeHypervisor } from './fake/hypervisor.ts';
 import { memoryFiles } from './fake/memory-files.ts';
-import { fakeVolumes } from './fake/volumes.ts';
+import { fakeVolumes, placeFakeHeader } from './fake/volumes.ts';
 import { hypervisorContract } from './testing/contract-suite.ts';
 import { KEY, SPEC, UUID, VM } from './testing/drive.ts';
 
@@ -11,6 +11,7 @@ hypervisorContract('fake', async () => {
     hypervisor,
     volumes: fakeVolumes(files),
     files,
+    luksPlace: (path) => placeFakeHeader(files, path),
     definition: {
       vm: VM,
       uuid: UUID,

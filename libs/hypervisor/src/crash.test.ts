@@ -1,3 +1,4 @@
+import type { RekeyMethod } from '@carnet/events';
 import { describe, expect, it } from 'vitest';
 import { failed } from './codes.ts';
 import { fakeNetwork } from './fake/artifacts.ts';
@@ -7,7 +8,7 @@ import { createRunning, moves, play, type Side, undoing } from './testing/journe
 
 /** What changes something. Questions fail, too, but a failed question leaves nothing half done. */
 const EFFECTS =
-  /^(hypervisor\.(?!find|list|hasSecret)|artifacts\.(?!guard|findImage|imageRoom)|volumes\.|files\.(write|append|rename|remove|truncate|ensureDir))/;
+  /^(hypervisor\.(?!find|list|hasSecret)|artifacts\.(?!guard|luksPlace|findImage|imageRoom)|volumes\.(?!unlock)|files\.(write|append|rename|remove|truncate|blank|flush|ensureDir))/;
 
 /** Counts effects, and fails the n-th one: before it was done, or after it was done and before anyone heard. */
 const faultAt = (n: number, when: 'before' | 'after') => {
@@ -24,7 +25,9 @@ const faultAt = (n: number, when: 'before' | 'after') => {
 type Sides = { readonly source: Side; readonly target: Side };
 
 /** Plays a journey with one crash in it: the effect fails, the agents restart, the broker asks again. */
-async function playWithCrash(mode: 'cold' | 'suspend', ends: 'moved' | 'undone', n: number, when: 'before' | 'after') {
+type Journey = { readonly mode: 'cold' | 'suspend'; readonly ends: 'moved' | 'undone'; readonly rekey: RekeyMethod };
+
+async function playWithCrash({ mode, ends, rekey }: Journey, n: number, when: 'before' | 'after') {
   const network = fakeNetwork();
   const fault = faultAt(n, when);
   const sides: Sides = {
@@ -34,9 +37,9 @@ async function playWithCrash(mode: 'cold' | 'suspend', ends: 'moved' | 'undone',
   await createRunning(sides.source);
   const before = sides.source.host.hypervisor.guest(UUID);
   fault.arm();
-  const whole = moves(mode, sides.target.host.leaf, sides.source.host.leaf);
-  const list =
-    ends === 'moved' ? whole : [...whole.slice(0, whole.findIndex(({ step }) => step === 'surrender') + 1), ...undoing(mode)];
+  const whole = moves(mode, sides.target.host.leaf, sides.source.host.leaf, rekey);
+  const last = whole.findIndex(({ step }) => step === (rekey === 'none' ? 'surrender' : 'rekey'));
+  const list = ends === 'moved' ? whole : [...whole.slice(0, last + 1), ...undoing(mode)];
   await play(sides, list, 1, () => {
     expect(
       [sides.source, sides.target].filter(({ host }) => host.hypervisor.guest(UUID) !== undefined).length,
@@ -51,24 +54,28 @@ async function playWithCrash(mode: 'cold' | 'suspend', ends: 'moved' | 'undone',
 const leftAt = ({ host }: Side): readonly string[] => host.files.paths().filter((path) => !/^\/s\/(fence|steps)\//.test(path));
 
 describe.each([
-  ['cold', 'moved'],
-  ['cold', 'undone'],
-  ['suspend', 'moved'],
-  ['suspend', 'undone'],
-] as const)('a crash at every effect of a %s migration that is %s', (mode, ends) => {
+  ['cold', 'moved', 'none'],
+  ['cold', 'undone', 'none'],
+  ['suspend', 'moved', 'none'],
+  ['suspend', 'undone', 'none'],
+  ['cold', 'moved', 'slot'],
+  ['cold', 'undone', 'slot'],
+  ['suspend', 'moved', 'full'],
+  ['cold', 'undone', 'full'],
+] as const)('a crash at every effect of a %s migration that is %s, re-keyed: %s', (mode, ends, rekey) => {
   it.each(['before', 'after'] as const)('%s it was done: the same end, never both, nothing left behind', async (when) => {
-    const { effects } = await playWithCrash(mode, ends, Number.POSITIVE_INFINITY, when);
+    const { effects } = await playWithCrash({ mode, ends, rekey }, Number.POSITIVE_INFINITY, when);
     expect(effects).toBeGreaterThan(30);
     for (let n = 1; n <= effects; n += 1) {
-      const { sides, before } = await playWithCrash(mode, ends, n, when);
+      const { sides, before } = await playWithCrash({ mode, ends, rekey }, n, when);
       const [winner, loser] = ends === 'moved' ? [sides.target, sides.source] : [sides.source, sides.target];
       const guest = winner.host.hypervisor.guest(UUID);
       expect(guest, `crash ${n}: runs at its end`).toBeDefined();
       if (mode === 'suspend') expect(guest?.boot, `crash ${n}: memory survived`).toBe(before?.boot);
       expect(leftAt(loser), `crash ${n}: nothing at the other side`).toEqual([]);
       expect(
-        leftAt(winner).filter((path) => /\.(state|partial)$|^\/t/.test(path)),
-        `crash ${n}: no memory state`,
+        leftAt(winner).filter((path) => /\.(state|partial|rekeying|replaced)$|^\/t/.test(path)),
+        `crash ${n}: no memory state, no other volume`,
       ).toEqual([]);
     }
   }, 60_000);

@@ -207,7 +207,11 @@ describe('refusals change nothing', () => {
     const quiesce = { mode: 'suspend', graceSeconds: 1, memory: MEMORY_SECRET };
     await refusal(ask(host.agent, 'a1', 'quiesce', quiesce, ofEpoch(1)), 'TMPFS_REQUIRED');
     expect(await ask(host.agent, 'a1', 'inspect', {})).toMatchObject({
-      result: { state: 'running', fence: { epoch: 0, vcpus: 'may-run' } },
+      result: {
+        state: 'running',
+        fence: { epoch: 0, vcpus: 'may-run' },
+        volumes: [{ artifact: DISK, sizeBytes: expect.any(Number) }],
+      },
     });
   });
 

@@ -35,6 +35,11 @@ export const hostPaths = (folders: HostFolders) => ({
   staging: (vm: VmId, epoch: Epoch) => join(folders.volumesDir, 'staging', `${uuidOf(vm)}-${epoch}`),
   staged: (vm: VmId, epoch: Epoch, artifact: ArtifactId) =>
     join(folders.volumesDir, 'staging', `${uuidOf(vm)}-${epoch}`, artifact),
+  /** Beside a staged volume while it is encrypted again: the new one until it is whole, the old one until it is gone. */
+  rekeying: (vm: VmId, epoch: Epoch, artifact: ArtifactId) =>
+    join(folders.volumesDir, 'staging', `${uuidOf(vm)}-${epoch}`, `${artifact}.rekeying`),
+  rekeyed: (vm: VmId, epoch: Epoch, artifact: ArtifactId) =>
+    join(folders.volumesDir, 'staging', `${uuidOf(vm)}-${epoch}`, `${artifact}.replaced`),
   clearMemory: (vm: VmId) => join(folders.tmpfsDir, `${uuidOf(vm)}.save`),
 });
 export type HostPaths = ReturnType<typeof hostPaths>;

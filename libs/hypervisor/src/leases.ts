@@ -1,4 +1,4 @@
-import { byteCount, epoch, type Timestamp, timestamp, type VmId, type VmSpec, vmId } from '@carnet/events';
+import { byteCount, epoch, type RekeyMethod, type Timestamp, timestamp, type VmId, type VmSpec, vmId } from '@carnet/events';
 import { z } from 'zod';
 import type { HostCapacity } from './command/report.ts';
 import { DISK_OVERHEAD_BYTES, DISK_OVERHEAD_DIVISOR, QEMU_OVERHEAD_MIB } from './limits.ts';
@@ -11,12 +11,19 @@ const lease = z
   .readonly();
 export type Lease = z.infer<typeof lease>;
 
+/** A disk's file at its largest. */
+export const roomOfDisk = (capacityBytes: number): number =>
+  capacityBytes + Math.ceil(capacityBytes / DISK_OVERHEAD_DIVISOR) + DISK_OVERHEAD_BYTES;
+
 /** What a VM needs: memory with QEMU's own, disks as if fully allocated, and the saved memory when it travels. */
-export function roomFor(spec: VmSpec, memoryState: 'none' | 'saved'): Pick<Lease, 'memoryMiB' | 'volumeBytes'> {
-  const disks = spec.disks.reduce(
-    (sum, { capacityBytes }) => sum + capacityBytes + Math.ceil(capacityBytes / DISK_OVERHEAD_DIVISOR) + DISK_OVERHEAD_BYTES,
-    0,
-  );
+export function roomFor(
+  spec: VmSpec,
+  memoryState: 'none' | 'saved',
+  rekey: RekeyMethod = 'none',
+): Pick<Lease, 'memoryMiB' | 'volumeBytes'> {
+  const sizes = spec.disks.map(({ capacityBytes }) => roomOfDisk(capacityBytes));
+  // Encrypted again one after the other: the largest one is there twice for a while.
+  const disks = sizes.reduce((sum, size) => sum + size, rekey === 'full' ? Math.max(...sizes) : 0);
   const state = memoryState === 'saved' ? (spec.memoryMiB + QEMU_OVERHEAD_MIB) * 2 ** 20 : 0;
   return { memoryMiB: spec.memoryMiB + QEMU_OVERHEAD_MIB, volumeBytes: disks + state };
 }

@@ -33,6 +33,8 @@ export const LUKS_HASH = 'sha512';
 export const QEMU_TIMING_TRIES_MAX = 8;
 /** Milliseconds for one qemu-img run on a header (create, info, open). Conversions have no fixed limit: they take what the image takes, and end with the agent. */
 export const QEMU_IMG_MS_MAX = 60_000;
+/** Key slots of a LUKS1 header (specification 1.2.3, section 3). */
+export const LUKS_SLOTS = 8;
 /** Bytes of a plain disk that becomes an image. Below, no guest has a disk; above, ext4 has no file. */
 export const RAW_DISK_BYTES_MIN = 1_048_576;
 export const RAW_DISK_BYTES_MAX = 2 ** 44;

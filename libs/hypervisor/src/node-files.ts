@@ -81,6 +81,30 @@ async function cut(path: string, sizeBytes: number): Promise<void> {
   }
 }
 
+/** Zeros in steps of this many bytes: a header is some megabytes, and no request asks for more memory than this. */
+const BLANK_BYTES = 1_048_576;
+
+async function blankRange(path: string, offset: number, bytes: number): Promise<void> {
+  const handle = await open(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+  try {
+    const end = Math.min(offset + bytes, (await handle.stat()).size);
+    const zeros = Buffer.alloc(BLANK_BYTES);
+    for (let at = offset; at < end; ) at += (await handle.write(zeros, 0, Math.min(zeros.length, end - at), at)).bytesWritten;
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function flushFile(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
 async function readHead(path: string, bytes: number): Promise<Buffer> {
   const handle = await open(path, constants.O_RDONLY);
   try {
@@ -108,6 +132,8 @@ export const nodeFiles: HostFiles = {
       await appendFlushed(path, bytes);
     }),
   truncate: (path, sizeBytes) => guarded(() => cut(path, sizeBytes)),
+  blank: (path, offset, bytes) => guarded(() => blankRange(path, offset, bytes)),
+  flush: (path) => guarded(() => flushFile(path)),
   rename: (from, to) =>
     guarded(async () => {
       await rename(from, to);

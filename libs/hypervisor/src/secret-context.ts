@@ -3,7 +3,8 @@ import { type HostName, type KeyId, type TrustDomain, type VmId, vmId } from '@c
 /**
  * What a sealed secret is bound to, so that a blob replayed to another host, for another VM, attempt or end does not open.
  * `epoch`: the migration's; 0 in a VM's life outside migrations. `purpose` follows from the step and the field:
- * `seal` and `unseal` are memory keys (quiesce; start, resume), `trial-unlock` is that step's, `run` all others.
+ * `seal` and `unseal` are memory keys (quiesce; start, resume), `trial-unlock` and
+ * `rekey` are those steps', `run` all others.
  */
 export type SecretContext = {
   readonly domain: TrustDomain;
@@ -13,7 +14,7 @@ export type SecretContext = {
   readonly purpose: SecretPurpose;
 };
 
-export type SecretPurpose = 'run' | 'trial-unlock' | 'seal' | 'unseal';
+export type SecretPurpose = 'run' | 'trial-unlock' | 'rekey' | 'seal' | 'unseal';
 
 /** Images have no VM: their secrets are bound to `<own domain>/<key id>` in its place, epoch 0, purpose `run`. */
 export const imageContext = (domain: TrustDomain, key: KeyId): VmId => vmId.parse(`${domain}/${key}`);

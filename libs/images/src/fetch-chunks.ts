@@ -7,7 +7,7 @@ import { refusable } from './fetch-manifest.ts';
 import { encodeWant, type FrameHead } from './frame.ts';
 import { chunkLength, chunkOffset } from './grid.ts';
 import {
-  CHECKPOINT_BYTES,
+  CHECKPOINT_MS,
   PAUSE_OVERRUN_BYTES,
   RECEIVE_BUFFERS,
   TRANSFER_BUFFER_BYTES,
@@ -95,16 +95,15 @@ export async function fetchChunks(fetch: ChunkFetch): Promise<void> {
   });
   const asks = asker(link, missing, manifest);
   const store = chunkStore(fetch, pool);
-  let unwritten = 0;
+  const storing = new Set<Promise<void>>();
   let buffer: Buffer<ArrayBuffer> | undefined;
 
-  const accept = async (index: number, filled: Buffer<ArrayBuffer>, length: number): Promise<void> => {
-    try {
-      await store(index, filled, length);
-      if (--unwritten === 0 && next === missing.length) finished.resolve();
-    } catch (error) {
-      finished.reject(error);
-    }
+  const accept = (index: number, filled: Buffer<ArrayBuffer>, length: number): void => {
+    const stored = store(index, filled, length).then(() => {
+      storing.delete(stored);
+      if (storing.size === 0 && next === missing.length) finished.resolve();
+    }, finished.reject);
+    storing.add(stored);
   };
 
   link.use(
@@ -122,9 +121,8 @@ export async function fetchChunks(fetch: ChunkFetch): Promise<void> {
         const filled = buffer;
         if (filled === undefined) throw new Error('a chunk completed without a buffer');
         buffer = undefined;
-        unwritten++;
         next = missing.next(head.index + 1); // chunks leave `missing` behind us, never ahead
-        void accept(head.index, filled, head.length);
+        accept(head.index, filled, head.length);
         asks.answered(head.index);
         if (next === missing.length) link.rest();
         else if (pool.free() <= spare) hold('buffers');
@@ -137,7 +135,13 @@ export async function fetchChunks(fetch: ChunkFetch): Promise<void> {
     }),
   );
   asks.fill();
-  await Promise.race([finished.promise, link.lost]);
+  try {
+    await Promise.race([finished.promise, link.lost]);
+  } catch (error) {
+    link.close();
+    await Promise.all(storing); // nothing is written or added to the map behind the back of whoever keeps or discards
+    throw error;
+  }
 }
 
 /** Verifies, writes, takes a chunk off the missing ones and gives its buffer back. */
@@ -145,8 +149,8 @@ function chunkStore(
   fetch: ChunkFetch,
   pool: BufferPool,
 ): (index: number, filled: Buffer<ArrayBuffer>, length: number) => Promise<void> {
-  const { manifest, missing, writer } = fetch;
-  let sinceCheckpoint = 0;
+  const { manifest, missing, writer, clock } = fetch;
+  let checkpointAt = clock.nowMs() + CHECKPOINT_MS;
   let checkpointing = false;
   return async (index, filled, length) => {
     const chunk = filled.subarray(0, length);
@@ -156,11 +160,10 @@ function chunkStore(
     missing.remove(index);
     pool.give(filled);
     fetch.onWritten(index, length);
-    sinceCheckpoint += length;
-    if (sinceCheckpoint < CHECKPOINT_BYTES || checkpointing) return;
-    sinceCheckpoint = 0;
+    if (checkpointing || clock.nowMs() < checkpointAt) return;
     checkpointing = true;
     await fetch.checkpoint();
     checkpointing = false;
+    checkpointAt = clock.nowMs() + CHECKPOINT_MS;
   };
 }

@@ -46,11 +46,17 @@ export interface FrameHead {
   readonly length: number;
 }
 
+/** Writes a head over the first bytes of a buffer. */
+export function writeHead(into: Buffer, kind: FrameKind, index: number, length: number): void {
+  into.writeUInt8(RULES[kind].code, 0);
+  into.writeUInt8(0, 1);
+  into.writeUIntBE(index, 2, 6);
+  into.writeUInt32BE(length, 8);
+}
+
 export function encodeHead(kind: FrameKind, index: number, length: number): Buffer {
   const head = Buffer.alloc(FRAME_HEAD_BYTES);
-  head.writeUInt8(RULES[kind].code, 0);
-  head.writeUIntBE(index, 2, 6);
-  head.writeUInt32BE(length, 8);
+  writeHead(head, kind, index, length);
   return head;
 }
 

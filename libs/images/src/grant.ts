@@ -10,7 +10,7 @@ export interface ServedArtifact {
   readonly manifest: string;
 }
 
-/** Who may fetch what of one migration: the agreement's view, asked anew for every connection. */
+/** Who may fetch what of one migration: the agreement's view, asked anew for every connection, and while it lasts. */
 export interface Grant {
   /** SHA-256 of the DER of the target agent's leaf, from `MigrationOffered`. */
   readonly pinnedLeaf: Digest;

@@ -1,11 +1,13 @@
+import { once } from 'node:events';
 import { appendFile } from 'node:fs/promises';
 import { connect, type TLSSocket } from 'node:tls';
+import { migrationId } from '@carnet/events';
 import { afterEach, expect, test } from 'vitest';
 import { encodeFrame, encodeWant } from './frame.ts';
-import type { ServedTransfer } from './grant.ts';
+import type { Grant, ServedTransfer } from './grant.ts';
 import { CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, WANTS_QUEUED_MAX } from './limits.ts';
 import { encodeOpen } from './open-request.ts';
-import { type Bench, CHUNK, content, MIGRATION, type STRANGER, served, TARGET } from './testing/fixture.ts';
+import { type Bench, CHUNK, content, MIGRATION, STRANGER, served, TARGET } from './testing/fixture.ts';
 
 let bench: Bench | undefined;
 afterEach(async () => {
@@ -108,3 +110,33 @@ test('one peer gets its share of the connections, and strangers cannot take them
   );
   for (const socket of sockets) socket.destroy();
 });
+
+test('a receiver whose grant ends is cut off in the middle; others go on', async () => {
+  const transfers: ServedTransfer[] = [];
+  let isGranted = true;
+  const at = await served(content(CHUNK * 6), {
+    stallMs: 20_000,
+    grantOf: (migration) => (migration === MIGRATION ? (isGranted ? at.grant : undefined) : others()),
+    onTransfer: (transfer) => void transfers.push(transfer),
+  });
+  bench = at;
+  const others = (): Grant => ({ ...at.grant, pinnedLeaf: STRANGER.leaf });
+  const { address: host, port } = at.serving;
+  const open = async (who: typeof STRANGER, migration: typeof MIGRATION): Promise<TLSSocket> => {
+    const socket = connect({ ...who.tls, host, port, servername: at.request.endpoint.serverName });
+    await once(socket, 'secureConnect');
+    socket.resume();
+    const { artifact, root } = at.request.expect;
+    socket.write(encodeFrame('open', 0, encodeOpen({ migration, artifact, root })));
+    return socket;
+  };
+  const cut = await open(TARGET, MIGRATION);
+  const stays = await open(STRANGER, migrationId.parse(MIGRATION.replace(/0$/, '1')));
+  await once(cut, 'data');
+  isGranted = false;
+  await once(cut, 'close');
+  await expect.poll(() => transfers).toMatchObject([{ outcome: 'NOT_GRANTED', peerLeaf: TARGET.leaf }]);
+  stays.write(encodeWant(0, 1));
+  await once(stays, 'data');
+  stays.destroy();
+}, 15_000);

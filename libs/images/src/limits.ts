@@ -28,8 +28,10 @@ export const WRITES_IN_FLIGHT = 2;
 /** Alignment of memory, offset and length for O_DIRECT, in bytes: covers 512-byte and 4 KiB sectors. */
 export const DIRECT_ALIGN_BYTES = 4_096;
 
-/** Bytes between two durable points of the chunk map: what a crash makes travel again. */
-export const CHECKPOINT_BYTES = 268_435_456;
+/** Between two durable points of the chunk map, in milliseconds: what a crash costs again. By bytes, a fast disk would sync all the time. */
+export const CHECKPOINT_MS = 5_000;
+/** Head of a chunk map on disk, in bytes: a root and what identifies a file take 250. */
+export const KEPT_HEAD_BYTES_MAX = 1_024;
 /** Free space kept beyond an image's own need, in bytes: maps, manifest, file system metadata. */
 export const SPARE_DISK_BYTES = 8_388_608;
 /** Digests held of a manifest at once (64 KiB): manifests are read by windows, never whole. */
@@ -99,3 +101,6 @@ export const ARGON2_PASSES_MAX = 1_000;
 export const IMAGES_MAX = 10_000;
 /** An image's record, in bytes. */
 export const IMAGE_RECORD_BYTES_MAX = 65_536;
+
+/** An open connection's grant is asked for again this often, in ms: a peer that is revoked is cut off within 10 s. */
+export const GRANT_RECHECK_MS = 2_000;

@@ -135,6 +135,7 @@ export async function openLink(to: LinkTarget): Promise<Link> {
     },
     resume() {
       paused = false;
+      if (socket.destroyed) return;
       stall.restart();
       socket.resume();
     },

@@ -4,6 +4,7 @@ import { artifactId, digest, migrationId } from '@carnet/events';
 import { afterEach, expect, test } from 'vitest';
 import { monotonicClock } from './clock.ts';
 import type { ServedTransfer } from './grant.ts';
+import { type DataState, dataState, decodeKeptMap, encodeKeptMap, type KeptMap } from './kept-map.ts';
 import { contextOf, manifestHead, manifestTree } from './manifest.ts';
 import { pullArtifact } from './pull.ts';
 import { type Bench, CHUNK, codeOf, content, MIGRATION, SOURCE, STRANGER, served, value } from './testing/fixture.ts';
@@ -75,30 +76,104 @@ async function interrupted(at: Bench, afterBytes: number): Promise<string> {
   return codeOf(await pullArtifact({ ...at.request, signal: stop.signal, onProgress, clock }));
 }
 
-test('a stopped transfer resumes with what it has, hashed again', async () => {
+/** The state of what a stopped transfer left. */
+async function stateOf(at: Bench): Promise<DataState> {
+  const file = await open(`${at.into}.receiving/data`);
+  try {
+    return await dataState(file);
+  } finally {
+    await file.close();
+  }
+}
+
+test('a stopped transfer resumes with all that it has', async () => {
   const bytes = content(CHUNK * 400);
   const at = await begin(bytes);
   expect(await interrupted(at, CHUNK * 100)).toBe('ABORTED');
   expect(await leftAt(at)).toEqual(['received.receiving']);
+  expect((await readdir(`${at.into}.receiving`)).sort()).toEqual(['chunks', 'data', 'manifest']);
+  // Nothing was still on its way to the file when the map was made of it.
+  expect(decodeKeptMap(await readFile(`${at.into}.receiving/chunks`))?.state).toEqual(await stateOf(at));
   const { keptBytes, receivedBytes } = value(await pullArtifact(at.request));
   expect(keptBytes).toBeGreaterThanOrEqual(CHUNK * 100);
   expect(keptBytes + receivedBytes).toBe(bytes.length);
   expect((await readFile(at.into)).equals(bytes)).toBe(true);
 });
 
-test('what was kept is not believed: a chunk that rotted meanwhile travels again', async () => {
+/** Writes over a chunk that was kept, and gives the state that the file has then. */
+async function spoilKept(at: Bench, index: number): Promise<DataState> {
+  const file = await open(`${at.into}.receiving/data`, 'r+');
+  await file.write(Buffer.alloc(CHUNK, 7), 0, CHUNK, CHUNK * index);
+  const state = await dataState(file);
+  await file.close();
+  return state;
+}
+
+/** Changes what the map of a stopped transfer says. */
+async function rewriteKept(at: Bench, change: (map: KeptMap) => KeptMap): Promise<void> {
+  const path = `${at.into}.receiving/chunks`;
+  const map = decodeKeptMap(await readFile(path));
+  if (map === undefined) throw new Error('expected a whole map');
+  await writeFile(path, encodeKeptMap(change(map)));
+}
+
+test('what was kept is hashed again when anything has written to it: a spoilt chunk travels again', async () => {
   const bytes = content(CHUNK * 400);
   const at = await begin(bytes);
   await interrupted(at, CHUNK * 100);
-  const file = await open(`${at.into}.receiving/data`, 'r+');
-  await file.write(Buffer.alloc(CHUNK, 7), 0, CHUNK, CHUNK * 5);
-  await file.close();
-  await writeFile(`${at.into}.receiving/chunks`, Buffer.alloc(50, 0xff)); // a map that claims everything
+  await spoilKept(at, 5);
+  await rewriteKept(at, (map) => ({ ...map, held: Buffer.alloc(50, 0xff) })); // and it claims everything
   const { keptBytes, receivedBytes } = value(await pullArtifact(at.request));
   expect(keptBytes + receivedBytes).toBe(bytes.length);
+  expect(keptBytes).toBeGreaterThanOrEqual(CHUNK * 99);
   expect(receivedBytes).toBeGreaterThanOrEqual(CHUNK);
   expect((await readFile(at.into)).equals(bytes)).toBe(true);
 });
+
+test.each<readonly [string, (map: KeptMap, now: DataState) => KeptMap]>([
+  ['another boot', (map, now) => ({ ...map, state: { ...now, boot: 'another' } })],
+  ['a kernel that names no boot', (map, now) => ({ ...map, state: { ...now, boot: null } })],
+  ['another file', (map, now) => ({ ...map, state: { ...now, inode: '1' } })],
+  ['another size', (map, now) => ({ ...map, state: { ...now, sizeBytes: '1' } })],
+])('a map of %s is hashed again', async (_, change) => {
+  const bytes = content(CHUNK * 400);
+  const at = await begin(bytes);
+  await interrupted(at, CHUNK * 100);
+  const now = await spoilKept(at, 5);
+  await rewriteKept(at, (map) => change(map, now));
+  expect(value(await pullArtifact(at.request)).keptBytes).toBeGreaterThanOrEqual(CHUNK * 99);
+  expect((await readFile(at.into)).equals(bytes)).toBe(true);
+});
+
+test('an unchanged file is not read again: only one who can set its change time could spoil it unseen', async () => {
+  const at = await begin(content(CHUNK * 400));
+  await interrupted(at, CHUNK * 100);
+  const now = await spoilKept(at, 5);
+  await rewriteKept(at, (map) => ({ ...map, state: now }));
+  value(await pullArtifact(at.request));
+  expect(codeOf(await verifyArtifact(at.into, at.request.expect, at.request.of))).toBe('CONTENT_MISMATCH');
+});
+
+test.each<readonly [string, (bytes: Buffer) => Buffer]>([
+  ['cut', (bytes) => bytes.subarray(0, -1)],
+  ['with a flipped bit', (bytes) => Buffer.from(bytes.map((byte, at) => (at === bytes.length - 1 ? byte ^ 0x80 : byte)))],
+  ['empty', () => Buffer.alloc(0)],
+  ['of another root', (bytes) => otherRoot(bytes)],
+])('a map that is %s claims nothing', async (_, spoil) => {
+  const bytes = content(CHUNK * 400);
+  const at = await begin(bytes);
+  await interrupted(at, CHUNK * 100);
+  const path = `${at.into}.receiving/chunks`;
+  await writeFile(path, spoil(await readFile(path)));
+  expect(value(await pullArtifact(at.request))).toMatchObject({ keptBytes: 0, receivedBytes: bytes.length });
+  expect((await readFile(at.into)).equals(bytes)).toBe(true);
+});
+
+function otherRoot(bytes: Buffer): Buffer {
+  const map = decodeKeptMap(bytes);
+  if (map === undefined) throw new Error('expected a whole map');
+  return encodeKeptMap({ ...map, root: SOURCE.leaf });
+}
 
 test('what was kept of another round is forgotten, also where the new one has holes', async () => {
   const at = await begin(content(CHUNK * 400));

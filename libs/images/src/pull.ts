@@ -79,7 +79,7 @@ async function receive(request: PullRequest): Promise<Pulled> {
   let staging: Staging | undefined;
   try {
     await demandSpace(dirname(request.into), 0);
-    staging = await openStaging(request.into, context);
+    staging = await openStaging(request.into, context, request.expect.root);
     const pulled = await receiveInto(request, context, staging, attempt);
     await staging.publish();
     return pulled;
@@ -174,19 +174,25 @@ async function keptManifest(staging: Staging, context: ManifestContext, root: Di
   }
 }
 
-/** Hashes again what the map of an earlier attempt claims, marks what is right, and returns its bytes. */
+/**
+ * Marks what an earlier attempt left, and returns its bytes. Its chunks were compared with the root before they were written
+ * and were durable before the map said so: they count as they are while the file is unchanged, and are hashed again otherwise.
+ */
 async function recallHeld(staging: Staging, manifest: Manifest, held: Bitmap, signal?: AbortSignal): Promise<number> {
   let bytes = 0;
-  for await (const { index, matches } of matchingChunks(staging.dataPath, manifest, claimed(staging.hint, manifest), signal)) {
-    if (!matches) continue;
+  const hold = (index: number): void => {
     held.add(index);
     bytes += chunkLength(manifest.context, index);
-  }
+  };
+  const claims = claimed(staging.kept, manifest);
+  if (staging.unchanged) for (const index of claims) hold(index);
+  else
+    for await (const { index, matches } of matchingChunks(staging.dataPath, manifest, claims, signal)) if (matches) hold(index);
   return bytes;
 }
 
-function* claimed(hint: Bitmap, manifest: Manifest): Generator<number> {
-  for (let index = hint.next(0); index < hint.length; index = hint.next(index + 1)) if (!manifest.isHole(index)) yield index;
+function* claimed(kept: Bitmap, manifest: Manifest): Generator<number> {
+  for (let index = kept.next(0); index < kept.length; index = kept.next(index + 1)) if (!manifest.isHole(index)) yield index;
 }
 
 /** What a manifest calls for: bytes outside holes, and the chunks of them that are not held. */

@@ -3,7 +3,7 @@ import type { Digest, MigrationId } from '@carnet/events';
 import type { Clock } from './clock.ts';
 import { encodeFrame } from './frame.ts';
 import type { Grant, ServedArtifact, ServedTransfer } from './grant.ts';
-import { HANDSHAKE_MS_MAX } from './limits.ts';
+import { GRANT_RECHECK_MS, HANDSHAKE_MS_MAX } from './limits.ts';
 import { answerFor, decodeOpen, type OpenRequest } from './open-request.ts';
 import { ImageError, refusalOf } from './outcome.ts';
 import { checkPeer, type VerifyPeer } from './peer.ts';
@@ -25,7 +25,7 @@ type Requests = ReturnType<typeof requestQueue>;
 /** Serves one connection to its end and tells what it came to. */
 export async function serveConnection(socket: TLSSocket, settings: ServeSettings): Promise<ServedTransfer> {
   const requests = requestQueue(socket);
-  const seen: { peerLeaf?: Digest; open?: OpenRequest; sentBytes: number } = { sentBytes: 0 };
+  const seen: { peerLeaf?: Digest; open?: OpenRequest; sentBytes: number; isWithdrawn?: true } = { sentBytes: 0 };
   const tell = (outcome: ServedTransfer['outcome']): ServedTransfer => ({
     ...(seen.open === undefined ? {} : { migration: seen.open.migration, artifact: seen.open.artifact }),
     ...(seen.peerLeaf === undefined ? {} : { peerLeaf: seen.peerLeaf }),
@@ -39,17 +39,22 @@ export async function serveConnection(socket: TLSSocket, settings: ServeSettings
     seen.open = open;
     const { grant, artifact } = await grantFor(leaf, open, settings);
     if (!settings.places.enter(leaf)) throw new ImageError('TOO_MANY_TRANSFERS');
+    const stopWatching = watchGrant(leaf, open, settings, () => {
+      seen.isWithdrawn = true;
+      socket.destroy();
+    });
     try {
       await serveArtifact(socket, requests, grant, artifact, settings, (bytes) => {
         seen.sentBytes += bytes;
       });
     } finally {
+      stopWatching();
       settings.places.leave(leaf);
     }
     return tell('complete');
   } catch (error) {
     const refusal = refusalOf(error) ?? refusalOf(new ImageError('SOURCE_FAILED', {}, error));
-    const code = refusal?.code ?? 'SOURCE_FAILED';
+    const code = seen.isWithdrawn === true ? 'NOT_GRANTED' : (refusal?.code ?? 'SOURCE_FAILED');
     if (socket.writable) socket.end(encodeFrame('refused', 0, Buffer.from(answerFor(code), 'latin1')));
     return tell(code);
   } finally {
@@ -76,6 +81,16 @@ async function grantFor(
   const artifact = grant.artifacts.find(({ sealed }) => sealed.artifact === open.artifact && sealed.root === open.root);
   if (artifact === undefined) throw new ImageError('NOT_GRANTED', { got: 'no such artifact or root' });
   return { grant, artifact };
+}
+
+/** A grant is leave to go on, not only to begin: a share that ended, or a peer that was revoked, ends its open connections. */
+function watchGrant(leaf: Digest, { migration }: OpenRequest, { grantOf }: ServeSettings, withdrawn: () => void): () => void {
+  const look = async (): Promise<void> => {
+    if ((await grantOf(migration))?.pinnedLeaf !== leaf) withdrawn();
+  };
+  const timer = setInterval(() => void look().catch(withdrawn), GRANT_RECHECK_MS);
+  timer.unref();
+  return () => clearInterval(timer);
 }
 
 async function serveArtifact(

@@ -1,10 +1,17 @@
 import type { TLSSocket } from 'node:tls';
 import { alignedBuffers } from './buffer-pool.ts';
 import { openForReading, readFully } from './files.ts';
-import { encodeFrame, encodeHead } from './frame.ts';
+import { encodeFrame, FRAME_HEAD_BYTES, writeHead } from './frame.ts';
 import type { ServedArtifact } from './grant.ts';
 import { chunkLength, chunkOffset } from './grid.ts';
-import { DIGEST_BYTES, MANIFEST_FRAME_BYTES_MAX, SEND_BUFFERS, SIZE_CHECK_BYTES, WANT_CHUNKS_MAX } from './limits.ts';
+import {
+  DIGEST_BYTES,
+  DIRECT_ALIGN_BYTES,
+  MANIFEST_FRAME_BYTES_MAX,
+  SEND_BUFFERS,
+  SIZE_CHECK_BYTES,
+  WANT_CHUNKS_MAX,
+} from './limits.ts';
 import { contextOf, type Manifest, openManifest } from './manifest.ts';
 import { ImageError } from './outcome.ts';
 
@@ -40,7 +47,8 @@ export async function openServedFile(artifact: ServedArtifact, socket: TLSSocket
     if (Number(size) !== context.sizeBytes || mtimeNs !== before.mtimeNs)
       throw new ImageError('SOURCE_CHANGED', { expected: `${context.sizeBytes} bytes`, got: `${size} bytes` });
   };
-  const free = [...alignedBuffers(SEND_BUFFERS, context.chunkBytes)];
+  // Each has a frame's head just before the chunk: one piece of memory is encrypted where it lies, two would be copied together.
+  const free = [...alignedBuffers(SEND_BUFFERS, DIRECT_ALIGN_BYTES + context.chunkBytes)];
   const sender = socketSender(socket, rules.stallMs);
   let sinceLook = 0;
 
@@ -51,9 +59,11 @@ export async function openServedFile(artifact: ServedArtifact, socket: TLSSocket
       buffer = free.pop();
     }
     const used = buffer;
-    const chunk = used.subarray(0, chunkLength(context, index));
+    const frame = used.subarray(DIRECT_ALIGN_BYTES - FRAME_HEAD_BYTES, DIRECT_ALIGN_BYTES + chunkLength(context, index));
+    const chunk = frame.subarray(FRAME_HEAD_BYTES);
     await readFully(handle, chunk, chunkOffset(context, index), 'SOURCE_CHANGED');
-    sender.send(encodeHead('chunk', index, chunk.length), chunk, () => free.push(used));
+    writeHead(frame, 'chunk', index, chunk.length);
+    sender.send(frame, () => free.push(used));
     rules.onSent(chunk.length);
     await rules.pause(chunk.length);
     sinceLook += chunk.length;
@@ -87,15 +97,14 @@ async function sendDigests(manifest: Manifest, sender: SocketSender): Promise<vo
     const count = Math.min(perFrame, manifest.chunks - first);
     const payload = Buffer.alloc(count * DIGEST_BYTES);
     for (let at = 0; at < count; at++) manifest.digestAt(first + at).copy(payload, at * DIGEST_BYTES);
-    const sent = Promise.withResolvers<void>();
-    sender.send(encodeFrame('digests', first, payload), new Uint8Array(), sent.resolve);
+    sender.send(encodeFrame('digests', first, payload), () => undefined);
     while (!sender.idle()) await sender.oneSent();
   }
 }
 
 interface SocketSender {
-  /** Queues head and body; `sent` when the socket has no more use for the body's memory. */
-  send(head: Buffer, body: Uint8Array, sent: () => void): void;
+  /** Queues a frame; `sent` when the socket has no more use for its memory. */
+  send(frame: Buffer, sent: () => void): void;
   /** The next completion of any send; refused when the receiver takes nothing for too long, or is gone. */
   oneSent(): Promise<void>;
   idle(): boolean;
@@ -113,17 +122,14 @@ function socketSender(socket: TLSSocket, stallMs: number): SocketSender {
   socket.once('close', () => fail(new ImageError('LINK_LOST')));
   return {
     idle: () => queued === 0,
-    send(head, body, sent) {
+    send(frame, sent) {
       queued++;
-      socket.cork();
-      socket.write(head);
-      socket.write(body, (error) => {
+      socket.write(frame, (error) => {
         queued--;
         sent();
         if (error) fail(new ImageError('LINK_LOST', { got: error.message }, error));
         else wake();
       });
-      socket.uncork();
     },
     async oneSent() {
       if (failure !== undefined) throw failure;

@@ -1,8 +1,10 @@
+import { digest } from '@carnet/events';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { bitmap, runs } from './bitmap.ts';
 import { turns } from './chunk-writer.ts';
 import { decodeHead, encodeHead, FRAME_HEAD_BYTES, type FrameKind } from './frame.ts';
+import { decodeKeptMap, encodeKeptMap } from './kept-map.ts';
 import { RATE_SLEEP_MS_MAX } from './limits.ts';
 import { decodeOpen } from './open-request.ts';
 import { ImageError, refusalOf } from './outcome.ts';
@@ -67,6 +69,27 @@ test('frame heads come back as they were; any other bytes are refused, never thr
         }
       },
     ),
+  );
+});
+
+test('a map of kept chunks comes back as it was; with any byte changed, or as any other bytes, it is none', () => {
+  const root = digest.parse('ab'.repeat(32));
+  const text = fc.string({ maxLength: 40 });
+  const state = fc.record({ boot: fc.option(text), inode: text, sizeBytes: text, changed: text });
+  fc.assert(
+    fc.property(state, fc.uint8Array(), fc.nat(), fc.integer({ min: 1, max: 255 }), (then, bits, place, flip) => {
+      const map = { root, state: then, held: Buffer.from(bits) };
+      const bytes = encodeKeptMap(map);
+      expect(decodeKeptMap(bytes)).toEqual(map);
+      const at = place % bytes.length;
+      bytes.writeUInt8(bytes.readUInt8(at) ^ flip, at);
+      expect(decodeKeptMap(bytes)).toBeUndefined();
+    }),
+  );
+  fc.assert(
+    fc.property(fc.uint8Array(), (noise) => {
+      expect(decodeKeptMap(Buffer.from(noise))).toBeUndefined();
+    }),
   );
 });
 

@@ -1,8 +1,10 @@
 import { constants, type FileHandle, link, mkdir, open, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { Digest } from '@carnet/events';
 import { type Bitmap, bitmap } from './bitmap.ts';
 import { syncFolder, writeFully, writeWhole } from './files.ts';
 import { type ChunkGrid, chunkCount } from './grid.ts';
+import { dataState, decodeKeptMap, encodeKeptMap, isUnchanged, type KeptMap } from './kept-map.ts';
 import { SPARE_DISK_BYTES } from './limits.ts';
 import { ImageError } from './outcome.ts';
 
@@ -11,8 +13,10 @@ export interface Staging {
   readonly data: FileHandle;
   readonly dataPath: string;
   readonly manifestPath: string;
-  /** Chunks of an earlier attempt. A hint, never trusted: each is hashed again before it counts. */
-  readonly hint: Bitmap;
+  /** Chunks of an earlier attempt, by the map it left. */
+  readonly kept: Bitmap;
+  /** Whether nothing has written to the data since the map was made: then `kept` holds. Otherwise each chunk must be hashed again. */
+  readonly unchanged: boolean;
   /** Forgets everything: what is there is of another round, and would show through the holes of this one. */
   restart(): Promise<void>;
   /** Makes the data durable, then the map that speaks of it. */
@@ -26,7 +30,7 @@ const stagingFolder = (into: string): string => `${into}.receiving`;
 /** Where the manifest of a received artifact stays: later rounds and checks need it. */
 export const manifestBeside = (into: string): string => `${into}.manifest`;
 
-export async function openStaging(into: string, grid: ChunkGrid): Promise<Staging> {
+export async function openStaging(into: string, grid: ChunkGrid, root: Digest): Promise<Staging> {
   const folder = stagingFolder(into);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const mapPath = join(folder, 'chunks');
@@ -34,13 +38,17 @@ export async function openStaging(into: string, grid: ChunkGrid): Promise<Stagin
   const manifestPath = join(folder, 'manifest');
   const data = await open(dataPath, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   try {
-    await data.truncate(grid.sizeBytes); // sparse: what is never written stays a hole
-    const map = await readFile(mapPath).catch(() => Buffer.alloc(0));
+    const found = await keptMap(mapPath, root);
+    const unchanged = found !== undefined && isUnchanged(found.state, await dataState(data));
+    const { size } = await data.stat();
+    // Sparse: what is never written stays a hole. Only when needed: it would count as a change.
+    if (size !== grid.sizeBytes) await data.truncate(grid.sizeBytes);
     return {
       data,
       dataPath,
       manifestPath,
-      hint: bitmap(chunkCount(grid), map),
+      kept: bitmap(chunkCount(grid), found?.held),
+      unchanged,
       async restart() {
         await rm(manifestPath, { force: true });
         await rm(mapPath, { force: true });
@@ -50,7 +58,8 @@ export async function openStaging(into: string, grid: ChunkGrid): Promise<Stagin
       async checkpoint(held) {
         const copy = Uint8Array.from(held.bytes); // as of now: later chunks are not covered by this fsync
         await data.datasync();
-        await writeWhole(mapPath, (file) => writeFully(file, copy, 0));
+        const map = encodeKeptMap({ root, state: await dataState(data), held: copy });
+        await writeWhole(mapPath, (file) => writeFully(file, map, 0));
       },
       async publish() {
         await data.sync();
@@ -67,6 +76,12 @@ export async function openStaging(into: string, grid: ChunkGrid): Promise<Stagin
     await data.close();
     throw error;
   }
+}
+
+/** The map of an earlier attempt at this root, if it is whole. */
+async function keptMap(path: string, root: Digest): Promise<KeptMap | undefined> {
+  const map = decodeKeptMap(await readFile(path).catch(() => Buffer.alloc(0)));
+  return map?.root === root ? map : undefined;
 }
 
 /** Removes everything that an unfinished reception left beside `into`. */

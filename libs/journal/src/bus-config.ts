@@ -4,6 +4,8 @@ import { BUS_MESSAGE_BYTES_MAX } from './limits.ts';
 export type BusMember = { readonly domain: TrustDomain; readonly hosts: readonly HostName[] };
 
 export type BusConfig = {
+  /** Members whose users are left out: cut off at the next reload, while what they exchange stays as it is for all others. */
+  readonly cutOff?: readonly TrustDomain[];
   /** Of the bus itself: `spiffe://<busDomain>/operator` creates streams and consumers. */
   readonly busDomain: TrustDomain;
   readonly members: readonly BusMember[];
@@ -51,7 +53,9 @@ export function busConfig(config: BusConfig): string {
     'jetstream { store_dir: "{{dir}}/jetstream" }',
     'accounts {',
     ...ownerAccount(config, ledgers),
-    ...config.members.flatMap((member) => memberAccount(member, ledgers)),
+    ...config.members.flatMap((member) =>
+      memberAccount(member, ledgers, config.cutOff?.includes(member.domain) ? 'cut off' : 'in'),
+    ),
     '}',
     '',
   ].join('\n');
@@ -96,15 +100,20 @@ const audienceServices = ({ publisher, audience }: BusLedger): readonly Service[
   ];
 };
 
-function memberAccount({ domain, hosts }: BusMember, ledgers: readonly BusLedger[]): readonly string[] {
+function memberAccount(
+  { domain, hosts }: BusMember,
+  ledgers: readonly BusLedger[],
+  standing: 'in' | 'cut off',
+): readonly string[] {
   const own = ledgers.filter(({ publisher }) => publisher === domain);
   const read = ledgers.filter(({ audience }) => audience === domain);
   const services = [...own.flatMap(publisherServices), ...read.flatMap(audienceServices)];
+  const all = [brokerUser(domain, own, read, services), ...hosts.map((host) => agentUser(domain, host))];
+  const users = standing === 'in' ? all : [];
   return [
     `  ${account(domain)} {`,
     '    users: [',
-    `      ${brokerUser(domain, own, read, services)}`,
-    ...hosts.map((host) => `      ${agentUser(domain, host)}`),
+    ...users.map((line) => `      ${line}`),
     '    ]',
     '    exports: [',
     ...own.map(({ audience }) => `      { stream: ${text(peerSubject(domain, audience))}, accounts: [${account(audience)}] }`),

@@ -120,12 +120,14 @@ async function openSide(self: TrustDomain, replica = '1'): Promise<Side> {
     store,
     self,
     peers: [self === A ? B : A],
-    signer,
-    introduction: {
-      chain,
-      signer: leafSigner(privateKeyPem(broker.keys.privateKey), broker.certificate),
-      notBefore: timestamp.parse('2026-01-01T00:00:00.000Z'),
-    },
+    signing: () => ({
+      signer,
+      introduction: {
+        chain,
+        signer: leafSigner(privateKeyPem(broker.keys.privateKey), broker.certificate),
+        notBefore: timestamp.parse('2026-01-01T00:00:00.000Z'),
+      },
+    }),
     validateChain: chainValidator(() => trust, now),
     headDir: join(dir, `heads-${database}-${replica}`),
     clock: testClock,

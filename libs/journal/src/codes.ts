@@ -16,6 +16,23 @@ export const JOURNAL_CODES = {
     text: 'Too many events wait for the head of this ledger.',
     advice: 'The database is too slow or stands still: look at it, then try again.',
   },
+  PEER_REVOKED: {
+    text: 'The certificate under which this peer introduced its event key is revoked: nothing of it is taken and nothing begun with it.',
+    advice:
+      'Call the peer. It comes back by introducing a new event key under a new certificate (`carnet cert rotate-event-key`).',
+  },
+  KEY_ROTATED: {
+    text: 'An event key was ended because every replica signs with the next one.',
+    advice: 'Nothing to do.',
+  },
+  KEY_COMPROMISED: {
+    text: 'An event key was ended because others may hold it.',
+    advice: 'What it signed after the position that the event names is doubtful: `carnet audit verify` lists it; call the peer.',
+  },
+  KEY_IN_USE: {
+    text: 'The event key that is to be ended is the one that signs now.',
+    advice: 'Change it first (`carnet cert rotate-event-key`), then end the old one.',
+  },
   PEER_UNANNOUNCED: {
     text: 'A message came from a peer whose event key has not been announced to us yet.',
     advice: 'Nothing to do: its ledger is asked for. If it lasts, check that the peer can publish on the bus.',
@@ -38,5 +55,8 @@ export const JOURNAL_CODES = {
   },
 } as const satisfies Readonly<Record<string, { readonly text: string; readonly advice: string }>>;
 export type JournalCode = keyof typeof JOURNAL_CODES;
-export type AppendCode = Extract<JournalCode, 'LEDGER_QUARANTINED' | 'LEDGER_FROZEN' | 'PEER_UNKNOWN' | 'APPEND_OVERLOADED'>;
-export type MessageCode = Extract<JournalCode, `MESSAGE_${string}` | 'CHALLENGE_UNKNOWN' | 'PEER_UNANNOUNCED'>;
+export type AppendCode = Extract<
+  JournalCode,
+  'LEDGER_QUARANTINED' | 'LEDGER_FROZEN' | 'PEER_UNKNOWN' | 'PEER_REVOKED' | 'APPEND_OVERLOADED'
+>;
+export type MessageCode = Extract<JournalCode, `MESSAGE_${string}` | 'CHALLENGE_UNKNOWN' | 'PEER_UNANNOUNCED' | 'PEER_REVOKED'>;

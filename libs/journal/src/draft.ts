@@ -5,18 +5,28 @@ import {
   GENESIS,
   PAYLOAD_TYPES,
   type Placement,
+  type Reason,
+  type Seq,
   type Timestamp,
   timestamp,
   uuidv7,
 } from '@carnet/events';
-import { admit, currentKeyId, keyAnnouncementBytes, type LedgerState, positionOf, seqOf, signEnvelope } from '@carnet/trust';
+import {
+  admit,
+  currentKeys,
+  type KeyStatement,
+  keyAnnouncementBytes,
+  type LedgerState,
+  positionOf,
+  seqOf,
+  signEnvelope,
+} from '@carnet/trust';
 import { JournalError } from './error.ts';
-import type { ChainVerdict, Clock, EventSigner, Introduction, RandomBytes } from './ports.ts';
+import { KEY_OVERLAP_MS } from './limits.ts';
+import type { ChainVerdict, Clock, RandomBytes, Signing } from './ports.ts';
 
 /** Who signs, and with what sources. */
-export type Author = {
-  readonly signer: EventSigner;
-  readonly introduction: Introduction;
+export type Author = Signing & {
   readonly clock: Clock;
   readonly random: RandomBytes;
 };
@@ -87,8 +97,9 @@ function reasonOf(admission: ReturnType<typeof admit>): string {
 }
 
 /** The announcement that this ledger still needs before our signature counts in it: at its start, and after a change of key. */
-export function owedAnnouncement({ signer, introduction }: Author, state: LedgerState): Draft | undefined {
-  if (currentKeyId(state) === signer.keyid) return undefined;
+export function owedAnnouncement(author: Author, state: LedgerState): Draft | undefined {
+  const { signer, introduction } = author;
+  if (currentKeys(state).some(({ keyid }) => keyid === signer.keyid)) return undefined;
   if (state.keys.some((key) => key.keyid === signer.keyid))
     throw new JournalError('OWN_KEY_REVOKED', `the event key ${signer.keyid} has ended in the ledger to ${state.audience}`);
   const statement = {
@@ -97,10 +108,33 @@ export function owedAnnouncement({ signer, introduction }: Author, state: Ledger
     publicKey: Buffer.from(signer.publicKey).toString('base64'),
     notBefore: introduction.notBefore,
   };
-  const signature = introduction.signer.sign(keyAnnouncementBytes(state.publisher, state.audience, statement));
-  return {
-    type: 'KeyAnnounced',
-    causes: [],
-    data: { ...statement, chain: introduction.chain, signature: Buffer.from(signature).toString('base64') },
-  };
+  return { type: 'KeyAnnounced', causes: [], data: { ...statement, ...proofOf(author, state, statement) } };
+}
+
+const ROTATED: Reason = { code: 'KEY_ROTATED', text: 'every replica signs with the new key' };
+
+/**
+ * The end of the key before ours, once every replica had time to change. Only whoever holds the newest key ends the older one: a
+ * replica that was left behind must not end what the others sign with.
+ *
+ * @param newestSince when the newest key was announced
+ */
+export function owedEnding(author: Author, state: LedgerState, newestSince: Timestamp | undefined): Draft | undefined {
+  const [newest, older] = currentKeys(state);
+  if (older === undefined || newest?.keyid !== author.signer.keyid || newestSince === undefined) return undefined;
+  if (author.clock.nowMs() - Date.parse(newestSince) < KEY_OVERLAP_MS) return undefined;
+  return endingOf(author, state, { keyid: older.keyid, lastSeq: seqOf(positionOf(state.head?.seq)), reason: ROTATED });
+}
+
+export type KeyEnding = { readonly keyid: Digest; readonly lastSeq: Seq; readonly reason: Reason };
+
+/** `lastSeq`: the last position that its owner vouches for. */
+export function endingOf(author: Author, state: LedgerState, { keyid, lastSeq, reason }: KeyEnding): Draft {
+  const statement = { keyid, lastSeq, reason };
+  return { type: 'KeyRevoked', causes: [], data: { ...statement, ...proofOf(author, state, statement) } };
+}
+
+function proofOf({ introduction }: Author, { publisher, audience }: LedgerState, statement: KeyStatement) {
+  const signature = introduction.signer.sign(keyAnnouncementBytes(publisher, audience, statement));
+  return { chain: [...introduction.chain], signature: Buffer.from(signature).toString('base64') };
 }

@@ -1,5 +1,6 @@
 import type { Digest, HeadPosition, PeerMessage, TrustDomain } from '@carnet/events';
-import { accept, type Checked, positionOf, seqOf } from '@carnet/trust';
+import { accept, type Checked, positionOf, refuse, seqOf } from '@carnet/trust';
+import { JOURNAL_CODES } from './codes.ts';
 import { timeOf } from './draft.ts';
 import type { JournalParts } from './journal.ts';
 import { headOf, readLedger, stateOf } from './ledgers.ts';
@@ -8,6 +9,7 @@ import { type MessageRefusalCode, openMessage, signMessage } from './messages.ts
 import type { Outbox } from './outbox.ts';
 import { convict, thawIfHealed } from './proofs.ts';
 import { digestAt, leaveQuarantine, quarantine, quarantinedPeers } from './quarantine.ts';
+import { isCutOff } from './standing.ts';
 
 /** What a peer's message calls for. */
 export type Heard = {
@@ -37,7 +39,8 @@ type State = { nonce: string | undefined; claimed: number; answeredFreeze: strin
 
 export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Outbox): Exchange {
   const { options, db } = parts;
-  const { self, clock, signer, random } = options;
+  const { self, clock, random } = options;
+  const sign = (message: PeerMessage): Uint8Array => signMessage(message, options.signing().signer);
   const theirs = { publisher: peer, audience: self };
   // The nonce lives in memory only: one from a restored database could be met by an old answer.
   const state: State = { nonce: undefined, claimed: 0, answeredFreeze: undefined, coveredAtLastLook: -1 };
@@ -53,24 +56,25 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
       received,
     };
   };
-  const signedHead = async (): Promise<Uint8Array> => signMessage({ kind: 'head', ...(await said()) }, signer);
+  const signedHead = async (): Promise<Uint8Array> => sign({ kind: 'head', ...(await said()) });
 
   return {
     head: async () => ((await outbox.tellableHead()) === null ? [] : [await signedHead()]),
     ask: async () => {
       const row = await readLedger(db, theirs);
       const fromSeq = seqOf(row.head_seq + 1);
-      return signMessage({ kind: 'ask', from: self, to: peer, time: timeOf(clock.nowMs()), fromSeq }, signer);
+      return sign({ kind: 'ask', from: self, to: peer, time: timeOf(clock.nowMs()), fromSeq });
     },
     challengeIfInDoubt: async () => {
       if (!(await isInDoubt(parts, peer, state))) return [];
       state.nonce ??= Buffer.from(random(NONCE_BYTES)).toString('base64');
       const challenge = { kind: 'challenge', from: self, to: peer, time: timeOf(clock.nowMs()), nonce: state.nonce } as const;
-      return [await signedHead(), signMessage(challenge, signer)];
+      return [await signedHead(), sign(challenge)];
     },
     hear: async (bytes) => {
       const opened = openMessage(bytes, stateOf(await readLedger(db, theirs)), clock.nowMs());
       if (!opened.ok) return opened;
+      if (isCutOff(await parts.standing(db, peer))) return refuse('PEER_REVOKED', JOURNAL_CODES.PEER_REVOKED.text);
       const { message, digest } = opened.value;
       switch (message.kind) {
         case 'head':
@@ -83,7 +87,7 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
           return accept({ replies: events.map(({ envelope }) => envelope), received: 'level' });
         }
         case 'challenge': {
-          const answer = signMessage({ kind: 'answer', nonce: message.nonce, ...(await said()) }, signer);
+          const answer = sign({ kind: 'answer', nonce: message.nonce, ...(await said()) });
           return accept({ replies: [answer, ...(await heldOf(parts, peer, state.claimed))], received: 'level' });
         }
         case 'answer':

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Draft, eventSubject, PAYLOAD_TYPES } from '@carnet/events';
+import { type Draft, eventSubject, PAYLOAD_TYPES, vmId } from '@carnet/events';
 import { openStore, type Store } from '@carnet/store';
 import { signEnvelope } from '@carnet/trust';
 import { sql } from 'kysely';
@@ -12,7 +12,9 @@ import {
   B,
   C,
   decide,
+  emptyStore,
   eventKeyOf,
+  intent,
   journalOptions,
   newEventKey,
   newMigration,
@@ -48,15 +50,10 @@ const store = (i: 0 | 1): Store => {
   return found;
 };
 
-const empty = async (one: Store): Promise<void> => {
-  for (const table of ['events', 'ledgers', 'peers', 'proofs', 'changes_journal', 'changes_journal_lock'])
-    await sql.raw(`drop table if exists ${table}`).execute(one.db);
-};
-
 beforeEach(async () => {
   await a?.close();
   await b?.close();
-  await Promise.all(stores.map(empty));
+  await Promise.all(stores.map(emptyStore));
   a = (await openJournal(journalOptions(store(0), A, [B, C]))).journal;
   b = (await openJournal(journalOptions(store(1), B, [A]))).journal;
 });
@@ -145,25 +142,6 @@ describe('append', () => {
     const both = await a.eventsOfMigrations([migration]);
     expect(both.map(({ placement }) => placement.publisher)).toEqual([A, B]);
     expect(both.map(({ published }) => published)).toEqual(['decided', 'received']);
-  });
-
-  it('introduces a new event key at its position, and refuses to sign with an ended one', async () => {
-    await appended(a, B, refusal());
-    await a.close();
-    const second = newEventKey();
-    a = (await openJournal(journalOptions(store(0), A, [B], { signer: second }))).journal;
-    await appended(a, B, refusal());
-    const ledger = await ledgerOf(a);
-    expect(ledger.map(({ placement }) => placement.type)).toEqual([
-      'KeyAnnounced',
-      'MigrationRefused',
-      'KeyAnnounced',
-      'MigrationRefused',
-    ]);
-    expect((await deliver(b, A, ledger)).map(({ kind }) => kind)).toEqual(['placed', 'placed', 'placed', 'placed']);
-    await a.close();
-    a = (await openJournal(journalOptions(store(0), A, [B]))).journal;
-    await expect(a.append(B, decide(refusal()))).rejects.toMatchObject({ code: 'OWN_KEY_REVOKED' });
   });
 
   it('tells subscribers, in order', async () => {
@@ -257,7 +235,7 @@ describe('receive', () => {
   it('freezes on a fork, keeps the proof, and goes on with what was begun', async () => {
     await appended(a, B, refusal('1'));
     await deliver(b, A, await ledgerOf(a));
-    await empty(store(0));
+    await emptyStore(store(0));
     await a.close();
     a = (await openJournal(journalOptions(store(0), A, [B]))).journal;
     await appended(a, B, refusal('another past'));
@@ -279,7 +257,7 @@ describe('receive', () => {
     const [mine] = await appended(b, A, refusal('mine'));
     await deliver(a, B, await ledgerOf(b, B, A));
     await appended(a, B, refusal('citing', mine === undefined ? [] : [mine.digest]));
-    await empty(store(1));
+    await emptyStore(store(1));
     await b.close();
     b = (await openJournal(journalOptions(store(1), B, [A]))).journal;
     const results = await deliver(b, A, await ledgerOf(a));
@@ -324,6 +302,81 @@ describe('held events', () => {
     await a.release(event.digest);
     expect((await a.event(event.digest))?.held).toBe(false);
     await expect(a.release(anyDigest)).rejects.toMatchObject({ code: 'EVENT_UNKNOWN' });
+  });
+});
+
+describe('journeys', () => {
+  const [one, two] = ['7a1f', '9b4e'].map((start) => vmId.parse(`csp-a.example/${start}28ba-2fa1-41d2-883f-0016d3cca427`));
+  if (one === undefined || two === undefined) throw new Error('two VMs');
+
+  it('are all events of a VM with one peer, whoever opened its attempts', async () => {
+    const [first, again, other] = [newMigration(), newMigration(), newMigration()];
+    await appended(a, B, intent(one, A, B, first), intent(two, A, B, other), intent(one, A, B, again));
+    await appended(a, C, intent(one, A, C));
+    await deliver(b, A, await ledgerOf(a));
+    await appended(b, A, refusal('no room', [], first));
+    await deliver(a, B, await ledgerOf(b, B, A));
+    const ofVm = async (from: Journal, peer: typeof A) =>
+      (await from.eventsOfVm({ vm: one, peer })).map(({ placement: { publisher, type, migration } }) => [
+        publisher,
+        type,
+        migration,
+      ]);
+    const expected = [
+      [A, 'MigrationIntended', first],
+      [A, 'MigrationIntended', again],
+      [B, 'MigrationRefused', first],
+    ];
+    expect(await ofVm(a, B)).toEqual(expected);
+    expect(await ofVm(b, A)).toEqual(expected);
+    expect(await ofVm(a, C)).toHaveLength(1);
+    expect(await b.eventsOfVm({ vm: two, peer: C })).toEqual([]);
+  });
+
+  it('are read as the database has them now, however often they were read before', async () => {
+    await appended(a, B, intent(one, A, B), refusal());
+    const before = await a.eventsOfVm({ vm: one, peer: B });
+    expect(await a.eventsOfVm({ vm: one, peer: B })).toEqual(before);
+    await sql`update events set envelope = (select envelope from events where type = 'MigrationRefused') where vm = ${one}`.execute(
+      store(0).db,
+    );
+    expect((await a.eventsOfVm({ vm: one, peer: B })).map(({ placement }) => placement.type)).toEqual(['MigrationRefused']);
+    await sql`update events set envelope = 'no envelope'::bytea where vm = ${one}`.execute(store(0).db);
+    await expect(a.eventsOfVm({ vm: one, peer: B })).rejects.toThrow();
+  });
+
+  it('end where their last events are, in either ledger', async () => {
+    const migration = newMigration();
+    const events = await appended(a, B, intent(one, A, B, migration), intent(two, A, B));
+    await appended(a, C, intent(one, A, C));
+    await deliver(b, A, await ledgerOf(a));
+    const [refused] = await appended(b, A, refusal('no room', [], migration));
+    await deliver(a, B, await ledgerOf(b, B, A));
+    const end = (event: StoredEvent | undefined) => event && { seq: Number(event.placement.seq), digest: event.digest };
+    const ends = await a.journeyEnds(undefined);
+    expect(ends.filter(({ peer }) => peer === B)).toEqual([
+      { vm: one, peer: B, own: end(events[0]), received: end(refused) },
+      { vm: two, peer: B, own: end(events[1]), received: undefined },
+    ]);
+    expect(ends).toHaveLength(3);
+    expect(await b.journeyEnds(undefined)).toContainEqual({ vm: one, peer: A, own: end(refused), received: end(events[0]) });
+    expect((await a.journeyEnds(one)).map(({ vm }) => vm)).toEqual([two]);
+    expect(await a.journeyEnds(two)).toEqual([]);
+  });
+
+  it('tell which of them were opened between two positions', async () => {
+    const ledger = { publisher: A, audience: B };
+    const events = await appended(a, B, intent(one, A, B), refusal(), intent(two, A, B), intent(one, A, B));
+    const [first, , , last] = events.map(({ placement }) => Number(placement.seq));
+    if (first === undefined || last === undefined) throw new Error('four events');
+    const opened = async (after: number, upTo: number) =>
+      (await a.opened(ledger, { after, upTo })).toSorted((x, y) => x.seq - y.seq);
+    expect(await opened(0, last)).toEqual([
+      { vm: two, seq: last - 1 },
+      { vm: one, seq: last },
+    ]);
+    expect(await opened(0, first)).toEqual([{ vm: one, seq: first }]);
+    expect(await opened(last, last)).toEqual([]);
   });
 });
 

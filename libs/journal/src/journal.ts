@@ -1,17 +1,20 @@
 import { type Digest, ledgerSubjects, type TrustDomain } from '@carnet/events';
 import { runChanges, type Store } from '@carnet/store';
-import { refuse } from '@carnet/trust';
+import { type Checked, refuse } from '@carnet/trust';
 import { type Appender, openAppender } from './append.ts';
-import type { Author } from './draft.ts';
+import type { AppendCode } from './codes.ts';
+import type { Author, KeyEnding } from './draft.ts';
 import type { Delivery } from './early.ts';
 import { JournalError } from './error.ts';
 import { type HeadFile, openHeadFile } from './head-file.ts';
 import { ensureLedgers, headOf, type JournalDb, type Ledger, readLedger } from './ledgers.ts';
 import { type Notice, type Notices, openNotices } from './notices.ts';
-import type { ChainValidator, Clock, EventSigner, Introduction, Log, RandomBytes } from './ports.ts';
+import { endKey, tendKeys } from './own-keys.ts';
+import type { ChainValidator, ChainVerdict, Clock, Log, RandomBytes, Signing } from './ports.ts';
 import { quarantine, quarantineIfBehind } from './quarantine.ts';
 import { type Queries, queries } from './queries.ts';
 import { openReceiver, type Received, type Receiver } from './receive.ts';
+import { openStanding, type Standing } from './standing.ts';
 import { journalChanges, type Tables } from './tables.ts';
 import type { AppendOutcome, Plan } from './writer.ts';
 
@@ -19,10 +22,8 @@ export type JournalOptions = {
   readonly store: Store;
   readonly self: TrustDomain;
   readonly peers: readonly TrustDomain[];
-  /** The Ed25519 event key. */
-  readonly signer: EventSigner;
-  /** How the X.509 identity introduces that key in each ledger. */
-  readonly introduction: Introduction;
+  /** The Ed25519 event key of now, and how the X.509 identity introduces it in each ledger. */
+  readonly signing: () => Signing;
   readonly validateChain: ChainValidator;
   /** One durable directory for each replica, outside of the database's. */
   readonly headDir: string;
@@ -46,6 +47,21 @@ export type Journal = Queries & {
   readonly receive: (peer: TrustDomain, delivery: Delivery) => Promise<Received>;
   /** As `receive`, many in one transaction; answers in the order given. */
   readonly receiveAll: (peer: TrustDomain, deliveries: readonly Delivery[]) => Promise<readonly Received[]>;
+  /**
+   * Says of our event keys what is owed in each ledger that has begun: a new key is announced, the one before it ended after the
+   * overlap. Also done by every append; idempotent.
+   */
+  readonly tendKeys: () => Promise<void>;
+  /**
+   * Ends an event key of ours that others may hold: `lastSeq` is the last position that we vouch for. What it signed between there
+   * and now stays placed, and auditors name it. Refused for the key that signs now: change it first.
+   */
+  readonly endKey: (
+    audience: TrustDomain,
+    ending: KeyEnding,
+  ) => Promise<Checked<null, AppendCode | 'KEY_IN_USE' | 'KEY_UNKNOWN' | 'KEY_ENDED'>>;
+  /** What the peer's certificate is worth now, by our revocation lists; `undefined` before it introduced itself. */
+  readonly standing: (peer: TrustDomain) => Promise<ChainVerdict | undefined>;
   /** Whatever is placed from now on, by any replica. An empty list: look again. */
   readonly subscribe: (heard: (notices: readonly Notice[]) => void) => () => void;
   readonly close: () => Promise<void>;
@@ -60,6 +76,7 @@ export type JournalParts = {
   readonly theirs: ReadonlyMap<TrustDomain, Receiver>;
   readonly ours: ReadonlyMap<TrustDomain, Receiver>;
   readonly notices: Notices;
+  readonly standing: Standing;
 };
 
 const REPLICA_BYTES = 8;
@@ -82,14 +99,15 @@ async function openParts(options: JournalOptions): Promise<JournalParts> {
     { publisher: self, audience: peer },
     { publisher: peer, audience: self },
   ]);
+  const standing = openStanding(self, validateChain);
   const replica = Buffer.from(options.random(REPLICA_BYTES)).toString('hex');
   const notices = await openNotices({ store, db, ledgers, replica, log });
   const receiver = (peer: TrustDomain, ledger: 'theirs' | 'ours'): readonly [TrustDomain, Receiver] => [
     peer,
-    openReceiver(db, { self, peer, ledger, validateChain, clock, log }, notices.committed),
+    openReceiver(db, { self, peer, ledger, validateChain, standing, clock, log }, notices.committed),
   ];
-  const { signer, introduction, random } = options;
-  const author: Author = { signer, introduction, clock, random };
+  const { signing, random } = options;
+  const author = (): Author => ({ ...signing(), clock, random });
   const appender = (audience: TrustDomain): readonly [TrustDomain, Appender] => [
     audience,
     openAppender(db, {
@@ -97,6 +115,7 @@ async function openParts(options: JournalOptions): Promise<JournalParts> {
       audience,
       author,
       validateChain,
+      standing,
       durableHead: () => headFiles.get(audience)?.known() ?? null,
       committed: notices.committed,
       foundBehind: () => quarantine(db, { self, clock, log }, `the ledger to ${audience} is behind its durable head`),
@@ -110,6 +129,7 @@ async function openParts(options: JournalOptions): Promise<JournalParts> {
     theirs: new Map(peers.map((peer) => receiver(peer, 'theirs'))),
     ours: new Map(peers.map((peer) => receiver(peer, 'ours'))),
     notices,
+    standing,
   };
 }
 
@@ -141,6 +161,9 @@ function journalOf(parts: JournalParts): Journal {
       if (received === undefined) throw new JournalError('LEDGER_BROKEN', 'one delivery has one answer');
       return received;
     },
+    tendKeys: () => tendKeys(parts),
+    endKey: (audience, ending) => endKey(parts, audience, ending),
+    standing: (peer) => parts.standing(db, peer),
     subscribe: notices.subscribe,
     close: notices.stop,
   };

@@ -14,10 +14,16 @@ export const EARLY_EVENTS_MAX = 512;
 export const PUBLISH_BATCH_MAX = 256;
 /** Envelopes re-sent for one question. The asker goes on asking from its new head. */
 export const RESEND_MAX = 256;
+/** Two event keys are good for this long while they are changed, in ms: every replica has read its key file again by then. */
+export const KEY_OVERLAP_MS = 600_000;
 /** Shortest time between two re-sendings to one peer, in ms: a question of 200 bytes must not buy 16 MiB of answers at will. */
 export const RESEND_PAUSE_MS = 200;
 /** Rows of a query that an operator's tool asks for without a limit. */
 export const QUERY_ROWS_MAX = 1_000;
+/** Envelopes that are remembered together with what they say, in bytes; with it about three times as much. Events of 200 migrations under way. */
+export const READ_BYTES_MAX = 16_777_216;
+/** VMs of one answer about where journeys end: 40,000 events are read for it, about 0.1 s of the database. */
+export const JOURNEY_VMS_MAX = 2_000;
 /** Envelopes kept as proof against one peer: the first few convict, the rest is a flood. */
 export const PROOFS_MAX = 64;
 /** Events read for one notice to subscribers. */

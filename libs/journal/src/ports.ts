@@ -22,6 +22,9 @@ export type ChainValidator = (
   at: Timestamp,
 ) => ChainVerdict | Promise<ChainVerdict>;
 
+/** The code of a verdict on a chain whose issuer took it back; any other code may pass (a stale list, a wrong clock). */
+export const REVOKED = 'REVOKED';
+
 /** What introduces the event key: the CSP's X.509 identity signs the announcement in each ledger (RSASSA-PSS, SHA-256). */
 export type Introduction = {
   /** Leaf first, DER in base64. */
@@ -30,5 +33,8 @@ export type Introduction = {
   /** Of the event key; not after the first append. */
   readonly notBefore: Timestamp;
 };
+
+/** What signs now. Asked at each decision: keys are changed under a running process. */
+export type Signing = { readonly signer: EventSigner; readonly introduction: Introduction };
 
 export type EventSigner = Signer & { readonly publicKey: Uint8Array };

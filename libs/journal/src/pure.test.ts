@@ -166,6 +166,17 @@ describe('busConfig', () => {
     expect(agent).not.toMatch(/fed|peer|h2|"host\.>"|"_INBOX\.>"/);
   });
 
+  it('a member that is cut off loses its users, broker and agents; nothing else of the configuration is another', () => {
+    const [all, without] = [busConfig(config), busConfig({ ...config, cutOff: [A] })].map((text) => text.split('\n'));
+    const gone = all?.filter((line) => without?.includes(line) === false);
+    expect(gone?.map((line) => /user: "([^"]+)"/.exec(line)?.[1])).toEqual([
+      'spiffe://csp-a.example/broker',
+      'spiffe://csp-a.example/agent/h1',
+      'spiffe://csp-a.example/agent/h2',
+    ]);
+    expect(without).toEqual(all?.filter((line) => gone?.includes(line) === false));
+  });
+
   it('refuses a path that would escape its quotes', () => {
     expect(() => busConfig({ ...config, tls: { ...config.tls, cert: '/c" }' } })).toThrow(RangeError);
   });

@@ -1,14 +1,17 @@
-import type { Digest, Epoch, EventType, HeadPosition, MigrationId, TrustDomain, VmId } from '@carnet/events';
+import type { Digest, HeadPosition, MigrationId, TrustDomain, VmId } from '@carnet/events';
 import { type Frozen, positionOf } from '@carnet/trust';
-import { type Selectable, sql } from 'kysely';
+import { type Selectable, type SqlBool, sql } from 'kysely';
 import { causalOrder } from './causal-order.ts';
 import { headOf, type JournalDb, type Ledger } from './ledgers.ts';
-import { QUERY_ROWS_MAX } from './limits.ts';
-import { type StoredEvent, storedEvent, type Watermarks } from './stored-event.ts';
+import { JOURNEY_VMS_MAX, QUERY_ROWS_MAX } from './limits.ts';
+import { type PlacedEvent, placedEvent, type StoredEvent, storedEvent, type Watermarks } from './stored-event.ts';
 import type { EventRow, ProofRow } from './tables.ts';
 
-/** One attempt to move a VM, as its `MigrationIntended` opens it. */
-export type Intent = { readonly migration: MigrationId; readonly vm: VmId; readonly epoch: Epoch; readonly peer: TrustDomain };
+/** All attempts to move one VM between us and one peer. */
+export type VmWithPeer = { readonly vm: VmId; readonly peer: TrustDomain };
+/** The last event of them in one ledger. In a hash chain, equal ends have equal histories. */
+export type LastEvent = { readonly seq: number; readonly digest: Digest };
+export type JourneyEnds = VmWithPeer & { readonly own: LastEvent | undefined; readonly received: LastEvent | undefined };
 
 export type LedgerHead = Ledger & {
   readonly head: HeadPosition;
@@ -34,10 +37,15 @@ export type PeerState = {
 export type Queries = {
   /** All events of these migrations from both ledgers, each after those that it relies on, whatever order they came in. */
   readonly eventsOfMigrations: (ids: readonly MigrationId[]) => Promise<readonly StoredEvent[]>;
-  /** Attempts to move this VM between us and that peer, whoever opened them, by epoch. */
-  readonly migrationsOfVm: (vm: VmId, peer: TrustDomain) => Promise<readonly Intent[]>;
-  /** Attempts of which no event of these types is placed: those that may still owe something. */
-  readonly intentsWithout: (types: readonly EventType[]) => Promise<readonly Intent[]>;
+  /** As `eventsOfMigrations`, of all attempts to move this VM between us and that peer, whoever opened them; all of one moment. */
+  readonly eventsOfVm: (of: VmWithPeer) => Promise<readonly PlacedEvent[]>;
+  /** Where each VM's attempts end in the ledgers: of `JOURNEY_VMS_MAX` VMs in order, those after `after`. Empty: no more. */
+  readonly journeyEnds: (after: VmId | undefined) => Promise<readonly JourneyEnds[]>;
+  /** Which VMs have an attempt opened in this ledger beyond a position, and up to another: the last such position of each. */
+  readonly opened: (
+    ledger: Ledger,
+    range: { readonly after: number; readonly upTo: number },
+  ) => Promise<readonly { readonly vm: VmId; readonly seq: number }[]>;
   readonly event: (digest: Digest) => Promise<StoredEvent | undefined>;
   /** `from`: first position, default 1; at most QUERY_ROWS_MAX at once. */
   readonly ledger: (
@@ -62,8 +70,16 @@ export function queries(db: JournalDb, self: TrustDomain): Queries {
         .execute();
       return causalOrder(await decorated(db, self, rows));
     },
-    migrationsOfVm: (vm, peer) => intents(db, self, { vm, peer }),
-    intentsWithout: (types) => intents(db, self, { without: types }),
+    eventsOfVm: async ({ vm, peer }) => {
+      // One statement sees one moment: an intent placed between two would be missing before events that come after it.
+      const { rows } = await sql<Pick<Selectable<EventRow>, 'digest' | 'envelope'>>`
+        select digest, envelope from events where ${withPeer(peer)} and migration in
+          (select migration from events where vm = ${vm} and ${withPeer(peer)})
+        order by publisher, seq`.execute(db);
+      return causalOrder(rows.map(placedEvent));
+    },
+    journeyEnds: (after) => journeyEnds(db, self, after),
+    opened: (ledger, range) => opened(db, ledger, range),
     event: async (digest) => {
       const rows = await db.selectFrom('events').selectAll().where('digest', '=', digest).execute();
       return (await decorated(db, self, rows))[0];
@@ -101,21 +117,47 @@ async function decorated(
   return rows.map((row) => storedEvent(row, row.publisher === self ? watermarks.get(row.audience) : undefined));
 }
 
-type IntentFilter = { readonly vm?: VmId; readonly peer?: TrustDomain; readonly without?: readonly EventType[] };
+const withPeer = (peer: TrustDomain) => sql<SqlBool>`(publisher = ${peer} or audience = ${peer})`;
 
-async function intents(db: JournalDb, self: TrustDomain, { vm, peer, without }: IntentFilter): Promise<readonly Intent[]> {
-  const other = sql<TrustDomain>`case when publisher = ${self} then audience else publisher end`;
-  const { rows } = await sql<Intent>`
-    select migration, vm, epoch, ${other} as peer from events i
-    where vm is not null
-      ${vm === undefined ? sql`` : sql`and vm = ${vm}`}
-      ${peer === undefined ? sql`` : sql`and ${other} = ${peer}`}
-      ${
-        without === undefined || without.length === 0
-          ? sql``
-          : sql`and not exists (select 1 from events e where e.migration = i.migration and e.type in (${sql.join(without)}))`
-      }
-    order by epoch, placed_at`.execute(db);
+type EndsRow = VmWithPeer & {
+  readonly own_seq: number | null;
+  readonly own_digest: Digest | null;
+  readonly received_seq: number | null;
+  readonly received_digest: Digest | null;
+};
+
+async function journeyEnds(db: JournalDb, self: TrustDomain, after: VmId | undefined): Promise<readonly JourneyEnds[]> {
+  const other = sql`case when publisher = ${self} then audience else publisher end`;
+  const last = (what: 'seq' | 'digest', whose: 'own' | 'received') =>
+    sql`(array_agg(e.${sql.raw(what)} order by e.seq desc) filter (where e.publisher ${sql.raw(whose === 'own' ? '=' : '<>')} ${self}))[1]`;
+  const { rows } = await sql<EndsRow>`
+    with vms as (
+      select distinct vm from events where vm is not null ${after === undefined ? sql`` : sql`and vm > ${after}`}
+      order by vm limit ${JOURNEY_VMS_MAX}),
+    intents as (select distinct vm, migration, ${other} as peer from events where vm in (select vm from vms))
+    select i.vm, i.peer, ${last('seq', 'own')} as own_seq, ${last('digest', 'own')} as own_digest,
+      ${last('seq', 'received')} as received_seq, ${last('digest', 'received')} as received_digest
+    from intents i join events e on e.migration = i.migration and (e.publisher = i.peer or e.audience = i.peer)
+    group by i.vm, i.peer order by i.vm`.execute(db);
+  const end = (seq: number | null, digest: Digest | null): LastEvent | undefined =>
+    seq === null || digest === null ? undefined : { seq, digest };
+  return rows.map(({ vm, peer, own_seq, own_digest, received_seq, received_digest }) => ({
+    vm,
+    peer,
+    own: end(own_seq, own_digest),
+    received: end(received_seq, received_digest),
+  }));
+}
+
+async function opened(
+  db: JournalDb,
+  { publisher, audience }: Ledger,
+  { after, upTo }: { readonly after: number; readonly upTo: number },
+): Promise<readonly { readonly vm: VmId; readonly seq: number }[]> {
+  const { rows } = await sql<{ readonly vm: VmId; readonly seq: number }>`
+    select vm, max(seq) as seq from events
+    where publisher = ${publisher} and audience = ${audience} and seq > ${after} and seq <= ${upTo} and vm is not null
+    group by vm`.execute(db);
   return rows;
 }
 

@@ -1,14 +1,16 @@
 import type { Digest, Seq, TrustDomain } from '@carnet/events';
 import { type Admission, type AdmissionCode, admit, type LedgerState, positionOf, type VoidCode } from '@carnet/trust';
+import { JOURNAL_CODES } from './codes.ts';
 import { timeOf } from './draft.ts';
 import { type Delivery, type EarlyEvent, type EarlyEvents, earlyEvents } from './early.ts';
 import { advanceLedger, type JournalDb, type JournalTx, lockLedger, type StoredLedger, stateOf } from './ledgers.ts';
 import { RECEIVE_BATCH_MAX } from './limits.ts';
 import { type Lookups, lookUp } from './lookups.ts';
 import type { Notice } from './notices.ts';
-import { peek } from './peek.ts';
+import { type Peek, peek } from './peek.ts';
 import type { ChainValidator, Clock, Log } from './ports.ts';
 import { convict, thawIfHealed } from './proofs.ts';
+import { isCutOff, type Standing, type Vouched, vouchedFor } from './standing.ts';
 import { eventRow } from './stored-event.ts';
 import type { EventRow } from './tables.ts';
 
@@ -22,7 +24,7 @@ export type Received =
   | { readonly kind: 'fork'; readonly seq: Seq; readonly held: Digest; readonly got: Digest }
   /** Frozen until the peer has answered what it holds of us; kept in memory. */
   | { readonly kind: 'unknown-cause'; readonly digest: Digest }
-  | { readonly kind: 'refused'; readonly code: AdmissionCode; readonly text: string };
+  | { readonly kind: 'refused'; readonly code: AdmissionCode | 'PEER_REVOKED'; readonly text: string };
 
 export type ReceiverPorts = {
   readonly self: TrustDomain;
@@ -30,6 +32,7 @@ export type ReceiverPorts = {
   /** `theirs`: the peer's ledger to us. `ours`: events of our own ledger that come back after this database was restored. */
   readonly ledger: 'theirs' | 'ours';
   readonly validateChain: ChainValidator;
+  readonly standing: Standing;
   readonly clock: Clock;
   readonly log: Log;
 };
@@ -129,14 +132,17 @@ async function openJudge(
   ]);
   const rows: EventRow[] = [];
   const nowMs = ports.clock.nowMs();
+  let vouched = await cutOff(tx, ports, () => vouchedFor(state, events, lookups, nowMs));
 
   const judge = async (event: EarlyEvent): Promise<Received> => {
     // The same bytes were verified when they were placed.
     if (lookups.isPlaced(event.peek.digest)) return { kind: 'repeat', digest: event.peek.digest };
+    if (vouched !== undefined && !vouched.covered.has(event.peek.digest)) return cutOffRefusal(ports, event.peek);
     const admission = admit(state, event.delivery.envelope, lookups.context(event.delivery.subject, nowMs));
     if (admission.kind === 'placed') {
       const { digest, payload } = admission;
       state = admission.state;
+      if (vouched?.vouchers.has(digest) === true) vouched = undefined;
       lookups.placed(digest, payload.id, payload.seq);
       rows.push(eventRow({ ...admission, envelope: event.delivery.envelope }, timeOf(nowMs), 'free'));
       return {
@@ -156,6 +162,20 @@ async function openJudge(
     state: () => state,
     rows: () => rows,
   };
+}
+
+/** Own events that come back are vouched for by our own key; a peer that was revoked, by what replaces its certificate only. */
+async function cutOff(
+  tx: JournalTx,
+  { ledger, peer, standing }: ReceiverPorts,
+  judge: () => Vouched,
+): Promise<Vouched | undefined> {
+  return ledger === 'theirs' && isCutOff(await standing(tx, peer)) ? judge() : undefined;
+}
+
+function cutOffRefusal({ peer, log }: ReceiverPorts, { seq, digest }: Peek): Received {
+  log.warn({ code: 'PEER_REVOKED', peer, seq, digest }, JOURNAL_CODES.PEER_REVOKED.text);
+  return { kind: 'refused', code: 'PEER_REVOKED', text: JOURNAL_CODES.PEER_REVOKED.text };
 }
 
 async function lookupPorts(tx: JournalTx, { self, peer, ledger, validateChain }: ReceiverPorts, row: StoredLedger) {

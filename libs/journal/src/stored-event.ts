@@ -2,6 +2,7 @@ import { type Digest, type Event, event, type Placement, placement, type Timesta
 import type { Selectable } from 'kysely';
 import { JournalError } from './error.ts';
 import type { StoredLedger } from './ledgers.ts';
+import { READ_BYTES_MAX } from './limits.ts';
 import type { EventRow } from './tables.ts';
 
 /**
@@ -37,16 +38,49 @@ export function payloadOf(envelope: Uint8Array): unknown {
   return JSON.parse(Buffer.from(String(payload), 'base64').toString('utf8'));
 }
 
+/** What a fold needs of an event. */
+export type PlacedEvent = Pick<StoredEvent, 'digest' | 'placement' | 'event'>;
+type Read = Omit<PlacedEvent, 'digest'>;
+
+/** What was read lately, oldest first: each look at a journey reads the same events again, and an envelope never changes. */
+const remembered = new Map<Digest, Read & { readonly envelope: Uint8Array }>();
+let rememberedBytes = 0;
+
+/** The same bytes as before have been read before; a digest alone is what the database says. */
+function readEnvelope({ digest, envelope }: Pick<Selectable<EventRow>, 'digest' | 'envelope'>): Read {
+  const known = remembered.get(digest);
+  if (known !== undefined) forget(digest, known.envelope);
+  const read = known !== undefined && Buffer.compare(known.envelope, envelope) === 0 ? known : readAnew(digest, envelope);
+  remembered.set(digest, { placement: read.placement, event: read.event, envelope });
+  rememberedBytes += envelope.length;
+  for (const [oldest, { envelope: bytes }] of remembered) {
+    if (rememberedBytes <= READ_BYTES_MAX) break;
+    forget(oldest, bytes);
+  }
+  return { placement: read.placement, event: read.event };
+}
+
+export const placedEvent = (row: Pick<Selectable<EventRow>, 'digest' | 'envelope'>): PlacedEvent => ({
+  digest: row.digest,
+  ...readEnvelope(row),
+});
+
+function forget(digest: Digest, envelope: Uint8Array): void {
+  remembered.delete(digest);
+  rememberedBytes -= envelope.length;
+}
+
+function readAnew(digest: Digest, envelope: Uint8Array): Read {
+  const payload = payloadOf(envelope);
+  const placed = placement.safeParse(payload);
+  if (!placed.success) throw new JournalError('LEDGER_BROKEN', `event ${digest} cannot be read`, { cause: placed.error });
+  return { placement: placed.data, event: event.safeParse(payload).data };
+}
+
 /** @param watermarks of the event's ledger; absent for a ledger of the peer's */
 export function storedEvent(row: Selectable<EventRow>, watermarks: Watermarks | undefined): StoredEvent {
-  const payload = payloadOf(row.envelope);
-  const placed = placement.safeParse(payload);
-  if (!placed.success) throw new JournalError('LEDGER_BROKEN', `event ${row.digest} cannot be read`, { cause: placed.error });
-  const whole = event.safeParse(payload);
   return {
-    digest: row.digest,
-    placement: placed.data,
-    event: whole.data,
+    ...placedEvent(row),
     ...(row.void_code === null ? {} : { voidCode: row.void_code }),
     envelope: row.envelope,
     placedAt: timestamp.parse(row.placed_at),

@@ -1,19 +1,37 @@
-import type { Digest, Draft, HeadPosition, TrustDomain } from '@carnet/events';
+import {
+  type Digest,
+  type Draft,
+  type HeadPosition,
+  type Seq,
+  type Timestamp,
+  type TrustDomain,
+  timestamp,
+} from '@carnet/events';
 import type { Tx } from '@carnet/store';
-import { accept, type Checked, type LedgerState, positionOf, type Refusal, refuse } from '@carnet/trust';
-import type { AppendCode } from './codes.ts';
-import { type Author, owedAnnouncement, type SealedEvent, sealDraft, timeOf } from './draft.ts';
+import { accept, type Checked, currentKeys, type LedgerState, positionOf, type Refusal, refuse } from '@carnet/trust';
+import { type AppendCode, JOURNAL_CODES } from './codes.ts';
+import {
+  type Author,
+  endingOf,
+  type KeyEnding,
+  owedAnnouncement,
+  owedEnding,
+  type SealedEvent,
+  sealDraft,
+  timeOf,
+} from './draft.ts';
 import { JournalError } from './error.ts';
 import { advanceLedger, type JournalTx, lockOwnLedger, stateOf } from './ledgers.ts';
 import { DRAFTS_MAX } from './limits.ts';
 import type { Notice } from './notices.ts';
 import type { ChainValidator } from './ports.ts';
 import { type Queries, queries } from './queries.ts';
-import { eventRow, type StoredEvent } from './stored-event.ts';
+import { isCutOff, type Standing } from './standing.ts';
+import { eventRow, type PlacedEvent, type StoredEvent } from './stored-event.ts';
 import type { Tables } from './tables.ts';
 
 /** What a plan sees and may write to: one transaction, under the ledger's head lock. */
-export type AppendTx = Pick<Queries, 'eventsOfMigrations' | 'migrationsOfVm' | 'event'> & {
+export type AppendTx = Pick<Queries, 'eventsOfMigrations' | 'eventsOfVm' | 'event'> & {
   /** To co-commit rows of other libs: `tx.db.$extendTables<KeyTables>()`. Never use another connection inside a plan. */
   readonly db: Tx;
   readonly hasEvent: (digest: Digest) => Promise<boolean>;
@@ -26,6 +44,8 @@ export type Decision<T> = {
   readonly hold?: boolean;
   /** Introduce our event key although nothing is drafted: a peer that waits for our signed heads can then verify them. */
   readonly announce?: boolean;
+  /** End this event key of ours in this ledger, before the drafts. */
+  readonly end?: KeyEnding;
   readonly value: T;
 };
 
@@ -40,8 +60,10 @@ const BEGINS: ReadonlySet<Draft['type']> = new Set<Draft['type']>(['MigrationInt
 export type WriterPorts = {
   readonly self: TrustDomain;
   readonly audience: TrustDomain;
-  readonly author: Author;
+  /** Who signs now: one answer for a whole transaction. */
+  readonly author: () => Author;
   readonly validateChain: ChainValidator;
+  readonly standing: Standing;
   /** The end of this ledger as it is known to be durable outside of the database. */
   readonly durableHead: () => HeadPosition;
 };
@@ -66,18 +88,21 @@ export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<Led
   const { self, audience } = ports;
   const row = await lockOwnLedger(tx, { publisher: self, audience });
   const first = stateOf(row);
+  const author = ports.author();
   let state = first;
   let placed: readonly SealedEvent[] = [];
 
   const run = async <T>(plan: Plan<T>): Promise<AppendOutcome<T>> => {
     const seen = new Set<Digest>();
-    const { drafts, hold, announce, value } = await plan(appendTx(tx, ports, seen));
-    if (drafts.length === 0 && announce !== true) return accept({ events: [], value });
+    const { drafts, hold, announce, end, value } = await plan(appendTx(tx, ports, seen));
+    if (drafts.length === 0 && announce !== true && end === undefined) return accept({ events: [], value });
     if (state.frozen !== undefined && drafts.some(({ type }) => BEGINS.has(type)))
       return refuse('LEDGER_FROZEN', `since ${state.frozen.since}: ${state.frozen.code}`);
-    const sealed = await sealAll(tx, ports, state, drafts, seen);
+    if (drafts.some(({ type }) => BEGINS.has(type)) && isCutOff(await ports.standing(tx, audience)))
+      return refuse('PEER_REVOKED', JOURNAL_CODES.PEER_REVOKED.text, { got: audience });
+    const sealed = await sealAll(tx, { ...ports, author }, state, { drafts, end }, seen);
     if (sealed.length === 0) return accept({ events: [], value });
-    const placedAt = timeOf(ports.author.clock.nowMs());
+    const placedAt = timeOf(author.clock.nowMs());
     const isHeld = ({ event }: SealedEvent): boolean => hold === true && event.type !== 'KeyAnnounced';
     await tx
       .insertInto('events')
@@ -129,17 +154,15 @@ export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<Led
 /** `seen` gathers what the plan read of the audience's ledger: what a draft then cites needs no second look. */
 function appendTx(tx: JournalTx, { self, audience }: WriterPorts, seen: Set<Digest>): AppendTx {
   const read = queries(tx, self);
-  const note = (event: StoredEvent): void => {
-    if (event.placement.publisher === audience && event.placement.audience === self) seen.add(event.digest);
+  const noted = <E extends PlacedEvent>(events: readonly E[]): readonly E[] => {
+    for (const { placement, digest } of events)
+      if (placement.publisher === audience && placement.audience === self) seen.add(digest);
+    return events;
   };
   return {
     db: tx.$omitTables<keyof Tables>(),
-    eventsOfMigrations: async (ids) => {
-      const events = await read.eventsOfMigrations(ids);
-      events.forEach(note);
-      return events;
-    },
-    migrationsOfVm: read.migrationsOfVm,
+    eventsOfMigrations: async (ids) => noted(await read.eventsOfMigrations(ids)),
+    eventsOfVm: async (of) => noted(await read.eventsOfVm(of)),
     event: read.event,
     hasEvent: async (digest) => {
       const row = await tx.selectFrom('events').select('digest').where('digest', '=', digest).executeTakeFirst();
@@ -148,33 +171,60 @@ function appendTx(tx: JournalTx, { self, audience }: WriterPorts, seen: Set<Dige
   };
 }
 
+type Sealing = Omit<WriterPorts, 'author'> & { readonly author: Author };
+
 async function sealAll(
   tx: JournalTx,
-  ports: WriterPorts,
+  ports: Sealing,
   from: LedgerState,
-  drafts: readonly Draft[],
+  { drafts, end }: { readonly drafts: readonly Draft[]; readonly end: KeyEnding | undefined },
   seen: ReadonlySet<Digest>,
 ): Promise<readonly SealedEvent[]> {
   const { author, self } = ports;
   if (drafts.length > DRAFTS_MAX)
     throw new JournalError('DRAFT_REFUSED', `expected at most ${DRAFTS_MAX} drafts, got ${drafts.length}`);
   const known = await knownCauses(tx, ports, drafts, seen);
-  const announcement = owedAnnouncement(author, from);
+  const keyEvents = await owedKeyEvents(tx, author, from, end);
   const ownChain =
-    announcement === undefined
-      ? undefined
-      : await ports.validateChain(author.introduction.chain, self, timeOf(author.clock.nowMs()));
+    keyEvents.length === 0 ? undefined : await ports.validateChain(author.introduction.chain, self, timeOf(author.clock.nowMs()));
   const sealed: SealedEvent[] = [];
-  for (const draft of announcement === undefined ? drafts : [announcement, ...drafts]) {
+  for (const draft of [...keyEvents, ...drafts]) {
     const state = sealed.at(-1)?.state ?? from;
     sealed.push(sealDraft(author, state, draft, (cause) => known.has(cause), ownChain));
   }
   return sealed;
 }
 
+/** What must be said of our keys before anything else: the announcement of the one that signs, the end of the one before it. */
+async function owedKeyEvents(
+  tx: JournalTx,
+  author: Author,
+  from: LedgerState,
+  end: KeyEnding | undefined,
+): Promise<readonly Draft[]> {
+  const announcement = owedAnnouncement(author, from);
+  if (announcement !== undefined) return end === undefined ? [announcement] : [announcement, endingOf(author, from, end)];
+  if (end !== undefined) return [endingOf(author, from, end)];
+  const [newest, older] = currentKeys(from);
+  const since = newest === undefined || older === undefined ? undefined : await timeAt(tx, from, newest.from);
+  const ending = owedEnding(author, from, since);
+  return ending === undefined ? [] : [ending];
+}
+
+async function timeAt(tx: JournalTx, { publisher, audience }: LedgerState, seq: Seq): Promise<Timestamp | undefined> {
+  const row = await tx
+    .selectFrom('events')
+    .select('time')
+    .where('publisher', '=', publisher)
+    .where('audience', '=', audience)
+    .where('seq', '=', positionOf(seq))
+    .executeTakeFirst();
+  return row === undefined ? undefined : timestamp.parse(row.time);
+}
+
 async function knownCauses(
   tx: JournalTx,
-  { self, audience }: WriterPorts,
+  { self, audience }: Pick<WriterPorts, 'self' | 'audience'>,
   drafts: readonly Draft[],
   seen: ReadonlySet<Digest>,
 ): Promise<ReadonlySet<Digest>> {

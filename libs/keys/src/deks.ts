@@ -40,6 +40,8 @@ export type KeyView = KeyRecord & {
   readonly consumers: readonly string[];
   readonly history: History['lines'];
   readonly historyChain: History['chain'];
+  /** Every time it was held here, newest first; the first is the one that counts. */
+  readonly holdings: readonly KeyRecord[];
   readonly shared: readonly Sharing[];
   /** What peers said of this key. It changes nothing here: our own operators decide. */
   readonly reports: readonly KeyReport[];
@@ -102,11 +104,13 @@ export async function showKey(ports: KeyPorts, key: KeyVersion): Promise<Result<
   const held = await findHeld(ports.db, key);
   if (held === undefined) return refusal('KEY_UNKNOWN', { about: key.key });
   const history = await historyOf(ports.db, key);
+  const all = await listHeld(ports.db, { key: key.key }, LIST_MAX);
   return ok({
     ...held.record,
     consumers: await consumersOf(ports.db, key.key),
     history: history.lines,
     historyChain: history.chain,
+    holdings: all.map(({ record }) => record).filter(({ version }) => version === key.version),
     shared: await sharingsOf(ports.db, key),
     reports: await reportsOf(ports.db, key),
   });

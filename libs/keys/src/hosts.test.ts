@@ -74,7 +74,8 @@ describe('keys for a host', () => {
     const seal = (over: Partial<HostContext>, keys = disk(), publicKey = host.publicKey) =>
       a.keys.sealForHost({ context: context(over), keys, publicKey, grant: granted(story) });
     expect(await seal({ vm: newVm() })).toMatchObject({ code: 'KEY_BOUND_DIFFERS' });
-    expect(await seal({}, memory())).toMatchObject({ code: 'PURPOSE_REFUSED' });
+    for (const purpose of ['run', 'rekey'] as const)
+      expect(await seal({ purpose }, memory())).toMatchObject({ code: 'PURPOSE_REFUSED' });
     expect(await seal({}, [])).toMatchObject({ code: 'INPUT_INVALID' });
   });
 

@@ -90,6 +90,7 @@ const GIVABLE: Readonly<Record<vault.HostPurpose, readonly KeyState[]>> = {
   run: ['active'],
   seal: ['active'],
   unseal: ['active'],
+  rekey: ['active'],
   'trial-unlock': ['active', 'pre-activation'],
 };
 
@@ -98,7 +99,8 @@ function ungivable({ record }: Held, { vm, purpose }: vault.HostContext): Refusa
     return refusal('PURPOSE_REFUSED', { about: record.key, expected: GIVABLE[purpose].join(' or '), got: record.state });
   if (record.vm !== undefined && record.vm !== vm)
     return refusal('KEY_BOUND_DIFFERS', { about: record.key, expected: record.vm, got: vm });
-  if (purpose === 'run' && record.kind === 'memory') return refusal('PURPOSE_REFUSED', { about: record.key });
+  if ((purpose === 'run' || purpose === 'rekey') && record.kind === 'memory')
+    return refusal('PURPOSE_REFUSED', { about: record.key });
   return undefined;
 }
 

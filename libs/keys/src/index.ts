@@ -14,9 +14,10 @@ export { type KeyManager, type KeyManagerOptions, openKeyManager } from './open.
 export { type Announcement, type KeyVerb, keyVerb, type OperatorChange } from './operate.ts';
 export type { Prepared } from './ports.ts';
 export type { HistoryLine, Mark } from './records/history.ts';
-export type { KeyRecord, KeyVersion, Listing, Provenance } from './records/holding.ts';
+export type { KeyRecord, KeyVersion, Listing, Provenance, Replaces } from './records/holding.ts';
 export type { KeyReport } from './records/reports.ts';
 export { destructionOf, isLegal, type KeyState, keyState, TRANSITIONS } from './records/states.ts';
+export type { ReplacementWanted } from './replacement.ts';
 export { type KeyCode, KeysError, type Refusal, type Result } from './result.ts';
 export { changePassphrase, createRootFile, type Unlock } from './root-file.ts';
 export type { RotationProgress, RotationRequest } from './rotation.ts';

@@ -15,10 +15,12 @@ import { type HostSealRequest, sealForHost } from './hosts.ts';
 import * as operating from './operate.ts';
 import { type KeyPorts, withText } from './ports.ts';
 import { KEY_CHANGES } from './records/changes.ts';
+import { consumersByKey } from './records/consumers.ts';
 import type { KeyVersion, Listing } from './records/holding.ts';
 import { keksOf } from './records/keks.ts';
 import * as reports from './records/reports.ts';
 import { inTransaction, onKeys } from './records/tables.ts';
+import * as replacement from './replacement.ts';
 import { ok, type Result } from './result.ts';
 import { openRootFile, type Unlock } from './root-file.ts';
 import * as rotation from './rotation.ts';
@@ -90,6 +92,7 @@ const keyManager = (ports: KeyPorts, close: () => void) => ({
   createDek: (wanted: deks.NewDek) => deks.createDek(ports, wanted),
   list: (filter: Listing = {}) => deks.listKeys(ports, filter),
   show: (key: KeyVersion) => deks.showKey(ports, key),
+  consumersOf: (keys: readonly KeyId[]) => consumersByKey(ports.db, keys),
   changeState: (tx: Tx, wanted: deks.StateChange) => deks.changeState(ports, tx, wanted),
   operate: (tx: Tx, wanted: operating.OperatorChange) => operating.operate(ports, tx, wanted),
   owedAnnouncements: () => operating.owedAnnouncements(ports),
@@ -115,6 +118,8 @@ const keyManager = (ports: KeyPorts, close: () => void) => ({
   openRelease: (request: target.ReleaseReceived) => again(() => target.openRelease(ports, request)),
   importKeys: (tx: Tx, request: Parameters<typeof target.importKeys>[2]) => target.importKeys(ports, tx, request),
   discard: (tx: Tx, ending: Ending) => target.discard(ports, tx, ending),
+  createReplacement: (wanted: replacement.ReplacementWanted) => replacement.createReplacement(ports, wanted),
+  endReplaced: (tx: Tx, wanted: replacement.ReplacementWanted) => replacement.endReplaced(ports, tx, wanted),
 
   sealForHost: (request: HostSealRequest) => again(() => sealForHost(ports, request)),
   usesOf: (key: KeyId) => uses.usesOf(ports.db, key),

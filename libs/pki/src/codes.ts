@@ -108,6 +108,19 @@ export const PKI_CODES = {
     text: 'A revocation list is past its next update.',
     advice: 'Fetch a fresh CRL; until then nothing of that issuer is trusted.',
   },
+  CRL_NUMBER_BACK: {
+    text: 'A revocation list has a lower number than one that was seen before.',
+    advice:
+      'Somebody put an old list in place of a newer one: fetch the newest CRL of that issuer. If it is the newest, its CA was restored from a backup and must issue a higher number.',
+  },
+  CRL_NUMBER_REUSED: {
+    text: 'Two different revocation lists have the same number.',
+    advice: 'The issuer’s CA was restored from a backup or runs twice: have it issue a CRL with a higher number.',
+  },
+  CRL_MARK_UNWRITTEN: {
+    text: 'The number of a new revocation list cannot be remembered durably.',
+    advice: 'Look at the disk that holds the state directory: until it is written the list does not count.',
+  },
   REVOKED: {
     text: 'A certificate is revoked.',
     advice: 'Do not trust its holder; ask the CSP for the new certificate.',

@@ -1,15 +1,18 @@
 import type { Digest } from '@carnet/events';
-import { accept, type Checked, refuse } from '@carnet/trust';
+import { accept, type Checked, refuse, sha256Hex } from '@carnet/trust';
 import { Integer } from 'asn1js';
 import { CertificateRevocationList, type Extension } from 'pkijs';
 import { type Certificate, hex, isSignedBy, isStrongAlgorithm, readSerial, type SignedPart } from './certificate.ts';
 import type { PkiCode } from './codes.ts';
+import type { CrlMarks, MarkVerdict } from './crl-marks.ts';
 import { Malformed } from './extensions.ts';
 import { CRL_BYTES_MAX } from './limits.ts';
 import { OID } from './oids.ts';
 
 /** A complete CRL as plain data. Times are Unix milliseconds. */
 export type Crl = SignedPart & {
+  /** SHA-256 of its DER. */
+  readonly digest: Digest;
   readonly issuer: string;
   readonly number: bigint;
   readonly thisUpdateMs: number;
@@ -23,8 +26,8 @@ export type Crl = SignedPart & {
 
 type CrlCode = Extract<PkiCode, `CRL_${string}` | 'REVOKED'>;
 
-/** `clockMs` judges freshness; revocations dated after `ignoreAfterMs` do not count. */
-export type CrlQuestion = { readonly clockMs: number; readonly ignoreAfterMs: number };
+/** `clockMs` judges freshness; revocations dated after `ignoreAfterMs` do not count; `marks` remembers numbers. */
+export type CrlQuestion = { readonly clockMs: number; readonly ignoreAfterMs: number; readonly marks?: CrlMarks };
 
 // A cache of pure results: CRLs come from files and are asked about for each certificate. The bytes must not be changed.
 const read = new WeakMap<Uint8Array, Checked<Crl, 'CRL_MALFORMED'>>();
@@ -57,6 +60,7 @@ function parse(der: Uint8Array): Crl {
   const entries = asn1.revokedCertificates ?? [];
   const entryExtensions = entries.flatMap((entry) => entry.crlEntryExtensions?.extensions ?? []);
   return {
+    digest: sha256Hex(der),
     issuer: hex(asn1.issuer.valueBeforeDecode),
     number: crlNumber(extensions),
     thisUpdateMs: asn1.thisUpdate.value.getTime(),
@@ -88,7 +92,7 @@ export function checkRevocation(
   certificate: Certificate,
   issuer: Certificate,
   crls: readonly Uint8Array[],
-  { clockMs, ignoreAfterMs }: CrlQuestion,
+  { clockMs, ignoreAfterMs, marks }: CrlQuestion,
 ): Checked<null, CrlCode> {
   const found = newestOf(issuer, crls);
   if (!found.ok) return found;
@@ -99,9 +103,34 @@ export function checkRevocation(
   if (crl.nextUpdateMs === undefined || !(clockMs < crl.nextUpdateMs)) {
     return refuse('CRL_STALE', 'expected a CRL before its next update', timeOf(crl.nextUpdateMs));
   }
+  const numbered = checkNumber(crl, issuer, marks);
+  if (!numbered.ok) return numbered;
   const revokedMs = crl.revoked.get(certificate.serial);
   if (revokedMs === undefined || revokedMs > ignoreAfterMs) return accept(null);
   return refuse('REVOKED', 'expected a certificate that is not revoked', { got: `serial ${certificate.serial}` });
+}
+
+const NUMBER_CODES = {
+  'number went back': 'CRL_NUMBER_BACK',
+  'number used twice': 'CRL_NUMBER_REUSED',
+  'cannot be written': 'CRL_MARK_UNWRITTEN',
+} as const satisfies Readonly<Record<Exclude<MarkVerdict, 'kept'>, PkiCode>>;
+
+/** Its signature was verified, and its time has come: what it says is the issuer's own word. */
+function checkNumber({ number, digest }: Crl, issuer: Certificate, marks: CrlMarks | undefined): Checked<null, CrlCode> {
+  if (marks === undefined) return accept(null);
+  const verdict = marks.keep({ issuer: keyDigest(issuer), number, list: digest });
+  if (verdict === 'kept') return accept(null);
+  return refuse(NUMBER_CODES[verdict], 'expected a CRL that follows those seen before', { got: `number ${number}` });
+}
+
+// As above: exporting a key takes longer than all the rest of this question.
+const keyDigests = new WeakMap<Certificate, Digest>();
+
+function keyDigest(issuer: Certificate): Digest {
+  const known = keyDigests.get(issuer) ?? sha256Hex(issuer.publicKey.export({ format: 'der', type: 'spki' }));
+  keyDigests.set(issuer, known);
+  return known;
 }
 
 /** By number, not by date: two lists of one minute must not be a matter of order. */

@@ -9,6 +9,7 @@ export type PkiErrorCode =
   | 'OUTSIDE_DOMAIN'
   | 'OUTLIVES_ISSUER'
   | 'PEM_MALFORMED'
+  | 'MARKS_BROKEN'
   | 'RANGE';
 
 export class PkiError extends Error {

@@ -1,9 +1,11 @@
 export { type Authority, createIntermediate, createRoot, type IssuedLeaf, issueLeaf, type Lifetime } from './authority.ts';
 export type { RandomBytes } from './build-certificate.ts';
-export { createCrl, type Revocation, type RevocationReason } from './build-crl.ts';
+export { createCrl, REVOCATION_REASONS, type Revocation, type RevocationReason } from './build-crl.ts';
 export { type Certificate, readCertificate } from './certificate.ts';
 export { brokerId, chainValidator } from './chain-validator.ts';
 export * from './codes.ts';
+export { type Crl, readCrl } from './crl.ts';
+export { type CrlMarks, fileCrlMarks, memoryCrlMarks } from './crl-marks.ts';
 export * from './error.ts';
 export * from './federation.ts';
 export { loadLeaf, type OwnLeaf, readPrivateText } from './leaf-files.ts';
@@ -23,4 +25,4 @@ export {
   type TlsTrust,
   tokenServerTlsOptions,
 } from './tls.ts';
-export { openTrustFiles } from './trust-files.ts';
+export { openTrustFiles, type TrustFiles } from './trust-files.ts';

@@ -25,6 +25,9 @@ export const NAMES_MAX = 32;
 /** Parsed certificates remembered: every host of both CSPs; a peer that sends more makes us parse again, no worse. */
 export const CERTIFICATES_REMEMBERED_MAX = 256;
 
+/** Issuers whose CRL numbers are remembered: the root, and the intermediates, old and new, of every CSP that one meets. */
+export const CRL_ISSUERS_MAX = 1_024;
+
 const DAY_MS = 86_400_000;
 /** Life of the development federation's root, in milliseconds. */
 export const DEV_ROOT_MS = 3_650 * DAY_MS;

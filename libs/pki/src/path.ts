@@ -3,6 +3,7 @@ import { accept, type Checked, refuse, type Verifier } from '@carnet/trust';
 import { type Certificate, isSignedBy, isStrongAlgorithm, isStrongKey, readCertificate } from './certificate.ts';
 import type { PkiCode } from './codes.ts';
 import { checkRevocation } from './crl.ts';
+import type { CrlMarks } from './crl-marks.ts';
 import { checkLeaf } from './leaf.ts';
 import { CERTIFICATES_REMEMBERED_MAX } from './limits.ts';
 import { isReadable, judgeName } from './names.ts';
@@ -11,7 +12,12 @@ import type { TlsUsage } from './profiles.ts';
 import { rsaPssVerifier } from './rsa-pss.ts';
 
 /** Roots and CRLs in DER, as read from files. Do not change the bytes: what was parsed is remembered by identity. */
-export type TrustStore = { readonly roots: readonly Uint8Array[]; readonly crls: readonly Uint8Array[] };
+export type TrustStore = {
+  readonly roots: readonly Uint8Array[];
+  readonly crls: readonly Uint8Array[];
+  /** Numbers of CRLs that never go back. Absent: the lists at hand are all that is known, as for an auditor of the past. */
+  readonly marks?: CrlMarks;
+};
 
 export type PathQuestion = TrustStore & {
   /** DER in base64, leaf first, root excluded. */
@@ -45,7 +51,7 @@ const passed: Step = accept(null);
 /**
  * Full path validation of RFC 5280, section 6, with name constraints and CRLs for every certificate below the root, in the
  * profile of this federation; what OpenSSL does with `-x509_strict -crl_check_all`, and stricter where the README says so.
- * Pure and synchronous. A root is trusted by its key and name, whatever a peer sends.
+ * Synchronous, and pure but for `marks`, which learn the number of a verified CRL. A root is trusted by its key and name, whatever a peer sends.
  */
 export function validatePath(question: PathQuestion): Checked<PeerIdentity, PkiCode> {
   const chain = readChain(question.chain);
@@ -228,9 +234,10 @@ function checkNames(path: Path): Step {
 /** Names in a hostile certificate may hold anything: escaped and cut, so that they cannot forge a line of a log. */
 const nameOf = (name: Certificate['names'][number]): string => JSON.stringify(name).slice(0, 200);
 
-function checkRevocations(path: Path, { crls, at, now = at, ignoreRevokedAfter }: PathQuestion): Step {
+function checkRevocations(path: Path, { crls, marks, at, now = at, ignoreRevokedAfter }: PathQuestion): Step {
   const question = {
     clockMs: Date.parse(now),
+    ...(marks === undefined ? {} : { marks }),
     ignoreAfterMs: ignoreRevokedAfter === undefined ? Number.POSITIVE_INFINITY : Date.parse(ignoreRevokedAfter),
   };
   return firstOf(path, (certificate, issuer, depth) =>

@@ -215,3 +215,35 @@ describe('TLS between two CSPs', () => {
     expect(requests).toBe(0);
   });
 });
+
+it('a client that is revoked while it is connected is cut off; another stays', async () => {
+  let judge = a;
+  const server = createServer(serverTlsOptions(a), (socket) => {
+    socket.on('error', () => undefined);
+    socket.write('hello');
+  });
+  open.push(server);
+  const refused: string[] = [];
+  const material = { ...a, store: () => judge.store() };
+  guardServer(server, material, { trustDomain: domainB }, (refusal) => void refused.push(refusal.code));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const other = partyOf(world.b, world.leafKeys, 'agent/host-2');
+  const dial = async (party: Party) => {
+    const options = clientTlsOptions({ ...party, store: a.store }, { trustDomain: domainA });
+    const socket = connect({ ...options, host: '127.0.0.1', port: portOf(server) });
+    socket.on('error', () => undefined);
+    await once(socket, 'data');
+    return socket;
+  };
+  const [cut, stays] = [await dial(b), await dial(other)];
+  let fate = 'open';
+  stays.once('close', () => (fate = 'closed'));
+  judge = withRevoked(a, world.b, b);
+  const lists = judge.store();
+  judge = { ...judge, store: () => lists };
+  await once(cut, 'close');
+  expect(refused).toEqual(['REVOKED']);
+  expect(fate).toBe('open');
+  stays.destroy();
+}, 15_000);

@@ -4,6 +4,7 @@ import type { Digest, SpiffeId, Timestamp, TrustDomain } from '@carnet/events';
 import { type Checked, refuse } from '@carnet/trust';
 import type { PkiCode } from './codes.ts';
 import { PeerRefused } from './error.ts';
+import { CRL_RECHECK_MS } from './limits.ts';
 import { type PeerIdentity, type TrustStore, validatePath } from './path.ts';
 import { completeChain, type ShownCertificate, shownChain } from './peer-chain.ts';
 import { readPem, writePem } from './pem.ts';
@@ -81,7 +82,7 @@ export type SecureServer = { prependListener(event: 'secureConnection', listener
 const identities = new WeakMap<object, PeerIdentity>();
 
 /**
- * Destroys each connection whose client is not the expected one, before anything reads from it. In TLS 1.3 a client believes
+ * Destroys each connection whose client is not the expected one, before anything reads from it, and later when it is revoked. In TLS 1.3 a client believes
  * itself connected before the server has judged it: it learns of the refusal by the end of the connection.
  *
  * @param expected who may connect: one domain, since pools of several domains never decide identity together
@@ -94,14 +95,32 @@ export function guardServer(
 ): void {
   // First in the list: an HTTP server's own listener must find the socket destroyed.
   server.prependListener('secureConnection', (socket: TLSSocket) => {
-    const judged = judgeCertificate(socket.getPeerCertificate(true), material, expected, 'clientAuth');
-    if (judged.ok) {
-      identities.set(socket, judged.value);
-      return;
-    }
-    onRefused(new PeerRefused(judged), socket.remoteAddress ?? 'unknown');
-    socket.destroy();
+    const certificate = socket.getPeerCertificate(true);
+    const judge = (): boolean => {
+      const judged = judgeCertificate(certificate, material, expected, 'clientAuth');
+      if (judged.ok) {
+        identities.set(socket, judged.value);
+        return true;
+      }
+      onRefused(new PeerRefused(judged), socket.remoteAddress ?? 'unknown');
+      socket.destroy();
+      return false;
+    };
+    if (judge()) judgeAgain(socket, material, judge);
   });
+}
+
+/** A connection may last for days: who was let in is judged again whenever the revocation lists are others. */
+function judgeAgain(socket: TLSSocket, { store }: TlsMaterial, judge: () => boolean): void {
+  let judgedBy = store().crls;
+  const timer = setInterval(() => {
+    const { crls } = store();
+    if (crls === judgedBy) return;
+    judgedBy = crls;
+    judge();
+  }, CRL_RECHECK_MS);
+  timer.unref();
+  socket.once('close', () => clearInterval(timer));
 }
 
 /** Who is at the other end of a socket that `guardServer` let in. */

@@ -1,6 +1,8 @@
 /** A broker's refusal as it came; or `UNREACHABLE`, `ANSWER_MALFORMED`, `INTERRUPTED` when none came. */
 export interface Refused {
   readonly ok: false;
+  /** The broker says that it passes by itself: milliseconds after which asking again may succeed. */
+  readonly retryAfterMs?: number;
   readonly code: string;
   readonly text: string;
   readonly reasons?: readonly { readonly code: string; readonly text: string }[];
@@ -18,13 +20,19 @@ export class StreamRefused extends Error {
 }
 
 /** Reads one answer. The broker is our own, under our federation's root: its rows are taken as its OpenAPI document has them. */
-export function answerOf<T>(status: number, text: string): Answer<T> {
+export function answerOf<T>(status: number, text: string, retryAfter?: string): Answer<T> {
   const body = parse(text);
   if (body === undefined) return { ok: false, code: 'ANSWER_MALFORMED', text: `HTTP ${status} without JSON` };
   if (status >= 200 && status < 300) return { ok: true, value: body as T };
   const { code, text: sentence, reasons } = body as Partial<Refused>;
   if (typeof code !== 'string') return { ok: false, code: 'ANSWER_MALFORMED', text: `HTTP ${status} without a code` };
-  return { ok: false, code, text: sentence ?? `HTTP ${status}`, ...(reasons === undefined ? {} : { reasons }) };
+  return {
+    ok: false,
+    code,
+    text: sentence ?? `HTTP ${status}`,
+    ...(reasons === undefined ? {} : { reasons }),
+    ...(retryAfter !== undefined && /^[0-9]{1,4}$/.test(retryAfter) ? { retryAfterMs: Number(retryAfter) * 1_000 } : {}),
+  };
 }
 
 function parse(text: string): object | undefined {

@@ -53,6 +53,18 @@ export const AUDIT_CODES = {
     text: 'The destruction receipt leaves out what was deposited.',
     advice: 'Keys or artifacts may be left behind: call that CSP.',
   },
+  RECEIPT_DIFFERS: {
+    text: 'The host testifies to another destruction than the receipt says.',
+    advice: 'Something may be left behind, or was never there: call that CSP.',
+  },
+  REKEY_DIFFERS: {
+    text: 'The host testifies to other headers than the target says it re-keyed.',
+    advice: 'Take the volumes for ones that the source can open, and call the target.',
+  },
+  REKEY_OMITTED: {
+    text: 'The target runs the VM on volumes that it did not re-key as agreed.',
+    advice: 'Take the volumes for ones that the source can open; hold the target to its offer.',
+  },
   ORDER_BROKEN: {
     text: 'Two steps stand in an impossible order.',
     advice: 'The text names both; call the CSP that took the later one.',

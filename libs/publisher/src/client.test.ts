@@ -50,6 +50,18 @@ describe('answers', () => {
     expect(broker.seen.length, 'a refusal is an answer: not tried again').toBe(1);
   });
 
+  it('is asked again after as long as the broker says, where that is safe', async () => {
+    const away = { code: 'DATABASE_UNAVAILABLE', text: 'away' };
+    broker.script((_, response) => {
+      if (broker.seen.length > 1) return answer(response, 200, { items: [] });
+      return response.writeHead(503, { 'retry-after': '0' }).end(JSON.stringify(away));
+    });
+    expect(await connect().get('/v1/keys')).toEqual({ ok: true, value: { items: [] } });
+    broker.script((_, response) => response.writeHead(503, { 'retry-after': '3' }).end(JSON.stringify(away)));
+    expect(await connect().act('POST', '/v1/vms', {})).toEqual({ ok: false, ...away, retryAfterMs: 3_000 });
+    expect(broker.seen.length, 'what could be done twice is asked once').toBe(1);
+  });
+
   it.each([
     ['no JSON', 200, '<html>'],
     ['a number', 200, '7'],

@@ -1,7 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { type Answer, answerOf, noAnswer, StreamRefused } from './answer.ts';
-import { ACTION_MS_MAX, ANSWER_BYTES_MAX, ANSWER_MS_MAX, RETRY_MS_FIRST, SILENCE_MS_MAX, TRIES_MAX } from './limits.ts';
+import {
+  ACTION_MS_MAX,
+  ANSWER_BYTES_MAX,
+  ANSWER_MS_MAX,
+  RETRY_MS_FIRST,
+  RETRY_MS_MAX,
+  SILENCE_MS_MAX,
+  TRIES_MAX,
+} from './limits.ts';
 import { follow, lines, pause } from './stream.ts';
 
 /** How to reach one's own broker. Buffers hold PEM. */
@@ -58,7 +66,7 @@ export function connectBroker(address: BrokerAddress, options: ClientOptions = {
   const once = async <T>({ answerMs: ms, ...asked }: Asked): Promise<Answer<T>> => {
     try {
       const response = await open(asked, AbortSignal.any([AbortSignal.timeout(ms), ...(ending === undefined ? [] : [ending])]));
-      return answerOf<T>(response.statusCode ?? 0, await collect(response));
+      return answerOf<T>(response.statusCode ?? 0, await collect(response), response.headers['retry-after']);
     } catch (cause) {
       return noAnswer(address.url, cause, ending);
     }
@@ -66,9 +74,10 @@ export function connectBroker(address: BrokerAddress, options: ClientOptions = {
   const repeated = async <T>(asked: Asked): Promise<Answer<T>> => {
     for (let tries = 1; ; tries++) {
       const answer = await once<T>(asked);
-      if (answer.ok || answer.code !== 'UNREACHABLE' || tries >= TRIES_MAX) return answer;
+      if (answer.ok || tries >= TRIES_MAX) return answer;
+      if (answer.code !== 'UNREACHABLE' && answer.retryAfterMs === undefined) return answer;
       onRetry(answer.text);
-      await pause(firstRetryMs * 2 ** (tries - 1), ending);
+      await pause(Math.max(firstRetryMs * 2 ** (tries - 1), Math.min(answer.retryAfterMs ?? 0, RETRY_MS_MAX)), ending);
     }
   };
   const stream = async (

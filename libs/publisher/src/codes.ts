@@ -14,6 +14,14 @@ export const DOOR_CODES = {
     advice: 'It may have been taken: ask for its state, or repeat it with the same id.',
   },
   INTERNAL: { text: 'The broker failed.', advice: "See the broker's log; repeating is safe." },
+  DATABASE_UNAVAILABLE: {
+    text: 'The broker does not reach its database.',
+    advice: 'It goes on by itself when the database is back; repeating is safe. `/readyz` of the broker says what it sees.',
+  },
+  HOSTS_NOT_HEARD_YET: {
+    text: 'The broker has just come back and has not heard its hosts yet.',
+    advice: 'Ask again in some seconds; `carnet host list` shows who was heard.',
+  },
   BROKER_DRAINING: { text: 'The broker is shutting down.', advice: 'Ask again in some seconds, or ask another replica.' },
   ROUTE_UNKNOWN: { text: 'The broker has no such path.', advice: 'GET /openapi.json lists all paths.' },
   REQUEST_MALFORMED: {
@@ -81,7 +89,7 @@ export const DOOR_CODES = {
   INTENT_EXPIRED: { text: 'The request came after its own time limit.', advice: 'Ask again with a later notAfter.' },
   EVENT_UNKNOWN: {
     text: 'No event of that digest stands in a ledger here.',
-    advice: '`carnet event follow --after 0` shows all.',
+    advice: '`carnet event follow` shows all.',
   },
   KEY_UNKNOWN: { text: 'No such key.', advice: '`carnet key list` shows all.' },
   IMAGE_UNKNOWN: { text: 'No such image.', advice: '`carnet image list` shows all.' },
@@ -91,9 +99,18 @@ export const DOOR_CODES = {
     advice: 'Do not create VMs from it; register it again from a trusted file.',
   },
   HOST_UNAVAILABLE: { text: 'No host answered.', advice: '`carnet host list`; start the agent on the host.' },
+  EVIDENCE_INVALID: {
+    text: "The evidence in a peer's event is not the word of the agent that was pinned.",
+    advice:
+      "The text says why, with the certificate's code. Ask the peer to renew its agent's certificate, or who spoke in its name.",
+  },
   LEASE_LOST: {
     text: 'The broker lost its database connection while it decided, and with it the right to.',
     advice: 'Nothing was decided; it tries again by itself. See that the database stays up.',
+  },
+  CRL_TOO_LARGE: {
+    text: 'A revocation list is too large to be told to hosts over the bus.',
+    advice: 'Bring it to the crlDirectory of every host as a file; shorter lives of certificates keep lists short.',
   },
   REPORT_UNTRUSTED: {
     text: 'What came in the name of a host was not signed by its agent.',

@@ -103,4 +103,8 @@ function read(path: string, code: ContextCode, text: string): string {
 }
 
 /** TOML's parser shows the line it stumbled over in further lines of its message. */
-const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause)).split('\n')[0] ?? '';
+const reasonOf = (cause: unknown): string => {
+  // The path stands in the text already; Node would say it twice more.
+  if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return 'no such file';
+  return (cause instanceof Error ? cause.message : String(cause)).split('\n')[0] ?? '';
+};

@@ -18,6 +18,7 @@ export function requestOf(wish: Wish, id: string): Answer<IntentRequest> {
     vm: wish.vm,
     target: wish.target,
     mode: wish.mode,
+    ...(wish.rekey === undefined ? {} : { rekey: wish.rekey }),
     ...(wish.notAfter === undefined ? {} : { notAfter: wish.notAfter }),
     ...(wish.reason === undefined ? {} : { reason: wish.reason }),
   });

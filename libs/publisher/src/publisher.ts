@@ -1,4 +1,4 @@
-import type { MigrationMode, Reason } from '@carnet/events';
+import type { MigrationMode, Reason, RekeyMethod } from '@carnet/events';
 import type { Signer } from '@carnet/trust';
 import type { Answer } from './answer.ts';
 import type { BrokerClient } from './client.ts';
@@ -11,6 +11,8 @@ export interface Wish {
   /** Trust domain of the CSP that shall run it. */
   readonly target: string;
   readonly mode: MigrationMode;
+  /** The least that the target must do to the volumes before it runs the VM; absent: what both CSPs' policies ask. */
+  readonly rekey?: RekeyMethod;
   /** RFC 3339, UTC, milliseconds: no offer counts after it. */
   readonly notAfter?: string;
   readonly reason?: string;
@@ -37,10 +39,27 @@ export interface PublisherOptions {
 /** What a migration would do. */
 export interface Plan {
   readonly epoch: number;
-  /** Sizes of the disks, and of the memory where it travels too. */
+  /** What is to be carried, at most: the disks as they lie on the host, and the memory where it travels too. */
   readonly bytes: number;
-  /** How long the guest will stand still; absent: this version does not predict it. */
-  readonly stopSeconds?: number;
+  /** How long the guest will stand still: an estimate, which rests on `basis`. 0 when it does not run. */
+  readonly stopSeconds: number;
+  readonly basis: {
+    readonly state: string;
+    readonly diskBytes: number;
+    /** `host`: as the host reports them; `capacity`: their sizes, because the host did not answer. */
+    readonly diskBytesFrom: 'host' | 'capacity';
+    readonly memoryBytes: number;
+    readonly rate: {
+      readonly basis: 'measured' | 'assumed';
+      readonly bytesPerSecond: number;
+      readonly aroundSeconds: number;
+      /** Finished moves with this peer that were measured, and the largest of them in bytes. */
+      readonly moves: number;
+      readonly largestBytes: number;
+    };
+  };
+  /** What the own side would stumble over, as far as it shows without trying. */
+  readonly warnings: readonly Reason[];
   readonly policy: {
     readonly source: { readonly allowed: boolean; readonly reasons: readonly Reason[] };
     readonly target: string;

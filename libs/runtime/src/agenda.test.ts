@@ -12,6 +12,7 @@ function open() {
     pass: (ms: number) => {
       nowMs += ms;
     },
+    now: () => nowMs,
   };
 }
 
@@ -58,6 +59,56 @@ describe('agenda', () => {
     if (again === undefined) throw new Error('nothing due');
     agenda.finish(again, FORGET);
     expect([agenda.size(), agenda.waitMs()]).toEqual([0, undefined]);
+  });
+
+  it('says the same as a plain list: who is due, and when', () => {
+    const moves = fc.array(
+      fc.record({
+        what: fc.constantFrom('notice', 'take', 'finish'),
+        vm: fc.nat({ max: 6 }),
+        dueMs: fc.nat({ max: 9 }),
+        restMs: fc.nat({ max: 3 }),
+        passMs: fc.nat({ max: 2 }),
+      }),
+      { maxLength: 60 },
+    );
+    fc.assert(
+      fc.property(moves, (steps) => {
+        const { agenda, pass, now } = open();
+        const waiting = new Map<string, { dueMs: number; restUntilMs: number }>();
+        const busy: NonNullable<ReturnType<typeof agenda.takeDue>>[] = [];
+        const noticed = new Set<string>();
+        for (const { what, vm, dueMs, restMs, passMs } of steps) {
+          pass(passMs);
+          const name = `vm-${vm}`;
+          if (what === 'notice') {
+            agenda.notice(key(name));
+            const held = waiting.get(name);
+            if (busy.some((slot) => slot.key.vm === name)) noticed.add(name);
+            else if (held === undefined) waiting.set(name, { dueMs: now(), restUntilMs: 0 });
+            else held.dueMs = Math.min(held.dueMs, Math.max(now(), held.restUntilMs));
+          } else if (what === 'take') {
+            const dueFirst = Math.min(...[...waiting.values()].map((one) => one.dueMs));
+            const slot = agenda.takeDue();
+            expect(slot === undefined).toBe(dueFirst > now());
+            if (slot === undefined) continue;
+            expect(waiting.get(slot.key.vm)?.dueMs).toBe(dueFirst);
+            waiting.delete(slot.key.vm);
+            busy.push(slot);
+          } else {
+            const slot = busy.shift();
+            if (slot === undefined) continue;
+            const [due, rest] = [now() + dueMs, now() + restMs];
+            agenda.finish(slot, { dueMs: due, restUntilMs: rest });
+            const again = noticed.delete(slot.key.vm);
+            waiting.set(slot.key.vm, { dueMs: again ? Math.min(due, Math.max(now(), rest)) : due, restUntilMs: rest });
+          }
+          const next = Math.min(...[...waiting.values()].map((one) => one.dueMs));
+          expect(agenda.waitMs()).toBe(waiting.size === 0 ? undefined : Math.max(0, next - now()));
+          expect(agenda.size()).toBe(waiting.size + busy.length);
+        }
+      }),
+    );
   });
 
   it('whatever comes, nobody is given out twice, and everybody noticed gets a turn', () => {

@@ -1,3 +1,5 @@
+import { createHeap } from './heap.ts';
+
 /** One VM and one peer: the unit of work. Two replicas never hold the same one at once. */
 export interface JourneyKey {
   readonly vm: string;
@@ -37,24 +39,50 @@ export interface Agenda {
 
 const nameOf = (key: JourneyKey): string => `${key.vm}\n${key.peer}`;
 
+/** A slot's turn as it was once queued. The slot may have been brought forward since, or taken: then another entry counts. */
+type Turn = { readonly slot: Slot; readonly dueMs: number; readonly order: number };
+
+/** Of two that are due at once, whoever was queued first. */
+const earlier = (a: Turn, b: Turn): number => a.dueMs - b.dueMs || a.order - b.order;
+
+/** A heap of turns: ten thousand journeys after a restart must not cost ten thousand steps each. */
 export function createAgenda(nowMs: () => number): Agenda {
   const slots = new Map<string, Slot>();
-  const waiting = (): readonly Slot[] => [...slots.values()].filter((slot) => !slot.busy);
-  const earliest = (among: readonly Slot[]): Slot | undefined =>
-    among.reduce<Slot | undefined>((first, slot) => (first === undefined || slot.dueMs < first.dueMs ? slot : first), undefined);
+  const turns = createHeap<Turn>(earlier);
+  let order = 0;
+  const queue = (slot: Slot): void => {
+    order += 1;
+    turns.push({ slot, dueMs: slot.dueMs, order });
+  };
+  /** Turns that no longer count are dropped when they reach the front; at most a few for each look. */
+  const earliest = (): Slot | undefined => {
+    for (let turn = turns.peek(); turn !== undefined; turn = turns.peek()) {
+      if (!turn.slot.busy && turn.slot.dueMs === turn.dueMs && slots.get(nameOf(turn.slot.key)) === turn.slot) return turn.slot;
+      turns.pop();
+    }
+    return undefined;
+  };
 
   return {
     notice: (key) => {
       const held = slots.get(nameOf(key));
       if (held === undefined) {
-        slots.set(nameOf(key), { key, dueMs: nowMs(), restUntilMs: 0, attempts: 0, lastCommand: '', busy: false, again: false });
+        const slot = { key, dueMs: nowMs(), restUntilMs: 0, attempts: 0, lastCommand: '', busy: false, again: false };
+        slots.set(nameOf(key), slot);
+        queue(slot);
       } else if (held.busy) held.again = true;
-      else held.dueMs = Math.min(held.dueMs, Math.max(nowMs(), held.restUntilMs));
+      else {
+        const forwardMs = Math.max(nowMs(), held.restUntilMs);
+        if (forwardMs >= held.dueMs) return;
+        held.dueMs = forwardMs;
+        queue(held);
+      }
     },
     has: (key) => slots.has(nameOf(key)),
     takeDue: () => {
-      const first = earliest(waiting());
+      const first = earliest();
       if (first === undefined || first.dueMs > nowMs()) return undefined;
+      turns.pop();
       first.busy = true;
       return first;
     },
@@ -64,9 +92,10 @@ export function createAgenda(nowMs: () => number): Agenda {
       slot.dueMs = slot.again ? Math.min(dueMs, Math.max(nowMs(), restUntilMs)) : dueMs;
       slot.again = false;
       if (slot.dueMs === Number.POSITIVE_INFINITY) slots.delete(nameOf(slot.key));
+      else queue(slot);
     },
     waitMs: () => {
-      const first = earliest(waiting());
+      const first = earliest();
       return first === undefined ? undefined : Math.max(0, first.dueMs - nowMs());
     },
     size: () => slots.size,

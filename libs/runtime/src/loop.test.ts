@@ -56,6 +56,22 @@ describe('the loop', () => {
     expect(owed.mock.calls.length).toBeLessThan(8);
   });
 
+  it('of more journeys than places, each has its first turn before any has its second', async () => {
+    const turns: string[] = [];
+    const owed: LoopPorts['owed'] = async ({ vm }) => (turns.filter((turn) => turn === vm).length < 2 ? WORK : WAITING);
+    const perform: LoopPorts['perform'] = async (_, { vm }) => {
+      turns.push(vm);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      return RECORDED;
+    };
+    const noticed = start(fakeWorld({ owed, perform }));
+    const count = JOURNEYS_AT_ONCE * 2;
+    for (let n = 0; n < count; n++) noticed.notice(journey(n));
+    await pass(200);
+    expect(new Set(turns.slice(0, count)).size).toBe(count);
+    expect(turns).toHaveLength(count * 2);
+  });
+
   it('a failing command backs off, and a storm of notices cannot undo that', async () => {
     const perform = vi.fn<LoopPorts['perform']>().mockResolvedValue(FAILED);
     const noticed = start(fakeWorld({ owed: async () => WORK, perform }));

@@ -68,8 +68,11 @@ export function startLoop(ports: LoopPorts): Loop {
     timer = setTimeout(schedule, Math.max(1, Math.min(waitMs, SWEEP_MS)));
   };
 
+  /** Another is due and finds no place. */
+  const isCrowded = (): boolean => underWay.size >= JOURNEYS_AT_ONCE && agenda.waitMs() === 0;
+
   const start = (slot: Slot): void => {
-    const work = look(ports, slot, stopping.signal).then((next) => {
+    const work = look({ ...ports, isCrowded }, slot, stopping.signal).then((next) => {
       underWay.delete(work);
       agenda.finish(slot, next);
       schedule();
@@ -110,8 +113,10 @@ export function startLoop(ports: LoopPorts): Loop {
   };
 }
 
+type LookPorts = LoopPorts & { readonly isCrowded: () => boolean };
+
 /** Looks at one journey under its lease. Whatever goes wrong is a later look, never a rejection. */
-async function look(ports: LoopPorts, slot: Slot, stopping: AbortSignal): Promise<Next> {
+async function look(ports: LookPorts, slot: Slot, stopping: AbortSignal): Promise<Next> {
   try {
     const lease = await ports.lease(slot.key);
     if (lease === undefined) return { dueMs: ports.nowMs() + SWEEP_MS };
@@ -133,10 +138,10 @@ const afterFailure = ({ nowMs }: LoopPorts, { attempts }: Slot): Next => ({
 });
 
 /**
- * Performs what is owed until nothing is, or something has to be waited for. A lost lease ends it between two commands; a
+ * Performs what is owed until nothing is, something has to be waited for, or another waits for the place. A lost lease ends it between two commands; a
  * command that was under way may meet another replica's, which hosts and ledgers bear: each answers a repeat, or refuses it.
  */
-async function workOn(ports: LoopPorts, slot: Slot, signal: AbortSignal): Promise<Next> {
+async function workOn(ports: LookPorts, slot: Slot, signal: AbortSignal): Promise<Next> {
   for (;;) {
     if (signal.aborted) return { dueMs: ports.nowMs() + SWEEP_MS };
     const { commands, open, wakeAtMs } = await ports.owed(slot.key);
@@ -147,7 +152,10 @@ async function workOn(ports: LoopPorts, slot: Slot, signal: AbortSignal): Promis
     slot.lastCommand = name;
     const outcome = await attempt(ports, slot, command, signal);
     if (outcome.kind === 'failed') return afterFailure(ports, slot);
-    if (outcome.kind === 'recorded') continue;
+    if (outcome.kind === 'recorded') {
+      if (ports.isCrowded()) return { dueMs: ports.nowMs() };
+      continue;
+    }
     slot.attempts = 0;
     return { dueMs: ports.nowMs() + outcome.afterMs };
   }

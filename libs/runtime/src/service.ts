@@ -15,6 +15,11 @@ export interface Service<S extends z.ZodType> {
   readonly start: (config: z.infer<S>) => Promise<void>;
 }
 
+/** A start that the configuration makes impossible: trying again would meet the same. Ends with `EX_CONFIG`. */
+export class StartRefused extends Error {
+  override readonly name = 'StartRefused';
+}
+
 /**
  * The command line that every daemon of ours has: `--config FILE [--check-config] [--help]`. Never returns before `start` has.
  * An accident of the start is told without a stack: its reader is an operator. `CARNET_LOG_LEVEL=debug` shows the rest in the log.
@@ -30,7 +35,7 @@ export async function runService<S extends z.ZodType>({ usage, schema, start }: 
     await start(config);
   } catch (cause) {
     process.stderr.write(`cannot start: ${cause instanceof Error ? cause.message : String(cause)}\n`);
-    process.exit(EX_UNAVAILABLE);
+    process.exit(cause instanceof StartRefused ? EX_CONFIG : EX_UNAVAILABLE);
   }
 }
 

@@ -1,4 +1,11 @@
-import { type ArtifactId, unreachable } from '@carnet/events';
+import {
+  type ArtifactId,
+  type DepositedKey,
+  isWeakerRekey,
+  type RekeyedVolume,
+  type RekeyMethod,
+  unreachable,
+} from '@carnet/events';
 import type { VoidCode } from './codes.ts';
 import { type MigrationState, mustResume } from './journey.ts';
 import type { Stated, StatedOf } from './steps.ts';
@@ -41,11 +48,12 @@ export function check(m: MigrationState, e: Stated): Verdict {
       return checkImported(m, e);
     case 'StartAuthorized':
       // The fence register of this epoch lives on the host that the offer pinned: no other host knows it.
-      return e.data.host === m.facts.MigrationOffered?.data.agent.host ? undefined : 'HOST_DIFFERS';
+      if (e.data.host !== m.facts.MigrationOffered?.data.agent.host) return 'HOST_DIFFERS';
+      return m.targetPhase === 'imported' && agreedRekey(m) !== 'none' ? 'REKEY_OWED' : undefined;
     case 'VolumeRekeyed':
-      return e.data.artifacts.every((a) => m.facts.KeyDeposited?.data.keys.some((k) => k.artifact === a))
-        ? undefined
-        : 'ARTIFACTS_DIFFER';
+      return checkRekeyed(m, e);
+    case 'MigrationFinalized':
+      return m.facts.VolumeRekeyed ? undefined : 'WRONG_PHASE';
     case 'MigrationRelinquished':
       return checkRelinquished(m, e);
     case 'SourceResumed':
@@ -56,7 +64,6 @@ export function check(m: MigrationState, e: Stated): Verdict {
     case 'SourceQuiesced':
     case 'VmStarted':
     case 'VmHealthy':
-    case 'MigrationFinalized':
     case 'SourceRetired':
     case 'MigrationWithdrawn':
       return undefined;
@@ -67,7 +74,44 @@ export function check(m: MigrationState, e: Stated): Verdict {
 
 function checkOffer(m: MigrationState, e: StatedOf<'MigrationOffered'>): Verdict {
   const intent = m.facts.MigrationIntended;
-  return intent && isAfter(e.time, intent.data.offerBy) ? 'TOO_LATE' : undefined;
+  if (intent && isAfter(e.time, intent.data.offerBy)) return 'TOO_LATE';
+  return intent && isWeakerRekey(e.data.rekey ?? 'none', intent.data.rekey ?? 'none') ? 'REKEY_WEAKER' : undefined;
+}
+
+/** What the target offered, and the source agreed to: absent in the offers of the first brokers, which re-keyed nothing. */
+export const agreedRekey = (m: MigrationState): RekeyMethod => m.facts.MigrationOffered?.data.rekey ?? 'none';
+
+/** As much as was agreed, or more; before the start if anything is done, and of every disk. */
+function checkRekeyed(m: MigrationState, e: StatedOf<'VolumeRekeyed'>): Verdict {
+  if (isWeakerRekey(e.data.method, agreedRekey(m))) return 'REKEY_WEAKER';
+  const deposited = m.facts.KeyDeposited?.data.keys ?? [];
+  if (e.data.method === 'none') {
+    if (m.targetPhase !== 'healthy' || m.facts.VolumeRekeyed) return 'WRONG_PHASE';
+    return e.data.artifacts.every((a) => deposited.some((k) => k.artifact === a)) ? undefined : 'ARTIFACTS_DIFFER';
+  }
+  return m.targetPhase === 'imported' ? checkReplaced(deposited, e.data.volumes) : 'WRONG_PHASE';
+}
+
+/** For each disk, the key that came gives way to one that the source never had, and its header to another. */
+function checkReplaced(deposited: readonly DepositedKey[], volumes: readonly RekeyedVolume[]): Verdict {
+  const disks = deposited.filter(({ kind }) => kind === 'disk');
+  const line = (k: { readonly key: string; readonly version: number }, artifact: string): string =>
+    `${artifact} ${k.key} ${k.version}`;
+  const came = volumes.map(({ artifact, from }) => line(from, artifact));
+  if (
+    !sameSet(
+      came,
+      disks.map((disk) => line(disk, disk.artifact)),
+    )
+  )
+    return 'KEYS_DIFFER';
+  const own = volumes.map(({ to }) => to.key);
+  if (new Set([...own, ...deposited.map(({ key }) => key)]).size !== own.length + deposited.length) return 'KEYS_DIFFER';
+  const isDead = ({ artifact, from, to }: RekeyedVolume): boolean => {
+    const frozen = disks.find((disk) => disk.artifact === artifact)?.headerDigest;
+    return from.headerDigest !== to.headerDigest && (frozen === undefined || frozen === from.headerDigest);
+  };
+  return volumes.every(isDead) ? undefined : 'HEADER_UNCHANGED';
 }
 
 /** All keys or none: exactly one key for each disk, and one for the memory state if, and only if, it travels. */

@@ -8,12 +8,15 @@ export type VoidCode =
   | 'CITATION_MISSING'
   | 'EPOCH_MISMATCH'
   | 'EPOCH_REUSED'
+  | 'HEADER_UNCHANGED'
   | 'HOST_DIFFERS'
   | 'KEYS_DIFFER'
   | 'MIGRATION_REUSED'
   | 'MIGRATION_UNKNOWN'
   | 'NEVER_MISSING'
   | 'PREVIOUS_OPEN'
+  | 'REKEY_OWED'
+  | 'REKEY_WEAKER'
   | 'ROOTS_DIFFER'
   | 'ROUND_UNEXPECTED'
   | 'SECOND_DEPOSIT'
@@ -51,6 +54,10 @@ export const CODES: Readonly<Record<RefusalCode, { readonly text: string; readon
     advice: 'Its publisher has a defect: report it to the peer.',
   },
   EPOCH_REUSED: { text: 'The epoch is not above all epochs seen.', advice: 'Ask again: a new attempt takes a new epoch.' },
+  HEADER_UNCHANGED: {
+    text: 'A volume still has the header that the source knows, or another one arrived than was deposited.',
+    advice: 'Its publisher has a defect or lies: take the volume for one that the source can open.',
+  },
   HOST_DIFFERS: {
     text: 'The start is authorised on another host than the one offered.',
     advice: 'Start on the pinned host, or relinquish.',
@@ -67,6 +74,14 @@ export const CODES: Readonly<Record<RefusalCode, { readonly text: string; readon
   },
   PEER_GAVE_UP: { text: 'The peer has ended this migration.', advice: 'Nothing: the side winds down by itself.' },
   PREVIOUS_OPEN: { text: 'The previous migration has not ended on both ledgers.', advice: 'Wait for the peer to end it.' },
+  REKEY_OWED: {
+    text: 'The start is authorised before the volumes were re-keyed as agreed.',
+    advice: 'The peer does less than it offered: hold it to its offer, and take the old keys for good.',
+  },
+  REKEY_WEAKER: {
+    text: 'Less re-keying on arrival than was demanded or agreed.',
+    advice: 'Ask for less with `--rekey`, or have the peer raise its minimum.',
+  },
   ROOTS_DIFFER: {
     text: 'The roots are not those that were sealed and verified.',
     advice: 'The image changed on its way: the migration rolls back.',

@@ -1,4 +1,4 @@
-import type { Digest, Epoch, MigrationId, MigrationMode, TrustDomain, VmId } from '@carnet/events';
+import type { Digest, Epoch, MigrationId, MigrationMode, RekeyMethod, TrustDomain, VmId } from '@carnet/events';
 import type { Fact, FactType } from './journey.ts';
 
 /**
@@ -38,6 +38,7 @@ export const NEEDS = {
     'ImageVerified',
     'KeyReleased',
   ],
+  ReplaceKeys: ['MigrationIntended', 'MigrationOffered', 'KeyDeposited', 'KeyImported'],
   AuthorizeStart: ['MigrationIntended', 'MigrationOffered', 'OfferAgreed', 'SourceQuiesced', 'KeyImported'],
   StartVm: ['MigrationIntended', 'MigrationOffered', 'KeyDeposited', 'ImageSealed', 'KeyImported', 'StartAuthorized'],
   ObserveHealth: ['MigrationIntended', 'StartAuthorized', 'VmStarted'],
@@ -59,6 +60,11 @@ type Particulars = {
   readonly Relinquish: { readonly reason: EndReason; readonly neverRequired: boolean };
   /** `relinquished`: what reopens a host that has recorded *surrendered*, if the target has given the VM back. */
   readonly ResumeVm: { readonly cites: Digest; readonly relinquished: Fact<'MigrationRelinquished'> | undefined };
+  /** What was agreed, done before the start. */
+  readonly ReplaceKeys: { readonly method: Exclude<RekeyMethod, 'none'> };
+  /** `rekeyed`: which keys open the volumes now, if not those that came. */
+  readonly StartVm: { readonly rekeyed: Fact<'VolumeRekeyed'> | undefined };
+  /** Nothing was agreed, and that is said. */
   readonly RekeyVolumes: { readonly method: 'none' };
 };
 

@@ -51,6 +51,7 @@ function targetGivesUpAt(m: MigrationState): Timestamp | undefined {
     case 'idle':
     case 'refused':
     case 'imported':
+    case 'replaced':
     case 'authorized':
     case 'started':
     case 'healthy':

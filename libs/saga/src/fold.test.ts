@@ -79,7 +79,13 @@ function moved(self: Party, what: Exclude<Act['what'], 'receive'>, pick: number,
     }
     case 'intend': {
       const next: Epoch = epoch.parse(highestEpoch([self.journey]) + 1);
-      const data = intentData(pick % 2 ? 'cold' : 'suspend', self.self, self.peer, now);
+      const data = intentData(
+        pick % 2 ? 'cold' : 'suspend',
+        self.self,
+        self.peer,
+        now,
+        ([undefined, 'slot', 'full'] as const)[pick % 3],
+      );
       const id = migration(next * 2 + (self.self === CSP_A ? 0 : 1));
       return propose(self, { type: 'MigrationIntended', migration: id, epoch: next, data }, now);
     }

@@ -3,7 +3,7 @@ import { check } from './checks.ts';
 import type { VoidCode } from './codes.ts';
 import { checkIntent, highestSpoken, sidesEnded, spokenIn } from './intent.ts';
 import type { Fact, Facts, FactType, Journey, MigrationState } from './journey.ts';
-import { referencesOf, STEPS, type Stated, type StatedOf } from './steps.ts';
+import { referencesOf, STEPS, type Stated, type StatedOf, targetPhaseAfter } from './steps.ts';
 
 /** The migration as it is after the event, or why the event is void. */
 export type Judgement =
@@ -93,7 +93,7 @@ function advance(m: MigrationState, e: Stated, digest: Digest): MigrationState {
     case 'source':
       return { ...m, sourcePhase: step.to, facts };
     case 'target':
-      return { ...m, targetPhase: step.to, facts };
+      return { ...m, targetPhase: targetPhaseAfter(m.targetPhase, step), facts };
     default:
       return unreachable(step);
   }

@@ -1,3 +1,4 @@
+export { agreedRekey } from './checks.ts';
 export { CODES, type RefusalCode, type VoidCode } from './codes.ts';
 export { type Command, type CommandOf, type CommandType, type EndCode, type EndReason, NEEDS } from './command.ts';
 export { givesUpAt, nextDeadline } from './deadlines.ts';

@@ -35,6 +35,8 @@ export type TargetPhase =
   | 'ready'
   | 'verified'
   | 'imported'
+  /** The volumes open with keys of the target's own only: `slot` or `full` is done. */
+  | 'replaced'
   | 'authorized'
   | 'started'
   | 'healthy'

@@ -16,6 +16,7 @@ const ANSWERS_TO = {
   ReadyTarget: 'DepositAcknowledged',
   ReceiveImage: 'ImageSealed',
   ImportKeys: 'KeyReleased',
+  ReplaceKeys: 'KeyImported',
   AuthorizeStart: 'KeyImported',
   StartVm: 'StartAuthorized',
   ObserveHealth: 'VmStarted',

@@ -1,5 +1,5 @@
 import { type Timestamp, type TrustDomain, unreachable } from '@carnet/events';
-import { neverRequired } from './checks.ts';
+import { agreedRekey, neverRequired } from './checks.ts';
 import type { Command, EndCode } from './command.ts';
 import { givesUpAt } from './deadlines.ts';
 import { sidesEnded, spokenIn } from './intent.ts';
@@ -57,13 +57,15 @@ function targetOwes(journey: Journey, m: MigrationState, now: Timestamp): readon
     case 'verified':
       return giveUpTarget(m, now) ?? owe(m, 'ImportKeys');
     case 'imported':
+      return replaceKeys(m) ?? owe(m, 'AuthorizeStart');
+    case 'replaced':
       return owe(m, 'AuthorizeStart');
     case 'authorized':
-      return owe(m, 'StartVm');
+      return owe(m, 'StartVm').map((c) => ({ ...c, rekeyed: m.facts.VolumeRekeyed }));
     case 'started':
       return owe(m, 'ObserveHealth');
     case 'healthy':
-      return owe(m, 'RekeyVolumes').map((c) => ({ ...c, method: 'none' }));
+      return m.facts.VolumeRekeyed ? owe(m, 'Finalize') : owe(m, 'RekeyVolumes').map((c) => ({ ...c, method: 'none' }));
     case 'rekeyed':
       return owe(m, 'Finalize');
     case 'refused':
@@ -73,6 +75,15 @@ function targetOwes(journey: Journey, m: MigrationState, now: Timestamp): readon
     default:
       return unreachable(m.targetPhase);
   }
+}
+
+/**
+ * Before the target's own point of no return: what goes wrong in replacing keys still gives the VM back. `undefined`: nothing of
+ * the kind was agreed.
+ */
+function replaceKeys(m: MigrationState): readonly Command[] | undefined {
+  const method = agreedRekey(m);
+  return method === 'none' ? undefined : owe(m, 'ReplaceKeys').map((c) => ({ ...c, method }));
 }
 
 /** An intent waits for its answer until the target is through with what came before; too late or withdrawn, it gets none. */

@@ -33,13 +33,21 @@ export const STEPS = {
   TargetReady: target(['acknowledged'], 'ready'),
   ImageVerified: target(['ready'], 'verified'),
   KeyImported: target(['verified'], 'imported'),
-  StartAuthorized: target(['imported'], 'authorized'),
+  StartAuthorized: target(['imported', 'replaced'], 'authorized'),
   VmStarted: target(['authorized'], 'started'),
   VmHealthy: target(['started'], 'healthy'),
-  VolumeRekeyed: target(['healthy'], 'rekeyed'),
-  MigrationFinalized: target(['rekeyed'], 'finalized'),
-  MigrationRelinquished: target(['offered', 'acknowledged', 'ready', 'verified', 'imported', 'authorized'], 'relinquished'),
+  /** From `imported` it leads to `replaced`: see {@link targetPhaseAfter}. */
+  VolumeRekeyed: target(['imported', 'healthy'], 'rekeyed'),
+  MigrationFinalized: target(['healthy', 'rekeyed'], 'finalized'),
+  MigrationRelinquished: target(
+    ['offered', 'acknowledged', 'ready', 'verified', 'imported', 'replaced', 'authorized'],
+    'relinquished',
+  ),
 } as const satisfies { readonly [T in FactType]: Step<'source', SourcePhase> | Step<'target', TargetPhase> };
+
+/** The one event that is said at two places: keys are replaced before the start, or it is said after it that they were not. */
+export const targetPhaseAfter = (from: TargetPhase, step: { readonly to: TargetPhase }): TargetPhase =>
+  from === 'imported' && step.to === 'rekeyed' ? 'replaced' : step.to;
 
 /**
  * What a host must have recorded between the decision of an event and its publication: the event is appended and held, and
@@ -57,7 +65,6 @@ export function referencesOf(e: Stated): readonly Reference[] {
   switch (e.type) {
     case 'MigrationIntended':
     case 'ImageSealed':
-    case 'VolumeRekeyed':
       return [];
     case 'MigrationOffered':
     case 'MigrationRefused':
@@ -96,7 +103,14 @@ export function referencesOf(e: Stated): readonly Reference[] {
 }
 
 type AfterRelease = StatedOf<
-  'KeyImported' | 'StartAuthorized' | 'VmStarted' | 'VmHealthy' | 'MigrationFinalized' | 'SourceRetired' | 'SourceResumed'
+  | 'KeyImported'
+  | 'StartAuthorized'
+  | 'VmStarted'
+  | 'VmHealthy'
+  | 'VolumeRekeyed'
+  | 'MigrationFinalized'
+  | 'SourceRetired'
+  | 'SourceResumed'
 >;
 
 function afterRelease(e: AfterRelease): readonly Reference[] {
@@ -109,6 +123,8 @@ function afterRelease(e: AfterRelease): readonly Reference[] {
       return [{ type: 'StartAuthorized', digest: e.data.authorized }];
     case 'VmHealthy':
       return [{ type: 'VmStarted', digest: e.data.started }];
+    case 'VolumeRekeyed':
+      return e.data.method === 'none' ? [] : [{ type: 'KeyImported', digest: e.data.imported }];
     case 'MigrationFinalized':
       return [{ type: 'VmHealthy', digest: e.data.healthy }];
     case 'SourceRetired':

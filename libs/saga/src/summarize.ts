@@ -62,6 +62,7 @@ export function phaseOf(m: MigrationState): Phase {
     case 'authorized':
       return 'starting';
     case 'imported':
+    case 'replaced':
       return 'imported';
     case 'refused':
       return 'refused';

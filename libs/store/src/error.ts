@@ -1,5 +1,5 @@
 /** Why a store could not be opened or used. Stable: an operator can look one up. */
-export type StoreErrorCode = 'STORE_LOCKED' | 'STORE_UNREACHABLE' | 'CHANGES_FAILED' | 'CHANGES_INVALID';
+export type StoreErrorCode = 'STORE_LOCKED' | 'STORE_UNREACHABLE' | 'STORE_REFUSED' | 'CHANGES_FAILED' | 'CHANGES_INVALID';
 
 export const STORE_ERRORS: Readonly<Record<StoreErrorCode, { readonly text: string; readonly advice: string }>> = {
   STORE_LOCKED: {
@@ -9,6 +9,10 @@ export const STORE_ERRORS: Readonly<Record<StoreErrorCode, { readonly text: stri
   STORE_UNREACHABLE: {
     text: 'The database does not answer.',
     advice: 'Check that PostgreSQL runs and that CARNET_DATABASE_URL names it.',
+  },
+  STORE_REFUSED: {
+    text: 'The database refuses this user, or does not exist.',
+    advice: 'Check user, password and database name in CARNET_DATABASE_URL; waiting does not help.',
   },
   CHANGES_FAILED: {
     text: 'A change of the database schema failed; it was rolled back.',
@@ -35,6 +39,10 @@ export class StoreError extends Error {
  * 53300 too many connections, 57P01–57P03 and 57P05 shutdown, crash, starting up, idle session.
  */
 const RETRYABLE_SQLSTATE = /^(08...|40001|40P01|53300|57P0[1235])$/;
+/** Class 28 wrong user or password, 3D000 no such database, 42501 no right to use it: these do not pass by themselves. */
+const REFUSED_SQLSTATE = /^(28...|3D000|42501)$/;
+export const isRefusal = (cause: unknown): boolean =>
+  cause instanceof Error && 'code' in cause && typeof cause.code === 'string' && REFUSED_SQLSTATE.test(cause.code);
 const RETRYABLE_ERRNO = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOENT', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH']);
 /** `pg` throws these without any code: its texts are the only mark (pg 8.23: client.js, pg-pool). */
 const RETRYABLE_TEXTS = [

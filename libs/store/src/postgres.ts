@@ -1,6 +1,6 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import { type ClientConfig, Pool, type PoolConfig, types } from 'pg';
-import { StoreError } from './error.ts';
+import { isRefusal, StoreError } from './error.ts';
 import { openLeases } from './leases.ts';
 import { CONNECT_MS_MAX, IDLE_IN_TRANSACTION_MS_MAX, KEEPALIVE_MS, POOL_CONNECTIONS_MAX, STATEMENT_MS_MAX } from './limits.ts';
 import { listenOn } from './listening.ts';
@@ -23,7 +23,8 @@ export async function openPostgres(url: string, applicationName: string, log: St
     await pool.query('select 1');
   } catch (cause) {
     await db.destroy();
-    throw new StoreError('STORE_UNREACHABLE', cause instanceof Error ? cause.message : String(cause), { cause });
+    const code = isRefusal(cause) ? 'STORE_REFUSED' : 'STORE_UNREACHABLE';
+    throw new StoreError(code, cause instanceof Error ? cause.message : String(cause), { cause });
   }
   const leases = openLeases(connection);
   return {

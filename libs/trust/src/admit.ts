@@ -52,6 +52,25 @@ export function admit(state: LedgerState, envelopeBytes: Uint8Array, ctx: Admiss
   );
 }
 
+/**
+ * Whether an envelope, by itself, introduces a new event key of this ledger: signed by that key, its statement by a good X.509
+ * identity of the publisher. Says nothing about its position.
+ */
+export function isIntroduction(
+  state: LedgerState,
+  envelopeBytes: Uint8Array,
+  { nowMs, validateChain }: Pick<AdmissionContext, 'nowMs' | 'validateChain'>,
+): boolean {
+  if (!checkSize(envelopeBytes).ok) return false;
+  const envelope = readEnvelope(envelopeBytes);
+  if (!envelope.ok || !checkPayloadType(envelope.value, PAYLOAD_TYPES.event).ok) return false;
+  const verifier = introducedVerifier(envelope.value.payload, envelope.value.keyid);
+  if (verifier === undefined || verifier === 'unsound' || !checkSignature(envelope.value, verifier).ok) return false;
+  const reading = readPayload(envelope.value.payload);
+  if (!reading.ok || !checkRoute(state, reading.value.payload, undefined).ok) return false;
+  return checkStatement(state, reading.value.event, { nowMs, validateChain }).ok;
+}
+
 /** A refusal is passed on as it is; it never carries a state. */
 const refused = ({ code, text, expected, got }: Refusal<AdmissionCode>): Admission => ({
   kind: 'refused',
@@ -120,9 +139,18 @@ function checkCertificatePath(
   if (said?.type !== 'KeyAnnounced' && said?.type !== 'KeyRevoked') return accept(null);
   // Judged when it was placed: a certificate that expired since does not make a repeat suspicious.
   if (positionOf(said.seq) <= positionOf(state.head?.seq) && ctx.digestAt(said.seq) === envelope.digest) return accept(null);
-  const dated = checkDate(said, ctx.nowMs);
+  return checkStatement(state, said, ctx);
+}
+
+function checkStatement(
+  state: LedgerState,
+  said: Event | undefined,
+  { nowMs, validateChain }: Pick<AdmissionContext, 'nowMs' | 'validateChain'>,
+): Checked<null, PathCode> {
+  if (said?.type !== 'KeyAnnounced' && said?.type !== 'KeyRevoked') return accept(null);
+  const dated = checkDate(said, nowMs);
   if (!dated.ok) return dated;
-  const chain = ctx.validateChain(said.data.chain, state.publisher, said.time);
+  const chain = validateChain(said.data.chain, state.publisher, said.time);
   if (!chain.ok) return refuse('CERTIFICATE_PATH_REFUSED', `${chain.code}: ${chain.text}`, chain);
   const statement = keyAnnouncementBytes(state.publisher, state.audience, said.data);
   if (chain.value.spkiVerifier.verify(statement, fromBase64(said.data.signature))) return accept(null);

@@ -1,11 +1,11 @@
 export * from './admission.ts';
-export { admit } from './admit.ts';
+export { admit, isIntroduction } from './admit.ts';
 export { digestOf, hashOf, positionOf, seqOf, sha256Hex } from './bytes.ts';
 export { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts';
 export * from './codes.ts';
 export { type OpenedEnvelope, openEnvelope, pae, signEnvelope } from './envelope.ts';
 export * from './error.ts';
-export { currentKeyId, type KeyStatement, keyAnnouncementBytes } from './key-ledger.ts';
+export { currentKeys, type KeyStatement, keyAnnouncementBytes } from './key-ledger.ts';
 export * from './limits.ts';
 export * from './merkle.ts';
 export { type NoteKey, type NoteSigner, type OpenedNote, openNote, signNote } from './note.ts';

@@ -1,4 +1,4 @@
-import { type Digest, type Event, type EventOf, event, type Seq, type TrustDomain } from '@carnet/events';
+import { type Event, type EventOf, event, type Seq, type TrustDomain } from '@carnet/events';
 import { fromBase64 } from '#primitives';
 import type { AnnouncedKey, LedgerState } from './admission.ts';
 import { positionOf, seqOf } from './bytes.ts';
@@ -83,8 +83,10 @@ function announce(keys: LedgerState['keys'], placed: EventOf<'KeyAnnounced'>, si
   // A revoked key's holder could otherwise bring it back with the statement that once introduced it.
   if (keys.some((k) => k.keyid === placed.data.keyid)) return { keys, voidCode: 'KEY_REUSED' };
   if (placed.data.keyid !== signer) return { keys, voidCode: 'KEY_NOT_SELF_SIGNED' };
+  // Replicas change keys one after the other, so the key before this one goes on until a `KeyRevoked` ends it; older ones do not.
   const before = positionOf(placed.seq) - 1;
-  const ended = keys.map((k) => endAt(k, before));
+  const overlapping = newestOf(keys.filter(({ to }) => to === undefined));
+  const ended = keys.map((k) => (k === overlapping ? k : endAt(k, before)));
   return { keys: [...ended, { keyid: placed.data.keyid, publicKey: placed.data.publicKey, from: placed.seq }] };
 }
 
@@ -103,8 +105,11 @@ function endAt(key: AnnouncedKey, position: number): AnnouncedKey {
   return { ...key, to: seqOf(Math.max(position, positionOf(key.from))) };
 }
 
-/** The key that signs at the next position, if any. */
-export function currentKeyId(state: LedgerState): Digest | undefined {
+const newestOf = (keys: readonly AnnouncedKey[]): AnnouncedKey | undefined =>
+  keys.toSorted((a, b) => positionOf(b.from) - positionOf(a.from))[0];
+
+/** The keys that may sign at the next position, newest first: one, or two while keys are changed. */
+export function currentKeys(state: LedgerState): readonly AnnouncedKey[] {
   const next = seqOf(positionOf(state.head?.seq) + 1);
-  return state.keys.find((key) => isCurrent(key, next))?.keyid;
+  return state.keys.filter((key) => isCurrent(key, next)).toSorted((a, b) => positionOf(b.from) - positionOf(a.from));
 }

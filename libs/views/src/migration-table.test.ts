@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { epoch, migrationId, timestamp, vmId } from '@carnet/events';
+import { epoch, migrationId, timestamp, trustDomain, vmId } from '@carnet/events';
 import { openStore, runChanges, type Store } from '@carnet/store';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -62,6 +62,26 @@ describe('migration views', () => {
       await views.record(at(told));
       expect(await views.list({ limit: 10 })).toEqual(at(told));
     }
+  });
+
+  it('are written only where something changed', async () => {
+    const versions = async () =>
+      (await sql<{ readonly xmin: string }>`select xmin::text from views_migrations`.execute(store.db)).rows;
+    await views.record([nth(1)]);
+    const before = await versions();
+    await views.record([nth(1)]);
+    expect(await versions()).toEqual(before);
+    await views.record([nth(1, { phase: 'other' })]);
+    expect(await versions()).not.toEqual(before);
+  });
+
+  it('count what is open with a peer, by direction', async () => {
+    const open = { ended: false, outcome: 'open' } as const;
+    const back = { source: whole.target, target: whole.source };
+    await views.record([nth(1, open), nth(2, open), nth(3), nth(4, { ...open, ...back })]);
+    expect(await views.countOpen(whole.target, nth(1).migration)).toEqual({ fromPeer: 1, toPeer: 1 });
+    expect(await views.countOpen(whole.target, nth(9).migration)).toEqual({ fromPeer: 1, toPeer: 2 });
+    expect(await views.countOpen(trustDomain.parse('csp-x.example'), nth(9).migration)).toEqual({ fromPeer: 0, toPeer: 0 });
   });
 
   it('are never set back by a replica that has folded less', async () => {

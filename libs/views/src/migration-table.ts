@@ -1,6 +1,16 @@
-import { type MigrationId, migrationId, migrationMode, reason, timestamp, trustDomain, type VmId, vmId } from '@carnet/events';
+import {
+  type MigrationId,
+  migrationId,
+  migrationMode,
+  reason,
+  type TrustDomain,
+  timestamp,
+  trustDomain,
+  type VmId,
+  vmId,
+} from '@carnet/events';
 import type { Change, Store } from '@carnet/store';
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import { z } from 'zod';
 import type { MigrationRow } from './migration-row.ts';
 
@@ -44,6 +54,13 @@ export const viewsChanges: readonly Change[] = [
         .execute();
     },
   },
+  {
+    name: 'views-003-open',
+    up: async (db) => {
+      // Policies count the open ones at each request: a long past must not be read for it.
+      await sql`create index views_migrations_open on views_migrations (started_at) where not ended`.execute(db);
+    },
+  },
 ];
 
 /** What is read back is checked too: the database is ours, its disk is not. */
@@ -73,13 +90,15 @@ export interface MigrationFilter {
 
 export interface MigrationViews {
   /**
-   * Writes rows that changed; writing the same again does no harm. Replicas race, and one may have folded less than the other:
+   * Writes rows that changed, and leaves the others alone: most looks find nothing new. Replicas race, and one may have folded less than the other:
    * an older fold never replaces a newer one, and an ended migration never opens again.
    */
   readonly record: (rows: readonly MigrationRow[]) => Promise<void>;
   /** Newest first. */
   readonly list: (filter: MigrationFilter) => Promise<readonly MigrationRow[]>;
   readonly get: (id: MigrationId) => Promise<MigrationRow | undefined>;
+  /** Open migrations from this CSP and to it, but for one. */
+  readonly countOpen: (peer: TrustDomain, except: MigrationId) => Promise<{ readonly fromPeer: number; readonly toPeer: number }>;
 }
 
 export function openMigrationViews(store: Store): MigrationViews {
@@ -95,6 +114,7 @@ export function openMigrationViews(store: Store): MigrationViews {
             conflict
               .columns(['migration', 'source'])
               .doUpdateSet(changed)
+              .where('views_migrations.row', '<>', changed.row)
               .where('views_migrations.updated_at', '<=', row.updatedAt)
               .where((where) => where.or([where('views_migrations.ended', '=', false), where.lit(row.ended)])),
           )
@@ -110,6 +130,13 @@ export function openMigrationViews(store: Store): MigrationViews {
     get: async (id) => {
       const found = await db.selectFrom('views_migrations').select('row').where('migration', '=', id).executeTakeFirst();
       return found === undefined ? undefined : storedRow.parse(JSON.parse(found.row));
+    },
+    countOpen: async (peer, except) => {
+      const target = sql`row::json->>'target'`;
+      const { rows } = await sql<{ readonly from_peer: number; readonly to_peer: number }>`
+        select count(*) filter (where source = ${peer}) as from_peer, count(*) filter (where ${target} = ${peer}) as to_peer
+        from views_migrations where not ended and migration <> ${except}`.execute(db);
+      return { fromPeer: Number(rows[0]?.from_peer ?? 0), toPeer: Number(rows[0]?.to_peer ?? 0) };
     },
   };
 }

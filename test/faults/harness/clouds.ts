@@ -15,7 +15,7 @@ import {
   startPostgres,
 } from '@carnet/dev';
 import { busConfig, ensureStreams } from '@carnet/journal';
-import { createFederationPki, rememberedRsaKeys } from '@carnet/pki';
+import { createFederationPki, type FederationPki, rememberedRsaKeys } from '@carnet/pki';
 import { agentConfigText, brokerConfigText, type ConfigFacts, type CspPorts } from '../../../infra/dev/src/clouds/config-text.ts';
 import {
   BUS_DOMAIN,
@@ -36,6 +36,8 @@ export type Clouds = {
   readonly root: string;
   /** As `createFederationPki` wrote it: a test may be any of its members. */
   readonly pki: string;
+  /** Its authorities with their keys: a test may revoke. */
+  readonly federation: FederationPki;
   readonly bus: Nats;
   readonly a: Cloud;
   readonly b: Cloud;
@@ -59,7 +61,14 @@ export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> 
   const pki = privateDir(join(root, 'pki'), self());
   const members = [CSP_A, CSP_B].map(({ domain }) => ({ domain, hosts: [HOST] }));
   const keys = rememberedRsaKeys(join(tmpdir(), `carnet-test-keys-${userInfo().uid}`));
-  await createFederationPki({ dir: pki, domains: members, busDomain: BUS_DOMAIN, nowMs: Date.now(), random: randomBytes, keys });
+  const federation = await createFederationPki({
+    dir: pki,
+    domains: members,
+    busDomain: BUS_DOMAIN,
+    nowMs: Date.now(),
+    random: randomBytes,
+    keys,
+  });
   const bus = await startBus(root, pki, members);
   const [a, b] = await Promise.all([
     startCloud(root, pki, bus, CSP_A, CSP_B, options),
@@ -68,6 +77,7 @@ export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> 
   return {
     root,
     pki,
+    federation,
     bus,
     a,
     b,

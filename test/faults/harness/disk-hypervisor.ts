@@ -82,7 +82,7 @@ export function diskHypervisor(dir: string, files: HostFiles): Hypervisor {
     for (const { path, key } of disks) {
       const volume = await readVolume(files, path);
       const held = existsSync(secretFile(key)) ? readFileSync(secretFile(key), 'utf8') : undefined;
-      if (volume === undefined || held !== volume.passphrase)
+      if (volume === undefined || held === undefined || !volume.slots.includes(held))
         throw new HostError(failed('LIBVIRT_FAILED', 'A disk does not open.'));
     }
   };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createHostAgent, hostPaths, nodeFiles } from '@carnet/hypervisor';
 import { openImageStore } from '@carnet/images';
 import { createHostKeyPair } from '@carnet/keys';
-import { loadLeaf, openTrustFiles } from '@carnet/pki';
+import { loadLeaf } from '@carnet/pki';
 import { createLog, loadConfig } from '@carnet/runtime';
 import { openArtifacts } from '../../../apps/agent/src/artifacts.ts';
 import { brokerKeys } from '../../../apps/agent/src/broker-keys.ts';
@@ -12,6 +12,7 @@ import { systemClock } from '../../../apps/agent/src/clock.ts';
 import { agentConfig } from '../../../apps/agent/src/config.ts';
 import { evidenceSigner } from '../../../apps/agent/src/evidence.ts';
 import { secretOpener } from '../../../apps/agent/src/secrets.ts';
+import { crlTaker, openAgentTrust } from '../../../apps/agent/src/trust.ts';
 import { diskHypervisor } from './disk-hypervisor.ts';
 import { diskVolumes } from './disk-volumes.ts';
 import { lyingArtifacts, lyingVolumes } from './rogue.ts';
@@ -24,7 +25,7 @@ const config = loadConfig(process.argv[2] ?? '', agentConfig, {});
 const { directories } = config;
 const log = createLog('agent', config.log.level);
 const now = () => systemClock.now();
-const store = openTrustFiles(config.trust, Date.now);
+const store = openAgentTrust(config, Date.now);
 const identity = loadLeaf(config.identity);
 const transport = await createHostKeyPair();
 const imageStore = await openImageStore({ dir: directories.images, now });
@@ -56,7 +57,7 @@ const agent = createHostAgent({
       importDir: directories.imports,
     }),
     openSecret: secretOpener(transport.privateKey),
-    signEvidence: evidenceSigner(identity.signer),
+    signEvidence: evidenceSigner(identity.signer, identity.chain[0] ?? ''),
     // Pretended guests need no memory: room for every VM of a test.
     memoryMiBFree: async () => 1_048_576,
     limits: config.limits,
@@ -65,12 +66,14 @@ const agent = createHostAgent({
   },
 });
 const bus = await connectBus(config, { keyPem: identity.keyPem, chainPem: identity.certificatePem, store, now });
+const keys = brokerKeys(config.trust.brokerCertificateFile, config.domain, store, now);
 serveBus({
   bus,
   agent,
   host: config.host,
-  keys: brokerKeys(config.trust.brokerCertificateFile, config.domain, store, now),
+  keys,
   signer: identity.signer,
+  takeCrl: crlTaker(config, keys, log),
   log,
 });
 log.info({}, 'fake agent ready');

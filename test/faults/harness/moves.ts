@@ -30,12 +30,12 @@ export async function createVm(at: Cloud, memoryMiB = MEMORY_MIB): Promise<Vm> {
   return { vm, uuid: vm.split('/')[1] ?? '' };
 }
 
-export const intentOf = (vm: string, target: string, mode: Mode, migration = newMigration()) => ({
+export const intentOf = (vm: string, target: string, mode: Mode, migration = newMigration(), more: object = {}) => ({
   specversion: '1.0',
   id: randomUUID(),
   source: 'test',
   type: 'dev.carnet.migration.intent.v1',
-  data: { migration, vm, target, mode },
+  data: { migration, vm, target, mode, ...more },
 });
 
 export async function intend(from: Cloud, to: Cloud, { vm }: Vm, mode: Mode, api: BrokerClient = from.api): Promise<string> {

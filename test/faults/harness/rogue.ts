@@ -1,8 +1,8 @@
 import { copyFileSync, existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Artifacts, done, nodeFiles, type Volumes } from '@carnet/hypervisor';
-import { guard as realGuard } from '../../../apps/agent/src/header-guard.ts';
-import { guardVolume } from './disk-volumes.ts';
+import { guard as realGuard, luksPlace as realPlace } from '../../../apps/agent/src/header-guard.ts';
+import { guardVolume, placeVolume } from './disk-volumes.ts';
 
 /** One lie of a host that a CSP has made its own. Everything else that it does is as honest as ever. */
 export type Lie =
@@ -33,9 +33,13 @@ const QCOW2_MAGIC = Buffer.from('QFI\xfb', 'latin1');
 const guard: Artifacts['guard'] = async (path) =>
   (await nodeFiles.head(path, QCOW2_MAGIC.length)).equals(QCOW2_MAGIC) ? realGuard(path) : guardVolume(nodeFiles)(path);
 
+const luksPlace: Artifacts['luksPlace'] = async (path) =>
+  (await nodeFiles.head(path, QCOW2_MAGIC.length)).equals(QCOW2_MAGIC) ? realPlace(path) : placeVolume(nodeFiles)(path);
+
 export const lyingArtifacts = (artifacts: Artifacts, stateDir: string): Artifacts => ({
   ...artifacts,
   guard,
+  luksPlace,
   seal: async (request) => {
     const lie = lieOf(stateDir);
     if (lie?.kind === 'other-volume') copyFileSync(lie.file, request.path);

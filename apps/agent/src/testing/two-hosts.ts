@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { buildGuest, freePort, type Guest, type Host as Machine, privateDir, runAs, scratch, startHost } from '@carnet/dev';
 import { type HostName, hostName, type TrustDomain, trustDomain, type VmSpec } from '@carnet/events';
 import type { Log } from '@carnet/hypervisor';
-import { createFederationPki, loadLeaf, openTrustFiles, rememberedRsaKeys } from '@carnet/pki';
+import { createFederationPki, loadLeaf, rememberedRsaKeys } from '@carnet/pki';
 import { type AgentConfig, agentConfig } from '../config.ts';
 import { type Host, openHost } from '../host.ts';
+import { openAgentTrust } from '../trust.ts';
 
 export const A = { domain: trustDomain.parse('csp-a.example'), host: hostName.parse('a1') };
 export const BUS = trustDomain.parse('bus.example');
@@ -184,7 +185,7 @@ export function prepare(
 }
 
 async function open(config: AgentConfig, machine: Machine): Promise<RealHost> {
-  const make = (): Promise<Host> => openHost(config, loadLeaf(config.identity), openTrustFiles(config.trust, Date.now), log);
+  const make = (): Promise<Host> => openHost(config, loadLeaf(config.identity), openAgentTrust(config, Date.now), log);
   const host: RealHost = {
     machine,
     config,

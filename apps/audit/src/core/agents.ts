@@ -48,7 +48,7 @@ export type AgentKey = { readonly keyid: string; readonly verifier: Verifier };
 // A cache of pure results, leaf certificate → its key: parsing costs ten times what verifying does.
 const remembered = new Map<string, AgentKey>();
 
-/** The pinned agent's key. The pin decides whose word evidence is; the path was judged when it was pinned. */
+/** The key of an agent's leaf, whose path was judged before. */
 export function keyOfPinned({ chain }: PinnedAgent): AgentKey | undefined {
   const leaf = chain[0] ?? '';
   const known = remembered.get(leaf);

@@ -1,11 +1,12 @@
 import { type Timestamp, timestamp } from '@carnet/events';
 import { chainValidator, type TrustStore } from '@carnet/pki';
-import { ended, type MigrationState, phaseOf, summarize } from '@carnet/saga';
+import { ended, type MigrationState, phaseOf } from '@carnet/saga';
 import { positionOf } from '@carnet/trust';
 import type { AuditedLedger, AuditedMigration, AuditReport, Finding } from '../report.ts';
 import { identifyAsOf } from './agents.ts';
 import { type AuditedPair, type AuditedReplay, auditPair } from './audit-pair.ts';
 import type { LedgerPair } from './copies.ts';
+import { custodyOf, type PositionOf } from './custody.ts';
 import { type Findings, openFindings } from './findings.ts';
 import { holderBreaks } from './holders.ts';
 
@@ -32,7 +33,8 @@ export async function auditLedgers({ pairs, trust, nowMs }: AuditQuestion): Prom
   const audited: AuditedPair[] = [];
   for (const pair of pairs) audited.push(await auditPair(pair, rules, inspection));
   const migrations = audited.flatMap(({ journeys }) => journeys.all().flatMap((journey) => journey.migrations)).toSorted(byTime);
-  violateHolders(migrations, audited, findings);
+  const positionIn = positionsIn(audited);
+  violateHolders(migrations, positionIn, findings);
   const ledgers = audited.flatMap((pair) => pair.ledgers).map((replayed) => ledgerOf(replayed, findings));
   const [divergence] = findings.violations();
   return {
@@ -41,7 +43,7 @@ export async function auditLedgers({ pairs, trust, nowMs }: AuditQuestion): Prom
     asOf: now,
     verdict: overall(ledgers),
     ledgers,
-    migrations: migrations.flatMap(migrationOf),
+    migrations: migrations.flatMap((m) => migrationOf(m, positionIn)),
     ...(divergence === undefined ? {} : { divergence }),
     violations: findings.violations(),
     notices: findings.notices(),
@@ -53,14 +55,21 @@ const openedAt = (m: MigrationState): string => m.facts.MigrationIntended?.time 
 const byTime = (a: MigrationState, b: MigrationState): number =>
   openedAt(a) < openedAt(b) ? -1 : openedAt(a) > openedAt(b) ? 1 : a.epoch - b.epoch;
 
-function violateHolders(migrations: readonly MigrationState[], audited: readonly AuditedPair[], findings: Findings): void {
+const positionsIn =
+  (audited: readonly AuditedPair[]): PositionOf =>
+  (ledger, digest) =>
+    audited
+      .flatMap((pair) => pair.ledgers)
+      .find(({ replay }) => isLedger(replay.ledger, ledger))
+      ?.replay.positionOf(digest);
+
+function violateHolders(migrations: readonly MigrationState[], positionIn: PositionOf, findings: Findings): void {
   for (const [vm, moves] of Map.groupBy(migrations, (m) => m.vm)) {
     for (const { migration, refusal } of holderBreaks(vm, moves)) {
       const { ok: _, ...said } = refusal;
       const digest = migration.facts.MigrationIntended?.digest;
       const ledger = { publisher: migration.source, audience: migration.target };
-      const replayed = audited.flatMap((pair) => pair.ledgers).find(({ replay }) => isLedger(replay.ledger, ledger));
-      const seq = digest === undefined ? 0 : (replayed?.replay.positionOf(digest) ?? 0);
+      const seq = digest === undefined ? 0 : (positionIn(ledger, digest) ?? 0);
       findings.violate({ ...said, ledger, seq, migration: migration.id, ...(digest === undefined ? {} : { digest }) });
     }
   }
@@ -105,7 +114,7 @@ function overall(ledgers: readonly AuditedLedger[]): AuditReport['verdict'] {
   return `proven to head ${ledgers.map(({ events }) => events).join(', ')}`;
 }
 
-function migrationOf(m: MigrationState): readonly AuditedMigration[] {
+function migrationOf(m: MigrationState, positionOf: PositionOf): readonly AuditedMigration[] {
   const intent = m.facts.MigrationIntended;
   if (intent === undefined) return [];
   return [
@@ -119,13 +128,7 @@ function migrationOf(m: MigrationState): readonly AuditedMigration[] {
       outcome: phaseOf(m),
       ended: ended(m),
       asked: { principal: intent.data.request.principal, via: intent.data.request.via },
-      custody: summarize(m).custody.map(({ at, event, because, canOpen, suspended }) => ({
-        at,
-        event,
-        because,
-        domains: canOpen,
-        suspended,
-      })),
+      custody: custodyOf(m, positionOf),
     },
   ];
 }

@@ -5,12 +5,13 @@ import {
   PAYLOAD_TYPES,
   type PinnedAgent,
   type SignedEvidence,
+  type Timestamp,
   type TrustDomain,
 } from '@carnet/events';
 import type { MigrationState, Side } from '@carnet/saga';
 import { accept, type Checked, openEnvelope, parseStrictJson, refuse } from '@carnet/trust';
 import { CLOCK_SKEW_MS_MAX } from '../limits.ts';
-import { keyOfPinned } from './agents.ts';
+import { checkPinned, type Identify, keyOfPinned } from './agents.ts';
 
 type EvidenceCode = 'EVIDENCE_REFUSED' | 'EVIDENCE_DIFFERS' | 'EVIDENCE_MISSING';
 type Step = Checked<null, EvidenceCode>;
@@ -38,6 +39,8 @@ function claimsOf(m: MigrationState, event: MigrationEvent): readonly Claim[] {
       return [owed('started', 'target', event.data.evidence)];
     case 'VmHealthy':
       return [owed('healthy', 'target', event.data.evidence)];
+    case 'VolumeRekeyed':
+      return event.data.method === 'none' ? [] : [owed('rekeyed', 'target', event.data.evidence)];
     case 'SourceRetired':
       return [owed('destroyed', 'source', event.data.receipt.evidence)];
     case 'SourceResumed':
@@ -59,30 +62,51 @@ function claimsOf(m: MigrationState, event: MigrationEvent): readonly Claim[] {
   }
 }
 
-/** Every testimony inside a valid event: signed by the agent that the agreement pins, about this very step. */
-export function checkEvidence(m: MigrationState, event: MigrationEvent): Step {
+/** Every testimony inside a valid event: signed by the agent of the host that the agreement pins, about this very step. */
+export function checkEvidence(identify: Identify, m: MigrationState, event: MigrationEvent): Step {
   for (const claim of claimsOf(m, event)) {
-    const checked = checkClaim(m, event, claim);
+    const checked = checkClaim(identify, m, event, claim);
     if (!checked.ok) return checked;
   }
   return accept(null);
 }
 
-function checkClaim(m: MigrationState, event: MigrationEvent, { kind, side, signed, isOwed }: Claim): Step {
+function checkClaim(identify: Identify, m: MigrationState, event: MigrationEvent, { kind, side, signed, isOwed }: Claim): Step {
   if (signed === undefined) {
     return isOwed ? refuse('EVIDENCE_MISSING', `${event.type} has no evidence`, { expected: kind, got: 'none' }) : accept(null);
   }
   const agent = side === 'source' ? m.facts.OfferAgreed?.data.agent : m.facts.MigrationOffered?.data.agent;
   if (agent === undefined) return refuse('EVIDENCE_REFUSED', `no agent of the ${side} was pinned`);
-  const testimony = openTestimony(signed, agent);
+  const witness = witnessOf(identify, m[side], agent, signed, event.time);
+  if (!witness.ok) return witness;
+  const testimony = openTestimony(signed, agent, witness.value);
   if (!testimony.ok) return testimony;
   return checkContent(m, event, { kind, domain: m[side], agent }, testimony.value);
 }
 
-function openTestimony(signed: SignedEvidence, agent: PinnedAgent) {
-  const key = keyOfPinned(agent);
-  // In the schema the members of an envelope stand in the order of its one spelling.
-  const bytes = Buffer.from(JSON.stringify(signed));
+/**
+ * Whose leaf the testimony is signed by: the pinned one, or another of the same agent of the same host under the pinned intermediate,
+ * since leaves are renewed. Judged as of the event, as brokers judge it when it reaches them.
+ */
+function witnessOf(
+  identify: Identify,
+  domain: TrustDomain,
+  agent: PinnedAgent,
+  { certificate }: SignedEvidence,
+  at: Timestamp,
+): Checked<PinnedAgent, EvidenceCode> {
+  const witness = { host: agent.host, chain: [certificate ?? agent.chain[0] ?? '', ...agent.chain.slice(1)] };
+  const path = checkPinned(identify, witness, domain, at);
+  if (path.ok) return accept(witness);
+  return refuse('EVIDENCE_REFUSED', `${path.code}: the leaf under the testimony was not that of agent ${agent.host} then`, {
+    expected: `signed by agent ${agent.host} of ${domain}`,
+  });
+}
+
+function openTestimony({ payloadType, payload, signatures }: SignedEvidence, agent: PinnedAgent, witness: PinnedAgent) {
+  const key = keyOfPinned(witness);
+  // The members stand in the order of an envelope's one spelling.
+  const bytes = Buffer.from(JSON.stringify({ payloadType, payload, signatures }));
   const opened = openEnvelope(bytes, PAYLOAD_TYPES.evidence, (keyid) => (keyid === key?.keyid ? key.verifier : undefined));
   if (!opened.ok)
     return refuse('EVIDENCE_REFUSED', `${opened.code}: ${opened.text}`, {

@@ -7,6 +7,7 @@ import { checkEvidence } from './evidence.ts';
 import type { Findings } from './findings.ts';
 import type { Folded } from './journeys.ts';
 import { checkOrder } from './order.ts';
+import { checkReceipts } from './receipts.ts';
 import type { LedgerReplay, PlacedEvent } from './replay.ts';
 import { checkRequest } from './request.ts';
 
@@ -69,8 +70,9 @@ function* judge(
   event: MigrationEvent,
 ): Generator<Checked<null, string>> {
   yield* judgeAgreement(identify, ledger, m, event);
-  yield checkEvidence(m, event);
+  yield checkEvidence(identify, m, event);
   yield checkOrder(m);
+  yield checkReceipts(m);
 }
 
 /** Who asked, what policy said, which agents were pinned. */

@@ -3,7 +3,7 @@ import type { FactType, MigrationState } from '@carnet/saga';
 import { accept, type Checked, refuse } from '@carnet/trust';
 import { CLOCK_SKEW_MS_MAX } from '../limits.ts';
 
-type OrderCode = 'ORDER_BROKEN' | 'TWO_HOLDERS' | 'RECEIPT_INCOMPLETE';
+type OrderCode = 'ORDER_BROKEN' | 'TWO_HOLDERS';
 type Step = Checked<null, OrderCode>;
 
 /**
@@ -31,7 +31,7 @@ const BEFORE: readonly (readonly [FactType, FactType])[] = [
 
 /** What must hold of one migration by its valid events alone, whatever phase it is in. */
 export function checkOrder(m: MigrationState): Step {
-  for (const check of [checkSteps, checkPromise, checkNeverBoth, checkStopBeforeStart, checkReceipt]) {
+  for (const check of [checkSteps, checkPromise, checkNeverBoth, checkStopBeforeStart]) {
     const checked = check(m);
     if (!checked.ok) return checked;
   }
@@ -97,16 +97,4 @@ function timeOf(signed: SignedEvidence | undefined): Timestamp | undefined {
   } catch {
     return undefined; // no testimony at all: reported with its event
   }
-}
-
-/** After retirement nothing that was deposited may be left at the source. */
-function checkReceipt({ facts: { SourceRetired: retired, KeyDeposited: deposit } }: MigrationState): Step {
-  if (retired === undefined || deposit === undefined) return accept(null);
-  const { keys, artifacts } = retired.data.receipt;
-  const left = deposit.data.keys.find(({ key, artifact }) => !keys.includes(key) || !artifacts.includes(artifact));
-  if (left === undefined) return accept(null);
-  return refuse('RECEIPT_INCOMPLETE', 'expected the receipt to name every deposited key and its artifact', {
-    expected: `${left.key} of ${left.artifact}`,
-    got: 'not named',
-  });
 }

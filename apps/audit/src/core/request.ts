@@ -1,4 +1,11 @@
-import { type EventOf, type IntentRequest, intentRequest, PAYLOAD_TYPES, type RequestRecord } from '@carnet/events';
+import {
+  type EventOf,
+  type IntentRequest,
+  intentRequest,
+  isWeakerRekey,
+  PAYLOAD_TYPES,
+  type RequestRecord,
+} from '@carnet/events';
 import { accept, type Checked, openEnvelope, parseStrictJson, refuse } from '@carnet/trust';
 import type { Identify } from './agents.ts';
 
@@ -47,6 +54,12 @@ function compare(event: EventOf<'MigrationIntended'>, asked: IntentRequest): Che
     return refuse('REQUEST_DIFFERS', `the intent has another ${differing[0]} than was asked for`, {
       expected: differing[1],
       got: differing[2],
+    });
+  const demanded = event.data.rekey ?? 'none';
+  if (isWeakerRekey(demanded, asked.rekey ?? 'none'))
+    return refuse('REQUEST_DIFFERS', 'the intent demands less re-keying on arrival than was asked for', {
+      expected: asked.rekey ?? 'none',
+      got: demanded,
     });
   if (asked.notAfter === undefined || event.data.offerBy <= asked.notAfter) return accept(null);
   return refuse('REQUEST_DIFFERS', 'the intent lasts longer than was asked for', {

@@ -6,6 +6,7 @@ import { agentOf, type Federation, testimony, timeAt } from './federation.ts';
 const HOUR_MS = 3_600_000;
 export const DISK = artifactId.parse('2b4e28ba-2fa1-41d2-883f-0016d3cca427');
 export const DISK_KEY = keyId.parse('4b4e28ba-2fa1-41d2-883f-0016d3cca427');
+export const NEW_DISK_KEY = keyId.parse('6b4e28ba-2fa1-41d2-883f-0016d3cca427');
 export const SPEC: VmSpec = {
   name: 'tiny',
   vcpus: 1,
@@ -22,7 +23,9 @@ const later = (now: Timestamp): Timestamp => timeAt(Date.parse(now) + HOUR_MS);
 /** A CSP for which everything works at once, in mode cold, with hosts that testify. */
 export function performed(federation: Federation, command: Command, m: MigrationState, now: Timestamp): Proposal {
   const { migration } = command;
-  const word = (side: 'source' | 'target', kind: Parameters<typeof testimony>[3]) => testimony(federation, m, side, kind, now);
+  const word = (side: 'source' | 'target', kind: Parameters<typeof testimony>[3]) =>
+    testimony(federation, m, side, kind, now, kind === 'destroyed' ? { facts: DESTROYED_FACTS } : {});
+  const { rekey } = command.facts.MigrationIntended.data;
   switch (command.type) {
     case 'AnswerIntent':
       return {
@@ -35,6 +38,7 @@ export function performed(federation: Federation, command: Command, m: Migration
           kem: '0x647a',
           publicKey: 'AA==',
           until: later(now),
+          ...(rekey === undefined ? {} : { rekey }),
         },
       };
     case 'AgreeOffer':
@@ -98,6 +102,7 @@ type ByTarget = CommandOf<
   | 'ReadyTarget'
   | 'ReceiveImage'
   | 'ImportKeys'
+  | 'ReplaceKeys'
   | 'AuthorizeStart'
   | 'StartVm'
   | 'ObserveHealth'
@@ -140,6 +145,23 @@ function performedByTarget(federation: Federation, command: ByTarget, m: Migrati
           destroyedPublicKey: some('pk'),
         },
       };
+    case 'ReplaceKeys':
+      return {
+        type: 'VolumeRekeyed',
+        migration,
+        data: {
+          method: command.method,
+          imported: command.facts.KeyImported.digest,
+          volumes: [
+            {
+              artifact: DISK,
+              from: { key: DISK_KEY, version: 1, headerDigest: some('header') },
+              to: { key: NEW_DISK_KEY, version: 1, headerDigest: some('own header') },
+            },
+          ],
+          evidence: testimony(federation, m, 'target', 'rekeyed', now, { facts: rekeyedFacts(command.method) }),
+        },
+      };
     case 'AuthorizeStart':
       return {
         type: 'StartAuthorized',
@@ -171,10 +193,22 @@ function performedByTarget(federation: Federation, command: ByTarget, m: Migrati
   }
 }
 
+export const rekeyedFacts = (method: string) => ({
+  method,
+  volumes: 1,
+  artifact0: DISK,
+  before0: some('header'),
+  after0: some('own header'),
+});
+
+/** What the agent's word about this receipt says. */
+export const DESTROYED_FACTS = { artifact0: DISK, fate0: 'header-overwritten', header0: some('header') } as const;
 export const RECEIPT = {
   keys: [DISK_KEY],
   artifacts: [DISK],
   method: 'cryptographic-erase',
+  keyFates: [{ key: DISK_KEY, version: 1, state: 'destroyed' }],
+  artifactFates: [{ artifact: DISK, fate: 'header-overwritten', headerDigest: some('header') }],
   cannotProve: 'copies made before',
 } as const;
 

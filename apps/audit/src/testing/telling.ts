@@ -12,6 +12,7 @@ import {
   type MigrationId,
   migrationId,
   PAYLOAD_TYPES,
+  type RekeyMethod,
   type RequestRecord,
   type TrustDomain,
   uuidv7,
@@ -33,7 +34,7 @@ import {
   testimony,
   timeAt,
 } from './federation.ts';
-import { ALLOWED, performed, RECEIPT, SPEC } from './performer.ts';
+import { ALLOWED, DESTROYED_FACTS, performed, RECEIPT, SPEC } from './performer.ts';
 
 export type Ledger = { readonly publisher: TrustDomain; readonly audience: TrustDomain; readonly envelopes: Uint8Array[] };
 /** What a test changes of an event before it is signed: what a lying broker would publish. */
@@ -123,6 +124,7 @@ export class Telling {
       readonly epoch?: number;
       readonly source?: TrustDomain;
       readonly request?: RequestRecord;
+      readonly rekey?: RekeyMethod;
     } = {},
   ): VmId {
     const { vm = vmOf(n), source = CSP_A } = options;
@@ -132,6 +134,7 @@ export class Telling {
       source,
       target,
       mode: 'cold',
+      ...(options.rekey === undefined ? {} : { rekey: options.rekey }),
       spec: SPEC,
       request: options.request ?? this.request(n, vm, source, target),
       policy: ALLOWED,
@@ -149,7 +152,8 @@ export class Telling {
 
   /** The target gives the VM back, with its host's word that it never will run it. */
   giveBack(m: MigrationState): void {
-    const word = (kind: 'destroyed' | 'never') => testimony(this.federation, m, 'target', kind, timeAt(this.#ms));
+    const word = (kind: 'destroyed' | 'never') =>
+      testimony(this.federation, m, 'target', kind, timeAt(this.#ms), kind === 'destroyed' ? { facts: DESTROYED_FACTS } : {});
     const reason = { code: 'IMPORT_FAILED', text: 'a key did not open its volume' };
     this.propose(m.target, m.vm, {
       type: 'Relinquish',
@@ -161,11 +165,11 @@ export class Telling {
   }
 
   /** A scheduler's signed request. */
-  request(n: number, vm: VmId, source: TrustDomain, target: TrustDomain): RequestRecord {
+  request(n: number, vm: VmId, source: TrustDomain, target: TrustDomain, more: object = {}): RequestRecord {
     const leaf = leafOf(this.federation, source, 'scheduler');
     const bytes = signEnvelope(
       PAYLOAD_TYPES.request,
-      Buffer.from(JSON.stringify({ migration: migrationOf(n), vm, target, mode: 'cold' })),
+      Buffer.from(JSON.stringify({ migration: migrationOf(n), vm, target, mode: 'cold', ...more })),
       signerOf(leaf),
     );
     return {

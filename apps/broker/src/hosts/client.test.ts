@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { A, B, type Certified, certified, HOST, NOW, NOW_MS } from '../perform/testing/certified.ts';
 import { HELLO_MS_OFF_MAX, openHostClient } from './client.ts';
+import { HAILED_MS_MAX } from './registry.ts';
 import { agentSpiffeId } from './wire.ts';
 
 let pki: Certified;
@@ -89,6 +90,18 @@ describe('what comes from a host', () => {
     const world = listening();
     world.say(bytes());
     expect([world.client.registry.hello(HOST), world.client.registry.isUp(HOST)]).toEqual([undefined, false]);
+  });
+
+  it('settles who is there: once each host was heard since it was hailed, or has had its time', () => {
+    const world = listening();
+    expect(world.client.registry.isSettled()).toBe(false);
+    world.say(signedBy(`agent-${HOST}`, hello()));
+    expect(world.client.registry.isSettled()).toBe(true);
+    world.pass(1_000);
+    world.client.registry.hailed(NOW_MS + 1_000);
+    expect(world.client.registry.isSettled(), 'the bus was away: what was heard is of before').toBe(false);
+    world.pass(HAILED_MS_MAX);
+    expect(world.client.registry.isSettled()).toBe(true);
   });
 
   it('an older hello that is played again brings no old key back', () => {

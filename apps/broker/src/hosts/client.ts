@@ -50,7 +50,7 @@ export interface HostClient {
 
 /** Speaks to this CSP's agents inside its own account. Every reply must be signed by the host that was asked. */
 export function openHostClient(options: HostClientOptions): HostClient {
-  const registry = createHostRegistry(options.nowMs);
+  const registry = createHostRegistry(options.hosts, options.nowMs);
   const identities = new Map<
     string,
     { readonly identity: AgentIdentity; readonly chain: readonly string[]; readonly judgedMs: number }
@@ -110,7 +110,7 @@ export function openHostClient(options: HostClientOptions): HostClient {
     }),
   );
 
-  hailHosts(options.bus, options.hosts);
+  hailHosts(options.bus, options.hosts, () => registry.hailed(options.nowMs()));
 
   const ask = async (signed: SignedCommand): Promise<Asked> => {
     const { host } = signed.command;

@@ -3,17 +3,29 @@ import type { Hello } from '@carnet/hypervisor';
 /** A host that has said nothing for this long counts as down: three hellos missed. */
 export const SILENCE_MS_MAX = 30_000;
 
+/** After a hail, hosts have this long to be heard, ms: a hello comes every 10 s even from an agent that missed the hail. */
+export const HAILED_MS_MAX = 12_000;
+
 /** What hosts last said of themselves. Memory only: a hello every 10 s rebuilds it. */
 export interface HostRegistry {
   readonly heard: (hello: Hello, atMs: number) => void;
   readonly hello: (host: string) => Hello | undefined;
   readonly heardAtMs: (host: string) => number | undefined;
   readonly isUp: (host: string) => boolean;
+  /** All hosts were asked for a hello: at the start, and when the bus is back. What was heard before is of before. */
+  readonly hailed: (atMs: number) => void;
+  /** Whether each host was heard since, or had its time: until then a host that is not up may be about to say that it is. */
+  readonly isSettled: () => boolean;
 }
 
-export function createHostRegistry(nowMs: () => number): HostRegistry {
+export function createHostRegistry(hosts: readonly string[], nowMs: () => number): HostRegistry {
   const known = new Map<string, { readonly hello: Hello; readonly atMs: number }>();
+  let hailedMs = nowMs();
   return {
+    hailed: (atMs) => {
+      hailedMs = atMs;
+    },
+    isSettled: () => nowMs() - hailedMs >= HAILED_MS_MAX || hosts.every((host) => (known.get(host)?.atMs ?? -1) >= hailedMs),
     heard: (hello, atMs) => {
       known.set(hello.host, { hello, atMs });
     },

@@ -2,6 +2,7 @@ import type { Server } from 'node:https';
 import type { TlsOptions } from 'node:tls';
 import type { Role } from '@carnet/policy';
 import type { Log, Metrics } from '@carnet/runtime';
+import { isRetryable } from '@carnet/store';
 import { parseStrictJson } from '@carnet/trust';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type RouteGenericInterface } from 'fastify';
 import type { BrokerService, ServiceRefusal } from '../service/service.ts';
@@ -9,7 +10,7 @@ import { BODY_BYTES_MAX, PARAMETER_CHARS_MAX, REQUEST_MS_MAX } from './limits.ts
 import { openapi } from './openapi.ts';
 import type { Caller, Route } from './route.ts';
 import { routes } from './routes.ts';
-import { statusOf } from './status.ts';
+import { retryAfterOf, statusOf } from './status.ts';
 import { exportLedgers, followEvents, streamRoles } from './streams.ts';
 
 export type App = FastifyInstance<Server>;
@@ -121,11 +122,13 @@ async function callerWith(roles: readonly Role[], ports: AppPorts, request: Requ
   const granted = ports.roleOf(caller.principal);
   const held = caller.onlyRoles === undefined ? granted : granted.filter((one) => caller.onlyRoles?.includes(one));
   if (held.includes('administrator') || roles.some((role) => held.includes(role))) return caller;
-  return { ok: false, code: 'ROLE_MISSING', text: `${caller.principal} has none of the roles ${roles.join(', ')}` };
+  return { ok: false, code: 'ROLE_MISSING', text: `${caller.principal} has no role that this takes: ${roles.join(' or ')}` };
 }
 
 function refuse(ports: AppPorts, reply: Reply, { code, text, reasons }: ServiceRefusal): Reply {
   ports.metrics.refusals.inc({ code });
+  const retryAfter = retryAfterOf(code);
+  if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
   return reply.code(statusOf(code)).send(reasons === undefined ? { code, text } : { code, text, reasons });
 }
 
@@ -140,6 +143,14 @@ function refusalOf(ports: AppPorts, error: unknown): ServiceRefusal {
     case 400:
       return { ok: false, ...MALFORMED };
     default:
+      if (isRetryable(error)) {
+        ports.log.warn({ err: error, code: 'DATABASE_UNAVAILABLE' }, 'request not served');
+        return {
+          ok: false,
+          code: 'DATABASE_UNAVAILABLE',
+          text: 'the broker does not reach its database; ask again in some seconds',
+        };
+      }
       ports.log.error({ err: error }, 'request failed');
       return { ok: false, code: 'INTERNAL', text: 'the broker failed; its log says why' };
   }

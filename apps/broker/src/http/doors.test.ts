@@ -35,6 +35,10 @@ const GOOD: Readonly<Record<string, { readonly path: string; readonly body?: unk
   'POST /v1/plans': { path: '/v1/plans', body: intent() },
   'GET /v1/migrations': { path: `/v1/migrations?open=true&limit=5&vm=${encodeURIComponent(VM)}` },
   'GET /v1/migrations/:migration': { path: `/v1/migrations/${MIGRATION}` },
+  'POST /v1/peers/:peer/event-keys/:key/end': {
+    path: `/v1/peers/csp-b.example/event-keys/${'ab'.repeat(32)}/end`,
+    body: { lastSeq: '2', text: 'stolen' },
+  },
   'POST /v1/migrations/:migration/cancel': { path: `/v1/migrations/${MIGRATION}/cancel`, body: { text: 'because' } },
   'GET /v1/events': { path: `/v1/events?migration=${MIGRATION}&limit=2` },
   'GET /v1/events/:digest': { path: `/v1/events/${'1'.padStart(64, '0')}` },
@@ -256,6 +260,15 @@ describe('bad input', () => {
     const { token } = await world.open(service);
     const reply = await world.ask(token, asToken('operator'), { path: '/v1/keys' });
     expect(reply).toEqual({ status: 500, body: { code: 'INTERNAL', text: 'the broker failed; its log says why' } });
+  });
+
+  it('a database that is away is a refusal that passes: 503, and when to ask again', async () => {
+    const gone = Object.assign(new Error('terminating connection due to administrator command'), { code: '57P01' });
+    const { service } = fakeService({ keys: () => Promise.reject(gone) });
+    const { token } = await world.open(service);
+    const reply = await world.ask(token, asToken('operator'), { path: '/v1/keys' });
+    expect(reply).toMatchObject({ status: 503, body: { code: 'DATABASE_UNAVAILABLE' } });
+    expect(JSON.stringify(reply.body)).not.toContain('terminating');
   });
 
   it('a refusal of the service keeps its code, text and reasons', async () => {

@@ -1,6 +1,6 @@
 import { dsseEnvelope, keyChangeReason, text, vmId } from '@carnet/events';
 import { z } from 'zod';
-import { rows } from './schemas.ts';
+import { flag, rows } from './schemas.ts';
 
 const reportedState = z.strictObject({
   event: z.string(),
@@ -10,9 +10,11 @@ const reportedState = z.strictObject({
   reason: z.string(),
   at: z.string(),
 });
-export const keyRow = z.strictObject({
+const keyFields = {
   key: z.string(),
   version: z.int(),
+  arrival: z.int(),
+  current: z.boolean(),
   project: z.string(),
   vm: z.string().optional(),
   kind: z.string(),
@@ -30,11 +32,20 @@ export const keyRow = z.strictObject({
   epoch: z.int().optional(),
   consumers: z.array(z.string()).readonly(),
   createdAt: z.string(),
+  changedAt: z.string(),
+  provenance: z.array(z.string()).readonly(),
+  replaces: z.string().optional(),
+  reportedCompromisedBy: z.array(z.string()).readonly(),
+};
+export const keyRows = rows(z.strictObject(keyFields));
+export const keyDetail = z.strictObject({
+  ...keyFields,
   validFrom: z.string().optional(),
   validTo: z.string().optional(),
   history: z
     .array(
       z.strictObject({
+        arrival: z.int(),
         state: z.string(),
         at: z.string(),
         actor: z.string(),
@@ -45,16 +56,22 @@ export const keyRow = z.strictObject({
       }),
     )
     .readonly(),
-  historyChain: z.enum(['intact', 'broken']).optional(),
-  provenance: z.array(z.string()).readonly(),
-  shared: z
-    .array(z.strictObject({ peer: z.string(), migration: z.string(), direction: z.enum(['in', 'out']) }))
-    .readonly()
-    .optional(),
-  reportedCompromisedBy: z.array(z.string()).readonly(),
-  reports: z.array(reportedState).readonly().optional(),
+  historyChain: z.enum(['intact', 'broken']),
+  holdings: z
+    .array(
+      z.strictObject({
+        arrival: z.int(),
+        state: z.string(),
+        origin: z.string(),
+        createdAt: z.string(),
+        changedAt: z.string(),
+      }),
+    )
+    .readonly(),
+  shared: z.array(z.strictObject({ peer: z.string(), migration: z.string(), direction: z.enum(['in', 'out']) })).readonly(),
+  reports: z.array(reportedState).readonly(),
 });
-export const keyRows = rows(keyRow);
+export const keyQuery = z.strictObject({ former: flag.optional() });
 /** For this CSP's own records: peers learn the code, never the text. */
 const reasonText = text.min(1);
 export const keyChange = z.strictObject({ reason: reasonText, code: keyChangeReason });

@@ -103,6 +103,17 @@ const ledgerRoutes: readonly Route[] = [
     answer: s.peerRows,
     handle: async (service) => done({ items: await service.peers() }),
   }),
+  route({
+    ...takesNothing,
+    method: 'POST',
+    path: '/v1/peers/:peer/event-keys/:key/end',
+    summary: 'End an event key of ours that others may hold, as of an earlier position; what it signed since stays, and is named',
+    roles: [],
+    params: s.ownKeyParams,
+    body: s.keyEnding,
+    answer: s.keyEnded,
+    handle: (service, { params, body }) => service.endEventKey(params.peer, { keyid: params.key, ...body }),
+  }),
 ];
 
 const machineRoutes: readonly Route[] = [

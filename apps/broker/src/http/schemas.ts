@@ -8,12 +8,17 @@ import {
   MEMORY_MIB_MAX,
   migrationId,
   reason,
+  rekeyedVolume,
+  rekeyMethod,
+  seq,
   TEXT_CHARS_MAX,
+  trustDomain,
   VCPUS_MAX,
   vmBoot,
   vmId,
   vmSpec,
 } from '@carnet/events';
+import { vmState } from '@carnet/hypervisor';
 import { role } from '@carnet/policy';
 import { z } from 'zod';
 import { CURSOR_CHARS_MAX, ROWS_DEFAULT, ROWS_MAX } from './limits.ts';
@@ -64,8 +69,28 @@ const migrationFields = {
 };
 export const migrationRow = z.strictObject(migrationFields);
 export const migrationRows = rows(migrationRow);
+const rekey = z.strictObject({
+  demanded: rekeyMethod,
+  agreed: rekeyMethod,
+  done: rekeyMethod.optional(),
+  volumes: z.array(rekeyedVolume).readonly(),
+});
+const receipt = z.strictObject({
+  by: z.string(),
+  at: z.string(),
+  method: z.string(),
+  keys: z.array(z.strictObject({ key: z.string(), version: z.int().optional(), fate: z.string().optional() })).readonly(),
+  artifacts: z
+    .array(z.strictObject({ artifact: z.string(), fate: z.string().optional(), headerDigest: z.string().optional() }))
+    .readonly(),
+  cannotProve: z.string(),
+  unproven: z.array(z.string()).readonly(),
+  hasEvidence: z.boolean(),
+});
 export const migrationDetail = z.strictObject({
   ...migrationFields,
+  rekey,
+  receipts: z.array(receipt).readonly(),
   owed: z.array(z.strictObject({ command: z.string(), attempt: z.int().optional() })).readonly(),
   custody: z.array(z.strictObject({ at: z.string(), domains: z.array(z.string()).readonly() })).readonly(),
   progress: z
@@ -92,6 +117,9 @@ export const ledgerEntry = z.strictObject({
 });
 export const ledgerEntries = rows(ledgerEntry);
 
+/** libvirt's words; `unknown` while the host was not heard. */
+const shownState = z.enum([...vmState.exclude(['absent']).options, 'unknown']);
+
 export const plan = z.strictObject({
   vm: z.string(),
   source: z.string(),
@@ -103,9 +131,28 @@ export const plan = z.strictObject({
     target: z.literal('asked when the migration starts'),
   }),
   bytes: z.number(),
-  stopSeconds: z.number().optional(),
+  stopSeconds: z.number(),
+  basis: z.strictObject({
+    state: shownState,
+    diskBytes: z.number(),
+    diskBytesFrom: z.enum(['host', 'capacity']),
+    memoryBytes: z.number(),
+    rate: z.strictObject({
+      basis: z.enum(['measured', 'assumed']),
+      bytesPerSecond: z.number(),
+      aroundSeconds: z.number(),
+      moves: z.int(),
+      largestBytes: z.number(),
+    }),
+  }),
+  warnings: z.array(reason).readonly(),
   steps: z.array(z.strictObject({ side: z.enum(['source', 'target']), step: z.string(), undo: z.string() })).readonly(),
 });
+
+export const ownKeyParams = z.strictObject({ peer: trustDomain, key: digest });
+/** `lastSeq`: the last position in our ledger to that peer that this CSP vouches for. */
+export const keyEnding = z.strictObject({ lastSeq: seq, text: z.string().min(1).max(TEXT_CHARS_MAX) });
+export const keyEnded = z.strictObject({ key: digest });
 
 export const peerRows = rows(
   z.strictObject({
@@ -116,6 +163,7 @@ export const peerRows = rows(
     receivedSeq: z.int(),
     lastHeardAt: z.string().optional(),
     fingerprint: z.string().optional(),
+    certificate: z.string().optional(),
   }),
 );
 export const hostRows = rows(
@@ -137,11 +185,13 @@ export const imageRow = z.strictObject({
   createdAt: z.string(),
 });
 export const imageRows = rows(imageRow);
-export const imageName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/);
+export const imageName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'expected an image name of a-z, 0-9, dot, dash, underscore');
 export const imageRegistration = z.strictObject({
   name: imageName,
   /** A file name inside the host's import directory: no path, so that nobody can ask for a host file. */
-  file: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/),
+  file: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/, 'expected a file name in the import folder, no path'),
 });
 export const imageVerdict = z.strictObject({ name: z.string(), digest: z.string(), verified: z.boolean() });
 
@@ -149,14 +199,14 @@ export const vmRow = z.strictObject({
   vm: z.string(),
   name: z.string(),
   host: z.string(),
-  state: z.string(),
+  state: shownState,
   epoch: z.int(),
   spec: vmSpec,
 });
 export const vmRows = rows(vmRow);
 export const vmCreation = z
   .strictObject({
-    name: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/),
+    name: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'expected a name of a-z, 0-9 and dash'),
     image: imageName.optional(),
     capacityBytes: z.int().min(1_048_576).optional(),
     vcpus: z.int().min(1).max(VCPUS_MAX).default(1),
@@ -192,7 +242,7 @@ export const cancelRequest = z.strictObject({ text: z.string().max(TEXT_CHARS_MA
 export const cancelled = z.strictObject({ digest: z.string() });
 
 const rowLimit = z.coerce.number().int().min(1).max(ROWS_MAX);
-const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
+export const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
 export const migrationQuery = z.strictObject({
   open: flag.optional(),
   vm: vmId.optional(),

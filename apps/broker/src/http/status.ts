@@ -32,10 +32,20 @@ const STATUS: Readonly<Record<string, number>> = {
   REQUEST_TOO_LARGE: 413,
   MEDIA_TYPE_UNSUPPORTED: 415,
   INTERNAL: 500,
+  DATABASE_UNAVAILABLE: 503,
+  HOSTS_NOT_HEARD_YET: 503,
   HOST_UNAVAILABLE: 503,
   ISSUER_UNREACHABLE: 503,
   BROKER_DRAINING: 503,
   LEDGER_QUARANTINED: 503,
 };
+
+/** Seconds after which asking again may succeed, for refusals that pass by themselves: a program may repeat what is safe to repeat. */
+const RETRY_AFTER_SECONDS: Readonly<Record<string, number>> = {
+  DATABASE_UNAVAILABLE: 2,
+  HOSTS_NOT_HEARD_YET: 1,
+  BROKER_DRAINING: 2,
+};
+export const retryAfterOf = (code: string): number | undefined => RETRY_AFTER_SECONDS[code];
 
 export const statusOf = (code: string): number => STATUS[code] ?? 409;

@@ -1,4 +1,4 @@
-import type { ArtifactId, EventData, HostName, KeyId, MigrationId, TrustDomain, VmId } from '@carnet/events';
+import type { ArtifactId, DepositedKey, EventData, HostName, KeyId, MigrationId, TrustDomain, VmId } from '@carnet/events';
 import type { SealedSecret } from '@carnet/hypervisor';
 import {
   type BoundKey,
@@ -6,6 +6,7 @@ import {
   type HostPurpose,
   type KeyManager,
   type Prepared,
+  type ReplacementWanted,
   type Result,
   type Tenant,
   vmConsumer,
@@ -27,6 +28,13 @@ export const DEK_VERSION = 1;
 export interface MemoryState {
   readonly artifact: ArtifactId;
   readonly key: KeyId;
+}
+
+/** A key that arrived, and the one that takes its place on the same volume. */
+export interface Replacement {
+  readonly old: DepositedKey;
+  readonly key: KeyId;
+  readonly version: number;
 }
 
 /** To whom a secret goes, for what, and by what right. */
@@ -80,6 +88,10 @@ export interface HandoverKeys {
   /** Afterwards the keys are good for a trial unlock, and for nothing else. */
   readonly openRelease: (command: CommandOf<'ImportKeys'>) => Promise<Result<null>>;
   readonly importKeys: (tx: Tx, command: CommandOf<'ImportKeys'>) => Promise<EventData<'KeyImported'>>;
+  /** A key of our own for each disk's, recorded and active; asked again, the same ones. */
+  readonly replacements: (command: CommandOf<'ReplaceKeys'>) => Promise<readonly Replacement[]>;
+  /** The keys that came open nothing any more: they are destroyed. */
+  readonly endReplaced: (tx: Tx, command: CommandOf<'ReplaceKeys'>, keys: readonly DepositedKey[]) => Promise<void>;
   /** A memory key serves once: after the start, or the resume, it is destroyed. One that was never made is fine. */
   readonly memoryUsed: (tx: Tx, vm: VmId, keys: readonly { readonly key: KeyId; readonly kind: string }[]) => Promise<void>;
   readonly discardImported: (
@@ -102,11 +114,22 @@ const inTransaction = <T>(db: Db, work: (tx: Tx) => Promise<T>): Promise<T> => d
 /** Nothing of this attempt is held: nothing is to be undone. */
 const UNKNOWN: ReadonlySet<string> = new Set(['DEPOSIT_UNKNOWN', 'MIGRATION_KEY_UNKNOWN', 'KEY_UNKNOWN']);
 
+const replacing = ({ method, epoch, facts }: CommandOf<'ReplaceKeys'>, { key, version }: DepositedKey): ReplacementWanted => ({
+  key,
+  version,
+  reason: `replaced on arrival in epoch ${epoch}: ${method}`,
+  cause: facts.KeyImported.digest,
+});
+
 export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
   const { keys, store } = ports;
   const secretForHost = async ({ by, ...to }: SecretFor, key: KeyId): Promise<SealedSecret> => {
-    const publicKey = ports.registry().hello(to.host)?.publicKey;
-    if (publicKey === undefined) throw new KeyRefused('HOST_UNAVAILABLE', `host ${to.host} has not announced its key`);
+    const registry = ports.registry();
+    const publicKey = registry.hello(to.host)?.publicKey;
+    if (publicKey === undefined) {
+      const code = registry.isSettled() ? 'HOST_UNAVAILABLE' : 'HOSTS_NOT_HEARD_YET';
+      throw new KeyRefused(code, `host ${to.host} has not announced its key`);
+    }
     const sealed = granted(
       await keys.sealForHost({
         context: { domain: ports.domain, ...to },
@@ -204,6 +227,19 @@ export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
     },
     importKeys: async (tx, { migration, epoch, facts }) =>
       granted(await keys.importKeys(tx, { migration, epoch, release: facts.KeyReleased.digest })),
+    replacements: async (command) => {
+      const made: Replacement[] = [];
+      for (const old of command.facts.KeyDeposited.data.keys.filter(({ kind }) => kind === 'disk')) {
+        const prepared = granted(await keys.createReplacement(replacing(command, old)));
+        const { key, version } = granted(await inTransaction(store.db, (tx) => prepared.record(tx)));
+        made.push({ old, key, version });
+      }
+      return made;
+    },
+    endReplaced: async (tx, command, deposited) => {
+      for (const old of deposited.filter(({ kind }) => kind === 'disk'))
+        granted(await keys.endReplaced(tx, replacing(command, old)));
+    },
     memoryUsed: async (tx, vm, used) => {
       for (const { key } of used.filter(({ kind }) => kind === 'memory')) {
         await keys.removeConsumer(tx, key, vmConsumer(vm));

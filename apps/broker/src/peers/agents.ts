@@ -16,3 +16,19 @@ export function agentFault(
   const path = validatePath({ ...trust, chain, at, trustDomain: domain, spiffeId: agentSpiffeId(domain, host) });
   return path.ok ? undefined : reasonOf('AGENT_UNTRUSTED', `the agent pinned for ${host} is not one of ${domain} (${path.code})`);
 }
+
+/**
+ * Why this chain was not that agent's at an earlier time. What was revoked or ended later was good then; revocation lists must be fresh now.
+ */
+export function witnessFault(
+  trust: TrustStore,
+  { at, now }: { readonly at: Timestamp; readonly now: Timestamp },
+  domain: TrustDomain,
+  { host, chain }: PinnedAgent,
+): Reason | undefined {
+  const spiffeId = agentSpiffeId(domain, host);
+  const path = validatePath({ ...trust, chain, at, now, ignoreRevokedAfter: at, trustDomain: domain, spiffeId });
+  return path.ok
+    ? undefined
+    : reasonOf('EVIDENCE_INVALID', `the leaf under the evidence was not the agent of ${host} at ${domain} then (${path.code})`);
+}

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { A, B, type Certified, certified, HOST, NOW } from '../perform/testing/certified.ts';
 import { agentFault } from './agents.ts';
 import { dataPathFault, network } from './data-paths.ts';
+import { openPeerTrust } from './peer-trust.ts';
 import { requestFault } from './requests.ts';
 
 let pki: Certified;
@@ -25,6 +26,31 @@ describe('an agent that a peer pins', () => {
     ['no certificate', () => ({ host: HOST, chain: ['AA=='] })],
   ])('is not %s', (_, agent) => {
     expect(agentFault(pki.trust, NOW, A, agent())).toMatchObject({ code: 'AGENT_UNTRUSTED' });
+  });
+});
+
+describe('a release to a peer', () => {
+  const good = { ok: true, value: { spkiVerifier: { verify: () => true } } } as const;
+  const faultOf = async (standing: object | undefined, trust = pki.trust, agent = pki.agent(A)): Promise<string | undefined> => {
+    const ground = {
+      config: { peers: [] },
+      journal: { self: B, standing: async () => standing },
+      trust: () => trust,
+      now: () => NOW,
+    };
+    return (await openPeerTrust(ground as unknown as Parameters<typeof openPeerTrust>[0]).releaseFault(A, agent))?.code;
+  };
+
+  it('waits for nothing when its broker and its pinned agent are good now', async () => {
+    expect(await faultOf(good)).toBeUndefined();
+  });
+
+  it('stops, each time with the code that says why, while that is not known', async () => {
+    expect(await faultOf(undefined)).toBe('PEER_UNANNOUNCED');
+    expect(await faultOf({ ok: false, code: 'CRL_STALE', text: 'stale' })).toBe('CRL_STALE');
+    expect(await faultOf({ ok: false, code: 'REVOKED', text: 'revoked' })).toBe('REVOKED');
+    expect(await faultOf(good, { ...pki.trust, crls: [] })).toBe('CRL_MISSING');
+    expect(await faultOf(good, pki.trust, pki.agent(B))).toBe('DOMAIN_MISMATCH');
   });
 });
 
@@ -108,8 +134,9 @@ describe('the request inside a peer’s intent', () => {
   };
   const faultOf = async (intent: EventData<'MigrationIntended'>) => (await requestFault(identify, asked.migration, intent))?.code;
 
-  it('is taken when its asker signed it', async () => {
+  it('is taken when its asker signed it, also when its CSP asks for more re-keying than the asker', async () => {
     expect(await faultOf(intentOf(signed()))).toBeUndefined();
+    expect(await faultOf(intentOf(signed(), { rekey: 'full' }))).toBeUndefined();
   });
 
   it.each<readonly [string, () => EventData<'MigrationIntended'>]>([
@@ -125,6 +152,7 @@ describe('the request inside a peer’s intent', () => {
         } as RequestRecord),
     ],
     ['for another VM', () => intentOf(signed(), { vm: asked.vm.replace('1b4e', '2b4e') as IntentRequest['vm'] })],
+    ['with less re-keying', () => intentOf(signed('scheduler', A, { ...asked, rekey: 'full' }), { rekey: 'slot' })],
     ['in another mode', () => intentOf(signed(), { mode: 'suspend' })],
     [
       'for another migration',

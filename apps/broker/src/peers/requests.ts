@@ -1,4 +1,12 @@
-import { type EventData, intentRequest, type MigrationId, PAYLOAD_TYPES, type Reason, type TrustDomain } from '@carnet/events';
+import {
+  type EventData,
+  intentRequest,
+  isWeakerRekey,
+  type MigrationId,
+  PAYLOAD_TYPES,
+  type Reason,
+  type TrustDomain,
+} from '@carnet/events';
 import type { PeerIdentity } from '@carnet/pki';
 import { openEnvelope, parseStrictJson } from '@carnet/trust';
 import { reasonOf } from '../reason.ts';
@@ -32,7 +40,7 @@ export async function requestFault(
 function signatureFault(
   identity: PeerIdentity | undefined,
   migration: MigrationId,
-  { request, vm, target, mode, offerBy, source }: EventData<'MigrationIntended'>,
+  { request, vm, target, mode, rekey, offerBy, source }: EventData<'MigrationIntended'>,
 ): Reason | undefined {
   if (request.via !== 'signature') return undefined;
   if (identity === undefined || identity.domain !== source) return fault(`the asker's certificate is not valid for ${source}`);
@@ -46,6 +54,7 @@ function signatureFault(
   if (asked === undefined) return fault('the signed request does not match its schema');
   const same = asked.migration === migration && asked.vm === vm && asked.target === target && asked.mode === mode;
   if (!same) return fault('the intent is not what was asked for');
+  if (isWeakerRekey(rekey ?? 'none', asked.rekey ?? 'none')) return fault('the intent demands less re-keying than was asked for');
   return asked.notAfter !== undefined && offerBy > asked.notAfter
     ? fault('the intent is good for longer than was asked for')
     : undefined;

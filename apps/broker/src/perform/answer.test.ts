@@ -82,6 +82,14 @@ describe('an intent', () => {
     ).toBe('MigrationOffered');
   });
 
+  it('waits for a host that may be about to be heard, and is refused once there is none', async () => {
+    const noHost = { hostFor: () => undefined };
+    const hosts = (isSettled: boolean) => ({ client: { registry: { isSettled: () => isSettled } } as never });
+    const early = await answer(ASKED, { inventory: noHost, hosts: hosts(false) });
+    expect([early.outcome, early.done]).toMatchObject([{ kind: 'failed', code: 'HOSTS_NOT_HEARD_YET' }, []]);
+    expect(reasonsOf(await answer(ASKED, { inventory: noHost, hosts: hosts(true) }))).toEqual(['NO_HOST']);
+  });
+
   it('waits while somebody else decides about the VM', async () => {
     const answered = await answer(ASKED, { alone: async () => ({ held: false }) });
     expect([answered.outcome.kind, answered.done]).toEqual(['running', []]);

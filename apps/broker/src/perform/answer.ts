@@ -1,4 +1,4 @@
-import type { Digest, HostName, Reason } from '@carnet/events';
+import { type Digest, type HostName, type Reason, strongerRekey } from '@carnet/events';
 import type { MigrationState } from '@carnet/saga';
 import { isOpenHere } from '../moving.ts';
 import { reasonOf } from '../reason.ts';
@@ -32,11 +32,17 @@ async function answerAlone(context: PerformContext, command: Owed<'AnswerIntent'
   const policy = await context.policy.asTarget(intent.data, command.migration);
   if (!policy.allowed) return refuse(context, command, policy.reasons, policy.policySet);
   const host = context.inventory.hostFor(intent.data.spec);
+  // A refusal is a fact for ever: not for a host that is about to be heard. The source waits until its `offerBy`.
+  if (host === undefined && !context.hosts.client.registry.isSettled())
+    return failed('HOSTS_NOT_HEARD_YET', 'no host has said hello since this broker, or the bus, came back');
   if (host === undefined) return refuse(context, command, [reasonOf('NO_HOST', 'no host of this CSP is up')], policy.policySet);
+  // As much as was demanded, or as this CSP does anyway: the offer is held to it.
+  const rekey = strongerRekey(intent.data.rekey ?? 'none', context.settings.rekeyArriving);
   const reserved = await context.hosts.step(stepOf(command, host), 'reserve', async () => ({
     spec: intent.data.spec,
     mode: command.mode,
     until: intent.data.deadline,
+    rekey,
   }));
   if (reserved.kind === 'refused') return refuse(context, command, [reasonOf(reserved.code, reserved.text)], policy.policySet);
   if (reserved.kind !== 'done') return unfinished(reserved);
@@ -53,7 +59,14 @@ async function answerAlone(context: PerformContext, command: Owed<'AnswerIntent'
     return {
       type: 'MigrationOffered',
       migration: command.migration,
-      data: { intent: intent.digest, policy, agent, ...offered.value, until: reserved.result.until },
+      data: {
+        intent: intent.digest,
+        policy,
+        agent,
+        ...offered.value,
+        until: reserved.result.until,
+        ...(rekey === 'none' ? {} : { rekey }),
+      },
     };
   });
   if (!proposed.ok && OVER.has(proposed.code)) await giveRoomBack(context, command, host);

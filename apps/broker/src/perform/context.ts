@@ -9,6 +9,7 @@ import {
   keyId,
   type MigrationId,
   type Reason,
+  type RekeyMethod,
   type TrustDomain,
 } from '@carnet/events';
 import type { SealedSecret } from '@carnet/hypervisor';
@@ -34,7 +35,12 @@ export interface PerformContext {
   readonly policy: PolicyGate;
   readonly peers: PeerTrust;
   readonly alone: AloneWith;
-  readonly settings: { readonly rollbackWindowMs: number; readonly graceSeconds: number };
+  readonly settings: {
+    readonly rollbackWindowMs: number;
+    readonly graceSeconds: number;
+    /** The least that is done to volumes that arrive. */
+    readonly rekeyArriving: RekeyMethod;
+  };
   readonly nowMs: () => number;
 }
 

@@ -1,54 +1,87 @@
 import { X509Certificate } from 'node:crypto';
-import { type Evidence, evidence, PAYLOAD_TYPES, type PinnedAgent, type SignedEvidence } from '@carnet/events';
+import { type Digest, type Evidence, evidence, PAYLOAD_TYPES, type PinnedAgent, type SignedEvidence } from '@carnet/events';
 import { rsaPssVerifier } from '@carnet/pki';
-import { openEnvelope, parseStrictJson, type Verifier } from '@carnet/trust';
-import { leafDigestOf, type Owed } from './context.ts';
+import { type Checked, openEnvelope, parseStrictJson, refuse, type Verifier } from '@carnet/trust';
+import { leafDigestOf, type Owed, type PerformContext } from './context.ts';
+
+/** What evidence must be about to count: a true word about another VM, epoch or host proves nothing. */
+export type About = Pick<Evidence, 'kind' | 'domain' | 'vm' | 'migration' | 'epoch'>;
+
+/** Evidence as an event brings it. */
+export interface Claim {
+  readonly signed: SignedEvidence | undefined;
+  /** Whom the offer or the agreement pins. */
+  readonly agent: PinnedAgent;
+  readonly about: About;
+  /** The event that carries it. */
+  readonly event: Digest;
+}
+
+type Step<T> = Checked<T, 'EVIDENCE_INVALID'>;
+const invalid = (text: string) => refuse('EVIDENCE_INVALID', text);
 
 /**
- * What an agent testified, if it was the pinned one. Its chain was validated when it was pinned; the pin, not today's validity of
- * the certificate, decides whose word this is.
+ * Whether this is the word of the agent that was pinned: signed by a leaf that names exactly its host, under the pinned intermediate,
+ * and that was good when the event came to stand here, by our clock. The pinned leaf itself may have been renewed since; a leaf that
+ * had ended or was revoked by then is no witness, pinned or not.
  */
-export function readEvidence(signed: SignedEvidence, agent: PinnedAgent): Evidence | undefined {
-  const verifier = verifierOf(agent);
+export async function checkEvidence(
+  { ledgers, peers }: Pick<PerformContext, 'ledgers' | 'peers'>,
+  { signed, agent, about, event }: Claim,
+): Promise<Step<Evidence>> {
+  if (signed === undefined) return invalid('there is no evidence');
+  const leaf = signed.certificate ?? agent.chain[0] ?? '';
+  const said = openTestimony(signed, leaf);
+  if (said === undefined)
+    return invalid('the evidence is not signed by the agent that was pinned, nor by the leaf that comes with it');
+  const placedAt = await ledgers.placedAt(event);
+  if (placedAt === undefined) return invalid('the event that carries the evidence is not in a ledger here');
+  const fault = peers.witnessFault(about.domain, { host: agent.host, chain: [leaf, ...agent.chain.slice(1)] }, placedAt);
+  if (fault !== undefined) return invalid(fault.text);
+  return differing(said, about, agent) ?? { ok: true, value: said };
+}
+
+function differing(said: Evidence, about: About, agent: PinnedAgent): Step<never> | undefined {
+  const expected = { ...about, host: agent.host };
+  const names = ['kind', 'domain', 'host', 'vm', 'migration', 'epoch'] as const;
+  const wrong = names.find((name) => said[name] !== expected[name]);
+  return wrong === undefined
+    ? undefined
+    : invalid(`the evidence is about another ${wrong}: expected ${expected[wrong]}, got ${said[wrong]}`);
+}
+
+/** Verified and parsed: the bytes that were signed are the bytes that are read. */
+function openTestimony({ payloadType, payload, signatures }: SignedEvidence, leaf: string): Evidence | undefined {
+  const verifier = verifierOf(leaf);
   if (verifier === undefined) return undefined;
-  const pinned = leafDigestOf(agent.chain);
-  const opened = openEnvelope(Buffer.from(JSON.stringify(signed)), PAYLOAD_TYPES.evidence, (keyid) =>
-    keyid === pinned ? verifier : undefined,
+  const named = leafDigestOf([leaf]);
+  const opened = openEnvelope(
+    Buffer.from(JSON.stringify({ payloadType, payload, signatures })),
+    PAYLOAD_TYPES.evidence,
+    (keyid) => (keyid === named ? verifier : undefined),
   );
   if (!opened.ok) return undefined;
   const json = parseStrictJson(opened.value.payload);
   return json.ok ? evidence.safeParse(json.value).data : undefined;
 }
 
-function verifierOf({ chain }: PinnedAgent): Verifier | undefined {
+function verifierOf(leaf: string): Verifier | undefined {
   try {
-    return rsaPssVerifier(new X509Certificate(Buffer.from(chain[0] ?? '', 'base64')).publicKey);
+    return rsaPssVerifier(new X509Certificate(Buffer.from(leaf, 'base64')).publicKey);
   } catch {
     // Not a certificate, or not an RSA key: nobody signs with it.
     return undefined;
   }
 }
 
-/** What evidence must be about to count: a true word about another VM, epoch or host proves nothing. */
-export type About = Pick<Evidence, 'kind' | 'domain' | 'vm' | 'migration' | 'epoch'>;
-
-export function checkEvidence(signed: SignedEvidence | undefined, agent: PinnedAgent, about: About): Evidence | undefined {
-  const found = signed === undefined ? undefined : readEvidence(signed, agent);
-  if (found === undefined) return undefined;
-  const { kind, domain, vm, migration, epoch } = about;
-  const fits =
-    found.kind === kind &&
-    found.domain === domain &&
-    found.host === agent.host &&
-    found.vm === vm &&
-    found.migration === migration &&
-    found.epoch === epoch;
-  return fits ? found : undefined;
-}
-
 /** Whether the guest ran before the source stopped it: then, and only then, it runs at the target. */
-export function quiescedWhileRunning(command: Owed<'AuthorizeStart'>): boolean {
+export async function quiescedWhileRunning(context: PerformContext, command: Owed<'AuthorizeStart'>): Promise<boolean> {
   const { SourceQuiesced: quiesced, OfferAgreed: agreed } = command.facts;
-  const found = readEvidence(quiesced.data.evidence, agreed.data.agent);
-  return found?.facts['was'] === 'running';
+  const found = await checkEvidence(context, {
+    signed: quiesced.data.evidence,
+    agent: agreed.data.agent,
+    about: { ...command, domain: command.peer, kind: 'stopped' },
+    event: quiesced.digest,
+  });
+  return found.ok && found.value.facts['was'] === 'running';
 }

@@ -4,6 +4,7 @@ import type { Command } from '@carnet/saga';
 import { KeyRefused } from '../keys/handover-keys.ts';
 import { answerIntent } from './answer.ts';
 import { failed, type PerformContext, type Performed } from './context.ts';
+import { replaceKeys } from './rekey.ts';
 import { relinquish, relinquishOwed } from './relinquish.ts';
 import * as source from './source.ts';
 import * as target from './target.ts';
@@ -67,6 +68,8 @@ function dispatch(context: PerformContext, command: Command): Promise<Performed>
       return target.receiveImage(context, command);
     case 'ImportKeys':
       return target.importKeys(context, command);
+    case 'ReplaceKeys':
+      return replaceKeys(context, command);
     case 'AuthorizeStart':
       return target.authorizeStart(context, command);
     case 'StartVm':
@@ -97,6 +100,7 @@ function endMigration(context: PerformContext, command: Command, reason: Reason)
     case 'ReadyTarget':
     case 'ReceiveImage':
     case 'ImportKeys':
+    case 'ReplaceKeys':
     case 'AuthorizeStart':
     case 'StartVm':
     case 'Relinquish':

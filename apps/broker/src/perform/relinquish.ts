@@ -1,10 +1,19 @@
 import type { Reason } from '@carnet/events';
 import { migrationOf } from '@carnet/saga';
+import { DEK_VERSION } from '../keys/handover-keys.ts';
 import { failed, type Owed, type PerformContext, type Performed, propose, stepOf, unfinished } from './context.ts';
+import { receiptOf } from './receipt.ts';
 
 /** What a target can end: every command that it owes from the offer on carries the offer. */
 export type TargetCommand = Owed<
-  'Relinquish' | 'AcknowledgeDeposit' | 'ReadyTarget' | 'ReceiveImage' | 'ImportKeys' | 'AuthorizeStart' | 'StartVm'
+  | 'Relinquish'
+  | 'AcknowledgeDeposit'
+  | 'ReadyTarget'
+  | 'ReceiveImage'
+  | 'ImportKeys'
+  | 'ReplaceKeys'
+  | 'AuthorizeStart'
+  | 'StartVm'
 >;
 
 /**
@@ -29,13 +38,12 @@ export async function relinquish(context: PerformContext, command: TargetCommand
       type: 'Relinquish',
       migration: command.migration,
       reason,
-      receipt: {
-        keys,
+      receipt: receiptOf({
+        keys: keys.map((key) => ({ key, version: DEK_VERSION })),
         artifacts: destroyed.result.artifacts,
-        method: keys.length > 0 || destroyed.result.artifacts.length > 0 ? 'cryptographic-erase' : 'none-held',
-        cannotProve: 'that no copy of what was received was made before this',
-        ...(destroyed.evidence === undefined ? {} : { evidence: destroyed.evidence }),
-      },
+        fates: destroyed.result.fates,
+        evidence: destroyed.evidence,
+      }),
       ...(sworn.evidence === undefined ? {} : { never: sworn.evidence }),
     };
   });

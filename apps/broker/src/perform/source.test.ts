@@ -63,6 +63,26 @@ describe('releasing', () => {
   });
 });
 
+describe('releasing to a peer of whom it is not known that it is one', () => {
+  const refusing = (code: string) => ({ peers: { releaseFault: async () => ({ code, text: 'the certificate' }) } });
+
+  it.each([
+    'CRL_STALE',
+    'CRL_MISSING',
+    'CRL_NUMBER_BACK',
+    'EXPIRED',
+  ])('%s: tried again later; the host surrenders nothing', async (code) => {
+    const stopped = await perform(journeyAt('ImageVerified'), 'ReleaseKeys', {}, refusing(code));
+    expect([stopped.done, stopped.proposals, stopped.outcome]).toMatchObject([[], [], { kind: 'failed', code }]);
+  });
+
+  it('REVOKED: withdrawn, while the VM can still come back on our own word', async () => {
+    const ended = await perform(journeyAt('ImageVerified'), 'ReleaseKeys', {}, refusing('REVOKED'));
+    expect(ended.done).not.toContain('host surrender');
+    expect(ended.proposals).toMatchObject([{ type: 'Withdraw', reason: { code: 'PEER_REVOKED' } }]);
+  });
+});
+
 describe('resuming', () => {
   it('after a release takes the word of the pinned agent that the VM never runs there', async () => {
     const done = await perform(givenBack(never), 'ResumeVm');

@@ -1,5 +1,6 @@
 import type { HostName, Reason } from '@carnet/events';
 import type { CommandOf } from '@carnet/hypervisor';
+import { REVOKED } from '@carnet/journal';
 import { type Command, type Fact, migrationOf } from '@carnet/saga';
 import type { StepOutcome } from '../hosts/steps.ts';
 import { CHUNK_BYTES, depositVolumes, sealedArtifactsOf } from './artifacts.ts';
@@ -18,6 +19,7 @@ import {
   unfinished,
 } from './context.ts';
 import { checkEvidence } from './evidence.ts';
+import { receiptOf } from './receipt.ts';
 import { proposeWithdrawal } from './withdrawal.ts';
 
 const EVIDENCE_MISSING = failed('EVIDENCE_MISSING', 'the host gave no signed evidence');
@@ -121,10 +123,14 @@ export const sealImage: Performer<'SealImage'> = async (context, command) => {
 
 /**
  * The host surrenders first: from then on it resumes only on the peer's word, so a release that we decide now, or decided
- * before a crash, can never meet a VM that runs here.
+ * before a crash, can never meet a VM that runs here. Nothing is released to a peer of whom it is not known, now, that it is one.
  */
 export const releaseKeys: Performer<'ReleaseKeys'> = async (context, command) => {
-  const { OfferAgreed: agreed } = command.facts;
+  const { OfferAgreed: agreed, MigrationOffered: offer } = command.facts;
+  // Before the surrender: until then our own withdrawal brings the VM back.
+  const fault = await context.peers.releaseFault(command.peer, offer.data.agent);
+  if (fault?.code === REVOKED) return giveUp('PEER_REVOKED', fault.text);
+  if (fault !== undefined) return failed(fault.code, fault.text);
   const surrendered = await context.hosts.step(stepOf(command, agreed.data.agent.host), 'surrender', async () => ({}));
   if (surrendered.kind !== 'done') return unfinished(surrendered);
   const released = await context.keys.release(command);
@@ -164,7 +170,14 @@ async function isForsworn(
   const offer = await offerOf(context, command);
   return (
     offer !== undefined &&
-    checkEvidence(relinquished.data.never, offer.data.agent, { ...command, domain: command.peer, kind: 'never' }) !== undefined
+    (
+      await checkEvidence(context, {
+        signed: relinquished.data.never,
+        agent: offer.data.agent,
+        about: { ...command, domain: command.peer, kind: 'never' },
+        event: relinquished.digest,
+      })
+    ).ok
   );
 }
 
@@ -205,11 +218,14 @@ async function resumeAtHost(
 export const retireSource: Performer<'RetireSource'> = async (context, command) => {
   const { MigrationFinalized: finalized, KeyDeposited: deposit, VmStarted: started } = command.facts;
   const offer = await offerOf(context, command);
-  if (
-    offer === undefined ||
-    checkEvidence(started.data.evidence, offer.data.agent, { ...command, domain: command.peer, kind: 'started' }) === undefined
-  )
-    return failed('EVIDENCE_INVALID', 'the evidence that the VM was started is not that of the pinned agent');
+  if (offer === undefined) return failed('EVIDENCE_INVALID', 'no offer pins the agent that testified');
+  const testimony = await checkEvidence(context, {
+    signed: started.data.evidence,
+    agent: offer.data.agent,
+    about: { ...command, domain: command.peer, kind: 'started' },
+    event: started.digest,
+  });
+  if (!testimony.ok) return failed(testimony.code, `the VM was not shown to be started: ${testimony.text}`);
   const host = await context.inventory.hostOf(command.vm);
   if (host === undefined) return failed('VM_NOT_HERE', 'the inventory has lost the VM before its retirement');
   const retired = await context.hosts.step(stepOf(command, host), 'retire', async () => ({}));
@@ -224,13 +240,12 @@ export const retireSource: Performer<'RetireSource'> = async (context, command) 
       migration: command.migration,
       data: {
         finalized: finalized.digest,
-        receipt: {
-          keys: deposit.data.keys.map((one) => one.key),
+        receipt: receiptOf({
+          keys: deposit.data.keys,
           artifacts: deposit.data.keys.map((one) => one.artifact),
-          method: 'cryptographic-erase',
-          cannotProve: 'that no copy of a key or an image was made before the release; backups and swap of this CSP',
-          ...(evidence === undefined ? {} : { evidence }),
-        },
+          fates: retired.result.fates,
+          evidence,
+        }),
       },
     };
   });

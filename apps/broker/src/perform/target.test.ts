@@ -1,7 +1,7 @@
 import { hostName, type SignedEvidence } from '@carnet/events';
-import type { Journey } from '@carnet/saga';
+import type { FactType, Journey } from '@carnet/saga';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { CSP_A, CSP_B, deliver, given } from '../../../../libs/saga/src/testing.ts';
+import { CSP_A, CSP_B, DISK, DISK_KEY, deliver, digestOf, given, NEW_DISK_KEY } from '../../../../libs/saga/src/testing.ts';
 import { createPerformer } from './perform.ts';
 import { type Certified, certified } from './testing/certified.ts';
 import { about, changed, fakeContext, journeyAt, owed, type Parts, refusedBy, type Script } from './testing/fake-context.ts';
@@ -78,7 +78,10 @@ describe('importing', () => {
     const journey = journeyAt('KeyReleased');
     const world = fakeContext(CSP_B, journey, {
       trialUnlock: [refusedBy('LUKS_DOES_NOT_OPEN'), refusedBy('ARTIFACT_MISSING')],
-      destroy: [{ kind: 'running' }, { kind: 'done', result: { step: 'destroy', artifacts: [] }, evidence: undefined }],
+      destroy: [
+        { kind: 'running' },
+        { kind: 'done', result: { step: 'destroy', artifacts: [], fates: [] }, evidence: undefined },
+      ],
     });
     const performer = createPerformer(world.context);
     expect((await performer(owed(journey, CSP_B, 'ImportKeys'))).kind).toBe('running');
@@ -115,6 +118,75 @@ describe('giving back', () => {
   it('is what a host that swore never to run it leads to', async () => {
     const done = await perform(journeyAt('StartAuthorized'), 'StartVm', { start: [refusedBy('VM_FORSWORN')] });
     expect(done.proposals).toMatchObject([{ type: 'Relinquish', reason: { code: 'VM_FORSWORN' }, never: expect.anything() }]);
+  });
+});
+
+const rekeying = (last: FactType, method: 'slot' | 'full' = 'full'): Journey =>
+  journeyAt(last, { MigrationOffered: { rekey: method }, KeyDeposited: { keys: depositedDisks() } });
+
+/** The sample deposit is of mode suspend: its memory key is never replaced. */
+function depositedDisks() {
+  return journeyAt('KeyDeposited').migrations[0]?.facts.KeyDeposited?.data.keys.map((key) =>
+    key.kind === 'disk' ? { ...key, headerDigest: digestOf('3') } : key,
+  );
+}
+
+describe('re-keying', () => {
+  it.each([
+    'slot',
+    'full',
+  ] as const)('%s: new keys first, then the host, then the old keys with the event; nothing is authorised before', async (method) => {
+    const done = await perform(rekeying('KeyImported', method), 'ReplaceKeys');
+    expect(done.done).toEqual(['keys replace', 'host rekey', 'keys end replaced', 'inventory respec', 'event VolumeRekeyed']);
+    const [proposal] = done.proposals;
+    expect(proposal).toMatchObject({
+      data: {
+        method,
+        volumes: [
+          {
+            artifact: DISK,
+            from: { key: DISK_KEY, headerDigest: digestOf('3') },
+            to: { key: NEW_DISK_KEY, headerDigest: digestOf('4') },
+          },
+        ],
+      },
+    });
+  });
+
+  it('that the host refuses gives the VM back', async () => {
+    const done = await perform(rekeying('KeyImported'), 'ReplaceKeys', { rekey: [refusedBy('NO_ROOM')] });
+    expect(done.done).toEqual([
+      'keys replace',
+      'host rekey',
+      'host forswear',
+      'host destroy',
+      'keys discard',
+      'inventory remove',
+      'event MigrationRelinquished',
+    ]);
+    expect(done.proposals).toMatchObject([
+      { reason: { code: 'NO_ROOM' }, receipt: { artifactFates: [{ artifact: DISK, fate: 'header-overwritten' }] } },
+    ]);
+  });
+
+  it.each([
+    [{ kind: 'running' }, 'running'],
+    [{ kind: 'failed', code: 'TOOL_FAILED', text: 'by accident' }, 'failed'],
+    [{ kind: 'done', result: { step: 'rekey', method: 'full', volumes: [] }, evidence: undefined }, 'failed'],
+  ] as const)('that is not done (%j) destroys no key and says nothing', async (outcome, kind) => {
+    const done = await perform(rekeying('KeyImported'), 'ReplaceKeys', { rekey: [outcome] });
+    expect([done.done, done.outcome.kind]).toEqual([['keys replace', 'host rekey'], kind]);
+  });
+
+  it('is offered as demanded, or as this CSP does anyway', async () => {
+    const offered = async (rekey: 'slot' | 'full' | undefined, rekeyArriving: 'none' | 'slot') => {
+      const journey = journeyAt('MigrationIntended', rekey === undefined ? {} : { MigrationIntended: { rekey } });
+      const done = await perform(journey, 'AnswerIntent', {}, { settings: { rekeyArriving } });
+      return done.proposals.map((one) => (one.type === 'MigrationOffered' ? (one.data.rekey ?? 'none') : one.type));
+    };
+    expect(await offered(undefined, 'none')).toEqual(['none']);
+    expect(await offered(undefined, 'slot')).toEqual(['slot']);
+    expect(await offered('full', 'slot')).toEqual(['full']);
   });
 });
 

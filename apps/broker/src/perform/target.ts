@@ -2,6 +2,7 @@ import { migrationOf } from '@carnet/saga';
 import { fitsRoom, rootsOf } from './artifacts.ts';
 import { ASK_AGAIN_MS, failed, giveUp, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
 import { checkEvidence, quiescedWhileRunning } from './evidence.ts';
+import { diskKeys, specWith } from './rekey.ts';
 
 /**
  * Proves possession of what was deposited, and nothing else: the keys open nothing before the release. The agreement is judged
@@ -35,8 +36,13 @@ export const receiveImage: Performer<'ReceiveImage'> = async (context, command) 
   const quiesced = migrationOf(await context.ledgers.journey(command.vm, command.peer), command.migration, context.self)?.facts
     .SourceQuiesced;
   const kind = command.mode === 'suspend' ? 'saved' : 'stopped';
-  if (checkEvidence(quiesced?.data.evidence, agreed.data.agent, { ...command, domain: command.peer, kind }) === undefined)
-    return giveUp('EVIDENCE_INVALID', 'the evidence that the VM stands still is not that of the pinned agent');
+  const testimony = await checkEvidence(context, {
+    signed: quiesced?.data.evidence,
+    agent: agreed.data.agent,
+    about: { ...command, domain: command.peer, kind },
+    event: quiesced?.digest ?? sealed.digest,
+  });
+  if (!testimony.ok) return giveUp(testimony.code, `the VM was not shown to stand still: ${testimony.text}`);
   if (!fitsRoom(intent.data.spec, sealed.data.artifacts))
     return giveUp('IMAGE_TOO_LARGE', 'the image is larger than the VM that was reserved for');
   const received = await context.hosts.step(stepOf(command, offer.data.agent.host), 'receive', async () => ({
@@ -89,7 +95,7 @@ export const importKeys: Performer<'ImportKeys'> = async (context, command) => {
 /** Our own point of no return, in the ledger before any start command leaves this broker. */
 export const authorizeStart: Performer<'AuthorizeStart'> = async (context, command) => {
   const { MigrationOffered: offer, KeyImported: imported } = command.facts;
-  const startVcpus = command.mode === 'suspend' || quiescedWhileRunning(command);
+  const startVcpus = command.mode === 'suspend' || (await quiescedWhileRunning(context, command));
   return propose(context, command, async () => ({
     type: 'StartAuthorized',
     migration: command.migration,
@@ -101,10 +107,13 @@ export const startVm: Performer<'StartVm'> = async (context, command) => {
   const { MigrationIntended: intent, KeyDeposited: deposit, StartAuthorized: authorized } = command.facts;
   const { host, startVcpus } = authorized.data;
   const memory = deposit.data.keys.find((key) => key.kind === 'memory');
+  const rekeyed = command.rekeyed?.data;
+  const isReplaced = rekeyed !== undefined && rekeyed.method !== 'none';
+  const spec = isReplaced ? specWith(intent.data.spec, rekeyed.volumes) : intent.data.spec;
   const started = await context.hosts.step(stepOf(command, host), 'start', async () => ({
-    spec: intent.data.spec,
+    spec,
     vcpus: startVcpus ? 'run' : 'held',
-    secrets: await Promise.all(intent.data.spec.disks.map((disk) => secret(context, command, host, 'run', disk.key))),
+    secrets: await Promise.all(spec.disks.map((disk) => secret(context, command, host, 'run', disk.key))),
     ...(memory === undefined
       ? {}
       : { memory: { artifact: memory.artifact, secret: await secret(context, command, host, 'unseal', memory.key) } }),
@@ -139,13 +148,14 @@ export const observeHealth: Performer<'ObserveHealth'> = async (context, command
   }));
 };
 
+/** Nothing was agreed: the keys that came stay, and that is said. */
 export const rekeyVolumes: Performer<'RekeyVolumes'> = async (context, command) =>
   propose(context, command, async () => ({
     type: 'VolumeRekeyed',
     migration: command.migration,
     data: {
       method: command.method,
-      artifacts: command.facts.KeyDeposited.data.keys.filter((key) => key.kind === 'disk').map((key) => key.artifact),
+      artifacts: diskKeys(command.facts.KeyDeposited.data.keys).map((key) => key.artifact),
     },
   }));
 

@@ -5,7 +5,9 @@ import { type MigrationViews, rowsOf } from '@carnet/views';
 
 import type { Failures } from '../failures.ts';
 import type { Hosts } from '../hosts/steps.ts';
+import { reasonOf } from '../reason.ts';
 import type { ApiKeys } from '../users/api-keys.ts';
+import { receiptRows, rekeyRow } from './custody-rows.ts';
 import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
 import type { createKeyService } from './keys.ts';
 import {
@@ -60,7 +62,9 @@ export function createService(ports: ServicePorts): BrokerService {
     },
     plan: async (request, principal) => {
       const drafted = await draftIntent(intake, request, { via: 'mtls', principal, digest: GENESIS });
-      return drafted.ok ? { ok: true, value: planOf(drafted.value.data, drafted.value.nextEpoch) } : drafted;
+      if (!drafted.ok) return drafted;
+      const plan = await planOf({ hosts: hosts.client, views, journal }, drafted.value);
+      return { ok: true, value: plan };
     },
     cancel: async (id, principal, text) => {
       const found = await stateOf(id);
@@ -81,7 +85,16 @@ export function createService(ports: ServicePorts): BrokerService {
     ...ports.keyService,
     peers: async () => {
       const states = await journal.peersState();
-      return Promise.all(states.map(async (peer) => peerRow(peer, ports.nowMs(), await ports.fingerprintOf(peer.peer))));
+      return Promise.all(
+        states.map(async (peer) => ({
+          ...peerRow(peer, ports.nowMs(), await ports.fingerprintOf(peer.peer)),
+          ...certificateOf(await journal.standing(peer.peer)),
+        })),
+      );
+    },
+    endEventKey: async (peer, { keyid, lastSeq, text }) => {
+      const ended = await journal.endKey(peer, { keyid, lastSeq, reason: reasonOf('KEY_COMPROMISED', text) });
+      return ended.ok ? { ok: true, value: { key: keyid } } : refuse(ended.code, ended.text);
     },
     hosts: async () => machines.hostNames.map((name) => hostRow(ports, name)),
     images: async () => (await machines.inventory.images()).map(imageRow),
@@ -110,20 +123,32 @@ export function createService(ports: ServicePorts): BrokerService {
   function detailOf(
     journey: Journey,
     m: MigrationState,
-  ): Pick<MigrationDetail, 'owed' | 'custody' | 'progress' | 'transferredBytes' | 'lastFailure'> {
+  ): Pick<MigrationDetail, 'rekey' | 'receipts' | 'owed' | 'custody' | 'progress' | 'transferredBytes' | 'lastFailure'> {
     const now = timestamp.parse(new Date(ports.nowMs()).toISOString());
     const owed = react(journey, self, now).filter((command) => command.migration === m.id);
     const progress = hosts.progress(m.id);
     const lastFailure = ports.failures.last(m.id);
     const transferredBytes = hosts.transferredBytes(m.id);
     return {
+      rekey: rekeyRow(m),
+      receipts: receiptRows(m),
       owed: owed.map((command) => ({ command: command.type })),
-      custody: summarize(m).custody.map(({ at, canOpen }) => ({ at, domains: canOpen })),
+      custody: custodyOf(m),
       ...(progress === undefined ? {} : { progress }),
       ...(transferredBytes === undefined ? {} : { transferredBytes }),
       ...(lastFailure === undefined ? {} : { lastFailure }),
     };
   }
+}
+
+const certificateOf = (standing: Awaited<ReturnType<Journal['standing']>>): { readonly certificate?: string } =>
+  standing === undefined ? {} : { certificate: standing.ok ? 'good' : standing.code };
+/** Who could open the image from when on. Entries at which only a suspended key goes change nothing of that. */
+function custodyOf(m: MigrationState): MigrationDetail['custody'] {
+  const same = (a: readonly string[], b: readonly string[] | undefined): boolean => a.join() === b?.join();
+  return summarize(m)
+    .custody.filter(({ canOpen }, i, all) => !same(canOpen, all[i - 1]?.canOpen))
+    .map(({ at, canOpen }) => ({ at, domains: canOpen }));
 }
 
 function hostRow({ hosts }: ServicePorts, name: MachinePorts['hostNames'][number]): HostRow {

@@ -64,6 +64,7 @@ function intakeWith(before: readonly Journey[] = [], alone = oneAtATime()) {
     nowMs: () => Date.parse(START),
     offerMs: 60_000,
     deadlineMs: 3_600_000,
+    leastRekey: 'none',
   } as unknown as IntakePorts;
   return { ports, keys, of };
 }
@@ -74,6 +75,18 @@ describe('intents', () => {
     const taken = await Promise.all([intend(ports, asked(1, CSP_B), RECORD), intend(ports, asked(2, CSP_C), RECORD)]);
     expect(taken.map((one) => (one.ok ? 'taken' : one.code)).toSorted()).toEqual(['VM_MOVING', 'taken']);
     expect(of(CSP_B).migrations.length + of(CSP_C).migrations.length).toBe(1);
+  });
+
+  it.each([
+    [undefined, 'none', undefined],
+    ['none', 'slot', 'slot'],
+    ['full', 'slot', 'full'],
+    ['slot', 'full', 'full'],
+  ] as const)('that ask for %s where this CSP asks for %s of its peers demand %s', async (rekey, leastRekey, demanded) => {
+    const { ports, of } = intakeWith();
+    const request = intentRequest.parse({ ...asked(1), ...(rekey === undefined ? {} : { rekey }) });
+    expect(await intend({ ...ports, leastRekey }, request, RECORD)).toMatchObject({ ok: true });
+    expect(of(CSP_B).migrations[0]?.facts.MigrationIntended?.data.rekey).toBe(demanded);
   });
 
   it('are not appended when the right to decide was lost meanwhile', async () => {

@@ -7,7 +7,9 @@ import {
   intentRequest,
   type MigrationId,
   PAYLOAD_TYPES,
+  type RekeyMethod,
   type RequestRecord,
+  strongerRekey,
   type Timestamp,
   type TrustDomain,
   timestamp,
@@ -17,7 +19,7 @@ import type { PeerIdentity } from '@carnet/pki';
 import type { Journey, MigrationState } from '@carnet/saga';
 import { openEnvelope, parseStrictJson } from '@carnet/trust';
 import type { AloneWith } from '../alone.ts';
-import type { Inventory } from '../inventory.ts';
+import type { HeldVm, Inventory } from '../inventory.ts';
 import type { HandoverKeys } from '../keys/handover-keys.ts';
 import type { Ledgers } from '../ledgers.ts';
 import { isMovingHere, nextEpochWith } from '../moving.ts';
@@ -39,6 +41,8 @@ export interface IntakePorts {
   readonly nowMs: () => number;
   readonly offerMs: number;
   readonly deadlineMs: number;
+  /** What a peer must do at least to the volumes that go there. */
+  readonly leastRekey: RekeyMethod;
   /** Who holds a certificate of this CSP (base64 DER of the leaf), valid now. */
   readonly identify: (leaf: string) => PeerIdentity | undefined;
 }
@@ -67,12 +71,18 @@ export function openSignedRequest(
   };
 }
 
+export interface Drafted {
+  readonly data: EventData<'MigrationIntended'>;
+  readonly nextEpoch: number;
+  readonly held: HeldVm;
+}
+
 /** What an intent would say, or why this CSP does not ask for it. Changes nothing: `plan` shows it, `intend` appends it. */
 export async function draftIntent(
   ports: IntakePorts,
   request: IntentRequest,
   record: RequestRecord,
-): Promise<ServiceResult<{ readonly data: EventData<'MigrationIntended'>; readonly nextEpoch: number }>> {
+): Promise<ServiceResult<Drafted>> {
   if (!ports.peers.includes(request.target)) return refuse('PEER_UNKNOWN', `there is no agreement with ${request.target}`);
   if (request.notAfter !== undefined && Date.parse(request.notAfter) <= ports.nowMs())
     return refuse('INTENT_EXPIRED', `the request was good until ${request.notAfter}`);
@@ -86,18 +96,21 @@ export async function draftIntent(
     now + ports.offerMs,
     request.notAfter === undefined ? Number.POSITIVE_INFINITY : Date.parse(request.notAfter),
   );
+  const rekey = strongerRekey(request.rekey ?? 'none', ports.leastRekey);
   const data: EventData<'MigrationIntended'> = {
     vm: request.vm,
     source: ports.self,
     target: request.target,
     mode: request.mode,
+    ...(rekey === 'none' ? {} : { rekey }),
     spec: held.spec,
     request: record,
     policy,
     offerBy: isoAt(offerBy),
     deadline: isoAt(now + ports.deadlineMs),
   };
-  return { ok: true, value: { data, nextEpoch: Math.max(nextEpochWith(journeys, ports.self, request.target), held.epoch + 1) } };
+  const nextEpoch = Math.max(nextEpochWith(journeys, ports.self, request.target), held.epoch + 1);
+  return { ok: true, value: { data, nextEpoch, held } };
 }
 
 /** A request waits this long for another about the same VM; an append takes milliseconds. */

@@ -1,8 +1,13 @@
 import type { DsseEnvelope } from '@carnet/events';
 
+/** One holding of a key. */
 export interface KeyRow {
   readonly key: string;
   readonly version: number;
+  /** The epoch in which it came here; 0: it was made here. A key that left and came back is held anew. */
+  readonly arrival: number;
+  /** The holding that counts; the others are of before. */
+  readonly current: boolean;
   readonly project: string;
   readonly vm?: string;
   readonly kind: string;
@@ -25,20 +30,39 @@ export interface KeyRow {
   readonly epoch?: number;
   readonly consumers: readonly string[];
   readonly createdAt: string;
+  /** When it came into its present state. */
+  readonly changedAt: string;
+  readonly provenance: readonly string[];
+  /** The key whose place it took, as `<key> version <n>`. */
+  readonly replaces?: string;
+  /** Peers whose own operators say that it is compromised. Nothing changed here by that: our operators decide. */
+  readonly reportedCompromisedBy: readonly string[];
+}
+
+/** The holding that counts, and everything that is known of the key. */
+export interface KeyDetail extends KeyRow {
   /** From the first activation until it was deactivated, compromised or destroyed. */
   readonly validFrom?: string;
   readonly validTo?: string;
+  /** Of all holdings, oldest first. */
   readonly history: readonly KeyHistoryRow[];
   /** Whether every line of the history stands on the one before it, as written. */
-  readonly historyChain?: 'intact' | 'broken';
-  readonly provenance: readonly string[];
+  readonly historyChain: 'intact' | 'broken';
+  /** Every time it was held here, newest first. */
+  readonly holdings: readonly KeyHoldingRow[];
   /** Peers that hold or held it. */
-  readonly shared?: readonly { readonly peer: string; readonly migration: string; readonly direction: 'in' | 'out' }[];
-  /** Peers whose own operators say that it is compromised. Nothing changed here by that: our operators decide. */
-  readonly reportedCompromisedBy: readonly string[];
-  readonly reports?: readonly KeyReportRow[];
+  readonly shared: readonly { readonly peer: string; readonly migration: string; readonly direction: 'in' | 'out' }[];
+  readonly reports: readonly KeyReportRow[];
+}
+export interface KeyHoldingRow {
+  readonly arrival: number;
+  readonly state: string;
+  readonly origin: string;
+  readonly createdAt: string;
+  readonly changedAt: string;
 }
 export interface KeyHistoryRow {
+  readonly arrival: number;
   readonly state: string;
   readonly at: string;
   readonly actor: string;

@@ -31,7 +31,7 @@ function service({ moving = false, held = true } = {}) {
     journal: { eventsOfMigrations: async () => [] },
     inventory: { images: async () => [], vm: async () => vm },
     isMoving: async () => moving,
-    signer,
+    signer: () => signer,
     tell: () => void told.push(1),
   } as unknown as KeyServicePorts;
   return { keys: createKeyService(ports), told };

@@ -6,8 +6,8 @@ import type { Signer } from '@carnet/trust';
 import { present } from '../http/present.ts';
 import type { Inventory } from '../inventory.ts';
 import { DEK_VERSION } from '../keys/handover-keys.ts';
-import { keyRow } from './key-row.ts';
-import type { KeyRow, KeyUseRow } from './key-rows.ts';
+import { keyDetail, keyRows } from './key-row.ts';
+import type { KeyDetail, KeyUseRow } from './key-rows.ts';
 import type { BrokerService, ServiceRefusal, ServiceResult } from './service.ts';
 
 export interface KeyServicePorts {
@@ -17,8 +17,8 @@ export interface KeyServicePorts {
   readonly journal: Pick<Journal, 'eventsOfMigrations'>;
   readonly inventory: Inventory;
   readonly isMoving: (vm: VmId) => Promise<boolean>;
-  /** This CSP's event key: it signs what operators change. */
-  readonly signer: Signer;
+  /** This CSP's event key of now: it signs what operators change. */
+  readonly signer: () => Signer;
   /** Something is owed to peers. */
   readonly tell: () => void;
 }
@@ -61,16 +61,13 @@ function said<T>(result: Result<T>): ServiceResult<T> {
 export function createKeyService(ports: KeyServicePorts): KeyService {
   const { keys, store } = ports;
   return {
-    keys: async () => {
-      const reported = await keys.reportedCompromised();
-      return (await keys.list({})).map((record) => keyRow(record, reported.get(record.key) ?? []));
-    },
+    keys: (filter) => keyRows(keys, filter),
     key: (id) => withKey(id, (key) => shown(ports, key)),
     changeKey: (id, verb, change, principal) =>
       withKey(id, async (key) => {
         const moving = await whyMoving(ports, key);
         if (moving !== undefined) return moving;
-        const { signer } = ports;
+        const signer = ports.signer();
         const wanted = { key, version: DEK_VERSION, verb, principal, signer, ...change };
         const changed = said(await inTransaction(store, (tx) => keys.operate(tx, wanted)));
         if (!changed.ok) return changed;
@@ -125,11 +122,11 @@ async function whyMoving({ keys, isMoving }: KeyServicePorts, key: KeyId): Promi
     : undefined;
 }
 
-async function shown(ports: KeyServicePorts, key: KeyId): Promise<ServiceResult<KeyRow>> {
+async function shown(ports: KeyServicePorts, key: KeyId): Promise<ServiceResult<KeyDetail>> {
   const view = await ports.keys.show({ key, version: DEK_VERSION });
   if (!view.ok) return UNKNOWN;
   const reported = await ports.keys.reportedCompromised();
-  const row = keyRow(view.value, reported.get(key) ?? []);
+  const row = keyDetail(view.value, reported.get(key) ?? []);
   const image = (await ports.inventory.images()).find((one) => one.key === key);
   const root = image === undefined ? {} : { imageRoot: image.digest };
   const receipts = await receiptsOf(ports, view.value);

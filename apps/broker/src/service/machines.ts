@@ -12,7 +12,14 @@ import {
   vmId,
   vmSpec,
 } from '@carnet/events';
-import { type HostReply, imageContext, type ResultOf, type SealedSecret, type StepResult } from '@carnet/hypervisor';
+import {
+  type HostReply,
+  imageContext,
+  type ResultOf,
+  type SealedSecret,
+  type StepResult,
+  type VmState,
+} from '@carnet/hypervisor';
 import { type KeyManager, type Tenant, vmConsumer } from '@carnet/keys';
 import type { Store, Tx } from '@carnet/store';
 import type { Signer } from '@carnet/trust';
@@ -34,8 +41,8 @@ export interface MachinePorts {
   readonly tenant: Tenant;
   readonly nowMs: () => number;
   readonly isMoving: (vm: VmId) => Promise<boolean>;
-  /** This CSP's event key. */
-  readonly signer: Signer;
+  /** This CSP's event key of now. */
+  readonly signer: () => Signer;
 }
 
 /** Steps outside migrations: the longest (an image conversion) is asked again this often, for this long. */
@@ -68,6 +75,11 @@ const refusedBy = (reply: Extract<HostReply, { readonly status: 'refused' | 'fai
   refuse(reply.code, reply.text);
 
 const anyHost = (ports: MachinePorts): HostName | undefined => ports.hostNames.find((host) => ports.hosts.registry.isUp(host));
+
+const noHost = ({ hosts }: MachinePorts): ServiceRefusal =>
+  hosts.registry.isSettled()
+    ? refuse('HOST_UNAVAILABLE', 'no host of this CSP is up')
+    : refuse('HOSTS_NOT_HEARD_YET', 'the broker has not heard its hosts yet; ask again in some seconds');
 
 /** A fresh DEK, recorded before anything is encrypted with it. */
 async function newDek(
@@ -102,13 +114,16 @@ export const imageRow = ({ name, digest, sizeBytes, capacityBytes, createdAt }: 
   createdAt,
 });
 
+/** A VM that libvirt has no domain of was never started, or lost it: a start defines it anew, so to people it is off. */
+export const shownState = (state: VmState | undefined): VmRow['state'] => (state === 'absent' ? 'shutoff' : (state ?? 'unknown'));
+
 export function vmRow(ports: Pick<MachinePorts, 'hosts'>, held: HeldVm): VmRow {
   const seen = ports.hosts.registry.hello(held.host)?.vms.find((one) => one.vm === held.vm);
   return {
     vm: held.vm,
     name: held.spec.name,
     host: held.host,
-    state: seen?.state ?? 'unknown',
+    state: shownState(seen?.state),
     epoch: Math.max(held.epoch, seen?.fence?.epoch ?? 0),
     spec: held.spec,
   };
@@ -124,7 +139,7 @@ export async function registerImage(
   if (known?.key === id) return { ok: true, value: imageRow(known) };
   if (known !== undefined) return refuse('IMAGE_EXISTS', `an image ${image.name} is registered from another file`);
   const host = anyHost(ports);
-  if (host === undefined) return refuse('HOST_UNAVAILABLE', 'no host of this CSP is up');
+  if (host === undefined) return noHost(ports);
   const key = await newDek(ports, artifactId.parse(id), undefined, 0, `image ${image.name}`, keyId.parse(id));
   await inTransaction(ports.store, (tx) => ports.keys.addConsumer(tx, key, `image:${image.name}`));
   const vm = imageContext(ports.self, key);
@@ -176,7 +191,7 @@ export async function createVm(ports: MachinePorts, request: CreateVmRequest, pr
   if (request.image !== undefined && image === undefined)
     return refuse('IMAGE_UNKNOWN', `no image ${request.image} is registered`);
   const host = image?.host ?? anyHost(ports);
-  if (host === undefined) return refuse('HOST_UNAVAILABLE', 'no host of this CSP is up');
+  if (host === undefined) return noHost(ports);
   const vm = vmId.parse(`${ports.self}/${randomUUID()}`);
   const artifact = artifactId.parse(randomUUID());
   const capacityBytes = Math.max(request.capacityBytes ?? 0, image?.capacityBytes ?? 0);
@@ -189,7 +204,8 @@ export async function createVm(ports: MachinePorts, request: CreateVmRequest, pr
   const made = await perform(ports, { step: 'createVm', host, vm, body: { spec, ...from, secrets: [secret] } }, 'createVm');
   if (!made.ok) return made;
   if (!(await ports.inventory.add(ports.store.db, { vm, spec, host, epoch: 0 }))) return refuse('VM_EXISTS', `${vm} exists`);
-  return request.start ? setPower(ports, vm, 'on', principal) : { ok: true, value: vmRow(ports, { vm, spec, host, epoch: 0 }) };
+  if (request.start) return setPower(ports, vm, 'on', principal);
+  return { ok: true, value: { ...vmRow(ports, { vm, spec, host, epoch: 0 }), state: 'shutoff' } };
 }
 
 function imageSecret(
@@ -254,21 +270,12 @@ export async function deleteVm(ports: MachinePorts, vm: VmId, principal: string)
   if (await ports.isMoving(vm)) return refuse('VM_MOVING', `${vm} is in a migration that has not ended`);
   const gone = await perform(ports, { step: 'deleteVm', host: held.host, vm, body: {} }, 'deleteVm');
   if (!gone.ok) return gone;
+  const reason = `VM ${vm} deleted`;
+  const destroy = { verb: 'destroy', principal, reason, code: 'cessation-of-operation', signer: ports.signer() } as const;
   await inTransaction(ports.store, async (tx) => {
     for (const { key } of held.spec.disks) {
       await ports.keys.removeConsumer(tx, key, vmConsumer(vm));
-      const reason = `VM ${vm} deleted`;
-      const { signer } = ports;
-      const destroy = {
-        key,
-        version: DEK_VERSION,
-        verb: 'destroy',
-        principal,
-        reason,
-        code: 'cessation-of-operation',
-        signer,
-      } as const;
-      granted(await ports.keys.operate(tx, destroy));
+      granted(await ports.keys.operate(tx, { key, version: DEK_VERSION, ...destroy }));
     }
     await ports.inventory.remove(tx, vm);
   });

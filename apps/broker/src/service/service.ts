@@ -6,15 +6,21 @@ import type {
   KeyChangeReason,
   MigrationId,
   Reason,
+  RekeyedVolume,
+  RekeyMethod,
   RequestRecord,
+  Seq,
   Timestamp,
+  TrustDomain,
   VmId,
   VmSpec,
 } from '@carnet/events';
+import type { VmState } from '@carnet/hypervisor';
 import type { KeyVerb } from '@carnet/keys';
 import type { MigrationRow } from '@carnet/views';
 import type { ApiKeyRequest, ApiKeyRow, NewApiKey } from '../users/api-keys.ts';
-import type { KeyRow, KeyUseRow, RotationRow, UsesVerdictRow } from './key-rows.ts';
+import type { KeyDetail, KeyRow, KeyUseRow, RotationRow, UsesVerdictRow } from './key-rows.ts';
+import type { Rate } from './predict.ts';
 
 /** A refusal by rule: a stable code, one sentence, and the reasons behind it. Nothing was changed. */
 export interface ServiceRefusal {
@@ -64,7 +70,31 @@ export interface CustodyEntry {
   readonly domains: readonly string[];
 }
 
+/** `done`: absent until the target has said it. */
+export interface RekeyRow {
+  readonly demanded: RekeyMethod;
+  readonly agreed: RekeyMethod;
+  readonly done?: RekeyMethod;
+  /** Each volume's dead key and header, and those that took their place. */
+  readonly volumes: readonly RekeyedVolume[];
+}
+
+/** Who destroyed what of a migration, how, and what cannot be proven. */
+export interface ReceiptRow {
+  readonly by: string;
+  readonly at: Timestamp;
+  readonly method: string;
+  readonly keys: readonly { readonly key: string; readonly version?: number; readonly fate?: string }[];
+  readonly artifacts: readonly { readonly artifact: string; readonly fate?: string; readonly headerDigest?: string }[];
+  readonly cannotProve: string;
+  readonly unproven: readonly string[];
+  /** Signed by the agent of the host that did it. */
+  readonly hasEvidence: boolean;
+}
+
 export interface MigrationDetail extends MigrationRow {
+  readonly rekey: RekeyRow;
+  readonly receipts: readonly ReceiptRow[];
   /** What this side still owes. */
   readonly owed: readonly { readonly command: string; readonly attempt?: number }[];
   readonly custody: readonly CustodyEntry[];
@@ -79,6 +109,17 @@ export interface PlanStep {
   readonly step: string;
   readonly undo: string;
 }
+/** What a prediction rests on. */
+export interface PlanBasis {
+  readonly state: ShownState;
+  readonly diskBytes: number;
+  /** `host`: the files that hold the disks; `capacity`: the disks' sizes, because the host did not answer. */
+  readonly diskBytesFrom: 'host' | 'capacity';
+  /** The whole memory in mode suspend; pages of zeros do not travel, so mostly less. */
+  readonly memoryBytes: number;
+  /** Measured on finished moves with this peer, or assumed when there are none. */
+  readonly rate: Rate;
+}
 export interface Plan {
   readonly vm: string;
   readonly source: string;
@@ -89,9 +130,13 @@ export interface Plan {
     readonly source: { readonly allowed: boolean; readonly reasons: readonly Reason[] };
     readonly target: 'asked when the migration starts';
   };
+  /** What is to be carried, at most: `basis.diskBytes + basis.memoryBytes`. */
   readonly bytes: number;
-  /** Absent: this version does not predict it. */
-  readonly stopSeconds?: number;
+  /** How long the guest will stand still: an estimate, which rests on `basis`. 0 when it does not run. */
+  readonly stopSeconds: number;
+  readonly basis: PlanBasis;
+  /** What this side would stumble over, as far as it shows without trying. */
+  readonly warnings: readonly Reason[];
   readonly steps: readonly PlanStep[];
 }
 
@@ -103,6 +148,8 @@ export interface PeerRow {
   readonly receivedSeq: number;
   readonly lastHeardAt?: string;
   readonly fingerprint?: string;
+  /** `good`, or the code that says why its certificate is not; absent before it introduced itself. */
+  readonly certificate?: string;
 }
 
 export interface HostRow {
@@ -115,11 +162,14 @@ export interface HostRow {
   readonly libvirtVersion?: string;
 }
 
+/** libvirt's state of a VM; `unknown` while its host was not heard. */
+export type ShownState = Exclude<VmState, 'absent'> | 'unknown';
+
 export interface VmRow {
   readonly vm: VmId;
   readonly name: string;
   readonly host: string;
-  readonly state: string;
+  readonly state: ShownState;
   readonly epoch: number;
   readonly spec: VmSpec;
 }
@@ -172,17 +222,18 @@ export interface BrokerService {
   }) => Promise<readonly (LedgerEntry & { readonly cursor: string })[]>;
   /** Fires after something new stands in a ledger; readers then call `events` from their cursor. */
   readonly onChange: (listener: () => void) => () => void;
-  readonly keys: () => Promise<readonly KeyRow[]>;
-  readonly key: (id: string) => Promise<ServiceResult<KeyRow>>;
+  /** `former`: also the holdings of keys that left and came back. */
+  readonly keys: (filter: { readonly former?: boolean }) => Promise<readonly KeyRow[]>;
+  readonly key: (id: string) => Promise<ServiceResult<KeyDetail>>;
   /** A signed change of a key's state; whoever ever held the key is told. Safe to repeat. */
   readonly changeKey: (
     id: string,
     verb: KeyVerb,
     change: { readonly reason: string; readonly code: KeyChangeReason },
     principal: string,
-  ) => Promise<ServiceResult<KeyRow>>;
-  readonly addKeyConsumer: (id: string, vm: VmId) => Promise<ServiceResult<KeyRow>>;
-  readonly removeKeyConsumer: (id: string, vm: VmId) => Promise<ServiceResult<KeyRow>>;
+  ) => Promise<ServiceResult<KeyDetail>>;
+  readonly addKeyConsumer: (id: string, vm: VmId) => Promise<ServiceResult<KeyDetail>>;
+  readonly removeKeyConsumer: (id: string, vm: VmId) => Promise<ServiceResult<KeyDetail>>;
   /** One batch; `version` goes on with a rotation that an earlier answer named. */
   readonly rotateProject: (
     project: string,
@@ -192,6 +243,11 @@ export interface BrokerService {
   readonly keyUses: (id: string) => Promise<ServiceResult<readonly KeyUseRow[]>>;
   readonly verifyKeyUses: () => Promise<UsesVerdictRow>;
   readonly peers: () => Promise<readonly PeerRow[]>;
+  /** Said to one peer, in the ledger that it reads. */
+  readonly endEventKey: (
+    peer: TrustDomain,
+    ending: { readonly keyid: Digest; readonly lastSeq: Seq; readonly text: string },
+  ) => Promise<ServiceResult<{ readonly key: Digest }>>;
   readonly hosts: () => Promise<readonly HostRow[]>;
   readonly images: () => Promise<readonly ImageRow[]>;
   readonly registerImage: (

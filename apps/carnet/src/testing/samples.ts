@@ -19,7 +19,37 @@ export const migration = {
   updatedAt: AT,
   reasons: [],
 };
-export const detail = { ...migration, owed: [{ command: 'SealImage' }], custody: [{ at: AT, domains: ['csp-a.example'] }] };
+export const detail = {
+  ...migration,
+  rekey: {
+    demanded: 'none',
+    agreed: 'full',
+    done: 'full',
+    volumes: [
+      {
+        artifact: '33333333-3333-4333-8333-333333333333',
+        from: { key: '22222222-2222-4222-8222-222222222222', version: 1, headerDigest: 'cd'.repeat(32) },
+        to: { key: '44444444-4444-4444-8444-444444444444', version: 1, headerDigest: 'ef'.repeat(32) },
+      },
+    ],
+  },
+  receipts: [
+    {
+      by: 'csp-a.example',
+      at: AT,
+      method: 'cryptographic-erase',
+      keys: [{ key: '22222222-2222-4222-8222-222222222222', version: 1, fate: 'destroyed' }],
+      artifacts: [
+        { artifact: '33333333-3333-4333-8333-333333333333', fate: 'header-overwritten', headerDigest: 'cd'.repeat(32) },
+      ],
+      cannotProve: 'that no copy was made',
+      unproven: ['copies', 'backups'],
+      hasEvidence: true,
+    },
+  ],
+  owed: [{ command: 'SealImage' }],
+  custody: [{ at: AT, domains: ['csp-a.example'] }],
+};
 export const ended = (outcome: string, reasons: readonly object[] = []) => ({
   ...detail,
   ended: true,
@@ -45,6 +75,8 @@ export const entry = (n: number, more: object = {}) => ({
 export const key = {
   key: '22222222-2222-4222-8222-222222222222',
   version: 1,
+  arrival: 2,
+  current: true,
   project: 'default',
   kind: 'disk',
   state: 'active',
@@ -56,9 +88,29 @@ export const key = {
   derivation: 'luks-passphrase-hex',
   kekVersion: 2,
   createdAt: AT,
+  changedAt: AT,
   reportedCompromisedBy: [],
-  history: [{ state: 'active', at: AT, actor: 'spiffe://csp-a.example/broker', reason: 'imported, "as is"' }],
   provenance: ['migration x'],
+};
+export const keyDetail = {
+  ...key,
+  history: [
+    {
+      arrival: 2,
+      state: 'active',
+      at: AT,
+      actor: 'spiffe://csp-a.example/broker',
+      reason: 'imported, "as is"',
+      digest: DIGEST,
+    },
+  ],
+  historyChain: 'intact',
+  holdings: [
+    { arrival: 2, state: 'active', origin: 'migrated', createdAt: AT, changedAt: AT },
+    { arrival: 0, state: 'destroyed', origin: 'generated', createdAt: AT, changedAt: AT },
+  ],
+  shared: [],
+  reports: [],
 };
 export const keyUse = {
   n: 1,
@@ -90,7 +142,19 @@ export const host = {
   libvirtVersion: '9.0.0',
 };
 export const image = { name: 'tiny', digest: DIGEST, sizeBytes: 1024, capacityBytes: 2048, createdAt: AT };
-export const vm = { vm: VM, name: 'one', host: 'host-1', state: 'running', epoch: 1, spec: { vcpus: 1, memoryMiB: 64 } };
+export const vm = {
+  vm: VM,
+  name: 'one',
+  host: 'host-1',
+  state: 'running',
+  epoch: 1,
+  spec: {
+    vcpus: 1,
+    memoryMiB: 64,
+    boot: { kind: 'disk' },
+    disks: [{ target: 'vda', artifact: key.artifact, capacityBytes: 1_048_576, key: key.key }],
+  },
+};
 export const plan = {
   vm: VM,
   source: 'csp-a.example',
@@ -101,7 +165,16 @@ export const plan = {
     source: { allowed: true, reasons: [{ code: 'ALLOWED', text: 'rule all' }] },
     target: 'asked when the migration starts',
   },
-  bytes: 1024,
+  bytes: 3_145_728,
+  stopSeconds: 11.5,
+  basis: {
+    state: 'running',
+    diskBytes: 3_145_728,
+    diskBytesFrom: 'host',
+    memoryBytes: 0,
+    rate: { basis: 'measured', bytesPerSecond: 2_097_152, aroundSeconds: 10, moves: 2, largestBytes: 4_194_304 },
+  },
+  warnings: [],
   steps: [{ side: 'source', step: 'publish the intent', undo: 'withdraw' }],
 };
 

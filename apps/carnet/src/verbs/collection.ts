@@ -41,7 +41,13 @@ export function showFromList<R>(
       const world = worldOf(command, streams);
       const broker = await world.broker();
       const row = answered(await broker.get<Items<R>>(path)).items.find((one) => isIt(one, name));
-      if (row === undefined) throw new VerbError(EXIT.refused, `${word.toUpperCase()}_UNKNOWN`, `no ${word} ${name} here`);
+      if (row === undefined)
+        throw new VerbError(
+          EXIT.refused,
+          `${word.toUpperCase()}_UNKNOWN`,
+          `no ${word} ${name} here`,
+          `\`carnet ${word} list\` shows all.`,
+        );
       await world.show(row, columns);
     });
 }

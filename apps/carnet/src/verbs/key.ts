@@ -1,6 +1,8 @@
 import { Command, Option } from 'commander';
 import { EXIT, VerbError } from '../exit.ts';
 import {
+  allKeyColumns,
+  type KeyDetail,
   type KeyUse,
   keyDetailColumns,
   type Rotation,
@@ -12,18 +14,27 @@ import {
 import { OWN_CODES } from '../own-codes.ts';
 import { type Key, keyColumns } from '../rows.ts';
 import { answered, type Streams, type World, worldOf } from '../world.ts';
-import { listVerb } from './collection.ts';
 
 export function keyVerbs(streams: Streams): Command {
   const group = new Command('key').description('key records: state, origin, provenance, uses; never values');
-  listVerb(group, streams, '/v1/keys', 'all keys of this CSP', keyColumns);
+  group
+    .command('list')
+    .description('keys as this CSP holds them now')
+    .option('--all', 'also as they were held before they left and came back')
+    .action(async ({ all }: { readonly all?: boolean }, command: Command) => {
+      const world = worldOf(command, streams);
+      const broker = await world.broker();
+      const path = all === true ? '/v1/keys?former=true' : '/v1/keys';
+      const { items } = answered(await broker.get<{ readonly items: readonly Key[] }>(path));
+      await world.list(items, all === true ? allKeyColumns : keyColumns);
+    });
   group
     .command('show <key>')
-    .description('one key with its dated history, who holds or held it, and what peers reported of it')
+    .description('one key: its dated history, every time it was held here, who holds or held it, what peers reported of it')
     .action(async (id: string, _options: unknown, command: Command) => {
       const world = worldOf(command, streams);
       const broker = await world.broker();
-      await world.show(answered(await broker.get<Key>(`/v1/keys/${encodeURIComponent(id)}`)), keyDetailColumns);
+      await world.show(answered(await broker.get<KeyDetail>(`/v1/keys/${encodeURIComponent(id)}`)), keyDetailColumns);
     });
   for (const verb of CHANGES) changeVerb(group, streams, verb);
   usesVerb(group, streams);
@@ -58,7 +69,7 @@ function changeVerb(group: Command, streams: Streams, { verb, description, code 
     const broker = await world.broker();
     const body = { reason: options.reason, code: options.code };
     const path = `/v1/keys/${encodeURIComponent(id)}/${verb}`;
-    await world.show(answered(await broker.act<Key>('POST', path, body)), keyDetailColumns);
+    await world.show(answered(await broker.act<KeyDetail>('POST', path, body)), keyDetailColumns);
   });
 }
 

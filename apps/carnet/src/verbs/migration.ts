@@ -14,6 +14,12 @@ const withWish = (command: Command): Command =>
         .choices(['cold', 'suspend'])
         .default('suspend'),
     )
+    .addOption(
+      new Option(
+        '--rekey <method>',
+        'the least that the target must do before it runs the VM: slot: the old passphrase goes; full: encrypted again, about 10 s per GiB while the VM stands still',
+      ).choices(['none', 'slot', 'full']),
+    )
     .option('--id <uuidv7>', "the migration's id; repeating a start with the same id is safe")
     .option('--not-after <time>', 'no offer counts after it (RFC 3339, UTC, milliseconds)')
     .option('--reason <text>', 'why, for the record');
@@ -50,6 +56,8 @@ function askingVerbs(group: Command, streams: Streams): void {
       const broker = await world.broker();
       const path = `/v1/migrations/${encodeURIComponent(id)}/cancel`;
       await world.show(answered(await broker.post<{ readonly digest: string }>(path, { text: reason })), [
+        { name: 'migration', cell: () => id },
+        { name: 'event', cell: () => 'MigrationWithdrawn' },
         { name: 'digest', cell: (row) => row.digest },
       ]);
     });

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { count, vmPath } from '../arguments.ts';
 import { EXIT, VerbError } from '../exit.ts';
-import { type Vm, vmColumns } from '../rows.ts';
+import { type Vm, vmColumns, vmDetailColumns } from '../rows.ts';
 import { answered, type Streams, worldOf } from '../world.ts';
 import { listVerb, showFromList } from './collection.ts';
 
@@ -49,7 +49,7 @@ const creationOf = (name: string, options: CreateOptions): object => ({
 export function vmVerbs(streams: Streams): Command {
   const group = new Command('vm').description('VMs that this CSP holds');
   listVerb<Vm>(group, streams, '/v1/vms', 'all VMs', vmColumns);
-  showFromList<Vm>(group, streams, '/v1/vms', 'vm', vmColumns, (vm, name) => vm.vm === name || vm.name === name);
+  showFromList<Vm>(group, streams, '/v1/vms', 'vm', vmDetailColumns, (vm, name) => vm.vm === name || vm.name === name);
   createVerb(group, streams);
   for (const [verb, power] of [
     ['start', 'on'],

@@ -16,7 +16,7 @@ export type AuditReport = {
     readonly migration: string;
     readonly mode: string;
     readonly outcome: string;
-    readonly custody: readonly { readonly at: string; readonly domains: readonly string[] }[];
+    readonly custody: readonly { readonly at: string; readonly event: string; readonly domains: readonly string[] }[];
   }[];
   readonly divergence?: unknown;
 };
@@ -44,8 +44,8 @@ export function audit(federation: Federation, screen: Screen): AuditReport {
   for (const ledger of report.ledgers) screen.line(`  ${ledger.publisher} → ${ledger.audience}: ${ledger.verdict}`);
   for (const migration of report.migrations) {
     screen.line(`  ${migration.mode} migration ${migration.migration}: ${migration.outcome}; the image could be opened by`);
-    for (const { at, domains } of migration.custody)
-      screen.line(`    from ${at.slice(11, 23)}  ${domains.join(' and ') || 'nobody'}`);
+    for (const { at, event, domains } of migration.custody)
+      screen.line(`    from ${at.slice(11, 23)}  ${domains.join(' and ') || 'nobody'}  (${event})`);
   }
   return report;
 }

@@ -8,6 +8,7 @@ import { deleteVm, inspect, provideSecrets, startVm, stopVm } from '../steps/lif
 import { observe } from '../steps/observe.ts';
 import { quiesce } from '../steps/quiesce.ts';
 import { receive } from '../steps/receive.ts';
+import { rekey } from '../steps/rekey.ts';
 import { start } from '../steps/start.ts';
 import type { StepContext, StepEnd } from '../steps/step.ts';
 import { resume, retire } from '../steps/undo-source.ts';
@@ -54,6 +55,8 @@ export function dispatch(command: HostCommand, context: StepContext): Promise<St
       return retire(command, context);
     case 'receive':
       return receive(command, context);
+    case 'rekey':
+      return rekey(command, context);
     case 'start':
       return start(command, context);
     case 'observe':

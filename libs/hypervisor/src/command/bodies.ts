@@ -7,6 +7,7 @@ import {
   dataPath,
   digest,
   migrationMode,
+  rekeyMethod,
   sealedArtifacts,
   timestamp,
   vmSpec,
@@ -56,10 +57,20 @@ export const resumeProof = z.discriminatedUnion('kind', [
   record({ kind: z.literal('relinquished'), event: digest }),
 ]);
 
+/** One volume that arrived: the key that came with it, and the one that takes its place. */
+export const rekeyVolume = record({
+  artifact: artifactId,
+  capacityBytes: byteCount,
+  headerDigest: digest.optional(),
+  from: sealedSecret,
+  to: sealedSecret,
+});
+
 /** Bodies of a migration's steps, in the order of the protocol (section 4). */
 export const migrationBodies = {
   preflight: record({ spec: vmSpec, mode: migrationMode }),
-  reserve: record({ spec: vmSpec, mode: migrationMode, until: timestamp }),
+  /** `rekey`: `full` needs room for one more copy of the largest disk. */
+  reserve: record({ spec: vmSpec, mode: migrationMode, until: timestamp, rekey: rekeyMethod.optional() }),
   /** Opens each volume and starts nothing: at the source before the deposit, at the target after the release. */
   trialUnlock: record({ where: z.enum(['volumes', 'staging']), volumes: z.array(lockedVolume).min(1).max(DISKS_MAX).readonly() }),
   /** `memory` is required for, and only for, `suspend`. */
@@ -95,6 +106,8 @@ export const migrationBodies = {
     artifacts: sealedArtifacts,
     rateBytesPerSecond: z.int().min(1).optional(),
   }),
+  /** In staging, before any start: afterwards the volumes open with the new keys, and with no other. */
+  rekey: record({ method: rekeyMethod.exclude(['none']), volumes: z.array(rekeyVolume).min(1).max(DISKS_MAX).readonly() }),
   /** `held`: the VM is defined and stays stopped, as it was at the source. */
   start: record({ spec: vmSpec, vcpus: z.enum(['run', 'held']), secrets, memory: memorySecret.optional() }),
   /** `signs`: what counts as life. `console`: new output too; `vcpu`: processor time alone, for guests without a serial console. */

@@ -49,6 +49,7 @@ export const hostCommand = z.discriminatedUnion('step', [
   migrationCommand('resume', migrationBodies.resume),
   migrationCommand('retire', migrationBodies.retire),
   migrationCommand('receive', migrationBodies.receive),
+  migrationCommand('rekey', migrationBodies.rekey),
   migrationCommand('start', migrationBodies.start),
   migrationCommand('observe', migrationBodies.observe),
   migrationCommand('forswear', migrationBodies.forswear),

@@ -1,4 +1,16 @@
-import { artifactId, artifactKind, byteCount, dataPath, digest, epoch, sealedArtifacts, timestamp, vmSpec } from '@carnet/events';
+import {
+  artifactId,
+  artifactKind,
+  byteCount,
+  dataPath,
+  destroyedArtifact,
+  digest,
+  epoch,
+  rekeyMethod,
+  sealedArtifacts,
+  timestamp,
+  vmSpec,
+} from '@carnet/events';
 import { z } from 'zod';
 import { imageName } from './scalars.ts';
 
@@ -30,6 +42,9 @@ export const volumeFacts = record({
 
 export const imageFacts = record({ name: imageName, digest, sizeBytes: byteCount, capacityBytes: byteCount });
 
+/** SHA-256 of the LUKS header that arrived, and of the one that took its place. */
+export const rekeyedFacts = record({ artifact: artifactId, before: digest, after: digest });
+
 const artifactFacts = record({ artifact: artifactId, kind: artifactKind, sizeBytes: byteCount });
 
 /** What a performed step found or made. */
@@ -46,6 +61,8 @@ export const stepResult = z.discriminatedUnion('step', [
     fence: fenceFacts.optional(),
     consoleBytes: byteCount,
     vcpuTimeMs: byteCount,
+    /** Bytes of the file that holds each disk: what a move of it carries. A file that is missing is not listed. */
+    volumes: many(record({ artifact: artifactId, sizeBytes: byteCount })),
   }),
   record({ step: z.literal('createVm'), volumes: many(volumeFacts) }),
   record({ step: z.literal('startVm') }),
@@ -61,7 +78,7 @@ export const stepResult = z.discriminatedUnion('step', [
   record({ step: z.literal('serve'), dataPath, until: timestamp }),
   record({ step: z.literal('surrender') }),
   record({ step: z.literal('resume'), ran: z.boolean() }),
-  record({ step: z.literal('retire'), artifacts: many(artifactId) }),
+  record({ step: z.literal('retire'), artifacts: many(artifactId), fates: many(destroyedArtifact).default([]) }),
   record({
     step: z.literal('receive'),
     round: z.int(),
@@ -70,10 +87,11 @@ export const stepResult = z.discriminatedUnion('step', [
     receivedBytes: byteCount,
     totalBytes: byteCount,
   }),
+  record({ step: z.literal('rekey'), method: rekeyMethod.exclude(['none']), volumes: many(rekeyedFacts) }),
   record({ step: z.literal('start'), vcpus: z.enum(['run', 'held']), memoryRestored: z.boolean() }),
   record({ step: z.literal('observe'), state: vmState, vcpuTimeMs: byteCount, consoleBytes: byteCount }),
   record({ step: z.literal('forswear'), epoch }),
-  record({ step: z.literal('destroy'), artifacts: many(artifactId) }),
+  record({ step: z.literal('destroy'), artifacts: many(artifactId), fates: many(destroyedArtifact).default([]) }),
 ]);
 export type StepResult = z.infer<typeof stepResult>;
 export type ResultOf<S extends StepResult['step']> = Extract<StepResult, { readonly step: S }>;

@@ -10,3 +10,5 @@ export const commandSubject = (host: string): string => `host.${host}.command`;
 export const reportSubject = (host: string): string => `host.${host}.report`;
 /** Broker → agent, empty: a broker that has just started knows no host, and asks for a hello before the next one is due. */
 export const hailSubject = (host: string): string => `host.${host}.hail`;
+/** Broker → agent: one CRL, signed by the broker. Hosts keep the list with the higher number. */
+export const crlSubject = (host: string): string => `host.${host}.crl`;

@@ -5,7 +5,7 @@ import { sha256 } from '../digest.ts';
 import { done, type Outcome, setBack } from '../outcome.ts';
 import type { Artifacts, HandOver, MemoryKey, ServeRequest, StoredImage } from '../ports/artifacts.ts';
 import type { HostFiles } from '../ports/files.ts';
-import { guardFakeVolume } from './volumes.ts';
+import { guardFakeVolume, placeFakeHeader } from './volumes.ts';
 
 type Share = (artifact: ArtifactId, of: HandOver, puller: Digest) => Promise<Buffer | undefined>;
 
@@ -54,6 +54,7 @@ export function fakeArtifacts({ files, network, leaf }: FakeArtifactsOptions): A
   return {
     dataPath: () => dataPath,
     guard: (path) => guardFakeVolume(files, path),
+    luksPlace: (path) => placeFakeHeader(files, path),
     seal: async ({ of, artifact, kind, path, chunkBytes }) => {
       const bytes = await files.read(path);
       if (bytes === undefined) return setBack(refused('ARTIFACT_MISSING'));

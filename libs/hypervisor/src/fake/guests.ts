@@ -57,7 +57,8 @@ export function fakeGuests(files: HostFiles) {
     openDisks: async ({ definition }: FakeDomain): Promise<void> => {
       for (const { path, key } of definition.disks) {
         const volume = await readFakeVolume(files, path);
-        if (volume === undefined || secrets.get(key) !== volume.passphrase)
+        const secret = secrets.get(key);
+        if (volume === undefined || secret === undefined || !volume.slots.some((slot) => slot === secret))
           throw new HostError(failed('LIBVIRT_FAILED', 'A disk does not open.'));
       }
     },

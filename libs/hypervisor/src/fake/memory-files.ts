@@ -43,6 +43,11 @@ export function memoryFiles({ freeBytes = 2 ** 40, tmpfs }: MemoryFilesOptions):
     write: async (path, bytes) => put(path, Buffer.from(bytes)),
     append: async (path, bytes) => put(path, Buffer.concat([files.get(path) ?? Buffer.alloc(0), bytes])),
     truncate: async (path, sizeBytes) => put(path, Buffer.from((files.get(path) ?? Buffer.alloc(0)).subarray(0, sizeBytes))),
+    blank: async (path, offset, bytes) => {
+      const whole = Buffer.from(files.get(path) ?? Buffer.alloc(0));
+      put(path, whole.fill(0, offset, Math.min(offset + bytes, whole.length)));
+    },
+    flush: async () => undefined,
     rename: async (from, to) => {
       const bytes = files.get(from);
       if (bytes === undefined) throw new HostError(failed('DISK_FAILED', '(ENOENT)'));

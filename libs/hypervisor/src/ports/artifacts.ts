@@ -18,6 +18,9 @@ export type HandOver = { readonly vm: VmId; readonly migration: MigrationId; rea
 
 export type GuardedHeader = { readonly capacityBytes: number; readonly sizeBytes: number; readonly headerDigest: Digest };
 
+/** Where a guarded LUKS header lies in its file, key slots included, and which slots are in use. Bytes. */
+export type LuksPlace = { readonly offset: number; readonly bytes: number; readonly activeSlots: readonly number[] };
+
 export type SealRequest = {
   readonly of: HandOver;
   readonly artifact: ArtifactId;
@@ -56,6 +59,8 @@ export type StoredImage = { readonly path: string; readonly facts: ImageFacts };
 export type Artifacts = {
   /** Judges a qcow2 header with our own parser: no qemu tool sees a header that this refused. */
   guard(path: string): Promise<Outcome<GuardedHeader>>;
+  /** As `guard`, and where the LUKS header lies. */
+  luksPlace(path: string): Promise<Outcome<LuksPlace>>;
   seal(request: SealRequest): Promise<Outcome<SealedArtifact>>;
   serve(request: ServeRequest): Promise<Outcome<void>>;
   /** Forgets the manifest of a file that is about to change or go; none is fine. */

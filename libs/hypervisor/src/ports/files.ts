@@ -15,6 +15,10 @@ export type HostFiles = {
   append(path: string, bytes: Uint8Array): Promise<void>;
   /** Cuts a torn tail off. */
   truncate(path: string, sizeBytes: number): Promise<void>;
+  /** Overwrites bytes in place with zeros, as far as the file goes. What lies below the file system may keep the old ones. */
+  blank(path: string, offset: number, bytes: number): Promise<void>;
+  /** What another program wrote survives a power cut, too. */
+  flush(path: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   /** Removes a file or a whole directory; nothing there is fine. */
   remove(path: string): Promise<void>;

@@ -24,8 +24,12 @@ export type Volumes = {
   copyInto(
     from: { readonly path: string; readonly passphrase: Uint8Array },
     to: { readonly path: string; readonly passphrase: Uint8Array },
-    signal: AbortSignal,
+    more: { readonly signal: AbortSignal; readonly onProgress?: (progress: StepProgress) => void; readonly totalBytes?: number },
   ): Promise<Outcome<void>>;
+  /** Lets a second passphrase open a volume: into a key slot that is not in use. LUKS_DOES_NOT_OPEN when `have` is none. */
+  addKey(path: string, have: Uint8Array, add: Uint8Array, slot: number): Promise<Outcome<void>>;
+  /** Erases one key slot that is in use; `keep` opens another one, so that never the last one goes. */
+  eraseSlot(path: string, keep: Uint8Array, slot: number): Promise<Outcome<void>>;
   /** Opens read-only and reads a sector; a wrong key is LUKS_DOES_NOT_OPEN. */
   unlock(path: string, passphrase: Uint8Array): Promise<Outcome<void>>;
 };

@@ -40,6 +40,11 @@ export function qemuVolumes({ qemuImg, qemuIo, tmpfsDir }: QemuTools, log: Log):
     log.warn({ exitCode, errors }, 'qemu tool failed');
     throw new HostError(failed(/No space left/.test(errors) ? 'NO_ROOM' : 'TOOL_FAILED'));
   };
+  const opened = (end: ToolEnd): Outcome<void> => {
+    if (WRONG_KEY.test(end.errors)) return setBack(refused('LUKS_DOES_NOT_OPEN'));
+    must(end);
+    return done(undefined);
+  };
   const run = (file: string, args: readonly string[], secrets: readonly ToolSecret[], more: More = {}): Promise<ToolEnd> =>
     runTool({ file, args, secrets, tmpfsDir, signal: soon(), ...more });
 
@@ -71,25 +76,36 @@ export function qemuVolumes({ qemuImg, qemuIo, tmpfsDir }: QemuTools, log: Log):
         await raw.value.handle.close();
       }
     },
-    copyInto: async (from, to, signal) => {
+    addKey: async (path, have, add, slot) => {
+      const secrets = [
+        { id: 'have', value: have },
+        { id: 'add', value: add },
+      ];
+      const options = `encrypt.state=active,encrypt.new-secret=add,encrypt.keyslot=${slot},encrypt.iter-time=${LUKS_ITER_TIME_MS}`;
+      const how = ['amend', '-q', ...secretObjects(secrets), '-o', options, '--image-opts'];
+      return opened(await timed(() => run(qemuImg, [...how, encrypted(path, 'have')], secrets)));
+    },
+    eraseSlot: async (path, keep, slot) => {
+      const secrets = [{ id: 'keep', value: keep }];
+      const how = ['amend', '-q', ...secretObjects(secrets), '-o', `encrypt.state=inactive,encrypt.keyslot=${slot}`];
+      return opened(await run(qemuImg, [...how, '--image-opts', encrypted(path, 'keep')], secrets));
+    },
+    copyInto: async (from, to, { signal, onProgress, totalBytes }) => {
       const secrets = [
         { id: 'from', value: from.passphrase },
         { id: 'to', value: to.passphrase },
       ];
-      const how = [...CONVERT, ...secretObjects(secrets), '--image-opts', '--target-image-opts'];
-      const end = await run(qemuImg, [...how, encrypted(from.path, 'from'), encrypted(to.path, 'to')], secrets, { signal });
-      if (WRONG_KEY.test(end.errors)) return setBack(refused('LUKS_DOES_NOT_OPEN'));
-      must(end);
-      return done(undefined);
+      const told = onProgress === undefined ? {} : { onOutput: progressOf(totalBytes ?? 0, onProgress) };
+      const progress = onProgress === undefined ? [] : ['-p'];
+      const how = [...CONVERT, ...progress, ...secretObjects(secrets), '--image-opts', '--target-image-opts'];
+      const places = [encrypted(from.path, 'from'), encrypted(to.path, 'to')];
+      return opened(await run(qemuImg, [...how, ...places], secrets, { signal, ...told }));
     },
     unlock: async (path, passphrase) => {
       const secrets = [{ id: 'key', value: passphrase }];
       // -U: the VM may be running; reading one sector of it harms nobody.
       const how = ['-r', '-U', ...secretObjects(secrets), '-c', 'read 0 512', '--image-opts'];
-      const end = await run(qemuIo, [...how, encrypted(path, 'key')], secrets);
-      if (WRONG_KEY.test(end.errors)) return setBack(refused('LUKS_DOES_NOT_OPEN'));
-      must(end);
-      return done(undefined);
+      return opened(await run(qemuIo, [...how, encrypted(path, 'key')], secrets));
     },
   };
 }

@@ -62,7 +62,7 @@ export const reserve: Step<'reserve'> = async ({ vm, epoch, body }, context) => 
     const noTmpfs = await lacksTmpfs(context, body.spec);
     if (noTmpfs !== undefined) return noTmpfs;
   }
-  const needed = roomFor(body.spec, body.mode === 'suspend' ? 'saved' : 'none');
+  const needed = roomFor(body.spec, body.mode === 'suspend' ? 'saved' : 'none', body.rekey);
   const room = await capacityAt(ports, now, vm);
   if (needed.memoryMiB > room.memoryMiBFree - room.memoryMiBReserved)
     return refused('NO_ROOM', `It needs ${needed.memoryMiB} MiB of memory.`);

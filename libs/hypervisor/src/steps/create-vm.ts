@@ -108,10 +108,8 @@ async function fillFromImage(
   if (header.value.capacityBytes > to.capacityBytes) return refused('SPEC_MISMATCH', 'The image is larger than the disk.');
   const dek = await openSecret(context, command, 'run', from.secret);
   if (!dek.ok) return dek.setback;
-  const filled = await ports.volumes.copyInto(
-    { path: image.value.path, passphrase: luksPassphrase(context, dek.value) },
-    to,
-    context.signal,
-  );
+  const filled = await ports.volumes.copyInto({ path: image.value.path, passphrase: luksPassphrase(context, dek.value) }, to, {
+    signal: context.signal,
+  });
   return filled.ok ? undefined : filled.setback;
 }

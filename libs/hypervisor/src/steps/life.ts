@@ -13,6 +13,7 @@ import {
   stopDomain,
   unlockDisks,
 } from './domains.ts';
+import { shredAll } from './shred.ts';
 import { finished, openPassphrases, type Step, type StepContext } from './step.ts';
 
 export const inspect: Step<'inspect'> = async ({ vm }, { ports, fence }) => {
@@ -27,10 +28,19 @@ export const inspect: Step<'inspect'> = async ({ vm }, { ports, fence }) => {
     autostart: facts?.autostart ?? false,
     vcpuTimeMs: facts?.vcpuTimeMs ?? 0,
     consoleBytes: (await ports.files.size(ports.paths.console(vm))) ?? 0,
+    volumes: await sizesOf(vm, spec, ports),
     ...(spec === undefined ? {} : { spec }),
     ...(entry.value === undefined ? {} : { fence: fenceFactsOf(entry.value) }),
   });
 };
+
+async function sizesOf(vm: VmId, spec: VmSpec | undefined, { files, paths }: StepContext['ports']) {
+  const sizes = (spec?.disks ?? []).map(async ({ artifact }) => {
+    const sizeBytes = await files.size(paths.volume(vm, artifact));
+    return sizeBytes === undefined ? [] : [{ artifact, sizeBytes }];
+  });
+  return (await Promise.all(sizes)).flat();
+}
 
 export const fenceFactsOf = ({ epoch, standing, vcpus, role }: Parameters<typeof forbidsRunning>[0]) => ({
   epoch,
@@ -94,7 +104,7 @@ export const deleteVm: Step<'deleteVm'> = async ({ vm }, context) => {
   await context.intend({});
   await ports.hypervisor.undefine(uuidOf(vm));
   await dropSecrets(context, spec?.disks.map(({ key }) => key) ?? []);
-  await ports.files.remove(ports.paths.home(vm));
+  await shredAll(context, [ports.paths.home(vm)]);
   await ports.files.remove(ports.paths.spec(vm));
   await fence.forget(vm);
   return finished({ step: 'deleteVm' });

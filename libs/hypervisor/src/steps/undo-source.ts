@@ -1,13 +1,13 @@
-import type { ArtifactId, VmSpec } from '@carnet/events';
+import type { VmSpec } from '@carnet/events';
 import { failed, refused, type Setback } from '../codes.ts';
 import type { CommandOf } from '../command/command.ts';
 import { moveFence } from '../fence/moves.ts';
 import { uuidOf } from '../host-paths.ts';
 import { readVm } from '../vm-record.ts';
-import { artifactsSeen, seenArtifacts } from './artifacts-seen.ts';
 import { definitionOf, dropSecrets, isOff, letRun, provideSecrets, stateOf, unlockDisks } from './domains.ts';
 import { restoreMemory } from './memory.ts';
 import { stateBefore } from './quiesce.ts';
+import { fateFacts, fatesOf, lookBeforeShredding, shredAll } from './shred.ts';
 import { finished, openPassphrases, type Step, type StepContext, testify } from './step.ts';
 import { stepKey } from './step-key.ts';
 
@@ -85,18 +85,20 @@ export const retire: Step<'retire'> = async (command, context) => {
   if (value?.epoch !== epoch || value.standing !== 'surrendered' || value.role !== 'source') return refused('NOT_SURRENDERED');
   if (!isOff(await stateOf(context, vm))) return refused('VM_RUNNING');
   const spec = await readVm(ports.files, ports.paths, vm);
-  const seen = await context.intend(seenArtifacts(spec?.disks.map(({ artifact }) => artifact) ?? []));
+  const home = ports.paths.home(vm);
+  const seen = await context.intend(await lookBeforeShredding(context, [home]));
   await ports.artifacts.unserve(command.migration);
   await ports.hypervisor.undefine(uuidOf(vm));
   await dropSecrets(context, spec?.disks.map(({ key }) => key) ?? []);
   await ports.files.remove(ports.paths.clearMemory(vm));
-  await ports.files.remove(ports.paths.home(vm));
+  await shredAll(context, [home]);
   await ports.files.remove(ports.paths.spec(vm));
-  const artifacts: readonly ArtifactId[] = artifactsSeen(seen);
-  const left = (await ports.files.list(ports.paths.home(vm))).length;
+  const fates = fatesOf(seen);
+  const artifacts = fates.map(({ artifact }) => artifact);
+  const left = (await ports.files.list(home)).length;
   const state = await stateOf(context, vm);
   return finished(
-    { step: 'retire', artifacts },
-    testify(context, command, 'destroyed', { state, filesLeft: left, artifacts: artifacts.length }),
+    { step: 'retire', artifacts, fates },
+    testify(context, command, 'destroyed', { state, filesLeft: left, artifacts: artifacts.length, ...fateFacts(fates) }),
   );
 };

@@ -1,11 +1,10 @@
-import { type ArtifactId, artifactId } from '@carnet/events';
 import { failed, refused } from '../codes.ts';
 import { moveFence } from '../fence/moves.ts';
 import { uuidOf } from '../host-paths.ts';
 import { dropLease } from '../leases.ts';
 import { readVm } from '../vm-record.ts';
-import { artifactsSeen, seenArtifacts } from './artifacts-seen.ts';
 import { dropSecrets, isOff, stateOf } from './domains.ts';
+import { fateFacts, fatesOf, lookBeforeShredding, shredAll } from './shred.ts';
 import { finished, moveFor, type Step, testify } from './step.ts';
 
 /** Swears that this epoch never runs here. The register first, then the power: nobody can start it in between. */
@@ -42,23 +41,20 @@ export const destroy: Step<'destroy'> = async (command, context) => {
   if (value?.epoch !== epoch || value.role !== 'target' || value.standing !== 'never') return refused('NOT_FORSWORN');
   if (!isOff(await stateOf(context, vm))) return refused('VM_RUNNING');
   const spec = await readVm(files, paths, vm);
-  const staged: readonly ArtifactId[] = (await files.list(paths.staging(vm, epoch))).flatMap(
-    (name) => artifactId.safeParse(name).data ?? [],
-  );
-  const arrived = [...new Set([...staged, ...(spec?.disks.map(({ artifact }) => artifact) ?? [])])];
-  const seen = await context.intend(seenArtifacts(arrived));
+  const folders = [paths.staging(vm, epoch), paths.home(vm)];
+  const seen = await context.intend(await lookBeforeShredding(context, folders));
   await hypervisor.undefine(uuidOf(vm));
   await dropSecrets(context, spec?.disks.map(({ key }) => key) ?? []);
   await files.remove(paths.clearMemory(vm));
-  await files.remove(paths.staging(vm, epoch));
-  await files.remove(paths.home(vm));
+  await shredAll(context, folders);
   await dropLease(ports, { vm, epoch });
   await files.remove(paths.spec(vm));
-  const artifacts = artifactsSeen(seen);
-  const left = (await files.list(paths.staging(vm, epoch))).length + (await files.list(paths.home(vm))).length;
+  const fates = fatesOf(seen);
+  const artifacts = fates.map(({ artifact }) => artifact);
+  const left = (await Promise.all(folders.map((folder) => files.list(folder)))).flat().length;
   const state = await stateOf(context, vm);
   return finished(
-    { step: 'destroy', artifacts },
-    testify(context, command, 'destroyed', { state, filesLeft: left, artifacts: artifacts.length }),
+    { step: 'destroy', artifacts, fates },
+    testify(context, command, 'destroyed', { state, filesLeft: left, artifacts: artifacts.length, ...fateFacts(fates) }),
   );
 };

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HostError } from '../codes.ts';
+import type { Artifacts } from '../ports/artifacts.ts';
 import type { HostFiles } from '../ports/files.ts';
 import type { DomainDefinition, DomainNotice, Hypervisor } from '../ports/hypervisor.ts';
 import type { EncryptRaw, Volumes } from '../ports/volumes.ts';
@@ -10,6 +11,7 @@ export type HypervisorUnderTest = {
   readonly hypervisor: Hypervisor;
   readonly volumes: Volumes;
   readonly files: HostFiles;
+  readonly luksPlace: Artifacts['luksPlace'];
   readonly definition: DomainDefinition;
   /** A path on tmpfs. */
   readonly statePath: string;
@@ -78,10 +80,35 @@ export function hypervisorContract(name: string, open: () => Promise<HypervisorU
       expect(await volumes.unlock(diskOf(), WRONG)).toMatchObject({ ok: false, setback: { code: 'LUKS_DOES_NOT_OPEN' } });
       const signal = new AbortController().signal;
       const copy = (key: Uint8Array) =>
-        volumes.copyInto({ path: diskOf(), passphrase: key }, { path: otherDisk, passphrase: WRONG }, signal);
+        volumes.copyInto({ path: diskOf(), passphrase: key }, { path: otherDisk, passphrase: WRONG }, { signal });
       expect(await copy(WRONG)).toMatchObject({ ok: false, setback: { code: 'LUKS_DOES_NOT_OPEN' } });
       expect(await copy(RIGHT)).toMatchObject({ ok: true });
       expect(await volumes.unlock(otherDisk, WRONG)).toMatchObject({ ok: true });
+    });
+
+    it('a second passphrase comes into a slot, the first goes with its own; a header that is blanked opens with none', async () => {
+      const { volumes, files, capacityBytes, otherDisk, luksPlace } = host;
+      const path = `${otherDisk}.slots`;
+      const refusal = { ok: false, setback: { status: 'refused', code: 'LUKS_DOES_NOT_OPEN' } };
+      await volumes.createBlank(path, capacityBytes, RIGHT);
+      expect(await volumes.addKey(path, WRONG, RIGHT, 1)).toMatchObject(refusal);
+      expect(await luksPlace(path)).toMatchObject({ value: { activeSlots: [0] } });
+      expect(await volumes.addKey(path, RIGHT, WRONG, 3)).toMatchObject({ ok: true });
+      for (const key of [RIGHT, WRONG]) expect(await volumes.unlock(path, key)).toMatchObject({ ok: true });
+      expect(await luksPlace(path)).toMatchObject({ value: { activeSlots: [0, 3] } });
+      expect(await setbackOf(volumes.addKey(path, RIGHT, WRONG, 3))).toBe('TOOL_FAILED');
+      expect(await volumes.eraseSlot(path, WRONG, 0)).toMatchObject({ ok: true });
+      expect(await volumes.unlock(path, RIGHT)).toMatchObject(refusal);
+      expect(await volumes.unlock(path, WRONG)).toMatchObject({ ok: true });
+      expect(await setbackOf(volumes.eraseSlot(path, WRONG, 0))).toBe('TOOL_FAILED');
+      expect(await setbackOf(volumes.eraseSlot(path, WRONG, 3))).toBe('TOOL_FAILED');
+      await files.flush(path);
+      const place = await luksPlace(path);
+      if (!place.ok) throw new Error('expected a header');
+      const size = await files.size(path);
+      await files.blank(path, place.value.offset, place.value.bytes);
+      expect([await files.size(path), (await luksPlace(path)).ok]).toEqual([size, false]);
+      await files.remove(path);
     });
 
     it('a plain disk becomes an encrypted volume: judged by what it is, within the room there is', async () => {

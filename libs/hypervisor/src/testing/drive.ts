@@ -44,6 +44,10 @@ export const SPEC = vmSpec.parse({
 /** The fake's secrets are plain keys in base64. */
 export const secretOf = (key: typeof KEY, fill: number) => ({ key, sealed: Buffer.alloc(32, fill).toString('base64') });
 export const SECRET = secretOf(KEY, 7);
+/** What the target puts in place of the disk's key. */
+export const NEW_KEY = keyId.parse('55555555-5555-4555-8555-555555555555');
+export const NEW_SECRET = secretOf(NEW_KEY, 8);
+export const NEW_SPEC = vmSpec.parse({ ...SPEC, disks: SPEC.disks.map((disk) => ({ ...disk, key: NEW_KEY })) });
 export const MEMORY_SECRET = { artifact: MEMORY, secret: secretOf(MEMORY_KEY, 9) };
 
 /** Real time, but nobody waits long: a test's clock only has to move. */

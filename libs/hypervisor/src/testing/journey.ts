@@ -1,6 +1,20 @@
+import type { RekeyMethod } from '@carnet/events';
 import type { HostReply } from '../command/report.ts';
 import type { FakeHost } from '../fake/host.ts';
-import { ask, BECAUSE, CAPACITY, DISK, MEMORY, MEMORY_SECRET, ofEpoch, SECRET, SPEC, UNTIL } from './drive.ts';
+import {
+  ask,
+  BECAUSE,
+  CAPACITY,
+  DISK,
+  MEMORY,
+  MEMORY_SECRET,
+  NEW_SECRET,
+  NEW_SPEC,
+  ofEpoch,
+  SECRET,
+  SPEC,
+  UNTIL,
+} from './drive.ts';
 
 type Mode = 'cold' | 'suspend';
 export type Side = { readonly host: FakeHost; readonly name: string };
@@ -19,13 +33,17 @@ const resultOf = (found: Found, step: string): Record<string, unknown> => {
 };
 
 /** The whole hand-over in the order of the protocol, as the brokers of both sides ask for it. */
-export const moves = (mode: Mode, targetLeaf: string, sourceLeaf: string): readonly Move[] => {
+export const moves = (mode: Mode, targetLeaf: string, sourceLeaf: string, rekey: RekeyMethod = 'none'): readonly Move[] => {
   const memory = mode === 'suspend' ? { memory: MEMORY_SECRET } : {};
   const artifacts = [{ artifact: DISK, kind: 'disk' }, ...(mode === 'suspend' ? [{ artifact: MEMORY, kind: 'memory' }] : [])];
   const locked = [{ artifact: DISK, capacityBytes: CAPACITY, secret: SECRET }];
+  const volumes = [{ artifact: DISK, capacityBytes: CAPACITY, from: SECRET, to: NEW_SECRET }];
+  const replaced: readonly Move[] =
+    rekey === 'none' ? [] : [{ on: 'target', step: 'rekey', body: () => ({ method: rekey, volumes }) }];
+  const own = rekey === 'none' ? { spec: SPEC, secrets: [SECRET] } : { spec: NEW_SPEC, secrets: [NEW_SECRET] };
   return [
     { on: 'source', step: 'preflight', body: () => ({ spec: SPEC, mode }) },
-    { on: 'target', step: 'reserve', body: () => ({ spec: SPEC, mode, until: UNTIL }) },
+    { on: 'target', step: 'reserve', body: () => ({ spec: SPEC, mode, until: UNTIL, rekey }) },
     { on: 'source', step: 'trialUnlock', body: () => ({ where: 'volumes', volumes: locked }) },
     { on: 'source', step: 'quiesce', body: () => ({ mode, graceSeconds: 1, ...memory }) },
     { on: 'source', step: 'seal', body: () => ({ round: 0, chunkBytes: 1_048_576, artifacts }) },
@@ -46,7 +64,8 @@ export const moves = (mode: Mode, targetLeaf: string, sourceLeaf: string): reado
     },
     { on: 'source', step: 'surrender', body: () => ({}) },
     { on: 'target', step: 'trialUnlock', body: () => ({ where: 'staging', volumes: locked }) },
-    { on: 'target', step: 'start', body: () => ({ spec: SPEC, vcpus: 'run', secrets: [SECRET], ...memory }) },
+    ...replaced,
+    { on: 'target', step: 'start', body: () => ({ ...own, vcpus: 'run', ...memory }) },
     { on: 'target', step: 'observe', body: () => ({ signs: 'console', withinSeconds: 5 }) },
     { on: 'source', step: 'retire', body: () => ({}) },
   ];

@@ -12,10 +12,13 @@ import {
   timestamp,
   trustDomain,
   uuidv7,
+  type VmId,
+  vmSpec,
 } from '@carnet/events';
 import type { Store } from '@carnet/store';
 import { ed25519Signer, type Signer, sha256Hex, type Verifier } from '@carnet/trust';
-import type { ChainValidator, JournalOptions, Log } from '../index.ts';
+import { sql } from 'kysely';
+import type { ChainValidator, Introduction, JournalOptions, Log, Signing } from '../index.ts';
 
 export const A = trustDomain.parse('csp-a.example');
 export const B = trustDomain.parse('csp-b.example');
@@ -84,17 +87,21 @@ export const removeTemporaryDirs = (): void => {
   for (const dir of made.splice(0)) rmSync(dir, { recursive: true, force: true });
 };
 
+export const introductionOf = (self: TrustDomain): Introduction => ({
+  ...identityOf(self),
+  notBefore: timestamp.parse('2026-01-01T00:00:00.000Z'),
+});
+
 export const journalOptions = (
   store: Store,
   self: TrustDomain,
   peers: readonly TrustDomain[],
-  over: Partial<JournalOptions> = {},
+  { signer = eventKeyOf(self), introduction, ...over }: Partial<JournalOptions & Signing> = {},
 ): JournalOptions => ({
   store,
   self,
   peers,
-  signer: eventKeyOf(self),
-  introduction: { ...identityOf(self), notBefore: timestamp.parse('2026-01-01T00:00:00.000Z') },
+  signing: () => ({ signer, introduction: introduction ?? introductionOf(self) }),
   validateChain,
   headDir: temporaryDir(),
   clock: testClock,
@@ -102,6 +109,12 @@ export const journalOptions = (
   log: memoryLog(),
   ...over,
 });
+
+/** As it was before the first journal. */
+export const emptyStore = async (one: Store): Promise<void> => {
+  for (const table of ['events', 'ledgers', 'peers', 'proofs', 'changes_journal', 'changes_journal_lock'])
+    await sql.raw(`drop table if exists ${table}`).execute(one.db);
+};
 
 export const anyDigest = digest.parse('ab'.repeat(32));
 export const newMigration = () => migrationId.parse(uuidv7(testClock.nowMs(), testRandom(10)));
@@ -114,6 +127,34 @@ export const refusal = (reason = 'no room', causes: readonly Digest[] = [], migr
   epoch: epoch.parse(1),
   data: { intent: anyDigest, reasons: [{ code: 'NO_ROOM', text: reason }] },
 });
+
+/** Opens an attempt to move a VM: the one event that says which. */
+export const intent = (vm: VmId, source: TrustDomain, target: TrustDomain, migration = newMigration()): Draft => ({
+  type: 'MigrationIntended',
+  causes: [],
+  migration,
+  epoch: epoch.parse(1),
+  data: {
+    vm,
+    source,
+    target,
+    mode: 'cold',
+    spec: vmSpec.parse({
+      name: 'tiny',
+      vcpus: 1,
+      memoryMiB: 256,
+      machine: 'pc-q35-7.2',
+      cpuModel: 'qemu64',
+      boot: { kind: 'disk' },
+      disks: [{ artifact: ARTIFACT, target: 'vda', format: 'qcow2', capacityBytes: 268_435_456, key: ARTIFACT }],
+    }),
+    request: { via: 'mtls', principal: `spiffe://${source}/operator`, digest: anyDigest },
+    policy: { allowed: true, policySet: anyDigest, reasons: [] },
+    offerBy: timestamp.parse('2026-11-28T10:00:00.000Z'),
+    deadline: timestamp.parse('2026-11-28T11:00:00.000Z'),
+  },
+});
+const ARTIFACT = '9b4e28ba-2fa1-41d2-883f-0016d3cca427';
 
 /** A plan that decides these drafts and nothing else. */
 export const decide =

@@ -1,11 +1,14 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { IN_FLIGHT_MAX } from '../limits.ts';
 import { KeysError } from '../result.ts';
 import { TENANT } from '../testing/two-sides.ts';
 import { CREATE_KEK } from './operations.ts';
 import { type KeyProcess, startKeyProcess } from './pool.ts';
+import type { SessionTimes } from './session.ts';
 import { type KeyChild, spawnChild } from './spawn.ts';
 
 const root = randomBytes(32);
@@ -14,13 +17,13 @@ let running: KeyProcess | undefined;
 afterEach(() => running?.close());
 
 /** Children of one pool, as they were started. */
-function watched(make: () => KeyChild = spawnChild, timeoutMs?: number) {
+function watched(make: () => KeyChild = spawnChild, times: Partial<SessionTimes> = {}) {
   const children: KeyChild[] = [];
   running = startKeyProcess(() => {
     const child = make();
     children.push(child);
     return child;
-  }, timeoutMs);
+  }, times);
   return { children, keys: running };
 }
 
@@ -35,16 +38,48 @@ const alive = (pid: number | undefined): boolean => {
   }
 };
 
+const written = (child: KeyChild | undefined): number => (child?.stdin instanceof Socket ? child.stdin.bytesWritten : 0);
+
+const gone = async (child: KeyChild | undefined): Promise<void> => {
+  if (child?.exitCode === null && child.signalCode === null) await new Promise((resolve) => child.once('exit', resolve));
+};
+
 describe('key process', () => {
-  it('serves requests made together in one child, the next ones in another', async () => {
-    const { children, keys } = watched();
+  it('serves requests in one child while they come, the next ones in another', async () => {
+    const { children, keys } = watched(spawnChild, { idleMs: 1_000, servesMs: 60_000 });
     const together = await Promise.all([1, 2, 3].map((version) => keys.call(CREATE_KEK, { ...input, version }, root)));
     expect(together.every(({ ok }) => ok)).toBe(true);
-    const [first] = children;
-    expect(children.length).toBeLessThanOrEqual(2);
+    const [first, spare] = children;
     await keys.call(CREATE_KEK, input, root);
-    expect(children.length).toBeGreaterThan(1);
-    expect(first?.killed || first?.exitCode === 0).toBe(true);
+    expect([children.length, first?.exitCode]).toEqual([2, null]);
+    await gone(first);
+    expect(first?.exitCode === 0 || first?.killed).toBe(true);
+    await keys.call(CREATE_KEK, input, root);
+    expect([written(first), written(spare)].every((bytes) => bytes > 0)).toBe(true);
+    expect(children).toHaveLength(3);
+  });
+
+  it('ends a child whose time is over, however much still comes, and loses nothing', async () => {
+    const { children, keys } = watched(spawnChild, { idleMs: 60_000, servesMs: 1 });
+    // One after the other, so that a request is always there when a child's time ends.
+    const chain = async (): Promise<readonly boolean[]> => {
+      const answers: boolean[] = [];
+      for (let i = 0; i < 4; i++) answers.push((await keys.call(CREATE_KEK, input, root)).ok);
+      return answers;
+    };
+    const answers = await Promise.all([chain(), chain(), chain()]);
+    expect(answers.flat()).toEqual(Array.from({ length: 12 }, () => true));
+    expect(children.length).toBeGreaterThan(2);
+  });
+
+  it('has one child at work at a time, with no more than it may hold', async () => {
+    const { children, keys } = watched(spawnChild, { idleMs: 60_000, servesMs: 60_000 });
+    const many = Array.from({ length: IN_FLIGHT_MAX * 2 + 1 }, (_, i) =>
+      keys.call(CREATE_KEK, { ...input, version: i + 1 }, root),
+    );
+    const versions = (await Promise.all(many)).map((answer) => (answer.ok ? answer.value.version : undefined));
+    expect(versions).toEqual(many.map((_, i) => i + 1));
+    expect(children.filter((child) => written(child) > 0)).toHaveLength(1);
   });
 
   it('has nothing in its arguments or environment, and the root neither', async () => {
@@ -62,10 +97,10 @@ describe('key process', () => {
   });
 
   it('is killed when it does not answer in time', async () => {
-    const { children, keys } = watched(fake('setInterval(() => {}, 1000)'), 200);
+    const { children, keys } = watched(fake('setInterval(() => {}, 1000)'), { timeoutMs: 200 });
     await expect(keys.call(CREATE_KEK, input, root)).rejects.toMatchObject({ code: 'CHILD_TIMEOUT', retryable: true });
     const [child] = children;
-    await new Promise((resolve) => (child?.signalCode === null ? child.once('exit', resolve) : resolve(undefined)));
+    await gone(child);
     expect(alive(child?.pid)).toBe(false);
   });
 
@@ -86,13 +121,13 @@ describe('key process', () => {
     expect(JSON.stringify(error) + String(error)).not.toContain(root.toString('hex'));
   });
 
-  it('starts another child when the idle one was killed', async () => {
-    const { children, keys } = watched();
+  it('starts another child when the spare one was killed', async () => {
+    const { children, keys } = watched(spawnChild, { idleMs: 1 });
     await keys.call(CREATE_KEK, input, root);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    const idle = children.at(-1);
-    idle?.kill('SIGKILL');
-    await new Promise((resolve) => idle?.once('exit', resolve));
+    const [first, spare] = children;
+    await gone(first);
+    spare?.kill('SIGKILL');
+    await gone(spare);
     expect((await keys.call(CREATE_KEK, input, root)).ok).toBe(true);
   });
 

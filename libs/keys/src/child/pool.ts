@@ -1,21 +1,20 @@
 import { z } from 'zod';
 import { CODES } from '../codes.ts';
-import { BATCH_MAX, OPERATION_MS_MAX, QUEUE_MAX } from '../limits.ts';
+import { OPERATION_MS_MAX, QUEUE_MAX } from '../limits.ts';
 import { type KeyCode, KeysError } from '../result.ts';
 import type { VaultResult } from '../vault/refusal.ts';
-import { encodeFrame, type Frame, readFrames } from './frames.ts';
+import { encodeFrame, type Frame } from './frames.ts';
 import type { Operation } from './operation.ts';
+import { SESSION_TIMES, type Session, type SessionTimes, startSession, type Waiting } from './session.ts';
 import { type KeyChild, rest, spawnChild, wake } from './spawn.ts';
 
-/** Runs operations on keys, each in a child process that serves once. Accidents throw {@link KeysError}, refusals are values. */
+/** Runs operations on keys, in child processes that live for moments. Accidents throw {@link KeysError}, refusals are values. */
 export type KeyProcess = {
   readonly call: <I, O>(operation: Operation<I, O>, input: I, secret: Uint8Array) => Promise<VaultResult<O>>;
   /** As `call`, for the operation that opens a secret; the caller zeroes it. */
   readonly open: <I>(operation: Operation<I, null>, input: I, secret: Uint8Array) => Promise<VaultResult<Buffer>>;
   readonly close: () => void;
 };
-
-type Waiting = { readonly frame: Buffer; readonly resolve: (reply: Frame) => void; readonly reject: (error: KeysError) => void };
 
 const CODE_LIST = new Set<string>(Object.keys(CODES));
 const keyCode = z.custom<KeyCode>((value) => typeof value === 'string' && CODE_LIST.has(value));
@@ -24,36 +23,40 @@ const reply = z.discriminatedUnion('ok', [
   z.strictObject({ ok: z.literal(false), code: keyCode, key: z.string().optional() }),
 ]);
 
-/** One idle child is kept ready (a start takes 150 ms), and one at a time works: keys are held in the clear by one process at most. */
-export function startKeyProcess(spawnOne: () => KeyChild = spawnChild, timeoutMs: number = OPERATION_MS_MAX): KeyProcess {
+/** One spare child is kept ready (a start takes 150 ms), and one at a time works: keys are held in the clear by one process at most. */
+export function startKeyProcess(spawnOne: () => KeyChild = spawnChild, times: Partial<SessionTimes> = {}): KeyProcess {
   const queue: Waiting[] = [];
-  let idle: KeyChild | undefined;
-  let working: KeyChild | undefined;
+  let spare: KeyChild | undefined;
+  let working: { readonly child: KeyChild; readonly session: Session } | undefined;
   let closed = false;
 
-  const prepare = (): void => {
+  const prepare = (): KeyChild => {
     const child = spawnOne();
     child.once('exit', () => {
-      if (idle === child) idle = undefined;
+      if (spare === child) spare = undefined;
     });
     rest(child);
-    idle = child;
+    return child;
+  };
+
+  const begin = (): Session => {
+    const child = spare ?? prepare();
+    // Ready when this one's time is over.
+    spare = prepare();
+    wake(child);
+    const session = startSession(child, { timeoutMs: OPERATION_MS_MAX, ...SESSION_TIMES, ...times }, dispatch);
+    working = { child, session };
+    void session.ended.then(() => {
+      working = undefined;
+      dispatch();
+    });
+    return session;
   };
 
   const dispatch = (): void => {
-    if (working !== undefined || queue.length === 0 || closed) return;
-    if (idle === undefined) prepare();
-    const child = idle;
-    if (child === undefined) return;
-    idle = undefined;
-    working = child;
-    wake(child);
-    const batch = queue.splice(0, BATCH_MAX);
-    void serveBatch(child, batch, timeoutMs).finally(() => {
-      working = undefined;
-      if (queue.length > 0) dispatch();
-      else if (!closed && idle === undefined) prepare();
-    });
+    if (queue.length === 0 || closed) return;
+    const session = working?.session ?? begin();
+    for (const waiting of queue.splice(0, session.places())) session.take(waiting);
   };
 
   const send = (name: string, input: unknown, secret: Uint8Array): Promise<Frame> =>
@@ -79,7 +82,7 @@ export function startKeyProcess(spawnOne: () => KeyChild = spawnChild, timeoutMs
     },
     close() {
       closed = true;
-      for (const child of [idle, working]) child?.kill('SIGKILL');
+      for (const child of [spare, working?.child]) child?.kill('SIGKILL');
       for (const waiting of queue.splice(0)) {
         waiting.frame.fill(0);
         waiting.reject(new KeysError('CLOSED', 'the key process was closed', { retryable: false }));
@@ -101,29 +104,4 @@ function resultOf<O>(frame: Frame, output: z.ZodType<O>): VaultResult<O> {
   const value = output.safeParse(parsed.data.value);
   if (!value.success) throw new KeysError('CHILD_PROTOCOL', 'an answer of the key process is malformed', { retryable: false });
   return { ok: true, value: value.data };
-}
-
-/** Writes all requests, closes the child's input, and hands out the answers in order. Whatever is left when the child ends has failed. */
-async function serveBatch(child: KeyChild, batch: readonly Waiting[], timeoutMs: number): Promise<void> {
-  const left = [...batch];
-  const failure: { code: 'CHILD_FAILED' | 'CHILD_TIMEOUT' | 'CHILD_PROTOCOL' } = { code: 'CHILD_FAILED' };
-  const timer = setTimeout(() => {
-    failure.code = 'CHILD_TIMEOUT';
-    child.kill('SIGKILL');
-  }, timeoutMs);
-  try {
-    for (const { frame } of batch) {
-      child.stdin.write(frame, () => frame.fill(0));
-    }
-    child.stdin.end();
-    for await (const frame of readFrames(child.stdout)) left.shift()?.resolve(frame);
-  } catch (error) {
-    if (error instanceof KeysError && !error.retryable) failure.code = 'CHILD_PROTOCOL';
-  } finally {
-    clearTimeout(timer);
-    child.kill('SIGKILL');
-    const { code } = failure;
-    for (const waiting of left) waiting.reject(new KeysError(code, CODES[code].text, { retryable: code !== 'CHILD_PROTOCOL' }));
-    for (const { frame } of batch) frame.fill(0);
-  }
 }

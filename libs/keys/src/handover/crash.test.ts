@@ -131,6 +131,17 @@ describe('there and back again', () => {
       '0 destroyed',
       `${back.handover.epoch} pre-activation`,
     ]);
+    const disk = out.keys[0] ?? fail();
+    const ofDisk = (records: readonly { readonly key: string; readonly arrival: number; readonly state: string }[]) =>
+      records.filter(({ key }) => key === disk.key).map(({ arrival, state }) => [arrival, state]);
+    expect(ofDisk(view.holdings)).toEqual([
+      [back.handover.epoch, 'pre-activation'],
+      [0, 'destroyed'],
+    ]);
+    expect(ofDisk(await a.keys.list({ only: 'newest' })), 'the holding that counts').toEqual([
+      [back.handover.epoch, 'pre-activation'],
+    ]);
+    expect(ofDisk(await a.keys.list()).length).toBe(2);
   });
 });
 

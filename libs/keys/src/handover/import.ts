@@ -10,6 +10,7 @@ import { holdKek } from '../records/keks.ts';
 import { isDestroyed } from '../records/states.ts';
 import { inTransaction, type KeysTx } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
+import { discardReplacement } from '../replacement.ts';
 import { impossible, issuesOf, ok, type Refusal, type Result } from '../result.ts';
 import type { WrappedDek } from '../vault/hierarchy.ts';
 import type { Attempt, Ending } from './deposits.ts';
@@ -171,25 +172,27 @@ const provenanceOf = ({ handover: h, deposit }: Received, release: Digest): Prov
   release,
 });
 
-/** The VM does not come: private key and every holding of this migration are destroyed. Answers whose keys, for the receipt. */
+/**
+ * The VM does not come: private key, every holding of this migration and what was made to take its place are destroyed. Answers
+ * whose keys, for the receipt.
+ */
 export async function discard(ports: KeyPorts, tx: Tx, ending: Ending): Promise<Result<readonly KeyId[]>> {
   const db = inTransaction(tx);
   const found = importOfAttempt(await lockImport(db, ending.migration), ending);
   if (!found.ok) return found;
   const at = ports.now();
   const held = await arrived(db, found.value);
+  const reason = `discarded in epoch ${ending.epoch}`;
+  const keys: KeyId[] = [];
   for (const { record } of held) {
+    const replacement = await discardReplacement(ports, tx, { ...record, reason });
+    keys.push(record.key, ...(replacement === undefined ? [] : [replacement.key]));
     if (isDestroyed(record.state)) continue;
-    const mark = {
-      at,
-      actor: ports.actor,
-      reason: `discarded in epoch ${ending.epoch}`,
-      ...(ending.cause === undefined ? {} : { cause: ending.cause }),
-    };
+    const mark = { at, actor: ports.actor, reason, ...(ending.cause === undefined ? {} : { cause: ending.cause }) };
     const destroyed = await change(db, record, record.state === 'compromised' ? 'destroyed-compromised' : 'destroyed', mark);
     if (!destroyed.ok) throw impossible(destroyed);
     if (record.vm !== undefined) await removeConsumer(tx, record.key, vmConsumer(record.vm));
   }
   await updateImport(db, ending.migration, { state: 'discarded', private_key: null, changed_at: at });
-  return ok(held.map(({ record }) => record.key));
+  return ok(keys);
 }

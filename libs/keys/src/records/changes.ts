@@ -97,5 +97,13 @@ export const KEY_CHANGES: readonly Change[] = [
         .execute();
     },
   },
+  {
+    name: 'keys-003-replacements',
+    up: async (db) => {
+      await db.schema.alterTable('keys_holdings').addColumn('replaces', 'text').execute();
+      // One replacement for one holding, however many replicas or attempts make one.
+      await db.schema.createIndex('keys_holdings_replaces').on('keys_holdings').column('replaces').unique().execute();
+    },
+  },
   LIFE_CYCLE,
 ];

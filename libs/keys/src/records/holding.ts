@@ -32,6 +32,10 @@ export const provenance = z
   .readonly();
 export type Provenance = z.infer<typeof provenance>;
 
+/** The holding whose place a key took, on the volume and in every VM that used it. */
+export const replaces = z.strictObject({ key: keyId, version: z.int().min(1), arrival: z.int().min(0) }).readonly();
+export type Replaces = z.infer<typeof replaces>;
+
 /** A key record for people and programs: everything but the key. */
 export const keyRecord = z
   .strictObject({
@@ -50,6 +54,7 @@ export const keyRecord = z
     origin: z.enum(['generated', 'imported', 'migrated']),
     provenance: provenance.optional(),
     imageRoot: digest.optional(),
+    replaces: replaces.optional(),
     kekVersion: z.int().min(1).optional(),
     createdAt: timestamp,
     changedAt: timestamp,
@@ -83,6 +88,7 @@ function heldOf(row: Row): Held {
     origin: row.origin,
     ...(row.provenance === null ? {} : { provenance: JSON.parse(row.provenance) }),
     ...(row.image_root === null ? {} : { imageRoot: row.image_root }),
+    ...(row.replaces === null ? {} : { replaces: JSON.parse(row.replaces) }),
     ...(row.kek_version === null ? {} : { kekVersion: row.kek_version }),
     createdAt: row.created_at,
     changedAt: row.changed_at,
@@ -134,15 +140,49 @@ export async function lockArrival(tx: KeysTx, { key, version }: KeyVersion, arri
   return row === undefined ? undefined : heldOf(row);
 }
 
-export type Listing = { readonly tenant?: string; readonly vm?: string; readonly state?: string; readonly key?: KeyId };
+/** One spelling, so that the column can be searched and is unique. */
+const replacesText = ({ key, version, arrival }: Replaces): string => JSON.stringify({ key, version, arrival });
+
+/** What took the place of a holding, if anything did. */
+export async function findReplacement(db: KeysDb, of: Replaces): Promise<Held | undefined> {
+  const row = await db.selectFrom('keys_holdings').selectAll().where('replaces', '=', replacesText(of)).executeTakeFirst();
+  return row === undefined ? undefined : heldOf(row);
+}
+
+export type Listing = {
+  readonly tenant?: string;
+  readonly vm?: string;
+  readonly state?: string;
+  readonly key?: KeyId;
+  /** A key that left and came back is held anew: without the holdings that were before. */
+  readonly only?: 'newest';
+};
 
 /** Newest first. */
 export async function listHeld(db: KeysDb, filter: Listing, limit: number): Promise<readonly Held[]> {
-  let query = db.selectFrom('keys_holdings').selectAll().orderBy('created_at', 'desc').orderBy('key').limit(limit);
+  let query = db
+    .selectFrom('keys_holdings')
+    .selectAll()
+    .orderBy('created_at', 'desc')
+    .orderBy('key')
+    .orderBy('arrival', 'desc')
+    .limit(limit);
   if (filter.tenant !== undefined) query = query.where('tenant', '=', filter.tenant);
   if (filter.vm !== undefined) query = query.where('vm', '=', filter.vm);
   if (filter.state !== undefined) query = query.where('state', '=', filter.state);
   if (filter.key !== undefined) query = query.where('key', '=', filter.key);
+  if (filter.only === 'newest')
+    query = query.where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('keys_holdings as newer')
+            .select('newer.key')
+            .whereRef('newer.key', '=', 'keys_holdings.key')
+            .whereRef('newer.version', '=', 'keys_holdings.version')
+            .whereRef('newer.arrival', '>', 'keys_holdings.arrival'),
+        ),
+      ),
+    );
   return (await query.execute()).map(heldOf);
 }
 
@@ -165,6 +205,7 @@ export async function insertHeld(tx: KeysTx, held: Held): Promise<void> {
       state: record.state,
       origin: record.origin,
       provenance: record.provenance === undefined ? null : JSON.stringify(record.provenance),
+      replaces: record.replaces === undefined ? null : replacesText(record.replaces),
       used_by: held.usedBy ?? null,
       sealed_by: held.sealedBy ?? null,
       kek_version: wrapped?.kekVersion ?? null,

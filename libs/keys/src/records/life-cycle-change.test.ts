@@ -15,7 +15,7 @@ it('a database from before gets its histories chained and its hand-overs known',
   const dir = mkdtempSync(join(tmpdir(), 'carnet-change-'));
   const store = await openStore({ dir: join(dir, 'db'), log: silent, applicationName: 'change-test' });
   try {
-    await runChanges(store, KEY_CHANGES.slice(0, 2));
+    await runChanges(store, KEY_CHANGES.slice(0, 3));
     const db = onKeys(store.db);
     const key = randomUUID();
     const migration = newMigration();

@@ -9,7 +9,7 @@ type Db = Parameters<Change['up']>[0];
 
 /** Rotation, chained history, hand-overs by key, peers' reports, chained uses. What is there already is brought along. */
 export const LIFE_CYCLE: Change = {
-  name: 'keys-003-life-cycle',
+  name: 'keys-004-life-cycle',
   up: async (db) => {
     await rotations(db);
     await handovers(db);

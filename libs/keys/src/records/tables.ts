@@ -35,6 +35,8 @@ export type KeysTables = {
     readonly state: string;
     readonly origin: string;
     readonly provenance: string | null;
+    /** The holding whose place this key took. */
+    readonly replaces: string | null;
     /** Migration that a memory key serves, and the host command that sealed with it: each once. */
     readonly used_by: string | null;
     readonly sealed_by: string | null;

@@ -8,10 +8,11 @@ import { openBase, SUITE, sealBase } from './hpke.ts';
 import { refuse, type VaultResult } from './refusal.ts';
 
 /**
- * Why a host gets a key. `run`: the VM's disks are opened; `trial-unlock`: does the header open, nothing else; `seal`, `unseal`: memory,
+ * Why a host gets a key. `run`: the VM's disks are opened; `trial-unlock`: does the header open, nothing else; `rekey`: one
+ * passphrase takes another's place before the VM runs; `seal`, `unseal`: memory,
  * NVRAM or vTPM state is encrypted or decrypted.
  */
-export const hostPurpose = z.enum(['run', 'trial-unlock', 'seal', 'unseal']);
+export const hostPurpose = z.enum(['run', 'trial-unlock', 'rekey', 'seal', 'unseal']);
 export type HostPurpose = z.infer<typeof hostPurpose>;
 
 /** To whom and for what. `epoch` 0: the VM never moved. All of it is bound into the ciphertext. */

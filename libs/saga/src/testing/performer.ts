@@ -2,7 +2,18 @@ import { type EventData, type Timestamp, unreachable } from '@carnet/events';
 import type { Command, CommandOf } from '../command.ts';
 import type { Proposal } from '../decide.ts';
 import { shift } from '../time.ts';
-import { agent, DISK, DISK_KEY, digestOf, EVIDENCE, MEMORY, MEMORY_KEY, POLICY_ALLOWED, SAMPLE_DEADLINE_MS } from './samples.ts';
+import {
+  agent,
+  DISK,
+  DISK_KEY,
+  digestOf,
+  EVIDENCE,
+  MEMORY,
+  MEMORY_KEY,
+  NEW_DISK_KEY,
+  POLICY_ALLOWED,
+  SAMPLE_DEADLINE_MS,
+} from './samples.ts';
 
 /** A performer for which everything works at once: what it would propose after performing the command. */
 export function performed(command: Command, now: Timestamp): Proposal {
@@ -51,6 +62,7 @@ type ByTarget = CommandOf<
   | 'ReadyTarget'
   | 'ReceiveImage'
   | 'ImportKeys'
+  | 'ReplaceKeys'
   | 'AuthorizeStart'
   | 'StartVm'
   | 'ObserveHealth'
@@ -87,6 +99,8 @@ function performedByTarget(command: ByTarget, now: Timestamp): Proposal {
         data: { release: command.facts.KeyReleased.digest, keys, destroyedPublicKey: digestOf('6') },
       };
     }
+    case 'ReplaceKeys':
+      return { type: 'VolumeRekeyed', migration, data: replaced(command) };
     case 'AuthorizeStart': {
       const { KeyImported: imported, MigrationOffered: offered } = command.facts;
       return {
@@ -122,6 +136,20 @@ const offer = (c: CommandOf<'AnswerIntent'>, now: Timestamp): EventData<'Migrati
   kem: '0x647a',
   publicKey: 'AA==',
   until: shift(now, SAMPLE_DEADLINE_MS / 2),
+  ...(c.facts.MigrationIntended.data.rekey && { rekey: c.facts.MigrationIntended.data.rekey }),
+});
+
+const replaced = ({ method, facts }: CommandOf<'ReplaceKeys'>): EventData<'VolumeRekeyed'> => ({
+  method,
+  imported: facts.KeyImported.digest,
+  volumes: facts.KeyDeposited.data.keys
+    .filter(({ kind }) => kind === 'disk')
+    .map(({ artifact, key, version }) => ({
+      artifact,
+      from: { key, version, headerDigest: digestOf('3') },
+      to: { key: NEW_DISK_KEY, version: 1, headerDigest: digestOf('4') },
+    })),
+  evidence: EVIDENCE,
 });
 
 function deposit(c: CommandOf<'DepositKeys'>): EventData<'KeyDeposited'> {

@@ -9,6 +9,7 @@ import {
   type MigrationId,
   type MigrationMode,
   migrationId,
+  type RekeyMethod,
   type SignedEvidence,
   timestamp,
   trustDomain,
@@ -28,6 +29,8 @@ export const FIRST_EPOCH = epoch.parse(1);
 export const DISK = artifactId.parse('2b4e28ba-2fa1-41d2-883f-0016d3cca427');
 export const MEMORY = artifactId.parse('3b4e28ba-2fa1-41d2-883f-0016d3cca427');
 export const DISK_KEY = keyId.parse('4b4e28ba-2fa1-41d2-883f-0016d3cca427');
+/** What the target puts in place of the disk's key. */
+export const NEW_DISK_KEY = keyId.parse('6b4e28ba-2fa1-41d2-883f-0016d3cca427');
 export const MEMORY_KEY = keyId.parse('5b4e28ba-2fa1-41d2-883f-0016d3cca427');
 
 /** How long a sample intent may take, in milliseconds. */
@@ -59,11 +62,18 @@ export const SPEC: VmSpec = {
 
 const allowed = { allowed: true, policySet: digestOf('9'), reasons: [] } as const;
 
-export const intentData = (mode: MigrationMode, source = CSP_A, target = CSP_B, at = START): EventData<'MigrationIntended'> => ({
+export const intentData = (
+  mode: MigrationMode,
+  source = CSP_A,
+  target = CSP_B,
+  at = START,
+  rekey?: RekeyMethod,
+): EventData<'MigrationIntended'> => ({
   vm: VM,
   source,
   target,
   mode,
+  ...(rekey === undefined ? {} : { rekey }),
   spec: SPEC,
   request: { via: 'mtls', principal: `spiffe://${source}/operator`, digest: digestOf('8') },
   policy: allowed,

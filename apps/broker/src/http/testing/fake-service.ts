@@ -47,6 +47,8 @@ const detail: MigrationDetail = {
   startedAt: AT,
   updatedAt: AT,
   reasons: [],
+  rekey: { demanded: 'none', agreed: 'none', volumes: [] },
+  receipts: [],
   owed: [{ command: 'DepositKeys' }],
   custody: [{ at: AT, domains: ['csp-a.example'] }],
 };
@@ -69,6 +71,8 @@ const vmRow: VmRow = {
 const keyRow = {
   key: KEY,
   version: 1,
+  arrival: 0,
+  current: true,
   project: 'default',
   kind: 'disk',
   state: 'active',
@@ -79,7 +83,7 @@ const keyRow = {
   algorithm: 'LUKS key slot, 256 bit',
   derivation: 'luks-passphrase-hex',
   createdAt: AT,
-  history: [{ state: 'active', at: AT, actor: 'spiffe://csp-a.example/broker', reason: 'made', digest: DIGEST }],
+  changedAt: AT,
   provenance: [],
   reportedCompromisedBy: [],
 };
@@ -105,6 +109,14 @@ const use = {
   digest: DIGEST,
 };
 const rotation = { project: 'default', version: 2, deks: 1, secrets: 0, left: 0, done: true, destroyed: [1] };
+const keyDetail = {
+  ...keyRow,
+  history: [{ arrival: 0, state: 'active', at: AT, actor: 'spiffe://csp-a.example/broker', reason: 'made', digest: DIGEST }],
+  historyChain: 'intact' as const,
+  holdings: [{ arrival: 0, state: 'active', origin: 'generated', createdAt: AT, changedAt: AT }],
+  shared: [],
+  reports: [],
+};
 const image = { name: 'tiny', digest: DIGEST, sizeBytes: 1, capacityBytes: 2, createdAt: AT };
 
 const ok = async <T>(value: T): Promise<ServiceResult<T>> => ({ ok: true, value });
@@ -141,12 +153,21 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
         epoch: 1,
         policy: { source: { allowed: true, reasons: [] }, target: 'asked when the migration starts' as const },
         bytes: 1,
+        stopSeconds: 2,
+        basis: {
+          state: 'running' as const,
+          diskBytes: 1,
+          diskBytesFrom: 'host' as const,
+          memoryBytes: 0,
+          rate: { basis: 'assumed' as const, bytesPerSecond: 1, aroundSeconds: 1, moves: 0, largestBytes: 0 },
+        },
+        warnings: [],
         steps: [{ side: 'source' as const, step: 'a', undo: 'b' }],
       }),
     ),
     cancel: noted('cancel', () => ok({ digest: DIGEST })),
     migrations: noted('migrations', async () => {
-      const { owed: _owed, custody: _custody, ...row } = detail;
+      const { owed: _owed, custody: _custody, rekey: _rekey, receipts: _receipts, ...row } = detail;
       return [row];
     }),
     migration: noted('migration', () => ok(detail)),
@@ -160,16 +181,17 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
       return () => void listeners.delete(listener);
     },
     keys: noted('keys', async () => [keyRow]),
-    key: noted('key', () => ok(keyRow)),
-    changeKey: noted('changeKey', () => ok(keyRow)),
-    addKeyConsumer: noted('addKeyConsumer', () => ok(keyRow)),
-    removeKeyConsumer: noted('removeKeyConsumer', () => ok(keyRow)),
+    key: noted('key', () => ok(keyDetail)),
+    changeKey: noted('changeKey', () => ok(keyDetail)),
+    addKeyConsumer: noted('addKeyConsumer', () => ok(keyDetail)),
+    removeKeyConsumer: noted('removeKeyConsumer', () => ok(keyDetail)),
     rotateProject: noted('rotateProject', () => ok(rotation)),
     keyUses: noted('keyUses', () => ok([use])),
     verifyKeyUses: noted('verifyKeyUses', async () => ({ intact: true, uses: 1, head: DIGEST })),
     peers: noted('peers', async () => [
       { domain: 'csp-b.example', state: 'ready' as const, ownSeq: 2, acknowledgedSeq: 1, receivedSeq: 3, lastHeardAt: AT },
     ]),
+    endEventKey: noted('endEventKey', () => ok({ key: DIGEST })),
     hosts: noted('hosts', async () => [{ name: 'host-1', state: 'up' as const, vms: 1, memoryMiB: 2, freeDiskBytes: 3 }]),
     images: noted('images', async () => [image]),
     registerImage: noted('registerImage', () => ok(image)),

@@ -29,7 +29,9 @@ export function memoryLedgers(self: TrustDomain): Ledgers {
   return {
     journey: async (vm) => of(vm),
     journeys: async (vm) => [of(vm)],
+    foldedTo: async (vm, peer) => ({ journey: of(vm), ends: { vm, peer, own: undefined, received: undefined } }),
     isIdTaken: async () => false,
+    placedAt: async () => undefined,
     propose: async (vm, peer, make) => {
       // The intake's drafts look nothing up in the transaction.
       const proposal = await make({} as AppendTx, of(vm));
@@ -93,6 +95,7 @@ export function memoryIntake(world: DoorsWorld): IntakePorts {
     nowMs: () => NOW_MS,
     offerMs: 60_000,
     deadlineMs: 3_600_000,
+    leastRekey: 'none',
     identify: (leaf) => {
       const intermediate = world.pki.members.get(A)?.authority.certificate ?? new Uint8Array();
       const chain = [leaf, Buffer.from(intermediate).toString('base64')];

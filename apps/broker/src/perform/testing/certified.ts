@@ -12,7 +12,16 @@ import {
   timestamp,
   trustDomain,
 } from '@carnet/events';
-import { createFederationPki, leafSigner, rememberedRsaKeys, type TrustStore } from '@carnet/pki';
+import {
+  createCrl,
+  createFederationPki,
+  issueLeaf,
+  type Lifetime,
+  leafSigner,
+  readCertificate,
+  rememberedRsaKeys,
+  type TrustStore,
+} from '@carnet/pki';
 import { signEnvelope } from '@carnet/trust';
 
 export const A = trustDomain.parse('csp-a.example');
@@ -56,10 +65,51 @@ export async function certified() {
     /** As an agent signs it; `said` need not be true. */
     testify: (domain: TrustDomain, said: object, host: PinnedAgent['host'] = HOST): SignedEvidence =>
       enveloped(PAYLOAD_TYPES.evidence, said, leafOf(domain, `agent-${host}`).signer),
+    /** A further leaf of that name, as a renewal makes it, with the evidence that it signs and comes along with. */
+    renew: (domain: TrustDomain, host: PinnedAgent['host'], lifetime: Lifetime = A_DAY): Renewed => {
+      const member = pki.members.get(domain);
+      const before = member?.leaves.get(`agent-${host}`);
+      if (member === undefined || before === undefined) throw new Error(`no agent of ${host} at ${domain}`);
+      const { publicKey, privateKey } = before.keys;
+      const wanted = { profile: 'agent', spiffeId: before.spiffeId, dnsNames: [`${host}.${domain}`], publicKey } as const;
+      const leaf = issueLeaf(member.authority, { ...wanted, ...lifetime, random: randomBytes });
+      return {
+        chain: leaf.chain,
+        serial: serialOf(leaf.certificate),
+        testify: (said) => ({
+          ...enveloped(PAYLOAD_TYPES.evidence, said, leafSigner(privateKey, leaf.certificate)),
+          certificate: Buffer.from(leaf.certificate).toString('base64'),
+        }),
+      };
+    },
+    serialOf: (leaf: string): string => serialOf(Buffer.from(leaf, 'base64')),
+    /** The trust store once that CSP has revoked leaves by serial. */
+    revoking: (domain: TrustDomain, serial: string, atMs: number): TrustStore => {
+      const authority = pki.members.get(domain)?.authority;
+      if (authority === undefined) throw new Error(`no authority of ${domain}`);
+      const revoked = [{ serial, atMs, reason: 'superseded' }] as const;
+      const list = createCrl(authority, { number: 99, thisUpdateMs: NOW_MS, nextUpdateMs: NOW_MS + HOUR_MS, revoked });
+      return { ...trust, crls: [...crls, Buffer.from(list)] };
+    },
     signRequest: (domain: TrustDomain, name: string, said: object): SignedEvidence =>
       enveloped(PAYLOAD_TYPES.request, said, leafOf(domain, name).signer),
   };
 }
+function serialOf(der: Uint8Array): string {
+  const certificate = readCertificate(der);
+  if (!certificate.ok) throw new Error(certificate.text);
+  return certificate.value.serial;
+}
+
+/** A leaf beside the pinned one. */
+export interface Renewed {
+  readonly chain: readonly string[];
+  readonly serial: string;
+  readonly testify: (said: object) => SignedEvidence;
+}
+const HOUR_MS = 3_600_000;
+const A_DAY: Lifetime = { notBeforeMs: NOW_MS - HOUR_MS / 12, notAfterMs: NOW_MS + 24 * HOUR_MS };
+
 export type Certified = Awaited<ReturnType<typeof certified>>;
 
 const enveloped = (type: string, said: object, signer: Parameters<typeof signEnvelope>[2]): SignedEvidence =>

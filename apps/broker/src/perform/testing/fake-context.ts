@@ -2,9 +2,18 @@ import { artifactId, digest, GENESIS, type PinnedAgent, type SignedEvidence, typ
 import type { MigrationStep } from '@carnet/hypervisor';
 import type { AppendTx } from '@carnet/journal';
 import { type Command, type CommandType, decide, type FactType, type Journey, type Proposal, react } from '@carnet/saga';
-import { CSP_A, DISK, digestOf, given, type M, POLICY_ALLOWED, START } from '../../../../../libs/saga/src/testing.ts';
+import {
+  CSP_A,
+  DISK,
+  digestOf,
+  given,
+  type M,
+  NEW_DISK_KEY,
+  POLICY_ALLOWED,
+  START,
+} from '../../../../../libs/saga/src/testing.ts';
 import type { Hosts, StepOutcome } from '../../hosts/steps.ts';
-import type { PerformContext } from '../context.ts';
+import type { Owed, PerformContext } from '../context.ts';
 
 /** What a host answers, in turn; the last answer stays. */
 export type Script = Partial<Record<MigrationStep, readonly StepOutcome<MigrationStep>[]>>;
@@ -40,8 +49,9 @@ export function owed<C extends CommandType>(
 const ARTIFACT = artifactId.parse(DISK);
 const evidence: SignedEvidence = { payloadType: 'x', payload: 'e30=', signatures: [{ keyid: 'k', sig: 'AA==' }] };
 const RESULTS: Partial<Record<MigrationStep, object>> = {
-  destroy: { artifacts: [ARTIFACT] },
-  retire: { artifacts: [ARTIFACT] },
+  destroy: { artifacts: [ARTIFACT], fates: [{ artifact: ARTIFACT, fate: 'header-overwritten' }] },
+  retire: { artifacts: [ARTIFACT], fates: [{ artifact: ARTIFACT, fate: 'header-overwritten' }] },
+  rekey: { volumes: [{ artifact: ARTIFACT, before: digestOf('3'), after: digestOf('4') }] },
   resume: { ran: true },
   reserve: { until: START },
   receive: { roots: [{ artifact: ARTIFACT, root: digestOf('1') }] },
@@ -71,7 +81,7 @@ export function fakeContext(
   const proposals: Proposal[] = [];
   const answers = new Map(Object.entries(script).map(([step, outcomes]) => [step, [...outcomes]]));
   const hosts = {
-    client: { registry: { hello: () => ({ chain: ['AA=='], publicKey: 'AA==' }), isUp: () => true } },
+    client: { registry: { hello: () => ({ chain: ['AA=='], publicKey: 'AA==' }), isUp: () => true, isSettled: () => true } },
     step: async (_: unknown, step: MigrationStep, body: () => Promise<object>) => {
       const asked = await body();
       done.push(['host', step, ...('proof' in asked ? [(asked.proof as { kind: string }).kind] : [])].join(' '));
@@ -94,6 +104,7 @@ export function fakeContext(
       journey: async () => journey,
       journeys: async () => [journey],
       isIdTaken: async () => false,
+      placedAt: async () => START,
       propose: async (
         _vm: unknown,
         _peer: unknown,
@@ -117,6 +128,12 @@ export function fakeContext(
       memoryUsed: told('keys memoryUsed', undefined),
       discardImported: told('keys discard', []),
       retire: told('keys retire', undefined),
+      replacements: async ({ facts }: Owed<'ReplaceKeys'>) => {
+        done.push('keys replace');
+        const disks = facts.KeyDeposited.data.keys.filter(({ kind }) => kind === 'disk');
+        return disks.map((old) => ({ old, key: NEW_DISK_KEY, version: 1 }));
+      },
+      endReplaced: told('keys end replaced', undefined),
       openRelease: told('keys open', { ok: true, value: null }),
       importKeys: async () => ({ release: factDigest(journey, 'KeyReleased'), keys: [], destroyedPublicKey: GENESIS }),
       createMigrationKeyPair: prepared('keys pair', { kem: '0x647a', publicKey: 'AA==' }),
@@ -129,14 +146,21 @@ export function fakeContext(
       hostFor: () => 'host-1',
       add: told('inventory add', true),
       remove: told('inventory remove', undefined),
+      respec: told('inventory respec', undefined),
     },
     policy: { asTarget: async () => POLICY_ALLOWED, asSource: async () => POLICY_ALLOWED, roleOf: () => [] },
-    peers: { agentFault: () => undefined, dataPathFault: () => undefined, requestFault: async () => undefined },
+    peers: {
+      agentFault: () => undefined,
+      releaseFault: async () => undefined,
+      witnessFault: () => undefined,
+      dataPathFault: () => undefined,
+      requestFault: async () => undefined,
+    },
     alone: async (_: unknown, work: (signal: AbortSignal) => Promise<unknown>) => ({
       held: true,
       value: await work(new AbortController().signal),
     }),
-    settings: { rollbackWindowMs: 0, graceSeconds: 0 },
+    settings: { rollbackWindowMs: 0, graceSeconds: 0, rekeyArriving: 'none' },
     nowMs: () => Date.parse(START),
   };
   const merged = Object.entries(honest).map(([name, part]) => {

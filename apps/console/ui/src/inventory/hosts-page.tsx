@@ -27,7 +27,7 @@ export function HostsPage() {
                   <Th>Host</Th>
                   <Th>State</Th>
                   <Th>VMs</Th>
-                  <Th>Memory</Th>
+                  <Th>Free memory</Th>
                   <Th>Free disk</Th>
                   <Th>libvirt</Th>
                   <Th>Last heard</Th>
@@ -43,7 +43,7 @@ export function HostsPage() {
                       </Label>
                     </Td>
                     <Td dataLabel="VMs">{host.vms}</Td>
-                    <Td dataLabel="Memory">{bytes(host.memoryMiB * MIB)}</Td>
+                    <Td dataLabel="Free memory">{bytes(host.memoryMiB * MIB)}</Td>
                     <Td dataLabel="Free disk">{bytes(host.freeDiskBytes)}</Td>
                     <Td dataLabel="libvirt">{host.libvirtVersion ?? 'unknown'}</Td>
                     <Td dataLabel="Last heard">

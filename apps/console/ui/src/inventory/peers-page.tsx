@@ -2,7 +2,6 @@ import { Content, Label, PageSection } from '@patternfly/react-core';
 import { Table, Tbody, Td, Th, Thead, Tr } from '@patternfly/react-table';
 import { type PeerRow, peerRow, rows } from '../live/rows.ts';
 import { useResource } from '../live/use-resource.ts';
-import { Identity } from '../parts/identity.tsx';
 import { Moment } from '../parts/moment.tsx';
 import { Nothing, ResourceView } from '../parts/resource-view.tsx';
 
@@ -73,7 +72,9 @@ function Row({ peer }: { readonly peer: PeerRow }) {
       </Td>
       <Td dataLabel="Its ledger">{peer.receivedSeq}</Td>
       <Td dataLabel="Last heard">{peer.lastHeardAt === undefined ? 'never' : <Moment time={peer.lastHeardAt} />}</Td>
-      <Td dataLabel="Fingerprint">{peer.fingerprint === undefined ? '' : <Identity id={peer.fingerprint} />}</Td>
+      <Td dataLabel="Fingerprint" className="carnet-mono carnet-break">
+        {peer.fingerprint ?? 'not announced yet'}
+      </Td>
     </Tr>
   );
 }

@@ -57,7 +57,7 @@ function KeyTable({ keys }: { readonly keys: readonly KeyRow[] }) {
         </Tr>
       </Thead>
       {keys.map((key, i) => {
-        const id = `${key.key}/${key.version}`;
+        const id = `${key.key}/${key.version}/${key.arrival}`;
         const isOpen = opened === id;
         return (
           <Tbody key={id} isExpanded={isOpen}>

@@ -51,9 +51,10 @@ export const ledgerEntry = z.object({
 });
 export type LedgerEntry = z.infer<typeof ledgerEntry>;
 
-export const keyRow = z.object({
+const keyFields = {
   key: z.string(),
   version: z.number(),
+  arrival: z.number(),
   project: z.string(),
   kind: z.string(),
   state: z.string(),
@@ -61,10 +62,18 @@ export const keyRow = z.object({
   artifact: z.string(),
   consumers: z.array(z.string()),
   createdAt: z.string(),
-  history: z.array(z.object({ state: z.string(), at: z.string(), actor: z.string(), reason: z.string() })),
   provenance: z.array(z.string()),
-});
+};
+export const keyRow = z.object(keyFields);
 export type KeyRow = z.infer<typeof keyRow>;
+
+export const keyDetail = z.object({
+  ...keyFields,
+  history: z.array(z.object({ arrival: z.number(), state: z.string(), at: z.string(), actor: z.string(), reason: z.string() })),
+  holdings: z.array(
+    z.object({ arrival: z.number(), state: z.string(), origin: z.string(), createdAt: z.string(), changedAt: z.string() }),
+  ),
+});
 
 export const peerRow = z.object({
   domain: z.string(),

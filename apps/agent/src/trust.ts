@@ -1,0 +1,56 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { PAYLOAD_TYPES } from '@carnet/events';
+import type { Log } from '@carnet/hypervisor';
+import { openTrustFiles, readCrl, type TrustStore } from '@carnet/pki';
+import { openEnvelope, sha256Hex } from '@carnet/trust';
+import type { BrokerKeys } from './commands.ts';
+import type { AgentConfig } from './config.ts';
+
+/** CRLs that the broker told: beside those of the operator, and never instead of them. */
+const toldDirectory = ({ directories }: Pick<AgentConfig, 'directories'>): string => join(directories.state, 'crls');
+
+export function openAgentTrust(config: Pick<AgentConfig, 'trust' | 'directories'>, nowMs: () => number): () => TrustStore {
+  const told = toldDirectory(config);
+  mkdirSync(told, { recursive: true, mode: 0o700 });
+  return openTrustFiles(
+    {
+      rootFile: config.trust.rootFile,
+      crlDirectories: [config.trust.crlDirectory, told],
+      marksFile: join(config.directories.state, 'crl-numbers.json'),
+    },
+    nowMs,
+  );
+}
+
+/**
+ * Keeps a CRL that our broker signed over: so a revocation reaches every host within seconds, however slowly files are rolled
+ * out. That its issuer signed it is judged whenever it is used. An older list than the one kept changes nothing.
+ */
+export function crlTaker(config: Pick<AgentConfig, 'directories'>, keys: BrokerKeys, log: Log): (bytes: Uint8Array) => void {
+  const told = toldDirectory(config);
+  return (bytes) => {
+    const opened = openEnvelope(bytes, PAYLOAD_TYPES.crl, keys);
+    const crl = opened.ok ? readCrl(opened.value.payload) : opened;
+    if (!opened.ok || !crl.ok) {
+      log.warn({ code: 'CRL_UNTRUSTED', why: crl.ok ? '' : crl.code }, 'revocation list ignored');
+      return;
+    }
+    const file = join(told, `${sha256Hex(Buffer.from(crl.value.issuer, 'hex'))}.der`);
+    const kept = keptNumber(file);
+    if (kept !== undefined && kept >= crl.value.number) return;
+    writeFileSync(`${file}.new`, opened.value.payload, { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+    log.info({ number: String(crl.value.number) }, 'revocation list kept');
+  };
+}
+
+function keptNumber(file: string): bigint | undefined {
+  try {
+    const kept = readCrl(Uint8Array.from(readFileSync(file)));
+    return kept.ok ? kept.value.number : undefined;
+  } catch {
+    // None yet.
+    return undefined;
+  }
+}

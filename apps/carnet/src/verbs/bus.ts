@@ -1,0 +1,93 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Command } from 'commander';
+import type { BusStanding } from '../bus/cut-off.ts';
+import { EXIT, VerbError } from '../exit.ts';
+import { type Streams, worldOf } from '../world.ts';
+
+interface BusOptions {
+  readonly config: string;
+}
+
+const FORM = `nats-server knows no revocation lists: here its users follow them. A member whose certificate is revoked loses its
+users, and the server reads its configuration again; nobody else is disturbed. What the member published stays.
+
+  domain = "bus.example"
+  listen = "0.0.0.0:4222"
+  [server]
+  configFile = "/etc/nats/carnet.conf"   # written by this tool
+  pidFile = "/run/nats/nats.pid"
+  directory = "/var/lib/nats"
+  certificateFile = "/etc/nats/server.pem"
+  keyFile = "/etc/nats/server.key"
+  [trust]
+  rootFile = "/etc/carnet/root.pem"
+  crlDirectory = "/etc/carnet/crls"
+  marksFile = "/var/lib/carnet-bus/crl-numbers.json"
+  [[members]]
+  domain = "csp-a.example"
+  hosts = ["host-1"]
+  certificateFile = "/etc/carnet/members/csp-a.pem"   # broker's leaf and intermediate`;
+
+const LOOK_MS = 2_000;
+
+/** For whoever runs the federation's bus, on its machine. */
+export function busVerbs(streams: Streams): Command {
+  const group = new Command('bus')
+    .description('the federation bus: who may connect (for its operator)')
+    .addHelpText('after', `\n${FORM}`);
+  group
+    .command('apply')
+    .description('write the server’s configuration by the revocation lists of now, and reload it if it changed')
+    .requiredOption('--config <file>', 'members, trust and server (TOML)')
+    .action(async (options: BusOptions, command: Command) => {
+      const look = await keeper(options, streams);
+      const { members, outcome } = look();
+      streams.err(`carnet: ${outcome}\n`);
+      await worldOf(command, streams).list(members, [
+        { name: 'domain', cell: (row) => row.domain },
+        { name: 'standing', cell: (row) => row.standing },
+      ]);
+    });
+  group
+    .command('watch')
+    .description('apply whenever the revocation lists change, until interrupted')
+    .requiredOption('--config <file>', 'members, trust and server (TOML)')
+    .action(async (options: BusOptions) => {
+      const look = await keeper(options, streams);
+      let last = '';
+      while (!streams.interrupt.aborted) {
+        last = tell(look, streams, last);
+        await sleep(LOOK_MS, undefined, { signal: streams.interrupt }).catch(() => undefined);
+      }
+    });
+  return group;
+}
+
+async function keeper({ config }: BusOptions, streams: Streams): Promise<() => BusStanding> {
+  const [{ loadConfig, ConfigError }, { busFile }, { openBusKeeper }] = await Promise.all([
+    import('@carnet/runtime'),
+    import('../bus/bus-file.ts'),
+    import('../bus/cut-off.ts'),
+  ]);
+  try {
+    return openBusKeeper(loadConfig(config, busFile), streams.nowMs);
+  } catch (cause) {
+    if (!(cause instanceof ConfigError)) throw cause;
+    throw new VerbError(EXIT.usage, cause.code, [config, ...cause.faults].join('\n  '));
+  }
+}
+
+/** A look that fails (a file in the middle of its replacement, a server that is down) is said, and done again. */
+function tell(look: () => BusStanding, streams: Streams, last: string): string {
+  let said: string;
+  try {
+    const { members, outcome } = look();
+    said = members.map(({ domain, standing }) => `${domain} ${standing}`).join(', ');
+    if (said === last && outcome === 'unchanged') return said;
+    streams.err(`carnet: ${outcome}: ${said}\n`);
+  } catch (cause) {
+    said = cause instanceof Error ? cause.message : String(cause);
+    if (said !== last) streams.err(`carnet: BUS_NOT_APPLIED: ${said}\n`);
+  }
+  return said;
+}

@@ -1,0 +1,55 @@
+import { Command } from 'commander';
+import { count } from '../arguments.ts';
+import { answered, type Streams, worldOf } from '../world.ts';
+
+interface RotateOptions {
+  readonly file: string;
+  readonly olderThanDays?: number;
+}
+
+interface RevokeOptions {
+  readonly lastSeq: string;
+  readonly reason: string;
+}
+
+const COMPROMISE = `Change the key first (rotate-event-key); the one that signs cannot be ended. From then on the peer refuses whatever the
+old key signs. What it signed after --last-seq and before now stays placed, for everyone equally, and \`carnet audit verify\`
+names it: look at those events, and end with your own what is not yours.`;
+
+const ROTATION = `The new key takes the place of the file; the old one is destroyed. The broker reads it within seconds, announces it in
+each ledger under its X.509 identity, and ends the old key ten minutes later: until then give the same file to every other replica.
+For a timer: --older-than-days makes it do nothing before its time.`;
+
+/** What an operator does with keys and certificates on the machine that has them. */
+export function certVerbs(streams: Streams): Command {
+  const group = new Command('cert').description('keys and certificates of this CSP (on the machine that has them)');
+  group
+    .command('rotate-event-key')
+    .description('make a new event-signing key for the broker')
+    .requiredOption('--file <file>', 'the broker’s identity.eventKeyFile')
+    .option('--older-than-days <days>', 'only if the key is older', count)
+    .addHelpText('after', `\n${ROTATION}`)
+    .action(async ({ file, olderThanDays }: RotateOptions, command: Command) => {
+      const { rotateEventKey } = await import('../event-key.ts');
+      const rotated = rotateEventKey(file, olderThanDays, streams.nowMs());
+      await worldOf(command, streams).show(rotated, [
+        { name: 'outcome', cell: (row) => row.outcome },
+        { name: 'key', cell: (row) => row.keyid },
+        { name: 'before', cell: (row) => row.before },
+      ]);
+    });
+  group
+    .command('revoke-event-key <peer> <key>')
+    .description('end an event key that others may hold, in the ledger to one peer (administrator)')
+    .requiredOption('--last-seq <position>', 'the last position of that ledger that you vouch for')
+    .requiredOption('--reason <text>', 'said to the peer, and for ever')
+    .addHelpText('after', `\n${COMPROMISE}`)
+    .action(async (peer: string, key: string, { lastSeq, reason }: RevokeOptions, command: Command) => {
+      const world = worldOf(command, streams);
+      const broker = await world.broker();
+      const path = `/v1/peers/${encodeURIComponent(peer)}/event-keys/${encodeURIComponent(key)}/end`;
+      const ended = await broker.post<{ readonly key: string }>(path, { lastSeq, text: reason });
+      await world.show(answered(ended), [{ name: 'key', cell: (row) => row.key }]);
+    });
+  return group;
+}
