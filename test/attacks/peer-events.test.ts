@@ -4,11 +4,10 @@ import { eventSubject, peerSubject, trustDomain } from '@carnet/events';
 import { connectNats } from '@carnet/journal';
 import { jetstream } from '@nats-io/jetstream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ledgersAgree } from '../faults/harness/checks.ts';
 import { busAddress, type Clouds, startClouds } from '../faults/harness/clouds.ts';
 import { ledgerRows, rowsOf } from '../faults/harness/ledger-db.ts';
-import { createVm, intend, intentOf, must, settled, type Vm } from '../faults/harness/moves.ts';
-import { aMigration, becomeRogue, digestOf, payloadOf, type Rogue, type Shot, someKey } from './rogue-peer.ts';
+import { intentOf, must, type Vm } from '../faults/harness/moves.ts';
+import { aMigration, digestOf, payloadOf, type Rogue, rogueAfterMove, type Shot, someKey } from './rogue-peer.ts';
 
 let clouds: Clouds;
 let rogue: Rogue;
@@ -16,12 +15,7 @@ let stays: Vm;
 
 beforeAll(async () => {
   clouds = await startClouds();
-  const { a, b } = clouds;
-  const goes = await createVm(a);
-  stays = await createVm(a);
-  await settled(clouds, await intend(a, b, goes, 'cold'), 60_000);
-  await ledgersAgree(clouds);
-  rogue = await becomeRogue(clouds, b, a);
+  ({ rogue, stays } = await rogueAfterMove(clouds));
 });
 
 afterAll(async () => {

@@ -7,11 +7,10 @@ import { createCrl, readCertificate } from '@carnet/pki';
 import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CSP_A, CSP_B, HOST } from '../../infra/dev/src/clouds/layout.ts';
-import { ledgersAgree } from '../faults/harness/checks.ts';
 import { busAddress, type Clouds, startClouds } from '../faults/harness/clouds.ts';
 import { ledgerRows, rowsOf } from '../faults/harness/ledger-db.ts';
-import { createVm, intend, intentOf, settled, type Vm } from '../faults/harness/moves.ts';
-import { becomeRogue, type Rogue } from './rogue-peer.ts';
+import { intentOf, type Vm } from '../faults/harness/moves.ts';
+import { type Rogue, rogueAfterMove } from './rogue-peer.ts';
 
 /** How long a revoked peer may go on, in ms. */
 const CUT_OFF_MS_MAX = 10_000;
@@ -23,12 +22,7 @@ const open: NatsConnection[] = [];
 
 beforeAll(async () => {
   clouds = await startClouds();
-  const { a, b } = clouds;
-  const goes = await createVm(a);
-  stays = await createVm(a);
-  await settled(clouds, await intend(a, b, goes, 'cold'), 60_000);
-  await ledgersAgree(clouds);
-  rogue = await becomeRogue(clouds, b, a);
+  ({ rogue, stays } = await rogueAfterMove(clouds));
 });
 afterAll(async () => {
   for (const connection of open) await connection.close();
@@ -66,7 +60,9 @@ function rootList(number: number): Uint8Array {
   const read = readCertificate(member?.authority.certificate ?? new Uint8Array());
   if (!read.ok) throw new Error(read.text);
   const nowMs = Date.now();
-  const revoked = [{ serial: read.value.serial, atMs: nowMs, reason: 'cACompromise' as const }];
+  // CRLs count whole seconds: dated down, it would also condemn what was rightly signed within this one.
+  const atMs = Math.ceil(nowMs / 1_000) * 1_000;
+  const revoked = [{ serial: read.value.serial, atMs, reason: 'cACompromise' as const }];
   return createCrl(root, { number, thisUpdateMs: nowMs - 1_000, nextUpdateMs: nowMs + 86_400_000, revoked });
 }
 

@@ -4,9 +4,11 @@ import { eventSubject, migrationId, PAYLOAD_TYPES, trustDomain, uuidv7 } from '@
 import { connectNats } from '@carnet/journal';
 import { ed25519Signer, type Signer, sha256Hex, signEnvelope } from '@carnet/trust';
 import { jetstream } from '@nats-io/jetstream';
+import { ledgersAgree } from '../faults/harness/checks.ts';
 import type { Cloud } from '../faults/harness/cloud.ts';
 import { busAddress, type Clouds } from '../faults/harness/clouds.ts';
 import { ledgerRows, rowsOf } from '../faults/harness/ledger-db.ts';
+import { createVm, intend, settled, type Vm } from '../faults/harness/moves.ts';
 
 type Payload = Readonly<Record<string, unknown>>;
 
@@ -30,6 +32,16 @@ export type Rogue = {
 
 export const someKey = (): Signer => ed25519Signer(generateKeyPairSync('ed25519').privateKey);
 export const aMigration = () => migrationId.parse(uuidv7(Date.now(), randomBytes(10)));
+
+/** B turns against A after one honest move between them; `stays` is a VM that is still at A. */
+export async function rogueAfterMove(clouds: Clouds): Promise<{ readonly rogue: Rogue; readonly stays: Vm }> {
+  const { a, b } = clouds;
+  const goes = await createVm(a);
+  const stays = await createVm(a);
+  await settled(clouds, await intend(a, b, goes, 'cold'), 60_000);
+  await ledgersAgree(clouds);
+  return { rogue: await becomeRogue(clouds, b, a), stays };
+}
 
 /** Takes the place of `self` towards `victim`, after one genuine migration from victim to self has given it a VM. */
 export async function becomeRogue({ pki, bus }: Clouds, self: Cloud, victim: Cloud): Promise<Rogue> {
