@@ -21,7 +21,7 @@ let vm: Vm;
 
 beforeAll(async () => {
   clouds = await startClouds({
-    policy: (text, { key }) => text.replaceAll('memoryMiB = 4096', `memoryMiB = ${key === 'b' ? B_TAKES : A_ASKS}`),
+    policy: (text, { key }) => text.replaceAll('memoryMiB > 4096', `memoryMiB > ${key === 'b' ? B_TAKES : A_ASKS}`),
     // No VM of these tests has room at B above 2 GiB of disk: the agent lends no more.
     agent: (text, { key }) => (key === 'b' ? text.replace('[log]', '[limits]\nvolumeBytes = 2147483648\n\n[log]') : text),
   });
@@ -119,7 +119,7 @@ describe('the target says no', () => {
   it('by policy: refused in its ledger with its reason, nothing reserved', async () => {
     const { b } = clouds;
     const before = await keysOf(b);
-    await isTurnedDown(await createVm(clouds.a, B_TAKES + 1), 'MEMORY_LIMIT');
+    await isTurnedDown(await createVm(clouds.a, B_TAKES + 1), 'TOO_LARGE');
     expect(await keysOf(b)).toEqual(before);
   });
 

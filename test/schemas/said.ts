@@ -52,6 +52,14 @@ export const keyAnnounced = (chain: readonly string[], signature: string): objec
   data: { ...statement, chain, signature },
 });
 
+const ruledBy = {
+  policySet: 'ab'.repeat(32),
+  version: 1,
+  schema: 'bc'.repeat(32),
+  entities: 'cd'.repeat(32),
+  engine: 'cedar 4.13.0',
+};
+
 export const migrationIntended = (prev: Digest, envelope: object, certificate: string): object => ({
   ...common,
   id: '01936ad4-0000-7000-8000-000000000011',
@@ -83,7 +91,24 @@ export const migrationIntended = (prev: Digest, envelope: object, certificate: s
       ],
     },
     request: { via: 'signature', principal: `spiffe://${A}/scheduler`, envelope, certificate },
-    policy: { allowed: true, policySet: 'ab'.repeat(32), reasons: [{ code: 'ALLOWED', text: 'A rule allows it. (rule all)' }] },
+    policy: {
+      allowed: true,
+      ...ruledBy,
+      asked: {
+        action: 'send',
+        principal: `spiffe://${A}/scheduler`,
+        vm: VM,
+        source: A,
+        target: B,
+        mode: 'cold',
+        time: AT,
+        open: { migrations: 0, memoryMiB: 0, diskBytes: 0 },
+        approvers: [],
+      },
+      request: 'ef'.repeat(32),
+      determining: ['send-own-projects'],
+      reasons: [{ code: 'ALLOWED', text: 'Policies permit it, and none forbids it. (policies send-own-projects) Nothing.' }],
+    },
     offerBy: '2026-11-23T12:01:00.000Z',
     deadline: '2026-11-23T13:00:00.000Z',
   },

@@ -8,7 +8,7 @@ const LIBS: Readonly<
   events: { ring: 0, ours: [], packages: ['zod'] },
   libvirt: { ring: 0, ours: [], packages: [] },
   saga: { ring: 1, ours: ['events'], packages: ['zod'] },
-  policy: { ring: 1, ours: ['events'], packages: ['zod'] },
+  policy: { ring: 1, ours: ['events'], packages: ['zod', '@cedar-policy/cedar-wasm'] },
   trust: { ring: 1, ours: ['events'], packages: ['zod', '@noble/curves', '@noble/hashes'] },
   store: { ring: 1, ours: [], packages: ['zod', 'kysely', 'pg', '@electric-sql/pglite'] },
   pki: { ring: 2, ours: ['events', 'trust'], packages: ['zod', 'node-forge', 'pkijs', 'asn1js'] },

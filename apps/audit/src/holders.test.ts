@@ -1,6 +1,6 @@
 import type { MigrationState } from '@carnet/saga';
 import { describe, expect, it } from 'vitest';
-import { holderBreaks } from './core/holders.ts';
+import { holderBreaks, loosenings } from './core/holders.ts';
 import { checkOrder } from './core/order.ts';
 import { vmOf } from './testing/telling.ts';
 
@@ -31,6 +31,39 @@ describe('one holder over all pairs', () => {
   it('not from home', () => expect(codes(move(1, B, A, moved))).toEqual(['TWO_HOLDERS']));
   it('a move that was not shown may lie in between', () => expect(codes(move(1, A, B, moved), move(3, C, A, moved))).toEqual([]));
   it('one epoch twice', () => expect(codes(move(1, A, B, moved), move(1, A, C, moved))).toEqual(['EPOCH_TWICE']));
+});
+
+describe('restrictions on the way', () => {
+  const kept = { project: 'p', labels: [], level: 2, jurisdictions: ['DE'], onward: true, legalHold: false };
+  const intended = (restrictions?: object) => ({
+    ...moved,
+    MigrationIntended: fact({ spec: restrictions === undefined ? {} : { restrictions } }),
+  });
+  const found = (...migrations: readonly MigrationState[]) =>
+    loosenings(vmOf(1), migrations).map(({ migration, refusal }) => [migration.epoch, refusal.code]);
+
+  it('only become tighter', () =>
+    expect(found(move(1, A, B, intended(kept)), move(2, B, C, intended({ ...kept, level: 3, jurisdictions: [] })))).toEqual([]));
+  it('are not washed off by a third CSP', () => {
+    expect(found(move(1, A, B, intended(kept)), move(2, B, C, intended({ ...kept, jurisdictions: ['DE', 'US'] })))).toEqual([
+      [2, 'RESTRICTIONS_LOOSENED'],
+    ]);
+    expect(found(move(1, A, B, intended(kept)), move(2, B, C, intended(kept)), move(3, C, B, intended()))).toEqual([
+      [3, 'RESTRICTIONS_LOOSENED'],
+    ]);
+  });
+  it('are loosened by the home', () =>
+    expect(found(move(1, A, B, intended(kept)), move(2, B, A, intended(kept)), move(3, A, C, intended()))).toEqual([]));
+  it('may have been at home where a move was not shown', () =>
+    expect(found(move(1, A, B, intended(kept)), move(4, B, C, intended()))).toEqual([]));
+  it('are those of the last move, not of an attempt', () =>
+    expect(
+      found(
+        move(1, A, B, intended()),
+        move(2, B, C, { MigrationIntended: fact({ spec: { restrictions: { ...kept, project: 'default' } } }) }),
+        move(3, B, C, intended()),
+      ),
+    ).toEqual([]));
 });
 
 describe('order within one migration', () => {

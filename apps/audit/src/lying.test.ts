@@ -278,7 +278,7 @@ describe('what a lying broker signs is found, though its ledger is in order', ()
     const report = await check([exportLines(telling), exportLines(telling, CSP_B)]);
     expect([report.divergence, report.notices.map(({ code, text }) => [code, text.slice(0, 16)])]).toEqual([
       undefined,
-      [['REVOKED_KEY_SIGNED', 'positions 2 to 2']],
+      [['REVOKED_KEY_SIGNED', 'positions 2 to 3']],
     ]);
   });
 });

@@ -1,4 +1,4 @@
-import type { AuditedCustody, AuditedLedger, AuditedMigration, AuditReport, Finding } from './report.ts';
+import type { AuditedCustody, AuditedDecisions, AuditedLedger, AuditedMigration, AuditReport, Finding } from './report.ts';
 
 /** The report for people: what was looked at, what came of it, who could open what when, and what is wrong. */
 export function renderReport(report: AuditReport): string {
@@ -8,6 +8,7 @@ export function renderReport(report: AuditReport): string {
     section('first divergence', divergence === undefined ? [] : [findingText(divergence)]),
     section('ledgers', report.ledgers.map(ledgerText)),
     section('migrations, and who could open the image', report.migrations.map(migrationText)),
+    section('decisions of policy', report.decisions.map(decisionsText)),
     section('further violations', violations.slice(1).map(findingText)),
     section('notices', notices.map(findingText)),
     unlisted === 0 ? '' : `\n${unlisted} more violations and notices are not listed\n`,
@@ -22,6 +23,9 @@ function ledgerText({ publisher, audience, verdict, events, voids, copies, note 
   const counted = voids === 0 ? '' : `, ${voids} void`;
   return `  ${publisher} → ${audience}  ${verdict}\n    ${events} events verified${counted}; shown: ${shown || 'nowhere'}\n${note === undefined ? '' : `    ${note}\n`}`;
 }
+
+const decisionsText = ({ csp, quoted, replayed, otherEngine }: AuditedDecisions): string =>
+  `  ${csp}  ${quoted} quoted, ${replayed} made again alike${otherEngine === 0 ? '' : `, ${otherEngine} by another engine`}\n`;
 
 function migrationText({ migration, vm, epoch, mode, source, target, outcome, ended, asked, custody }: AuditedMigration): string {
   const head = `  ${migration}  ${mode}  ${source} → ${target}  ${outcome}${ended ? '' : ' (open)'}\n`;

@@ -43,27 +43,31 @@ describe('exit codes', () => {
     const { code, out } = await ran('verify', a, b, ...root());
     expect(code).toBe(0);
     expect(out.replaceAll(dir, 'DIR').replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, 'ID')).toMatchInlineSnapshot(`
-      "verdict: proven to head 8, 11
+      "verdict: proven to head 9, 12
 
       ledgers
-        csp-a.example → csp-b.example  proven to head 8
-          8 events verified; shown: 8 in DIR/a.jsonl, 8 in DIR/b.jsonl
-        csp-b.example → csp-a.example  proven to head 11
-          11 events verified; shown: 11 in DIR/a.jsonl, 11 in DIR/b.jsonl
+        csp-a.example → csp-b.example  proven to head 9
+          9 events verified; shown: 9 in DIR/a.jsonl, 9 in DIR/b.jsonl
+        csp-b.example → csp-a.example  proven to head 12
+          12 events verified; shown: 12 in DIR/a.jsonl, 12 in DIR/b.jsonl
 
       migrations, and who could open the image
         ID  cold  csp-a.example → csp-b.example  retired
           vm csp-a.example/ID, epoch 1; asked by spiffe://csp-a.example/scheduler (signature)
-          2026-11-23T10:00:03.000Z  before the move csp-a.example holds the key
+          2026-11-23T10:00:04.000Z  before the move csp-a.example holds the key
                                     now only csp-a.example can open it
-                                    (MigrationIntended, signed by csp-a.example, position 2 in its ledger to csp-b.example)
-          2026-11-23T10:00:12.000Z  csp-b.example gains: it can open the image from here on
+                                    (MigrationIntended, signed by csp-a.example, position 3 in its ledger to csp-b.example)
+          2026-11-23T10:00:14.000Z  csp-b.example gains: it can open the image from here on
                                     csp-a.example loses: it keeps the key and has bound itself not to use it
                                     now only csp-b.example can open it
-                                    (KeyReleased, signed by csp-a.example, position 7 in its ledger to csp-b.example)
-          2026-11-23T10:00:19.000Z  csp-a.example destroyed the key that it had kept
+                                    (KeyReleased, signed by csp-a.example, position 8 in its ledger to csp-b.example)
+          2026-11-23T10:00:21.000Z  csp-a.example destroyed the key that it had kept
                                     now only csp-b.example can open it
-                                    (SourceRetired, signed by csp-a.example, position 8 in its ledger to csp-b.example)
+                                    (SourceRetired, signed by csp-a.example, position 9 in its ledger to csp-b.example)
+
+      decisions of policy
+        csp-a.example  1 quoted, 0 made again alike
+        csp-b.example  1 quoted, 0 made again alike
 
       judged as of 2026-11-24T10:00:00.000Z
       "

@@ -17,6 +17,7 @@ export interface Streams {
 type VerifyOptions = {
   readonly root?: string;
   readonly crls?: string;
+  readonly policies?: string;
   readonly context: readonly string[];
   readonly asOf?: string;
   readonly json?: true;
@@ -25,7 +26,7 @@ type ExportOptions = { readonly context: string; readonly out: string; readonly 
 
 const VERIFY_HELP = `
 Verified are, of every event: envelope, signature, certificate path as of then, key at that position, chain, causes, schema, the
-fold of both ledgers, evidence by the pinned agents, the signed request, policy verdicts, destruction receipts, and that the VM
+fold of both ledgers, evidence by the pinned agents, the signed request and approvals, policy decisions, destruction receipts, and that the VM
 never had two holders. Copies of one ledger are compared: a shorter one is an unsettled tail, another digest at one position a fork.
 
 Verdicts: proven to head N | unsettled tail | diverged`;
@@ -41,6 +42,10 @@ export function program(streams: Streams, end: (code: ExitCode) => void): Comman
     .argument('[files...]', 'exports, as `carnet-audit export` or GET /v1/export writes them')
     .option('--root <file>', 'federation root, PEM (default: that of the first context)')
     .option('--crls <directory>', 'revocation lists, *.der (default: crls beside the root)')
+    .option(
+      '--policies <directory>',
+      'policy sets of a CSP (its archive, or one set): its decisions are made again and must agree',
+    )
     .option(
       '--context <name>',
       'a broker to ask, by a context file of carnet; repeatable',
@@ -69,7 +74,7 @@ export function program(streams: Streams, end: (code: ExitCode) => void): Comman
 
 async function runVerify(
   files: readonly string[],
-  { root, crls, context, asOf, json }: VerifyOptions,
+  { root, crls, policies, context, asOf, json }: VerifyOptions,
   streams: Streams,
 ): Promise<ExitCode> {
   const report = await verify({
@@ -77,6 +82,7 @@ async function runVerify(
     contexts: context,
     ...(root === undefined ? {} : { root }),
     ...(crls === undefined ? {} : { crls }),
+    ...(policies === undefined ? {} : { policies }),
     nowMs: asOf === undefined ? streams.nowMs() : clockOf(asOf),
     environment: streams.environment,
   });

@@ -90,6 +90,18 @@ export const auditedMigration = z
   .readonly();
 export type AuditedMigration = z.infer<typeof auditedMigration>;
 
+/** Decisions of policy that a CSP quotes in what was shown, and how many were made again by the auditor's policy files, alike. */
+const auditedDecisions = z
+  .strictObject({
+    csp: trustDomain,
+    quoted: z.number().int(),
+    replayed: z.number().int(),
+    /** Not made again, though the policy files are here: another version of the engine made them. */
+    otherEngine: z.number().int(),
+  })
+  .readonly();
+export type AuditedDecisions = z.infer<typeof auditedDecisions>;
+
 export const auditReport = z
   .strictObject({
     carnet: z.literal('audit-report'),
@@ -99,6 +111,7 @@ export const auditReport = z
     verdict: overallVerdict,
     ledgers: z.array(auditedLedger).readonly(),
     migrations: z.array(auditedMigration).readonly(),
+    decisions: z.array(auditedDecisions).readonly(),
     /** The first violation found. Absent: all that was shown verifies. */
     divergence: finding.optional(),
     violations: z.array(finding).readonly(),

@@ -7,6 +7,7 @@ import { AuditError, EXIT } from './exit.ts';
 import { type ExportFile, indexExport } from './io/export-file.ts';
 import { fetchExport } from './io/fetch-export.ts';
 import { pairsOf } from './io/pairs.ts';
+import { readPolicySets } from './io/policy-sets.ts';
 import { readTrust } from './io/trust-files.ts';
 import type { AuditReport } from './report.ts';
 
@@ -16,6 +17,8 @@ export type VerifyRequest = {
   readonly contexts: readonly string[];
   readonly root?: string;
   readonly crls?: string;
+  /** Folder of policy sets. */
+  readonly policies?: string;
   readonly nowMs: number;
   readonly environment: NodeJS.ProcessEnv;
 };
@@ -32,12 +35,13 @@ export async function verify(request: VerifyRequest): Promise<AuditReport> {
     throw new AuditError('USAGE', EXIT.usage, 'name export files, or brokers with --context');
   if (root === undefined) throw new AuditError('USAGE', EXIT.usage, 'files are judged by a root that you trust: --root root.pem');
   const trust = readTrust(root, request.crls ?? join(dirname(root), 'crls'));
+  const policies = request.policies === undefined ? {} : { policies: readPolicySets(request.policies) };
   const scratch = await mkdtemp(join(tmpdir(), 'carnet-audit-'));
   try {
     const exports = [...(await indexAll(request.files)), ...(await fetchAll(contexts, scratch))];
     const pairs = pairsOf(exports);
     if (pairs.length === 0) throw new AuditError('EXPORT_EMPTY', EXIT.failed, 'no ledger holds any event');
-    return await auditLedgers({ pairs, trust, nowMs: request.nowMs });
+    return await auditLedgers({ pairs, trust, ...policies, nowMs: request.nowMs });
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -66,7 +66,8 @@ export const brokerConfig = z.strictObject({
     .optional(),
   /** `/livez`, `/readyz`, `/metrics` in plain HTTP: keep it on loopback or behind a firewall. */
   ops: z.strictObject({ address: z.string().default('127.0.0.1'), port }),
-  policy: z.strictObject({ file: path }),
+  /** The folder of the policy set: `set.json`, `entities.json`, `*.cedar`. Read once, at the start. */
+  policy: z.strictObject({ directory: path }),
   /**
    * Re-keying on arrival, whatever a request asks. `arriving`: the least that this CSP does to volumes that come here. `leaving`:
    * the least that a peer must do to those that go; an offer of less is void.

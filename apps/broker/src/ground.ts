@@ -6,6 +6,7 @@ import { type Timestamp, timestamp } from '@carnet/events';
 import { type Bus, connectBus, type Journal, openJournal } from '@carnet/journal';
 import { type KeyManager, openKeyManager } from '@carnet/keys';
 import { chainValidator, clientTlsOptions, openTrustFiles, type TlsMaterial, type TrustStore } from '@carnet/pki';
+import type { PolicySet } from '@carnet/policy';
 import type { Log, Metrics } from '@carnet/runtime';
 import { openStore, runChanges, type Store } from '@carnet/store';
 import { viewsChanges } from '@carnet/views';
@@ -13,6 +14,8 @@ import type { BrokerConfig } from './config.ts';
 import { type BrokerIdentity, openIdentity } from './identity.ts';
 import { inventoryChanges } from './inventory.ts';
 import { ensureKeyRoot, keyBackendOf } from './keys/key-root.ts';
+import { archivePolicySet, readPolicySet, refuseDowngrade } from './policy-start.ts';
+import { requestChanges } from './service/requests.ts';
 import { settledChanges } from './settled-table.ts';
 import { usersChanges } from './users/api-keys.ts';
 import type { Waiting } from './waiting.ts';
@@ -27,6 +30,7 @@ export interface Ground {
   readonly journal: Journal;
   readonly bus: Bus;
   readonly keys: KeyManager;
+  readonly policies: PolicySet;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly nowMs: () => number;
@@ -43,6 +47,7 @@ export async function openGround(
   const nowMs = (): number => Date.now();
   const now = (): Timestamp => timestamp.parse(new Date(nowMs()).toISOString());
   const random = (n: number): Uint8Array => randomBytes(n);
+  const policies = readPolicySet(config.policy.directory);
   await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
   const trust = openTrustFiles(
     {
@@ -83,11 +88,14 @@ export async function openGround(
       await runChanges(opened, inventoryChanges);
       await runChanges(opened, usersChanges);
       await runChanges(opened, settledChanges);
+      await runChanges(opened, requestChanges);
       const manager = await keysFrom(opened);
       const ledgers = await closedUnless(manager.close, () => journalFrom(opened));
       return { store: opened, keys: manager, ...ledgers };
     });
   });
+  await waiting.for('database', () => refuseDowngrade(journal, policies, config.policy.directory));
+  await archivePolicySet(policies, join(config.stateDirectory, 'policies'));
   const tls: TlsMaterial = { keyPem: identity.keyPem, chainPem: identity.certificatePem, store: trust, now };
   const bus = await waiting.for(`bus at ${config.bus.url}`, () =>
     connectBus(parts, {
@@ -97,7 +105,7 @@ export async function openGround(
       tls: busTls(config, tls),
     }),
   );
-  return { config, identity, trust, tls, store, journal, bus, keys, log, metrics, nowMs, now };
+  return { config, identity, trust, tls, store, journal, bus, keys, policies, log, metrics, nowMs, now };
 }
 
 /** A database that goes away in the middle of the start leaves nothing half open behind for the next attempt. */

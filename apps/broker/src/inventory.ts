@@ -1,4 +1,5 @@
-import { type HostName, hostName, type VmId, type VmSpec, vmId, vmSpec } from '@carnet/events';
+import { type HostName, hostName, type VmId, type VmRestrictions, type VmSpec, vmId, vmSpec } from '@carnet/events';
+import { restrictionsOf } from '@carnet/policy';
 import type { Change, Db, Store, Tx } from '@carnet/store';
 import { type Generated, type Kysely, sql, type Transaction } from 'kysely';
 import type { HostRegistry } from './hosts/registry.ts';
@@ -51,7 +52,9 @@ export interface Inventory {
   readonly remove: (db: Db | Tx, vm: VmId) => Promise<void>;
   readonly images: () => Promise<readonly HeldImage[]>;
   readonly putImage: (image: Omit<HeldImage, 'createdAt'>) => Promise<void>;
-  /** An up host with the most free memory that fits; the host itself has the last word when it reserves. */
+  /** Replaces what is said of a VM that is held; its disks and keys stay as they are. */
+  readonly restrict: (vm: VmId, restrictions: VmRestrictions) => Promise<void>;
+  /** An up host of the VM's level with the most free memory that fits; the host itself has the last word when it reserves. */
   readonly hostFor: (spec: VmSpec) => HostName | undefined;
 }
 
@@ -81,7 +84,15 @@ export const inventoryChanges: readonly Change[] = [
   },
 ];
 
-export function openInventory(store: Store, hosts: readonly HostName[], registry: () => HostRegistry): Inventory {
+export interface InventoryPorts {
+  readonly store: Store;
+  readonly hosts: readonly HostName[];
+  readonly registry: () => HostRegistry;
+  /** A host's security level. */
+  readonly levelOf: (host: HostName) => number;
+}
+
+export function openInventory({ store, hosts, registry, levelOf }: InventoryPorts): Inventory {
   const tables = (db: Db | Tx): Kysely<InventoryTables> | Transaction<InventoryTables> => db.$extendTables<InventoryTables>();
   const one = async (vm: VmId): Promise<HeldVm | undefined> => {
     const row = await tables(store.db).selectFrom('broker_vms').selectAll().where('vm', '=', vm).executeTakeFirst();
@@ -109,6 +120,12 @@ export function openInventory(store: Store, hosts: readonly HostName[], registry
     remove: async (db, vm) => {
       await tables(db).deleteFrom('broker_vms').where('vm', '=', vm).execute();
     },
+    restrict: async (vm, restrictions) => {
+      const held = await one(vm);
+      if (held === undefined) return;
+      const spec = JSON.stringify({ ...held.spec, restrictions });
+      await tables(store.db).updateTable('broker_vms').set({ spec }).where('vm', '=', vm).execute();
+    },
     images: async () => (await tables(store.db).selectFrom('broker_images').selectAll().orderBy('name').execute()).map(heldImage),
     putImage: async ({ name, host, key, digest, sizeBytes, capacityBytes }) => {
       await tables(store.db)
@@ -119,7 +136,8 @@ export function openInventory(store: Store, hosts: readonly HostName[], registry
     },
     hostFor: (spec) => {
       const fits = (host: HostName): number => registry().hello(host)?.capacity.memoryMiBFree ?? 0;
-      const up = hosts.filter((host) => registry().isUp(host)).toSorted((a, b) => fits(b) - fits(a));
+      const { level } = restrictionsOf(spec);
+      const up = hosts.filter((host) => registry().isUp(host) && levelOf(host) >= level).toSorted((a, b) => fits(b) - fits(a));
       return up.find((host) => fits(host) >= spec.memoryMiB) ?? up[0];
     },
   };

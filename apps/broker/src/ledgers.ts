@@ -4,11 +4,13 @@ import {
   type Event,
   isMigrationEvent,
   type MigrationId,
+  type PolicyAnnounced,
   type Timestamp,
   type TrustDomain,
   type VmId,
 } from '@carnet/events';
 import type { AppendTx, Journal, JourneyEnds, PlacedEvent, VmWithPeer } from '@carnet/journal';
+import { downgradeOf } from '@carnet/policy';
 import { decide, evolve, initialJourney, type Journey, type Proposal, type RefusalCode } from '@carnet/saga';
 
 export interface Refused {
@@ -50,7 +52,8 @@ class RefusedInside extends Error {
   }
 }
 
-export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => number): Ledgers {
+/** @param ruledBy the policy set of this process: said in a ledger before the first decision there that quotes it */
+export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => number, ruledBy: PolicyAnnounced): Ledgers {
   const peers = journal.peers;
   const journey = async (vm: VmId, peer: TrustDomain): Promise<Journey> => fold(vm, await journal.eventsOfVm({ vm, peer }));
   return {
@@ -70,12 +73,12 @@ export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => 
     propose: async (vm, peer, make) => {
       try {
         const outcome = await journal.append(peer, async (tx) => ({
-          drafts: [await draftOf(tx, vm, peer, make)],
+          drafts: await draftsOf(tx, vm, peer, make),
           value: undefined,
         }));
         if (!outcome.ok) return { ok: false, code: outcome.code, text: outcome.text };
-        const [appended] = outcome.value.events;
-        if (appended === undefined) throw new Error('an append of one draft gave no event');
+        const appended = outcome.value.events.at(-1);
+        if (appended === undefined) throw new Error('an append of a draft gave no event');
         return { ok: true, digest: appended.digest };
       } catch (cause) {
         if (cause instanceof RefusedInside) return cause.refused;
@@ -84,13 +87,13 @@ export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => 
     },
   };
 
-  async function draftOf(tx: AppendTx, vm: VmId, peer: TrustDomain, make: Making<Proposal>): Promise<Draft<Event>> {
+  async function draftsOf(tx: AppendTx, vm: VmId, peer: TrustDomain, make: Making<Proposal>): Promise<readonly Draft<Event>[]> {
     const current = fold(vm, await tx.eventsOfVm({ vm, peer }));
     const proposal = await make(tx, current);
     if ('ok' in proposal) throw new RefusedInside(proposal);
     const decision = decide(current, self, proposal, new Date(nowMs()).toISOString() as Timestamp);
     if (!decision.ok) throw new RefusedInside({ ok: false, code: decision.code satisfies RefusalCode, text: decision.text });
-    return decision.draft;
+    return [...(await announcementBefore(tx, peer, ruledBy, decision.draft.data)), decision.draft];
   }
 }
 
@@ -101,6 +104,25 @@ function endsOf({ vm, peer }: VmWithPeer, events: readonly PlacedEvent[]): Journ
     return last === undefined ? undefined : { seq: Number(last.placement.seq), digest: last.digest };
   };
   return { vm, peer, own: end('own'), received: end('received') };
+}
+
+/**
+ * What the ledger must say first of the rules by which the proposal was decided. Under the head lock: a replica that still runs an
+ * older set decides nothing after a newer one was announced.
+ */
+async function announcementBefore(
+  tx: Pick<AppendTx, 'policiesAnnounced'>,
+  peer: TrustDomain,
+  ruledBy: PolicyAnnounced,
+  data: object,
+): Promise<readonly Draft<Event>[]> {
+  if (!('policy' in data)) return [];
+  const last = (await tx.policiesAnnounced(peer)).at(-1)?.event;
+  const announced = last?.type === 'PolicyAnnounced' ? last.data : undefined;
+  const refusal = downgradeOf({ ruledBy }, announced);
+  if (refusal !== undefined) throw new RefusedInside(refusal);
+  const isSaid = announced?.policySet === ruledBy.policySet && announced.engine === ruledBy.engine;
+  return isSaid ? [] : [{ type: 'PolicyAnnounced', causes: [], data: ruledBy }];
 }
 
 /** Both ledgers' events of one VM, each after those that it relies on. */

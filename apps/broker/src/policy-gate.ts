@@ -1,47 +1,78 @@
-import { readFileSync } from 'node:fs';
-import type { EventData, IntentRequest, MigrationId, PolicyDecision, TrustDomain, VmSpec } from '@carnet/events';
-import { canonicalText, decideAsSource, decideAsTarget, type Policy, policySet, type Role, rolesOf } from '@carnet/policy';
-import { sha256Hex } from '@carnet/trust';
-import { parse } from 'smol-toml';
+import type { EventData, MigrationId, OpenAmounts, PolicyDecision, Reason, Timestamp, TrustDomain } from '@carnet/events';
+import {
+  type ApprovalVerdict,
+  decideApproval,
+  decideMove,
+  levelOf,
+  type Person,
+  POLICY_CODES,
+  type PolicySet,
+  questionAbout,
+  type Role,
+  rolesOf,
+} from '@carnet/policy';
+import { reasonOf } from './reason.ts';
 
-export interface AsSource {
-  readonly request: IntentRequest;
-  readonly principal: string;
-  readonly spec: VmSpec;
-}
+/** An intent before policy has spoken. */
+export type Asked = Pick<EventData<'MigrationIntended'>, 'vm' | 'source' | 'target' | 'mode' | 'spec' | 'request' | 'approvals'>;
 
-/** This CSP's policy set, applied with the counts that its limits are about. */
+/** This CSP's policy set, asked with the facts of the moment. */
 export interface PolicyGate {
-  readonly asSource: (asked: AsSource) => Promise<PolicyDecision>;
-  readonly asTarget: (intent: EventData<'MigrationIntended'>, migration: MigrationId) => Promise<PolicyDecision>;
+  readonly set: PolicySet;
+  readonly asSource: (asked: Asked, migration: MigrationId) => Promise<PolicyDecision>;
+  readonly asTarget: (intent: Asked, migration: MigrationId) => Promise<PolicyDecision>;
+  /** May this principal be the second person? */
+  readonly approval: (asked: Asked, approver: Person) => ApprovalVerdict;
+  /** Other peers to which the same policies would let the VM go. */
+  readonly alternatives: (asked: Asked, migration: MigrationId) => Promise<readonly Reason[]>;
   readonly roleOf: (principal: string) => readonly Role[];
+  /** Of all hosts, up or down. */
+  readonly highestLevel: () => number;
 }
 
-/** Open migrations with a peer by direction, without the one that is being decided. */
+/** Migrations with a peer that are open, by direction, without the one that is being decided. */
 export type OpenCounts = (
   peer: TrustDomain,
   except: MigrationId,
-) => Promise<{ readonly outgoing: number; readonly incoming: number }>;
+) => Promise<{ readonly outgoing: OpenAmounts; readonly incoming: OpenAmounts }>;
 
-/** Reads the policy file once: a changed policy takes a restart, so that no decision falls between two sets. */
-export function openPolicyGate(file: string, counts: OpenCounts): PolicyGate {
-  const policy = readPolicy(file);
-  return {
-    asSource: async ({ request, principal, spec }) => {
-      const { outgoing } = await counts(request.target, request.migration);
-      return decideAsSource(policy, { request, principal, spec, open: outgoing });
-    },
-    asTarget: async (intent, migration) => {
-      const { incoming } = await counts(intent.source, migration);
-      return decideAsTarget(policy, { intent, open: incoming });
-    },
-    roleOf: (principal) => rolesOf(policy.set, principal),
-  };
+export interface GatePorts {
+  readonly set: PolicySet;
+  readonly counts: OpenCounts;
+  readonly peers: readonly TrustDomain[];
+  readonly hosts: readonly string[];
+  /** Hosts that are up now. */
+  readonly hostsUp: () => readonly string[];
+  readonly now: () => Timestamp;
 }
 
-function readPolicy(file: string): Policy {
-  const parsed = policySet.safeParse(parse(readFileSync(file, 'utf8')));
-  if (!parsed.success)
-    throw new Error(`${file}: ${parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')}`);
-  return { set: parsed.data, digest: sha256Hex(Buffer.from(canonicalText(parsed.data))) };
+/** One set for the life of the process: a changed policy takes a restart, so that no decision falls between two sets. */
+export function openPolicyGate({ set, counts, peers, hosts, hostsUp, now }: GatePorts): PolicyGate {
+  const highest = (of: readonly string[]): number => Math.max(0, ...of.map((host) => levelOf(set, host)));
+  const asSource: PolicyGate['asSource'] = async (asked, migration) => {
+    const { outgoing } = await counts(asked.target, migration);
+    const question = questionAbout(asked, { action: 'send', time: now(), open: outgoing });
+    return decideMove(set, question, asked);
+  };
+  return {
+    set,
+    asSource,
+    asTarget: async (intent, migration) => {
+      const { incoming } = await counts(intent.source, migration);
+      const question = questionAbout(intent, { action: 'receive', time: now(), open: incoming, hostLevel: highest(hostsUp()) });
+      return decideMove(set, question, intent);
+    },
+    approval: ({ vm, source, target, mode, spec, request }, approver) =>
+      decideApproval(set, { vm, source, target, mode, time: now(), approver, asker: request.principal }, spec),
+    alternatives: async (asked, migration) => {
+      const others: Reason[] = [];
+      for (const target of peers.filter((one) => one !== asked.target)) {
+        const decision = await asSource({ ...asked, target }, migration);
+        if (decision.allowed) others.push(reasonOf('ALTERNATIVE', `${target}: ${POLICY_CODES.ALTERNATIVE.text}`));
+      }
+      return others;
+    },
+    roleOf: (principal) => rolesOf(set, principal),
+    highestLevel: () => highest(hosts),
+  };
 }

@@ -3,6 +3,7 @@ import { type Digest, digest, type HostName } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import { tenant } from '@carnet/keys';
 import { readPem, validatePath } from '@carnet/pki';
+import { levelOf } from '@carnet/policy';
 import { openMigrationViews } from '@carnet/views';
 import { aloneWith } from './alone.ts';
 import { createFailures } from './failures.ts';
@@ -22,6 +23,7 @@ import { provideSecretsAgain } from './secrets-again.ts';
 import { createService } from './service/create-service.ts';
 import { type IntakePorts, isMoving } from './service/intake.ts';
 import type { MachinePorts } from './service/machines.ts';
+import { openWaitingRequests } from './service/requests.ts';
 import { openApiKeys } from './users/api-keys.ts';
 
 /** Keys that have no project of their own belong to this one. */
@@ -29,11 +31,11 @@ const DEFAULT_TENANT = tenant.parse('default');
 
 /** Ties the broker's parts together. Nothing here decides anything. */
 export function wire(ground: Ground) {
-  const { config, journal, store, keys, nowMs, log } = ground;
+  const { config, journal, store, keys, policies, nowMs, log } = ground;
   const self = config.domain;
   const hostNames = config.hosts.map(({ name }) => name);
   const views = openMigrationViews(store);
-  const ledgers = createLedgers(journal, self, nowMs);
+  const ledgers = createLedgers(journal, self, nowMs, policies.ruledBy);
   const crls = crlTeller(ground.bus.connection, ground.trust, ground.identity.signer, log);
   const hostClient = openHostClient({
     bus: ground.bus.connection,
@@ -51,9 +53,16 @@ export function wire(ground: Ground) {
   });
   const registry = () => hostClient.registry;
   const hosts = createHosts(hostClient, nowMs);
-  const inventory = openInventory(store, hostNames, registry);
+  const inventory = openInventory({ store, hosts: hostNames, registry, levelOf: (host) => levelOf(policies, host) });
   const handover = createHandoverKeys({ keys, store, domain: self, registry, tenant: DEFAULT_TENANT });
-  const policy = openPolicyGate(config.policy.file, openCounts(views));
+  const policy = openPolicyGate({
+    set: policies,
+    counts: openCounts(views),
+    peers: journal.peers,
+    hosts: hostNames,
+    hostsUp: () => hostNames.filter((host) => registry().isUp(host)),
+    now: ground.now,
+  });
   const alone = aloneWith(store);
   const intake: IntakePorts = {
     self,
@@ -63,6 +72,7 @@ export function wire(ground: Ground) {
     keys: handover,
     alone,
     policy,
+    waiting: openWaitingRequests(store),
     nowMs,
     offerMs: config.migration.offerSeconds * 1_000,
     deadlineMs: config.migration.deadlineSeconds * 1_000,
@@ -80,6 +90,8 @@ export function wire(ground: Ground) {
     tenant: DEFAULT_TENANT,
     nowMs,
     isMoving: (vm) => isMoving(intake, vm),
+    alone,
+    roleOf: policy.roleOf,
   };
   const provideSecrets = provideSecretsAgain(machines, log);
   const failures = createFailures();

@@ -13,6 +13,7 @@ import { eventVerbs } from './verbs/event.ts';
 import { imageVerbs } from './verbs/image.ts';
 import { hostVerbs, keyVerbs, peerVerbs } from './verbs/inventory.ts';
 import { migrationVerbs } from './verbs/migration.ts';
+import { policyVerbs } from './verbs/policy.ts';
 import { vmVerbs } from './verbs/vm.ts';
 import type { Streams } from './world.ts';
 
@@ -38,6 +39,7 @@ export function program(streams: Streams): Command {
     keyVerbs(streams),
     peerVerbs(streams),
     hostVerbs(streams),
+    policyVerbs(streams),
     eventVerbs(streams),
     apiKeyVerbs(streams),
     auditVerbs(streams),

@@ -120,6 +120,14 @@ export interface Vm {
       readonly capacityBytes: number;
       readonly key: string;
     }[];
+    readonly restrictions?: {
+      readonly project: string;
+      readonly labels: readonly string[];
+      readonly level: number;
+      readonly jurisdictions?: readonly string[];
+      readonly onward: boolean;
+      readonly legalHold: boolean;
+    };
   };
 }
 
@@ -252,6 +260,19 @@ export const imageColumns: readonly Column<Image>[] = [
   column('root', (i) => i.digest),
   column('created', (i) => i.createdAt),
 ];
+function restrictionsText(kept: Vm['spec']['restrictions']): string | undefined {
+  if (kept === undefined) return undefined;
+  const { project, labels, level, jurisdictions, onward, legalHold } = kept;
+  return [
+    `project ${project}`,
+    ...(labels.length === 0 ? [] : [`labels ${labels.join(' ')}`]),
+    ...(level === 0 ? [] : [`level ${level}`]),
+    ...(jurisdictions === undefined ? [] : [`only ${jurisdictions.join(' ') || 'nowhere'}`]),
+    ...(onward ? [] : ['not onward']),
+    ...(legalHold ? ['ON HOLD'] : []),
+  ].join(', ');
+}
+
 export const vmColumns: readonly Column<Vm>[] = [
   column('vm', (v) => v.vm),
   column('name', (v) => v.name),
@@ -260,6 +281,7 @@ export const vmColumns: readonly Column<Vm>[] = [
   column('epoch', (v) => v.epoch),
   column('vcpus', (v) => v.spec.vcpus),
   column('memory', (v) => `${v.spec.memoryMiB} MiB`),
+  column('restrictions', (v) => restrictionsText(v.spec.restrictions)),
 ];
 export const vmDetailColumns: readonly Column<Vm>[] = [
   ...vmColumns,

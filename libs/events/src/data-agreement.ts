@@ -1,20 +1,11 @@
 import { z } from 'zod';
-import { REASONS_MAX } from './limits.ts';
+import { policyDecision } from './data-policy.ts';
+import { APPROVALS_MAX } from './limits.ts';
+import { reason, reasons } from './reason.ts';
 import { rekeyMethod } from './rekey.ts';
 import { requestRecord } from './request.ts';
-import { base64, certificateChain, code, digest, hostName, seq, text, timestamp, trustDomain, vmId } from './scalars.ts';
+import { base64, certificateChain, digest, hostName, seq, text, timestamp, trustDomain, vmId } from './scalars.ts';
 import { migrationMode, vmSpec } from './vm.ts';
-
-/** A refusal's, withdrawal's or verdict's ground: a stable code and one sentence. */
-export const reason = z.strictObject({ code, text }).readonly();
-export type Reason = z.infer<typeof reason>;
-export const reasons = z.array(reason).min(1).max(REASONS_MAX).readonly();
-
-/** The verdict of one side's policy on the intent, with the digest of the policy set that gave it. */
-export const policyDecision = z
-  .strictObject({ allowed: z.boolean(), policySet: digest, reasons: z.array(reason).max(REASONS_MAX).readonly() })
-  .readonly();
-export type PolicyDecision = z.infer<typeof policyDecision>;
 
 /** Where a source agent serves ciphertext, and the name its certificate must carry. */
 export const dataPath = z
@@ -63,6 +54,8 @@ export const migrationIntended = z
     rekey: rekeyMethod.optional(),
     spec: vmSpec,
     request: requestRecord,
+    /** Second persons who agreed, each in an own signature over an `ApprovalStatement`, or vouched for as the asker is. */
+    approvals: z.array(requestRecord).min(1).max(APPROVALS_MAX).readonly().optional(),
     policy: policyDecision,
     /** No offer counts after this time; compared with the offer's own time. */
     offerBy: timestamp,
@@ -88,7 +81,7 @@ export const migrationOffered = z
   .readonly();
 
 export const migrationRefused = z
-  .strictObject({ intent: digest, reasons, policySet: digest.optional(), alternative: text.optional() })
+  .strictObject({ intent: digest, reasons, policy: policyDecision.optional(), alternative: text.optional() })
   .readonly();
 
 export const offerAgreed = z.strictObject({ offer: digest, agent: pinnedAgent, dataPath }).readonly();

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { reason } from './data-agreement.ts';
 import { signedEvidence } from './evidence.ts';
 import { ARTIFACTS_MAX, DISKS_MAX } from './limits.ts';
+import { reason } from './reason.ts';
 import { artifactId, base64, byteCount, digest, hostName, keyId, timestamp } from './scalars.ts';
 import { artifactKind, sealedArtifacts } from './vm.ts';
 

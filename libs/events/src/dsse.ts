@@ -6,6 +6,7 @@ import { base64 } from './scalars.ts';
 export const PAYLOAD_TYPES = {
   event: 'application/vnd.carnet.event.v1+json',
   request: 'application/vnd.carnet.request.v1+json',
+  approval: 'application/vnd.carnet.approval.v1+json',
   evidence: 'application/vnd.carnet.evidence.v1+json',
   peerMessage: 'application/vnd.carnet.peer-message.v1+json',
   command: 'application/vnd.carnet.command.v1+json',

@@ -8,6 +8,7 @@ import {
   offerAgreed,
 } from './data-agreement.ts';
 import * as handover from './data-handover.ts';
+import { policyAnnounced } from './data-policy.ts';
 import { CAUSES_MAX } from './limits.ts';
 import { digest, epoch, eventId, migrationId, seq, timestamp, trustDomain } from './scalars.ts';
 
@@ -30,11 +31,12 @@ const migrationEvent = <const T extends string, D extends z.ZodType>(type: T, da
 
 /**
  * Every fact of the protocol. Strict: unknown keys are refused. The order of the list is the order of the tables in the
- * protocol (section 4): ledger keys, agreement, hand-over, ending, undoing.
+ * protocol (section 4): ledger keys, policy, agreement, hand-over, ending, undoing.
  */
 export const event = z.discriminatedUnion('type', [
   ledgerEvent('KeyAnnounced', keyAnnounced),
   ledgerEvent('KeyRevoked', keyRevoked),
+  ledgerEvent('PolicyAnnounced', policyAnnounced),
   migrationEvent('MigrationIntended', migrationIntended),
   migrationEvent('MigrationOffered', migrationOffered),
   migrationEvent('MigrationRefused', migrationRefused),
@@ -61,7 +63,6 @@ export type Event = z.infer<typeof event>;
 export type EventType = Event['type'];
 export type EventOf<T extends EventType> = Extract<Event, { readonly type: T }>;
 export type MigrationEvent = Extract<Event, { readonly migration: unknown }>;
-export type LedgerKeyEvent = Exclude<Event, MigrationEvent>;
 export type EventData<T extends EventType> = EventOf<T>['data'];
 
 /**

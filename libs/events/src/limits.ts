@@ -22,3 +22,15 @@ export const REASONS_MAX = 16;
 export const CHAIN_CERTIFICATES_MAX = 3;
 /** Base64 characters of one certificate: 6 KiB of DER. */
 export const CERTIFICATE_BASE64_MAX = 8_192;
+/** Security levels of hosts and VMs, from 0. */
+export const SECURITY_LEVEL_MAX = 9;
+/** Labels of one VM. */
+export const LABELS_MAX = 16;
+/** Jurisdictions that one VM may enter: more than there are states in any union. */
+export const JURISDICTIONS_MAX = 64;
+/** Second persons of one migration. */
+export const APPROVALS_MAX = 4;
+/** Policies that one decision names; all that a person will read. */
+export const POLICIES_NAMED_MAX = 16;
+/** Characters of a principal: a SPIFFE ID, or the name of a token. */
+export const PRINCIPAL_CHARS_MAX = 400;

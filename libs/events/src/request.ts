@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { dsseEnvelope } from './dsse.ts';
+import { PRINCIPAL_CHARS_MAX } from './limits.ts';
 import { rekeyMethod } from './rekey.ts';
 import { digest, migrationId, text, timestamp, trustDomain, vmId } from './scalars.ts';
 import { migrationMode } from './vm.ts';
@@ -23,17 +24,32 @@ export const intentRequest = z
   .readonly();
 export type IntentRequest = z.infer<typeof intentRequest>;
 
+/** Never empty: policies and people name it. */
+const principal = z.string().min(1).max(PRINCIPAL_CHARS_MAX);
+
 /** Who asked and how the broker knows. `signature` embeds the asker's own DSSE envelope: the peer and the auditor can check it. */
 export const requestRecord = z.discriminatedUnion('via', [
   z
     .strictObject({
       via: z.literal('signature'),
-      principal: z.string().max(400),
+      principal,
       envelope: dsseEnvelope,
       certificate: z.string().max(8_192),
     })
     .readonly(),
-  z.strictObject({ via: z.literal('mtls'), principal: z.string().max(400), digest }).readonly(),
-  z.strictObject({ via: z.literal('token'), principal: z.string().max(400), digest }).readonly(),
+  z.strictObject({ via: z.literal('mtls'), principal, digest }).readonly(),
+  z
+    .strictObject({
+      via: z.literal('token'),
+      principal,
+      digest,
+      /** What the credential was good for, of the roles that the policy set gives to its principal; absent: all. */
+      roles: z
+        .array(z.string().regex(/^[a-z]{1,32}$/))
+        .max(8)
+        .readonly()
+        .optional(),
+    })
+    .readonly(),
 ]);
 export type RequestRecord = z.infer<typeof requestRecord>;

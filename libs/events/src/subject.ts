@@ -4,8 +4,13 @@ import type { TrustDomain } from './scalars.ts';
 /** A trust domain as one NATS token. Injective, since a trust domain holds no underscore. */
 export const subjectToken = (domain: TrustDomain): string => domain.replaceAll('.', '_');
 
-/** Subjects family of an event type: keys concern the ledger itself. */
-const family = (type: string): 'key' | 'migration' => (type === 'KeyAnnounced' || type === 'KeyRevoked' ? 'key' : 'migration');
+const FAMILIES: ReadonlyMap<string, string> = new Map([
+  ['KeyAnnounced', 'key'],
+  ['KeyRevoked', 'key'],
+  ['PolicyAnnounced', 'policy'],
+]);
+/** Subjects family of an event type: keys and policy concern the ledger itself. */
+const family = (type: string): string => FAMILIES.get(type) ?? 'migration';
 
 /** `fed.<publisher>.<audience>.<family>.<migration|->` (protocol, section 3). */
 export const eventSubject = (e: Pick<Placement, 'publisher' | 'audience' | 'type' | 'migration'>): string =>

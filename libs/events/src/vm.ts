@@ -1,5 +1,14 @@
 import { z } from 'zod';
-import { ARTIFACT_BYTES_MAX, ARTIFACTS_MAX, DISKS_MAX, MEMORY_MIB_MAX, VCPUS_MAX } from './limits.ts';
+import {
+  ARTIFACT_BYTES_MAX,
+  ARTIFACTS_MAX,
+  DISKS_MAX,
+  JURISDICTIONS_MAX,
+  LABELS_MAX,
+  MEMORY_MIB_MAX,
+  SECURITY_LEVEL_MAX,
+  VCPUS_MAX,
+} from './limits.ts';
 import { artifactId, byteCount, digest, keyId } from './scalars.ts';
 
 /** How the guest starts. `kernel` and `initrd` are named by SHA-256: each host keeps its own catalogue of boot images. */
@@ -31,6 +40,34 @@ export const vmDisk = z
   .readonly();
 export type VmDisk = z.infer<typeof vmDisk>;
 
+export const securityLevel = z.int().min(0).max(SECURITY_LEVEL_MAX);
+/** ISO 3166: `DE`, `DE-BY`, or a union that both CSPs mean the same by: `EU`. */
+export const jurisdiction = z.string().regex(/^[A-Z]{2}(-[A-Z0-9]{1,3})?$/);
+const word = z.string().regex(/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/);
+/** One spelling of a set: sorted, each once. */
+const isSet = (items: readonly string[]): boolean => items.every((item, i) => i === 0 || (items[i - 1] ?? '') < item);
+
+/** What travels with the VM wherever it goes. Away from home it can only be tightened; `legalHold` never travels, since it holds. */
+export const vmRestrictions = z
+  .strictObject({
+    /** Of the home domain. */
+    project: word,
+    labels: z.array(word).max(LABELS_MAX).readonly().refine(isSet, 'expected sorted labels, each once'),
+    /** A host must have at least this level. */
+    level: securityLevel,
+    /** Every jurisdiction that its CSP answers to must be among them. Absent: any. */
+    jurisdictions: z.array(jurisdiction).max(JURISDICTIONS_MAX).readonly().refine(isSet, 'expected sorted, each once').optional(),
+    /** Whether a CSP that received it may send it on to anyone but its home. */
+    onward: z.boolean(),
+    /** Moves nowhere, and is not deleted. */
+    legalHold: z.boolean(),
+  })
+  .readonly();
+export type VmRestrictions = z.infer<typeof vmRestrictions>;
+
+/** Of a VM about which nobody said anything. */
+export const UNRESTRICTED: VmRestrictions = { project: 'default', labels: [], level: 0, onward: true, legalHold: false };
+
 /** The VM as typed fields, from which each host makes its own domain XML. XML is never forwarded. */
 export const vmSpec = z
   .strictObject({
@@ -41,6 +78,8 @@ export const vmSpec = z
     cpuModel: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
     boot: vmBoot,
     disks: z.array(vmDisk).min(1).max(DISKS_MAX).readonly(),
+    /** Absent: `UNRESTRICTED`. */
+    restrictions: vmRestrictions.optional(),
   })
   .readonly();
 export type VmSpec = z.infer<typeof vmSpec>;

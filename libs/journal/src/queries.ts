@@ -52,6 +52,8 @@ export type Queries = {
     ledger: Ledger,
     range?: { readonly from?: number; readonly limit?: number },
   ) => Promise<readonly StoredEvent[]>;
+  /** What this CSP said of its policy sets, to one peer or to all, oldest first for each. */
+  readonly policiesAnnounced: (audience?: TrustDomain) => Promise<readonly StoredEvent[]>;
   readonly heads: () => Promise<readonly LedgerHead[]>;
   readonly peersState: () => Promise<readonly PeerState[]>;
 };
@@ -95,6 +97,11 @@ export function queries(db: JournalDb, self: TrustDomain): Queries {
         .limit(Math.min(limit, QUERY_ROWS_MAX))
         .execute();
       return decorated(db, self, rows);
+    },
+    policiesAnnounced: async (audience) => {
+      let query = db.selectFrom('events').selectAll().where(sql<boolean>`type = 'PolicyAnnounced'`).where('publisher', '=', self);
+      if (audience !== undefined) query = query.where('audience', '=', audience);
+      return decorated(db, self, await query.orderBy('audience').orderBy('seq').execute());
     },
     heads: () => heads(db),
     peersState: () => peersState(db, self),

@@ -98,4 +98,12 @@ export const journalChanges: readonly Change[] = [
       for (const statement of statements) await sql.raw(statement).execute(db);
     },
   },
+  {
+    name: 'journal-002-policies',
+    up: async (db: Db) => {
+      await sql
+        .raw(`create index events_policies on events (publisher, audience, seq) where type = 'PolicyAnnounced'`)
+        .execute(db);
+    },
+  },
 ];

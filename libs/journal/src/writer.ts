@@ -31,7 +31,7 @@ import { eventRow, type PlacedEvent, type StoredEvent } from './stored-event.ts'
 import type { Tables } from './tables.ts';
 
 /** What a plan sees and may write to: one transaction, under the ledger's head lock. */
-export type AppendTx = Pick<Queries, 'eventsOfMigrations' | 'eventsOfVm' | 'event'> & {
+export type AppendTx = Pick<Queries, 'eventsOfMigrations' | 'eventsOfVm' | 'event' | 'policiesAnnounced'> & {
   /** To co-commit rows of other libs: `tx.db.$extendTables<KeyTables>()`. Never use another connection inside a plan. */
   readonly db: Tx;
   readonly hasEvent: (digest: Digest) => Promise<boolean>;
@@ -163,6 +163,7 @@ function appendTx(tx: JournalTx, { self, audience }: WriterPorts, seen: Set<Dige
     db: tx.$omitTables<keyof Tables>(),
     eventsOfMigrations: async (ids) => noted(await read.eventsOfMigrations(ids)),
     eventsOfVm: async (of) => noted(await read.eventsOfVm(of)),
+    policiesAnnounced: read.policiesAnnounced,
     event: read.event,
     hasEvent: async (digest) => {
       const row = await tx.selectFrom('events').select('digest').where('digest', '=', digest).executeTakeFirst();

@@ -1,152 +1,292 @@
-import { digest, type EventData, intentRequest, timestamp, trustDomain, vmSpec } from '@carnet/events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { policyDecision } from '@carnet/events';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
-import { canonicalText, decideAsSource, decideAsTarget, matches, type Policy, policySet, rolesOf } from './index.ts';
+import { describe, expect, it } from 'vitest';
+import { decideApproval, decideMove, disagreement } from './index.ts';
+import {
+  A,
+  B,
+  C,
+  ENTITIES,
+  intentOf,
+  MONDAY,
+  OPERATOR,
+  receiving,
+  SCHEDULER,
+  SECOND,
+  sending,
+  setOf,
+  specWith,
+  user,
+} from './testing/sets.ts';
 
-const POLICY: Policy = {
-  digest: digest.parse('d'.repeat(64)),
-  set: policySet.parse({
-    version: 1,
-    grants: [
-      { principal: 'spiffe://csp-a.example/operator/*', roles: ['operator'] },
-      { principal: 'spiffe://csp-a.example/scheduler', roles: ['scheduler'] },
-      { principal: 'spiffe://csp-a.example/**', roles: ['viewer'] },
-    ],
-    asSource: [
-      {
-        name: 'ours-to-b',
-        vms: ['csp-a.example/*'],
-        peers: ['csp-b.example'],
-        modes: ['cold', 'suspend'],
-        limits: { openPerPeer: 2 },
-      },
-      { name: 'guests-to-b', vms: ['csp-c.example/*'], peers: ['csp-b.example'], modes: ['cold'] },
-    ],
-    asTarget: [
-      {
-        name: 'small-of-b',
-        peers: ['csp-b.example'],
-        vms: ['csp-b.example/*'],
-        modes: ['cold'],
-        limits: { memoryMiB: 1_024, vcpus: 2, diskBytes: 1_000_000_000, openPerPeer: 3 },
-      },
-    ],
-  }),
-};
+const DEFAULT = readFileSync(join(import.meta.dirname, '../../../infra/dev/policies/moves.cedar'), 'utf8');
+const SET = setOf(DEFAULT);
+type Intent = ReturnType<typeof intentOf>;
 
-const uuid = '1b4e28ba-2fa1-41d2-883f-0016d3cca427';
-const request = (change: object) =>
-  intentRequest.parse({
-    migration: '01970001-0000-7000-8000-000000000000',
-    vm: `csp-a.example/${uuid}`,
-    target: 'csp-b.example',
-    mode: 'cold',
-    ...change,
-  });
-const spec = (change: object = {}) =>
-  vmSpec.parse({
-    name: 'tiny',
-    vcpus: 1,
-    memoryMiB: 256,
-    machine: 'pc-q35-7.2',
-    cpuModel: 'qemu64',
-    boot: { kind: 'disk' },
-    disks: [disk(100_000_000)],
-    ...change,
-  });
-const disk = (capacityBytes: number) => ({ artifact: uuid, target: 'vda', format: 'qcow2', capacityBytes, key: uuid });
+const send = (intent: Intent, facts = {}, set = SET) => decideMove(set, sending(intent, facts), intent);
+const receive = (intent: Intent, facts = {}, set = SET) => decideMove(set, receiving(intent, facts), intent);
+const codes = ({ reasons }: ReturnType<typeof send>): readonly string[] => reasons.map(({ code }) => code);
+const vmWith = (restrictions: Parameters<typeof specWith>[1], change = {}): Partial<Intent> => ({
+  spec: specWith(change, restrictions),
+});
 
-describe('as source', () => {
-  test.each([
-    ['an operator', '/operator/eve', {}, 0, 'ALLOWED'],
-    ['an operator, suspend', '/operator/eve', { mode: 'suspend' }, 0, 'ALLOWED'],
-    ['the scheduler, a VM of another home', '/scheduler', { vm: `csp-c.example/${uuid}` }, 0, 'ALLOWED'],
+describe('the source', () => {
+  it.each<readonly [string, Parameters<typeof intentOf>[0], object, readonly string[]]>([
+    ['an operator of the project', {}, {}, ['ALLOWED']],
+    ['a scheduler of the project', { asker: SCHEDULER }, {}, ['ALLOWED']],
+    ['a viewer', { asker: `spiffe://${A}/viewer` }, {}, ['NOT_PERMITTED']],
+    ['somebody nobody knows', { asker: 'nobody' }, {}, ['NOT_PERMITTED']],
+    ['an operator of another project', { asker: `spiffe://${A}/stranger` }, {}, ['NOT_PERMITTED']],
+    ['a VM of another project', vmWith({ project: 'secret' }), {}, ['NOT_PERMITTED']],
+    ['a VM on hold', vmWith({ legalHold: true }), {}, ['LEGAL_HOLD']],
+    ['a place of which nothing is known', { target: 'csp-d.example' as Intent['target'] }, {}, ['PLACE_UNKNOWN']],
+    ['a VM that may enter it', vmWith({ jurisdictions: ['DE', 'EU', 'FR'] }), {}, ['ALLOWED']],
+    ['a VM that may enter but one of its jurisdictions', vmWith({ jurisdictions: ['DE', 'EU'] }), {}, ['JURISDICTION_FORBIDDEN']],
+    ['a VM that may go nowhere', vmWith({ jurisdictions: [] }), {}, ['JURISDICTION_FORBIDDEN']],
+    ['a level that the target has', vmWith({ level: 1 }), {}, ['ALLOWED']],
+    ['a level that it has not', vmWith({ level: 2 }), {}, ['LEVEL_TOO_LOW']],
+    ['a guest that may not be sent on', { ...vmWith({ onward: false }), source: C, target: B }, {}, ['ONWARD_FORBIDDEN']],
+    ['a guest that may not be sent on, home', { ...vmWith({ onward: false }), source: B, target: A }, {}, ['ALLOWED']],
+    ['its own VM that nobody else may send on', vmWith({ onward: false }), {}, ['ALLOWED']],
+    ['too much memory', vmWith({}, { memoryMiB: 4_097 }), {}, ['TOO_LARGE']],
+    ['a full quota', {}, { open: { migrations: 1_000, memoryMiB: 0, diskBytes: 0 } }, ['QUOTA_EXCEEDED']],
+    ['one that needs two persons', vmWith({ labels: ['two-persons'] }), {}, ['APPROVAL_NEEDED']],
+    ['two persons', { ...vmWith({ labels: ['two-persons'] }), asker: SCHEDULER, approvers: [OPERATOR] }, {}, ['ALLOWED']],
     [
-      'a mode that the other rule alone allows',
-      '/scheduler',
-      { vm: `csp-c.example/${uuid}`, mode: 'suspend' },
-      0,
-      'MODE_NOT_ALLOWED',
+      'one person twice',
+      { ...vmWith({ labels: ['two-persons'] }), approvers: [OPERATOR] },
+      {},
+      ['SELF_APPROVAL', 'APPROVAL_NEEDED'],
     ],
-    ['a VM that no rule covers', '/scheduler', { vm: `csp-d.example/${uuid}` }, 0, 'VM_NOT_ALLOWED'],
-    ['another peer', '/scheduler', { target: 'csp-c.example' }, 0, 'PEER_NOT_ALLOWED'],
-    ['a viewer', '/viewer', {}, 0, 'ROLE_NEEDED'],
-    ['one below the pattern', '/operator/eve/laptop', {}, 0, 'ROLE_NEEDED'],
-    ['someone of the peer', '.evil.example/operator/eve', {}, 0, 'ROLE_NEEDED'],
-    ['one below the limit', '/scheduler', {}, 1, 'ALLOWED'],
-    ['at the limit', '/scheduler', {}, 2, 'OPEN_LIMIT'],
-  ] as const)('%s', (_, path, change, open, code) => {
-    const asked = { request: request(change), principal: `spiffe://csp-a.example${path}`, spec: spec(), open };
-    const decided = decideAsSource(POLICY, asked);
-    expect(decided).toMatchObject({ allowed: code === 'ALLOWED', policySet: POLICY.digest, reasons: [{ code }] });
-  });
-});
-
-describe('as target', () => {
-  test.each([
-    ['a small VM', {}, 0, 'ALLOWED'],
-    ['suspend', { mode: 'suspend' }, 0, 'MODE_NOT_ALLOWED'],
-    ['an unknown peer', { source: trustDomain.parse('csp-c.example') }, 0, 'PEER_NOT_ALLOWED'],
-    ['a VM of another home', { vm: request({}).vm }, 0, 'VM_NOT_ALLOWED'],
-    ['at the limits', { spec: spec({ memoryMiB: 1_024, vcpus: 2, disks: [disk(1_000_000_000)] }) }, 2, 'ALLOWED'],
-    ['too much memory', { spec: spec({ memoryMiB: 1_025 }) }, 0, 'MEMORY_LIMIT'],
-    ['too many processors', { spec: spec({ vcpus: 3 }) }, 0, 'VCPU_LIMIT'],
+    ['a second person who is also the first', { approvers: [SECOND, OPERATOR] }, {}, ['SELF_APPROVAL']],
+    ['an approval of who may not', { ...vmWith({ labels: ['two-persons'] }), approvers: [SCHEDULER] }, {}, ['APPROVAL_NEEDED']],
     [
-      'disks too large together',
-      { spec: spec({ disks: [disk(600_000_000), { ...disk(600_000_000), target: 'vdb' }] }) },
-      0,
-      'DISK_LIMIT',
+      'everything at once',
+      vmWith({ legalHold: true, level: 9, jurisdictions: [] }, { vcpus: 5 }),
+      {},
+      ['JURISDICTION_FORBIDDEN', 'LEGAL_HOLD', 'LEVEL_TOO_LOW', 'TOO_LARGE'],
     ],
-    ['a full house', {}, 3, 'OPEN_LIMIT'],
-  ] as const)('%s', (_, change, open, code) => {
-    const decided = decideAsTarget(POLICY, { intent: { ...intent, ...change }, open });
-    expect(decided).toMatchObject({ allowed: code === 'ALLOWED', policySet: POLICY.digest, reasons: [{ code }] });
+  ])('%s', (_, change, facts, expected) => {
+    const decision = send(intentOf(change), facts);
+    expect([decision.allowed, codes(decision)]).toEqual([expected[0] === 'ALLOWED', expected]);
+    expect(policyDecision.parse(decision)).toEqual(decision);
   });
 });
 
-const { vm, target, mode } = request({ vm: `csp-b.example/${uuid}`, target: 'csp-a.example' });
-const intent: EventData<'MigrationIntended'> = {
-  vm,
-  target,
-  mode,
-  source: trustDomain.parse('csp-b.example'),
-  spec: spec(),
-  request: { via: 'mtls', principal: 'x', digest: POLICY.digest },
-  policy: { allowed: true, policySet: POLICY.digest, reasons: [] },
-  offerBy: timestamp.parse('2026-11-23T10:00:00.000Z'),
-  deadline: timestamp.parse('2026-11-23T11:00:00.000Z'),
-};
-
-test('an empty set denies everything', () => {
-  const empty: Policy = { ...POLICY, set: policySet.parse({ version: 1, grants: [], asSource: [], asTarget: [] }) };
-  const asked = { request: request({}), principal: 'spiffe://csp-a.example/operator/eve', spec: spec(), open: 0 };
-  expect(decideAsSource(empty, asked).allowed).toBe(false);
-  expect(decideAsTarget(empty, { intent, open: 0 }).allowed).toBe(false);
+describe('the target', () => {
+  const fromB = { source: B, target: A };
+  it.each<readonly [string, Parameters<typeof intentOf>[0], object, readonly string[]]>([
+    ['takes from whom it knows', fromB, {}, ['ALLOWED']],
+    ['does not take from whom it does not', { ...fromB, source: 'csp-d.example' as Intent['source'] }, {}, ['NOT_PERMITTED']],
+    ['has a host of that level up', { ...fromB, ...vmWith({ level: 2 }) }, {}, ['ALLOWED']],
+    ['has none of that level up', { ...fromB, ...vmWith({ level: 2 }) }, { hostLevel: 1 }, ['LEVEL_TOO_LOW']],
+    ['takes nothing on hold, whatever the source says', { ...fromB, ...vmWith({ legalHold: true }) }, {}, ['LEGAL_HOLD']],
+    ['answers where the VM must not be', { ...fromB, ...vmWith({ jurisdictions: ['FR'] }) }, {}, ['JURISDICTION_FORBIDDEN']],
+    [
+      'is no third CSP for a VM that may not be sent on',
+      { ...vmWith({ onward: false }), source: C, target: B },
+      {},
+      ['ONWARD_FORBIDDEN'],
+    ],
+  ])('%s', (_, change, facts, expected) => {
+    const decision = receive(intentOf(change), facts);
+    expect([decision.allowed, codes(decision)]).toEqual([expected[0] === 'ALLOWED', expected]);
+    expect(policyDecision.parse(decision)).toEqual(decision);
+  });
 });
 
-test('a principal holds all roles of all its grants, once', () => {
-  expect(rolesOf(POLICY.set, 'spiffe://csp-a.example/operator/eve')).toEqual(['operator', 'viewer']);
-  expect(rolesOf(POLICY.set, 'spiffe://csp-b.example/operator/eve')).toEqual([]);
+describe('a reason', () => {
+  it('names the policy, in one sentence, and what to do next', () => {
+    const [reason] = send(intentOf(vmWith({ legalHold: true }))).reasons;
+    expect(reason?.text).toBe(
+      'The VM is on legal hold. (policy carnet/legal-hold) Only an administrator lifts it: `carnet vm release VM`.',
+    );
+  });
+
+  it('of one’s own has one’s own words, on one line', () => {
+    const rule =
+      '@id("night") @reason("AT_NIGHT") @says("We sleep\\n\\u{202e}.") @advice("Wait.")\nforbid (principal, action, resource);';
+    expect(send(intentOf(), {}, setOf(rule)).reasons).toEqual([{ code: 'AT_NIGHT', text: 'We sleep  . (policy night) Wait.' }]);
+  });
 });
 
-test('a set has one spelling, whatever the order of its keys', () => {
-  const { version, ...rest } = POLICY.set;
-  expect(canonicalText({ ...rest, version })).toBe(canonicalText(POLICY.set));
-  expect(canonicalText({ ...POLICY.set, version: 2 })).not.toBe(canonicalText(POLICY.set));
+describe('time windows', () => {
+  const set = setOf(`${DEFAULT}
+@id("office") @reason("OUTSIDE_WINDOW")
+forbid (principal, action, resource)
+unless { context has weekday && context.weekday != "Sunday" && context.time.toTime() >= duration("8h") && context.time.toTime() < duration("18h") };`);
+  it.each([
+    ['2026-11-23T08:00:00.000Z', true],
+    ['2026-11-23T17:59:59.999Z', true],
+    ['2026-11-23T18:00:00.000Z', false],
+    ['2026-11-23T07:59:59.999Z', false],
+    ['2026-11-22T10:00:00.000Z', false],
+  ])('at %s', (time, allowed) => {
+    expect(send(intentOf(), { time }, set).allowed).toBe(allowed);
+  });
 });
 
-test('patterns mean what a regular expression of the same meaning does', () => {
-  const value = fc.string({ unit: fc.constantFrom('a', 'b', '/', '.'), maxLength: 8 });
-  const pattern = fc.string({ unit: fc.constantFrom('a', 'b', '/', '.', '*', '**'), maxLength: 8 });
-  fc.assert(
-    fc.property(pattern, value, (p, v) => {
-      const source = p.replaceAll('.', '\\.').replaceAll(/\*\*?/g, (star) => (star === '**' ? '.*' : '[^/]*'));
-      expect(matches(p, v)).toBe(new RegExp(`^${source}$`).test(v));
-    }),
-    { numRuns: 3_000 },
+it('the more is open, the memory of all counts', () => {
+  const set = setOf(`${DEFAULT}
+@id("memory") @reason("QUOTA_EXCEEDED")
+forbid (principal, action, resource) when { action == Action::"send" && context has open && context.open.memoryMiB + resource.memoryMiB > 1024 };`);
+  const open = (memoryMiB: number) => ({ open: { migrations: 1, memoryMiB, diskBytes: 0 } });
+  expect([send(intentOf(), open(768), set).allowed, send(intentOf(), open(769), set).allowed]).toEqual([true, false]);
+});
+
+describe('an approval', () => {
+  const asked = { vm: intentOf().vm, source: A, target: B, mode: 'cold', time: MONDAY, asker: SCHEDULER } as const;
+  it.each([
+    [OPERATOR, SCHEDULER, 'ALLOWED'],
+    [OPERATOR, OPERATOR, 'SELF_APPROVAL'],
+    [SCHEDULER, OPERATOR, 'NOT_PERMITTED'],
+    ['nobody', OPERATOR, 'NOT_PERMITTED'],
+  ])('of %s for %s', (approver, asker, code) => {
+    expect(
+      decideApproval(SET, { ...asked, approver: { principal: approver }, asker }, specWith()).reasons.map((one) => one.code),
+    ).toEqual([code]);
+  });
+});
+
+describe('tokens', () => {
+  const set = setOf(DEFAULT, {
+    entities: [...ENTITIES, user('api-key/*', ['scheduler', 'viewer']), user('api-key/boss', ['operator', 'scheduler'])],
+  });
+  const token = (principal: string, roles?: readonly string[]): Intent['request'] => ({
+    via: 'token',
+    principal,
+    digest: SET.ruledBy.schema,
+    ...(roles === undefined ? {} : { roles }),
+  });
+  const by = (principal: string, roles?: readonly string[]): Intent => ({ ...intentOf(), request: token(principal, roles) });
+  const two = (approver: Intent['request']): Intent => ({
+    ...intentOf({ ...vmWith({ labels: ['two-persons'] }), asker: SCHEDULER }),
+    approvals: [approver],
+  });
+
+  it.each<readonly [string, Intent, boolean]>([
+    ['a pattern covers a name', by('api-key/nightly'), true],
+    ['of one segment only', by('api-key/a/b'), false],
+    ['and not nothing', by('api-key/'), false],
+    ['nor what merely ends alike', by('https://issuer/api-key/x'), false],
+    ['a credential narrows roles', by('api-key/nightly', ['viewer']), false],
+    ['and widens none', by('api-key/nightly', ['viewer', 'operator', 'administrator']), false],
+    ['a name goes before a pattern, narrowed or not', by('api-key/boss', ['operator']), true],
+    ['a second person by token', two(token('api-key/boss')), true],
+    ['whose credential is not good for approving', two(token('api-key/boss', ['scheduler'])), false],
+  ])('%s', (_, intent, allowed) => {
+    const decision = send(intent, {}, set);
+    expect([decision.allowed, disagreement(set, intent, decision)]).toEqual([allowed, undefined]);
+  });
+});
+
+describe('always', () => {
+  const domain = fc.constantFrom(A, B, C);
+  const jurisdictions = fc.option(fc.subarray(['DE', 'EU', 'FR', 'US']), { nil: undefined });
+  const restrictions = fc
+    .record({
+      labels: fc.subarray(['two-persons', 'web']),
+      level: fc.nat(4),
+      onward: fc.boolean(),
+      legalHold: fc.boolean(),
+      places: jurisdictions,
+      project: fc.constantFrom('default', 'other'),
+    })
+    .map(({ places, ...rest }) => ({ ...rest, ...(places === undefined ? {} : { jurisdictions: places }) }));
+  const people = fc.constantFrom(OPERATOR, SECOND, SCHEDULER, `spiffe://${A}/viewer`, 'User::"x"', '"], "type": "Role"');
+  const moves = fc
+    .record({
+      restrictions,
+      source: domain,
+      target: domain,
+      asker: people,
+      approvers: fc.uniqueArray(people, { maxLength: 2 }),
+      memoryMiB: fc.integer({ min: 16, max: 5_000 }),
+    })
+    .map(({ restrictions: kept, memoryMiB, ...rest }) => intentOf({ ...rest, spec: specWith({ memoryMiB }, kept) }));
+  const both = (set: typeof SET, intent: Intent) => [send(intent, {}, set), receive(intent, {}, set)];
+
+  it('is denied what nothing permits', () => {
+    const empty = setOf('');
+    fc.assert(fc.property(moves, (intent) => both(empty, intent).every(({ allowed }) => !allowed)));
+  });
+
+  const FORBIDS = [
+    'true',
+    'resource.level > 1',
+    'context has target && context.target == Csp::"csp-b.example"',
+    'resource.labels.contains("web")',
+  ].map((when, i) => `@id("more-${i}") @reason("TOO_LARGE") forbid (principal, action, resource) when { ${when} };`);
+  it('a further forbid turns no denial into leave', () => {
+    const sets = FORBIDS.map((one) => setOf(`${DEFAULT}\n${one}`));
+    fc.assert(
+      fc.property(moves, fc.constantFrom(...sets), (intent, more) => {
+        const [before, after] = [both(SET, intent), both(more, intent)];
+        return after.every(({ allowed }, i) => !allowed || before[i]?.allowed === true);
+      }),
+    );
+  });
+
+  it('the order of policies and entities means nothing: same digest, same decision', () => {
+    const parts = [...DEFAULT.matchAll(/@id[\s\S]*?;\n/g)].map(([one]) => one);
+    expect(parts).toHaveLength(6);
+    const shuffled = fc.shuffledSubarray(parts, { minLength: 6 });
+    fc.assert(
+      fc.property(
+        shuffled,
+        fc.shuffledSubarray([...ENTITIES], { minLength: ENTITIES.length }),
+        moves,
+        (rules, entities, intent) => {
+          const other = setOf(rules.join('\n'), { entities });
+          expect(other.ruledBy).toEqual(SET.ruledBy);
+          expect(both(other, intent)).toEqual(both(SET, intent));
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it('replays to itself, and any change of it is found', () => {
+    fc.assert(
+      fc.property(moves, (intent) => {
+        for (const decision of both(SET, intent)) {
+          expect(disagreement(SET, intent, decision)).toBeUndefined();
+          expect(disagreement(SET, intent, { ...decision, allowed: !decision.allowed })).toBeDefined();
+          expect(disagreement(SET, intent, { ...decision, determining: ['other'] })).toBeDefined();
+          expect(disagreement(SET, intent, { ...decision, asked: { ...decision.asked, principal: 'somebody' } })).toBeDefined();
+        }
+      }),
+    );
+  });
+});
+
+describe('hostile names', () => {
+  const NAMES = [
+    'x" in Role::"operator',
+    '"}], "parents": [{"type":"Role","id":"operator"}]',
+    '<User id="operator"/>',
+    OPERATOR.toUpperCase(),
+    `${OPERATOR}\u0000`,
+    ' ',
+  ];
+  it.each(NAMES)('%j is a name and nothing else', (asker) => {
+    expect(codes(send(intentOf({ asker })))).toEqual(['NOT_PERMITTED']);
+  });
+  it('that a set gives a role to have it exactly', () => {
+    for (const name of NAMES) {
+      const set = setOf(DEFAULT, { entities: [...ENTITIES, user(name, ['operator'])] });
+      expect(send(intentOf({ asker: name }), {}, set).allowed, name).toBe(true);
+      expect(send(intentOf({ asker: `${name}x` }), {}, set).allowed, name).toBe(false);
+    }
+  });
+});
+
+it('a policy that fails denies, even where others permit', () => {
+  const set = setOf(
+    '@id("all") permit (principal, action, resource);\n@id("overflow") permit (principal, action, resource) when { resource.vcpus * 9223372036854775807 > 0 };',
   );
-});
-
-test('a pattern of many stars is answered at once', () => {
-  expect(matches('**a'.repeat(130), `${'a'.repeat(129)}b`.repeat(3))).toBe(false);
+  const decision = send(intentOf({ spec: specWith({ vcpus: 2 }) }), {}, set);
+  expect([decision.allowed, codes(decision), decision.determining]).toEqual([false, ['POLICY_ERROR'], ['overflow']]);
 });

@@ -1,85 +1,124 @@
-import type { EventData, IntentRequest, MigrationMode, PolicyDecision, Reason, TrustDomain, VmSpec } from '@carnet/events';
-import { POLICY_CODES, type PolicyCode } from './codes.ts';
-import { matches } from './match.ts';
-import type { Policy, PolicySet, Rule } from './policy-set.ts';
-import type { Role } from './roles.ts';
+import {
+  type EventData,
+  POLICIES_NAMED_MAX,
+  type PolicyDecision,
+  type PolicyQuestion,
+  type Reason,
+  type RequestRecord,
+  type VmSpec,
+} from '@carnet/events';
+import { canonicalText } from './canonical.ts';
+import { isPolicyCode, POLICY_CODES } from './codes.ts';
+import { type Answer, authorize, type Entity, type Request } from './engine.ts';
+import { type Person, peopleIn } from './entities.ts';
+import { REASON_CHARS_MAX } from './limits.ts';
+import type { PolicySet } from './policy-set.ts';
+import { type ApprovalQuestion, approvalRequestOf, requestOf, type Subject, vmEntity } from './question.ts';
 
-export type SourceQuestion = {
-  readonly request: IntentRequest;
-  readonly principal: string;
-  readonly spec: VmSpec;
-  /** Migrations to this peer that are open, without this one. */
-  readonly open: number;
-};
-export type TargetQuestion = { readonly intent: EventData<'MigrationIntended'>; readonly open: number };
-
-type Move = {
-  readonly peer: TrustDomain;
-  readonly vm: string;
-  readonly mode: MigrationMode;
-  readonly spec: VmSpec;
-  readonly open: number;
-};
-
-/** Roles that a set grants to a principal (a SPIFFE ID, or a token's principal). */
-export const rolesOf = (set: PolicySet, principal: string): readonly Role[] => [
-  ...new Set(set.grants.filter((grant) => matches(grant.principal, principal)).flatMap((grant) => grant.roles)),
-];
-
-const ASKING: readonly Role[] = ['operator', 'scheduler', 'administrator'];
-
-/** May this principal send this VM there? */
-export function decideAsSource(policy: Policy, { request, principal, spec, open }: SourceQuestion): PolicyDecision {
-  if (!rolesOf(policy.set, principal).some((held) => ASKING.includes(held))) return verdict(policy, ['ROLE_NEEDED', principal]);
-  return verdict(policy, judge(policy.set.asSource, { peer: request.target, vm: request.vm, mode: request.mode, spec, open }));
-}
-
-/** May this VM come from there? The peer's own policy has allowed it already; ours is asked anew, on the same intent. */
-export const decideAsTarget = (policy: Policy, { intent, open }: TargetQuestion): PolicyDecision =>
-  verdict(policy, judge(policy.set.asTarget, { peer: intent.source, vm: intent.vm, mode: intent.mode, spec: intent.spec, open }));
-
-/** A code and what it is about. `ALLOWED` names the rule. */
-type Judgement = readonly [PolicyCode, string];
-
-/** The first rule that allows everything; else why the rule that came furthest did not. */
-function judge(rules: readonly Rule[], move: Move): Judgement {
-  let furthest: { readonly depth: number; readonly judgement: Judgement } = {
-    depth: 0,
-    judgement: ['PEER_NOT_ALLOWED', move.peer],
+/** May this VM be sent, or received? Deterministic: the decision quotes all that another one needs to come to the same. */
+export function decideMove(set: PolicySet, asked: PolicyQuestion, about: Subject): PolicyDecision {
+  const vm = vmEntity(asked.vm, about.spec);
+  const request = requestOf(asked, hasSecondPerson(set, asked, about));
+  const people = asked.action === 'send' ? peopleIn(set.entities, [personOf(about.request)]) : [];
+  const answer = ask(set, request, [vm, ...people]);
+  return {
+    ...set.ruledBy,
+    allowed: answer.allowed,
+    asked,
+    request: set.hash(canonicalText({ ...request, about: [vm, ...people] })),
+    determining: answer.determining.filter((id) => id !== '').slice(0, POLICIES_NAMED_MAX),
+    reasons: reasonsOf(set, answer, `${asked.principal} to ${asked.action} ${asked.vm} from ${asked.source} to ${asked.target}`),
   };
-  for (const rule of rules) {
-    const found = judgeRule(rule, move);
-    if (found.judgement[0] === 'ALLOWED') return found.judgement;
-    if (found.depth > furthest.depth) furthest = found;
-  }
-  return furthest.judgement;
 }
 
-function judgeRule(rule: Rule, move: Move): { readonly depth: number; readonly judgement: Judgement } {
-  const checks = checksOf(rule, move);
-  const depth = checks.findIndex(([passes]) => !passes);
-  const failed = checks[depth];
-  return failed === undefined
-    ? { depth: checks.length, judgement: ['ALLOWED', `rule ${rule.name}`] }
-    : { depth, judgement: [failed[1], failed[2]] };
+/** What comes with the request stands in place of what the set says under the same name. */
+function ask(set: PolicySet, request: Request, own: readonly Entity[]): Answer {
+  const named = new Set(own.map(({ uid: { type, id } }) => `${type} ${id}`));
+  const others = set.entities.filter(({ uid: { type, id } }) => !named.has(`${type} ${id}`));
+  return authorize(set.ruledBy.policySet, request, [...others, ...own]);
 }
 
-function checksOf(rule: Rule, { peer, vm, mode, spec, open }: Move): readonly (readonly [boolean, PolicyCode, string])[] {
-  const { memoryMiB, diskBytes, vcpus, openPerPeer } = rule.limits;
-  const disk = spec.disks.reduce((sum, { capacityBytes }) => sum + capacityBytes, 0);
-  const within = (value: number, limit: number | undefined): boolean => limit === undefined || value <= limit;
-  return [
-    [rule.peers.some((one) => one === '*' || one === peer), 'PEER_NOT_ALLOWED', peer],
-    [rule.vms.some((one) => matches(one, vm)), 'VM_NOT_ALLOWED', vm],
-    [rule.modes.includes(mode), 'MODE_NOT_ALLOWED', mode],
-    [within(spec.memoryMiB, memoryMiB), 'MEMORY_LIMIT', `${spec.memoryMiB} MiB, at most ${memoryMiB}`],
-    [within(disk, diskBytes), 'DISK_LIMIT', `${disk} bytes, at most ${diskBytes}`],
-    [within(spec.vcpus, vcpus), 'VCPU_LIMIT', `${spec.vcpus}, at most ${vcpus}`],
-    [within(open + 1, openPerPeer), 'OPEN_LIMIT', `${open} open, at most ${openPerPeer}`],
-  ];
+/** The source judges its own people; of a peer's people the target only knows that they are two. */
+const hasSecondPerson = (set: PolicySet, asked: PolicyQuestion, { spec, request, approvals = [] }: Subject): boolean =>
+  approvals.some(
+    (approver) =>
+      approver.principal !== request.principal &&
+      (asked.action === 'receive' ||
+        decideApproval(set, { ...asked, approver: personOf(approver), asker: request.principal }, spec).allowed),
+  );
+
+/** Who a record names, with what its credential was good for. */
+export const personOf = (record: RequestRecord): Person => ({
+  principal: record.principal,
+  ...(record.via === 'token' && record.roles !== undefined ? { roles: record.roles } : {}),
+});
+
+export type ApprovalVerdict = { readonly allowed: boolean; readonly reasons: readonly Reason[] };
+
+/** May this user be the second person of that request? */
+export function decideApproval(set: PolicySet, asked: ApprovalQuestion, spec: VmSpec): ApprovalVerdict {
+  const answer = ask(set, approvalRequestOf(asked), [vmEntity(asked.vm, spec), ...peopleIn(set.entities, [asked.approver])]);
+  return {
+    allowed: answer.allowed,
+    reasons: reasonsOf(set, answer, `${asked.approver.principal} to approve a move of ${asked.vm}`),
+  };
 }
 
-function verdict({ digest }: Policy, [code, about]: Judgement): PolicyDecision {
-  const reason: Reason = { code, text: `${POLICY_CODES[code].text} (${about})`.slice(0, 512) };
-  return { allowed: code === 'ALLOWED', policySet: digest, reasons: [reason] };
+/** One reason for each policy that determined the decision: its code, its sentence, its name, and what to do next. */
+function reasonsOf(set: PolicySet, { allowed, determining, errors }: Answer, what: string): readonly Reason[] {
+  if (errors.length > 0)
+    return errors.map(({ policy, text }) => said('POLICY_ERROR', `policy ${policy}: ${text}`)).slice(0, POLICIES_NAMED_MAX);
+  if (allowed) return [said('ALLOWED', `policies ${determining.join(', ')}`)];
+  if (determining.length === 0) return [said('NOT_PERMITTED', `set version ${set.ruledBy.version}: ${what}`)];
+  return determining.slice(0, POLICIES_NAMED_MAX).map((id) => {
+    const { reason = 'POLICY_ERROR', says, advice } = set.policies.find((one) => one.id === id)?.annotations ?? {};
+    const known = isPolicyCode(reason) ? POLICY_CODES[reason] : undefined;
+    return { code: reason, text: printable(`${says ?? known?.text ?? ''} (policy ${id}) ${advice ?? known?.advice ?? ''}`) };
+  });
+}
+
+const said = (code: keyof typeof POLICY_CODES, about: string): Reason => ({
+  code,
+  text: printable(`${POLICY_CODES[code].text} (${about}) ${POLICY_CODES[code].advice}`),
+});
+
+/** Names come from requests and annotations from files: neither may forge a line, and an event takes no other text. */
+const printable = (text: string): string =>
+  text
+    .replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, ' ')
+    .trim()
+    .slice(0, REASON_CHARS_MAX);
+
+/** What an intent says about itself, against which a quoted question is held. */
+type Intent = Pick<EventData<'MigrationIntended'>, 'vm' | 'source' | 'target' | 'mode' | 'spec' | 'request' | 'approvals'>;
+
+/** The question about an intent: everything that is not a fact of the moment follows from the intent itself. */
+export function questionAbout(
+  intent: Intent,
+  facts: Pick<PolicyQuestion, 'action' | 'time' | 'open' | 'hostLevel'>,
+): PolicyQuestion {
+  const { vm, source, target, mode, request, approvals = [] } = intent;
+  const principal = facts.action === 'send' ? request.principal : source;
+  return { ...facts, principal, vm, source, target, mode, approvers: approvals.map((one) => one.principal) };
+}
+
+export type Disagreement = { readonly expected: string; readonly got: string; readonly text: string };
+
+/**
+ * Puts a quoted question again: it must be about this intent, and lead to the same decision for the same reasons.
+ *
+ * @param set the set that the decision names, opened from files
+ */
+export function disagreement(set: PolicySet, intent: Intent, quoted: PolicyDecision): Disagreement | undefined {
+  const { asked } = quoted;
+  const question = questionAbout(intent, asked);
+  if (canonicalText(question) !== canonicalText(asked))
+    return {
+      text: 'the decision is about another question than the intent',
+      expected: canonicalText(question),
+      got: canonicalText(asked),
+    };
+  const again = decideMove(set, question, intent);
+  const [expected, got] = [canonicalText(again), canonicalText(quoted)];
+  return expected === got ? undefined : { text: 'the same policies decide otherwise', expected, got };
 }

@@ -1,69 +1,155 @@
-import { type Digest, migrationMode, trustDomain } from '@carnet/events';
+import { type Digest, type PolicyAnnounced, policyId } from '@carnet/events';
 import { z } from 'zod';
-import { PATTERN_CHARS_MAX, RULES_MAX } from './limits.ts';
-import { role } from './roles.ts';
+import { BASE, BASE_IDS } from './base.ts';
+import { canonicalText } from './canonical.ts';
+import { isPolicyCode, type PolicyCode } from './codes.ts';
+import { ENGINE, type Entity, faultOf, type PolicyText, parsePolicies, prepare } from './engine.ts';
+import { entitiesFile, levelIn, mixedDuties, rolesIn, sortedEntities } from './entities.ts';
+import { FILE_CHARS_MAX, POLICIES_MAX } from './limits.ts';
+import type { Role } from './roles.ts';
+import { SCHEMA } from './schema.ts';
 
-/** Text in which `*` stands for any number of characters but a slash, and `**` for any at all. Nothing else is special. */
-const pattern = z
-  .string()
-  .min(1)
-  .max(PATTERN_CHARS_MAX)
-  .regex(/^[A-Za-z0-9:/._*-]+$/);
+/** Files of a set's folder, by name. */
+export type PolicyFiles = ReadonlyMap<string, string>;
+/** SHA-256 of a text in UTF-8: the caller's, since this lib computes nothing of the kind. */
+export type Hash = (text: string) => Digest;
 
-const grant = z.strictObject({ principal: pattern, roles: z.array(role).min(1).max(8).readonly() }).readonly();
+const FILE = { set: 'set.json', entities: 'entities.json', base: 'carnet.cedar', schema: 'carnet.cedarschema' } as const;
 
-const limits = z
-  .strictObject({
-    /** Of one VM. */
-    memoryMiB: z.int().min(1).optional(),
-    diskBytes: z.int().min(1).optional(),
-    vcpus: z.int().min(1).optional(),
-    /** Migrations open at once with one peer in this direction. */
-    openPerPeer: z.int().min(1).optional(),
-  })
-  .readonly();
+/** A whole, checked policy set. What has the same digest decides the same. */
+export type PolicySet = {
+  readonly ruledBy: PolicyAnnounced;
+  readonly policies: readonly PolicyText[];
+  readonly entities: readonly Entity[];
+  readonly hash: Hash;
+  /** Made for this version of Carnet: the only kind that a broker decides by. Auditors replay by any. */
+  readonly isCurrent: boolean;
+  /** What an archive keeps: the files that were read, with Carnet's own two beside them. */
+  readonly files: PolicyFiles;
+};
+export type PolicyRefusal = { readonly ok: false; readonly code: PolicyCode; readonly text: string };
+export type PolicyResult<T> = { readonly ok: true; readonly value: T } | PolicyRefusal;
 
-/** One permission: everything it names must match. What no rule allows is denied. */
-const rule = z
-  .strictObject({
-    name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
-    /** Trust domains of peers. */
-    peers: z
-      .array(z.union([trustDomain, z.literal('*')]))
-      .min(1)
-      .max(RULES_MAX)
-      .readonly(),
-    /** `<home domain>/<uuid>` patterns. */
-    vms: z.array(pattern).min(1).max(RULES_MAX).readonly(),
-    modes: z.array(migrationMode).min(1).readonly(),
-    limits: limits.prefault({}),
-  })
-  .readonly();
-export type Rule = z.infer<typeof rule>;
+const refuse = (code: PolicyCode, text: string): PolicyRefusal => ({ ok: false, code, text });
+const accept = <T>(value: T): PolicyResult<T> => ({ ok: true, value });
 
-/** A CSP's whole policy, as its file says it. Both directions deny what they do not name. */
-export const policySet = z
-  .strictObject({
-    version: z.int().min(1),
-    grants: z.array(grant).max(RULES_MAX).readonly(),
-    asSource: z.array(rule).max(RULES_MAX).readonly(),
-    asTarget: z.array(rule).max(RULES_MAX).readonly(),
-  })
-  .readonly();
-export type PolicySet = z.infer<typeof policySet>;
+const setFile = z.strictObject({ version: z.int().min(1), about: z.string().max(1_000).optional() });
 
-/** A set with the digest that decisions quote. The digest is the caller's to compute: this lib is pure. */
-export type Policy = { readonly set: PolicySet; readonly digest: Digest };
+/**
+ * A set from its folder: `set.json` (version), `entities.json`, any `*.cedar`. Carnet's own policies and schema are added, unless the
+ * folder, an archive, has those that were in force then.
+ */
+export function openPolicySet(files: PolicyFiles, hash: Hash): PolicyResult<PolicySet> {
+  for (const [name, text] of files)
+    if (text.length > FILE_CHARS_MAX) return refuse('POLICY_FILE_INVALID', `${name}: longer than ${FILE_CHARS_MAX} characters`);
+  const set = jsonFile(files, FILE.set, setFile);
+  if (!set.ok) return set;
+  const entities = readEntities(files);
+  if (!entities.ok) return entities;
+  const schema = files.get(FILE.schema) ?? SCHEMA;
+  const base = files.get(FILE.base) ?? BASE;
+  const policies = readPolicies(files, base);
+  if (!policies.ok) return policies;
+  const fault = faultOf(schema, policies.value, entities.value);
+  if (fault !== undefined) return refuse('POLICY_SCHEMA_VIOLATED', fault);
+  const texts = Object.fromEntries(policies.value.map(({ id, text }) => [id, text]));
+  const content = { version: set.value.version, schema, policies: texts, entities: entities.value };
+  const ruledBy: PolicyAnnounced = {
+    policySet: hash(canonicalText(content)),
+    version: set.value.version,
+    schema: hash(schema),
+    entities: hash(canonicalText(entities.value)),
+    engine: ENGINE,
+  };
+  prepare(ruledBy.policySet, schema, policies.value);
+  return accept({
+    ruledBy,
+    policies: policies.value,
+    entities: entities.value,
+    hash,
+    isCurrent: schema === SCHEMA && base === BASE,
+    files: new Map([...files, [FILE.base, base], [FILE.schema, schema]].filter(isOfSet)),
+  });
+}
 
-/** One spelling of a set, whatever order and white space its file had: what the digest is taken over (RFC 8785 for our types). */
-export const canonicalText = (set: PolicySet): string => JSON.stringify(sorted(set));
+const isOfSet = (file: readonly string[]): file is [string, string] =>
+  (file[0] ?? '').endsWith('.cedar') || Object.values<string>(FILE).includes(file[0] ?? '');
 
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, inner]) => [key, sorted(inner)]),
-  );
+function jsonFile<T>(files: PolicyFiles, name: string, schema: z.ZodType<T>): PolicyResult<T> {
+  const text = files.get(name);
+  if (text === undefined) return refuse('POLICY_FILE_MISSING', name);
+  const json = parseJson(text);
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return accept(parsed.data);
+  const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+  return refuse('POLICY_FILE_INVALID', `${name}: ${json === undefined ? 'no JSON' : faults}`);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // what is no JSON matches no schema: the caller names the file
+  }
+}
+
+function readEntities(files: PolicyFiles): PolicyResult<readonly Entity[]> {
+  const read = jsonFile(files, FILE.entities, entitiesFile);
+  if (!read.ok) return read;
+  const entities = sortedEntities(read.value);
+  if (entities === undefined) return refuse('POLICY_FILE_INVALID', `${FILE.entities}: an entity stands there twice`);
+  const mixed = mixedDuties(entities);
+  return mixed.length > 0 ? refuse('DUTIES_MIXED', mixed.join(', ')) : accept(entities);
+}
+
+/** Sorted by id: neither the order of files nor that of policies in them means anything. */
+function readPolicies(files: PolicyFiles, base: string): PolicyResult<readonly PolicyText[]> {
+  const texts: readonly (readonly [string, string])[] = [
+    [FILE.base, base],
+    ...[...files].filter(([name]) => name.endsWith('.cedar') && name !== FILE.base),
+  ];
+  const all: PolicyText[] = [];
+  for (const [name, text] of texts) {
+    const parsed = parsePolicies(text);
+    if (!parsed.ok) return refuse('POLICY_SYNTAX', `${name}: ${parsed.text}`);
+    for (const policy of parsed.value) {
+      const fault = policyFault(name, policy, all);
+      if (fault !== undefined) return fault;
+      all.push(policy);
+    }
+  }
+  if (all.length > POLICIES_MAX) return refuse('POLICY_FILE_INVALID', `more than ${POLICIES_MAX} policies`);
+  return accept(all.toSorted((a, b) => (a.id < b.id ? -1 : 1)));
+}
+
+function policyFault(file: string, policy: PolicyText, before: readonly PolicyText[]): PolicyRefusal | undefined {
+  const { id, effect, annotations, text } = policy;
+  if (!policyId.safeParse(id).success) return refuse('POLICY_ID_INVALID', `${file}: ${id === '' ? text.slice(0, 80) : id}`);
+  if (id.startsWith(BASE_IDS) !== (file === FILE.base)) return refuse('POLICY_ID_INVALID', `${file}: ${id} is reserved`);
+  if (before.some((one) => one.id === id)) return refuse('POLICY_ID_INVALID', `${file}: ${id} stands there twice`);
+  if (effect === 'permit') return undefined;
+  const { reason = '', says, advice } = annotations;
+  const isSaid = isPolicyCode(reason) || (/^[A-Z][A-Z0-9_]{2,63}$/.test(reason) && says !== undefined && advice !== undefined);
+  return isSaid ? undefined : refuse('POLICY_REASON_MISSING', `${file}: ${id}`);
+}
+
+/** Roles that the set gives to a principal. */
+export const rolesOf = ({ entities }: PolicySet, principal: string): readonly Role[] => rolesIn(entities, principal);
+/** A host's security level. */
+export const levelOf = ({ entities }: PolicySet, host: string): number => levelIn(entities, host);
+/** CSPs that the set knows the place of. */
+export const placesOf = ({ entities }: PolicySet): readonly string[] =>
+  entities.filter(({ uid }) => uid.type === 'Csp').map(({ uid }) => uid.id);
+
+/** Why a set must not follow one that was used before: rules that were tightened would be loosened by an old file. */
+export function downgradeOf(
+  { ruledBy }: Pick<PolicySet, 'ruledBy'>,
+  last: Pick<PolicyAnnounced, 'version' | 'policySet'> | undefined,
+): PolicyRefusal | undefined {
+  if (last === undefined || ruledBy.version > last.version) return undefined;
+  if (ruledBy.version < last.version)
+    return refuse('POLICY_DOWNGRADE', `version ${ruledBy.version} after version ${last.version}`);
+  return ruledBy.policySet === last.policySet
+    ? undefined
+    : refuse('POLICY_VERSION_REUSED', `version ${ruledBy.version} was ${last.policySet}, and is now ${ruledBy.policySet}`);
 }

@@ -49,6 +49,30 @@ export const AUDIT_CODES = {
     text: 'A side went on although its own policy denied.',
     advice: 'Ask that CSP why its broker ignored its policy.',
   },
+  POLICY_DISAGREES: {
+    text: 'The policy files that a decision names decide otherwise.',
+    advice: 'The broker did not decide by its own policy: keep export and files, and call that CSP.',
+  },
+  POLICY_QUESTION_DIFFERS: {
+    text: 'A policy decision is about something else than its event.',
+    advice: 'An old or foreign decision was presented: call that CSP.',
+  },
+  POLICY_NOT_ANNOUNCED: {
+    text: 'A decision quotes a policy set that its ledger did not announce last.',
+    advice: 'Ask that CSP by which rules its broker decides.',
+  },
+  POLICY_DOWNGRADED: {
+    text: 'A CSP went back to an older policy set, or changed one without a new version.',
+    advice: 'Ask that CSP who took the newer rules away.',
+  },
+  APPROVAL_FALSE: {
+    text: 'The approval of a second person is none.',
+    advice: 'Nobody else is known to have agreed to this move: call the source.',
+  },
+  POLICIES_UNUSABLE: {
+    text: 'The folder of policy sets cannot be used.',
+    advice: "Name a set's folder, or a broker's archive: `policies` in its state directory.",
+  },
   RECEIPT_INCOMPLETE: {
     text: 'The destruction receipt leaves out what was deposited.',
     advice: 'Keys or artifacts may be left behind: call that CSP.',

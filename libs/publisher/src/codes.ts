@@ -75,6 +75,14 @@ export const DOOR_CODES = {
     text: "This CSP's policy denies the move.",
     advice: 'The reasons name the rule; `carnet migration plan` shows the verdict without asking.',
   },
+  APPROVAL_UNKNOWN: {
+    text: 'No request with this id waits for a second person.',
+    advice: '`carnet migration requests` shows those that do; a request waits for seven days.',
+  },
+  APPROVAL_REFUSED: {
+    text: 'The policy does not let this person approve the request.',
+    advice: 'The reasons name the policy; who asked for a move never approves it.',
+  },
   PEER_UNKNOWN: { text: 'There is no agreement with this CSP.', advice: '`carnet peer list` shows the peers.' },
   VM_UNKNOWN: { text: 'This CSP does not hold such a VM.', advice: '`carnet vm list` shows what it holds.' },
   VM_MOVING: { text: 'A migration of this VM is open.', advice: 'Wait for it to end, or cancel it.' },

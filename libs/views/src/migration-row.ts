@@ -9,6 +9,9 @@ export interface MigrationRow {
   readonly source: TrustDomain;
   readonly target: TrustDomain;
   readonly mode: MigrationMode;
+  /** Of the VM: what quotas count. */
+  readonly memoryMiB: number;
+  readonly diskBytes: number;
   /** The phase that people see. */
   readonly phase: string;
   readonly sourcePhase: string;
@@ -43,6 +46,8 @@ export function rowOf(m: MigrationState): MigrationRow | undefined {
     source: m.source,
     target: m.target,
     mode: intent.data.mode,
+    memoryMiB: intent.data.spec.memoryMiB,
+    diskBytes: intent.data.spec.disks.reduce((sum, { capacityBytes }) => sum + capacityBytes, 0),
     phase: summarize(m).phase,
     sourcePhase: m.sourcePhase,
     targetPhase: m.targetPhase,

@@ -78,10 +78,14 @@ describe('migration views', () => {
   it('count what is open with a peer, by direction', async () => {
     const open = { ended: false, outcome: 'open' } as const;
     const back = { source: whole.target, target: whole.source };
+    const amounts = (n: number) => ({ migrations: n, memoryMiB: n * whole.memoryMiB, diskBytes: n * whole.diskBytes });
     await views.record([nth(1, open), nth(2, open), nth(3), nth(4, { ...open, ...back })]);
-    expect(await views.countOpen(whole.target, nth(1).migration)).toEqual({ fromPeer: 1, toPeer: 1 });
-    expect(await views.countOpen(whole.target, nth(9).migration)).toEqual({ fromPeer: 1, toPeer: 2 });
-    expect(await views.countOpen(trustDomain.parse('csp-x.example'), nth(9).migration)).toEqual({ fromPeer: 0, toPeer: 0 });
+    expect(await views.countOpen(whole.target, nth(1).migration)).toEqual({ fromPeer: amounts(1), toPeer: amounts(1) });
+    expect(await views.countOpen(whole.target, nth(9).migration)).toEqual({ fromPeer: amounts(1), toPeer: amounts(2) });
+    expect(await views.countOpen(trustDomain.parse('csp-x.example'), nth(9).migration)).toEqual({
+      fromPeer: amounts(0),
+      toPeer: amounts(0),
+    });
   });
 
   it('are never set back by a replica that has folded less', async () => {

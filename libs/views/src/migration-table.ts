@@ -2,6 +2,7 @@ import {
   type MigrationId,
   migrationId,
   migrationMode,
+  type OpenAmounts,
   reason,
   type TrustDomain,
   timestamp,
@@ -71,6 +72,8 @@ const storedRow = z.object({
   source: trustDomain,
   target: trustDomain,
   mode: migrationMode,
+  memoryMiB: z.int(),
+  diskBytes: z.int(),
   phase: z.string(),
   sourcePhase: z.string(),
   targetPhase: z.string(),
@@ -98,7 +101,10 @@ export interface MigrationViews {
   readonly list: (filter: MigrationFilter) => Promise<readonly MigrationRow[]>;
   readonly get: (id: MigrationId) => Promise<MigrationRow | undefined>;
   /** Open migrations from this CSP and to it, but for one. */
-  readonly countOpen: (peer: TrustDomain, except: MigrationId) => Promise<{ readonly fromPeer: number; readonly toPeer: number }>;
+  readonly countOpen: (
+    peer: TrustDomain,
+    except: MigrationId,
+  ) => Promise<{ readonly fromPeer: OpenAmounts; readonly toPeer: OpenAmounts }>;
 }
 
 export function openMigrationViews(store: Store): MigrationViews {
@@ -132,11 +138,24 @@ export function openMigrationViews(store: Store): MigrationViews {
       return found === undefined ? undefined : storedRow.parse(JSON.parse(found.row));
     },
     countOpen: async (peer, except) => {
-      const target = sql`row::json->>'target'`;
-      const { rows } = await sql<{ readonly from_peer: number; readonly to_peer: number }>`
-        select count(*) filter (where source = ${peer}) as from_peer, count(*) filter (where ${target} = ${peer}) as to_peer
-        from views_migrations where not ended and migration <> ${except}`.execute(db);
-      return { fromPeer: Number(rows[0]?.from_peer ?? 0), toPeer: Number(rows[0]?.to_peer ?? 0) };
+      const of = (side: 'source' | 'target'): Promise<OpenAmounts> => openWith(store, side, peer, except);
+      return { fromPeer: await of('source'), toPeer: await of('target') };
     },
+  };
+}
+
+/** Sums over the rows of what is open; a side that has nothing open has none. */
+async function openWith(store: Store, side: 'source' | 'target', peer: TrustDomain, except: MigrationId): Promise<OpenAmounts> {
+  const { rows } = await sql<{ readonly migrations: unknown; readonly memory: unknown; readonly disk: unknown }>`
+    select count(*) as migrations,
+      coalesce(sum((row::json->>'memoryMiB')::int8), 0) as memory,
+      coalesce(sum((row::json->>'diskBytes')::int8), 0) as disk
+    from views_migrations
+    where not ended and migration <> ${except} and row::json->>${side} = ${peer}`.execute(store.db);
+  const [sums] = rows;
+  return {
+    migrations: Number(sums?.migrations ?? 0),
+    memoryMiB: Number(sums?.memory ?? 0),
+    diskBytes: Number(sums?.disk ?? 0),
   };
 }

@@ -8,17 +8,20 @@ import { type AuditedPair, type AuditedReplay, auditPair } from './audit-pair.ts
 import type { LedgerPair } from './copies.ts';
 import { custodyOf, type PositionOf } from './custody.ts';
 import { type Findings, openFindings } from './findings.ts';
-import { holderBreaks } from './holders.ts';
+import { holderBreaks, loosenings } from './holders.ts';
+import { openRules, type PolicySets } from './rules.ts';
 
 export type AuditQuestion = {
   readonly pairs: readonly LedgerPair[];
   readonly trust: TrustStore;
+  /** Decisions that these gave are made again. */
+  readonly policies?: PolicySets;
   /** Judges whether revocation lists are fresh and nothing is dated ahead; Unix milliseconds. */
   readonly nowMs: number;
 };
 
 /** Re-derives everything from the envelopes and trusts no one but the federation's root. Reads each copy once. */
-export async function auditLedgers({ pairs, trust, nowMs }: AuditQuestion): Promise<AuditReport> {
+export async function auditLedgers({ pairs, trust, policies, nowMs }: AuditQuestion): Promise<AuditReport> {
   const now: Timestamp = timestamp.parse(new Date(nowMs).toISOString());
   const findings = openFindings();
   const rules = {
@@ -29,7 +32,7 @@ export async function auditLedgers({ pairs, trust, nowMs }: AuditQuestion): Prom
       'as of then',
     ),
   };
-  const inspection = { identify: identifyAsOf(trust, now), findings };
+  const inspection = { identify: identifyAsOf(trust, now), rules: openRules(policies), findings };
   const audited: AuditedPair[] = [];
   for (const pair of pairs) audited.push(await auditPair(pair, rules, inspection));
   const migrations = audited.flatMap(({ journeys }) => journeys.all().flatMap((journey) => journey.migrations)).toSorted(byTime);
@@ -44,6 +47,7 @@ export async function auditLedgers({ pairs, trust, nowMs }: AuditQuestion): Prom
     verdict: overall(ledgers),
     ledgers,
     migrations: migrations.flatMap((m) => migrationOf(m, positionIn)),
+    decisions: inspection.rules.counted(),
     ...(divergence === undefined ? {} : { divergence }),
     violations: findings.violations(),
     notices: findings.notices(),
@@ -65,7 +69,7 @@ const positionsIn =
 
 function violateHolders(migrations: readonly MigrationState[], positionIn: PositionOf, findings: Findings): void {
   for (const [vm, moves] of Map.groupBy(migrations, (m) => m.vm)) {
-    for (const { migration, refusal } of holderBreaks(vm, moves)) {
+    for (const { migration, refusal } of [...holderBreaks(vm, moves), ...loosenings(vm, moves)]) {
       const { ok: _, ...said } = refusal;
       const digest = migration.facts.MigrationIntended?.digest;
       const ledger = { publisher: migration.source, audience: migration.target };

@@ -1,8 +1,12 @@
 import type { TrustDomain, VmId } from '@carnet/events';
+import { homeOf, loosened, restrictionsOf } from '@carnet/policy';
 import type { MigrationState } from '@carnet/saga';
 import { type Refusal, refuse } from '@carnet/trust';
 
-export type HolderBreak = { readonly migration: MigrationState; readonly refusal: Refusal<'TWO_HOLDERS' | 'EPOCH_TWICE'> };
+export type HolderBreak = {
+  readonly migration: MigrationState;
+  readonly refusal: Refusal<'TWO_HOLDERS' | 'EPOCH_TWICE' | 'RESTRICTIONS_LOOSENED'>;
+};
 
 /** A migration that only its source has heard of takes nothing from anybody. */
 const isAnswered = (m: MigrationState): boolean => m.facts.MigrationOffered !== undefined;
@@ -32,6 +36,30 @@ export function holderBreaks(vm: VmId, migrations: readonly MigrationState[]): r
     last = m;
   }
   return breaks;
+}
+
+/**
+ * Whoever received a VM sends it on with restrictions at least as tight: so no third CSP is a way around them. Only where every epoch
+ * between was shown: else it may have been home, which may loosen them.
+ */
+export function loosenings(vm: VmId, migrations: readonly MigrationState[]): readonly HolderBreak[] {
+  const epochs = new Set<number>(migrations.map((m) => m.epoch));
+  const moves = migrations.filter((m) => m.facts.MigrationIntended !== undefined).toSorted((a, b) => a.epoch - b.epoch);
+  let last: MigrationState | undefined;
+  const breaks: HolderBreak[] = [];
+  for (const m of moves) {
+    const looser =
+      last !== undefined && m.source !== homeOf(vm) && isUnbroken(epochs, last.epoch, m.epoch) ? between(last, m) : undefined;
+    if (looser !== undefined)
+      breaks.push({ migration: m, refusal: refuse('RESTRICTIONS_LOOSENED', `${m.source} sends it on, and ${looser}`) });
+    if (hasMoved(m)) last = m;
+  }
+  return breaks;
+}
+
+function between(before: MigrationState, after: MigrationState): string | undefined {
+  const [had, has] = [before.facts.MigrationIntended?.data.spec, after.facts.MigrationIntended?.data.spec];
+  return had === undefined || has === undefined ? undefined : loosened(restrictionsOf(had), restrictionsOf(has));
 }
 
 const twoHolders = (holder: string, source: TrustDomain): Refusal<'TWO_HOLDERS'> =>

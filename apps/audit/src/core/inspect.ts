@@ -1,8 +1,9 @@
-import { type Event, type MigrationEvent, unreachable } from '@carnet/events';
+import { type Event, type EventOf, type MigrationEvent, type PolicyDecision, unreachable } from '@carnet/events';
 import type { MigrationState } from '@carnet/saga';
 import { type Checked, positionOf, type Refusal } from '@carnet/trust';
 import type { Finding } from '../report.ts';
 import { checkPinned, type Identify } from './agents.ts';
+import { checkApproval } from './approvals.ts';
 import { checkEvidence } from './evidence.ts';
 import type { Findings } from './findings.ts';
 import type { Folded } from './journeys.ts';
@@ -10,8 +11,9 @@ import { checkOrder } from './order.ts';
 import { checkReceipts } from './receipts.ts';
 import type { LedgerReplay, PlacedEvent } from './replay.ts';
 import { checkRequest } from './request.ts';
+import type { Rules } from './rules.ts';
 
-export type Inspection = { readonly identify: Identify; readonly findings: Findings };
+export type Inspection = { readonly identify: Identify; readonly rules: Rules; readonly findings: Findings };
 
 const where = (
   { ledger: { publisher, audience } }: LedgerReplay,
@@ -35,7 +37,7 @@ const told = ({ code, text, expected, got }: Refusal<string>): Pick<Finding, 'co
  * event whose evidence, request, policy or order does not hold is a violation, for its publisher signed it.
  */
 export function inspect(
-  { identify, findings }: Inspection,
+  { identify, rules, findings }: Inspection,
   ledger: LedgerReplay,
   placed: PlacedEvent,
   folded: Folded | undefined,
@@ -46,9 +48,13 @@ export function inspect(
   if (voidCode !== undefined)
     findings.notice({ ...at, code: voidCode, text: `${placed.payload.type} is void: it counts for nobody` });
   if (placed.event !== undefined) noticeRevocation(findings, at, placed.event);
+  if (placed.event?.type === 'PolicyAnnounced') {
+    const announced = rules.announce(placed.event);
+    if (!announced.ok) findings.violate({ ...at, ...told(announced) });
+  }
   if (folded === undefined || !('migration' in folded.outcome)) return;
   const { migration } = folded.outcome;
-  for (const checked of judge(identify, ledger, migration, folded.event))
+  for (const checked of judge({ identify, rules }, ledger, migration, folded.event))
     if (!checked.ok) findings.violate({ ...at, ...told(checked) });
   if (folded.event.type === 'MigrationIntended' && folded.event.data.request.via !== 'signature') {
     const { principal, via } = folded.event.data.request;
@@ -63,21 +69,23 @@ function noticeRevocation(findings: Findings, at: Pick<Finding, 'ledger' | 'seq'
   findings.notice({ ...at, code: 'REVOKED_KEY_SIGNED', text, expected: `last position ${event.data.lastSeq}` });
 }
 
+type Judging = Pick<Inspection, 'identify' | 'rules'>;
+
 function* judge(
-  identify: Identify,
+  judging: Judging,
   ledger: LedgerReplay,
   m: MigrationState,
   event: MigrationEvent,
 ): Generator<Checked<null, string>> {
-  yield* judgeAgreement(identify, ledger, m, event);
-  yield checkEvidence(identify, m, event);
+  yield* judgeAgreement(judging, ledger, m, event);
+  yield checkEvidence(judging.identify, m, event);
   yield checkOrder(m);
   yield checkReceipts(m);
 }
 
 /** Who asked, what policy said, which agents were pinned. */
 function* judgeAgreement(
-  identify: Identify,
+  { identify, rules }: Judging,
   ledger: LedgerReplay,
   m: MigrationState,
   event: MigrationEvent,
@@ -85,16 +93,21 @@ function* judgeAgreement(
   switch (event.type) {
     case 'MigrationIntended':
       if (event.data.request.via === 'signature') yield checkRequest(identify, event, event.data.request, ledger.issuers);
+      for (const approval of event.data.approvals ?? []) yield checkApproval(identify, event, approval, ledger.issuers);
       yield checkAllowed(event.publisher, event.data.policy.allowed);
+      yield decided(rules, m, event, event.data.policy);
       return;
     case 'MigrationOffered':
       yield checkAllowed(event.publisher, event.data.policy.allowed);
+      yield decided(rules, m, event, event.data.policy);
       yield agentChecked(checkPinned(identify, event.data.agent, m.target, event.time), event.data.agent.host);
       return;
     case 'OfferAgreed':
       yield agentChecked(checkPinned(identify, event.data.agent, m.source, event.time), event.data.agent.host);
       return;
     case 'MigrationRefused':
+      if (event.data.policy !== undefined) yield decided(rules, m, event, event.data.policy);
+      return;
     case 'KeyDeposited':
     case 'DepositAcknowledged':
     case 'ImageSealed':
@@ -116,6 +129,18 @@ function* judgeAgreement(
     default:
       unreachable(event);
   }
+}
+
+function decided(
+  rules: Rules,
+  m: MigrationState,
+  event: EventOf<'MigrationIntended' | 'MigrationOffered' | 'MigrationRefused'>,
+  decision: PolicyDecision,
+): Checked<null, string> {
+  const intent = m.facts.MigrationIntended?.data;
+  if (intent === undefined) return { ok: true, value: null };
+  const action = event.type === 'MigrationIntended' ? 'send' : 'receive';
+  return rules.judge({ at: event, decision, intent, action, time: event.time });
 }
 
 const checkAllowed = (csp: string, allowed: boolean): Checked<null, 'POLICY_DENIED'> =>

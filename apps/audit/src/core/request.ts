@@ -1,4 +1,5 @@
 import {
+  type Digest,
   type EventOf,
   type IntentRequest,
   intentRequest,
@@ -6,7 +7,7 @@ import {
   PAYLOAD_TYPES,
   type RequestRecord,
 } from '@carnet/events';
-import { accept, type Checked, openEnvelope, parseStrictJson, refuse } from '@carnet/trust';
+import { accept, type Checked, openEnvelope, parseStrictJson, refuse, sha256Hex } from '@carnet/trust';
 import type { Identify } from './agents.ts';
 
 type Signed = Extract<RequestRecord, { readonly via: 'signature' }>;
@@ -40,6 +41,14 @@ export function checkRequest(
   const asked = json.ok ? intentRequest.safeParse(json.value) : undefined;
   if (asked?.success !== true) return refuse('REQUEST_REFUSED', 'the signed request does not match its schema');
   return compare(event, asked.data);
+}
+
+/** SHA-256 of what was asked, in the schema's order of fields; `undefined` when a signature holds no request. */
+export function contentDigestOf(record: RequestRecord): Digest | undefined {
+  if (record.via !== 'signature') return record.digest;
+  const json = parseStrictJson(Buffer.from(record.envelope.payload, 'base64'));
+  const asked = json.ok ? intentRequest.safeParse(json.value).data : undefined;
+  return asked === undefined ? undefined : sha256Hex(Buffer.from(JSON.stringify(asked)));
 }
 
 function compare(event: EventOf<'MigrationIntended'>, asked: IntentRequest): Checked<null, RequestCode> {

@@ -1,6 +1,17 @@
-import { artifactId, type EventData, keyId, type Timestamp, unreachable, type VmSpec } from '@carnet/events';
+import {
+  artifactId,
+  type EventData,
+  keyId,
+  type PolicyDecision,
+  type PolicyQuestion,
+  type Timestamp,
+  unreachable,
+  type VmSpec,
+} from '@carnet/events';
+import { decideMove, questionAbout } from '@carnet/policy';
 import type { Command, CommandOf, MigrationState, Proposal } from '@carnet/saga';
 import { sha256Hex } from '@carnet/trust';
+import { setOf } from '../../../../libs/policy/src/testing.ts';
 import { agentOf, type Federation, testimony, timeAt } from './federation.ts';
 
 const HOUR_MS = 3_600_000;
@@ -17,7 +28,17 @@ export const SPEC: VmSpec = {
   disks: [{ artifact: DISK, target: 'vda', format: 'qcow2', capacityBytes: 268_435_456, key: DISK_KEY }],
 };
 const some = (word: string) => sha256Hex(Buffer.from(word));
-export const ALLOWED = { allowed: true, policySet: some('policy'), reasons: [] } as const;
+/** By these both sides decide: whoever asks may. */
+export const RULES = setOf('@id("all") permit (principal, action, resource);');
+export function decided(
+  intent: Omit<EventData<'MigrationIntended'>, 'policy'>,
+  action: PolicyQuestion['action'],
+  time: Timestamp,
+): PolicyDecision {
+  const open = { migrations: 0, memoryMiB: 0, diskBytes: 0 };
+  const facts = { action, time, open, ...(action === 'receive' ? { hostLevel: 0 } : {}) };
+  return decideMove(RULES, questionAbout(intent, facts), intent);
+}
 const later = (now: Timestamp): Timestamp => timeAt(Date.parse(now) + HOUR_MS);
 
 /** A CSP for which everything works at once, in mode cold, with hosts that testify. */
@@ -33,7 +54,7 @@ export function performed(federation: Federation, command: Command, m: Migration
         migration,
         data: {
           intent: command.facts.MigrationIntended.digest,
-          policy: ALLOWED,
+          policy: decided(command.facts.MigrationIntended.data, 'receive', now),
           agent: agentOf(federation, m.target),
           kem: '0x647a',
           publicKey: 'AA==',

@@ -34,7 +34,7 @@ import {
   testimony,
   timeAt,
 } from './federation.ts';
-import { ALLOWED, DESTROYED_FACTS, performed, RECEIPT, SPEC } from './performer.ts';
+import { DESTROYED_FACTS, decided, performed, RECEIPT, RULES, SPEC } from './performer.ts';
 
 export type Ledger = { readonly publisher: TrustDomain; readonly audience: TrustDomain; readonly envelopes: Uint8Array[] };
 /** What a test changes of an event before it is signed: what a lying broker would publish. */
@@ -53,6 +53,7 @@ export class Telling {
   readonly journeys = new Map<VmId, Journey>();
   #ms: number;
   #alter: Alter;
+  readonly #ruled = new Set<Ledger>();
 
   constructor(federation: Federation, alter: Alter = honest) {
     this.federation = federation;
@@ -86,11 +87,18 @@ export class Telling {
     return sha256Hex(bytes);
   }
 
+  /** Announces the rules by which this side decides. */
+  rule(ledger: Ledger, data: EventData<'PolicyAnnounced'>): void {
+    this.#ruled.add(ledger);
+    this.sign(ledger, { type: 'PolicyAnnounced', causes: [], data });
+  }
+
   propose(self: TrustDomain, vm: VmId, proposal: Proposal): void {
     const now = timeAt(this.#ms);
     const decision = decide(this.journey(vm), self, proposal, now);
     if (!decision.ok) throw new Error(`${proposal.type}: ${decision.code}`);
     const ledger = this.ledgerOf(self);
+    if ('policy' in decision.draft.data && !this.#ruled.has(ledger)) this.rule(ledger, RULES.ruledBy);
     const digest = this.sign(ledger, decision.draft);
     const placed: MigrationEvent = JSON.parse(payloadText(ledger.envelopes.at(-1) ?? new Uint8Array()));
     this.journeys.set(vm, evolve(this.journey(vm), { event: placed, digest }).journey);
@@ -124,12 +132,13 @@ export class Telling {
       readonly epoch?: number;
       readonly source?: TrustDomain;
       readonly request?: RequestRecord;
+      readonly said?: Partial<EventData<'MigrationIntended'>>;
       readonly rekey?: RekeyMethod;
     } = {},
   ): VmId {
     const { vm = vmOf(n), source = CSP_A } = options;
     const target = source === CSP_A ? CSP_B : CSP_A;
-    const data: EventData<'MigrationIntended'> = {
+    const intent: Omit<EventData<'MigrationIntended'>, 'policy'> = {
       vm,
       source,
       target,
@@ -137,10 +146,11 @@ export class Telling {
       ...(options.rekey === undefined ? {} : { rekey: options.rekey }),
       spec: SPEC,
       request: options.request ?? this.request(n, vm, source, target),
-      policy: ALLOWED,
       offerBy: timeAt(this.#ms + 600_000),
       deadline: timeAt(this.#ms + 3_600_000),
+      ...options.said,
     };
+    const data = { ...intent, policy: decided(intent, 'send', timeAt(this.#ms)) };
     this.propose(source, vm, {
       type: 'MigrationIntended',
       migration: migrationOf(n),

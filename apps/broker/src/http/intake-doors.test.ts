@@ -97,15 +97,16 @@ describe.each(DOORS)('an intent by $name', ({ intends }) => {
     ['a peer without an agreement', { target: 'csp-z.example' }, 404, 'PEER_UNKNOWN'],
     ['itself as the target', { target: A }, 404, 'PEER_UNKNOWN'],
     ['a time limit in the past', { notAfter: new Date(NOW_MS - 1).toISOString() }, 409, 'INTENT_EXPIRED'],
-    ['what policy denies', { reason: 'deny' }, 403, 'POLICY_DENIES'],
+    ['what policy denies', { vm: `${A}/00000000-0000-4000-8000-000000000006` }, 403, 'POLICY_DENIES'],
+    ['what needs a second person', { vm: `${A}/00000000-0000-4000-8000-000000000008` }, 403, 'APPROVAL_NEEDED'],
   ])('with %s is refused', async (_, changed, status, code) => {
     expect(await intends(wish(changed))).toMatchObject({ status, body: { code } });
   });
 
   it('that is refused leaves nothing behind', async () => {
-    const request = wish({ reason: 'deny' });
+    const request = wish({ vm: `${A}/00000000-0000-4000-8000-000000000006` });
     await intends(request);
-    const allowed = intentRequest.parse({ ...request, reason: 'please' });
+    const allowed = intentRequest.parse({ ...request, vm: wish().vm });
     expect(await intends(allowed)).toMatchObject({ status: 200, body: { repeated: false } });
   });
 });

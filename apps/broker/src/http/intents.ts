@@ -15,6 +15,14 @@ export async function intendFromCloudEvent(
   asked: z.output<typeof intentEvent>,
 ): Promise<ServiceResult<IntentAccepted>> {
   if (asked.type !== INTENT_TYPE) return service.intendSigned(asked.data.envelope, asked.data.certificate);
-  const record: RequestRecord = { ...caller, digest: contentDigest(asked.data) };
+  const record: RequestRecord = { ...vouchedFor(caller), digest: contentDigest(asked.data) };
   return service.intend(asked.data, record);
 }
+
+type Vouched =
+  | { readonly via: 'mtls'; readonly principal: string }
+  | { readonly via: 'token'; readonly principal: string; readonly roles?: readonly string[] };
+
+/** A caller as a ledger names it: what its credential is good for goes with it, since policies decide by that. */
+export const vouchedFor = ({ via, principal, onlyRoles }: Caller): Vouched =>
+  via === 'mtls' ? { via, principal } : { via, principal, ...(onlyRoles === undefined ? {} : { roles: onlyRoles }) };

@@ -50,6 +50,10 @@ interface Given<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
   readonly body: z.output<B>;
 }
 
+/** Who may look, and who may act. */
+export const readers: readonly Role[] = ['viewer', 'operator', 'scheduler', 'custodian', 'auditor'];
+export const operators: readonly Role[] = ['operator'];
+
 const nothing = z.strictObject({});
 /** A route that takes nothing refuses what comes nevertheless: a misspelt parameter must not be taken for its absence. */
 export const takesNothing = { params: nothing, query: nothing, body: nothing } as const;

@@ -1,12 +1,10 @@
-import type { Role } from '@carnet/policy';
 import { apiKeyRequest } from '../users/api-keys.ts';
 import { intendFromCloudEvent } from './intents.ts';
+import { policyRoutes } from './policy-routes.ts';
 import { present } from './present.ts';
-import { done, type Route, route, takesNothing } from './route.ts';
+import { done, operators, type Route, readers, route, takesNothing } from './route.ts';
 import * as s from './schemas.ts';
 
-const readers: readonly Role[] = ['viewer', 'operator', 'scheduler', 'auditor'];
-const operators: readonly Role[] = ['operator'];
 const CLOUD_EVENT = 'application/cloudevents+json';
 
 const migrationRoutes: readonly Route[] = [
@@ -251,4 +249,4 @@ const userRoutes: readonly Route[] = [
 ];
 
 /** The whole API but its two streams. */
-export const routes: readonly Route[] = [...migrationRoutes, ...ledgerRoutes, ...machineRoutes, ...userRoutes];
+export const routes: readonly Route[] = [...migrationRoutes, ...policyRoutes, ...ledgerRoutes, ...machineRoutes, ...userRoutes];

@@ -57,6 +57,8 @@ const migrationFields = {
   source: z.string(),
   target: z.string(),
   mode: z.string(),
+  memoryMiB: z.int(),
+  diskBytes: z.int(),
   phase: z.string(),
   sourcePhase: z.string(),
   targetPhase: z.string(),

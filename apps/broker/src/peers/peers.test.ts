@@ -3,6 +3,7 @@ import { validatePath } from '@carnet/pki';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { A, B, type Certified, certified, HOST, NOW } from '../perform/testing/certified.ts';
+import { contentDigest, contentDigestOf } from '../service/request-content.ts';
 import { agentFault } from './agents.ts';
 import { dataPathFault, network } from './data-paths.ts';
 import { openPeerTrust } from './peer-trust.ts';
@@ -170,5 +171,36 @@ describe('the request inside a peer’s intent', () => {
     ],
   ])('is refused %s', async (_, intent) => {
     expect(await faultOf(intent())).toBe('REQUEST_REFUSED');
+  });
+
+  const approved = (name = 'operator', domain = A, request: unknown = contentDigestOf(signed())): RequestRecord => {
+    const { id, chain } = pki.leafOf(domain, name);
+    const envelope = pki.signApproval(domain, name, { approves: 'migration', request });
+    return { via: 'signature', principal: id, envelope, certificate: chain[0] ?? '' };
+  };
+  const withApprovals = (...approvals: readonly RequestRecord[]) => ({ ...intentOf(signed()), approvals });
+
+  it('may carry a second person’s approval', async () => {
+    expect(await faultOf(withApprovals(approved()))).toBeUndefined();
+    const vouched: RequestRecord = { via: 'token', principal: 'somebody', digest: contentDigest(asked) };
+    expect(await faultOf(withApprovals(approved(), vouched))).toBeUndefined();
+  });
+
+  it.each<readonly [string, () => RequestRecord]>([
+    ['of who asked', () => approved('scheduler')],
+    ['of another CSP’s operator', () => approved('operator', B)],
+    ['in another’s name', () => ({ ...approved(), principal: pki.leafOf(A, 'auditor').id })],
+    ['of another request', () => approved('operator', A, contentDigest({ ...asked, mode: 'suspend' }))],
+    ['that is a signed request', () => signed('operator')],
+    [
+      'vouched for in another CSP’s name',
+      () => ({ via: 'mtls', principal: `spiffe://${B}/operator`, digest: contentDigest(asked) }),
+    ],
+    [
+      'vouched for with other content',
+      () => ({ via: 'token', principal: 'x', digest: contentDigest({ ...asked, mode: 'suspend' }) }),
+    ],
+  ])('is refused with an approval %s', async (_, approval) => {
+    expect(await faultOf(withApprovals(approval()))).toBe('REQUEST_REFUSED');
   });
 });

@@ -1,15 +1,18 @@
 import {
+  approvalStatement,
   type EventData,
   intentRequest,
   isWeakerRekey,
   type MigrationId,
   PAYLOAD_TYPES,
   type Reason,
+  type RequestRecord,
   type TrustDomain,
 } from '@carnet/events';
 import type { PeerIdentity } from '@carnet/pki';
 import { openEnvelope, parseStrictJson } from '@carnet/trust';
 import { reasonOf } from '../reason.ts';
+import { contentDigestOf } from '../service/request-content.ts';
 
 /** Who holds a leaf (base64 DER) under the intermediate that this CSP's own announcement of its key came with; valid now. */
 export type IdentifyIn = (domain: TrustDomain, leaf: string) => Promise<PeerIdentity | undefined>;
@@ -25,16 +28,46 @@ export async function requestFault(
   migration: MigrationId,
   intent: EventData<'MigrationIntended'>,
 ): Promise<Reason | undefined> {
-  const { request, source } = intent;
+  const { request, source, approvals = [] } = intent;
+  for (const approval of approvals) {
+    const found = await approvalFault(identify, intent, approval);
+    if (found !== undefined) return found;
+  }
   switch (request.via) {
     case 'token':
-      // A token's principal is a name inside the source: nothing in it can be compared with a domain.
-      return undefined;
     case 'mtls':
-      return request.principal.startsWith(`spiffe://${source}/`) ? undefined : fault(`the asker is not one of ${source}`);
+      return vouchedFault(request, source);
     case 'signature':
       return signatureFault(await identify(source, request.certificate), migration, intent);
   }
+}
+
+/** A token's principal is a name inside the source: nothing in it can be compared with a domain. */
+const vouchedFault = ({ via, principal }: RequestRecord, source: TrustDomain): Reason | undefined =>
+  via === 'token' || principal.startsWith(`spiffe://${source}/`) ? undefined : fault(`${principal} is not one of ${source}`);
+
+/** A second person is another one of the source, and means exactly this request. */
+async function approvalFault(
+  identify: IdentifyIn,
+  { request, source }: EventData<'MigrationIntended'>,
+  approval: RequestRecord,
+): Promise<Reason | undefined> {
+  if (approval.principal === request.principal) return fault('who asked approved it');
+  if (approval.via !== 'signature')
+    return approval.digest === contentDigestOf(request)
+      ? vouchedFault(approval, source)
+      : fault('the approval is of another request');
+  const identity = await identify(source, approval.certificate);
+  if (identity?.spiffeId !== approval.principal || identity.domain !== source)
+    return fault(`the certificate of an approval is not valid for ${source}, or names another`);
+  const opened = openEnvelope(Buffer.from(JSON.stringify(approval.envelope)), PAYLOAD_TYPES.approval, (keyid) =>
+    keyid === identity.leafDigest ? identity.verifier : undefined,
+  );
+  const json = opened.ok ? parseStrictJson(opened.value.payload) : opened;
+  const stated = json.ok ? approvalStatement.safeParse(json.value).data : undefined;
+  return stated !== undefined && stated.request === contentDigestOf(request)
+    ? undefined
+    : fault('the signature of an approval does not verify, or is over another request');
 }
 
 function signatureFault(

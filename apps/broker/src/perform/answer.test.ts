@@ -1,10 +1,10 @@
 import { epoch } from '@carnet/events';
 import type { Journey } from '@carnet/saga';
 import { describe, expect, it } from 'vitest';
-import { CSP_A, CSP_B, CSP_C, digestOf } from '../../../../libs/saga/src/testing.ts';
+import { CSP_A, CSP_B, CSP_C, digestOf, POLICY_ALLOWED, SPEC } from '../../../../libs/saga/src/testing.ts';
 import type { PerformContext } from './context.ts';
 import { createPerformer } from './perform.ts';
-import { fakeContext, journeyAt, owed, type Parts, refusedBy } from './testing/fake-context.ts';
+import { changed, fakeContext, journeyAt, owed, type Parts, refusedBy } from './testing/fake-context.ts';
 
 const ASKED = journeyAt('MigrationIntended');
 const answer = async (journey: Journey = ASKED, parts: Parts = {}, script = {}) => {
@@ -71,6 +71,35 @@ describe('an intent', () => {
   ])('%s is refused, and no host is asked', async (_, code, journey, parts) => {
     const answered = await answer(journey, parts);
     expect([reasonsOf(answered), answered.done]).toEqual([[code], ['event MigrationRefused']]);
+  });
+
+  const kept = { project: 'default', labels: [], level: 2, onward: true, legalHold: false };
+  const withSpec = (journey: Journey, restrictions: object): Journey =>
+    changed(journey, { MigrationIntended: { spec: { ...SPEC, restrictions } } });
+  const guest = (journey: Journey): Journey => ({
+    ...journey,
+    migrations: journey.migrations.map((m) => ({ ...m, vm: m.vm.replace(CSP_A, CSP_C) as typeof m.vm, epoch: epoch.parse(2) })),
+  });
+  it('of a VM that was here under tighter restrictions is refused, unless it comes from its home', async () => {
+    const before = elsewhere(withSpec(journeyAt('MigrationFinalized'), kept));
+    expect(reasonsOf(await answer(guest(ASKED), before))).toEqual(['RESTRICTIONS_LOOSENED']);
+    expect(reasonsOf(await answer(guest(withSpec(ASKED, { ...kept, level: 3 })), before))).toBe('MigrationOffered');
+    const home = { ...ASKED, migrations: ASKED.migrations.map((m) => ({ ...m, epoch: epoch.parse(2) })) };
+    expect(reasonsOf(await answer(home, before))).toBe('MigrationOffered');
+  });
+
+  it('whose level no host has that is up is refused with the decision, and names the host that is down', async () => {
+    const denied = { ...POLICY_ALLOWED, allowed: false, reasons: [{ code: 'LEVEL_TOO_LOW', text: 'too low' }] };
+    const { proposals } = await answer(withSpec(ASKED, kept), {
+      policy: { asTarget: async () => denied, highestLevel: () => 2 },
+    });
+    expect(proposals).toMatchObject([
+      {
+        data: { reasons: denied.reasons, policy: denied, alternative: 'a host of level 2 is down here: ask again when it is up' },
+      },
+    ]);
+    const none = await answer(withSpec(ASKED, kept), { policy: { asTarget: async () => denied, highestLevel: () => 1 } });
+    expect(none.proposals).toMatchObject([{ data: expect.not.objectContaining({ alternative: expect.anything() }) }]);
   });
 
   it('of a third CSP that we never answered, or refused, stands in nobody’s way', async () => {

@@ -1,4 +1,5 @@
-import { type Digest, type HostName, type Reason, strongerRekey } from '@carnet/events';
+import { type HostName, type PolicyDecision, type Reason, strongerRekey } from '@carnet/events';
+import { homeOf, loosened, restrictionsOf } from '@carnet/policy';
 import type { MigrationState } from '@carnet/saga';
 import { isOpenHere } from '../moving.ts';
 import { reasonOf } from '../reason.ts';
@@ -6,6 +7,7 @@ import {
   afterProposal,
   failed,
   LOOK_AGAIN,
+  machineOf,
   type Owed,
   type PerformContext,
   type Performed,
@@ -30,21 +32,21 @@ async function answerAlone(context: PerformContext, command: Owed<'AnswerIntent'
   const unfit = await whyUnfit(context, command);
   if (unfit !== undefined) return refuse(context, command, [unfit]);
   const policy = await context.policy.asTarget(intent.data, command.migration);
-  if (!policy.allowed) return refuse(context, command, policy.reasons, policy.policySet);
+  if (!policy.allowed) return refuse(context, command, policy.reasons, policy);
   const host = context.inventory.hostFor(intent.data.spec);
   // A refusal is a fact for ever: not for a host that is about to be heard. The source waits until its `offerBy`.
   if (host === undefined && !context.hosts.client.registry.isSettled())
     return failed('HOSTS_NOT_HEARD_YET', 'no host has said hello since this broker, or the bus, came back');
-  if (host === undefined) return refuse(context, command, [reasonOf('NO_HOST', 'no host of this CSP is up')], policy.policySet);
+  if (host === undefined) return refuse(context, command, [reasonOf('NO_HOST', 'no host of this CSP is up')], policy);
   // As much as was demanded, or as this CSP does anyway: the offer is held to it.
   const rekey = strongerRekey(intent.data.rekey ?? 'none', context.settings.rekeyArriving);
   const reserved = await context.hosts.step(stepOf(command, host), 'reserve', async () => ({
-    spec: intent.data.spec,
+    spec: machineOf(intent.data.spec),
     mode: command.mode,
     until: intent.data.deadline,
     rekey,
   }));
-  if (reserved.kind === 'refused') return refuse(context, command, [reasonOf(reserved.code, reserved.text)], policy.policySet);
+  if (reserved.kind === 'refused') return refuse(context, command, [reasonOf(reserved.code, reserved.text)], policy);
   if (reserved.kind !== 'done') return unfinished(reserved);
   const hello = context.hosts.client.registry.hello(host);
   if (hello === undefined) return failed('HOST_UNAVAILABLE', `host ${host} has not announced itself yet`);
@@ -87,13 +89,31 @@ const refuse = (
   context: PerformContext,
   command: Owed<'AnswerIntent'>,
   reasons: readonly Reason[],
-  policySet?: Digest,
+  policy?: PolicyDecision,
 ): Promise<Performed> =>
   propose(context, command, async () => ({
     type: 'MigrationRefused',
     migration: command.migration,
-    data: { intent: command.facts.MigrationIntended.digest, reasons, ...(policySet === undefined ? {} : { policySet }) },
+    data: {
+      intent: command.facts.MigrationIntended.digest,
+      reasons,
+      ...(policy === undefined ? {} : { policy }),
+      ...alternativeOf(context, command, reasons),
+    },
   }));
+
+/** A host that is down may have what the VM needs: then it is worth asking again. */
+function alternativeOf(
+  { policy }: PerformContext,
+  command: Owed<'AnswerIntent'>,
+  reasons: readonly Reason[],
+): { readonly alternative?: string } {
+  const { level } = restrictionsOf(command.facts.MigrationIntended.data.spec);
+  const has = policy.highestLevel();
+  return reasons.some(({ code }) => code === 'LEVEL_TOO_LOW') && has >= level
+    ? { alternative: `a host of level ${has} is down here: ask again when it is up` }
+    : {};
+}
 
 /** What no policy could allow. The ledger of one pair cannot tell where a VM is: this CSP's own custody and all its ledgers can. */
 async function whyUnfit(context: PerformContext, command: Owed<'AnswerIntent'>): Promise<Reason | undefined> {
@@ -118,10 +138,19 @@ async function whyNotOurs(context: PerformContext, command: Owed<'AnswerIntent'>
   if (others.some((m) => isOpenHere(m, self))) return reasonOf('VM_MOVING', 'the VM is in another migration here');
   const held = others.filter((m) => hadIt(m));
   if (held.some((m) => m.epoch >= command.epoch)) return reasonOf('EPOCH_REUSED', 'the VM has been here in a later epoch');
+  const looser = loosenedSince(held, command);
+  if (looser !== undefined) return reasonOf('RESTRICTIONS_LOOSENED', looser);
   const isFromHere = command.vm.startsWith(`${self}/`);
   return isFromHere && !held.some((m) => m.source === self)
     ? reasonOf('VM_NOT_GIVEN', 'this is its home, and it never left')
     : undefined;
+}
+
+/** A holder that is not its home can only have tightened what the VM came or left with; of what we never saw we cannot speak. */
+function loosenedSince(held: readonly MigrationState[], command: Owed<'AnswerIntent'>): string | undefined {
+  const last = held.toSorted((a, b) => a.epoch - b.epoch).at(-1)?.facts.MigrationIntended;
+  if (last === undefined || homeOf(command.vm) === command.peer) return undefined;
+  return loosened(restrictionsOf(last.data.spec), restrictionsOf(command.facts.MigrationIntended.data.spec));
 }
 
 /** Migrations that moved the VM: to us or from us. */

@@ -11,6 +11,7 @@ import {
   type Reason,
   type RekeyMethod,
   type TrustDomain,
+  type VmSpec,
 } from '@carnet/events';
 import type { SealedSecret } from '@carnet/hypervisor';
 import type { HostPurpose } from '@carnet/keys';
@@ -62,6 +63,12 @@ export const RUNNING: Outcome = { kind: 'running', afterMs: ASK_AGAIN_MS };
 export const failed = (code: string, text: string): Outcome => ({ kind: 'failed', code, text });
 
 export const giveUp = (code: string, text: string): GiveUp => ({ kind: 'give-up', reason: reasonOf(code, text) });
+
+/** What hosts know of a VM. Its restrictions are its CSP's business, and change without the host. */
+export function machineOf(spec: VmSpec): VmSpec {
+  const { restrictions: _, ...machine } = spec;
+  return machine;
+}
 
 export const stepOf = (command: Command, host: HostName): StepOf => ({
   host,

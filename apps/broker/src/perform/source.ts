@@ -8,6 +8,7 @@ import {
   afterProposal,
   failed,
   giveUp,
+  machineOf,
   memoryOf,
   type Owed,
   type PerformContext,
@@ -32,7 +33,7 @@ export const agreeOffer: Performer<'AgreeOffer'> = async (context, command) => {
   const host = await context.inventory.hostOf(command.vm);
   if (host === undefined) return giveUp('VM_NOT_HERE', 'this CSP no longer holds the VM');
   const checked = await context.hosts.step(stepOf(command, host), 'preflight', async () => ({
-    spec: intent.data.spec,
+    spec: machineOf(intent.data.spec),
     mode: command.mode,
   }));
   if (checked.kind !== 'done') return unfinished(checked);

@@ -1,6 +1,6 @@
 import { migrationOf } from '@carnet/saga';
 import { fitsRoom, rootsOf } from './artifacts.ts';
-import { ASK_AGAIN_MS, failed, giveUp, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
+import { ASK_AGAIN_MS, failed, giveUp, machineOf, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
 import { checkEvidence, quiescedWhileRunning } from './evidence.ts';
 import { diskKeys, specWith } from './rekey.ts';
 
@@ -111,7 +111,7 @@ export const startVm: Performer<'StartVm'> = async (context, command) => {
   const isReplaced = rekeyed !== undefined && rekeyed.method !== 'none';
   const spec = isReplaced ? specWith(intent.data.spec, rekeyed.volumes) : intent.data.spec;
   const started = await context.hosts.step(stepOf(command, host), 'start', async () => ({
-    spec,
+    spec: machineOf(spec),
     vcpus: startVcpus ? 'run' : 'held',
     secrets: await Promise.all(spec.disks.map((disk) => secret(context, command, host, 'run', disk.key))),
     ...(memory === undefined

@@ -16,6 +16,7 @@ import type { Failures } from '../failures.ts';
 import type { Hosts } from '../hosts/steps.ts';
 import { reasonOf } from '../reason.ts';
 import type { ApiKeys } from '../users/api-keys.ts';
+import { approve } from './approve.ts';
 import { receiptRows, rekeyRow } from './custody-rows.ts';
 import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
 import { keyDetail, keyRows } from './key-row.ts';
@@ -31,7 +32,9 @@ import {
   vmRow,
 } from './machines.ts';
 import { planOf } from './plan.ts';
+import { currentPolicy, policySetRows, requestRow } from './policy-rows.ts';
 import { exportLines, peerRow, readEvents } from './readings.ts';
+import { restrictVm } from './restrictions.ts';
 import type { BrokerService, HostRow, IntentAccepted, MigrationDetail, ServiceRefusal, ServiceResult } from './service.ts';
 
 export interface ServicePorts {
@@ -72,9 +75,19 @@ export function createService(ports: ServicePorts): BrokerService {
     plan: async (request, principal) => {
       const drafted = await draftIntent(intake, request, { via: 'mtls', principal, digest: GENESIS });
       if (!drafted.ok) return drafted;
-      const plan = await planOf({ hosts: hosts.client, views, journal }, drafted.value);
+      const { data } = drafted.value;
+      const others = data.policy.allowed ? [] : await intake.policy.alternatives(data, request.migration);
+      const plan = await planOf({ hosts: hosts.client, views, journal }, drafted.value, others);
       return { ok: true, value: plan };
     },
+    approve: (id, approval) =>
+      guarded(async () => {
+        const approved = await approve(intake, id, approval);
+        return approved.ok ? taken(approved.value.request, approved.value.record) : approved;
+      }),
+    requests: async () => (await intake.waiting.all()).map(requestRow),
+    policySets: () => policySetRows(journal, intake.policy.set),
+    currentPolicy: () => currentPolicy(self, intake.policy.set),
     cancel: async (id, principal, text) => {
       const found = await stateOf(id);
       return found === undefined
@@ -118,6 +131,10 @@ export function createService(ports: ServicePorts): BrokerService {
     vms: async () => (await machines.inventory.vms()).map((held) => vmRow(machines, held)),
     createVm: (request) => guarded(() => createVm(machines, request)),
     setVmPower: (vm, power) => guarded(() => setPower(machines, vm, power)),
+    restrictVm: async (vm, change, who) => {
+      const restricted = await restrictVm(machines, vm, change, who);
+      return restricted.ok ? { ok: true, value: vmRow(machines, restricted.value) } : restricted;
+    },
     deleteVm: (vm) => guarded(() => deleteVm(machines, vm)),
     apiKeys: () => ports.apiKeys.list(),
     createApiKey: (request, principal) => ports.apiKeys.create(request, principal),

@@ -1,4 +1,4 @@
-import { GENESIS, type IntentRequest, intentRequest, policyDecision, type RequestRecord } from '@carnet/events';
+import { type IntentRequest, intentRequest, type RequestRecord } from '@carnet/events';
 import type { AppendTx } from '@carnet/journal';
 import { decide, evolve, initialJourney, type Journey } from '@carnet/saga';
 import { describe, expect, it } from 'vitest';
@@ -10,6 +10,7 @@ import {
   digestOf,
   given,
   migration,
+  POLICY_ALLOWED,
   placed,
   SPEC,
   START,
@@ -60,7 +61,8 @@ function intakeWith(before: readonly Journey[] = [], alone = oneAtATime()) {
     inventory: { vm: async () => ({ vm: VM, spec: SPEC, host: 'host-1', epoch: 0 }) },
     keys: { reinstate: async () => void keys.push('reinstate'), memoryUsed: async () => void keys.push('memoryUsed') },
     alone,
-    policy: { asSource: async () => policyDecision.parse({ allowed: true, policySet: GENESIS, reasons: [] }) },
+    policy: { asSource: async () => POLICY_ALLOWED },
+    waiting: { get: async () => undefined, remove: async () => undefined },
     nowMs: () => Date.parse(START),
     offerMs: 60_000,
     deadlineMs: 3_600_000,

@@ -24,9 +24,10 @@ import type { HandoverKeys } from '../keys/handover-keys.ts';
 import type { Ledgers } from '../ledgers.ts';
 import { isMovingHere, nextEpochWith } from '../moving.ts';
 import { proposeWithdrawal } from '../perform/withdrawal.ts';
-import type { PolicyGate } from '../policy-gate.ts';
+import type { Asked, PolicyGate } from '../policy-gate.ts';
 import { reasonOf } from '../reason.ts';
 import { contentDigest, contentDigestOf } from './request-content.ts';
+import type { WaitingRequests } from './requests.ts';
 import type { IntentAccepted, ServiceRefusal, ServiceResult } from './service.ts';
 
 /** Everything that taking a request needs. */
@@ -38,6 +39,7 @@ export interface IntakePorts {
   readonly keys: Pick<HandoverKeys, 'reinstate' | 'memoryUsed'>;
   readonly alone: AloneWith;
   readonly policy: PolicyGate;
+  readonly waiting: WaitingRequests;
   readonly nowMs: () => number;
   readonly offerMs: number;
   readonly deadlineMs: number;
@@ -91,20 +93,26 @@ export async function draftIntent(
   const journeys = await ports.ledgers.journeys(request.vm);
   if (isMovingHere(journeys, ports.self)) return refuse('VM_MOVING', `${request.vm} is in a migration that has not ended`);
   const now = ports.nowMs();
-  const policy = await ports.policy.asSource({ request, principal: record.principal, spec: held.spec });
-  const offerBy = Math.min(
-    now + ports.offerMs,
-    request.notAfter === undefined ? Number.POSITIVE_INFINITY : Date.parse(request.notAfter),
-  );
   const rekey = strongerRekey(request.rekey ?? 'none', ports.leastRekey);
-  const data: EventData<'MigrationIntended'> = {
+  const waiting = await ports.waiting.get(request.migration);
+  const approvals = waiting !== undefined && contentDigest(waiting.request) === contentDigest(request) ? waiting.approvals : [];
+  const asked: Asked = {
     vm: request.vm,
     source: ports.self,
     target: request.target,
     mode: request.mode,
-    ...(rekey === 'none' ? {} : { rekey }),
     spec: held.spec,
     request: record,
+    ...(approvals.length === 0 ? {} : { approvals }),
+  };
+  const policy = await ports.policy.asSource(asked, request.migration);
+  const offerBy = Math.min(
+    now + ports.offerMs,
+    request.notAfter === undefined ? Number.POSITIVE_INFINITY : Date.parse(request.notAfter),
+  );
+  const data: EventData<'MigrationIntended'> = {
+    ...asked,
+    ...(rekey === 'none' ? {} : { rekey }),
     policy,
     offerBy: isoAt(offerBy),
     deadline: isoAt(now + ports.deadlineMs),
@@ -145,8 +153,7 @@ async function intendAlone(
   const drafted = await draftIntent(ports, request, record);
   if (!drafted.ok) return drafted;
   const { data, nextEpoch } = drafted.value;
-  if (!data.policy.allowed)
-    return { ok: false, code: 'POLICY_DENIES', text: "this CSP's policy denies the move", reasons: data.policy.reasons };
+  if (!data.policy.allowed) return denied(ports, request, record, data);
   const opens = epoch.safeParse(nextEpoch);
   if (!opens.success) return refuse('EPOCH_EXHAUSTED', `no epoch is left for ${request.vm} with ${request.target}`);
   const proposed = await ports.ledgers.propose(request.vm, request.target, async () => {
@@ -154,7 +161,25 @@ async function intendAlone(
     return { type: 'MigrationIntended', migration: request.migration, epoch: opens.data, data };
   });
   if (!proposed.ok) return (await takenBefore(ports, request)) ?? refuse(proposed.code, proposed.text);
+  await ports.waiting.remove(request.migration);
   return { ok: true, value: { migration: request.migration, digest: proposed.digest, repeated: false } };
+}
+
+/** No ledger hears of it. Where nothing but a second person is missing, the request waits for one. */
+async function denied(
+  ports: IntakePorts,
+  request: IntentRequest,
+  record: RequestRecord,
+  data: EventData<'MigrationIntended'>,
+): Promise<ServiceRefusal> {
+  const { reasons } = data.policy;
+  if (reasons.every(({ code }) => code === 'APPROVAL_NEEDED')) {
+    return (await ports.waiting.add(request, record))
+      ? { ok: false, code: 'APPROVAL_NEEDED', text: `${request.migration} waits for a second person`, reasons }
+      : refuse('MIGRATION_ID_TAKEN', `${request.migration} cannot wait: another request has this id, or too many wait`);
+  }
+  const others = await ports.policy.alternatives(data, request.migration);
+  return { ok: false, code: 'POLICY_DENIES', text: "this CSP's policy denies the move", reasons: [...reasons, ...others] };
 }
 
 /** With any peer: the fold guards each pair, and this guards all pairs together. */

@@ -21,14 +21,16 @@ import {
   type VmState,
 } from '@carnet/hypervisor';
 import { type KeyManager, type Tenant, vmConsumer } from '@carnet/keys';
+import { restrictionsOf } from '@carnet/policy';
 import type { Store, Tx } from '@carnet/store';
 import type { HostClient } from '../hosts/client.ts';
 import type { CommandDraft } from '../hosts/wire.ts';
 import type { HeldImage, HeldVm, Inventory } from '../inventory.ts';
 import { DEK_VERSION, granted, type HandoverKeys, KeyRefused } from '../keys/handover-keys.ts';
+import type { RestrictionPorts } from './restrictions.ts';
 import type { CreateVmRequest, ImageRow, ServiceRefusal, ServiceResult, VmRow } from './service.ts';
 
-export interface MachinePorts {
+export interface MachinePorts extends Pick<RestrictionPorts, 'alone' | 'roleOf'> {
   readonly self: TrustDomain;
   readonly store: Store;
   readonly keys: KeyManager;
@@ -241,6 +243,7 @@ export async function deleteVm(ports: MachinePorts, vm: VmId): Promise<ServiceRe
   const held = await ports.inventory.vm(vm);
   if (held === undefined) return refuse('VM_UNKNOWN', `${vm} is not held by ${ports.self}`);
   if (await ports.isMoving(vm)) return refuse('VM_MOVING', `${vm} is in a migration that has not ended`);
+  if (restrictionsOf(held.spec).legalHold) return refuse('LEGAL_HOLD', `${vm} is on legal hold`);
   const gone = await perform(ports, { step: 'deleteVm', host: held.host, vm, body: {} }, 'deleteVm');
   if (!gone.ok) return gone;
   await inTransaction(ports.store, async (tx) => {

@@ -91,7 +91,7 @@ function portsWith(inspected: object | 'silent', done: readonly { readonly n: nu
   return { ports, asked };
 }
 const planned = (ports: PlanPorts, mode: 'cold' | 'suspend' = 'cold') =>
-  planOf(ports, { data: intentData(mode), nextEpoch: 4, held: HELD });
+  planOf(ports, { data: intentData(mode), nextEpoch: 4, held: HELD }, []);
 
 describe('a plan', () => {
   it('carries what the host says, at the rate of finished moves with that peer', async () => {
@@ -109,6 +109,13 @@ describe('a plan', () => {
       policy: { target: 'asked when the migration starts' },
     });
     expect(plan.stopSeconds).toBeCloseTo((3 + SPEC.memoryMiB) / 10 + 4, 1);
+  });
+
+  it('names the targets that policy would allow instead', async () => {
+    const other = { code: 'ALTERNATIVE', text: 'policy would allow csp-c.example' };
+    const { ports } = portsWith({ state: 'running' });
+    const plan = await planOf(ports, { data: intentData('cold'), nextEpoch: 4, held: HELD }, [other]);
+    expect(plan.policy.source.reasons).toEqual([...intentData('cold').policy.reasons, other]);
   });
 
   it('of a host that is silent: whole sizes, a stop all the same, and a warning', async () => {

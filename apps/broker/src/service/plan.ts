@@ -49,8 +49,12 @@ function stepFor({ mode, rekey = 'none' }: EventData<'MigrationIntended'>, step:
   return [mode === 'suspend' && step.step.startsWith('stop the VM') ? { ...step, step: SUSPEND_STEP } : step];
 }
 
-/** What the move would do and cost, as far as this CSP can know. The peer is not asked. */
-export async function planOf(ports: PlanPorts, { data, nextEpoch, held }: Drafted): Promise<Plan> {
+/**
+ * What the move would do and cost, as far as this CSP can know. The peer is not asked.
+ *
+ * @param others targets that policy would allow instead
+ */
+export async function planOf(ports: PlanPorts, { data, nextEpoch, held }: Drafted, others: readonly Reason[]): Promise<Plan> {
   const seen = await inspected(ports, held);
   const basis = await basisOf(ports, data, seen);
   return {
@@ -59,7 +63,10 @@ export async function planOf(ports: PlanPorts, { data, nextEpoch, held }: Drafte
     target: data.target,
     mode: data.mode,
     epoch: nextEpoch,
-    policy: { source: { allowed: data.policy.allowed, reasons: data.policy.reasons }, target: 'asked when the migration starts' },
+    policy: {
+      source: { allowed: data.policy.allowed, reasons: [...data.policy.reasons, ...others] },
+      target: 'asked when the migration starts',
+    },
     bytes: basis.diskBytes + basis.memoryBytes,
     stopSeconds: standsStill(basis.state) ? 0 : stopSecondsOf({ mode: data.mode, ...basis }, basis.rate),
     basis,

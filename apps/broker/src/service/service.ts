@@ -17,7 +17,10 @@ import type {
 import type { VmState } from '@carnet/hypervisor';
 import type { MigrationRow } from '@carnet/views';
 import type { ApiKeyRequest, ApiKeyRow, NewApiKey } from '../users/api-keys.ts';
+import type { Approval } from './approve.ts';
+import type { CurrentPolicy, PolicySetRow, RequestRow } from './policy-rows.ts';
 import type { Rate } from './predict.ts';
+import type { Changing, RestrictionChange } from './restrictions.ts';
 
 /** A refusal by rule: a stable code, one sentence, and the reasons behind it. Nothing was changed. */
 export interface ServiceRefusal {
@@ -237,6 +240,11 @@ export interface BrokerService {
   readonly intend: (request: IntentRequest, record: RequestRecord) => Promise<ServiceResult<IntentAccepted>>;
   /** The asker's own signature (its certificate base64 DER) is what counts here, not who carried it. */
   readonly intendSigned: (envelope: DsseEnvelope, certificate: string) => Promise<ServiceResult<IntentAccepted>>;
+  /** A second person's yes to a request that waits for it. */
+  readonly approve: (migration: MigrationId, approval: Approval) => Promise<ServiceResult<IntentAccepted>>;
+  readonly requests: () => Promise<readonly RequestRow[]>;
+  readonly policySets: () => Promise<readonly PolicySetRow[]>;
+  readonly currentPolicy: () => CurrentPolicy;
   readonly plan: (request: IntentRequest, principal: string) => Promise<ServiceResult<Plan>>;
   readonly cancel: (
     migration: MigrationId,
@@ -279,6 +287,7 @@ export interface BrokerService {
   readonly vms: () => Promise<readonly VmRow[]>;
   readonly createVm: (request: CreateVmRequest, principal: string) => Promise<ServiceResult<VmRow>>;
   readonly setVmPower: (vm: VmId, power: 'on' | 'off', principal: string) => Promise<ServiceResult<VmRow>>;
+  readonly restrictVm: (vm: VmId, change: RestrictionChange, who: Changing) => Promise<ServiceResult<VmRow>>;
   readonly deleteVm: (vm: VmId, principal: string) => Promise<ServiceResult<{ readonly vm: VmId }>>;
   readonly apiKeys: () => Promise<readonly ApiKeyRow[]>;
   readonly createApiKey: (request: ApiKeyRequest, principal: string) => Promise<ServiceResult<NewApiKey>>;

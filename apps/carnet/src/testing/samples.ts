@@ -160,3 +160,34 @@ export const apiKey = {
   createdBy: 'spiffe://csp-a.example/administrator',
   expiresAt: AT,
 };
+export const request = {
+  migration: MIGRATION,
+  request: { migration: MIGRATION, vm: VM, target: 'csp-b.example', mode: 'cold' },
+  principal: 'spiffe://csp-a.example/scheduler',
+  approvedBy: [],
+  askedAt: AT,
+};
+export const policySet = {
+  version: 1,
+  policySet: DIGEST,
+  schema: DIGEST,
+  entities: DIGEST,
+  engine: 'cedar 4.13.0',
+  since: AT,
+  current: true,
+};
+export const policy = {
+  csp: 'csp-a.example',
+  version: 1,
+  policySet: DIGEST,
+  engine: 'cedar 4.13.0',
+  policies: [
+    {
+      id: 'cold-only',
+      effect: 'permit',
+      annotations: { id: 'cold-only' },
+      text: '@id("cold-only")\npermit (principal, action, resource);',
+    },
+  ],
+  files: {},
+};

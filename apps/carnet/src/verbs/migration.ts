@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { count, seconds } from '../arguments.ts';
 import { detailColumns, type Entry, entryColumns, type Migration, migrationColumns } from '../rows.ts';
+import { type RequestRow, requestColumns } from '../rows-policy.ts';
 import { detailOf, endOf, watchMigration } from '../watch.ts';
 import { answered, type Streams, worldOf } from '../world.ts';
 import type { WishOptions } from './wish.ts';
@@ -48,6 +49,12 @@ function askingVerbs(group: Command, streams: Streams): void {
       return endOf(await watchMigration(world, started.id, {}));
     });
   group
+    .command('approve <migration>')
+    .description('be the second person for a request that waits: it is taken at once. Who asked cannot approve')
+    .action(async (id: string, _options: unknown, command: Command) =>
+      (await import('./approve.ts')).approve(id, worldOf(command, streams)),
+    );
+  group
     .command('cancel <migration>')
     .description('withdraw before the key is released; the VM goes on at its source')
     .option('--reason <text>', 'why, for the record', 'cancelled by an operator')
@@ -87,6 +94,17 @@ function readingVerbs(group: Command, streams: Streams): void {
       await world.list(
         answered(await broker.get<{ readonly items: readonly Migration[] }>(`/v1/migrations?${query}`)).items,
         migrationColumns,
+      );
+    });
+  group
+    .command('requests')
+    .description('requests that wait for a second person')
+    .action(async (_options: unknown, command: Command) => {
+      const world = worldOf(command, streams);
+      const broker = await world.broker();
+      await world.list(
+        answered(await broker.get<{ readonly items: readonly RequestRow[] }>('/v1/requests')).items,
+        requestColumns,
       );
     });
   group

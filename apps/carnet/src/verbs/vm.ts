@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { count, vmPath } from '../arguments.ts';
 import { EXIT, VerbError } from '../exit.ts';
 import { type Vm, vmColumns, vmDetailColumns } from '../rows.ts';
-import { answered, type Streams, worldOf } from '../world.ts';
+import { answered, type Streams, type World, worldOf } from '../world.ts';
 import { listVerb, showFromList } from './collection.ts';
 
 interface CreateOptions {
@@ -51,6 +51,7 @@ export function vmVerbs(streams: Streams): Command {
   listVerb<Vm>(group, streams, '/v1/vms', 'all VMs', vmColumns);
   showFromList<Vm>(group, streams, '/v1/vms', 'vm', vmDetailColumns, (vm, name) => vm.vm === name || vm.name === name);
   createVerb(group, streams);
+  restrictVerbs(group, streams);
   for (const [verb, power] of [
     ['start', 'on'],
     ['stop', 'off'],
@@ -78,6 +79,62 @@ export function vmVerbs(streams: Streams): Command {
       ]);
     });
   return group;
+}
+
+interface RestrictOptions {
+  readonly project?: string;
+  readonly label?: readonly string[];
+  readonly level?: number;
+  readonly jurisdictions?: string;
+  readonly onward?: boolean;
+}
+
+/** `any`, or names between commas, as the broker wants sets: sorted, each once. */
+const jurisdictionsOf = (text: string): readonly string[] | null =>
+  text === 'any' ? null : [...new Set(text.split(',').filter((one) => one !== ''))].toSorted();
+function level(text: string): number {
+  if (!/^[0-9]$/.test(text)) throw new InvalidArgumentError('expected 0 to 9');
+  return Number(text);
+}
+
+async function restrict(vm: string, change: object, world: World): Promise<void> {
+  const broker = await world.broker();
+  await world.show(answered(await broker.post<Vm>(`${vmPath(vm)}/restrictions`, change)), vmColumns);
+}
+
+function restrictVerbs(group: Command, streams: Streams): void {
+  group
+    .command('restrict <vm>')
+    .description('say what travels with the VM. Loosening is an administrator’s, at its home; away from it nobody loosens')
+    .option('--project <name>', 'the project of its home that it belongs to')
+    .option(
+      '--label <name>',
+      'a label; repeatable, replaces those that were there',
+      (name: string, all: readonly string[] = []) => [...all, name],
+    )
+    .option('--level <0-9>', 'security level that a host must have', level)
+    .option('--jurisdictions <list>', 'where it may go: all that its CSP answers to must be among them, e.g. DE,EU; `any`')
+    .option('--no-onward', 'who receives it may send it to its home only')
+    .action(async (vm: string, { label, onward, jurisdictions, ...rest }: RestrictOptions, command: Command) =>
+      restrict(
+        vm,
+        {
+          ...rest,
+          ...(label === undefined ? {} : { labels: [...new Set(label)].toSorted() }),
+          ...(jurisdictions === undefined ? {} : { jurisdictions: jurisdictionsOf(jurisdictions) }),
+          ...(onward === false ? { onward } : {}),
+        },
+        worldOf(command, streams),
+      ),
+    );
+  for (const [verb, legalHold, description] of [
+    ['hold', true, 'legal hold: the VM moves nowhere, and is not deleted'],
+    ['release', false, 'lift a legal hold, as an administrator'],
+  ] as const)
+    group
+      .command(`${verb} <vm>`)
+      .description(description)
+      .action(async (vm: string, _options: unknown, command: Command) => restrict(vm, { legalHold }, worldOf(command, streams)));
 }
 
 function createVerb(group: Command, streams: Streams): void {

@@ -33,7 +33,7 @@ const publisherOf = async (
 };
 
 /** Whoever holds a certificate signs for himself: peer and auditor then need not take the broker's word for who asked. */
-function identityOf({ address }: Context): { readonly keyPem: string; readonly leaf: Uint8Array } | undefined {
+export function identityOf({ address }: Context): { readonly keyPem: string; readonly leaf: Uint8Array } | undefined {
   const { credentials } = address;
   if (credentials.kind === 'token') return undefined;
   const leaf = readPem(String(credentials.certificate), 'CERTIFICATE')[0];

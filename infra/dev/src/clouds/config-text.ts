@@ -48,7 +48,7 @@ export function brokerConfigText(facts: ConfigFacts): string {
     table('http', { port: ports.http }),
     table('tokens', { port: ports.tokens }),
     table('ops', { port: ports.ops }),
-    table('policy', { file: paths.policy }),
+    table('policy', { directory: paths.policy }),
     table('migration', {
       rollbackWindowSeconds: facts.rollbackWindowSeconds,
       offerSeconds: 60,

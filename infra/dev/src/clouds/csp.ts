@@ -13,7 +13,7 @@ import type { StagedCode } from '../stage-code.ts';
 import { daemonEnv } from '../tools.ts';
 import { agentConfigText, brokerConfigText, type ConfigFacts, type CspPorts, contextText } from './config-text.ts';
 import { type CspPaths, type CspPlan, cspPaths } from './layout.ts';
-import { policyText } from './policy-text.ts';
+import { policyFiles } from './policy-text.ts';
 
 export type CspOptions = {
   readonly root: string;
@@ -76,7 +76,8 @@ export async function startCsp(options: CspOptions): Promise<Csp> {
     libvirtSocket: host.socket,
     tmpfs: tmpfsFor(root, plan, as),
   };
-  privateFile(paths.policy, policyText(plan, options.peer), as);
+  privateDir(paths.policy, as);
+  for (const [name, text] of Object.entries(policyFiles(plan))) privateFile(join(paths.policy, name), text, as);
   privateFile(paths.brokerConfig, brokerConfigText(facts), as);
   privateFile(paths.agentConfig, agentConfigText(facts), as);
   for (const who of LEAVES) privateFile(paths.context(who), contextText(facts, who), as);

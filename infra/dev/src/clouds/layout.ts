@@ -42,7 +42,7 @@ export function cspPaths(root: string, { key }: CspPlan) {
     brokerConfig: under('broker.toml'),
     agentConfig: under('agent.toml'),
     consoleConfig: under('console.toml'),
-    policy: under('policy.toml'),
+    policy: under('policy'),
     eventKey: under('pki', 'event.key'),
     passphrase: under('pki', 'passphrase'),
     keyRoot: under('broker', 'keys.sealed'),

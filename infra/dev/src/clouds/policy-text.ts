@@ -1,36 +1,43 @@
-import type { CspPlan } from './layout.ts';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CSP_A, CSP_B, type CspPlan, HOST } from './layout.ts';
 
-/** A development policy: everybody of the CSP may read, operators and schedulers may move, to and from the one peer. */
-export const policyText = ({ domain }: CspPlan, peer: CspPlan): string => `version = 1
+/** The rules of both clouds. */
+export const policyText = (): string => readFileSync(join(import.meta.dirname, '../../policies/moves.cedar'), 'utf8');
 
-[[grants]]
-principal = "spiffe://${domain}/operator"
-roles = ["operator"]
+const uid = (type: string, id: string) => ({ type, id });
+const entity = (type: string, id: string, attrs: object, parents: readonly object[] = []): object => ({
+  uid: uid(type, id),
+  attrs,
+  parents,
+});
 
-[[grants]]
-principal = "spiffe://${domain}/scheduler"
-roles = ["scheduler"]
+/** Where each cloud answers to courts, and how high its hosts are. */
+const PLACES = {
+  [CSP_A.domain]: { jurisdictions: ['DE', 'EU'], level: 1 },
+  [CSP_B.domain]: { jurisdictions: ['EU', 'FR'], level: 1 },
+} as const;
 
-# API keys are made with roles of their own (\`carnet apikey\`); this is the most that any of them may have.
-[[grants]]
-principal = "api-key/*"
-roles = ["scheduler", "viewer"]
+/** Who is who, as this cloud sees it. Its people work in the projects of both: a VM keeps the project of its home. */
+export function entitiesText({ domain }: CspPlan): string {
+  const projects = Object.keys(PLACES).map((home) => uid('Project', `${home}/default`));
+  const user = (name: string, parents: readonly object[]): object =>
+    entity('User', `spiffe://${domain}/${name}`, {}, [uid('Role', name), ...parents]);
+  const entities = [
+    // API keys are made with roles of their own (`carnet apikey`); this is the most that any of them may have.
+    entity('User', 'api-key/*', {}, [uid('Role', 'scheduler'), uid('Role', 'viewer'), ...projects]),
+    user('operator', projects),
+    user('scheduler', projects),
+    user('auditor', []),
+    ...Object.entries(PLACES).map(([csp, place]) => entity('Csp', csp, place)),
+    entity('Host', HOST, { level: PLACES[domain]?.level ?? 0 }),
+  ];
+  return `${JSON.stringify(entities, undefined, 1)}\n`;
+}
 
-[[grants]]
-principal = "spiffe://${domain}/auditor"
-roles = ["auditor"]
-
-[[asSource]]
-name = "to-the-peer"
-peers = ["${peer.domain}"]
-vms = ["**"]
-modes = ["cold", "suspend"]
-limits = { memoryMiB = 4096, diskBytes = 68719476736, vcpus = 4, openPerPeer = 1000 }
-
-[[asTarget]]
-name = "from-the-peer"
-peers = ["${peer.domain}"]
-vms = ["**"]
-modes = ["cold", "suspend"]
-limits = { memoryMiB = 4096, diskBytes = 68719476736, vcpus = 4, openPerPeer = 1000 }
-`;
+/** The whole set: file names and what stands in them. */
+export const policyFiles = (plan: CspPlan, rules = policyText()): Readonly<Record<string, string>> => ({
+  'set.json': `${JSON.stringify({ version: 1, about: 'the demonstration' })}\n`,
+  'entities.json': entitiesText(plan),
+  'moves.cedar': rules,
+});

@@ -9,6 +9,7 @@ import {
   type MigrationId,
   type MigrationMode,
   migrationId,
+  type PolicyDecision,
   type RekeyMethod,
   type SignedEvidence,
   timestamp,
@@ -60,7 +61,28 @@ export const SPEC: VmSpec = {
   disks: [{ artifact: DISK, target: 'vda', format: 'qcow2', capacityBytes: 268_435_456, key: DISK_KEY }],
 };
 
-const allowed = { allowed: true, policySet: digestOf('9'), reasons: [] } as const;
+const allowed: PolicyDecision = {
+  allowed: true,
+  policySet: digestOf('9'),
+  version: 1,
+  schema: digestOf('8'),
+  entities: digestOf('7'),
+  engine: 'cedar 4.13.0',
+  asked: {
+    action: 'send',
+    principal: `spiffe://${CSP_A}/operator`,
+    vm: VM,
+    source: CSP_A,
+    target: CSP_B,
+    mode: 'cold',
+    time: START,
+    open: { migrations: 0, memoryMiB: 0, diskBytes: 0 },
+    approvers: [],
+  },
+  request: digestOf('6'),
+  determining: ['all'],
+  reasons: [{ code: 'ALLOWED', text: 'policies all' }],
+};
 
 export const intentData = (
   mode: MigrationMode,

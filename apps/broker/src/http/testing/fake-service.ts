@@ -1,4 +1,4 @@
-import { digest, event, keyId, migrationId, timestamp, trustDomain, vmId, vmSpec } from '@carnet/events';
+import { digest, event, intentRequest, keyId, migrationId, timestamp, trustDomain, vmId, vmSpec } from '@carnet/events';
 import type { BrokerService, LedgerEntry, MigrationDetail, ServiceResult, VmRow } from '../../service/service.ts';
 
 export const AT = timestamp.parse('2026-11-23T12:00:00.000Z');
@@ -39,6 +39,8 @@ const detail: MigrationDetail = {
   source: trustDomain.parse('csp-a.example'),
   target: trustDomain.parse('csp-b.example'),
   mode: 'cold',
+  memoryMiB: 64,
+  diskBytes: 1_048_576,
   phase: 'moving',
   sourcePhase: 'agreed',
   targetPhase: 'offered',
@@ -146,6 +148,29 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
         steps: [{ side: 'source' as const, step: 'a', undo: 'b' }],
       }),
     ),
+    approve: noted('approve', () => ok({ migration: MIGRATION, digest: DIGEST, repeated: false })),
+    requests: noted('requests', async () => [
+      {
+        migration: MIGRATION,
+        request: intentRequest.parse({ migration: MIGRATION, vm: VM, target: 'csp-b.example', mode: 'cold' }),
+        principal: 'scheduler',
+        approvedBy: [],
+        askedAt: AT,
+      },
+    ]),
+    policySets: noted('policySets', async () => [
+      { version: 1, policySet: DIGEST, schema: DIGEST, entities: DIGEST, engine: 'cedar 4.13.0', since: AT, current: true },
+    ]),
+    currentPolicy: noted('currentPolicy', () => ({
+      csp: 'csp-a.example',
+      version: 1,
+      policySet: DIGEST,
+      engine: 'cedar 4.13.0',
+      policies: [
+        { id: 'all', effect: 'permit' as const, annotations: { id: 'all' }, text: 'permit (principal, action, resource);' },
+      ],
+      files: { 'set.json': '{"version":1}' },
+    })),
     cancel: noted('cancel', () => ok({ digest: DIGEST })),
     migrations: noted('migrations', async () => {
       const { owed: _owed, custody: _custody, rekey: _rekey, receipts: _receipts, ...row } = detail;
@@ -174,6 +199,7 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
     vms: noted('vms', async () => [vmRow]),
     createVm: noted('createVm', () => ok(vmRow)),
     setVmPower: noted('setVmPower', () => ok(vmRow)),
+    restrictVm: noted('restrictVm', () => ok(vmRow)),
     deleteVm: noted('deleteVm', () => ok({ vm: VM })),
     apiKeys: noted('apiKeys', async () => [apiKey]),
     createApiKey: noted('createApiKey', () => ok({ ...apiKey, apiKey: 'carnet_…' })),

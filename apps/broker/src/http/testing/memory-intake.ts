@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   type DsseEnvelope,
   dsseEnvelope,
@@ -5,9 +7,10 @@ import {
   hostName,
   type IntentRequest,
   isMigrationEvent,
+  type MigrationId,
   PAYLOAD_TYPES,
-  policyDecision,
   type TrustDomain,
+  timestamp,
   type VmId,
   vmSpec,
 } from '@carnet/events';
@@ -15,9 +18,13 @@ import type { AppendTx } from '@carnet/journal';
 import { leafSigner, validatePath } from '@carnet/pki';
 import { decide, evolve, initialJourney, type Journey } from '@carnet/saga';
 import { sha256Hex, signEnvelope } from '@carnet/trust';
+import { C, csp, setOf, user } from '../../../../../libs/policy/src/testing.ts';
 import type { HeldVm, Inventory } from '../../inventory.ts';
 import type { Ledgers } from '../../ledgers.ts';
+import { openPolicyGate, type PolicyGate } from '../../policy-gate.ts';
 import type { IntakePorts } from '../../service/intake.ts';
+import { contentDigest } from '../../service/request-content.ts';
+import type { WaitingRequest, WaitingRequests } from '../../service/requests.ts';
 import { A, B, type Credentials, type DoorsWorld, leafOf, NOW_MS } from './doors-world.ts';
 import { AT, DIGEST, KEY, MIGRATION } from './fake-service.ts';
 
@@ -57,6 +64,15 @@ export function memoryLedgers(self: TrustDomain): Ledgers {
   };
 }
 
+/** Those whose id ends in 8 need two persons to leave, in 7 a level that B has not, in 6 are on hold. */
+const restrictionsOfVm = (vm: VmId) => ({
+  project: 'default',
+  labels: vm.endsWith('8') ? ['two-persons'] : [],
+  level: vm.endsWith('7') ? 2 : 0,
+  onward: true,
+  legalHold: vm.endsWith('6'),
+});
+
 const held = (vm: VmId): HeldVm => ({
   vm,
   host: hostName.parse('host-1'),
@@ -69,29 +85,63 @@ const held = (vm: VmId): HeldVm => ({
     cpuModel: 'qemu64',
     boot: { kind: 'disk' },
     disks: [{ artifact: KEY, target: 'vda', format: 'qcow2', capacityBytes: 1_048_576, key: KEY }],
+    restrictions: restrictionsOfVm(vm),
   }),
 });
 
-/** The broker's real intake: certificates are validated, the saga decides; custody and policy are two lines. */
-export function memoryIntake(world: DoorsWorld): IntakePorts {
-  const decision = (allowed: boolean) =>
-    policyDecision.parse({
-      allowed,
-      policySet: DIGEST,
-      reasons: [{ code: allowed ? 'ALLOWED' : 'VM_NOT_ALLOWED', text: 'so it says' }],
-    });
+/** Requests that wait, in a map. */
+export function memoryWaiting(): WaitingRequests {
+  const waiting = new Map<MigrationId, WaitingRequest>();
+  return {
+    all: async () => [...waiting.values()],
+    get: async (migration) => waiting.get(migration),
+    add: async (request, record) => {
+      const kept = waiting.get(request.migration) ?? { request, record, approvals: [], askedAt: AT };
+      waiting.set(request.migration, kept);
+      return contentDigest(kept.request) === contentDigest(request);
+    },
+    approve: async (migration, approvals) => {
+      const kept = waiting.get(migration);
+      if (kept !== undefined) waiting.set(migration, { ...kept, approvals });
+    },
+    remove: async (migration) => void waiting.delete(migration),
+  };
+}
+
+const RULES = readFileSync(join(import.meta.dirname, '../../../../../infra/dev/policies/moves.cedar'), 'utf8');
+/** The demonstration's rules, and a peer C whose hosts are better than B's. */
+const gate = (): PolicyGate =>
+  openPolicyGate({
+    set: setOf(RULES, {
+      entities: [
+        user(`spiffe://${A}/scheduler`, ['scheduler']),
+        user('scheduler', ['scheduler']),
+        user(`spiffe://${A}/operator`, ['operator']),
+        user('operator', ['operator']),
+        csp(A, ['DE', 'EU'], 3),
+        csp(B, ['EU', 'FR'], 1),
+        csp(C, ['EU'], 3),
+      ],
+    }),
+    counts: async () => ({ outgoing: NOTHING, incoming: NOTHING }),
+    peers: [B, C],
+    hosts: [],
+    hostsUp: () => [],
+    now: () => timestamp.parse(new Date(NOW_MS).toISOString()),
+  });
+const NOTHING = { migrations: 0, memoryMiB: 0, diskBytes: 0 };
+
+/** The broker's real intake: certificates are validated, policy and saga decide; custody is a line. */
+export function memoryIntake(world: Pick<DoorsWorld, 'pki' | 'tls'>): IntakePorts {
   return {
     self: A,
-    peers: [B],
+    peers: [B, C],
     ledgers: memoryLedgers(A),
     inventory: { vm: async (vm: VmId) => (vm.endsWith('9') ? undefined : held(vm)) } as Inventory,
     keys: { reinstate: async () => undefined, memoryUsed: async () => undefined },
     alone: async (_, work) => ({ held: true, value: await work(new AbortController().signal) }),
-    policy: {
-      asSource: async ({ request }) => decision(request.reason !== 'deny'),
-      asTarget: async () => decision(true),
-      roleOf: () => [],
-    },
+    policy: gate(),
+    waiting: memoryWaiting(),
     nowMs: () => NOW_MS,
     offerMs: 60_000,
     deadlineMs: 3_600_000,

@@ -65,6 +65,8 @@ export async function certified() {
     /** As an agent signs it; `said` need not be true. */
     testify: (domain: TrustDomain, said: object, host: PinnedAgent['host'] = HOST): SignedEvidence =>
       enveloped(PAYLOAD_TYPES.evidence, said, leafOf(domain, `agent-${host}`).signer),
+    signApproval: (domain: TrustDomain, name: string, said: object): SignedEvidence =>
+      enveloped(PAYLOAD_TYPES.approval, said, leafOf(domain, name).signer),
     /** A further leaf of that name, as a renewal makes it, with the evidence that it signs and comes along with. */
     renew: (domain: TrustDomain, host: PinnedAgent['host'], lifetime: Lifetime = A_DAY): Renewed => {
       const member = pki.members.get(domain);

@@ -148,7 +148,12 @@ export function fakeContext(
       remove: told('inventory remove', undefined),
       respec: told('inventory respec', undefined),
     },
-    policy: { asTarget: async () => POLICY_ALLOWED, asSource: async () => POLICY_ALLOWED, roleOf: () => [] },
+    policy: {
+      asTarget: async () => POLICY_ALLOWED,
+      asSource: async () => POLICY_ALLOWED,
+      roleOf: () => [],
+      highestLevel: () => 0,
+    },
     peers: {
       agentFault: () => undefined,
       releaseFault: async () => undefined,

@@ -1,0 +1,134 @@
+import {
+  approvalStatement,
+  type DsseEnvelope,
+  type IntentRequest,
+  intentRequest,
+  type MigrationId,
+  PAYLOAD_TYPES,
+  type RequestRecord,
+  requestRecord,
+} from '@carnet/events';
+import type { PeerIdentity } from '@carnet/pki';
+import type { Change, Store } from '@carnet/store';
+import { openEnvelope, parseStrictJson } from '@carnet/trust';
+import { type Generated, type Kysely, sql } from 'kysely';
+import { contentDigest } from './request-content.ts';
+import type { ServiceRefusal, ServiceResult } from './service.ts';
+
+type RequestTable = {
+  readonly migration: string;
+  readonly request: string;
+  readonly record: string;
+  readonly approvals: string;
+  readonly asked_at: Generated<Date>;
+};
+type Tables = { readonly broker_requests: RequestTable };
+
+/** A request that waits for a second person; no ledger knows of it. */
+export interface WaitingRequest {
+  readonly request: IntentRequest;
+  readonly record: RequestRecord;
+  readonly approvals: readonly RequestRecord[];
+  readonly askedAt: string;
+}
+
+export interface WaitingRequests {
+  readonly all: () => Promise<readonly WaitingRequest[]>;
+  readonly get: (migration: MigrationId) => Promise<WaitingRequest | undefined>;
+  /** False: another request has this migration's id, or too many wait. What waits is never replaced. */
+  readonly add: (request: IntentRequest, record: RequestRecord) => Promise<boolean>;
+  readonly approve: (migration: MigrationId, approvals: readonly RequestRecord[]) => Promise<void>;
+  readonly remove: (migration: MigrationId) => Promise<void>;
+}
+
+/** Days that a request waits, and requests that wait at once: a second person looks within a week, and reads no thousand. */
+const WAIT_DAYS = 7;
+const WAITING_MAX = 1_000;
+
+export const requestChanges: readonly Change[] = [
+  {
+    name: 'requests-001-waiting',
+    up: async (db) => {
+      await db.schema
+        .createTable('broker_requests')
+        .addColumn('migration', 'text', (column) => column.primaryKey())
+        .addColumn('request', 'text', (column) => column.notNull())
+        .addColumn('record', 'text', (column) => column.notNull())
+        .addColumn('approvals', 'text', (column) => column.notNull())
+        .addColumn('asked_at', 'timestamptz', (column) => column.notNull().defaultTo(sql`now()`))
+        .execute();
+    },
+  },
+];
+
+export function openWaitingRequests(store: Store): WaitingRequests {
+  const db: Kysely<Tables> = store.db.$extendTables<Tables>();
+  const get: WaitingRequests['get'] = async (migration) => {
+    const row = await db.selectFrom('broker_requests').selectAll().where('migration', '=', migration).executeTakeFirst();
+    return row === undefined ? undefined : waiting(row);
+  };
+  return {
+    get,
+    all: async () =>
+      (await db.selectFrom('broker_requests').selectAll().orderBy('asked_at').limit(WAITING_MAX).execute()).map(waiting),
+    add: async (request, record) => {
+      const old = sql<Date>`now() - make_interval(days => ${sql.lit(WAIT_DAYS)})`;
+      await db.deleteFrom('broker_requests').where('asked_at', '<', old).execute();
+      const { count } = await db
+        .selectFrom('broker_requests')
+        .select(({ fn }) => fn.countAll<string>().as('count'))
+        .executeTakeFirstOrThrow();
+      if (Number(count) >= WAITING_MAX) return false;
+      await db
+        .insertInto('broker_requests')
+        .values({
+          migration: request.migration,
+          request: JSON.stringify(request),
+          record: JSON.stringify(record),
+          approvals: '[]',
+        })
+        .onConflict((conflict) => conflict.column('migration').doNothing())
+        .execute();
+      const kept = await get(request.migration);
+      return kept !== undefined && contentDigest(kept.request) === contentDigest(request);
+    },
+    approve: async (migration, approvals) => {
+      await db
+        .updateTable('broker_requests')
+        .set({ approvals: JSON.stringify(approvals) })
+        .where('migration', '=', migration)
+        .execute();
+    },
+    remove: async (migration) => {
+      await db.deleteFrom('broker_requests').where('migration', '=', migration).execute();
+    },
+  };
+}
+
+/** What is read back is checked: the database is ours, its disk is not. */
+const waiting = (row: Pick<RequestTable, 'request' | 'record' | 'approvals'> & { readonly asked_at: Date }): WaitingRequest => ({
+  request: intentRequest.parse(JSON.parse(row.request)),
+  record: requestRecord.parse(JSON.parse(row.record)),
+  approvals: requestRecord.array().parse(JSON.parse(row.approvals)),
+  askedAt: row.asked_at.toISOString(),
+});
+
+/** An approval in its giver's own signature, over exactly this request. */
+export function openSignedApproval(
+  identify: (leaf: string) => PeerIdentity | undefined,
+  request: IntentRequest,
+  envelope: DsseEnvelope,
+  certificate: string,
+): ServiceResult<RequestRecord> {
+  const refuse = (text: string): ServiceRefusal => ({ ok: false, code: 'SIGNATURE_REFUSED', text });
+  const identity = identify(certificate);
+  if (identity === undefined) return refuse('the certificate of the approval is not valid for this CSP');
+  const opened = openEnvelope(Buffer.from(JSON.stringify(envelope)), PAYLOAD_TYPES.approval, (keyid) =>
+    keyid === identity.leafDigest ? identity.verifier : undefined,
+  );
+  if (!opened.ok) return refuse(opened.text);
+  const json = parseStrictJson(opened.value.payload);
+  const stated = json.ok ? approvalStatement.safeParse(json.value).data : undefined;
+  if (stated?.request !== contentDigest(request)) return refuse('the approval is of another request');
+  return { ok: true, value: { via: 'signature', principal: identity.spiffeId, envelope, certificate } };
+}

@@ -1,0 +1,152 @@
+import { readFileSync } from 'node:fs';
+import { type EventData, type EventOf, event, type PolicyDecision } from '@carnet/events';
+import { decideMove, openPolicySet, type PolicySet, questionAbout } from '@carnet/policy';
+import { readPolicyFiles } from '@carnet/publisher';
+import { sha256Hex } from '@carnet/trust';
+import { EXIT, VerbError } from '../exit.ts';
+import type { Entry } from '../rows.ts';
+import { type VerdictRow, verdictColumns } from '../rows-policy.ts';
+import { answered, type World } from '../world.ts';
+
+export interface TestOptions {
+  readonly migration?: string;
+  readonly intent?: string;
+  readonly all?: boolean;
+}
+
+type Intent = EventOf<'MigrationIntended'>;
+/** A decision that stands in a ledger, and the intent that it is about. */
+interface Past {
+  readonly intent: Intent;
+  readonly decision: PolicyDecision;
+}
+
+/** Decides anew, on the facts that were quoted then. */
+function again(set: PolicySet, { intent, decision }: Past): VerdictRow {
+  const would = decideMove(set, questionAbout(intent.data, decision.asked), intent.data);
+  return {
+    ...verdictOf({ intent, decision }),
+    would: word(would.allowed),
+    changes: would.allowed !== decision.allowed,
+    policies: would.determining,
+    reasons: would.reasons,
+  };
+}
+
+const word = (allowed: boolean): 'allow' | 'deny' => (allowed ? 'allow' : 'deny');
+const verdictOf = ({ intent, decision }: Past): VerdictRow => ({
+  migration: intent.migration,
+  side: decision.asked.action === 'send' ? 'source' : 'target',
+  decided: word(decision.allowed),
+  policies: decision.determining,
+  reasons: decision.reasons,
+});
+
+/** `--all` lists what would change and is content if nothing does; a single question ends with the exit code of its answer. */
+export async function testPolicy(directory: string, options: TestOptions, world: World): Promise<void> {
+  const set = openSet(directory);
+  if ([options.all, options.intent, options.migration].filter((one) => one !== undefined).length !== 1)
+    throw new VerbError(EXIT.usage, 'ARGUMENT_INVALID', 'expected one of --migration, --intent, --all');
+  const past = await pastOf(options, world, set);
+  const rows = past.map((one) => again(set, one));
+  if (options.all === true) {
+    const changing = rows.filter(({ changes }) => changes === true);
+    world.streams.err(`${changing.length} of ${rows.length} decisions would change\n`);
+    return world.list(changing, verdictColumns);
+  }
+  await world.list(rows, verdictColumns);
+  if (rows.some(({ would }) => would === 'deny'))
+    throw new VerbError(EXIT.refused, 'POLICY_DENIES', 'this policy set denies the move; the reasons stand above');
+}
+
+function openSet(directory: string): PolicySet {
+  const opened = openPolicySet(
+    read(() => readPolicyFiles(directory)),
+    (text) => sha256Hex(Buffer.from(text)),
+  );
+  if (!opened.ok) throw new VerbError(EXIT.usage, opened.code, opened.text, `carnet error ${opened.code} says more.`);
+  return opened.value;
+}
+
+function read<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    throw new VerbError(EXIT.usage, 'ARGUMENT_INVALID', cause instanceof Error ? cause.message : String(cause));
+  }
+}
+
+async function pastOf({ intent, migration }: TestOptions, world: World, set: PolicySet): Promise<readonly Past[]> {
+  if (intent !== undefined) return [fromFile(intent, set)];
+  if (migration !== undefined) return ownDecisions(world, await entriesOf(world, `migration=${encodeURIComponent(migration)}`));
+  return ownDecisions(world, await allEntries(world));
+}
+
+/** An intent that may never have been decided on by us: its own quoted decision gives the facts. */
+function fromFile(file: string, { ruledBy }: PolicySet): Past {
+  const said: unknown = read(() => JSON.parse(readFileSync(file, 'utf8')));
+  const inner = typeof said === 'object' && said !== null && 'event' in said ? said.event : said;
+  const parsed = event.safeParse(inner);
+  if (parsed.data?.type !== 'MigrationIntended')
+    throw new VerbError(
+      EXIT.usage,
+      'ARGUMENT_INVALID',
+      `${file}: expected a MigrationIntended event, or what \`carnet event get\` says of one`,
+    );
+  return { intent: parsed.data, decision: { ...parsed.data.data.policy, ...ruledBy } };
+}
+
+async function entriesOf(world: World, query: string): Promise<readonly Entry[]> {
+  const broker = await world.broker();
+  return answered(await broker.get<{ readonly items: readonly Entry[] }>(`/v1/events?${query}`)).items;
+}
+
+const PAGE = 1_000;
+async function allEntries(world: World): Promise<readonly Entry[]> {
+  const all: Entry[] = [];
+  for (let after = ''; ; ) {
+    const page = await entriesOf(
+      world,
+      new URLSearchParams({ limit: String(PAGE), ...(after === '' ? {} : { after }) }).toString(),
+    );
+    all.push(...page);
+    const last = page.at(-1)?.cursor;
+    if (page.length < PAGE || last === undefined) return all;
+    after = last;
+  }
+}
+
+/** A CSP tests its own rules on its own decisions: those of a peer were made by the peer's. */
+async function ownDecisions(world: World, entries: readonly Entry[]): Promise<readonly Past[]> {
+  const self = await selfOf(world);
+  const past = decisionsIn(entries).filter(({ by }) => by === self);
+  if (past.length === 0) throw new VerbError(EXIT.refused, 'EVENT_UNKNOWN', 'this CSP has quoted no decision there');
+  return past;
+}
+
+async function selfOf(world: World): Promise<string> {
+  const broker = await world.broker();
+  return answered(await broker.get<{ readonly csp: string }>('/v1/policy')).csp;
+}
+
+export function decisionsIn(entries: readonly Entry[]): readonly (Past & { readonly by: string })[] {
+  const events = entries.flatMap((entry) => event.safeParse(entry.event).data ?? []);
+  const intents = new Map(
+    events.flatMap((one) => (one.type === 'MigrationIntended' ? [[`${one.publisher} ${one.migration}`, one]] : [])),
+  );
+  return events.flatMap((one) => {
+    if (one.type === 'MigrationIntended') return [{ intent: one, decision: one.data.policy, by: one.publisher }];
+    if (one.type !== 'MigrationOffered' && one.type !== 'MigrationRefused') return [];
+    const intent = intents.get(`${one.audience} ${one.migration}`);
+    const decision: EventData<'MigrationRefused'>['policy'] = one.data.policy;
+    return intent === undefined || decision === undefined ? [] : [{ intent, decision, by: one.publisher }];
+  });
+}
+
+/** Both sides' decisions, in their own words: each reason names its policy. */
+export async function explain(migration: string, world: World): Promise<void> {
+  const past = decisionsIn(await entriesOf(world, `migration=${encodeURIComponent(migration)}`));
+  if (past.length === 0)
+    throw new VerbError(EXIT.refused, 'MIGRATION_UNKNOWN', `no decision on ${migration} stands in a ledger here`);
+  await world.list(past.map(verdictOf), verdictColumns);
+}

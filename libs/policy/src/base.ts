@@ -1,0 +1,42 @@
+/**
+ * Restrictions that no CSP's own policies can lift: part of every set, since in Cedar a forbid wins over any permit. Each names the
+ * code that `carnet error` explains.
+ */
+export const BASE = `@id("carnet/legal-hold") @reason("LEGAL_HOLD")
+forbid (principal, action in [Action::"send", Action::"receive"], resource)
+when { resource.legalHold };
+
+// A place of which nothing is known cannot be judged.
+@id("carnet/place-known") @reason("PLACE_UNKNOWN")
+forbid (principal, action in [Action::"send", Action::"receive"], resource)
+unless { context.target has jurisdictions && !context.target.jurisdictions.isEmpty() };
+
+@id("carnet/jurisdiction") @reason("JURISDICTION_FORBIDDEN")
+forbid (principal, action in [Action::"send", Action::"receive"], resource)
+when {
+  resource has jurisdictions && context.target has jurisdictions &&
+  !resource.jurisdictions.containsAll(context.target.jurisdictions)
+};
+
+@id("carnet/onward") @reason("ONWARD_FORBIDDEN")
+forbid (principal, action in [Action::"send", Action::"receive"], resource)
+when { !resource.onward && context.source != resource.home && context.target != resource.home };
+
+@id("carnet/level-of-peer") @reason("LEVEL_TOO_LOW")
+forbid (principal, action == Action::"send", resource)
+when { context.target has level && context.target.level < resource.level };
+
+@id("carnet/level-of-hosts") @reason("LEVEL_TOO_LOW")
+forbid (principal, action == Action::"receive", resource)
+when { context.hostLevel < resource.level };
+
+@id("carnet/self-approved") @reason("SELF_APPROVAL")
+forbid (principal, action == Action::"send", resource)
+when { context.approvers.contains(principal) };
+
+@id("carnet/self-approval") @reason("SELF_APPROVAL")
+forbid (principal, action == Action::"approve", resource)
+when { principal == context.asker };
+`;
+/** Ids that only these policies have. */
+export const BASE_IDS = 'carnet/';

@@ -1,0 +1,70 @@
+import { type EventData, type PolicyQuestion, UNRESTRICTED, type VmId, type VmSpec } from '@carnet/events';
+import type { Entity, Request, Uid, Value } from './engine.ts';
+import type { Person } from './entities.ts';
+
+/** What the question is about and the intent says anyway. */
+export type Subject = Pick<EventData<'MigrationIntended'>, 'spec' | 'request' | 'approvals'>;
+
+const uid = (type: string, id: string): Uid => ({ type, id });
+const ref = (type: string, id: string): Value => ({ __entity: { type, id } });
+const WEEKDAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'] as const;
+
+/** The home domain of a VM id. */
+export const homeOf = (vm: VmId): string => vm.slice(0, vm.indexOf('/'));
+
+type Placed = Pick<PolicyQuestion, 'vm' | 'source' | 'target' | 'mode' | 'time'>;
+
+const contextOf = ({ source, target, mode, time }: Placed): Readonly<Record<string, Value>> => ({
+  source: ref('Csp', source),
+  target: ref('Csp', target),
+  mode,
+  time: { __extn: { fn: 'datetime', arg: time } },
+  weekday: WEEKDAYS[new Date(time).getUTCDay()] ?? '',
+});
+
+/** The VM as policies see it. Every name in it is data: no text of a request is ever parsed as policy. */
+export function vmEntity(vm: VmId, spec: VmSpec): Entity {
+  const { project, labels, level, jurisdictions, onward, legalHold } = spec.restrictions ?? UNRESTRICTED;
+  const home = homeOf(vm);
+  const inProject = uid('Project', `${home}/${project}`);
+  return {
+    uid: uid('Vm', vm),
+    parents: [inProject],
+    attrs: {
+      home: ref('Csp', home),
+      project: ref(inProject.type, inProject.id),
+      vcpus: spec.vcpus,
+      memoryMiB: spec.memoryMiB,
+      diskBytes: spec.disks.reduce((sum, { capacityBytes }) => sum + capacityBytes, 0),
+      labels: [...labels],
+      level,
+      ...(jurisdictions === undefined ? {} : { jurisdictions: [...jurisdictions] }),
+      onward,
+      legalHold,
+    },
+  };
+}
+
+/** The request as the engine gets it. */
+export function requestOf(question: PolicyQuestion, secondPerson: Value): Request {
+  const { action, principal, vm, open, approvers, hostLevel = 0 } = question;
+  const common = { ...contextOf(question), open: { ...open }, secondPerson };
+  const context =
+    action === 'send' ? { ...common, approvers: approvers.map((one) => ref('User', one)) } : { ...common, hostLevel };
+  return {
+    principal: uid(action === 'send' ? 'User' : 'Csp', principal),
+    action: uid('Action', action),
+    resource: uid('Vm', vm),
+    context,
+  };
+}
+
+/** Whether somebody may approve another one's request. */
+export type ApprovalQuestion = Placed & { readonly approver: Person; readonly asker: string };
+
+export const approvalRequestOf = (asked: ApprovalQuestion): Request => ({
+  principal: uid('User', asked.approver.principal),
+  action: uid('Action', 'approve'),
+  resource: uid('Vm', asked.vm),
+  context: { ...contextOf(asked), asker: ref('User', asked.asker) },
+});

@@ -1,0 +1,16 @@
+import { UNRESTRICTED, type VmRestrictions, type VmSpec } from '@carnet/events';
+
+export const restrictionsOf = (spec: Pick<VmSpec, 'restrictions'>): VmRestrictions => spec.restrictions ?? UNRESTRICTED;
+
+/** What of `before` is no longer kept in `after`; `undefined`: it only became tighter. A legal hold is each holder's own. */
+export function loosened(before: VmRestrictions, after: VmRestrictions): string | undefined {
+  if (after.project !== before.project) return `project ${before.project} became ${after.project}`;
+  const label = before.labels.find((one) => !after.labels.includes(one));
+  if (label !== undefined) return `label ${label} is gone`;
+  if (after.level < before.level) return `level ${before.level} became ${after.level}`;
+  if (after.onward && !before.onward) return 'it may be sent on again';
+  const { jurisdictions: had } = before;
+  if (had === undefined) return undefined;
+  const more = after.jurisdictions === undefined ? 'all' : after.jurisdictions.find((one) => !had.includes(one));
+  return more === undefined ? undefined : `jurisdictions grew by ${more}`;
+}

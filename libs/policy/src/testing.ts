@@ -1,0 +1,2 @@
+/** Policy sets and questions, for the tests of whoever decides or judges decisions. */
+export * from './testing/sets.ts';
