@@ -27,7 +27,7 @@ import {
   cspPaths,
   HOST,
 } from '../../../infra/dev/src/clouds/layout.ts';
-import { policyFiles, policyText } from '../../../infra/dev/src/clouds/policy-text.ts';
+import { policyFiles } from '../../../infra/dev/src/clouds/policy-text.ts';
 import { type Cloud, openCloud } from './cloud.ts';
 import { freePorts } from './ports.ts';
 
@@ -45,7 +45,7 @@ export type Clouds = {
 };
 
 export type CloudsOptions = {
-  /** Changes a side's policies, e.g. to deny what the other side allows. */
+  /** Changes the text of each file of a side's policy set, e.g. to deny what the other side allows. */
   readonly policy?: (text: string, plan: CspPlan) => string;
   /** Changes a side's agent configuration, e.g. to lend less disk than the machine has. */
   readonly agent?: (text: string, plan: CspPlan) => string;
@@ -160,8 +160,8 @@ async function startCloud(
     logLevel: 'debug',
   };
   privateDir(paths.policy, as);
-  const rules = options.policy?.(policyText(), plan) ?? policyText();
-  for (const [name, text] of Object.entries(policyFiles(plan, rules))) privateFile(join(paths.policy, name), text, as);
+  for (const [name, text] of Object.entries(policyFiles(plan)))
+    privateFile(join(paths.policy, name), options.policy?.(text, plan) ?? text, as);
   privateFile(paths.brokerConfig, brokerConfigText(facts), as);
   privateFile(paths.agentConfig, options.agent?.(agentConfigText(facts), plan) ?? agentConfigText(facts), as);
   const wrapAgent = (command: readonly string[]): readonly string[] => options.wrapAgent?.(command, plan, paths) ?? command;

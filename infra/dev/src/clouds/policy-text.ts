@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { CSP_A, CSP_B, type CspPlan, HOST } from './layout.ts';
 
 /** The rules of both clouds. */
-export const policyText = (): string => readFileSync(join(import.meta.dirname, '../../policies/moves.cedar'), 'utf8');
+const rulesText = (): string => readFileSync(join(import.meta.dirname, '../../policies/moves.cedar'), 'utf8');
 
 const uid = (type: string, id: string) => ({ type, id });
 const entity = (type: string, id: string, attrs: object, parents: readonly object[] = []): object => ({
@@ -36,8 +36,8 @@ export function entitiesText({ domain }: CspPlan): string {
 }
 
 /** The whole set: file names and what stands in them. */
-export const policyFiles = (plan: CspPlan, rules = policyText()): Readonly<Record<string, string>> => ({
+export const policyFiles = (plan: CspPlan): Readonly<Record<string, string>> => ({
   'set.json': `${JSON.stringify({ version: 1, about: 'the demonstration' })}\n`,
   'entities.json': entitiesText(plan),
-  'moves.cedar': rules,
+  'moves.cedar': rulesText(),
 });
