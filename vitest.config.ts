@@ -1,7 +1,22 @@
 import { defineConfig } from 'vitest/config';
 
-// `unit` needs nothing but Node; `real` starts real daemons (libvirtd, PostgreSQL, nats-server, QEMU)
-// through @carnet/dev and therefore runs its files one after the other.
+// `unit` needs nothing but Node. The others start real daemons through @carnet/dev and therefore run their files one after the other:
+// `real` those of one lib or whole clouds with guests, `clouds` two whole clouds whose hosts are simulated. `npm test` runs these two
+// side by side.
+
+const onDaemons = {
+  fileParallelism: false,
+  testTimeout: 120_000,
+  hookTimeout: 180_000,
+  // Emulated guests beside other work miss a time limit now and then. What fails twice has failed; what needed its second
+  // try is named at the end of the phase.
+  retry: 1,
+};
+const ON_SIMULATED_HOSTS = [
+  'test/attacks/**/*.test.ts',
+  'test/faults/{bad-days,key-backends,kill-table,rekey-kills}.test.ts',
+  'test/e2e/replicas.test.ts',
+];
 
 export default defineConfig({
   test: {
@@ -9,6 +24,8 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          // vitest leaves one processor to itself; of two that is half.
+          maxWorkers: '100%',
           include: [
             'libs/*/src/**/*.test.ts',
             'apps/*/src/**/*.test.ts',
@@ -33,15 +50,11 @@ export default defineConfig({
             'infra/*/src/**/*.real.test.ts',
             'test/{attacks,faults,e2e,browser}/**/*.test.ts',
           ],
-          exclude: ['**/node_modules/**'],
-          fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 180_000,
-          // Emulated guests beside other work miss a time limit now and then. What fails twice has failed; what needed its second
-          // try is named at the end of the phase.
-          retry: 1,
+          exclude: ['**/node_modules/**', ...ON_SIMULATED_HOSTS],
+          ...onDaemons,
         },
       },
+      { test: { name: 'clouds', include: ON_SIMULATED_HOSTS, ...onDaemons } },
     ],
   },
 });

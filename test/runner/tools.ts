@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sweepAbandoned } from '@carnet/dev';
-import { ONE_FAILED, ONE_PASSED, type Tally, tallyVitest } from './tally.ts';
+import { add, ONE_FAILED, ONE_PASSED, type Tally, tallyVitest, type VitestResult } from './tally.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 
-let current: ChildProcess | undefined;
+const running = new Set<ChildProcess>();
 let interruptedBy: NodeJS.Signals | undefined;
 
 /** The signal that asked the whole run to end, if one did: no further tool is started then. */
@@ -15,33 +15,45 @@ export function interrupted(): NodeJS.Signals | undefined {
   return interruptedBy;
 }
 
-/** Passes signals on to the tool at work, which ends its daemons, and lets the run end after it. */
+/** Passes signals on to the tools at work, which end their daemons, and lets the run end after them. */
 export function watchSignals(): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       interruptedBy ??= signal;
-      current?.kill(signal);
+      for (const child of running) child.kill(signal);
     });
   }
 }
 
+/** Where a tool's output goes: to ours as it comes, or to a file until somebody shows it. */
+type Output = 'inherit' | number;
+
 /** Runs a tool of node_modules/.bin with our output as its own; one check. */
 export async function runTool(name: string, args: readonly string[]): Promise<Tally> {
-  return (await exitCodeOf(name, args)) === 0 ? ONE_PASSED : ONE_FAILED;
+  return (await exitCodeOf(name, args, 'inherit')) === 0 ? ONE_PASSED : ONE_FAILED;
 }
 
-/** Runs one vitest project; each test is a check. */
-export async function runVitest(project: 'unit' | 'real', filter: string | undefined): Promise<Tally> {
-  const dir = mkdtempSync(join(tmpdir(), 'carnet-test-report-'));
-  const reportFile = join(dir, 'report.json');
+export type Project = 'unit' | 'real' | 'clouds';
+
+/** Runs vitest projects side by side, and shows one's output as it comes, each other's when its turn has come. */
+export async function runVitest(
+  [first, ...others]: readonly [Project, ...Project[]],
+  filter: string | undefined,
+): Promise<Tally> {
+  const dir = mkdtempSync(join(tmpdir(), 'carnet-test-output-'));
   try {
-    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`];
-    const filters = filter === undefined ? [] : [filter];
-    const exitCode = await exitCodeOf('vitest', ['run', '--project', project, '--passWithNoTests', ...reporters, ...filters]);
-    const { tally, notRun, retried } = tallyVitest({ report: readIfThere(reportFile), exitCode });
-    for (const test of notRun) process.stdout.write(`   did not run, which counts as failed: ${test}\n`);
-    for (const test of retried) process.stdout.write(`   passed only when tried again: ${test}\n`);
-    return tally;
+    const later = others.map((project) => {
+      const file = join(dir, project);
+      const to = openSync(file, 'wx', 0o600);
+      return { file, ended: runProject(project, filter, to).finally(() => closeSync(to)) };
+    });
+    let total = say(await runProject(first, filter, 'inherit'));
+    for (const { file, ended } of later) {
+      const result = await ended;
+      process.stdout.write(readFileSync(file));
+      total = add(total, say(result));
+    }
+    return total;
   } finally {
     rmSync(dir, { recursive: true });
     // vitest kills its workers on Ctrl-C before they can stop their daemons.
@@ -49,9 +61,30 @@ export async function runVitest(project: 'unit' | 'real', filter: string | undef
   }
 }
 
-async function exitCodeOf(name: string, args: readonly string[]): Promise<number> {
-  const child = spawn(join(root, 'node_modules', '.bin', name), args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
-  current = child;
+function say({ tally, notRun, retried }: VitestResult): Tally {
+  for (const test of notRun) process.stdout.write(`   did not run, which counts as failed: ${test}\n`);
+  for (const test of retried) process.stdout.write(`   passed only when tried again: ${test}\n`);
+  return tally;
+}
+
+/** Runs one vitest project; each test is a check. */
+async function runProject(project: Project, filter: string | undefined, output: Output): Promise<VitestResult> {
+  const dir = mkdtempSync(join(tmpdir(), 'carnet-test-report-'));
+  const reportFile = join(dir, 'report.json');
+  try {
+    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`];
+    const filters = filter === undefined ? [] : [filter];
+    const args = ['run', '--project', project, '--passWithNoTests', ...reporters, ...filters];
+    const exitCode = await exitCodeOf('vitest', args, output);
+    return tallyVitest({ report: readIfThere(reportFile), exitCode });
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}
+
+async function exitCodeOf(name: string, args: readonly string[], output: Output): Promise<number> {
+  const child = spawn(join(root, 'node_modules', '.bin', name), args, { cwd: root, stdio: ['ignore', output, output] });
+  running.add(child);
   const code = await new Promise<number>((resolve) => {
     child.once('error', (cause) => {
       process.stdout.write(`   ${name} did not start: ${cause.message}\n`);
@@ -59,7 +92,7 @@ async function exitCodeOf(name: string, args: readonly string[]): Promise<number
     });
     child.once('exit', (exitCode) => resolve(exitCode ?? 1));
   });
-  current = undefined;
+  running.delete(child);
   return code;
 }
 
