@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { intentBench } from './intent.ts';
 import { keysBench } from './keys.ts';
+import { policyBench } from './policy.ts';
 import { replayBench } from './replay.ts';
 import { type BenchResult, renderResult } from './result.ts';
 import { transferBench } from './transfer.ts';
@@ -17,6 +18,7 @@ const BENCHES: Readonly<Record<string, (settings: BenchSettings) => Promise<Benc
   replay: replayBench,
   intent: intentBench,
   keys: keysBench,
+  policy: policyBench,
 };
 
 const USAGE = `usage: npm run bench -- NAME [--json]${COUNTS.map((name) => ` [--${name} N]`).join('')}
