@@ -48,7 +48,7 @@ export default defineConfig({
             'libs/*/src/**/*.real.test.ts',
             'apps/*/src/**/*.real.test.ts',
             'infra/*/src/**/*.real.test.ts',
-            'test/{attacks,faults,e2e,browser}/**/*.test.ts',
+            'test/{attacks,faults,e2e,browser,model}/**/*.test.ts',
           ],
           exclude: ['**/node_modules/**', ...ON_SIMULATED_HOSTS],
           ...onDaemons,

@@ -16,8 +16,8 @@ const BASE = [
 /** Debian 13 cut these out of libvirt-daemon, where Debian 12 has them built in. */
 const BASE_SINCE_13 = ['libvirt-daemon-driver-secret', 'libvirt-daemon-driver-storage'];
 
-/** A browser for the console, and Python for `schemas/examples/verify.py`: proof that others can check our signatures. */
-const WITNESSES = ['chromium', 'python3'];
+/** A browser for the console, Spin for the model of the hand-over, Python for `schemas/examples/verify.py`: none of them our own. */
+const WITNESSES = ['chromium', 'python3', 'spin', 'gcc'];
 
 /**
  * Key managers that others run: a PKCS#11 token, OpenStack's Barbican with its Keystone, and the compiler that `pkcs11js` needs.
