@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { hostName, trustDomain } from '@carnet/events';
 import { createFederationPki } from '@carnet/pki';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import * as keyApi from '../../apps/broker/src/http/key-schemas.ts';
 import * as api from '../../apps/broker/src/http/schemas.ts';
 import { checkConsole } from './check-console.ts';
 import { openBrowser } from './chromium.ts';
@@ -75,8 +76,8 @@ it('is shown what a broker would answer: the stand-in keeps to the schemas of th
     [/^\/v1\/migrations\?/, api.migrationRows],
     [/^\/v1\/migrations\//, api.migrationDetail],
     [/^\/v1\/events\?/, api.ledgerEntries],
-    [/^\/v1\/keys$/, api.keyRows],
-    [/^\/v1\/keys\//, api.keyDetail],
+    [/^\/v1\/keys$/, keyApi.keyRows],
+    [/^\/v1\/keys\//, keyApi.keyDetail],
     [/^\/v1\/peers$/, api.peerRows],
     [/^\/v1\/hosts$/, api.hostRows],
   ] as const;

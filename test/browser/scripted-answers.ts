@@ -52,6 +52,10 @@ const key = (id: string, state: string, origin: string, vm: string) => ({
   state,
   origin,
   artifact: DISK_KEY.replace('4b', '2b'),
+  capacityBytes: 1_073_741_824,
+  algorithm: 'LUKS key slot, 256 bit',
+  derivation: 'luks-passphrase-hex',
+  reportedCompromisedBy: [],
   consumers: state === 'destroyed' ? [] : [`vm:${CSP_A}/${vm}`],
   createdAt: HISTORY_START,
   changedAt: HISTORY_START,
@@ -66,6 +70,9 @@ const detailOfKey = (row: ReturnType<typeof key>) => ({
   holdings: [row, ...(row.arrival === 0 ? [] : [{ ...row, arrival: 0, origin: 'generated', state: 'destroyed' }])].map(
     ({ arrival, state, origin, createdAt, changedAt }) => ({ arrival, state, origin, createdAt, changedAt }),
   ),
+  historyChain: 'intact',
+  shared: [],
+  reports: [],
   history: [
     {
       arrival: row.arrival,
@@ -73,6 +80,7 @@ const detailOfKey = (row: ReturnType<typeof key>) => ({
       at: HISTORY_START,
       actor: `spiffe://${CSP_A}/broker`,
       reason: 'created for a VM',
+      digest: '5f'.repeat(32),
     },
     {
       arrival: row.arrival,
@@ -80,6 +88,7 @@ const detailOfKey = (row: ReturnType<typeof key>) => ({
       at: '2026-11-23T10:02:11.904Z',
       actor: `spiffe://${CSP_A}/broker`,
       reason: row.state === 'suspended' ? 'released to csp-b.example' : 'first use',
+      digest: '60'.repeat(32),
     },
   ],
 });

@@ -56,11 +56,12 @@ async function dekOf({ csp }: typeof a, key: string): Promise<Buffer> {
   });
   if (!opened.ok) throw new Error(opened.code);
   const pair = await createHostKeyPair();
-  const context = { domain: plan.domain, host: hostName.parse('hv1'), vm: vmId.parse(vm), epoch: 1, purpose: 'run' } as const;
+  const context = { domain: plan.domain, host: hostName.parse('hv1'), vm: vmId.parse(vm), epoch: 0, purpose: 'run' } as const;
   const sealed = await opened.value.sealForHost({
     context,
     keys: [{ key: keyId.parse(key), version: 1 }],
     publicKey: pair.publicKey,
+    grant: { principal: 'canary', reason: 'VM_START' },
   });
   if (!sealed.ok) throw new Error(sealed.code);
   const deks = await openForHost(pair.privateKey, context, sealed.value);

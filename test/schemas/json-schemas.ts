@@ -1,11 +1,17 @@
-import { dsseEnvelope, event, evidence, intentRequest, peerMessage, trustDomain } from '@carnet/events';
+import { digest, dsseEnvelope, event, evidence, intentRequest, peerMessage, trustDomain } from '@carnet/events';
 import { z } from 'zod';
 import { openapi } from '../../apps/broker/src/http/openapi.ts';
 import { intentEvent } from '../../apps/broker/src/http/schemas.ts';
 
 /** One line of `GET /v1/export`: a header, every envelope of every ledger exactly as chained, an end. */
 export const exportLine = z.union([
-  z.strictObject({ carnet: z.literal('ledger-export'), v: z.literal(1), self: trustDomain, exportedAt: z.iso.datetime() }),
+  z.strictObject({
+    carnet: z.literal('ledger-export'),
+    v: z.literal(1),
+    self: trustDomain,
+    exportedAt: z.iso.datetime(),
+    keyUses: z.strictObject({ n: z.int().min(0), digest }).optional(),
+  }),
   z.strictObject({ publisher: trustDomain, audience: trustDomain, envelope: z.base64() }),
   z.strictObject({ carnet: z.literal('end-of-export') }),
 ]);

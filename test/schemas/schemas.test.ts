@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { event, intentRequest, PAYLOAD_TYPES, type Timestamp, timestamp } from '@carnet/events';
+import { event, GENESIS, intentRequest, PAYLOAD_TYPES, type Timestamp, timestamp } from '@carnet/events';
 import type { Journal, StoredEvent } from '@carnet/journal';
 import { chainValidator, type TrustStore } from '@carnet/pki';
 import { type AdmissionContext, admit, initialLedger, openEnvelope } from '@carnet/trust';
@@ -144,7 +144,8 @@ it('an export is lines of its schema', async () => {
     ledger: async ({ publisher }: { readonly publisher: string }) => (publisher === A ? [stored] : []),
   } as unknown as Journal;
   const lines: string[] = [];
-  for await (const line of exportLines(journal, AT, undefined)) lines.push(line);
+  const usesHead = async () => ({ n: 0, digest: GENESIS });
+  for await (const line of exportLines(journal, AT, undefined, usesHead)) lines.push(line);
   expect(lines.length).toBe(3);
   for (const line of lines) exportLine.parse(JSON.parse(line));
 });

@@ -2,7 +2,6 @@ import { type Check, createMetrics, type Log, type Loop, startLoop } from '@carn
 import { sql } from 'kysely';
 import type { BrokerConfig } from './config.ts';
 import { type Ground, openGround } from './ground.ts';
-import type { HostClient } from './hosts/client.ts';
 import { type Doors, openDoors } from './http/open-doors.ts';
 import { openOps } from './http/ops.ts';
 import { keepSettling } from './keys/settling.ts';
@@ -10,7 +9,7 @@ import { loopPorts, noticeJourneys } from './loop-ports.ts';
 import { watchPeers } from './peers/watch.ts';
 import { tendEventKeys } from './tend-keys.ts';
 import { createWaiting } from './waiting.ts';
-import { wire } from './wire.ts';
+import { type Wired, wire } from './wire.ts';
 
 export interface RunningBroker {
   /** Takes no new work, finishes what is under way, says good-bye to the bus, closes the database. */
@@ -39,7 +38,7 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
     stop: async () => {
       await settled?.();
       await Promise.all([watch.stop(), tending.stop()]);
-      await stopAll(ground, loop, hush, doors, parts.hosts.client);
+      await stopAll(ground, loop, hush, doors, parts);
       await ops.close();
     },
   };
@@ -61,12 +60,13 @@ async function stopAll(
   loop: Loop,
   hush: () => void,
   doors: Doors,
-  hosts: HostClient,
+  { hosts, news }: Pick<Wired, 'hosts' | 'news'>,
 ): Promise<void> {
   await doors.close();
   hush();
   await loop.stop();
-  hosts.close();
+  await news.stop();
+  hosts.client.close();
   await bus.close();
   await journal.close();
   keys.close();

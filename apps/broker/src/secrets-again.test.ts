@@ -40,7 +40,7 @@ describe('secrets that a host lost with its libvirtd', () => {
     const { provide, sealed, lines } = world();
     provide(HOST, lacks(HOST));
     await settled();
-    expect(sealed).toEqual([{ host: HOST, vm: VM, epoch: 0, purpose: 'run' }]);
+    expect(sealed).toEqual([{ host: HOST, vm: VM, epoch: 0, purpose: 'run', by: { reason: 'SECRETS_LOST' } }]);
     expect(lines.join()).not.toContain('c2VjcmV0');
   });
 

@@ -9,7 +9,7 @@ export function provideSecretsAgain(ports: MachinePorts, log: Log): (host: HostN
   const provide = async (host: HostName, vm: VmId): Promise<void> => {
     const held = await ports.inventory.vm(vm);
     if (held?.host !== host) return;
-    const secrets = await runSecrets(ports, held);
+    const secrets = await runSecrets(ports, held, { reason: 'SECRETS_LOST' });
     const reply = await ports.hosts.ask(ports.hosts.sign({ step: 'provideSecrets', host, vm, body: { secrets } }));
     if (reply.status !== 'done') log.warn({ vm, host, status: reply.status }, 'secrets not provided yet');
     else log.info({ vm, host }, 'ephemeral secrets provided again');

@@ -14,6 +14,7 @@ import { crlTeller } from './hosts/tell-crls.ts';
 import { agentSpiffeId, type ValidateAgent } from './hosts/wire.ts';
 import { openInventory } from './inventory.ts';
 import { createHandoverKeys } from './keys/handover-keys.ts';
+import { startKeyNews } from './keys/key-news.ts';
 import { createLedgers } from './ledgers.ts';
 import { openCounts } from './open-counts.ts';
 import { openPeerTrust } from './peers/peer-trust.ts';
@@ -22,6 +23,7 @@ import { openPolicyGate } from './policy-gate.ts';
 import { provideSecretsAgain } from './secrets-again.ts';
 import { createService } from './service/create-service.ts';
 import { type IntakePorts, isMoving } from './service/intake.ts';
+import { createKeyService } from './service/keys.ts';
 import type { MachinePorts } from './service/machines.ts';
 import { openWaitingRequests } from './service/requests.ts';
 import { openApiKeys } from './users/api-keys.ts';
@@ -54,7 +56,6 @@ export function wire(ground: Ground) {
   const registry = () => hostClient.registry;
   const hosts = createHosts(hostClient, nowMs);
   const inventory = openInventory({ store, hosts: hostNames, registry, levelOf: (host) => levelOf(policies, host) });
-  const handover = createHandoverKeys({ keys, store, domain: self, registry, tenant: DEFAULT_TENANT });
   const policy = openPolicyGate({
     set: policies,
     counts: openCounts(views),
@@ -63,6 +64,7 @@ export function wire(ground: Ground) {
     hostsUp: () => hostNames.filter((host) => registry().isUp(host)),
     now: ground.now,
   });
+  const handover = createHandoverKeys({ keys, store, domain: self, registry, tenant: DEFAULT_TENANT, roleOf: policy.roleOf });
   const alone = aloneWith(store);
   const intake: IntakePorts = {
     self,
@@ -92,7 +94,9 @@ export function wire(ground: Ground) {
     isMoving: (vm) => isMoving(intake, vm),
     alone,
     roleOf: policy.roleOf,
+    signer: () => ground.identity.signing().signer,
   };
+  const news = startKeyNews({ self, journal, keys, store, log });
   const provideSecrets = provideSecretsAgain(machines, log);
   const failures = createFailures();
   const settings = {
@@ -117,7 +121,7 @@ export function wire(ground: Ground) {
     self,
     journal,
     views,
-    keys,
+    keyService: createKeyService({ ...machines, journal, tell: news.tell }),
     hosts,
     machines,
     intake,
@@ -129,7 +133,7 @@ export function wire(ground: Ground) {
   const tellHosts = (): void => {
     for (const host of hostNames) crls.tell(host);
   };
-  return { views, ledgers, hosts, policy, failures, perform, service, apiKeys, tellHosts };
+  return { views, ledgers, hosts, policy, failures, perform, service, apiKeys, news, tellHosts };
 }
 export type Wired = ReturnType<typeof wire>;
 

@@ -12,6 +12,14 @@ export const OWN_CODES = {
     text: 'The ledgers do not verify.',
     advice: 'The first divergence is named with what was expected and what was found.',
   },
+  KEY_USES_BROKEN: {
+    text: 'The chain of key uses does not verify.',
+    advice: 'Somebody changed the records: keep the database as it is, and compare with the head in earlier ledger exports.',
+  },
+  ROTATION_INCOMPLETE: {
+    text: 'The rotation does not get on.',
+    advice: 'Nothing is lost: old KEK versions stay until nothing needs them. See the log of the broker, then run it again.',
+  },
   BUS_NOT_APPLIED: {
     text: 'The configuration of the bus could not be written, or its server not told.',
     advice: 'The message names the file or process; the tool tries again every two seconds.',

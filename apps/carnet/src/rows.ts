@@ -52,31 +52,26 @@ export interface Key {
   readonly arrival: number;
   readonly current: boolean;
   readonly project: string;
+  readonly vm?: string;
   readonly kind: string;
   readonly state: string;
   readonly origin: string;
   readonly artifact: string;
+  readonly capacityBytes: number;
+  readonly algorithm: string;
+  readonly derivation: string;
+  readonly headerDigest?: string;
+  readonly imageRoot?: string;
+  readonly kekVersion?: number;
+  readonly source?: string;
+  readonly migration?: string;
+  readonly epoch?: number;
   readonly consumers: readonly string[];
   readonly createdAt: string;
   readonly changedAt: string;
   readonly provenance: readonly string[];
   readonly replaces?: string;
-}
-export interface KeyDetail extends Key {
-  readonly history: readonly {
-    readonly arrival: number;
-    readonly state: string;
-    readonly at: string;
-    readonly actor: string;
-    readonly reason: string;
-  }[];
-  readonly holdings: readonly {
-    readonly arrival: number;
-    readonly state: string;
-    readonly origin: string;
-    readonly createdAt: string;
-    readonly changedAt: string;
-  }[];
+  readonly reportedCompromisedBy: readonly string[];
 }
 export interface Peer {
   readonly domain: string;
@@ -199,29 +194,7 @@ export const keyColumns: readonly Column<Key>[] = [
   column('artifact', (k) => k.artifact),
   column('consumers', (k) => k.consumers.join(' ')),
 ];
-const arrivalText = (arrival: number): string => (arrival === 0 ? 'made here' : `epoch ${arrival}`);
-/** With what was held before: which of a key's rows counts is then said. */
-export const allKeyColumns: readonly Column<Key>[] = [
-  ...keyColumns,
-  column(
-    'holding',
-    (k) => (k.current ? 'latest' : 'former'),
-    (k) => (k.current ? 'good' : undefined),
-  ),
-];
-export const keyDetailColumns: readonly Column<KeyDetail>[] = [
-  ...keyColumns,
-  column('created', (k) => k.createdAt),
-  column('holdings', (k) =>
-    k.holdings.map(
-      (one, i) =>
-        `${arrivalText(one.arrival)}, ${one.origin}, ${one.state} since ${one.changedAt} (${i === 0 ? 'latest' : 'former'})`,
-    ),
-  ),
-  column('history', (k) => k.history.map((one) => `${one.at} ${one.state} (${one.actor}: ${one.reason})`)),
-  column('provenance', (k) => k.provenance),
-  column('replaces', (k) => k.replaces),
-];
+export const arrivalText = (arrival: number): string => (arrival === 0 ? 'made here' : `epoch ${arrival}`);
 export const peerColumns: readonly Column<Peer>[] = [
   column('domain', (p) => p.domain),
   column(

@@ -9,6 +9,7 @@ import {
   image,
   key,
   keyDetail,
+  keyUse,
   MIGRATION,
   migration,
   peer,
@@ -19,7 +20,7 @@ import {
   VM,
   vm,
 } from './testing/samples.ts';
-import { openStandIn, type Script, type StandIn } from './testing/stand-in.ts';
+import { openStandIn, type Reply, type Script, type Seen, type StandIn } from './testing/stand-in.ts';
 import { carnet, type Settings } from './testing/terminal.ts';
 
 let broker: StandIn;
@@ -137,6 +138,27 @@ const VERBS: readonly [line: string, script: Script, seen: string | RegExp, aske
     },
     /stop +none: the VM is shutoff\nwarnings +VM_NOT_RUNNING: the VM is shutoff/,
   ],
+  [
+    `key suspend ${key.key} --reason audit`,
+    { [`POST /v1/keys/${key.key}/suspend`]: { json: keyDetail } },
+    'active',
+    { reason: 'audit', code: 'unspecified' },
+  ],
+  [
+    `key compromise ${key.key} --reason lost`,
+    { [`POST /v1/keys/${key.key}/compromise`]: { json: { ...keyDetail, state: 'compromised' } } },
+    'compromised',
+    { reason: 'lost', code: 'key-compromise' },
+  ],
+  [
+    `key destroy ${key.key} --reason old --code privilege-withdrawn --yes`,
+    { [`POST /v1/keys/${key.key}/destroy`]: { json: keyDetail } },
+    'migrated',
+    { reason: 'old', code: 'privilege-withdrawn' },
+  ],
+  [`key uses ${key.key}`, { [`GET /v1/keys/${key.key}/uses`]: items(keyUse) }, 'VM_START'],
+  ['key uses --verify', { 'GET /v1/key-uses/verdict': { json: { intact: true, uses: 4, head: DIGEST } } }, DIGEST],
+  ['key rotate shop --reason yearly', { 'POST /v1/projects/shop/rotations': rotating }, '"left": 0', { reason: 'yearly' }],
   ['peer list', { 'GET /v1/peers': items(peer) }, 'csp-b.example'],
   ['peer show csp-b.example', { 'GET /v1/peers': items(peer) }, DIGEST],
   ['host list', { 'GET /v1/hosts': items(host) }, '9.0.0'],
@@ -180,6 +202,13 @@ const VERBS: readonly [line: string, script: Script, seen: string | RegExp, aske
 ];
 
 describe('every verb', () => {
+  it('carnet key rotate goes on with the rotation that it began, until none is left', async () => {
+    broker.script({ 'POST /v1/projects/shop/rotations': rotating });
+    const { exit } = await type('key rotate shop --reason yearly');
+    expect(exit).toBe(0);
+    expect(broker.seen.map(({ body }) => body)).toEqual([{ reason: 'yearly' }, { reason: 'yearly', version: 2 }]);
+  });
+
   it.each(VERBS)('carnet %s', async (line, script, seen, asked) => {
     broker.script(script);
     const { exit, out, err } = await type(line);
@@ -190,10 +219,42 @@ describe('every verb', () => {
   });
 });
 
+/** A rotation of two batches: what is asked for by version is its second. */
+function rotating({ body }: Seen): Reply {
+  const isSecond = typeof body === 'object' && body !== null && 'version' in body;
+  const batch = isSecond
+    ? { deks: 700, left: 0, done: true, destroyed: [1] }
+    : { deks: 500, left: 200, done: false, destroyed: [] };
+  return { json: { project: 'shop', version: 2, secrets: 0, outside: 0, ...batch } };
+}
+const stuck = { project: 'shop', version: 2, deks: 0, secrets: 0, outside: 0, left: 3, done: false, destroyed: [] };
+
 describe('exit codes', () => {
   const start = `migration start ${VM} --to csp-b.example --context scheduler`;
   it.each<[string, string, Script, number, string]>([
     ['a broker that failed', 'key list', { 'GET /v1/keys': refused(500, 'INTERNAL') }, 1, 'INTERNAL'],
+    [
+      'a chain of key uses that is broken',
+      'key uses --verify',
+      { 'GET /v1/key-uses/verdict': { json: { intact: false, uses: 4, head: DIGEST, brokenAt: 2 } } },
+      3,
+      'KEY_USES_BROKEN',
+    ],
+    [
+      'a rotation that does not get on',
+      'key rotate shop --reason yearly',
+      { 'POST /v1/projects/shop/rotations': { json: stuck } },
+      1,
+      'ROTATION_INCOMPLETE',
+    ],
+    [
+      'a key in use',
+      `key destroy ${key.key} --reason old --yes`,
+      { [`POST /v1/keys/${key.key}/destroy`]: refused(409, 'KEY_IN_USE') },
+      5,
+      'KEY_IN_USE',
+    ],
+    ['a key change without a reason', `key suspend ${key.key}`, {}, 2, '--reason'],
     ['an unknown verb', 'key lsit', {}, 2, 'unknown command'],
     ['an unknown option', 'key list --nosuch', {}, 2, 'unknown option'],
     ['an unknown format', 'key list -f xml', {}, 2, 'Allowed choices'],

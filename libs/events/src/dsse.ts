@@ -11,6 +11,7 @@ export const PAYLOAD_TYPES = {
   peerMessage: 'application/vnd.carnet.peer-message.v1+json',
   command: 'application/vnd.carnet.command.v1+json',
   report: 'application/vnd.carnet.report.v1+json',
+  keyChange: 'application/vnd.carnet.key-change.v1+json',
   /** One revocation list, in DER, as a broker tells its hosts. */
   crl: 'application/vnd.carnet.crl.v1+der',
 } as const;

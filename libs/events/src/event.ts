@@ -8,6 +8,7 @@ import {
   offerAgreed,
 } from './data-agreement.ts';
 import * as handover from './data-handover.ts';
+import { keyStateChanged } from './data-keys.ts';
 import { policyAnnounced } from './data-policy.ts';
 import { CAUSES_MAX } from './limits.ts';
 import { digest, epoch, eventId, migrationId, seq, timestamp, trustDomain } from './scalars.ts';
@@ -31,7 +32,7 @@ const migrationEvent = <const T extends string, D extends z.ZodType>(type: T, da
 
 /**
  * Every fact of the protocol. Strict: unknown keys are refused. The order of the list is the order of the tables in the
- * protocol (section 4): ledger keys, policy, agreement, hand-over, ending, undoing.
+ * protocol (section 4): ledger keys, policy, agreement, hand-over, ending, undoing; then what is told of keys that were handed over.
  */
 export const event = z.discriminatedUnion('type', [
   ledgerEvent('KeyAnnounced', keyAnnounced),
@@ -58,6 +59,7 @@ export const event = z.discriminatedUnion('type', [
   migrationEvent('MigrationWithdrawn', handover.migrationWithdrawn),
   migrationEvent('MigrationRelinquished', handover.migrationRelinquished),
   migrationEvent('SourceResumed', handover.sourceResumed),
+  ledgerEvent('KeyStateChanged', keyStateChanged),
 ]);
 export type Event = z.infer<typeof event>;
 export type EventType = Event['type'];

@@ -7,9 +7,10 @@ export const subjectToken = (domain: TrustDomain): string => domain.replaceAll('
 const FAMILIES: ReadonlyMap<string, string> = new Map([
   ['KeyAnnounced', 'key'],
   ['KeyRevoked', 'key'],
+  ['KeyStateChanged', 'key'],
   ['PolicyAnnounced', 'policy'],
 ]);
-/** Subjects family of an event type: keys and policy concern the ledger itself. */
+/** Subjects family of an event type: keys (of the ledger, and of VMs outside any migration) and policy concern the ledger itself. */
 const family = (type: string): string => FAMILIES.get(type) ?? 'migration';
 
 /** `fed.<publisher>.<audience>.<family>.<migration|->` (protocol, section 3). */

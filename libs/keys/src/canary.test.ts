@@ -6,7 +6,18 @@ import { type KeyChild, spawnChild } from './child/spawn.ts';
 import { createHostKeyPair, openForHost } from './hosts.ts';
 import { onKeys } from './records/tables.ts';
 import { openRootFile } from './root-file.ts';
-import { begin, holdsSecret, must, openSide, record, released, type Side, snapshot, within } from './testing/two-sides.ts';
+import {
+  begin,
+  granted,
+  holdsSecret,
+  must,
+  openSide,
+  record,
+  released,
+  type Side,
+  snapshot,
+  within,
+} from './testing/two-sides.ts';
 
 let a: Side;
 let b: Side;
@@ -54,7 +65,7 @@ it('no DEK and no root key shows in a database, file, event, error, argument or 
     epoch: 1,
     purpose: 'trial-unlock',
   } as const;
-  const sealed = must(await a.keys.sealForHost({ context, keys: story.keys, publicKey: host.publicKey }));
+  const sealed = must(await a.keys.sealForHost({ context, keys: story.keys, publicKey: host.publicKey, grant: granted(story) }));
   const deks = must(await openForHost(host.privateKey, context, sealed)).map(({ dek }) => dek);
   const process = startKeyProcess();
   const roots: Buffer[] = [];
@@ -79,7 +90,7 @@ it('no DEK and no root key shows in a database, file, event, error, argument or 
     .updateTable('keys_keks')
     .set({ wrapped: Buffer.alloc(60).toString('base64') })
     .execute();
-  const broken = await b.keys.sealForHost({ context, keys: story.keys, publicKey: host.publicKey });
+  const broken = await b.keys.sealForHost({ context, keys: story.keys, publicKey: host.publicKey, grant: granted(story) });
   expect(broken).toMatchObject({ ok: false, code: 'KEK_UNOPENABLE' });
   said.push(broken, await begin(a, b).catch((error: unknown) => String(error)));
   for (const key of story.keys) said.push(await a.keys.show(key), await b.keys.show(key));

@@ -3,6 +3,7 @@ import { createHostKeyPair, luksPassphrase, openForHost } from './hosts.ts';
 import {
   begin,
   deposited,
+  granted,
   inlineProcess,
   must,
   newVm,
@@ -43,7 +44,9 @@ const memory = () => story.keys.filter(({ kind }) => kind === 'memory');
 
 describe('keys for a host', () => {
   it('open for the host, VM, epoch and purpose they were sealed for, and nothing else', async () => {
-    const sealed = must(await a.keys.sealForHost({ context: context(), keys: disk(), publicKey: host.publicKey }));
+    const sealed = must(
+      await a.keys.sealForHost({ context: context(), keys: disk(), publicKey: host.publicKey, grant: granted(story) }),
+    );
     const opened = must(await openForHost(host.privateKey, context(), sealed));
     expect(opened.map(({ key, version }) => ({ key, version }))).toEqual(disk().map(({ key, version }) => ({ key, version })));
     expect(luksPassphrase(opened[0]?.dek ?? Buffer.alloc(0)).toString()).toBe(opened[0]?.dek.toString('hex'));
@@ -69,7 +72,7 @@ describe('keys for a host', () => {
 
   it('are refused for another VM than theirs, for a memory key that should run, and for a bad public key', async () => {
     const seal = (over: Partial<HostContext>, keys = disk(), publicKey = host.publicKey) =>
-      a.keys.sealForHost({ context: context(over), keys, publicKey });
+      a.keys.sealForHost({ context: context(over), keys, publicKey, grant: granted(story) });
     expect(await seal({ vm: newVm() })).toMatchObject({ code: 'KEY_BOUND_DIFFERS' });
     for (const purpose of ['run', 'rekey'] as const)
       expect(await seal({ purpose }, memory())).toMatchObject({ code: 'PURPOSE_REFUSED' });
@@ -78,7 +81,12 @@ describe('keys for a host', () => {
 
   it('a memory key seals for one command only', async () => {
     const seal = (over: Partial<HostContext>) =>
-      a.keys.sealForHost({ context: context({ purpose: 'seal', ...over }), keys: memory(), publicKey: host.publicKey });
+      a.keys.sealForHost({
+        context: context({ purpose: 'seal', ...over }),
+        keys: memory(),
+        publicKey: host.publicKey,
+        grant: granted(story),
+      });
     expect((await seal({})).ok).toBe(true);
     expect((await seal({})).ok, 'the same command again').toBe(true);
     expect(await seal({ epoch: 2 })).toMatchObject({ code: 'MEMORY_KEY_USED' });
@@ -104,6 +112,7 @@ describe('keys for a host', () => {
       context: context({ vm: moving.handover.vm, purpose }),
       keys,
       publicKey: host.publicKey,
+      grant: granted(moving),
     });
     expect(await a.keys.sealForHost(at('run'))).toMatchObject({ code: 'PURPOSE_REFUSED', got: 'suspended' });
     expect(await a.keys.sealForHost(at('trial-unlock'))).toMatchObject({ code: 'PURPOSE_REFUSED' });
@@ -122,17 +131,17 @@ describe('key records', () => {
       await openForHost(
         host.privateKey,
         context(),
-        must(await a.keys.sealForHost({ context: context(), keys: disk(), publicKey: host.publicKey })),
+        must(await a.keys.sealForHost({ context: context(), keys: disk(), publicKey: host.publicKey, grant: granted(story) })),
       ),
     );
-    const rotated = must(await a.keys.rotateKek(TENANT));
-    expect(rotated.version).toBe(2);
-    expect(rotated.rewrapped).toBeGreaterThan(0);
+    const rotated = must(await a.keys.rotateKek({ tenant: TENANT, actor: 'operator', reason: 'yearly' }));
+    expect(rotated).toMatchObject({ version: 2, left: 0, done: true, destroyed: [1] });
+    expect(rotated.deks).toBeGreaterThan(0);
     const after = must(
       await openForHost(
         host.privateKey,
         context(),
-        must(await a.keys.sealForHost({ context: context(), keys: disk(), publicKey: host.publicKey })),
+        must(await a.keys.sealForHost({ context: context(), keys: disk(), publicKey: host.publicKey, grant: granted(story) })),
       ),
     );
     expect(after).toEqual(before);
@@ -144,7 +153,7 @@ describe('key records', () => {
     const [key] = disk();
     if (key === undefined) throw new Error('no disk');
     const change = (to: 'destroyed' | 'pre-activation' | 'compromised') =>
-      within(a, (tx) => a.keys.changeState(tx, { ...key, to, reason: 'test', actor: 'spiffe://csp-a.example/operator/eve' }));
+      within(a, (tx) => a.keys.changeState(tx, { ...key, to, reason: 'test' }));
     expect(await change('destroyed')).toMatchObject({ code: 'KEY_IN_USE', got: `vm:${story.handover.vm}` });
     expect(await change('pre-activation')).toMatchObject({ code: 'KEY_TRANSITION_ILLEGAL' });
     must(await change('compromised'));
@@ -152,10 +161,11 @@ describe('key records', () => {
     expect(view.history.at(-1)).toMatchObject({
       from: 'active',
       to: 'compromised',
-      actor: 'spiffe://csp-a.example/operator/eve',
       reason: 'test',
     });
-    expect(await a.keys.sealForHost({ context: context(), keys: disk(), publicKey: host.publicKey })).toMatchObject({
+    expect(
+      await a.keys.sealForHost({ context: context(), keys: disk(), publicKey: host.publicKey, grant: granted(story) }),
+    ).toMatchObject({
       code: 'PURPOSE_REFUSED',
     });
   });

@@ -1,9 +1,13 @@
+import { epoch } from '@carnet/events';
 import { SEAL_FOR_HOST } from './child/operations.ts';
 import { type KeyPorts, tenantKeks } from './ports.ts';
 import { findHeld, type Held, type KeyVersion } from './records/holding.ts';
 import type { KeyState } from './records/states.ts';
+import type { KeysDb, KeysTx } from './records/tables.ts';
 import { fromVault, refusal } from './refusal.ts';
 import { ok, type Refusal, type Result } from './result.ts';
+import { lockChain, recordUses } from './uses/chain.ts';
+import { type Grant, ungranted } from './uses/grant.ts';
 import type { WrappedDek } from './vault/hierarchy.ts';
 import * as vault from './vault/host.ts';
 import { generateKeyPair } from './vault/hpke.ts';
@@ -13,22 +17,22 @@ export type HostSealRequest = {
   readonly context: vault.HostContext;
   readonly keys: readonly KeyVersion[];
   readonly publicKey: string;
+  /** By what right. */
+  readonly grant: Grant;
 };
 
 /**
  * Keys for one host, VM, epoch and purpose, over an untrusted bus. HPKE does not say who sealed: the agent takes it only from within a
- * command signed by its broker. Not inside an open transaction.
+ * command signed by its broker. Not inside an open transaction: the use is recorded in one of its own, and only then is anything given.
  */
 export async function sealForHost(ports: KeyPorts, request: HostSealRequest): Promise<Result<vault.SealedForHost>> {
   const { context, publicKey } = request;
+  const checked = await usable(ports, ports.db, request);
+  if (!checked.ok) return checked;
   const deks: WrappedDek[] = [];
-  for (const key of request.keys) {
-    const held = await findHeld(ports.db, key);
-    if (held === undefined) return refusal('KEY_UNKNOWN', { about: key.key });
-    const refused = ungivable(held, context);
-    if (refused !== undefined) return refused;
-    if (held.wrapped === undefined) return refusal('KEY_STATE', { about: key.key, got: held.record.state });
-    deks.push(held.wrapped);
+  for (const { record, wrapped } of checked.value) {
+    if (wrapped === undefined) return refusal('KEY_STATE', { about: record.key, got: record.state });
+    deks.push(wrapped);
   }
   const [first] = deks;
   if (first === undefined) return refusal('INPUT_INVALID', { about: 'keys' });
@@ -39,7 +43,46 @@ export async function sealForHost(ports: KeyPorts, request: HostSealRequest): Pr
     const spent = await spend(ports, key, context);
     if (spent !== undefined) return spent;
   }
-  return ports.call(SEAL_FOR_HOST, { context, publicKey, keks: keks.value, deks });
+  const sealed = await ports.call(SEAL_FOR_HOST, { context, publicKey, keks: keks.value, deks });
+  if (!sealed.ok) return sealed;
+  const refused = await ports.db.transaction().execute((tx) => recordGiving(ports, tx, request));
+  return refused ?? sealed;
+}
+
+/** All keys of a request, if each may be given in its present state, to this host's VM, by this grant. */
+async function usable(ports: KeyPorts, db: KeysDb, { context, keys, grant }: HostSealRequest): Promise<Result<readonly Held[]>> {
+  const found: Held[] = [];
+  for (const key of keys) {
+    const held = await findHeld(db, key);
+    if (held === undefined) return refusal('KEY_UNKNOWN', { about: key.key });
+    const refused = ungivable(held, context) ?? (await ungranted(ports, db, held, context, grant));
+    if (refused !== undefined) return refused;
+    found.push(held);
+  }
+  return ok(found);
+}
+
+/**
+ * Checked again under the chain's lock, which a release holds from its own record on: what it suspended is not given any more. The keys'
+ * own rows are not locked, so that nobody waits here for who waits for the chain.
+ */
+async function recordGiving(ports: KeyPorts, tx: KeysTx, request: HostSealRequest): Promise<Refusal | undefined> {
+  const { context, grant } = request;
+  await lockChain(tx);
+  const still = await usable(ports, tx, request);
+  if (!still.ok) return still;
+  const { vm, host } = context;
+  const where = { vm, host, ...(grant.migration === undefined ? {} : { migration: grant.migration }) };
+  const moving = epoch.safeParse(context.epoch);
+  const uses = still.value.map(({ record }) => ({
+    of: record,
+    operation: context.purpose,
+    principal: grant.principal,
+    context: { ...where, ...(moving.success ? { epoch: moving.data } : {}) },
+    reason: grant.reason,
+  }));
+  await recordUses(tx, ports.now(), uses);
+  return undefined;
 }
 
 /** States in which a key may go to a host. A suspended key goes to nobody: it may live at the target. */

@@ -72,3 +72,5 @@ export const ORPHAN_MS = 3_600_000;
 export const SETTLE_BATCH_MAX = 100;
 /** The PIN of a token (PKCS#11 leaves it to the token; 4 is SoftHSM's least). */
 export const PIN_BYTES_MIN = 4;
+/** Deposits and migration keys re-wrapped by one child: at most 900 base64 characters each, far below FRAME_BYTES_MAX. */
+export const REWRAP_SECRETS_MAX = 100;

@@ -17,14 +17,18 @@ import { resume, retire } from './handover/ending.ts';
 import * as target from './handover/import.ts';
 import { type ReleaseRequest, release } from './handover/release.ts';
 import { type HostSealRequest, sealForHost } from './hosts.ts';
+import * as operating from './operate.ts';
 import type { KeyPorts } from './ports.ts';
 import { KEY_CHANGES } from './records/changes.ts';
+import { consumersByKey } from './records/consumers.ts';
 import type { KeyVersion, Listing } from './records/holding.ts';
 import { keksOf } from './records/keks.ts';
-import { onKeys } from './records/tables.ts';
+import * as reports from './records/reports.ts';
+import { inTransaction, onKeys } from './records/tables.ts';
 import * as replacement from './replacement.ts';
 import { ok, type Result } from './result.ts';
-import type { Tenant } from './vault/hierarchy.ts';
+import * as rotation from './rotation.ts';
+import * as uses from './uses/chain.ts';
 
 export type KeyManagerOptions = {
   readonly store: Pick<Store, 'db'>;
@@ -86,32 +90,54 @@ async function opensSomeKek(ports: KeyPorts): Promise<Result<unknown>> {
   return some === undefined ? ok(null) : ports.call(REWRAP, { keks: await keksOf(ports.db, some.tenant), deks: [] });
 }
 
+/** Reads anew, this often, when a rotation moved rows and destroyed their KEK between two reads. */
+const READS_MAX = 3;
+
+async function again<T>(work: () => Promise<Result<T>>): Promise<Result<T>> {
+  for (let n = 1; ; n++) {
+    const result = await work();
+    if (result.ok || result.code !== 'KEK_UNKNOWN' || n >= READS_MAX) return result;
+  }
+}
+
 /** Every function answers a value or a refusal; accidents (database, child process) throw. */
 const keyManager = (ports: KeyPorts, close: () => void) => ({
   createDek: (wanted: deks.NewDek) => deks.createDek(ports, wanted),
   list: (filter: Listing = {}) => deks.listKeys(ports, filter),
   show: (key: KeyVersion) => deks.showKey(ports, key),
-  consumersOf: (keys: readonly KeyId[]) => deks.consumersOf(ports, keys),
+  consumersOf: (keys: readonly KeyId[]) => consumersByKey(ports.db, keys),
   changeState: (tx: Tx, wanted: deks.StateChange) => deks.changeState(ports, tx, wanted),
+  operate: (tx: Tx, wanted: operating.OperatorChange) => operating.operate(ports, tx, wanted),
+  owedAnnouncements: () => operating.owedAnnouncements(ports),
+  tellOnce: (tx: Tx, announcement: operating.Announcement) => operating.tellOnce(ports, tx, announcement),
+  reportsRead: (peer: TrustDomain) => reports.reportsRead(ports.db, peer),
+  reportedCompromised: () => reports.reportedCompromised(ports.db),
+  noteReport: (tx: Tx, report: reports.ReportReceived) => reports.noteReport(inTransaction(tx), report, ports.now()),
+  markReportsRead: (tx: Tx, peer: TrustDomain, seq: number) => reports.markReportsRead(inTransaction(tx), peer, seq),
   addConsumer: (tx: Tx, key: KeyId, consumer: string) => deks.addConsumer(ports, tx, key, consumer),
+  need: (tx: Tx, key: KeyVersion, consumer: string) => deks.need(ports, tx, key, consumer),
   removeConsumer: (tx: Tx, key: KeyId, consumer: string) => deks.removeConsumer(tx, key, consumer),
-  rotateKek: (tenant: Tenant) => deks.rotateKek(ports, tenant),
+  rotateSome: (request: rotation.RotationRequest) => rotation.rotateSome(ports, request),
+  rotateKek: (request: rotation.RotationRequest) => rotation.rotateKek(ports, request),
 
-  deposit: (request: DepositRequest) => deposit(ports, request),
-  confirmAcknowledgement: (request: Acknowledgement) => confirmAcknowledgement(ports, request),
-  release: (request: ReleaseRequest) => release(ports, request),
+  deposit: (request: DepositRequest) => again(() => deposit(ports, request)),
+  confirmAcknowledgement: (request: Acknowledgement) => again(() => confirmAcknowledgement(ports, request)),
+  release: (request: ReleaseRequest) => again(() => release(ports, request)),
   resume: (tx: Tx, ending: Ending) => resume(ports, tx, ending),
   retire: (tx: Tx, ending: Ending) => retire(ports, tx, ending),
 
   createMigrationKeyPair: (request: acknowledge.KeyPairRequest) => acknowledge.createMigrationKeyPair(ports, request),
-  acknowledge: (request: acknowledge.DepositReceived) => acknowledge.acknowledge(ports, request),
-  openRelease: (request: target.ReleaseReceived) => target.openRelease(ports, request),
+  acknowledge: (request: acknowledge.DepositReceived) => again(() => acknowledge.acknowledge(ports, request)),
+  openRelease: (request: target.ReleaseReceived) => again(() => target.openRelease(ports, request)),
   importKeys: (tx: Tx, request: Parameters<typeof target.importKeys>[2]) => target.importKeys(ports, tx, request),
   discard: (tx: Tx, ending: Ending) => target.discard(ports, tx, ending),
   createReplacement: (wanted: replacement.ReplacementWanted) => replacement.createReplacement(ports, wanted),
   endReplaced: (tx: Tx, wanted: replacement.ReplacementWanted) => replacement.endReplaced(ports, tx, wanted),
 
   settleSecrets: () => settleSecrets(ports),
-  sealForHost: (request: HostSealRequest) => sealForHost(ports, request),
+  sealForHost: (request: HostSealRequest) => again(() => sealForHost(ports, request)),
+  usesOf: (key: KeyId) => uses.usesOf(ports.db, key),
+  usesHead: () => uses.usesHead(ports.db),
+  verifyUses: () => uses.verifyUses(ports.db),
   close,
 });

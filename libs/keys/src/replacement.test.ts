@@ -1,9 +1,11 @@
-import type { VmId } from '@carnet/events';
+import { hostName, type VmId } from '@carnet/events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CREATE_DEK } from './child/operations.ts';
 import { vmConsumer } from './deks.ts';
+import { createHostKeyPair } from './hosts.ts';
 import {
   begin,
+  granted,
   inlineProcess,
   must,
   openSide,
@@ -12,6 +14,7 @@ import {
   type Side,
   snapshot,
   someDigest,
+  TENANT,
   within,
 } from './testing/two-sides.ts';
 
@@ -87,6 +90,34 @@ describe('a replacement', () => {
     ]);
     expect(old.history.at(-1)?.reason).toContain(made.key);
     expect(must(await record(b, await b.keys.createReplacement(wanted))).key).toBe(made.key);
+  });
+
+  it('and the old key go to the host by the migration’s right only; uses and histories are chained', async () => {
+    const { story, vm, key, wanted } = await imported();
+    const made = must(await record(b, await b.keys.createReplacement(wanted)));
+    const { publicKey } = await createHostKeyPair();
+    const context = { domain: story.handover.target, host: hostName.parse('host-1'), vm, epoch: 1, purpose: 'rekey' } as const;
+    const request = { context, keys: [key, made], publicKey };
+    const other = await b.keys.sealForHost({ ...request, grant: { ...granted(story), principal: 'spiffe://csp-b.example/eve' } });
+    expect(other).toMatchObject({ code: 'KEY_USE_UNGRANTED' });
+    must(await b.keys.sealForHost({ ...request, grant: granted(story) }));
+    for (const one of [key, made]) {
+      expect((await b.keys.usesOf(one.key))[0]).toMatchObject({
+        operation: 'rekey',
+        context: { migration: story.handover.migration },
+      });
+      expect(must(await b.keys.show(one)).historyChain).toBe('intact');
+    }
+    expect(await b.keys.verifyUses()).toMatchObject({ intact: true });
+  });
+
+  it('that a rotation overtook is an accident, and is made anew under the new KEK', async () => {
+    const { wanted } = await imported();
+    const late = must(await b.keys.createReplacement(wanted));
+    must(await b.keys.rotateKek({ tenant: TENANT, actor: 'eve', reason: 'yearly' }));
+    await expect(within(b, late.record)).rejects.toMatchObject({ code: 'KEK_DESTROYED' });
+    const made = must(await record(b, await b.keys.createReplacement(wanted)));
+    expect(made.kekVersion).toBe(must(await b.keys.show(wanted)).kekVersion);
   });
 
   it('and the old key are destroyed when the VM goes back', async () => {

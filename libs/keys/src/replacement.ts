@@ -3,6 +3,7 @@ import type { Tx } from '@carnet/store';
 import { CREATE_DEK } from './child/operations.ts';
 import { consume, removeConsumer, vmConsumer } from './deks.ts';
 import { type KeyPorts, type Prepared, tenantKeks } from './ports.ts';
+import { inUse } from './records/consumers.ts';
 import { change, enter } from './records/history.ts';
 import {
   findHeld,
@@ -13,7 +14,8 @@ import {
   lockHeld,
   type Replaces,
 } from './records/holding.ts';
-import { isDestroyed } from './records/states.ts';
+import { holdKek } from './records/keks.ts';
+import { destructionOf, isDestroyed } from './records/states.ts';
 import { inTransaction } from './records/tables.ts';
 import { refusal } from './refusal.ts';
 import { ok, type Result } from './result.ts';
@@ -79,6 +81,7 @@ async function recordReplacement(
   if (old?.record.state !== 'active' || old.record.arrival !== record.replaces?.arrival)
     return refusal('KEY_STATE', { about: key, expected: 'active', got: old?.record.state ?? 'none' });
   const mark = { at: record.createdAt, actor: ports.actor, reason, cause };
+  if (held.wrapped !== undefined) await holdKek(db, { tenant: record.tenant, version: held.wrapped.kekVersion });
   await enter(db, held, mark);
   if (record.vm !== undefined) await consume(ports, tx, record, record.vm);
   return change(db, record, 'active', mark);
@@ -105,8 +108,8 @@ export async function endReplaced(
       got: replacement?.record.state ?? 'not replaced',
     });
   if (old.record.vm !== undefined) await removeConsumer(tx, key, vmConsumer(old.record.vm));
-  const other = await db.selectFrom('keys_consumers').select('consumer').where('key', '=', key).limit(1).executeTakeFirst();
-  if (other !== undefined) return refusal('KEY_IN_USE', { about: key, got: other.consumer });
+  const used = await inUse(db, key);
+  if (used !== undefined) return used;
   const mark = { at: ports.now(), actor: ports.actor, reason: `${reason}, by ${replacement.record.key}`, cause };
   if (old.record.state === 'compromised') return change(db, old.record, 'destroyed-compromised', mark);
   const deactivated = old.record.state === 'deactivated' ? ok(old.record) : await change(db, old.record, 'deactivated', mark);
@@ -127,8 +130,7 @@ export async function discardReplacement(
   const { record } = held;
   if (record.vm !== undefined) await removeConsumer(tx, record.key, vmConsumer(record.vm));
   if (!isDestroyed(record.state)) {
-    const to = record.state === 'compromised' ? 'destroyed-compromised' : 'destroyed';
-    await change(db, record, to, { at: ports.now(), actor: ports.actor, reason: of.reason });
+    await change(db, record, destructionOf(record.state), { at: ports.now(), actor: ports.actor, reason: of.reason });
   }
   return { key: record.key, version: record.version };
 }

@@ -3,7 +3,7 @@
  * Roles come from the entities file alone: nothing of a request is ever a role.
  */
 export const SCHEMA = `// Duties. A user has those that the entities file gives it.
-entity Role enum ["viewer", "operator", "scheduler", "custodian", "auditor", "administrator"];
+entity Role enum ["viewer", "operator", "scheduler", "custodian", "auditor", "key-custodian", "administrator"];
 entity Tenant;
 // "<home domain>/<name>": a name means nothing outside of the VM's home.
 entity Project in [Tenant];

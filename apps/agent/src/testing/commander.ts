@@ -28,7 +28,7 @@ import {
   type SealedSecret,
   type SecretPurpose,
 } from '@carnet/hypervisor';
-import { createRootFile, type KeyManager, openKeyManager, startKeyProcess, tenant } from '@carnet/keys';
+import { createRootFile, type Grant, type KeyManager, openKeyManager, startKeyProcess, tenant } from '@carnet/keys';
 import { openStore } from '@carnet/store';
 import { systemClock } from '../clock.ts';
 import type { RealHost } from './two-hosts.ts';
@@ -69,6 +69,7 @@ export async function createCommander(): Promise<Commander> {
       process: keyProcess,
     }),
   );
+  const images = new Set<KeyId>();
   return {
     createKey: async (artifact, vm, kind) => {
       const derivation = kind === 'disk' ? 'luks-passphrase-hex' : 'aes-256-gcm-stream';
@@ -83,12 +84,19 @@ export async function createCommander(): Promise<Commander> {
           reason: 'test',
         }),
       );
-      return must(await store.db.transaction().execute((tx) => made.record(tx))).key;
+      const { key: id } = must(await store.db.transaction().execute((tx) => made.record(tx)));
+      if (vm === undefined) images.add(id);
+      return id;
     },
     secret: async (host, vm, key, epochOf, purpose) => {
       const { publicKey } = await host.agent.agent.hello();
       const context = { domain: host.config.domain, host: host.config.host, vm, epoch: epochOf, purpose };
-      const sealed = must(await keys.sealForHost({ context, keys: [{ key, version: 1 }], publicKey }));
+      const outside = images.has(key) ? ('IMAGE_COPY' as const) : ('VM_START' as const);
+      const grant: Grant =
+        epochOf === 0
+          ? { principal: 'tester', reason: outside }
+          : { principal: actor, reason: 'MIGRATION', migration: freshMigration() };
+      const sealed = must(await keys.sealForHost({ context, keys: [{ key, version: 1 }], publicKey, grant }));
       return { key, sealed: Buffer.from(JSON.stringify(sealed)).toString('base64') };
     },
     close: async () => {

@@ -1,4 +1,4 @@
-import { EVENT_BYTES_MAX, timestamp, trustDomain } from '@carnet/events';
+import { digest, EVENT_BYTES_MAX, timestamp, trustDomain } from '@carnet/events';
 import { z } from 'zod';
 
 /** First line of an export, last line, and those between: newline-delimited JSON as `GET /v1/export` writes it. */
@@ -7,6 +7,8 @@ export const exportHeader = z.strictObject({
   v: z.literal(1),
   self: trustDomain,
   exportedAt: timestamp,
+  /** End of the chain of key uses at that moment: whoever keeps exports sees a chain that was set back. */
+  keyUses: z.strictObject({ n: z.int().min(0), digest }).optional(),
 });
 export type ExportHeader = z.infer<typeof exportHeader>;
 export const exportEnd = z.strictObject({ carnet: z.literal('end-of-export') });

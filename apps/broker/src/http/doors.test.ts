@@ -49,6 +49,17 @@ const GOOD: Readonly<Record<string, { readonly path: string; readonly body?: unk
   'GET /v1/events/:digest': { path: `/v1/events/${'1'.padStart(64, '0')}` },
   'GET /v1/keys': { path: '/v1/keys' },
   'GET /v1/keys/:key': { path: `/v1/keys/${KEY}` },
+  ...Object.fromEntries(
+    ['suspend', 'resume', 'deactivate', 'compromise', 'destroy'].map((verb) => [
+      `POST /v1/keys/:key/${verb}`,
+      { path: `/v1/keys/${KEY}/${verb}`, body: { reason: 'lost laptop', code: 'key-compromise' } },
+    ]),
+  ),
+  'POST /v1/keys/:key/consumers': { path: `/v1/keys/${KEY}/consumers`, body: { vm: VM } },
+  'DELETE /v1/keys/:key/consumers/:home/:uuid': { path: `/v1/keys/${KEY}/consumers/${VM}` },
+  'GET /v1/keys/:key/uses': { path: `/v1/keys/${KEY}/uses` },
+  'GET /v1/key-uses/verdict': { path: '/v1/key-uses/verdict' },
+  'POST /v1/projects/:project/rotations': { path: '/v1/projects/default/rotations', body: { reason: 'yearly' } },
   'GET /v1/peers': { path: '/v1/peers' },
   'GET /v1/hosts': { path: '/v1/hosts' },
   'GET /v1/images': { path: '/v1/images' },

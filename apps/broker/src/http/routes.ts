@@ -1,5 +1,6 @@
 import { apiKeyRequest } from '../users/api-keys.ts';
 import { intendFromCloudEvent } from './intents.ts';
+import { keyRoutes } from './key-routes.ts';
 import { policyRoutes } from './policy-routes.ts';
 import { present } from './present.ts';
 import { done, operators, type Route, readers, route, takesNothing } from './route.ts';
@@ -90,26 +91,6 @@ const ledgerRoutes: readonly Route[] = [
         return { ok: false, code: 'EVENT_UNKNOWN', text: 'no event with this digest stands in a ledger here' };
       return done(entry);
     },
-  }),
-  route({
-    ...takesNothing,
-    method: 'GET',
-    path: '/v1/keys',
-    summary: 'Key records as they are held now (`former=true`: as before, too): states and provenance, never values',
-    roles: readers,
-    query: s.keyQuery,
-    answer: s.keyRows,
-    handle: async (service, { query: { former } }) => done({ items: await service.keys(present({ former })) }),
-  }),
-  route({
-    ...takesNothing,
-    method: 'GET',
-    path: '/v1/keys/:key',
-    summary: 'One key: its history, and every time it was held here',
-    roles: readers,
-    params: s.keyParams,
-    answer: s.keyDetail,
-    handle: (service, { params }) => service.key(params.key),
   }),
   route({
     ...takesNothing,
@@ -249,4 +230,11 @@ const userRoutes: readonly Route[] = [
 ];
 
 /** The whole API but its two streams. */
-export const routes: readonly Route[] = [...migrationRoutes, ...policyRoutes, ...ledgerRoutes, ...machineRoutes, ...userRoutes];
+export const routes: readonly Route[] = [
+  ...migrationRoutes,
+  ...policyRoutes,
+  ...ledgerRoutes,
+  ...keyRoutes,
+  ...machineRoutes,
+  ...userRoutes,
+];

@@ -45,7 +45,7 @@ export const intentEvent = z.discriminatedUnion('type', [
   cloudEvent(SIGNED_INTENT_TYPE, z.strictObject({ envelope: dsseEnvelope, certificate: base64.max(CERTIFICATE_BASE64_MAX) })),
 ]);
 
-const rows = <T extends z.ZodType>(items: T) => z.strictObject({ items: z.array(items).readonly() });
+export const rows = <T extends z.ZodType>(items: T) => z.strictObject({ items: z.array(items).readonly() });
 
 export const intentAccepted = z.strictObject({ migration: z.string(), digest: z.string(), repeated: z.boolean() });
 export const problem = z.strictObject({ code: z.string(), text: z.string(), reasons: z.array(reason).readonly().optional() });
@@ -130,41 +130,6 @@ export const plan = z.strictObject({
   }),
   warnings: z.array(reason).readonly(),
   steps: z.array(z.strictObject({ side: z.enum(['source', 'target']), step: z.string(), undo: z.string() })).readonly(),
-});
-
-const keyFields = {
-  key: z.string(),
-  version: z.int(),
-  arrival: z.int(),
-  current: z.boolean(),
-  project: z.string(),
-  kind: z.string(),
-  state: z.string(),
-  origin: z.string(),
-  artifact: z.string(),
-  consumers: z.array(z.string()).readonly(),
-  createdAt: z.string(),
-  changedAt: z.string(),
-  provenance: z.array(z.string()).readonly(),
-  replaces: z.string().optional(),
-};
-export const keyRows = rows(z.strictObject(keyFields));
-export const keyDetail = z.strictObject({
-  ...keyFields,
-  history: z
-    .array(z.strictObject({ arrival: z.int(), state: z.string(), at: z.string(), actor: z.string(), reason: z.string() }))
-    .readonly(),
-  holdings: z
-    .array(
-      z.strictObject({
-        arrival: z.int(),
-        state: z.string(),
-        origin: z.string(),
-        createdAt: z.string(),
-        changedAt: z.string(),
-      }),
-    )
-    .readonly(),
 });
 
 export const ownKeyParams = z.strictObject({ peer: trustDomain, key: digest });
@@ -260,13 +225,12 @@ export const cancelRequest = z.strictObject({ text: z.string().max(TEXT_CHARS_MA
 export const cancelled = z.strictObject({ digest: z.string() });
 
 const rowLimit = z.coerce.number().int().min(1).max(ROWS_MAX);
-const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
+export const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
 export const migrationQuery = z.strictObject({
   open: flag.optional(),
   vm: vmId.optional(),
   limit: rowLimit.default(ROWS_DEFAULT),
 });
-export const keyQuery = z.strictObject({ former: flag.optional() });
 export const eventQuery = z.strictObject({
   migration: migrationId.optional(),
   after: z.string().max(CURSOR_CHARS_MAX).optional(),
@@ -275,7 +239,6 @@ export const eventQuery = z.strictObject({
 
 export const migrationParams = z.strictObject({ migration: migrationId });
 export const digestParams = z.strictObject({ digest });
-export const keyParams = z.strictObject({ key: z.string().max(64) });
 export const imageParams = z.strictObject({ name: imageName });
 /** `<home domain>/<uuid>` stands as two path segments. */
 export const vmParams = z

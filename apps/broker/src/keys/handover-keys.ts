@@ -11,28 +11,18 @@ import {
   type Tenant,
   vmConsumer,
 } from '@carnet/keys';
+import type { Role } from '@carnet/policy';
 import type { CommandOf, Fact } from '@carnet/saga';
 import type { Db, Store, Tx } from '@carnet/store';
 import type { HostRegistry } from '../hosts/registry.ts';
 import type { DepositVolume } from '../perform/artifacts.ts';
+import { grantOf, type UseRight } from './grants.ts';
+import { granted, KeyRefused } from './refused.ts';
+
+export { granted, KeyRefused } from './refused.ts';
 
 /** DEKs get a second version only when they are re-keyed in place, which this version does not do. */
 export const DEK_VERSION = 1;
-
-/** A refusal of the key manager where a value is needed to go on: it ends the attempt, not the process. */
-export class KeyRefused extends Error {
-  override readonly name = 'KeyRefused';
-  readonly code: string;
-  constructor(code: string, text: string) {
-    super(text);
-    this.code = code;
-  }
-}
-
-export function granted<T>(result: Result<T>): T {
-  if (result.ok) return result.value;
-  throw new KeyRefused(result.code, result.text);
-}
 
 /** A saved memory state's identity, and that of the key that seals it. */
 export interface MemoryState {
@@ -47,12 +37,13 @@ export interface Replacement {
   readonly version: number;
 }
 
-/** To whom a secret goes, and for what. */
+/** To whom a secret goes, for what, and by what right. */
 export interface SecretFor {
   readonly host: HostName;
   readonly vm: VmId;
   readonly epoch: number;
   readonly purpose: HostPurpose;
+  readonly by: UseRight;
 }
 
 type Agreement = { readonly migration: MigrationId; readonly epoch: CommandOf<'DepositKeys'>['epoch']; readonly vm: VmId } & {
@@ -116,6 +107,7 @@ export interface HandoverKeyPorts {
   readonly registry: () => HostRegistry;
   /** Under whose KEK migrated keys are kept. */
   readonly tenant: Tenant;
+  readonly roleOf: (principal: string) => readonly Role[];
 }
 
 const inTransaction = <T>(db: Db, work: (tx: Tx) => Promise<T>): Promise<T> => db.transaction().execute(work);
@@ -131,7 +123,7 @@ const replacing = ({ method, epoch, facts }: CommandOf<'ReplaceKeys'>, { key, ve
 
 export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
   const { keys, store } = ports;
-  const secretForHost = async (to: SecretFor, key: KeyId): Promise<SealedSecret> => {
+  const secretForHost = async ({ by, ...to }: SecretFor, key: KeyId): Promise<SealedSecret> => {
     const registry = ports.registry();
     const publicKey = registry.hello(to.host)?.publicKey;
     if (publicKey === undefined) {
@@ -139,7 +131,12 @@ export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
       throw new KeyRefused(code, `host ${to.host} has not announced its key`);
     }
     const sealed = granted(
-      await keys.sealForHost({ context: { domain: ports.domain, ...to }, keys: [{ key, version: DEK_VERSION }], publicKey }),
+      await keys.sealForHost({
+        context: { domain: ports.domain, ...to },
+        keys: [{ key, version: DEK_VERSION }],
+        publicKey,
+        grant: grantOf(ports, by),
+      }),
     );
     return { key, sealed: Buffer.from(JSON.stringify(sealed)).toString('base64') };
   };

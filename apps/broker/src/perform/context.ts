@@ -138,4 +138,7 @@ export const secret = (
   host: HostName,
   purpose: HostPurpose,
   key: KeyId,
-): Promise<SealedSecret> => context.keys.secretForHost({ host, vm: command.vm, epoch: command.epoch, purpose }, key);
+): Promise<SealedSecret> => {
+  const by = { reason: 'MIGRATION', migration: command.migration } as const;
+  return context.keys.secretForHost({ host, vm: command.vm, epoch: command.epoch, purpose, by }, key);
+};

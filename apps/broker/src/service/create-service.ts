@@ -1,14 +1,5 @@
-import {
-  GENESIS,
-  type IntentRequest,
-  keyId,
-  type MigrationId,
-  type RequestRecord,
-  type TrustDomain,
-  timestamp,
-} from '@carnet/events';
+import { GENESIS, type IntentRequest, type MigrationId, type RequestRecord, type TrustDomain, timestamp } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
-import type { KeyManager } from '@carnet/keys';
 import { type Journey, type MigrationState, react, summarize } from '@carnet/saga';
 import { type MigrationViews, rowsOf } from '@carnet/views';
 
@@ -19,7 +10,7 @@ import type { ApiKeys } from '../users/api-keys.ts';
 import { approve } from './approve.ts';
 import { receiptRows, rekeyRow } from './custody-rows.ts';
 import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
-import { keyDetail, keyRows } from './key-row.ts';
+import type { createKeyService } from './keys.ts';
 import {
   createVm,
   deleteVm,
@@ -41,7 +32,7 @@ export interface ServicePorts {
   readonly self: TrustDomain;
   readonly journal: Journal;
   readonly views: MigrationViews;
-  readonly keys: KeyManager;
+  readonly keyService: ReturnType<typeof createKeyService>;
   readonly hosts: Hosts;
   readonly machines: MachinePorts;
   readonly intake: IntakePorts;
@@ -56,7 +47,7 @@ const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, cod
 
 /** Everything the broker does for people and schedulers, over the parts that do it. */
 export function createService(ports: ServicePorts): BrokerService {
-  const { self, journal, views, keys, hosts, machines, intake } = ports;
+  const { self, journal, views, hosts, machines, intake } = ports;
   const stateOf = async (id: MigrationId): Promise<{ readonly journey: Journey; readonly m: MigrationState } | undefined> => {
     const row = await views.get(id);
     if (row === undefined) return undefined;
@@ -104,13 +95,7 @@ export function createService(ports: ServicePorts): BrokerService {
     },
     events: (filter) => readEvents(journal, filter),
     onChange: (listener) => journal.subscribe(() => listener()),
-    keys: (filter) => keyRows(keys, filter),
-    key: async (id) => {
-      const known = keyId.safeParse(id);
-      if (!known.success) return refuse('KEY_UNKNOWN', 'no such key');
-      const shown = await keys.show({ key: known.data, version: 1 });
-      return shown.ok ? { ok: true, value: keyDetail(shown.value) } : refuse('KEY_UNKNOWN', shown.text);
-    },
+    ...ports.keyService,
     peers: async () => {
       const states = await journal.peersState();
       return Promise.all(
@@ -126,20 +111,20 @@ export function createService(ports: ServicePorts): BrokerService {
     },
     hosts: async () => machines.hostNames.map((name) => hostRow(ports, name)),
     images: async () => (await machines.inventory.images()).map(imageRow),
-    registerImage: (image) => guarded(() => registerImage(machines, image)),
+    registerImage: (image, principal) => guarded(() => registerImage(machines, image, principal)),
     verifyImage: (name) => verifyImage(machines, name),
     vms: async () => (await machines.inventory.vms()).map((held) => vmRow(machines, held)),
-    createVm: (request) => guarded(() => createVm(machines, request)),
-    setVmPower: (vm, power) => guarded(() => setPower(machines, vm, power)),
+    createVm: (request, principal) => guarded(() => createVm(machines, request, principal)),
+    setVmPower: (vm, power, principal) => guarded(() => setPower(machines, vm, power, principal)),
     restrictVm: async (vm, change, who) => {
       const restricted = await restrictVm(machines, vm, change, who);
       return restricted.ok ? { ok: true, value: vmRow(machines, restricted.value) } : restricted;
     },
-    deleteVm: (vm) => guarded(() => deleteVm(machines, vm)),
+    deleteVm: (vm, principal) => guarded(() => deleteVm(machines, vm, principal)),
     apiKeys: () => ports.apiKeys.list(),
     createApiKey: (request, principal) => ports.apiKeys.create(request, principal),
     revokeApiKey: (id, principal) => ports.apiKeys.revoke(id, principal),
-    exportLedgers: (peer) => exportLines(journal, new Date(ports.nowMs()).toISOString(), peer),
+    exportLedgers: (peer) => exportLines(journal, new Date(ports.nowMs()).toISOString(), peer, machines.keys.usesHead),
   };
 
   /** Whoever was told the migration's id may ask for it at once. */

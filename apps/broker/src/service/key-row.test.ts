@@ -11,7 +11,8 @@ const RECORDS = [held(DISK_KEY, 2, 'active'), held(MEMORY_KEY, 0, 'destroyed'), 
 /** A VM uses the disk's key; nobody uses the memory's any more. */
 const keys = {
   list: async (filter: { readonly only?: 'newest' } = {}) => (filter.only === 'newest' ? RECORDS.slice(0, 2) : RECORDS),
-  consumersOf: async () => new Map([[DISK_KEY, ['vm:one']]]),
+  consumersOf: async () => new Map([[keyId.parse(DISK_KEY), ['vm:one']]]),
+  reportedCompromised: async () => new Map(),
 };
 const shown = async (former?: boolean) =>
   (await keyRows(keys, former === undefined ? {} : { former })).map((row) => [row.key, row.arrival, row.current, row.consumers]);

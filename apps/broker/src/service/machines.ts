@@ -23,9 +23,11 @@ import {
 import { type KeyManager, type Tenant, vmConsumer } from '@carnet/keys';
 import { restrictionsOf } from '@carnet/policy';
 import type { Store, Tx } from '@carnet/store';
+import type { Signer } from '@carnet/trust';
 import type { HostClient } from '../hosts/client.ts';
 import type { CommandDraft } from '../hosts/wire.ts';
 import type { HeldImage, HeldVm, Inventory } from '../inventory.ts';
+import type { UseRight } from '../keys/grants.ts';
 import { DEK_VERSION, granted, type HandoverKeys, KeyRefused } from '../keys/handover-keys.ts';
 import type { RestrictionPorts } from './restrictions.ts';
 import type { CreateVmRequest, ImageRow, ServiceRefusal, ServiceResult, VmRow } from './service.ts';
@@ -41,6 +43,8 @@ export interface MachinePorts extends Pick<RestrictionPorts, 'alone' | 'roleOf'>
   readonly tenant: Tenant;
   readonly nowMs: () => number;
   readonly isMoving: (vm: VmId) => Promise<boolean>;
+  /** This CSP's event key of now. */
+  readonly signer: () => Signer;
 }
 
 /** Steps outside migrations: the longest (an image conversion) is asked again this often, for this long. */
@@ -130,6 +134,7 @@ export function vmRow(ports: Pick<MachinePorts, 'hosts'>, held: HeldVm): VmRow {
 export async function registerImage(
   ports: MachinePorts,
   image: { readonly name: string; readonly file: string },
+  principal: string,
 ): Promise<ServiceResult<ImageRow>> {
   const id = imageId(ports.self, image);
   const known = (await ports.inventory.images()).find(({ name }) => name === image.name);
@@ -138,8 +143,10 @@ export async function registerImage(
   const host = anyHost(ports);
   if (host === undefined) return noHost(ports);
   const key = await newDek(ports, artifactId.parse(id), undefined, 0, `image ${image.name}`, keyId.parse(id));
+  await inTransaction(ports.store, (tx) => ports.keys.addConsumer(tx, key, `image:${image.name}`));
   const vm = imageContext(ports.self, key);
-  const secret = await ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run' }, key);
+  const by = { reason: 'IMAGE_REGISTER', principal } as const;
+  const secret = await ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run', by }, key);
   const made = await perform(ports, { step: 'registerImage', host, body: { ...image, secret } }, 'registerImage');
   if (!made.ok) return made;
   const { image: facts } = made.value;
@@ -178,7 +185,7 @@ export async function verifyImage(
   return { ok: true, value: { name, digest: held.digest, verified: seen.value.image.digest === held.digest } };
 }
 
-export async function createVm(ports: MachinePorts, request: CreateVmRequest): Promise<ServiceResult<VmRow>> {
+export async function createVm(ports: MachinePorts, request: CreateVmRequest, principal: string): Promise<ServiceResult<VmRow>> {
   if ((await ports.inventory.vms()).some(({ spec }) => spec.name === request.name))
     return refuse('VM_EXISTS', `a VM ${request.name} exists`);
   const image =
@@ -192,17 +199,25 @@ export async function createVm(ports: MachinePorts, request: CreateVmRequest): P
   const capacityBytes = Math.max(request.capacityBytes ?? 0, image?.capacityBytes ?? 0);
   const key = await newDek(ports, artifact, vm, capacityBytes, `disk of VM ${request.name}`);
   const spec = specOf(request, artifact, key, capacityBytes);
-  const secret = await ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run' }, key);
-  const from = image === undefined ? {} : { from: { image: image.name, secret: await imageSecret(ports, image, host, vm) } };
+  const by = { reason: 'VM_CREATE', principal } as const;
+  const secret = await ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run', by }, key);
+  const from =
+    image === undefined ? {} : { from: { image: image.name, secret: await imageSecret(ports, image, { host, vm, principal }) } };
   const made = await perform(ports, { step: 'createVm', host, vm, body: { spec, ...from, secrets: [secret] } }, 'createVm');
   if (!made.ok) return made;
   if (!(await ports.inventory.add(ports.store.db, { vm, spec, host, epoch: 0 }))) return refuse('VM_EXISTS', `${vm} exists`);
-  if (request.start) return setPower(ports, vm, 'on');
+  if (request.start) return setPower(ports, vm, 'on', principal);
   return { ok: true, value: { ...vmRow(ports, { vm, spec, host, epoch: 0 }), state: 'shutoff' } };
 }
 
-const imageSecret = (ports: MachinePorts, image: HeldImage, host: HostName, vm: VmId): Promise<SealedSecret> =>
-  ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run' }, keyId.parse(image.key));
+function imageSecret(
+  ports: MachinePorts,
+  image: HeldImage,
+  { host, vm, principal }: { readonly host: HostName; readonly vm: VmId; readonly principal: string },
+): Promise<SealedSecret> {
+  const by = { reason: 'IMAGE_COPY', principal } as const;
+  return ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run', by }, keyId.parse(image.key));
+}
 
 /** Host independent, so that it means the same at every CSP. */
 const specOf = (request: CreateVmRequest, artifact: ArtifactId, key: KeyId, capacityBytes: number): VmSpec =>
@@ -216,14 +231,23 @@ const specOf = (request: CreateVmRequest, artifact: ArtifactId, key: KeyId, capa
     disks: [{ artifact, target: 'vda', format: 'qcow2', capacityBytes, key }],
   });
 
-export async function setPower(ports: MachinePorts, vm: VmId, power: 'on' | 'off'): Promise<ServiceResult<VmRow>> {
+export async function setPower(
+  ports: MachinePorts,
+  vm: VmId,
+  power: 'on' | 'off',
+  principal: string,
+): Promise<ServiceResult<VmRow>> {
   const held = await ports.inventory.vm(vm);
   if (held === undefined) return refuse('VM_UNKNOWN', `${vm} is not held by ${ports.self}`);
   if (await ports.isMoving(vm)) return refuse('VM_MOVING', `${vm} is in a migration that has not ended`);
   const { host, spec } = held;
   const done =
     power === 'on'
-      ? await perform(ports, { step: 'startVm', host, vm, body: { secrets: await runSecrets(ports, held) } }, 'startVm')
+      ? await perform(
+          ports,
+          { step: 'startVm', host, vm, body: { secrets: await runSecrets(ports, held, { reason: 'VM_START', principal }) } },
+          'startVm',
+        )
       : await perform(ports, { step: 'stopVm', host, vm, body: { graceSeconds: STOP_GRACE_SECONDS } }, 'stopVm');
   if (!done.ok) return done;
   return { ok: true, value: { ...vmRow(ports, held), state: power === 'on' ? 'running' : 'shutoff', spec } };
@@ -236,20 +260,25 @@ const NO_EPOCH = 0;
 export const runSecrets = (
   ports: Pick<MachinePorts, 'handover'>,
   { vm, spec, host }: Pick<HeldVm, 'vm' | 'spec' | 'host'>,
+  by: UseRight,
 ): Promise<readonly SealedSecret[]> =>
-  Promise.all(spec.disks.map((disk) => ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run' }, disk.key)));
+  Promise.all(
+    spec.disks.map((disk) => ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run', by }, disk.key)),
+  );
 
-export async function deleteVm(ports: MachinePorts, vm: VmId): Promise<ServiceResult<{ readonly vm: VmId }>> {
+export async function deleteVm(ports: MachinePorts, vm: VmId, principal: string): Promise<ServiceResult<{ readonly vm: VmId }>> {
   const held = await ports.inventory.vm(vm);
   if (held === undefined) return refuse('VM_UNKNOWN', `${vm} is not held by ${ports.self}`);
   if (await ports.isMoving(vm)) return refuse('VM_MOVING', `${vm} is in a migration that has not ended`);
   if (restrictionsOf(held.spec).legalHold) return refuse('LEGAL_HOLD', `${vm} is on legal hold`);
   const gone = await perform(ports, { step: 'deleteVm', host: held.host, vm, body: {} }, 'deleteVm');
   if (!gone.ok) return gone;
+  const reason = `VM ${vm} deleted`;
+  const destroy = { verb: 'destroy', principal, reason, code: 'cessation-of-operation', signer: ports.signer() } as const;
   await inTransaction(ports.store, async (tx) => {
     for (const { key } of held.spec.disks) {
       await ports.keys.removeConsumer(tx, key, vmConsumer(vm));
-      granted(await ports.keys.changeState(tx, { key, version: DEK_VERSION, to: 'destroyed', reason: `VM ${vm} deleted` }));
+      granted(await ports.keys.operate(tx, { key, version: DEK_VERSION, ...destroy }));
     }
     await ports.inventory.remove(tx, vm);
   });

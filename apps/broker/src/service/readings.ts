@@ -99,8 +99,13 @@ const EXPORT_PAGE = 500;
  * Both directions of every ledger, each envelope exactly as chained. The first line says whose view this is; the auditor trusts
  * nothing else in it.
  */
-export async function* exportLines(journal: Journal, exportedAt: string, wanted: string | undefined): AsyncGenerator<string> {
-  yield JSON.stringify({ carnet: 'ledger-export', v: 1, self: journal.self, exportedAt });
+export async function* exportLines(
+  journal: Journal,
+  exportedAt: string,
+  wanted: string | undefined,
+  usesHead: () => Promise<{ readonly n: number; readonly digest: Digest }>,
+): AsyncGenerator<string> {
+  yield JSON.stringify({ carnet: 'ledger-export', v: 1, self: journal.self, exportedAt, keyUses: await usesHead() });
   for (const ledger of ledgersOf(journal)) {
     if (wanted !== undefined && ledger.publisher !== wanted && ledger.audience !== wanted) continue;
     for (let from = 1; ; ) {

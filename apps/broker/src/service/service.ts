@@ -3,6 +3,7 @@ import type {
   DsseEnvelope,
   Event,
   IntentRequest,
+  KeyChangeReason,
   MigrationId,
   Reason,
   RekeyedVolume,
@@ -15,9 +16,11 @@ import type {
   VmSpec,
 } from '@carnet/events';
 import type { VmState } from '@carnet/hypervisor';
+import type { KeyVerb } from '@carnet/keys';
 import type { MigrationRow } from '@carnet/views';
 import type { ApiKeyRequest, ApiKeyRow, NewApiKey } from '../users/api-keys.ts';
 import type { Approval } from './approve.ts';
+import type { KeyDetail, KeyRow, KeyUseRow, RotationRow, UsesVerdictRow } from './key-rows.ts';
 import type { CurrentPolicy, PolicySetRow, RequestRow } from './policy-rows.ts';
 import type { Rate } from './predict.ts';
 import type { Changing, RestrictionChange } from './restrictions.ts';
@@ -140,45 +143,6 @@ export interface Plan {
   readonly steps: readonly PlanStep[];
 }
 
-export interface KeyRow {
-  readonly key: string;
-  readonly version: number;
-  /** The epoch in which it came here; 0: it was made here. A key that left and came back is held anew. */
-  readonly arrival: number;
-  /** The holding that counts; the others are of before. */
-  readonly current: boolean;
-  readonly project: string;
-  readonly kind: string;
-  readonly state: string;
-  readonly origin: string;
-  readonly artifact: string;
-  readonly consumers: readonly string[];
-  readonly createdAt: string;
-  /** When it came into its present state. */
-  readonly changedAt: string;
-  readonly provenance: readonly string[];
-  /** The key whose place it took, as `<key> version <n>`. */
-  readonly replaces?: string;
-}
-
-export interface KeyDetail extends KeyRow {
-  readonly history: readonly {
-    readonly arrival: number;
-    readonly state: string;
-    readonly at: string;
-    readonly actor: string;
-    readonly reason: string;
-  }[];
-  /** Every time it was held here, newest first. */
-  readonly holdings: readonly {
-    readonly arrival: number;
-    readonly state: string;
-    readonly origin: string;
-    readonly createdAt: string;
-    readonly changedAt: string;
-  }[];
-}
-
 export interface PeerRow {
   readonly domain: string;
   readonly state: 'ready' | 'silent' | 'frozen' | 'quarantined';
@@ -269,6 +233,23 @@ export interface BrokerService {
   /** `former`: also the holdings of keys that left and came back. */
   readonly keys: (filter: { readonly former?: boolean }) => Promise<readonly KeyRow[]>;
   readonly key: (id: string) => Promise<ServiceResult<KeyDetail>>;
+  /** A signed change of a key's state; whoever ever held the key is told. Safe to repeat. */
+  readonly changeKey: (
+    id: string,
+    verb: KeyVerb,
+    change: { readonly reason: string; readonly code: KeyChangeReason },
+    principal: string,
+  ) => Promise<ServiceResult<KeyDetail>>;
+  readonly addKeyConsumer: (id: string, vm: VmId) => Promise<ServiceResult<KeyDetail>>;
+  readonly removeKeyConsumer: (id: string, vm: VmId) => Promise<ServiceResult<KeyDetail>>;
+  /** One batch; `version` goes on with a rotation that an earlier answer named. */
+  readonly rotateProject: (
+    project: string,
+    rotation: { readonly reason: string; readonly version?: number },
+    principal: string,
+  ) => Promise<ServiceResult<RotationRow>>;
+  readonly keyUses: (id: string) => Promise<ServiceResult<readonly KeyUseRow[]>>;
+  readonly verifyKeyUses: () => Promise<UsesVerdictRow>;
   readonly peers: () => Promise<readonly PeerRow[]>;
   /** Said to one peer, in the ledger that it reads. */
   readonly endEventKey: (

@@ -83,17 +83,45 @@ export const key = {
   origin: 'migrated',
   artifact: '33333333-3333-4333-8333-333333333333',
   consumers: [`vm:${VM}`],
+  capacityBytes: 1024,
+  algorithm: 'LUKS key slot, 256 bit',
+  derivation: 'luks-passphrase-hex',
+  kekVersion: 2,
   createdAt: AT,
   changedAt: AT,
+  reportedCompromisedBy: [],
   provenance: ['migration x'],
 };
 export const keyDetail = {
   ...key,
-  history: [{ arrival: 2, state: 'active', at: AT, actor: 'spiffe://csp-a.example/broker', reason: 'imported, "as is"' }],
+  history: [
+    {
+      arrival: 2,
+      state: 'active',
+      at: AT,
+      actor: 'spiffe://csp-a.example/broker',
+      reason: 'imported, "as is"',
+      digest: DIGEST,
+    },
+  ],
+  historyChain: 'intact',
   holdings: [
     { arrival: 2, state: 'active', origin: 'migrated', createdAt: AT, changedAt: AT },
     { arrival: 0, state: 'destroyed', origin: 'generated', createdAt: AT, changedAt: AT },
   ],
+  shared: [],
+  reports: [],
+};
+export const keyUse = {
+  n: 1,
+  at: AT,
+  key: key.key,
+  operation: 'run',
+  principal: 'spiffe://csp-a.example/operator',
+  reason: 'VM_START',
+  vm: VM,
+  host: 'host-1',
+  digest: DIGEST,
 };
 export const peer = {
   domain: 'csp-b.example',

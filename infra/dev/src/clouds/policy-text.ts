@@ -26,7 +26,8 @@ export function entitiesText({ domain }: CspPlan): string {
   const entities = [
     // API keys are made with roles of their own (`carnet apikey`); this is the most that any of them may have.
     entity('User', 'api-key/*', {}, [uid('Role', 'scheduler'), uid('Role', 'viewer'), ...projects]),
-    user('operator', projects),
+    // Nobody else is there to keep keys.
+    user('operator', [uid('Role', 'key-custodian'), ...projects]),
     user('scheduler', projects),
     user('auditor', []),
     ...Object.entries(PLACES).map(([csp, place]) => entity('Csp', csp, place)),

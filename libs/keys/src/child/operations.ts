@@ -8,6 +8,7 @@ import { confirmAcknowledgement, sealDeposit, sealRelease } from '../vault/depos
 import { createDek, createKek, holding, rewrapDeks, tenant, wrappedDek, wrappedKek } from '../vault/hierarchy.ts';
 import { hostContext, sealedForHost, sealForHost } from '../vault/host.ts';
 import { acknowledgeDeposit, createMigrationKey, openRelease } from '../vault/import.ts';
+import { keptSecret, rewrapSecrets } from '../vault/rewrap.ts';
 import { openRoot, resealRoot, sealedRoot, sealRoot } from '../vault/root.ts';
 import { keyOperation, type Operation, openingOperation, operation } from './operation.ts';
 
@@ -56,6 +57,14 @@ export const CREATE_DEK = keyOperation('create-dek', z.strictObject({ keks, hold
 );
 export const REWRAP = keyOperation('rewrap', z.strictObject({ keks, deks }), deks, ({ root }, input, random) =>
   rewrapDeks(root, input.keks, input.deks, random),
+);
+
+const keptSecrets = z.array(keptSecret).readonly();
+export const REWRAP_SECRETS = keyOperation(
+  'rewrap-secrets',
+  z.strictObject({ tenant, keks, secrets: keptSecrets }),
+  keptSecrets,
+  ({ root }, input, random) => rewrapSecrets(root, input, random),
 );
 
 export const SEAL_DEPOSIT = keyOperation(
@@ -122,6 +131,7 @@ export const OPERATIONS: ReadonlyMap<string, Pick<Operation<never, unknown>, 'se
     CREATE_KEK,
     CREATE_DEK,
     REWRAP,
+    REWRAP_SECRETS,
     SEAL_DEPOSIT,
     CONFIRM_ACKNOWLEDGEMENT,
     SEAL_RELEASE,

@@ -14,8 +14,10 @@ import { ACKNOWLEDGE_DEPOSIT, CREATE_MIGRATION_KEY } from '../child/operations.t
 import { boundKeyOf, DERIVATIONS, depositContext, type Handover } from '../context.ts';
 import { LIST_MAX } from '../limits.ts';
 import { type KeyPorts, type Prepared, tenantKeks } from '../ports.ts';
+import { enterHandover } from '../records/handovers.ts';
 import { enter } from '../records/history.ts';
 import { type KeyRecord, listHeld } from '../records/holding.ts';
+import { holdKek } from '../records/keks.ts';
 import { isDestroyed } from '../records/states.ts';
 import { inTransaction, type KeysTx } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
@@ -39,6 +41,7 @@ export async function createMigrationKeyPair(ports: KeyPorts, request: KeyPairRe
   if (!made.ok) return made;
   return ok({
     record: async (tx) => {
+      await holdKek(inTransaction(tx), { tenant, version: made.value.privateKey.kekVersion });
       const inserted = await insertImport(
         inTransaction(tx),
         { migration, epoch, tenant, ...made.value, state: 'offered' },
@@ -156,7 +159,10 @@ async function recordAcknowledgement(
     changed_at: at,
   });
   const mark = { at, actor: ports.actor, reason: `deposited in epoch ${handover.epoch}`, cause: received.deposit };
-  for (const key of data.keys) await enter(db, { record: arriving(found.value.tenant, handover, key, at) }, mark);
+  for (const key of data.keys) {
+    await enter(db, { record: arriving(found.value.tenant, handover, key, at) }, mark);
+    await enterHandover(db, key, handover, 'in');
+  }
   return ok(received.acknowledgement);
 }
 

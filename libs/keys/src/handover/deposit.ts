@@ -4,11 +4,14 @@ import { digestOf } from '../bytes.ts';
 import { SEAL_DEPOSIT } from '../child/operations.ts';
 import { type BoundKey, depositContextBytes, type Handover } from '../context.ts';
 import { type KeyPorts, type Prepared, tenantKeks } from '../ports.ts';
+import { enterHandover } from '../records/handovers.ts';
 import { findHeld, type Held, lockHeld, updateHeld } from '../records/holding.ts';
+import { holdKek } from '../records/keks.ts';
 import { inTransaction } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { ok, type Refusal, type Result } from '../result.ts';
 import { type Deposit, findDeposit, heldOfDeposit, insertDeposit, lockDeposit } from './deposits.ts';
+import { recordHandingOver } from './recorded.ts';
 
 /** All keys of the VM, in the order of the deposit. `headerDigest` of each disk is from the trial unlock at the source. */
 export type DepositRequest = { readonly handover: Handover; readonly keys: readonly BoundKey[] };
@@ -76,12 +79,15 @@ async function recordDeposit(
   if (!held.ok) return held;
   const refused = undepositable(request, held.value);
   if (refused !== undefined) return refused;
+  if (made.secrets !== undefined) await holdKek(db, { tenant: made.tenant, version: made.secrets.kekVersion });
   if (!(await insertDeposit(db, made, ports.now()))) return committed(tx, made.handover, made.context);
   for (const [i, { record }] of held.value.entries()) {
     const headerDigest = request.keys[i]?.headerDigest ?? null;
     const usedBy = record.kind === 'memory' ? { used_by: made.migration } : {};
     await updateHeld(db, record, { header_digest: headerDigest, ...usedBy });
+    await enterHandover(db, record, made.handover, 'out');
   }
+  await recordHandingOver(ports, db, 'deposit', made.handover, held.value);
   return ok(made.data);
 }
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHostKeyPair, openForHost } from '../hosts.ts';
-import { begin, deposited, must, openSide, record, released, type Side, TENANT, within } from '../testing/two-sides.ts';
+import { begin, deposited, granted, must, openSide, record, released, type Side, TENANT, within } from '../testing/two-sides.ts';
 
 let a: Side;
 let b: Side;
@@ -23,7 +23,7 @@ async function dekAt(side: Side, story: Awaited<ReturnType<typeof begin>>, purpo
     purpose,
   } as const;
   const disk = story.keys.filter(({ kind }) => kind === 'disk');
-  const sealed = must(await side.keys.sealForHost({ context, keys: disk, publicKey: host.publicKey }));
+  const sealed = must(await side.keys.sealForHost({ context, keys: disk, publicKey: host.publicKey, grant: granted(story) }));
   const [opened] = must(await openForHost(host.privateKey, context, sealed));
   return opened?.dek.toString('hex') ?? 'none';
 }

@@ -6,6 +6,7 @@ import { consume, removeConsumer, vmConsumer } from '../deks.ts';
 import { type KeyPorts, type Prepared, tenantKeks } from '../ports.ts';
 import { change, illegal } from '../records/history.ts';
 import { type Held, lockArrival, type Provenance, updateHeld } from '../records/holding.ts';
+import { holdKek } from '../records/keks.ts';
 import { isDestroyed } from '../records/states.ts';
 import { inTransaction, type KeysTx } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
@@ -14,6 +15,7 @@ import { impossible, issuesOf, ok, type Refusal, type Result } from '../result.t
 import type { WrappedDek } from '../vault/hierarchy.ts';
 import type { Attempt, Ending } from './deposits.ts';
 import { findImport, type Import, importOfAttempt, lockImport, type Received, updateImport } from './imports.ts';
+import { recordHandingOver } from './recorded.ts';
 
 /** `acknowledged`: digest of the own `DepositAcknowledged`. `roots`: of the own final `ImageVerified`. */
 export type ReleaseReceived = Attempt & {
@@ -90,10 +92,13 @@ async function recordOpened(
   for (const held of await arrived(db, found.value)) {
     const dek = deks.find(({ key, version }) => key === held.record.key && version === held.record.version);
     if (dek === undefined) throw impossible(refusal('KEY_UNKNOWN', { about: held.record.key }));
+    await holdKek(db, { tenant: dek.tenant, version: dek.kekVersion });
+    const root = request.roots.find(({ artifact }) => artifact === held.record.artifact)?.root ?? null;
     await updateHeld(db, held.record, {
       kek_version: dek.kekVersion,
       wrapped: dek.wrapped,
       secret: dek.secret ?? null,
+      image_root: root,
       changed_at: at,
     });
   }
@@ -155,6 +160,7 @@ export async function importKeys(
     await updateHeld(db, record, { provenance });
     await consume(ports, tx, record, received.handover.vm);
   }
+  await recordHandingOver(ports, db, 'import', received.handover, held);
   await updateImport(db, request.migration, { state: 'imported', private_key: null, changed_at: at });
   return ok(data);
 }

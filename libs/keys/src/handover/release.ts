@@ -2,12 +2,13 @@ import type { EventData } from '@carnet/events';
 import type { Tx } from '@carnet/store';
 import { SEAL_RELEASE } from '../child/operations.ts';
 import { type KeyPorts, type Prepared, tenantKeks } from '../ports.ts';
-import { findHeld, lockHeld } from '../records/holding.ts';
+import { findHeld, lockHeld, updateHeld } from '../records/holding.ts';
 import { inTransaction } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { ok, type Refusal, type Result } from '../result.ts';
 import { type Attempt, type Deposit, findDeposit, heldOfDeposit, lockDeposit, ofAttempt, updateDeposit } from './deposits.ts';
 import { moveAll } from './ending.ts';
+import { recordHandingOver } from './recorded.ts';
 
 /** What `KeyReleased` cites: digests of events, and the final roots as the target verified them. */
 export type ReleaseRequest = Attempt & Omit<EventData<'KeyReleased'>, 'enc' | 'ct'>;
@@ -79,7 +80,12 @@ async function recordRelease(
     reason: `released in epoch ${request.epoch}`,
     cause: request.acknowledged,
   });
+  for (const { record } of held.value) {
+    const root = request.roots.find(({ artifact }) => artifact === record.artifact)?.root;
+    if (root !== undefined) await updateHeld(db, record, { image_root: root });
+  }
   await updateDeposit(db, request.migration, { state: 'released', release: JSON.stringify(data), changed_at: at });
+  await recordHandingOver(ports, db, 'release', found.value.handover, held.value);
   return ok(data);
 }
 

@@ -1,4 +1,5 @@
 import type { Change } from '@carnet/store';
+import { LIFE_CYCLE } from './life-cycle-change.ts';
 
 /** This lib's tables. A released change is never edited: a new one follows. */
 export const KEY_CHANGES: readonly Change[] = [
@@ -104,4 +105,5 @@ export const KEY_CHANGES: readonly Change[] = [
       await db.schema.createIndex('keys_holdings_replaces').on('keys_holdings').column('replaces').unique().execute();
     },
   },
+  LIFE_CYCLE,
 ];

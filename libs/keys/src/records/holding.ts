@@ -50,8 +50,10 @@ export const keyRecord = z
     capacityBytes: byteCount,
     headerDigest: digest.optional(),
     state: keyState,
-    origin: z.enum(['generated', 'migrated']),
+    /** `imported`: brought by its owner. `migrated`: handed over by a peer. */
+    origin: z.enum(['generated', 'imported', 'migrated']),
     provenance: provenance.optional(),
+    imageRoot: digest.optional(),
     replaces: replaces.optional(),
     kekVersion: z.int().min(1).optional(),
     createdAt: timestamp,
@@ -85,6 +87,7 @@ function heldOf(row: Row): Held {
     state: row.state,
     origin: row.origin,
     ...(row.provenance === null ? {} : { provenance: JSON.parse(row.provenance) }),
+    ...(row.image_root === null ? {} : { imageRoot: row.image_root }),
     ...(row.replaces === null ? {} : { replaces: JSON.parse(row.replaces) }),
     ...(row.kek_version === null ? {} : { kekVersion: row.kek_version }),
     createdAt: row.created_at,
@@ -219,6 +222,7 @@ export async function insertHeld(tx: KeysTx, held: Held): Promise<void> {
       kek_version: wrapped?.kekVersion ?? null,
       wrapped: wrapped?.wrapped ?? null,
       secret: wrapped?.secret ?? null,
+      image_root: record.imageRoot ?? null,
       created_at: record.createdAt,
       changed_at: record.changedAt,
     })

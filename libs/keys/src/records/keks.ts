@@ -1,13 +1,16 @@
 import type { Timestamp } from '@carnet/events';
+import { CODES } from '../codes.ts';
+import { KeysError } from '../result.ts';
 import { type TenantKeks, type WrappedKek, wrappedKek } from '../vault/hierarchy.ts';
 import type { KeysDb, KeysTx } from './tables.ts';
 
-/** All KEK versions of a tenant, oldest first. */
+/** All KEK versions of a tenant that are not destroyed, oldest first. */
 export async function keksOf(db: KeysDb, tenant: string): Promise<TenantKeks> {
   const rows = await db
     .selectFrom('keys_keks')
     .select(['tenant', 'version', 'wrapped'])
     .where('tenant', '=', tenant)
+    .where('wrapped', 'is not', null)
     .orderBy('version')
     .execute();
   return rows.map((row) => wrappedKek.parse(row));
@@ -21,4 +24,25 @@ export async function insertKek(db: KeysDb | KeysTx, kek: WrappedKek, at: Timest
     .onConflict((conflict) => conflict.doNothing())
     .executeTakeFirst();
   return (result.numInsertedOrUpdatedRows ?? 0n) > 0n;
+}
+
+/**
+ * To be called in every transaction that writes a row under a KEK. What was wrapped before this transaction may have been overtaken by
+ * a rotation that found nothing left and destroyed the version: the row would never open again. The lock makes that rotation wait, and
+ * count anew.
+ * @throws KeysError KEK_DESTROYED, to be tried again: the next try wraps under the newest version
+ */
+export async function holdKek(
+  tx: KeysTx,
+  { tenant, version }: { readonly tenant: string; readonly version: number },
+): Promise<void> {
+  const row = await tx
+    .selectFrom('keys_keks')
+    .select('wrapped')
+    .where('tenant', '=', tenant)
+    .where('version', '=', version)
+    .forShare()
+    .executeTakeFirst();
+  if (row === undefined || row.wrapped === null)
+    throw new KeysError('KEK_DESTROYED', CODES.KEK_DESTROYED.text, { retryable: true });
 }

@@ -1,16 +1,6 @@
-import { z } from 'zod';
+import { type KeyState, keyState } from '@carnet/events';
 
-/** Key states of NIST SP 800-57 Part 1, section 7 ("destroyed-compromised" as in its revision 4 and in KMIP). */
-export const keyState = z.enum([
-  'pre-activation',
-  'active',
-  'suspended',
-  'deactivated',
-  'compromised',
-  'destroyed',
-  'destroyed-compromised',
-]);
-export type KeyState = z.infer<typeof keyState>;
+export { type KeyState, keyState };
 
 /** Legal transitions, `from` → `to`s. NIST's own numbers differ by revision, so none are given; what is missing here is illegal. */
 export const TRANSITIONS: Readonly<Record<KeyState, readonly KeyState[]>> = {
@@ -27,3 +17,7 @@ export const isLegal = (from: KeyState, to: KeyState): boolean => TRANSITIONS[fr
 
 /** In these states no key bytes are kept, wrapped or not. */
 export const isDestroyed = (state: KeyState): boolean => state === 'destroyed' || state === 'destroyed-compromised';
+
+/** How a key in this state is destroyed: what was compromised stays so in the record. */
+export const destructionOf = (state: KeyState): KeyState =>
+  state === 'compromised' || state === 'destroyed-compromised' ? 'destroyed-compromised' : 'destroyed';

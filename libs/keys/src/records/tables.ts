@@ -6,8 +6,20 @@ export type KeysTables = {
   readonly keys_keks: {
     readonly tenant: string;
     readonly version: number;
-    readonly wrapped: string;
+    /** Null once destroyed: nothing was left under it. */
+    readonly wrapped: string | null;
     readonly created_at: string;
+    readonly destroyed_at: string | null;
+  };
+  readonly keys_rotations: {
+    readonly tenant: string;
+    readonly version: number;
+    readonly actor: string;
+    readonly reason: string;
+    readonly deks: number;
+    readonly secrets: number;
+    readonly started_at: string;
+    readonly finished_at: string | null;
   };
   readonly keys_holdings: {
     readonly key: string;
@@ -33,6 +45,8 @@ export type KeysTables = {
     readonly wrapped: string | null;
     /** Id of the secret in another key manager that has the DEK; `wrapped` is then its check value. */
     readonly secret: string | null;
+    /** Merkle root of the artifact as it was handed over: both sides have verified it. */
+    readonly image_root: string | null;
     readonly created_at: string;
     readonly changed_at: string;
   };
@@ -56,7 +70,58 @@ export type KeysTables = {
     readonly actor: string;
     readonly reason: string;
     readonly cause: string | null;
+    /** Hash chain over all lines of a key, in order. `signature`: JSON, of an operator's change only. */
+    readonly prev: string;
+    readonly digest: string;
+    readonly signature: string | null;
   };
+  /** Which peer holds or held a key, and by which migration. `out`: from here. */
+  readonly keys_handovers: {
+    readonly key: string;
+    readonly version: number;
+    readonly migration: string;
+    readonly peer: string;
+    readonly direction: string;
+    readonly epoch: number;
+  };
+  /** State changes that a peer is owed an event about; `told`: when it was appended to that peer's ledger. */
+  readonly keys_announcements: {
+    readonly line: string;
+    readonly peer: string;
+    readonly data: string;
+    readonly told: string | null;
+  };
+  /** What peers said of keys that they shared with us. */
+  readonly keys_reports: {
+    readonly event: string;
+    readonly key: string;
+    readonly version: number;
+    readonly peer: string;
+    readonly migration: string;
+    readonly from_state: string;
+    readonly to_state: string;
+    readonly reason: string;
+    readonly at: string;
+    readonly received_at: string;
+  };
+  /** How far each peer's ledger was read for them. */
+  readonly keys_reports_read: { readonly peer: string; readonly seq: number };
+  /** Every use of a key, one hash chain for the CSP. */
+  readonly keys_uses: {
+    readonly n: number;
+    readonly at: string;
+    readonly key: string;
+    readonly version: number;
+    readonly arrival: number;
+    readonly operation: string;
+    readonly principal: string;
+    readonly context: string;
+    readonly reason: string;
+    readonly prev: string;
+    readonly digest: string;
+  };
+  /** One row: the end of that chain, and the lock that orders it. */
+  readonly keys_uses_head: { readonly id: number; readonly n: number; readonly digest: string };
   readonly keys_consumers: { readonly key: string; readonly consumer: string; readonly added_at: string };
   readonly keys_deposits: {
     readonly migration: string;

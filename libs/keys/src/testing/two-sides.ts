@@ -29,6 +29,7 @@ import type { Prepared } from '../ports.ts';
 import { onKeys } from '../records/tables.ts';
 import type { Result } from '../result.ts';
 import { createRootFile } from '../root-file.ts';
+import type { Grant } from '../uses/grant.ts';
 import { tenant } from '../vault/hierarchy.ts';
 
 // Two databases inside one process, on a machine shared with other suites, take longer than vitest's five seconds.
@@ -38,6 +39,7 @@ if (globalThis.process.env['VITEST'] !== undefined) vi.setConfig({ testTimeout: 
 export const NOW: Timestamp = timestamp.parse('2026-11-23T10:00:00.000Z');
 export const NOT_AFTER: Timestamp = timestamp.parse('2026-11-23T12:00:00.000Z');
 export const TENANT = tenant.parse('shop');
+export const ACTOR = 'spiffe://csp-a.example/broker';
 export const silent = { info: () => undefined, warn: () => undefined };
 
 /** One CSP of a test: its own database, root file and key manager. */
@@ -45,6 +47,8 @@ export type Side = {
   readonly keys: KeyManager;
   readonly store: Store;
   readonly dir: string;
+  /** SPIFFE ID of its service. */
+  readonly actor: string;
   readonly close: () => Promise<void>;
 };
 
@@ -78,6 +82,7 @@ export async function openSide(options: SideOptions = {}): Promise<Side> {
     must(await createRootFile({ path: join(dir, 'root.json'), unlock, process, random: randomBytes, cost: TEST_COST }));
   const store = await openStore({ ...(options.target ?? { dir: join(dir, 'db') }), log: silent, applicationName: 'keys-test' });
   const domain = trustDomain.parse(options.domain ?? 'csp-a.example');
+  const actor = `spiffe://${domain}/broker`;
   const { barbican, now = () => NOW } = options;
   const keys = must(
     await openKeyManager({
@@ -85,7 +90,7 @@ export async function openSide(options: SideOptions = {}): Promise<Side> {
       root,
       ...(barbican === undefined ? {} : { barbican }),
       domain,
-      actor: `spiffe://${domain}/broker`,
+      actor,
       now,
       random: randomBytes,
       process,
@@ -95,6 +100,7 @@ export async function openSide(options: SideOptions = {}): Promise<Side> {
     keys,
     store,
     dir,
+    actor,
     close: async () => {
       keys.close();
       await store.close();
@@ -141,6 +147,13 @@ export async function within<T>(side: Side, work: (tx: Tx) => Promise<Result<T>>
 export async function record<T>(side: Side, prepared: Result<Prepared<T>>): Promise<Result<T>> {
   return prepared.ok ? within(side, prepared.value.record) : prepared;
 }
+
+/** The service's own right in a migration. */
+export const granted = ({ handover }: Story, actor = ACTOR): Grant => ({
+  principal: actor,
+  reason: 'MIGRATION',
+  migration: handover.migration,
+});
 
 /** The digest that an event with this data might have. */
 export const digestOfData = (data: unknown): Digest =>
@@ -226,8 +239,8 @@ export async function deposited(a: Side, b: Side, story: Story) {
 export const rootsOf = (story: Story): VerifiedRoots => story.keys.map(({ artifact }) => ({ artifact, root: someDigest() }));
 
 /** And the release at A. */
-export async function released(a: Side, b: Side, story: Story) {
-  const { deposit, acknowledged } = await deposited(a, b, story);
+export async function released(a: Side, b: Side, story: Story, before?: Awaited<ReturnType<typeof deposited>>) {
+  const { deposit, acknowledged } = before ?? (await deposited(a, b, story));
   const roots = rootsOf(story);
   const { migration, epoch } = story.handover;
   const request = {
@@ -246,12 +259,19 @@ export async function released(a: Side, b: Side, story: Story) {
 
 const TABLES = [
   'keys_keks',
+  'keys_rotations',
   'keys_holdings',
   'keys_history',
   'keys_consumers',
   'keys_deposits',
   'keys_imports',
   'keys_secrets',
+  'keys_handovers',
+  'keys_announcements',
+  'keys_reports',
+  'keys_reports_read',
+  'keys_uses',
+  'keys_uses_head',
 ] as const;
 
 /** Every row of this lib, as text: equal before and after a refusal. */
@@ -269,14 +289,13 @@ export async function snapshot(side: Side): Promise<string> {
 export async function openReplica(of: Side, target: StoreTarget): Promise<Side> {
   const store = await openStore({ ...target, log: silent, applicationName: 'keys-replica' });
   const unlock = { kind: 'file', path: join(of.dir, 'passphrase') } as const;
-  const actor = 'spiffe://csp-a.example/broker';
   const rootFile = join(of.dir, 'root.json');
   const keys = must(
     await openKeyManager({
       store,
       root: { kind: 'file', path: rootFile, unlock },
       domain: trustDomain.parse('csp-a.example'),
-      actor,
+      actor: of.actor,
       now: () => NOW,
       random: randomBytes,
     }),
@@ -285,6 +304,7 @@ export async function openReplica(of: Side, target: StoreTarget): Promise<Side> 
     keys,
     store,
     dir: of.dir,
+    actor: of.actor,
     close: async () => {
       keys.close();
       await store.close();

@@ -27,7 +27,7 @@ export const checkValueOf = (dek: Uint8Array, c: Uint8Array): Buffer => hmac(dek
 export const acknowledgementMac = (exported: Uint8Array, c: Uint8Array): Buffer =>
   hmac(exported, transcript('carnet/acknowledged/v1', [c]));
 
-const secretsAad = (tenant: string, kekVersion: number, c: Uint8Array): Buffer =>
+export const secretsAad = (tenant: string, kekVersion: number, c: Uint8Array): Buffer =>
   transcript('carnet/at-rest/deposit/v1', [tenant, kekVersion, c]);
 
 /** What the source keeps of a deposit, under the tenant's KEK: Krel ‖ the MAC key of each key, in order. */

@@ -21,9 +21,9 @@ import { keyUnwrap, openRecord, sealRecord } from './wrap.ts';
 
 /** The target's private key at rest: the KEM seed under the tenant's KEK, bound to its migration and public key. */
 export type MigrationKey = { readonly kekVersion: number; readonly wrapped: string };
-type Attempt = { readonly migration: string; readonly epoch: number };
+export type Attempt = { readonly migration: string; readonly epoch: number };
 
-const migrationKeyAad = (tenant: string, kekVersion: number, attempt: Attempt, publicKey: string): Buffer =>
+export const migrationKeyAad = (tenant: string, kekVersion: number, attempt: Attempt, publicKey: string): Buffer =>
   transcript('carnet/at-rest/migration-key/v1', [
     tenant,
     kekVersion,

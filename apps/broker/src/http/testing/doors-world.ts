@@ -33,7 +33,14 @@ const roleOf = (principal: string): readonly Role[] => {
   const name = principal.split('/').at(-1) ?? '';
   return ROLES.filter((role) => role === name);
 };
-export const ROLES = ['viewer', 'operator', 'scheduler', 'auditor', 'administrator'] as const satisfies readonly Role[];
+export const ROLES = [
+  'viewer',
+  'operator',
+  'scheduler',
+  'auditor',
+  'key-custodian',
+  'administrator',
+] as const satisfies readonly Role[];
 
 export interface Credentials {
   readonly cert?: string;

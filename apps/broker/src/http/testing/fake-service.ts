@@ -81,9 +81,13 @@ const keyRow = {
   origin: 'created',
   artifact: KEY,
   consumers: [`vm:${VM}`],
+  capacityBytes: 1,
+  algorithm: 'LUKS key slot, 256 bit',
+  derivation: 'luks-passphrase-hex',
   createdAt: AT,
   changedAt: AT,
   provenance: [],
+  reportedCompromisedBy: [],
 };
 const apiKey = {
   id: 'ab'.repeat(8),
@@ -95,10 +99,25 @@ const apiKey = {
   createdBy: 'spiffe://csp-a.example/administrator',
   expiresAt: AT,
 };
+const use = {
+  n: 1,
+  at: AT,
+  key: KEY,
+  operation: 'run',
+  principal: 'operator',
+  reason: 'VM_START',
+  vm: VM,
+  host: 'host-1',
+  digest: DIGEST,
+};
+const rotation = { project: 'default', version: 2, deks: 1, secrets: 0, outside: 0, left: 0, done: true, destroyed: [1] };
 const keyDetail = {
   ...keyRow,
-  history: [{ arrival: 0, state: 'active', at: AT, actor: 'spiffe://csp-a.example/broker', reason: 'made' }],
+  history: [{ arrival: 0, state: 'active', at: AT, actor: 'spiffe://csp-a.example/broker', reason: 'made', digest: DIGEST }],
+  historyChain: 'intact' as const,
   holdings: [{ arrival: 0, state: 'active', origin: 'generated', createdAt: AT, changedAt: AT }],
+  shared: [],
+  reports: [],
 };
 const image = { name: 'tiny', digest: DIGEST, sizeBytes: 1, capacityBytes: 2, createdAt: AT };
 
@@ -188,6 +207,12 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
     },
     keys: noted('keys', async () => [keyRow]),
     key: noted('key', () => ok(keyDetail)),
+    changeKey: noted('changeKey', () => ok(keyDetail)),
+    addKeyConsumer: noted('addKeyConsumer', () => ok(keyDetail)),
+    removeKeyConsumer: noted('removeKeyConsumer', () => ok(keyDetail)),
+    rotateProject: noted('rotateProject', () => ok(rotation)),
+    keyUses: noted('keyUses', () => ok([use])),
+    verifyKeyUses: noted('verifyKeyUses', async () => ({ intact: true, uses: 1, head: DIGEST })),
     peers: noted('peers', async () => [
       { domain: 'csp-b.example', state: 'ready' as const, ownSeq: 2, acknowledgedSeq: 1, receivedSeq: 3, lastHeardAt: AT },
     ]),

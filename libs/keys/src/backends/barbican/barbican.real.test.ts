@@ -10,6 +10,7 @@ import { deksAt, imported, rawDeksAt } from '../../testing/contract-suite.ts';
 import { askBarbican, secretsOf } from '../../testing/managers.ts';
 import {
   begin,
+  granted,
   inlineProcess,
   must,
   openSide,
@@ -73,10 +74,11 @@ const destroy = (side: Side, { handover }: Story, key: Story['keys'][number]) =>
     await side.keys.removeConsumer(tx, key.key, `vm:${handover.vm}`);
     return side.keys.changeState(tx, { ...key, to: 'destroyed', reason: 'test' });
   });
-const sealAt = async (side: Side, { handover, keys }: Story) => {
+const sealAt = async (side: Side, story: Story) => {
+  const { handover, keys } = story;
   const { publicKey } = await createHostKeyPair();
   const context = { domain: handover.target, host: 'h1', vm: handover.vm, epoch: 1, purpose: 'run' } as const;
-  return side.keys.sealForHost({ context, keys: keys.slice(0, 1), publicKey });
+  return side.keys.sealForHost({ context, keys: keys.slice(0, 1), publicKey, grant: granted(story, side.actor) });
 };
 
 describe('a migrated key in Barbican', () => {

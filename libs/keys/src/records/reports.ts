@@ -1,0 +1,125 @@
+import {
+  type Digest,
+  digest,
+  type EventData,
+  keyChangeReason,
+  keyState,
+  migrationId,
+  type TrustDomain,
+  timestamp,
+  trustDomain,
+} from '@carnet/events';
+import { z } from 'zod';
+import { refusal } from '../refusal.ts';
+import { ok, type Result } from '../result.ts';
+import type { KeyVersion } from './holding.ts';
+import { isLegal } from './states.ts';
+import type { KeysDb, KeysTx } from './tables.ts';
+
+/** What a peer said of a key that it shared with us: its own state, by its own operators. `event`: digest of its signed event. */
+export const keyReport = z
+  .strictObject({
+    event: digest,
+    peer: trustDomain,
+    migration: migrationId,
+    from: keyState,
+    to: keyState,
+    reason: keyChangeReason,
+    at: timestamp,
+    receivedAt: timestamp,
+  })
+  .readonly();
+export type KeyReport = z.infer<typeof keyReport>;
+
+export type ReportReceived = { readonly event: Digest; readonly peer: TrustDomain; readonly data: EventData<'KeyStateChanged'> };
+
+/**
+ * Notes what a peer says, if it may say so: it was source or target of the migration that it names, and that migration handed over this
+ * very key. Threat: a peer that knows an id raises the alarm about a key that it never held. No state is changed here.
+ */
+export async function noteReport(
+  tx: KeysTx,
+  { event, peer, data }: ReportReceived,
+  receivedAt: string,
+): Promise<Result<'noted' | 'known'>> {
+  const shared = await tx
+    .selectFrom('keys_handovers')
+    .select('migration')
+    .where('key', '=', data.key)
+    .where('version', '=', data.version)
+    .where('migration', '=', data.migration)
+    .where('peer', '=', peer)
+    .executeTakeFirst();
+  if (shared === undefined) return refusal('KEY_NOT_SHARED', { about: data.key, got: peer });
+  if (!isLegal(data.from, data.to))
+    return refusal('KEY_TRANSITION_ILLEGAL', { about: data.key, got: `${data.from} to ${data.to}` });
+  const inserted = await tx
+    .insertInto('keys_reports')
+    .values({
+      event,
+      key: data.key,
+      version: data.version,
+      peer,
+      migration: data.migration,
+      from_state: data.from,
+      to_state: data.to,
+      reason: data.reason,
+      at: data.at,
+      received_at: receivedAt,
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .executeTakeFirst();
+  return ok((inserted.numInsertedOrUpdatedRows ?? 0n) > 0n ? 'noted' : 'known');
+}
+
+/** Oldest first. */
+export async function reportsOf(db: KeysDb, { key, version }: KeyVersion): Promise<readonly KeyReport[]> {
+  const rows = await db
+    .selectFrom('keys_reports')
+    .selectAll()
+    .where('key', '=', key)
+    .where('version', '=', version)
+    .orderBy('received_at')
+    .orderBy('event')
+    .execute();
+  return rows.map((row) =>
+    keyReport.parse({
+      event: row.event,
+      peer: row.peer,
+      migration: row.migration,
+      from: row.from_state,
+      to: row.to_state,
+      reason: row.reason,
+      at: row.at,
+      receivedAt: row.received_at,
+    }),
+  );
+}
+
+/** Position up to which a peer's ledger was read for reports; 0 at the beginning. */
+export async function reportsRead(db: KeysDb, peer: TrustDomain): Promise<number> {
+  const row = await db.selectFrom('keys_reports_read').select('seq').where('peer', '=', peer).executeTakeFirst();
+  return row?.seq ?? 0;
+}
+
+export async function markReportsRead(tx: KeysTx, peer: TrustDomain, seq: number): Promise<void> {
+  await tx
+    .insertInto('keys_reports_read')
+    .values({ peer, seq })
+    .onConflict((conflict) => conflict.column('peer').doUpdateSet({ seq }))
+    .execute();
+}
+
+/** Keys that peers reported as compromised, and which peers. */
+export async function reportedCompromised(db: KeysDb): Promise<ReadonlyMap<string, readonly string[]>> {
+  const rows = await db
+    .selectFrom('keys_reports')
+    .select(['key', 'peer'])
+    .distinct()
+    .where('to_state', 'in', ['compromised', 'destroyed-compromised'])
+    .orderBy('peer')
+    .execute();
+  const peers = new Map<string, readonly string[]>();
+  for (const { key, peer } of rows) peers.set(key, [...(peers.get(key) ?? []), peer]);
+  return peers;
+}

@@ -1,0 +1,13 @@
+/** For the tests of others: the two key managers of a hand-over, and its steps. */
+export {
+  begin,
+  inlineProcess,
+  must,
+  openSide,
+  released,
+  type Side,
+  type Story,
+  snapshot,
+  someDigest,
+  within,
+} from './testing/two-sides.ts';
