@@ -5,15 +5,18 @@ import { inToken, openBarbican } from '../../libs/keys/src/testing/managers.ts';
 import { begin, openSide, type Side } from '../../libs/keys/src/testing/two-sides.ts';
 import type { BenchSettings } from './main.ts';
 import { type BenchResult, benchCase, median, type Series } from './result.ts';
+import { rotationCase } from './rotation.ts';
 
 /** Hand-overs in one round of one contender. */
 const HANDOVERS = 2;
 const RUNS = 3;
+/** Under one project's KEK when it is rotated. */
+const DEKS = 100_000;
 
 type Contender = { readonly name: string; readonly a: Side; readonly b: Side; readonly values: number[] };
 
 /** Whole hand-overs (two keys each: deposit, acknowledgement, release, import) from a sealed file into each kind of key manager. */
-export async function keysBench({ runs = RUNS }: BenchSettings): Promise<BenchResult> {
+export async function keysBench({ runs = RUNS, deks = DEKS }: BenchSettings): Promise<BenchResult> {
   const dir = scratch('bkeys');
   const barbican = await startBarbican({ dir: join(dir, 'barbican') });
   const file: BackendUnderTest = { options: {}, copiesOutside: async () => 0 };
@@ -45,8 +48,10 @@ export async function keysBench({ runs = RUNS }: BenchSettings): Promise<BenchRe
     await a.close();
     await b.close();
   }
+  const rotation = await rotationCase(deks);
   await stopEverything();
   const [ours, ...peers] = contenders.map(({ name, values }): Series => ({ name, values, median: median(values) }));
   if (ours === undefined) throw new Error('a benchmark has contenders');
-  return { name: 'keys', cases: [benchCase('deposit + release + import, one at a time', 'hand-overs/s', 'higher', ours, peers)] };
+  const handovers = benchCase('deposit + release + import, one at a time', 'hand-overs/s', 'higher', ours, peers);
+  return { name: 'keys', cases: [handovers, rotation] };
 }

@@ -6,9 +6,9 @@ import { replayBench } from './replay.ts';
 import { type BenchResult, renderResult } from './result.ts';
 import { transferBench } from './transfer.ts';
 
-// `npm run bench -- NAME [--json] [--runs N] [--events N] [--finished N]`
+// `npm run bench -- NAME [--json] [--runs N] [--events N] [--finished N] [--deks N]`
 
-const COUNTS = ['runs', 'events', 'finished'] as const;
+const COUNTS = ['runs', 'events', 'finished', 'deks'] as const;
 /** What is not given is the benchmark's own default. */
 export type BenchSettings = { readonly [name in (typeof COUNTS)[number]]?: number };
 
@@ -33,6 +33,7 @@ async function main(): Promise<number> {
       runs: { type: 'string' },
       events: { type: 'string' },
       finished: { type: 'string' },
+      deks: { type: 'string' },
     },
   });
   const counts = COUNTS.flatMap((name) => (values[name] === undefined ? [] : [[name, Number(values[name])] as const]));

@@ -2,7 +2,7 @@ import { CREATE_KEK, REWRAP, REWRAP_SECRETS } from './child/operations.ts';
 import type { KeyPorts } from './ports.ts';
 import { insertKek, keksOf } from './records/keks.ts';
 import type { KeysDb, KeysTx } from './records/tables.ts';
-import { casDek, casSecret, countBelow, countOutside, deksBelow, secretsBelow } from './records/under-kek.ts';
+import { casDeks, casSecret, countBelow, countOutside, deksBelow, secretsBelow } from './records/under-kek.ts';
 import { refusal } from './refusal.ts';
 import { ok, type Result } from './result.ts';
 import type { Tenant, TenantKeks } from './vault/hierarchy.ts';
@@ -105,16 +105,17 @@ async function unfinished(db: KeysDb, tenant: Tenant): Promise<number | undefine
 
 async function moveSome(ports: KeyPorts, tenant: Tenant, version: number, keks: TenantKeks): Promise<Result<null>> {
   const deks = await deksBelow(ports.db, tenant, version);
-  const old = new Map(deks.map((dek) => [`${dek.key} ${dek.version} ${dek.arrival}`, dek.wrapped]));
   const rewrapped = deks.length === 0 ? ok([]) : await ports.call(REWRAP, { keks, deks });
   if (!rewrapped.ok) return rewrapped;
   const secrets = await secretsBelow(ports.db, tenant, version);
   const kept = new Map(secrets.map((secret) => [`${secret.kind} ${secret.migration}`, secret.wrapped]));
   const resealed = secrets.length === 0 ? ok([]) : await ports.call(REWRAP_SECRETS, { tenant, keks, secrets });
   if (!resealed.ok) return resealed;
-  const counts = { deks: 0, secrets: 0 };
-  for (const dek of rewrapped.value)
-    counts.deks += await casDek(ports.db, dek, old.get(`${dek.key} ${dek.version} ${dek.arrival}`) ?? '');
+  const moved = deks.flatMap((from, i) => {
+    const to = rewrapped.value[i];
+    return to === undefined ? [] : [{ from, to }];
+  });
+  const counts = { deks: moved.length === 0 ? 0 : await casDeks(ports.db, moved), secrets: 0 };
   for (const secret of resealed.value)
     counts.secrets += await casSecret(ports.db, secret, kept.get(`${secret.kind} ${secret.migration}`) ?? '');
   await ports.db

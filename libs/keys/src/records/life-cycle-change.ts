@@ -28,6 +28,8 @@ async function rotations(db: Db): Promise<void> {
     .alterColumn('wrapped', (c) => c.dropNotNull())
     .execute();
   await db.schema.alterTable('keys_keks').addColumn('destroyed_at', 'text').execute();
+  // A rotation asks after each batch what is left under older versions.
+  await db.schema.createIndex('keys_holdings_by_kek').on('keys_holdings').columns(['tenant', 'kek_version']).execute();
   await db.schema
     .createTable('keys_rotations')
     .addColumn('tenant', 'text', (c) => c.notNull())

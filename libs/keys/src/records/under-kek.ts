@@ -70,20 +70,31 @@ export async function secretsBelow(db: KeysDb, tenant: Tenant, version: number):
 
 const rows = (result: { readonly numUpdatedRows: bigint }): number => Number(result.numUpdatedRows);
 
-/** 1 when the row still held what was read, else 0: another replica moved it, or the key was destroyed meanwhile. */
-export const casDek = async (db: KeysDb, dek: WrappedDek, old: string): Promise<number> =>
-  rows(
-    await db
-      .updateTable('keys_holdings')
-      .set({ kek_version: dek.kekVersion, wrapped: dek.wrapped })
-      .where('key', '=', dek.key)
-      .where('version', '=', dek.version)
-      .where('arrival', '=', dek.arrival)
-      .where('wrapped', '=', old)
-      .executeTakeFirst(),
-  );
+/** A row as it was read, and as it shall be. */
+export type Moved<T> = { readonly from: T; readonly to: T };
 
-/** As {@link casDek}. */
+/**
+ * How many moved: a row that is no more what was read stays, since another replica moved it or the key was destroyed meanwhile. So does
+ * one that somebody has locked: whoever waits for several keys never waits for a batch that waits for him. Both are seen again by the count.
+ */
+export async function casDeks(db: KeysDb, moved: readonly Moved<WrappedDek>[]): Promise<number> {
+  const of = <T>(pick: (one: Moved<WrappedDek>) => T): readonly T[] => moved.map(pick);
+  const result = await sql`
+    update keys_holdings as h set kek_version = n.kek_version, wrapped = n.wrapped
+    from (
+      select r.key, r.version, r.arrival, m.kek_version, m.wrapped
+      from unnest(
+        ${of(({ to }) => to.key)}::text[], ${of(({ to }) => to.version)}::int[], ${of(({ to }) => to.arrival)}::int[],
+        ${of(({ to }) => to.kekVersion)}::int[], ${of(({ to }) => to.wrapped)}::text[], ${of(({ from }) => from.wrapped)}::text[]
+      ) as m (key, version, arrival, kek_version, wrapped, old)
+      join keys_holdings as r on r.key = m.key and r.version = m.version and r.arrival = m.arrival and r.wrapped = m.old
+      for update of r skip locked
+    ) as n
+    where h.key = n.key and h.version = n.version and h.arrival = n.arrival`.execute(db);
+  return Number(result.numAffectedRows ?? 0n);
+}
+
+/** 1 when the row still held what was read, else 0. */
 export async function casSecret(db: KeysDb, { kind, migration, kekVersion, wrapped }: KeptSecret, old: string): Promise<number> {
   return kind === 'deposit'
     ? rows(
@@ -114,14 +125,17 @@ export async function countBelow(db: KeysDb, tenant: Tenant, version: number): P
   return Number(counted[0]?.left ?? Number.NaN);
 }
 
-/** DEKs of which we hold a check value only. */
+/** DEKs of which we hold a check value only: none but announced ones. */
 export async function countOutside(db: KeysDb, tenant: Tenant): Promise<number> {
   const row = await db
-    .selectFrom('keys_holdings')
+    .selectFrom('keys_secrets as s')
+    .innerJoin('keys_holdings as h', (join) =>
+      join.onRef('h.key', '=', 's.key').onRef('h.version', '=', 's.version').onRef('h.arrival', '=', 's.arrival'),
+    )
     .select((e) => e.fn.countAll().as('outside'))
-    .where('tenant', '=', tenant)
-    .where('wrapped', 'is not', null)
-    .where('secret', 'is not', null)
+    .where('s.tenant', '=', tenant)
+    .where('h.wrapped', 'is not', null)
+    .where('h.secret', 'is not', null)
     .executeTakeFirstOrThrow();
   return Number(row.outside);
 }

@@ -122,14 +122,17 @@ export async function keepDek(
   return { ok: true, value: checkOf(bytes, kek.version, h, kept.value.secret, check, random) };
 }
 
-/** Opens what the row holds, through the tenant's own KEK: the DEK, or its check value. `keks` must hold the version that wraps it. */
-function openRow(root: Root, keks: TenantKeks, dek: WrappedDek, wipe: Wiper): VaultResult<Buffer> {
-  const kek = openKekVersion(
+/** The KEK that wraps a row, of the row's own tenant only. `keks` must hold its version. */
+const kekOver = (root: Root, keks: TenantKeks, { tenant: of, kekVersion }: WrappedDek, wipe: Wiper): VaultResult<Buffer> =>
+  openKekVersion(
     root,
-    keks.filter((k) => k.tenant === dek.tenant),
-    dek.kekVersion,
+    keks.filter((k) => k.tenant === of),
+    kekVersion,
     wipe,
   );
+
+/** Opens what the row holds: the DEK, or its check value. `kek`: see {@link kekOver}. */
+function openRow(kek: VaultResult<Buffer>, dek: WrappedDek, wipe: Wiper): VaultResult<Buffer> {
   if (!kek.ok) return refuse(kek.code, dek.key);
   const aad = dek.secret === undefined ? dekAad(dek, dek.kekVersion) : secretAad(dek, dek.kekVersion, dek.secret);
   const bytes = openRecord(kek.value, aad, fromBase64(dek.wrapped));
@@ -143,7 +146,7 @@ export async function openDek(
   dek: WrappedDek,
   wipe: Wiper,
 ): Promise<VaultResult<Buffer>> {
-  const row = openRow(root, keks, dek, wipe);
+  const row = openRow(kekOver(root, keks, dek, wipe), dek, wipe);
   if (!row.ok || dek.secret === undefined) return row;
   if (secrets === undefined) return refuse('BARBICAN_NOT_CONFIGURED', dek.key);
   const got = await secrets.get(dek.secret, wipe);
@@ -175,8 +178,13 @@ export function rewrapDeks(
   if (!newest.ok) return newest;
   const { kek, bytes } = newest.value;
   const rewrapped: WrappedDek[] = [];
+  // Each KEK is opened once: in a token that is a request of its own.
+  const opened = new Map<string, VaultResult<Buffer>>();
   for (const dek of deks) {
-    const row = openRow(root, keks, dek, wipe);
+    const name = `${dek.tenant} ${dek.kekVersion}`;
+    const under = opened.get(name) ?? kekOver(root, keks, dek, wipe);
+    opened.set(name, under);
+    const row = openRow(under, dek, wipe);
     if (!row.ok) return row;
     rewrapped.push(
       dek.secret === undefined
