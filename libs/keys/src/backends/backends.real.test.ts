@@ -27,7 +27,7 @@ keyManagerContract('PKCS#11 token to Barbican without Keystone', async () => ({
   a: await token('hsm2'),
   b: openBarbican(open, 'project-b'),
 }));
-keyManagerContract('Barbican to Barbican, each its own project of one Keystone', async () => ({
-  a: inBarbican(guarded, keystone, await member(keystone, join(dir, 'a'))),
+keyManagerContract('sealed file to Barbican, in a project of Keystone', async () => ({
+  a: inFile(),
   b: inBarbican(guarded, keystone, await member(keystone, join(dir, 'b'))),
 }));
