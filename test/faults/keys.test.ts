@@ -58,11 +58,11 @@ afterAll(() => clouds?.stop());
 const wholeCloud = ({ broker, agent, database }: Cloud) => [broker, agent, database] as const;
 
 describe('a key that migrated', () => {
-  it('is in the receiver’s key manager, under its project, with its origin and the events that prove it', async () => {
+  it('is in the receiver’s key manager, under the project of its home, with its origin and the events that prove it', async () => {
     const { a, b } = clouds;
     const row = await shown(b);
     expect(row).toMatchObject({
-      project: 'default',
+      project: 'csp-a.example/default',
       state: 'active',
       origin: 'migrated',
       source: 'csp-a.example',
@@ -111,7 +111,7 @@ describe('a key that migrated', () => {
     const { b } = clouds;
     const second = await b.startReplica();
     const rotate = async ({ api }: Pick<Cloud, 'api'>): Promise<Rotation> => {
-      const path = '/v1/projects/default/rotations';
+      const path = `/v1/projects/${encodeURIComponent('csp-a.example/default')}/rotations`;
       let step = must(await api.post<Rotation>(path, { reason: 'yearly' }));
       while (!step.done) step = must(await api.post<Rotation>(path, { reason: 'yearly', version: step.version }));
       return step;

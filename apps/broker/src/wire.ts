@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Digest, digest, type HostName } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
-import { tenant } from '@carnet/keys';
 import { readPem, validatePath } from '@carnet/pki';
 import { levelOf } from '@carnet/policy';
 import { openMigrationViews } from '@carnet/views';
@@ -29,7 +28,6 @@ import { openWaitingRequests } from './service/requests.ts';
 import { openApiKeys } from './users/api-keys.ts';
 
 /** Keys that have no project of their own belong to this one. */
-const DEFAULT_TENANT = tenant.parse('default');
 
 /** Ties the broker's parts together. Nothing here decides anything. */
 export function wire(ground: Ground) {
@@ -64,7 +62,7 @@ export function wire(ground: Ground) {
     hostsUp: () => hostNames.filter((host) => registry().isUp(host)),
     now: ground.now,
   });
-  const handover = createHandoverKeys({ keys, store, domain: self, registry, tenant: DEFAULT_TENANT, roleOf: policy.roleOf });
+  const handover = createHandoverKeys({ keys, store, domain: self, registry, roleOf: policy.roleOf });
   const alone = aloneWith(store);
   const intake: IntakePorts = {
     self,
@@ -89,7 +87,6 @@ export function wire(ground: Ground) {
     inventory,
     hosts: hostClient,
     hostNames,
-    tenant: DEFAULT_TENANT,
     nowMs,
     isMoving: (vm) => isMoving(intake, vm),
     alone,

@@ -170,8 +170,8 @@ const machineRoutes: readonly Route[] = [
     roles: operators,
     body: s.vmCreation,
     answer: s.vmRow,
-    handle: (service, { caller, body: { image, capacityBytes, ...rest } }) =>
-      service.createVm({ ...rest, ...present({ image, capacityBytes }) }, caller.principal),
+    handle: (service, { caller, body: { image, capacityBytes, project, ...rest } }) =>
+      service.createVm({ ...rest, ...present({ image, capacityBytes, project }) }, caller.principal),
   }),
   ...(['on', 'off'] as const).map((power) =>
     route({

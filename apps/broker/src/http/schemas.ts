@@ -14,6 +14,7 @@ import {
   VCPUS_MAX,
   vmBoot,
   vmId,
+  vmRestrictions,
   vmSpec,
 } from '@carnet/events';
 import { vmState } from '@carnet/hypervisor';
@@ -190,6 +191,7 @@ export const vmRows = rows(vmRow);
 export const vmCreation = z
   .strictObject({
     name: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'expected a name of a-z, 0-9 and dash'),
+    project: vmRestrictions.unwrap().shape.project.optional(),
     image: imageName.optional(),
     capacityBytes: z.int().min(1_048_576).optional(),
     vcpus: z.int().min(1).max(VCPUS_MAX).default(1),

@@ -8,7 +8,6 @@ import {
   type Prepared,
   type ReplacementWanted,
   type Result,
-  type Tenant,
   vmConsumer,
 } from '@carnet/keys';
 import type { Role } from '@carnet/policy';
@@ -17,6 +16,7 @@ import type { Db, Store, Tx } from '@carnet/store';
 import type { HostRegistry } from '../hosts/registry.ts';
 import type { DepositVolume } from '../perform/artifacts.ts';
 import { grantOf, type UseRight } from './grants.ts';
+import { tenantOf } from './projects.ts';
 import { granted, KeyRefused } from './refused.ts';
 
 export { granted, KeyRefused } from './refused.ts';
@@ -105,8 +105,6 @@ export interface HandoverKeyPorts {
   readonly store: Store;
   readonly domain: TrustDomain;
   readonly registry: () => HostRegistry;
-  /** Under whose KEK migrated keys are kept. */
-  readonly tenant: Tenant;
   readonly roleOf: (principal: string) => readonly Role[];
 }
 
@@ -142,11 +140,17 @@ export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
   };
 
   /** Asked again after a crash, it is the same key. */
-  const memoryKey = async (command: CommandOf<'DepositKeys'>, { artifact, key }: MemoryState): Promise<BoundKey> => {
+  const memoryKey = async (
+    command: CommandOf<'DepositKeys'>,
+    { artifact, key }: MemoryState,
+    besideDisk: KeyId,
+  ): Promise<BoundKey> => {
+    // Where the disk's key lies: the VM may have changed its project since that was made.
+    const { tenant } = granted(await keys.show({ key: besideDisk, version: DEK_VERSION }));
     const prepared = granted(
       await keys.createDek({
         key,
-        tenant: ports.tenant,
+        tenant,
         vm: command.vm,
         artifact,
         kind: 'memory',
@@ -173,7 +177,8 @@ export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
           headerDigest,
         }),
       );
-      const states = memory === undefined ? [] : [await memoryKey(command, memory)];
+      const [first] = disks;
+      const states = memory === undefined || first === undefined ? [] : [await memoryKey(command, memory, first.key)];
       return keys.deposit({ handover: handoverOf(command), keys: [...disks, ...states] });
     },
     release: async (command) => {
@@ -206,7 +211,10 @@ export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
     retire: async (tx, { migration, epoch, facts }) => {
       granted(await keys.retire(tx, { migration, epoch, cause: facts.MigrationFinalized.digest }));
     },
-    createMigrationKeyPair: ({ migration, epoch }) => keys.createMigrationKeyPair({ migration, epoch, tenant: ports.tenant }),
+    createMigrationKeyPair: ({ migration, epoch, vm, facts }) => {
+      const { spec } = facts.MigrationIntended.data;
+      return keys.createMigrationKeyPair({ migration, epoch, tenant: tenantOf(ports.domain, vm, spec) });
+    },
     acknowledge: ({ facts, ...command }) =>
       keys.acknowledge({
         handover: handoverOf({ ...command, facts }),

@@ -6,6 +6,7 @@ import {
   type KeyId,
   keyId,
   type TrustDomain,
+  UNRESTRICTED,
   uuidv7,
   type VmId,
   type VmSpec,
@@ -20,15 +21,17 @@ import {
   type StepResult,
   type VmState,
 } from '@carnet/hypervisor';
-import { type KeyManager, type Tenant, vmConsumer } from '@carnet/keys';
+import { type KeyManager, tenant, vmConsumer } from '@carnet/keys';
 import { restrictionsOf } from '@carnet/policy';
-import type { Store, Tx } from '@carnet/store';
+import type { Store } from '@carnet/store';
 import type { Signer } from '@carnet/trust';
 import type { HostClient } from '../hosts/client.ts';
 import type { CommandDraft } from '../hosts/wire.ts';
 import type { HeldImage, HeldVm, Inventory } from '../inventory.ts';
 import type { UseRight } from '../keys/grants.ts';
 import { DEK_VERSION, granted, type HandoverKeys, KeyRefused } from '../keys/handover-keys.ts';
+import { inTransaction, newDek } from '../keys/new-dek.ts';
+import { tenantOf } from '../keys/projects.ts';
 import type { RestrictionPorts } from './restrictions.ts';
 import type { CreateVmRequest, ImageRow, ServiceRefusal, ServiceResult, VmRow } from './service.ts';
 
@@ -40,7 +43,6 @@ export interface MachinePorts extends Pick<RestrictionPorts, 'alone' | 'roleOf'>
   readonly inventory: Inventory;
   readonly hosts: HostClient;
   readonly hostNames: readonly HostName[];
-  readonly tenant: Tenant;
   readonly nowMs: () => number;
   readonly isMoving: (vm: VmId) => Promise<boolean>;
   /** This CSP's event key of now. */
@@ -83,30 +85,8 @@ const noHost = ({ hosts }: MachinePorts): ServiceRefusal =>
     ? refuse('HOST_UNAVAILABLE', 'no host of this CSP is up')
     : refuse('HOSTS_NOT_HEARD_YET', 'the broker has not heard its hosts yet; ask again in some seconds');
 
-/** A fresh DEK, recorded before anything is encrypted with it. */
-async function newDek(
-  ports: MachinePorts,
-  artifact: ArtifactId,
-  vm: VmId | undefined,
-  capacityBytes: number,
-  reason: string,
-  key: KeyId = keyId.parse(uuidv7(ports.nowMs(), randomBytes(10))),
-): Promise<KeyId> {
-  const common = {
-    key,
-    tenant: ports.tenant,
-    artifact,
-    kind: 'disk',
-    derivation: 'luks-passphrase-hex',
-    capacityBytes,
-    reason,
-  } as const;
-  const prepared = granted(await ports.keys.createDek(vm === undefined ? common : { ...common, vm }));
-  granted(await inTransaction(ports.store, (tx) => prepared.record(tx)));
-  return key;
-}
-
-const inTransaction = <T>(store: Store, work: (tx: Tx) => Promise<T>): Promise<T> => store.db.transaction().execute(work);
+/** Registered images are the CSP's own, and belong to this project. */
+const IMAGES = tenant.parse('default');
 
 export const imageRow = ({ name, digest, sizeBytes, capacityBytes, createdAt }: HeldImage): ImageRow => ({
   name,
@@ -142,7 +122,14 @@ export async function registerImage(
   if (known !== undefined) return refuse('IMAGE_EXISTS', `an image ${image.name} is registered from another file`);
   const host = anyHost(ports);
   if (host === undefined) return noHost(ports);
-  const key = await newDek(ports, artifactId.parse(id), undefined, 0, `image ${image.name}`, keyId.parse(id));
+  const key = keyId.parse(id);
+  await newDek(ports, {
+    key,
+    tenant: IMAGES,
+    artifact: artifactId.parse(id),
+    capacityBytes: 0,
+    reason: `image ${image.name}`,
+  });
   await inTransaction(ports.store, (tx) => ports.keys.addConsumer(tx, key, `image:${image.name}`));
   const vm = imageContext(ports.self, key);
   const by = { reason: 'IMAGE_REGISTER', principal } as const;
@@ -197,8 +184,16 @@ export async function createVm(ports: MachinePorts, request: CreateVmRequest, pr
   const vm = vmId.parse(`${ports.self}/${randomUUID()}`);
   const artifact = artifactId.parse(randomUUID());
   const capacityBytes = Math.max(request.capacityBytes ?? 0, image?.capacityBytes ?? 0);
-  const key = await newDek(ports, artifact, vm, capacityBytes, `disk of VM ${request.name}`);
+  const key = keyId.parse(uuidv7(ports.nowMs(), randomBytes(10)));
   const spec = specOf(request, artifact, key, capacityBytes);
+  await newDek(ports, {
+    key,
+    tenant: tenantOf(ports.self, vm, spec),
+    artifact,
+    vm,
+    capacityBytes,
+    reason: `disk of VM ${request.name}`,
+  });
   const by = { reason: 'VM_CREATE', principal } as const;
   const secret = await ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run', by }, key);
   const from =
@@ -229,6 +224,7 @@ const specOf = (request: CreateVmRequest, artifact: ArtifactId, key: KeyId, capa
     cpuModel: 'qemu64',
     boot: request.boot,
     disks: [{ artifact, target: 'vda', format: 'qcow2', capacityBytes, key }],
+    ...(request.project === undefined ? {} : { restrictions: { ...UNRESTRICTED, project: request.project } }),
   });
 
 export async function setPower(

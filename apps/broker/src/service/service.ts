@@ -187,6 +187,8 @@ export interface ImageRow {
 
 export interface CreateVmRequest {
   readonly name: string;
+  /** Of this CSP, which is its home; absent: `default`. Its keys lie under this project's KEK. */
+  readonly project?: string;
   readonly image?: string;
   readonly capacityBytes?: number;
   readonly vcpus: number;

@@ -7,6 +7,7 @@ import { answered, type Streams, type World, worldOf } from '../world.ts';
 import { listVerb, showFromList } from './collection.ts';
 
 interface CreateOptions {
+  readonly project?: string;
   readonly image?: string;
   readonly capacity?: number;
   readonly vcpus: number;
@@ -38,6 +39,7 @@ function bootOf({ kernel, initrd, cmdline }: CreateOptions): object {
 
 const creationOf = (name: string, options: CreateOptions): object => ({
   name,
+  ...(options.project === undefined ? {} : { project: options.project }),
   ...(options.image === undefined ? {} : { image: options.image }),
   ...(options.capacity === undefined ? {} : { capacityBytes: options.capacity }),
   vcpus: options.vcpus,
@@ -141,6 +143,7 @@ function createVerb(group: Command, streams: Streams): void {
   group
     .command('create <name>')
     .description('a VM on an encrypted disk of its own')
+    .option('--project <name>', 'the project of this CSP that it, and its keys, belong to (else: default)')
     .option('--image <name>', 'copy this registered image onto the disk')
     .option('--capacity <bytes>', 'size of a blank disk, or at least this much for an image', count)
     .option('--vcpus <n>', 'virtual processors', count, 1)

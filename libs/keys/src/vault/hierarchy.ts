@@ -7,10 +7,10 @@ import type { Custody, Root } from './custody.ts';
 import { refuse, type VaultResult } from './refusal.ts';
 import { hmac, openRecord, requireKey, sealRecord } from './wrap.ts';
 
-/** Whose keys a KEK wraps: a tenant (project) of this CSP. */
+/** Whose keys a KEK wraps: a project of this CSP, or `<home domain>/<project>` of a VM that came from there. */
 export const tenant = z
   .string()
-  .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/)
+  .regex(/^(?:[a-z0-9][a-z0-9.-]{0,252}\/)?[a-z0-9][a-z0-9._-]{0,62}$/)
   .brand<'Tenant'>();
 export type Tenant = z.infer<typeof tenant>;
 
