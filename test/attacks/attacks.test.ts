@@ -1,0 +1,7 @@
+// One rig for all of these, in this order: what ends B's honesty comes last.
+import './doors.suite.ts';
+import './certificates.suite.ts';
+import './peer-events.suite.ts';
+import './rogue-source.suite.ts';
+import './rogue-target.suite.ts';
+import './fork.suite.ts';
