@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ledgerRows } from '../faults/harness/ledger-db.ts';
 import { foldedAt } from './fold.ts';
-import { clouds, truthOfA } from './rig.ts';
-import type { Payload } from './rogue-peer.ts';
+import { clouds, saysOnce, truthOfA } from './rig.ts';
+import { type Payload, someKey } from './rogue-peer.ts';
 import { heard, isVoid, rogue, say, stays, turnRogue } from './rogue-rig.ts';
 
 /** What B, as a source, says of a VM that came to it by an honest move. */
@@ -103,12 +103,16 @@ describe('a rogue source whose offer was taken', () => {
     await say(await next(move, 'MigrationWithdrawn', [], { intent: move.intent, reason: OVER }));
   }
 
-  it('releases: the release of an older epoch, and one before its time, are void; nothing opens', async () => {
+  it('the release of an older epoch and one before its time are void, a stranger’s deposit is refused: nothing opens', async () => {
     const move = await begun();
     const release = await rogue.genuine('victim', 'KeyReleased');
     const now = await next(move, 'KeyReleased', [], release);
     await isVoid({ ...now, epoch: move.epoch - 1 }, 'EPOCH_MISMATCH', move.vm);
     await isVoid(await next(move, 'KeyReleased', [], release), 'WRONG_PHASE', move.vm);
+    // Whoever knows the public key of the offer can seal to it: HPKE in Base mode names no sender. The event's signature does.
+    const deposit = await next(move, 'KeyDeposited', [move.offer], await rogue.genuine('victim', 'KeyDeposited'));
+    const ofStranger = rogue.sign(deposit, { signer: someKey() });
+    await saysOnce('brokerLog', '"code":"KEY_NOT_ANNOUNCED"', () => rogue.fire(ofStranger));
     await say(await next(move, 'MigrationWithdrawn', [], { intent: move.intent, reason: OVER }));
     await heard(move.migration, 'MigrationRelinquished');
   });
