@@ -1,6 +1,6 @@
 import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { eventSubject, migrationId, PAYLOAD_TYPES, trustDomain, uuidv7 } from '@carnet/events';
+import { type Digest, eventSubject, migrationId, PAYLOAD_TYPES, trustDomain, uuidv7 } from '@carnet/events';
 import { connectNats } from '@carnet/journal';
 import { ed25519Signer, type Signer, sha256Hex, signEnvelope } from '@carnet/trust';
 import { jetstream } from '@nats-io/jetstream';
@@ -10,15 +10,19 @@ import { busAddress, type Clouds } from '../faults/harness/clouds.ts';
 import { ledgerRows, rowsOf } from '../faults/harness/ledger-db.ts';
 import { createVm, intend, settled, type Vm } from '../faults/harness/moves.ts';
 
-type Payload = Readonly<Record<string, unknown>>;
+export type Payload = Readonly<Record<string, unknown>>;
 
 /** What a rogue sends: exact bytes on a subject of its choice. */
 export type Shot = { readonly envelope: Uint8Array; readonly subject: string };
 
 /** A CSP gone bad: it has its own certificate and event key, a place on the bus, and its honest broker is off. */
 export type Rogue = {
-  /** A `MigrationIntended` that an honest peer would accept: each attack changes one thing of it. */
+  /** What places the next event in the rogue's ledger; the rest is given. */
+  readonly next: (rest: Payload) => Promise<Payload>;
+  /** A `MigrationIntended`, of the VM that came by the last honest move, that an honest peer would accept: each attack changes one thing. */
   readonly intended: () => Promise<Payload>;
+  /** Data of the event of this type that this CSP published in that honest move. */
+  readonly genuine: (publisher: 'rogue' | 'victim', type: string) => Promise<Payload>;
   /** The exact bytes of an event that already stands in the victim's database. */
   readonly old: (seq: number) => Promise<Shot>;
   readonly sign: (
@@ -65,29 +69,59 @@ export async function becomeRogue({ pki, bus }: Clouds, self: Cloud, victim: Clo
       subject: subject ?? subjectOf(JSON.parse(text) as Payload),
     };
   };
+  const next: Rogue['next'] = async (rest) => {
+    const head = (await ledgerRows(victim.database)).findLast(({ publisher }) => publisher === self.plan.domain);
+    return {
+      id: uuidv7(Date.now(), randomBytes(10)),
+      v: 1,
+      publisher: self.plan.domain,
+      audience: victim.plan.domain,
+      seq: String((head?.seq ?? 0) + 1),
+      prev: head?.digest ?? '',
+      time: new Date().toISOString(),
+      ...rest,
+    };
+  };
+  const moved = payloadOf(await envelopeOf(victim.plan.domain, "type = 'SourceRetired'"));
+  const ofMove = (publisher: string, type: string): Promise<Uint8Array> =>
+    envelopeOf(publisher, `type = '${type}' and migration = '${String(moved['migration'])}'`);
+  /** What later attempts with this VM have left: the epoch that is free, and what the victim said at their ends. */
+  const attempts = async (vm: unknown): Promise<{ readonly epoch: number; readonly ends: readonly string[] }> => {
+    const rows = await rowsOf<{ readonly epoch: number; readonly digest: string | null }>(
+      victim.database,
+      `select i.epoch::int as epoch, r.digest from events i
+        left join events r on r.migration = i.migration and r.type = 'MigrationRelinquished' and r.publisher = $2
+        where i.vm = $1 order by i.epoch`,
+      [vm, victim.plan.domain],
+    );
+    const last = rows.findLast(({ digest }) => digest !== null)?.digest;
+    return { epoch: 1 + Math.max(...rows.map(({ epoch }) => epoch)), ends: last === null || last === undefined ? [] : [last] };
+  };
   return {
     ownKey,
     sign,
+    next,
+    genuine: async (who, type) => {
+      const payload = payloadOf(await ofMove((who === 'rogue' ? self : victim).plan.domain, type));
+      return payload['data'] as Payload;
+    },
     intended: async () => {
-      const genuine = payloadOf(await envelopeOf(victim.plan.domain, "type = 'MigrationIntended'"));
-      const rows = await ledgerRows(victim.database);
-      const head = rows.findLast(({ publisher }) => publisher === self.plan.domain);
-      const retired = rows.find(({ type }) => type === 'SourceRetired');
-      const data = { ...(genuine['data'] as Payload), source: self.plan.domain, target: victim.plan.domain, ...times() };
-      return {
-        ...genuine,
-        id: uuidv7(Date.now(), randomBytes(10)),
-        publisher: self.plan.domain,
-        audience: victim.plan.domain,
-        seq: String((head?.seq ?? 0) + 1),
-        prev: head?.digest ?? '',
+      const genuine = payloadOf(await ofMove(victim.plan.domain, 'MigrationIntended'))['data'] as Payload;
+      const { epoch, ends } = await attempts(genuine['vm']);
+      return next({
+        type: 'MigrationIntended',
         // What makes the VM its own to move.
-        causes: [retired?.digest ?? ''],
-        time: new Date().toISOString(),
+        causes: [sha256Hex(await ofMove(victim.plan.domain, 'SourceRetired')), ...ends],
         migration: aMigration(),
-        epoch: Number(genuine['epoch']) + 1,
-        data,
-      };
+        epoch,
+        data: {
+          ...genuine,
+          source: self.plan.domain,
+          target: victim.plan.domain,
+          request: { via: 'mtls', principal: `spiffe://${self.plan.domain}/operator`, digest: sha256Hex(randomBytes(1)) },
+          ...times(),
+        },
+      });
     },
     old: async (seq) => {
       const envelope = await envelopeOf(self.plan.domain, `seq = ${seq}`);
@@ -120,4 +154,4 @@ function subjectOf(payload: Payload): string {
   });
 }
 
-export const digestOf = (shot: Shot): string => sha256Hex(shot.envelope);
+export const digestOf = (shot: Shot): Digest => sha256Hex(shot.envelope);

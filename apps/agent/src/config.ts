@@ -2,6 +2,7 @@ import { hostName, trustDomain } from '@carnet/events';
 import { STEPS_AT_ONCE_DEFAULT } from '@carnet/hypervisor';
 import { LOG_LEVELS } from '@carnet/runtime';
 import { z } from 'zod';
+import { interfaceName, network } from './migration-network.ts';
 
 const path = z.string().startsWith('/');
 
@@ -49,7 +50,11 @@ export const agentConfig = z.strictObject({
     .prefault({}),
   /** The declared migration interface: where peers' agents fetch ciphertext. */
   dataPath: z.strictObject({
+    /** Must have `address`; then connections are taken from its own networks, and peers dialled from it. Absent: any. */
+    interface: interfaceName.optional(),
     address: z.string().default('127.0.0.1'),
+    /** From where connections are taken, instead of the interface's own networks. */
+    networks: z.array(network).min(1).readonly().optional(),
     port: z.int().min(0).max(65_535).default(0),
     /** DNS name in this agent's certificate. */
     serverName: z.string().min(1),

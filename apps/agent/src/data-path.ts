@@ -1,7 +1,9 @@
+import { networkInterfaces } from 'node:os';
 import type { DataPath, Timestamp } from '@carnet/events';
 import { type Artifacts, done, type Log, type Outcome, type PullRequest, type ServeRequest } from '@carnet/hypervisor';
 import * as images from '@carnet/images';
 import { CRL_RECHECK_MS, type OwnLeaf, type TrustStore, writePem } from '@carnet/pki';
+import { type DeclaredNetwork, migrationNetwork } from './migration-network.ts';
 import { map, told } from './outcomes.ts';
 import { judgePinned, leafDigestOf } from './peer-verdict.ts';
 import { openShares } from './shares.ts';
@@ -10,7 +12,7 @@ export type DataPathOptions = {
   readonly identity: OwnLeaf;
   readonly store: () => TrustStore;
   readonly now: () => Timestamp;
-  readonly dataPath: { readonly address: string; readonly port: number; readonly serverName: string };
+  readonly dataPath: DeclaredNetwork & { readonly port: number; readonly serverName: string };
   /** Where shares are remembered: a source that restarts goes on serving what it promised. */
   readonly sharesDir: string;
   readonly log: Log;
@@ -26,9 +28,11 @@ export async function openDataPath(options: DataPathOptions): Promise<Carrier> {
   const { store, now, log } = options;
   const shares = await openShares(options.sharesDir, now);
   const { address, port, serverName } = options.dataPath;
+  const { takes, localAddress } = migrationNetwork(options.dataPath, networkInterfaces());
   const serving = await images.serveArtifacts({
     address,
     port,
+    ...(takes === undefined ? {} : { takes }),
     tls: tlsOf(options),
     // OpenSSL has judged the path; who it is and whether it is revoked, the grant decides for its one pinned chain.
     verifyPeer: () => ({ ok: true }),
@@ -45,7 +49,7 @@ export async function openDataPath(options: DataPathOptions): Promise<Carrier> {
       return done(undefined);
     },
     unserve: (migration) => shares.end(migration),
-    pull: (request) => pull(request, options),
+    pull: (request) => pull(request, options, localAddress),
   };
 }
 
@@ -78,13 +82,17 @@ function whileTrusted(
   return { signal: AbortSignal.any([wanted, untrusted.signal]), stop: () => clearInterval(timer) };
 }
 
-async function pull(request: PullRequest, options: DataPathOptions): Promise<Outcome<{ readonly receivedBytes: number }>> {
+async function pull(
+  request: PullRequest,
+  options: DataPathOptions,
+  localAddress: string | undefined,
+): Promise<Outcome<{ readonly receivedBytes: number }>> {
   const { of, sealed, from, peer, into, rateBytesPerSecond, onProgress } = request;
   const verifyPeer = () => judgePinned(peer, options.store(), options.now(), 'serverAuth');
   const { signal, stop } = whileTrusted(request.signal, verifyPeer);
   const pulled = await images.pullArtifact({
     endpoint: from,
-    tls: tlsOf(options),
+    tls: { ...tlsOf(options), ...(localAddress === undefined ? {} : { localAddress }) },
     verifyPeer,
     pinnedLeaf: leafDigestOf(peer),
     migration: of.migration,

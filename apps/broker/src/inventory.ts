@@ -1,7 +1,9 @@
 import { type HostName, hostName, type VmId, type VmRestrictions, type VmSpec, vmId, vmSpec } from '@carnet/events';
 import { restrictionsOf } from '@carnet/policy';
+import type { Log } from '@carnet/runtime';
 import type { Change, Db, Store, Tx } from '@carnet/store';
 import { type Generated, type Kysely, sql, type Transaction } from 'kysely';
+import { chooseHost } from './hosts/choose-host.ts';
 import type { HostRegistry } from './hosts/registry.ts';
 
 const sqlNow = sql`now()`;
@@ -54,7 +56,7 @@ export interface Inventory {
   readonly putImage: (image: Omit<HeldImage, 'createdAt'>) => Promise<void>;
   /** Replaces what is said of a VM that is held; its disks and keys stay as they are. */
   readonly restrict: (vm: VmId, restrictions: VmRestrictions) => Promise<void>;
-  /** An up host of the VM's level with the most free memory that fits; the host itself has the last word when it reserves. */
+  /** The least loaded admissible host, see `chooseHost`; the choice and its reasons are logged. */
   readonly hostFor: (spec: VmSpec) => HostName | undefined;
 }
 
@@ -90,9 +92,10 @@ export interface InventoryPorts {
   readonly registry: () => HostRegistry;
   /** A host's security level. */
   readonly levelOf: (host: HostName) => number;
+  readonly log: Log;
 }
 
-export function openInventory({ store, hosts, registry, levelOf }: InventoryPorts): Inventory {
+export function openInventory({ store, hosts, registry, levelOf, log }: InventoryPorts): Inventory {
   const tables = (db: Db | Tx): Kysely<InventoryTables> | Transaction<InventoryTables> => db.$extendTables<InventoryTables>();
   const one = async (vm: VmId): Promise<HeldVm | undefined> => {
     const row = await tables(store.db).selectFrom('broker_vms').selectAll().where('vm', '=', vm).executeTakeFirst();
@@ -135,10 +138,16 @@ export function openInventory({ store, hosts, registry, levelOf }: InventoryPort
         .execute();
     },
     hostFor: (spec) => {
-      const fits = (host: HostName): number => registry().hello(host)?.capacity.memoryMiBFree ?? 0;
-      const { level } = restrictionsOf(spec);
-      const up = hosts.filter((host) => registry().isUp(host) && levelOf(host) >= level).toSorted((a, b) => fits(b) - fits(a));
-      return up.find((host) => fits(host) >= spec.memoryMiB) ?? up[0];
+      const candidates = hosts.map((host) => ({
+        host,
+        isUp: registry().isUp(host),
+        level: levelOf(host),
+        memoryMiBFree: registry().hello(host)?.capacity.memoryMiBFree ?? 0,
+      }));
+      const wanted = { level: restrictionsOf(spec).level, memoryMiB: spec.memoryMiB };
+      const { host, memoryMiBFree, passedOver } = chooseHost(candidates, wanted);
+      log.info({ vmName: spec.name, host, memoryMiBFree, wanted, passedOver }, 'host chosen');
+      return host;
     },
   };
 }

@@ -53,7 +53,7 @@ export function wire(ground: Ground) {
   });
   const registry = () => hostClient.registry;
   const hosts = createHosts(hostClient, nowMs);
-  const inventory = openInventory({ store, hosts: hostNames, registry, levelOf: (host) => levelOf(policies, host) });
+  const inventory = openInventory({ store, hosts: hostNames, registry, levelOf: (host) => levelOf(policies, host), log });
   const policy = openPolicyGate({
     set: policies,
     counts: openCounts(views),

@@ -61,6 +61,10 @@ export const CODES = {
     'this peer may not have this artifact of this migration',
     'Compare migration, artifact and certificate with the agreement on both sides.',
   ),
+  ADDRESS_REFUSED: accident(
+    'a connection came from outside the declared migration network',
+    'If it was the peer’s agent, add its network to `dataPath.networks`; else find out who dials the data path.',
+  ),
   TOO_MANY_TRANSFERS: accident('the source serves as many transfers as it may', 'Call again later.'),
   SOURCE_FAILED: accident('the source could not read the artifact', 'Look at the log of the source agent; then call again.'),
 

@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { createServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { MigrationId } from '@carnet/events';
 import { type Clock, monotonicClock } from './clock.ts';
@@ -14,6 +14,8 @@ export interface ServeRequest {
   readonly address?: string;
   /** 0, the default, takes a free port. */
   readonly port?: number;
+  /** Whether a connection from this address is taken at all; absent: from anywhere. Refused ones are dropped before any TLS. */
+  readonly takes?: (remoteAddress: string) => boolean;
   /** Own key, chain and trust roots, as for `tls.createServer`. */
   readonly tls: TlsOptions;
   readonly verifyPeer: VerifyPeer;
@@ -38,6 +40,13 @@ export const serveArtifacts = (request: ServeRequest): Promise<Outcome<Serving>>
     const places = peerPlaces();
     const server = createServer({ ...request.tls, ...TLS_RULES, handshakeTimeout: HANDSHAKE_MS_MAX });
     server.maxConnections = CONNECTIONS_MAX; // counts handshakes too: the rest is dropped before any TLS
+    const { takes } = request;
+    if (takes !== undefined)
+      server.on('connection', (socket: Socket) => {
+        if (takes(socket.remoteAddress ?? '')) return;
+        socket.destroy();
+        request.onTransfer?.({ sentBytes: 0, outcome: 'ADDRESS_REFUSED' });
+      });
     server.on('tlsClientError', () => request.onTransfer?.({ sentBytes: 0, outcome: 'TLS_NOT_TRUSTED' }));
     server.on('secureConnection', (socket) => {
       sockets.add(socket);

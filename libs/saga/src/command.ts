@@ -8,7 +8,7 @@ import type { Fact, FactType } from './journey.ts';
 export const NEEDS = {
   AgreeOffer: ['MigrationIntended', 'MigrationOffered'],
   DepositKeys: ['MigrationIntended', 'MigrationOffered', 'OfferAgreed'],
-  QuiesceVm: ['MigrationIntended', 'OfferAgreed', 'KeyDeposited', 'TargetReady'],
+  QuiesceVm: ['MigrationIntended', 'OfferAgreed', 'KeyDeposited', 'DepositAcknowledged', 'TargetReady'],
   SealImage: ['MigrationIntended', 'MigrationOffered', 'OfferAgreed', 'KeyDeposited', 'SourceQuiesced'],
   ReleaseKeys: [
     'MigrationIntended',

@@ -1,4 +1,4 @@
-type Scalar = string | number | boolean;
+type Scalar = string | number | boolean | readonly string[];
 type Table = { readonly [key: string]: Scalar | undefined | { readonly [key: string]: Scalar | undefined } };
 
 /** A configuration with tables one deep, as TOML: JSON's strings and numbers are TOML's. */

@@ -1,6 +1,7 @@
 import type { ArtifactId, DepositedKey, EventData, HostName, KeyId, MigrationId, TrustDomain, VmId } from '@carnet/events';
 import type { SealedSecret } from '@carnet/hypervisor';
 import {
+  type Acknowledgement,
   type BoundKey,
   type Handover,
   type HostPurpose,
@@ -76,7 +77,9 @@ export interface HandoverKeys {
     volumes: readonly DepositVolume[],
     memory: MemoryState | undefined,
   ) => Promise<Result<Prepared<EventData<'KeyDeposited'>>>>;
-  /** Confirms the target's MAC first: a deposit that the target cannot hold is never released. */
+  /** Whether the target holds what was deposited, by its MACs: for one that does not, nothing is stopped. */
+  readonly confirm: (command: Pick<CommandOf<'QuiesceVm'>, 'migration' | 'epoch' | 'facts'>) => Promise<Result<null>>;
+  /** Confirms as well: a deposit that the target cannot hold is never released. */
   readonly release: (command: CommandOf<'ReleaseKeys'>) => Promise<Result<Prepared<EventData<'KeyReleased'>>>>;
   /** The VM stays: suspended keys are active again, Krel is destroyed. Nothing was deposited: nothing to do. */
   readonly reinstate: (tx: Tx | undefined, of: { readonly migration: MigrationId; readonly epoch: number }) => Promise<void>;
@@ -163,8 +166,15 @@ export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
     return { key, version: DEK_VERSION, artifact, kind: 'memory', derivation: 'aes-256-gcm-stream', capacityBytes: 0 };
   };
 
+  const confirm = async (acknowledgement: Acknowledgement): Promise<Result<null>> => {
+    const confirmed = await keys.confirmAcknowledgement(acknowledgement);
+    return confirmed.ok ? inTransaction(store.db, (tx) => confirmed.value.record(tx)) : confirmed;
+  };
+
   return {
     secretForHost,
+    confirm: ({ migration, epoch, facts: { KeyDeposited: deposit, DepositAcknowledged: acknowledged } }) =>
+      confirm({ migration, epoch, deposit: deposit.digest, acknowledged }),
     deposit: async (command, volumes, memory) => {
       const disks = volumes.map(
         ({ disk, headerDigest }): BoundKey => ({
@@ -190,10 +200,8 @@ export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
         DepositAcknowledged: acknowledged,
       } = command.facts;
       const attempt = { migration: command.migration, epoch: command.epoch };
-      const confirmed = await keys.confirmAcknowledgement({ ...attempt, deposit: deposit.digest, acknowledged });
+      const confirmed = await confirm({ ...attempt, deposit: deposit.digest, acknowledged });
       if (!confirmed.ok) return confirmed;
-      const kept = await inTransaction(store.db, (tx) => confirmed.value.record(tx));
-      if (!kept.ok) return kept;
       const cites = {
         ready: ready.digest,
         sealed: sealed.digest,

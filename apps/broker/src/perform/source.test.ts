@@ -54,6 +54,16 @@ describe('withdrawing', () => {
   });
 });
 
+describe('stopping the VM', () => {
+  it('waits for the proof that the target holds the deposit: without it no host is asked', async () => {
+    const confirm = async () =>
+      ({ ok: false, code: 'ACKNOWLEDGEMENT_MAC_WRONG', text: 'a MAC is wrong', retryable: false }) as const;
+    const lied = await perform(journeyAt('TargetReady'), 'QuiesceVm', {}, { keys: { confirm } });
+    expect(lied.done).toEqual(['keys reinstate', 'event MigrationWithdrawn']);
+    expect(lied.proposals).toMatchObject([{ type: 'Withdraw', reason: { code: 'ACKNOWLEDGEMENT_MAC_WRONG' } }]);
+  });
+});
+
 describe('releasing', () => {
   it('asks nothing of the key manager before the host has surrendered', async () => {
     const silent = await perform(journeyAt('ImageVerified'), 'ReleaseKeys', {

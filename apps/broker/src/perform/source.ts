@@ -75,8 +75,13 @@ export const depositKeys: Performer<'DepositKeys'> = async (context, command) =>
   });
 };
 
-/** Only after the target's promise. The host raises its fence register first, so nothing starts the VM behind our back. */
+/**
+ * Only after the target's promise, and its proof that it holds the deposit: no liar makes us stop a VM. The host raises its fence
+ * register first, so nothing starts the VM behind our back.
+ */
 export const quiesceVm: Performer<'QuiesceVm'> = async (context, command) => {
+  const confirmed = await context.keys.confirm(command);
+  if (!confirmed.ok) return giveUp(confirmed.code, confirmed.text);
   const { OfferAgreed: agreed, TargetReady: ready, KeyDeposited: deposit } = command.facts;
   const { host } = agreed.data.agent;
   const memory = deposit.data.keys.find((key) => key.kind === 'memory');

@@ -177,6 +177,21 @@ describe('a deposit that is not this one', () => {
     expect((await record(b, await b.keys.acknowledge(request))).ok, 'the true deposit still counts').toBe(true);
   });
 
+  it.each([
+    ['too short', Buffer.alloc(1_213, 1)],
+    ['too long', Buffer.alloc(1_218, 1)],
+    ['none at all', Buffer.alloc(0)],
+  ])('an offered public key that is %s is refused, not tried again', async (_name, bytes) => {
+    const story = await begin(a, b);
+    const before = await snapshot(a);
+    const handover = { ...story.handover, publicKey: bytes.toString('base64') };
+    expect(await record(a, await a.keys.deposit({ ...story, handover }))).toMatchObject({
+      ok: false,
+      code: 'PUBLIC_KEY_INVALID',
+    });
+    expect(await snapshot(a)).toBe(before);
+  });
+
   it('a second deposit under the same epoch is refused on both sides', async () => {
     const story = await begin(a, b);
     const { deposit } = await deposited(a, b, story);

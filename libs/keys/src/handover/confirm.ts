@@ -20,6 +20,8 @@ export async function confirmAcknowledgement(ports: KeyPorts, request: Acknowled
   const { value: held } = found;
   const { data } = request.acknowledged;
   if (data.deposit !== request.deposit) return refusal('DEPOSIT_DIFFERS', { expected: request.deposit, got: data.deposit });
+  // Confirmed before: the MACs were looked at then.
+  if (held.acknowledged === request.acknowledged.digest) return ok({ record: (tx) => recordConfirmed(ports, tx, request) });
   if (held.secrets === undefined) return refusal('DEPOSIT_STATE', { about: request.migration, got: held.state });
   const keks = await tenantKeks(ports, held.tenant);
   if (!keks.ok) return keks;

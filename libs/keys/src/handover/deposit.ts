@@ -2,7 +2,7 @@ import type { Digest, EventData } from '@carnet/events';
 import type { Tx } from '@carnet/store';
 import { digestOf } from '../bytes.ts';
 import { SEAL_DEPOSIT } from '../child/operations.ts';
-import { type BoundKey, depositContextBytes, type Handover } from '../context.ts';
+import { type BoundKey, depositContextBytes, type Handover, publicKeyText } from '../context.ts';
 import { type KeyPorts, type Prepared, tenantKeks } from '../ports.ts';
 import { enterHandover } from '../records/handovers.ts';
 import { findHeld, type Held, lockHeld, updateHeld } from '../records/holding.ts';
@@ -24,6 +24,8 @@ export async function deposit(ports: KeyPorts, request: DepositRequest): Promise
   if (there !== undefined) return ok({ record: (tx) => committed(tx, handover, context) });
   if (handover.notAfter <= ports.now())
     return refusal('DEPOSIT_EXPIRED', { about: handover.migration, expected: handover.notAfter });
+  // The peer's, and so far any text: the key process would take another length for a defect of ours.
+  if (!publicKeyText.safeParse(handover.publicKey).success) return refusal('PUBLIC_KEY_INVALID', { about: handover.migration });
   const held = await heldOfDeposit((key) => findHeld(ports.db, key), keys);
   if (!held.ok) return held;
   const refused = undepositable(request, held.value);

@@ -124,6 +124,7 @@ export function fakeContext(
     },
     keys: {
       secretForHost: async (_: unknown, key: string) => ({ key, sealed: 'AA==' }),
+      confirm: async () => ({ ok: true, value: null }),
       reinstate: told('keys reinstate', undefined),
       memoryUsed: told('keys memoryUsed', undefined),
       discardImported: told('keys discard', []),

@@ -6,29 +6,19 @@ import { PAYLOAD_TYPES } from '@carnet/events';
 import { leafSigner, readPem } from '@carnet/pki';
 import type { Answer, BrokerClient } from '@carnet/publisher';
 import { signEnvelope } from '@carnet/trust';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { runsAt, tracesOf } from '../faults/harness/checks.ts';
 import { clientOf } from '../faults/harness/cloud.ts';
-import { type Clouds, startClouds } from '../faults/harness/clouds.ts';
+import type { Clouds } from '../faults/harness/clouds.ts';
 import { eventAppears, ledgerRows, rowsOf } from '../faults/harness/ledger-db.ts';
 import { createVm, intend, intentOf, must, newMigration, settled, type Vm } from '../faults/harness/moves.ts';
+import { A_ASKS, B_TAKES, clouds } from './rig.ts';
 
-/** MiB that a VM may have: A asks for more than B takes, and neither for more than A's own limit. */
-const [B_TAKES, A_ASKS] = [512, 1_024];
-
-let clouds: Clouds;
 let vm: Vm;
 
 beforeAll(async () => {
-  clouds = await startClouds({
-    policy: (text, { key }) => text.replaceAll('memoryMiB > 4096', `memoryMiB > ${key === 'b' ? B_TAKES : A_ASKS}`),
-    // No VM of these tests has room at B above 2 GiB of disk: the agent lends no more.
-    agent: (text, { key }) => (key === 'b' ? text.replace('[log]', '[limits]\nvolumeBytes = 2147483648\n\n[log]') : text),
-  });
   vm = await createVm(clouds.a);
 });
-
-afterAll(() => clouds?.stop());
 
 type Asked = { readonly data: Readonly<Record<string, unknown>> };
 const TARGET = 'csp-b.example';

@@ -6,23 +6,21 @@ import { spiffeId } from '@carnet/events';
 import { connectNats } from '@carnet/journal';
 import { type Authority, createCrl, freshRsaKeys, issueLeaf, privateKeyPem, type RsaKeyPair, writePem } from '@carnet/pki';
 import { connectBroker } from '@carnet/publisher';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { BUS_SERVER_NAME, CSP_A, CSP_B, HOST } from '../../infra/dev/src/clouds/layout.ts';
 import { runsAt } from '../faults/harness/checks.ts';
-import { busAddress, type Clouds, startClouds } from '../faults/harness/clouds.ts';
+import { busAddress } from '../faults/harness/clouds.ts';
 import { eventAppears, ledgerRows, rowsOf } from '../faults/harness/ledger-db.ts';
 import { createVm, intend, settled, type Vm } from '../faults/harness/moves.ts';
+import { clouds } from './rig.ts';
 
-let clouds: Clouds;
 let vm: Vm;
 let keys: RsaKeyPair;
 
 beforeAll(async () => {
-  clouds = await startClouds();
   vm = await createVm(clouds.a);
   keys = await freshRsaKeys();
 });
-afterAll(() => clouds?.stop());
 
 const everything = async (): Promise<unknown> => ({
   a: await ledgerRows(clouds.a.database),
