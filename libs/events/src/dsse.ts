@@ -12,6 +12,8 @@ export const PAYLOAD_TYPES = {
   command: 'application/vnd.carnet.command.v1+json',
   report: 'application/vnd.carnet.report.v1+json',
   keyChange: 'application/vnd.carnet.key-change.v1+json',
+  /** What people and their CSP say of escrows: sealing keys, shares, drills, recoveries. */
+  escrow: 'application/vnd.carnet.escrow.v1+json',
   /** One revocation list, in DER, as a broker tells its hosts. */
   crl: 'application/vnd.carnet.crl.v1+der',
 } as const;

@@ -1,4 +1,5 @@
 import { BACKEND_CODES } from './backends/codes.ts';
+import { ESCROW_CODES } from './escrow/codes.ts';
 
 /**
  * Every code of this lib: one sentence, and what to do next (`carnet error CODE`). The keys of this object are the closed union
@@ -224,6 +225,7 @@ export const CODES = {
     advice: 'Before import only a trial unlock is possible; a suspended key is given to nobody.',
   },
   ...BACKEND_CODES,
+  ...ESCROW_CODES,
   // child process
   CHILD_FAILED: {
     text: 'The key process ended before it answered.',

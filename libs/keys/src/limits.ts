@@ -74,3 +74,16 @@ export const SETTLE_BATCH_MAX = 100;
 export const PIN_BYTES_MIN = 4;
 /** Deposits and migration keys re-wrapped by one child: at most 900 base64 characters each, far below FRAME_BYTES_MAX. */
 export const REWRAP_SECRETS_MAX = 100;
+
+/** With one who may open a key alone, an escrow would be a second key manager without guards. */
+export const ESCROW_THRESHOLD_MIN = 2;
+/** All of them can be called on one day; a manifest of so many stays far below an envelope's bound. */
+export const ESCROW_CUSTODIANS_MAX = 16;
+/** Blinds what is published of a share: a guess of the share cannot be checked against it. */
+export const ESCROW_SALT_BYTES = 32;
+/** Challenge of a drill. */
+export const ESCROW_CHALLENGE_BYTES = 32;
+/** A request or a drill that nobody finishes ends: custodians are people with holidays, but a month is no emergency. */
+export const ESCROW_OPEN_MS_MAX = 30 * 86_400_000;
+/** A custodian's key file is below 4 KiB; more is not ours. */
+export const CUSTODIAN_FILE_BYTES_MAX = 8_192;

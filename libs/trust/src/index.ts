@@ -10,5 +10,5 @@ export * from './limits.ts';
 export * from './merkle.ts';
 export { type NoteKey, type NoteSigner, type OpenedNote, openNote, signNote } from './note.ts';
 export { accept, type Checked, type Refusal, refuse } from './refusal.ts';
-export { ed25519KeyId, ed25519Signer, ed25519Verifier, type Signer, type Verifier } from './signature.ts';
+export { ed25519KeyId, ed25519Signer, ed25519Verifier, readEd25519Key, type Signer, type Verifier } from './signature.ts';
 export { type JsonValue, parseStrictJson } from './strict-json.ts';

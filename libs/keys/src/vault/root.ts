@@ -13,22 +13,25 @@ import {
 import { refuse, type VaultResult } from './refusal.ts';
 import { openRecord, requireKey, sealRecord } from './wrap.ts';
 
+/** scrypt's parameters (RFC 7914), bounded. */
+export const scryptParameters = z
+  .strictObject({
+    cost: z
+      .int()
+      .min(SCRYPT_COST_MIN)
+      .max(SCRYPT_COST_MAX)
+      .refine((n) => Number.isInteger(Math.log2(n))),
+    blockSize: z.literal(SCRYPT_BLOCK_SIZE),
+    parallelization: z.literal(SCRYPT_PARALLELIZATION),
+    salt: z.base64().length(Math.ceil(SCRYPT_SALT_BYTES / 3) * 4),
+  })
+  .readonly();
+
 /** The sealed root as it lies on disk (JSON). Parameters are bounded when read and bound into the seal, so none can be lowered unseen. */
 export const sealedRoot = z
   .strictObject({
     format: z.literal('carnet-sealed-root-v1'),
-    scrypt: z
-      .strictObject({
-        cost: z
-          .int()
-          .min(SCRYPT_COST_MIN)
-          .max(SCRYPT_COST_MAX)
-          .refine((n) => Number.isInteger(Math.log2(n))),
-        blockSize: z.literal(SCRYPT_BLOCK_SIZE),
-        parallelization: z.literal(SCRYPT_PARALLELIZATION),
-        salt: z.base64().length(Math.ceil(SCRYPT_SALT_BYTES / 3) * 4),
-      })
-      .readonly(),
+    scrypt: scryptParameters,
     /** AES-256-GCM: nonce ‖ ciphertext ‖ tag. */
     sealed: z.base64().max(128),
   })
@@ -38,7 +41,8 @@ export type SealedRoot = z.infer<typeof sealedRoot>;
 const rootAad = (p: SealedRoot['scrypt']): Buffer =>
   transcript('carnet/at-rest/root/v1', [p.cost, p.blockSize, p.parallelization, fromBase64(p.salt)]);
 
-const stretch = (passphrase: Uint8Array, p: SealedRoot['scrypt']): Promise<Buffer> =>
+/** A key out of a passphrase. */
+export const stretch = (passphrase: Uint8Array, p: SealedRoot['scrypt']): Promise<Buffer> =>
   new Promise((resolve, reject) => {
     const options = { cost: p.cost, blockSize: p.blockSize, parallelization: p.parallelization, maxmem: SCRYPT_MEMORY_BYTES_MAX };
     scrypt(passphrase, fromBase64(p.salt), KEY_BYTES, options, (error, key) => (error === null ? resolve(key) : reject(error)));

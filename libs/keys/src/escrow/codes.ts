@@ -1,0 +1,90 @@
+/** Codes of escrows, part of the closed union in `codes.ts`. */
+export const ESCROW_CODES = {
+  ESCROW_TERMS_INVALID: {
+    text: 'An escrow needs at least two custodians who must agree, each another person, and no more than it has.',
+    advice: 'M is 2 or more and at most N, N at most 16; one seat a person.',
+  },
+  ESCROW_UNKNOWN: { text: 'No such escrow.', advice: 'List them with `carnet key escrow list`.' },
+  ESCROW_SUPERSEDED: {
+    text: 'The key was dealt anew, left, or came back since: this escrow is of the past.',
+    advice: 'Use the newest escrow of the key; see `carnet key escrow list`.',
+  },
+  ESCROW_NOT_HOLDER: {
+    text: 'This CSP does not hold the VM in its current epoch.',
+    advice: 'An escrow never replaces a release: only the CSP where the VM is may recover its key.',
+  },
+  ESCROW_PACKAGE_UNOPENABLE: {
+    text: 'The shares are right, and yet the escrowed key does not open.',
+    advice: 'The stored package was changed: bring the escrow back from a backup; its digest stands in the ledgers.',
+  },
+  CUSTODIAN_UNKNOWN: {
+    text: 'No sealing key of this custodian is enrolled, or the custodian has no share of this escrow.',
+    advice: 'The custodian runs `carnet key escrow enroll` once; shares are dealt when an escrow is made.',
+  },
+  CUSTODIAN_REFUSED: {
+    text: 'The statement is not signed by a valid certificate of this CSP, or not by whom it names.',
+    advice: 'Check which certificate signed: custodians and operators sign for themselves only.',
+  },
+  CUSTODIAN_FILE_INVALID: {
+    text: 'The file with the sealing key is not one of ours, was changed, or does not open with the passphrase.',
+    advice: 'Check file and passphrase. If the key is lost, enroll a new one and have escrows dealt anew.',
+  },
+  SEALING_KEY_INVALID: {
+    text: "A custodian's sealing key is not one of KEM 0x647a, or another than enrolled.",
+    advice: 'The custodian enrolls again.',
+  },
+  SHARE_DIGEST_DIFFERS: {
+    text: 'The sealed share is not the one whose digest was published.',
+    advice: 'It was changed where it lies: compare with the ledgers, bring it back from a backup.',
+  },
+  SHARE_UNOPENABLE: {
+    text: 'A share does not open for this custodian, escrow and request.',
+    advice: 'Another sealing key, a share of another escrow, or changed bytes: find out which before going on.',
+  },
+  SHARE_DIFFERS: {
+    text: 'A share opens, and is not the one that was dealt.',
+    advice: 'The custodian named gave another share: ask in person, and go on with others.',
+  },
+  SHARE_REPEATED: { text: 'One share came twice.', advice: 'Each custodian counts once.' },
+  STATEMENT_INVALID: {
+    text: 'The signed statement is not of the kind that is asked for here.',
+    advice: 'Program and broker must be of one version.',
+  },
+  STATEMENT_DIFFERS: {
+    text: 'The statement is about another escrow, request or drill.',
+    advice: 'It was made for something else: nothing was counted.',
+  },
+  DRILL_UNKNOWN: { text: 'No such drill.', advice: 'See `carnet key escrow show`.' },
+  DRILL_CLOSED: { text: 'The drill has ended.', advice: 'Its result stands in the ledgers; open another.' },
+  SHARE_PROOF_WRONG: {
+    text: 'The proof is not one by the share that was dealt to this custodian.',
+    advice: 'The share is lost or was changed: have the key dealt anew.',
+  },
+  RECOVERY_UNKNOWN: { text: 'No such recovery.', advice: 'See `carnet key escrow show`.' },
+  RECOVERY_ENDED: { text: 'The recovery has ended.', advice: 'Ask anew if the key is still lost.' },
+  RECOVERY_EXPIRED: {
+    text: 'The request to recover has expired.',
+    advice: 'Ask anew: custodians approve what is asked today.',
+  },
+  RECOVERY_EXPIRY_INVALID: {
+    text: 'The request ends in the past, or later than 30 days from now.',
+    advice: 'Choose an end that custodians can meet.',
+  },
+  RECOVERY_DUTY: {
+    text: 'Who asks, who approves and who recovers must be different persons.',
+    advice: 'Somebody else must do this step.',
+  },
+  APPROVAL_REPEATED: { text: 'This person has already approved.', advice: 'Each person counts once.' },
+  APPROVALS_MISSING: {
+    text: 'Fewer custodians have approved than must agree.',
+    advice: '`carnet key escrow show` says who has not.',
+  },
+  RECOVERY_KEY_UNOPENABLE: {
+    text: 'The private key of the recovery does not open.',
+    advice: 'The root was lost again, or a row was changed: ask anew.',
+  },
+  ROOT_NOT_LOST: {
+    text: 'The root opens what is in the database: it is not lost.',
+    advice: 'Declare a root lost only when no backup of it exists.',
+  },
+} as const satisfies Record<string, { readonly text: string; readonly advice: string }>;
