@@ -7,6 +7,7 @@ import {
   migrationRefused,
   offerAgreed,
 } from './data-agreement.ts';
+import * as escrow from './data-escrow.ts';
 import * as handover from './data-handover.ts';
 import { keyStateChanged } from './data-keys.ts';
 import { policyAnnounced } from './data-policy.ts';
@@ -32,12 +33,18 @@ const migrationEvent = <const T extends string, D extends z.ZodType>(type: T, da
 
 /**
  * Every fact of the protocol. Strict: unknown keys are refused. The order of the list is the order of the tables in the
- * protocol (section 4): ledger keys, policy, agreement, hand-over, ending, undoing; then what is told of keys that were handed over.
+ * protocol (section 4): ledger keys, policy, escrow, agreement, hand-over, ending, undoing; then what is told of keys that were
+ * handed over.
  */
 export const event = z.discriminatedUnion('type', [
   ledgerEvent('KeyAnnounced', keyAnnounced),
   ledgerEvent('KeyRevoked', keyRevoked),
   ledgerEvent('PolicyAnnounced', policyAnnounced),
+  ledgerEvent('KeyEscrowed', escrow.keyEscrowed),
+  ledgerEvent('EscrowDrilled', escrow.escrowDrilled),
+  ledgerEvent('RecoveryRequested', escrow.recoveryRequested),
+  ledgerEvent('RecoveryApproved', escrow.recoveryApproved),
+  ledgerEvent('KeyRecovered', escrow.keyRecovered),
   migrationEvent('MigrationIntended', migrationIntended),
   migrationEvent('MigrationOffered', migrationOffered),
   migrationEvent('MigrationRefused', migrationRefused),

@@ -1,4 +1,5 @@
 export * from './data-agreement.ts';
+export * from './data-escrow.ts';
 export * from './data-handover.ts';
 export * from './data-keys.ts';
 export * from './data-policy.ts';

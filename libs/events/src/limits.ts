@@ -34,3 +34,5 @@ export const APPROVALS_MAX = 4;
 export const POLICIES_NAMED_MAX = 16;
 /** Characters of a principal: a SPIFFE ID, or the name of a token. */
 export const PRINCIPAL_CHARS_MAX = 400;
+/** Custodians of one escrow: all of them can be called on one day, and what is said of them stays far below an envelope's bound. */
+export const ESCROW_CUSTODIANS_MAX = 16;

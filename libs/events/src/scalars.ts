@@ -23,7 +23,7 @@ export type Digest = z.infer<typeof digest>;
 export const GENESIS: Digest = digest.parse('0'.repeat(64));
 
 /** UUIDv7 (RFC 9562, section 5.7), lowercase. */
-const uuidV7 = z
+export const uuidV7 = z
   .string()
   .regex(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/, 'expected a UUIDv7 in lowercase');
 /** Any UUID of RFC 9562, lowercase. */

@@ -9,8 +9,13 @@ const FAMILIES: ReadonlyMap<string, string> = new Map([
   ['KeyRevoked', 'key'],
   ['KeyStateChanged', 'key'],
   ['PolicyAnnounced', 'policy'],
+  ['KeyEscrowed', 'escrow'],
+  ['EscrowDrilled', 'escrow'],
+  ['RecoveryRequested', 'escrow'],
+  ['RecoveryApproved', 'escrow'],
+  ['KeyRecovered', 'escrow'],
 ]);
-/** Subjects family of an event type: keys (of the ledger, and of VMs outside any migration) and policy concern the ledger itself. */
+/** Subjects family of an event type: keys (of the ledger, and of VMs outside any migration), policy and escrow concern the ledger itself. */
 const family = (type: string): string => FAMILIES.get(type) ?? 'migration';
 
 /** `fed.<publisher>.<audience>.<family>.<migration|->` (protocol, section 3). */

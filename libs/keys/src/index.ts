@@ -7,6 +7,25 @@ export { type KeyProcess, startKeyProcess } from './child/pool.ts';
 export { CODES } from './codes.ts';
 export { type BoundKey, type Handover, handover } from './context.ts';
 export { type KeyView, type NewDek, type StateChange, vmConsumer } from './deks.ts';
+export {
+  type CustodianFile,
+  createCustodianFile,
+  custodianFile,
+  giveOwnShare,
+  type Own,
+  proveOwnShare,
+} from './escrow/custodian.ts';
+export type { Custodian } from './escrow/custodians.ts';
+export type { DrillView, DrillWanted } from './escrow/drills.ts';
+export type { Escrow, EscrowWanted } from './escrow/escrows.ts';
+export type { OwedNews } from './escrow/news.ts';
+export type { Escrows } from './escrow/open.ts';
+export { personOf } from './escrow/person.ts';
+export type { EscrowContext } from './escrow/ports.ts';
+export type { Approved, Recovery } from './escrow/recoveries.ts';
+export type { Said } from './escrow/statements.ts';
+export * as statements from './escrow/statements.ts';
+export { type EscrowTerms, escrowTerms } from './escrow/terms.ts';
 export type { DepositReceived, ExpectedArtifact, KeyPairRequest, OfferedKey } from './handover/acknowledge.ts';
 export type { Acknowledgement } from './handover/confirm.ts';
 export type { DepositRequest } from './handover/deposit.ts';
@@ -14,7 +33,7 @@ export type { Attempt, Ending } from './handover/deposits.ts';
 export type { OpenedKey, ReleaseReceived } from './handover/import.ts';
 export type { ReleaseRequest } from './handover/release.ts';
 export { createHostKeyPair, type HostKey, type HostSealRequest, luksPassphrase, openForHost } from './hosts.ts';
-export { type KeyManager, type KeyManagerOptions, openKeyManager } from './open.ts';
+export { declareRootLost, type KeyManager, type KeyManagerOptions, openKeyManager } from './open.ts';
 export { type Announcement, type KeyVerb, keyVerb, type OperatorChange } from './operate.ts';
 export type { Prepared } from './ports.ts';
 export type { HistoryLine, Mark } from './records/history.ts';

@@ -77,8 +77,6 @@ export const REWRAP_SECRETS_MAX = 100;
 
 /** With one who may open a key alone, an escrow would be a second key manager without guards. */
 export const ESCROW_THRESHOLD_MIN = 2;
-/** All of them can be called on one day; a manifest of so many stays far below an envelope's bound. */
-export const ESCROW_CUSTODIANS_MAX = 16;
 /** Blinds what is published of a share: a guess of the share cannot be checked against it. */
 export const ESCROW_SALT_BYTES = 32;
 /** Challenge of a drill. */

@@ -1,5 +1,5 @@
 import type { KeyId, Timestamp, TrustDomain } from '@carnet/events';
-import { runChanges, type Store, type Tx } from '@carnet/store';
+import { type Db, runChanges, type Store, type Tx } from '@carnet/store';
 import { announce } from './backends/barbican/announced.ts';
 import { BARBICAN_CHANGES } from './backends/barbican/changes.ts';
 import { settleSecrets } from './backends/barbican/settle.ts';
@@ -9,6 +9,9 @@ import type { Random } from './bytes.ts';
 import { REWRAP } from './child/operations.ts';
 import type { KeyProcess } from './child/pool.ts';
 import * as deks from './deks.ts';
+import { escrowsOf } from './escrow/open.ts';
+import type { EscrowContext } from './escrow/ports.ts';
+import { ESCROW_CHANGES } from './escrow/tables.ts';
 import * as acknowledge from './handover/acknowledge.ts';
 import { type Acknowledgement, confirmAcknowledgement } from './handover/confirm.ts';
 import { type DepositRequest, deposit } from './handover/deposit.ts';
@@ -27,6 +30,7 @@ import * as reports from './records/reports.ts';
 import { inTransaction, onKeys } from './records/tables.ts';
 import * as replacement from './replacement.ts';
 import { ok, type Result } from './result.ts';
+import { loseKeks } from './root-lost.ts';
 import * as rotation from './rotation.ts';
 import * as uses from './uses/chain.ts';
 
@@ -53,6 +57,32 @@ export type KeyManager = ReturnType<typeof keyManager>;
  * (or the PIN of its token) is held until `close`, which zeroes it; tenant KEKs and DEKs are opened in child processes only.
  */
 export async function openKeyManager(options: KeyManagerOptions): Promise<Result<KeyManager>> {
+  const opened = await openPorts(options);
+  if (!opened.ok) return opened;
+  const { ports, close } = opened.value;
+  const belongs = await opensSomeKek(ports);
+  if (!belongs.ok) {
+    close();
+    return belongs;
+  }
+  return ok(keyManager(ports, options.store.db, close));
+}
+
+/**
+ * Says that the root which wraps this database's KEKs is gone for ever, so that the one that is there now may begin beside it: what was under the
+ * old one stays unopenable until an escrow brings it back. Refused while the present root opens anything. Answers how many KEKs were lost.
+ */
+export async function declareRootLost(options: KeyManagerOptions): Promise<Result<number>> {
+  const opened = await openPorts(options);
+  if (!opened.ok) return opened;
+  try {
+    return await loseKeks(opened.value.ports);
+  } finally {
+    opened.value.close();
+  }
+}
+
+async function openPorts(options: KeyManagerOptions): Promise<Result<{ readonly ports: KeyPorts; readonly close: () => void }>> {
   const { root, barbican, domain, process } = options;
   const opened = await openKeyService({
     root,
@@ -64,6 +94,7 @@ export async function openKeyManager(options: KeyManagerOptions): Promise<Result
   const service = opened.value;
   await runChanges(options.store, KEY_CHANGES);
   await runChanges(options.store, BARBICAN_CHANGES);
+  await runChanges(options.store, ESCROW_CHANGES);
   const db = onKeys(options.store.db);
   const ports: KeyPorts = {
     db,
@@ -76,17 +107,12 @@ export async function openKeyManager(options: KeyManagerOptions): Promise<Result
     now: options.now,
     random: options.random,
   };
-  const belongs = await opensSomeKek(ports);
-  if (!belongs.ok) {
-    service.close();
-    return belongs;
-  }
-  return ok(keyManager(ports, service.close));
+  return ok({ ports, close: service.close });
 }
 
 /** A root file restored beside another database is noticed now, not at the first migration. */
 async function opensSomeKek(ports: KeyPorts): Promise<Result<unknown>> {
-  const some = await ports.db.selectFrom('keys_keks').select('tenant').limit(1).executeTakeFirst();
+  const some = await ports.db.selectFrom('keys_keks').select('tenant').where('lost_at', 'is', null).limit(1).executeTakeFirst();
   return some === undefined ? ok(null) : ports.call(REWRAP, { keks: await keksOf(ports.db, some.tenant), deks: [] });
 }
 
@@ -101,7 +127,7 @@ async function again<T>(work: () => Promise<Result<T>>): Promise<Result<T>> {
 }
 
 /** Every function answers a value or a refusal; accidents (database, child process) throw. */
-const keyManager = (ports: KeyPorts, close: () => void) => ({
+const keyManager = (ports: KeyPorts, db: Db, close: () => void) => ({
   createDek: (wanted: deks.NewDek) => deks.createDek(ports, wanted),
   list: (filter: Listing = {}) => deks.listKeys(ports, filter),
   show: (key: KeyVersion) => deks.showKey(ports, key),
@@ -134,6 +160,8 @@ const keyManager = (ports: KeyPorts, close: () => void) => ({
   createReplacement: (wanted: replacement.ReplacementWanted) => replacement.createReplacement(ports, wanted),
   endReplaced: (tx: Tx, wanted: replacement.ReplacementWanted) => replacement.endReplaced(ports, tx, wanted),
 
+  /** M-of-N escrow of keys that are held here. */
+  escrows: (context: EscrowContext) => escrowsOf(ports, db, context),
   settleSecrets: () => settleSecrets(ports),
   sealForHost: (request: HostSealRequest) => again(() => sealForHost(ports, request)),
   usesOf: (key: KeyId) => uses.usesOf(ports.db, key),

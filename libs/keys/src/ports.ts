@@ -4,7 +4,7 @@ import type { KeyService } from './backends/service.ts';
 import type { Random } from './bytes.ts';
 import type { Operation } from './child/operation.ts';
 import { CREATE_KEK } from './child/operations.ts';
-import { insertKek, keksOf } from './records/keks.ts';
+import { insertKek, keksOf, lastKekVersion } from './records/keks.ts';
 import type { KeysDb } from './records/tables.ts';
 import { fromVault } from './refusal.ts';
 import { ok, type Result } from './result.ts';
@@ -35,7 +35,7 @@ export type Prepared<T> = { readonly record: (tx: Tx) => Promise<Result<T>> };
 export async function tenantKeks(ports: KeyPorts, tenant: Tenant): Promise<Result<TenantKeks>> {
   const held = await keksOf(ports.db, tenant);
   if (held.length > 0) return ok(held);
-  const first = await ports.call(CREATE_KEK, { tenant, version: 1 });
+  const first = await ports.call(CREATE_KEK, { tenant, version: (await lastKekVersion(ports.db, tenant)) + 1 });
   if (!first.ok) return first;
   await insertKek(ports.db, first.value, ports.now());
   return ok(await keksOf(ports.db, tenant));

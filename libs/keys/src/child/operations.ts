@@ -1,10 +1,12 @@
-import { base64, depositAcknowledged, depositedKey, digest, epoch, keyReleased, migrationId } from '@carnet/events';
+import { base64, depositAcknowledged, depositedKey, digest, epoch, keyReleased, migrationId, recoveryId } from '@carnet/events';
 import { z } from 'zod';
 import { tokenRoot } from '../backends/custody-spec.ts';
 import { createTokenKey } from '../backends/pkcs11/create-key.ts';
 import { boundKey, handover, publicKeyText } from '../context.ts';
+import { escrowTerms } from '../escrow/terms.ts';
 import { SCRYPT_COST_MAX, SCRYPT_COST_MIN } from '../limits.ts';
 import { confirmAcknowledgement, sealDeposit, sealRelease } from '../vault/deposit.ts';
+import { checkGivenShare, createRecoveryKey, dealEscrow, dealt, givenShare, recoverDek, recoveryKey } from '../vault/escrow.ts';
 import { createDek, createKek, holding, rewrapDeks, tenant, wrappedDek, wrappedKek } from '../vault/hierarchy.ts';
 import { hostContext, sealedForHost, sealForHost } from '../vault/host.ts';
 import { acknowledgeDeposit, createMigrationKey, openRelease } from '../vault/import.ts';
@@ -120,6 +122,41 @@ export const SEAL_FOR_HOST = keyOperation(
   sealForHost,
 );
 
+/** What opens the shares of one recovery. */
+const recovering = {
+  terms: escrowTerms,
+  recovery: recoveryId,
+  request: digest,
+  publicKey: publicKeyText,
+  keks,
+  privateKey: recoveryKey,
+};
+const sealingKeys = z.array(publicKeyText).min(1).readonly();
+export const DEAL_ESCROW = keyOperation(
+  'deal-escrow',
+  z.strictObject({ terms: escrowTerms, sealingKeys, keks, dek: wrappedDek }),
+  dealt,
+  dealEscrow,
+);
+export const CREATE_RECOVERY_KEY = keyOperation(
+  'create-recovery-key',
+  z.strictObject({ tenant, keks, recovery: recoveryId }),
+  z.strictObject({ publicKey: publicKeyText, privateKey: recoveryKey }),
+  createRecoveryKey,
+);
+export const CHECK_SHARE = keyOperation(
+  'check-share',
+  z.strictObject({ ...recovering, share: givenShare }),
+  z.null(),
+  checkGivenShare,
+);
+export const RECOVER_DEK = keyOperation(
+  'recover-dek',
+  z.strictObject({ ...recovering, package: base64.max(256), shares: z.array(givenShare).readonly() }),
+  wrappedDek,
+  recoverDek,
+);
+
 /** By name, for the child's side of the pipe. */
 export const OPERATIONS: ReadonlyMap<string, Pick<Operation<never, unknown>, 'serve'>> = new Map(
   [
@@ -139,5 +176,9 @@ export const OPERATIONS: ReadonlyMap<string, Pick<Operation<never, unknown>, 'se
     ACKNOWLEDGE_DEPOSIT,
     OPEN_RELEASE,
     SEAL_FOR_HOST,
+    DEAL_ESCROW,
+    CREATE_RECOVERY_KEY,
+    CHECK_SHARE,
+    RECOVER_DEK,
   ].map(({ name, serve }) => [name, { serve }]),
 );

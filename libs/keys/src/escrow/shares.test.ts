@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { artifactId, keyId, spiffeId, trustDomain, uuidv7, vmId } from '@carnet/events';
+import { artifactId, escrowId, GENESIS, keyId, recoveryId, spiffeId, trustDomain, uuidv7, vmId } from '@carnet/events';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { digestOf, fromBase64, toBase64, wiper } from '../bytes.ts';
 import { holdsSecret, NOW, TENANT } from '../testing/two-sides.ts';
@@ -17,7 +17,7 @@ import { createDek, createKek, openDek, type WrappedDek } from '../vault/hierarc
 import { isProof } from '../vault/share.ts';
 import { type CustodianFile, createCustodianFile, giveOwnShare, proveOwnShare } from './custodian.ts';
 import type { Manifest } from './statements.ts';
-import { type EscrowTerms, escrowId, escrowTerms, recoveryId } from './terms.ts';
+import { type EscrowTerms, escrowTerms } from './terms.ts';
 
 const COST = 16_384;
 const PASSPHRASE = Buffer.from('correct horse battery staple');
@@ -132,7 +132,7 @@ describe('terms', () => {
 describe('a drill', () => {
   const challenge = { drill: newId(), challenge: toBase64(randomBytes(32)) };
   const bound = (i: number, of = escrow) => ({ terms: of.manifest.terms, index: i + 1 });
-  const published = (i: number, of = escrow) => of.manifest.shares[i] ?? { sealed: '', verify: '' };
+  const published = (i: number, of = escrow) => of.manifest.shares[i] ?? { sealed: GENESIS, verify: '' };
 
   it('proves possession to everyone and shows nothing of the share', async () => {
     const proof = await proveOwnShare(own(0), challenge);
@@ -151,7 +151,7 @@ describe('a drill', () => {
     expect(isProof(bound(1), published(1), challenge, proof.value)).toBe(false);
     expect(isProof(bound(0, again), published(0, again), challenge, proof.value)).toBe(false);
     expect(isProof(bound(0), published(0), challenge, flipped(proof.value))).toBe(false);
-    expect(isProof(bound(0), { sealed: '', verify: toBase64(Buffer.alloc(32)) }, challenge, proof.value)).toBe(false);
+    expect(isProof(bound(0), { sealed: GENESIS, verify: toBase64(Buffer.alloc(32)) }, challenge, proof.value)).toBe(false);
   });
 
   it.each<[string, () => Promise<Parameters<typeof proveOwnShare>[0]>, string]>([
@@ -239,7 +239,7 @@ describe('a recovery', () => {
     const back = await recoverDek(other, { ...asked, package: escrow.manifest.package, shares }, randomBytes);
     expect(back).toMatchObject({ ok: false, code });
   });
-  const published = (i: number) => escrow.manifest.shares[i] ?? { sealed: '', verify: '' };
+  const published = (i: number) => escrow.manifest.shares[i] ?? { sealed: GENESIS, verify: '' };
 
   it('a wrong share names its custodian', async () => {
     const { other, asked } = await recovering(escrow.manifest.terms);

@@ -3,8 +3,11 @@ import {
   type Digest,
   type DsseEnvelope,
   digest,
+  drillId,
   dsseEnvelope,
+  escrowId,
   PAYLOAD_TYPES,
+  recoveryId,
   type SpiffeId,
   spiffeId,
   text,
@@ -12,11 +15,12 @@ import {
 } from '@carnet/events';
 import { openEnvelope, parseStrictJson, type Signer, signEnvelope, type Verifier } from '@carnet/trust';
 import { z } from 'zod';
+import { digestOf } from '../bytes.ts';
 import { publicKeyText } from '../context.ts';
 import { refusal } from '../refusal.ts';
 import { ok, type Result } from '../result.ts';
 import { publishedShare, sealedShare } from '../vault/share.ts';
-import { drillId, escrowId, escrowTerms, recoveryId } from './terms.ts';
+import { escrowTerms } from './terms.ts';
 
 const reason = text.min(1);
 
@@ -166,3 +170,9 @@ export function readStatement<T>(
   if (parsed?.success !== true) return refusal('STATEMENT_INVALID');
   return ok({ said: parsed.data, digest: opened.value.digest, envelope: written });
 }
+
+/** The payload of an envelope that was verified, or made, before it was stored. */
+export const payloadOf = (envelope: DsseEnvelope): unknown =>
+  JSON.parse(Buffer.from(envelope.payload, 'base64').toString('utf8'));
+
+export const statementDigest = (envelope: string): Digest => digestOf(Buffer.from(envelope));

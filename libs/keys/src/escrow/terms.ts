@@ -1,21 +1,22 @@
-import { artifactId, artifactKind, byteCount, depositedKey, digest, keyId, spiffeId, trustDomain, vmId } from '@carnet/events';
+import {
+  artifactId,
+  artifactKind,
+  byteCount,
+  depositedKey,
+  digest,
+  ESCROW_CUSTODIANS_MAX,
+  escrowId,
+  keyId,
+  spiffeId,
+  trustDomain,
+  vmId,
+} from '@carnet/events';
 import { z } from 'zod';
 import { sha256, transcript } from '../bytes.ts';
-import { ESCROW_CUSTODIANS_MAX, ESCROW_THRESHOLD_MIN } from '../limits.ts';
+import { ESCROW_THRESHOLD_MIN } from '../limits.ts';
 import { tenant } from '../vault/hierarchy.ts';
 import { SUITE } from '../vault/hpke.ts';
 import { personOf } from './person.ts';
-
-const uuidV7 = z.string().regex(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/, 'expected a UUIDv7');
-/** One splitting of one key among some custodians. Dealt anew, it is another escrow. */
-export const escrowId = uuidV7.brand<'EscrowId'>();
-export type EscrowId = z.infer<typeof escrowId>;
-/** One request to recover a key from an escrow. */
-export const recoveryId = uuidV7.brand<'RecoveryId'>();
-export type RecoveryId = z.infer<typeof recoveryId>;
-/** One drill of an escrow. */
-export const drillId = uuidV7.brand<'DrillId'>();
-export type DrillId = z.infer<typeof drillId>;
 
 /** A custodian and the SHA-256 of the sealing key that the share is sealed to. */
 const seat = z.strictObject({ custodian: spiffeId, sealingKey: digest }).readonly();

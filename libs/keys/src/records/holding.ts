@@ -4,9 +4,11 @@ import {
   byteCount,
   depositedKey,
   digest,
+  escrowId,
   type KeyId,
   keyId,
   migrationId,
+  recoveryId,
   timestamp,
   trustDomain,
   vmId,
@@ -36,6 +38,11 @@ export type Provenance = z.infer<typeof provenance>;
 export const replaces = z.strictObject({ key: keyId, version: z.int().min(1), arrival: z.int().min(0) }).readonly();
 export type Replaces = z.infer<typeof replaces>;
 
+/** The escrow that brought a key back, and the digest of the statement that says so. Where it came from first stands in `provenance`. */
+export const recoveredBy = z
+  .strictObject({ escrow: escrowId, recovery: recoveryId, statement: digest, at: timestamp })
+  .readonly();
+
 /** A key record for people and programs: everything but the key. */
 export const keyRecord = z
   .strictObject({
@@ -50,9 +57,10 @@ export const keyRecord = z
     capacityBytes: byteCount,
     headerDigest: digest.optional(),
     state: keyState,
-    /** `imported`: brought by its owner. `migrated`: handed over by a peer. */
-    origin: z.enum(['generated', 'imported', 'migrated']),
+    /** `imported`: brought by its owner. `migrated`: handed over by a peer. `recovered`: an escrow brought it back. */
+    origin: z.enum(['generated', 'imported', 'migrated', 'recovered']),
     provenance: provenance.optional(),
+    recovered: recoveredBy.optional(),
     imageRoot: digest.optional(),
     replaces: replaces.optional(),
     kekVersion: z.int().min(1).optional(),
@@ -88,6 +96,7 @@ function heldOf(row: Row): Held {
     origin: row.origin,
     ...(row.provenance === null ? {} : { provenance: JSON.parse(row.provenance) }),
     ...(row.image_root === null ? {} : { imageRoot: row.image_root }),
+    ...(row.recovered === null ? {} : { recovered: JSON.parse(row.recovered) }),
     ...(row.replaces === null ? {} : { replaces: JSON.parse(row.replaces) }),
     ...(row.kek_version === null ? {} : { kekVersion: row.kek_version }),
     createdAt: row.created_at,
@@ -223,6 +232,7 @@ export async function insertHeld(tx: KeysTx, held: Held): Promise<void> {
       wrapped: wrapped?.wrapped ?? null,
       secret: wrapped?.secret ?? null,
       image_root: record.imageRoot ?? null,
+      recovered: record.recovered === undefined ? null : JSON.stringify(record.recovered),
       created_at: record.createdAt,
       changed_at: record.changedAt,
     })

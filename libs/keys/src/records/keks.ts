@@ -11,6 +11,7 @@ export async function keksOf(db: KeysDb, tenant: string): Promise<TenantKeks> {
     .select(['tenant', 'version', 'wrapped'])
     .where('tenant', '=', tenant)
     .where('wrapped', 'is not', null)
+    .where('lost_at', 'is', null)
     .orderBy('version')
     .execute();
   return rows.map((row) => wrappedKek.parse(row));
@@ -20,7 +21,7 @@ export async function keksOf(db: KeysDb, tenant: string): Promise<TenantKeks> {
 export async function insertKek(db: KeysDb | KeysTx, kek: WrappedKek, at: Timestamp): Promise<boolean> {
   const result = await db
     .insertInto('keys_keks')
-    .values({ ...kek, created_at: at })
+    .values({ ...kek, created_at: at, lost_at: null })
     .onConflict((conflict) => conflict.doNothing())
     .executeTakeFirst();
   return (result.numInsertedOrUpdatedRows ?? 0n) > 0n;
@@ -45,4 +46,14 @@ export async function holdKek(
     .executeTakeFirst();
   if (row === undefined || row.wrapped === null)
     throw new KeysError('KEK_DESTROYED', CODES.KEK_DESTROYED.text, { retryable: true });
+}
+
+/** Of all that ever were, lost ones included: no number comes twice. 0: none. */
+export async function lastKekVersion(db: KeysDb, tenant: string): Promise<number> {
+  const last = await db
+    .selectFrom('keys_keks')
+    .select((q) => q.fn.max('version').as('version'))
+    .where('tenant', '=', tenant)
+    .executeTakeFirst();
+  return last?.version ?? 0;
 }

@@ -10,6 +10,8 @@ export type KeysTables = {
     readonly wrapped: string | null;
     readonly created_at: string;
     readonly destroyed_at: string | null;
+    /** When it was declared lost with its root. */
+    readonly lost_at: string | null;
   };
   readonly keys_rotations: {
     readonly tenant: string;
@@ -38,6 +40,8 @@ export type KeysTables = {
     /** The holding whose place this key took. */
     readonly replaces: string | null;
     /** Migration that a memory key serves, and the host command that sealed with it: each once. */
+    /** How an escrow brought it back, if one did. */
+    readonly recovered: string | null;
     readonly used_by: string | null;
     readonly sealed_by: string | null;
     /** Both null before the key has arrived and after it is destroyed. */

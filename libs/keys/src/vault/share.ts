@@ -1,4 +1,4 @@
-import { base64 } from '@carnet/events';
+import { base64, digest } from '@carnet/events';
 import { ed25519Signer, readEd25519Key } from '@carnet/trust';
 import { z } from 'zod';
 import { digestOf, fromBase64, joinSecret, type Random, sameBytes, toBase64, transcript, type Wiper } from '../bytes.ts';
@@ -14,7 +14,7 @@ export const sealedShare = z.strictObject({ enc: base64.max(2_048), ct: base64.m
 export type SealedShare = z.infer<typeof sealedShare>;
 
 /** What is published of each share. `sealed`: SHA-256 of its sealing. `verify`: Ed25519 public key that follows from the share. */
-export const publishedShare = z.strictObject({ sealed: z.string().length(64), verify: base64.length(44) }).readonly();
+export const publishedShare = z.strictObject({ sealed: digest, verify: base64.length(44) }).readonly();
 export type PublishedShare = z.infer<typeof publishedShare>;
 
 /** A share in the clear, blinded: salt ‖ share. Whoever has it zeroes it. */

@@ -1,0 +1,22 @@
+import type { Timestamp, TrustDomain, VmId } from '@carnet/events';
+import type { Db } from '@carnet/store';
+import type { Signer } from '@carnet/trust';
+import type { KeyPorts } from '../ports.ts';
+import type { Identify } from './statements.ts';
+
+/** What escrows need beside the key manager: who speaks for this CSP, who may speak to it, and who is to be told. */
+export type EscrowContext = {
+  readonly csp: TrustDomain;
+  /** This CSP's event key of now. */
+  readonly signer: () => Signer;
+  readonly identify: Identify;
+  /** Peers with a ledger of ours: each witnesses every step. */
+  readonly peers: () => readonly TrustDomain[];
+  /** By the fold of all ledgers: whether this CSP holds the VM in its current epoch, and no move of it is under way. */
+  readonly isHolder: (vm: VmId) => Promise<boolean>;
+};
+
+export type EscrowPorts = EscrowContext & { readonly keys: KeyPorts; readonly db: Db; readonly now: () => Timestamp };
+
+/** A step that a principal takes through the API, with its reason. */
+export type Step = { readonly by: string; readonly reason: string };
