@@ -37,7 +37,7 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
   return {
     stop: async () => {
       await settled?.();
-      await Promise.all([watch.stop(), tending.stop()]);
+      await Promise.all([watch.stop(), tending.stop(), parts.escrowNews.stop()]);
       await stopAll(ground, loop, hush, doors, parts);
       await ops.close();
     },

@@ -2,7 +2,7 @@ import type { TrustDomain } from '@carnet/events';
 import { type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
 
 /** This CSP's side of the migration, once it has spoken in it: what a peer merely claims about a VM counts for nothing. */
-const hasSpoken = (m: MigrationState, self: TrustDomain): boolean =>
+export const hasSpoken = (m: MigrationState, self: TrustDomain): boolean =>
   m.source === self || (m.target === self && m.targetPhase !== 'idle');
 
 /** Whether this CSP still has something to do or to wait for in it. */

@@ -12,6 +12,8 @@ import { createHosts } from './hosts/steps.ts';
 import { crlTeller } from './hosts/tell-crls.ts';
 import { agentSpiffeId, type ValidateAgent } from './hosts/wire.ts';
 import { openInventory } from './inventory.ts';
+import { isHolderByLedgers } from './keys/escrow-holder.ts';
+import { startEscrowNews } from './keys/escrow-news.ts';
 import { createHandoverKeys } from './keys/handover-keys.ts';
 import { startKeyNews } from './keys/key-news.ts';
 import { createLedgers } from './ledgers.ts';
@@ -21,6 +23,7 @@ import { createPerformer } from './perform/perform.ts';
 import { openPolicyGate } from './policy-gate.ts';
 import { provideSecretsAgain } from './secrets-again.ts';
 import { createService } from './service/create-service.ts';
+import { createEscrowService } from './service/escrows.ts';
 import { type IntakePorts, isMoving } from './service/intake.ts';
 import { createKeyService } from './service/keys.ts';
 import type { MachinePorts } from './service/machines.ts';
@@ -113,6 +116,14 @@ export function wire(ground: Ground) {
     settings,
     nowMs,
   });
+  const escrows = keys.escrows({
+    csp: self,
+    signer: () => ground.identity.signing().signer,
+    identify: intake.identify,
+    peers: () => journal.peers,
+    isHolder: async (vm) => isHolderByLedgers(vm, await ledgers.journeys(vm), self),
+  });
+  const escrowNews = startEscrowNews({ journal, escrows, log });
   const apiKeys = openApiKeys(store, nowMs, randomBytes);
   const service = createService({
     self,
@@ -124,13 +135,14 @@ export function wire(ground: Ground) {
     intake,
     failures,
     apiKeys,
+    escrow: createEscrowService(escrows, escrowNews.tell),
     fingerprintOf: (peer) => fingerprintOf(journal, peer),
     nowMs,
   });
   const tellHosts = (): void => {
     for (const host of hostNames) crls.tell(host);
   };
-  return { views, ledgers, hosts, policy, failures, perform, service, apiKeys, news, tellHosts };
+  return { views, ledgers, hosts, policy, failures, perform, service, apiKeys, news, escrowNews, tellHosts };
 }
 export type Wired = ReturnType<typeof wire>;
 

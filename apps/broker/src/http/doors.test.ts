@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BODY_BYTES_MAX } from './limits.ts';
 import { routes } from './routes.ts';
 import { A, B, createDoorsWorld, type DoorsWorld, leafOf, type Reply, ROLES } from './testing/doors-world.ts';
+import { ESCROW } from './testing/fake-escrow.ts';
 import { DIGEST, type FakeService, fakeService, KEY, MIGRATION, VM } from './testing/fake-service.ts';
 
 let world: DoorsWorld;
@@ -29,6 +30,11 @@ const intent = (data: object = {}) => ({
 });
 const vmCreation = { name: 'one', capacityBytes: 1_048_576, memoryMiB: 64, boot: { kind: 'disk' } };
 
+const SAID = {
+  envelope: { payloadType: 'x', payload: 'AAAA', signatures: [{ keyid: DIGEST, sig: 'AAAA' }] },
+  certificate: 'AAAA',
+};
+
 /** A good request for each route. */
 const GOOD: Readonly<Record<string, { readonly path: string; readonly body?: unknown }>> = {
   'POST /v1/intents': { path: '/v1/intents', body: intent() },
@@ -45,6 +51,25 @@ const GOOD: Readonly<Record<string, { readonly path: string; readonly body?: unk
   'GET /v1/policies': { path: '/v1/policies' },
   'GET /v1/policy': { path: '/v1/policy' },
   'POST /v1/vms/:home/:uuid/restrictions': { path: `/v1/vms/${VM}/restrictions`, body: { level: 2, jurisdictions: null } },
+  'GET /v1/custodians': { path: '/v1/custodians' },
+  'POST /v1/custodians': { path: '/v1/custodians', body: SAID },
+  'GET /v1/escrows': { path: `/v1/escrows?key=${KEY}` },
+  'POST /v1/escrows': {
+    path: '/v1/escrows',
+    body: { key: KEY, threshold: 2, custodians: ['anna', 'ben'].map((name) => `spiffe://${A}/custodian/${name}`), reason: 'why' },
+  },
+  'GET /v1/escrows/:escrow': { path: `/v1/escrows/${ESCROW}` },
+  'POST /v1/escrows/:escrow/drills': {
+    path: `/v1/escrows/${ESCROW}/drills`,
+    body: { reason: 'why', notAfter: '2026-11-23T12:00:00.000Z' },
+  },
+  'GET /v1/drills/:drill': { path: `/v1/drills/${ESCROW}` },
+  'POST /v1/drills/proofs': { path: '/v1/drills/proofs', body: SAID },
+  'POST /v1/drills/:drill/conclude': { path: `/v1/drills/${ESCROW}/conclude`, body: {} },
+  'POST /v1/recoveries': { path: '/v1/recoveries', body: SAID },
+  'GET /v1/recoveries/:recovery': { path: `/v1/recoveries/${ESCROW}` },
+  'POST /v1/recoveries/approvals': { path: '/v1/recoveries/approvals', body: SAID },
+  'POST /v1/recoveries/:recovery/recover': { path: `/v1/recoveries/${ESCROW}/recover`, body: {} },
   'GET /v1/events': { path: `/v1/events?migration=${MIGRATION}&limit=2` },
   'GET /v1/events/:digest': { path: `/v1/events/${'1'.padStart(64, '0')}` },
   'GET /v1/keys': { path: '/v1/keys' },

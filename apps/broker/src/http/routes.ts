@@ -1,4 +1,5 @@
 import { apiKeyRequest } from '../users/api-keys.ts';
+import { escrowRoutes } from './escrow-routes.ts';
 import { intendFromCloudEvent } from './intents.ts';
 import { keyRoutes } from './key-routes.ts';
 import { policyRoutes } from './policy-routes.ts';
@@ -235,6 +236,7 @@ export const routes: readonly Route[] = [
   ...policyRoutes,
   ...ledgerRoutes,
   ...keyRoutes,
+  ...escrowRoutes,
   ...machineRoutes,
   ...userRoutes,
 ];

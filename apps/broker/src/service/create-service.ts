@@ -9,6 +9,7 @@ import { reasonOf } from '../reason.ts';
 import type { ApiKeys } from '../users/api-keys.ts';
 import { approve } from './approve.ts';
 import { receiptRows, rekeyRow } from './custody-rows.ts';
+import type { EscrowService } from './escrows.ts';
 import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
 import type { createKeyService } from './keys.ts';
 import {
@@ -38,6 +39,7 @@ export interface ServicePorts {
   readonly intake: IntakePorts;
   readonly failures: Failures;
   readonly apiKeys: ApiKeys;
+  readonly escrow: EscrowService;
   /** SHA-256 of a peer's event key, once it has announced one. */
   readonly fingerprintOf: (peer: string) => Promise<string | undefined>;
   readonly nowMs: () => number;
@@ -58,6 +60,7 @@ export function createService(ports: ServicePorts): BrokerService {
 
   return {
     domain: self,
+    escrow: ports.escrow,
     intend: (request, record) => guarded(() => taken(request, record)),
     intendSigned: async (envelope, certificate) => {
       const opened = openSignedRequest(intake, envelope, certificate);

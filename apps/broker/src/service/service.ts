@@ -20,6 +20,7 @@ import type { KeyVerb } from '@carnet/keys';
 import type { MigrationRow } from '@carnet/views';
 import type { ApiKeyRequest, ApiKeyRow, NewApiKey } from '../users/api-keys.ts';
 import type { Approval } from './approve.ts';
+import type { EscrowService } from './escrows.ts';
 import type { KeyDetail, KeyRow, KeyUseRow, RotationRow, UsesVerdictRow } from './key-rows.ts';
 import type { CurrentPolicy, PolicySetRow, RequestRow } from './policy-rows.ts';
 import type { Rate } from './predict.ts';
@@ -207,6 +208,8 @@ export interface BrokerService {
   /** The asker's own signature (its certificate base64 DER) is what counts here, not who carried it. */
   readonly intendSigned: (envelope: DsseEnvelope, certificate: string) => Promise<ServiceResult<IntentAccepted>>;
   /** A second person's yes to a request that waits for it. */
+  /** M-of-N escrow of keys. */
+  readonly escrow: EscrowService;
   readonly approve: (migration: MigrationId, approval: Approval) => Promise<ServiceResult<IntentAccepted>>;
   readonly requests: () => Promise<readonly RequestRow[]>;
   readonly policySets: () => Promise<readonly PolicySetRow[]>;

@@ -1,6 +1,7 @@
 import type { Tx } from '@carnet/store';
 import { RECOVER_DEK } from '../child/operations.ts';
 import { lockHeld, updateHeld } from '../records/holding.ts';
+import { holdKek } from '../records/keks.ts';
 import { inTransaction } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { ok, type Refusal, type Result } from '../result.ts';
@@ -60,6 +61,7 @@ async function record(ports: EscrowPorts, tx: Tx, { recovery: id, by, escrow, wr
   // A release that was recorded meanwhile has suspended it.
   if (held?.record.state !== 'active' || held.record.arrival !== arrival)
     return refusal('KEY_STATE', { about: key, expected: 'active' });
+  await holdKek(keys, { tenant: held.record.tenant, version: wrapped.kekVersion });
   const at = ports.now();
   const approvals = now.approvals.map(({ digest }) => digest);
   const said = { kind: 'key-recovered', recovery: now.recovery, request: now.digest, approvals, by, at } as const;

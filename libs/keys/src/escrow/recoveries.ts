@@ -11,6 +11,8 @@ import {
 } from '@carnet/events';
 import { CHECK_SHARE, CREATE_RECOVERY_KEY } from '../child/operations.ts';
 import { tenantKeks } from '../ports.ts';
+import { holdKek } from '../records/keks.ts';
+import { inTransaction } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { ok, type Refusal, type Result } from '../result.ts';
 import { type GivenShare, type RecoveryKey, recoveryKey } from '../vault/escrow.ts';
@@ -82,6 +84,7 @@ export async function askRecovery(ports: EscrowPorts, given: Said): Promise<Resu
   );
   const statement = statementDigest(envelope);
   return atomically(ports.db, async (tx) => {
+    await holdKek(inTransaction(tx), { tenant, version: privateKey.kekVersion });
     await inEscrow(tx)
       .insertInto('keys_recoveries')
       .values({

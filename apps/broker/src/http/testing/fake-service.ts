@@ -1,5 +1,6 @@
 import { digest, event, intentRequest, keyId, migrationId, timestamp, trustDomain, vmId, vmSpec } from '@carnet/events';
 import type { BrokerService, LedgerEntry, MigrationDetail, ServiceResult, VmRow } from '../../service/service.ts';
+import { fakeEscrow } from './fake-escrow.ts';
 
 export const AT = timestamp.parse('2026-11-23T12:00:00.000Z');
 export const MIGRATION = migrationId.parse('01936ad4-0000-7000-8000-000000000001');
@@ -144,6 +145,7 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
     };
   const service: BrokerService = {
     domain: 'csp-a.example',
+    escrow: fakeEscrow({ key: KEY, digest: DIGEST, at: AT }),
     intend: noted('intend', () => ok({ migration: MIGRATION, digest: DIGEST, repeated: false })),
     intendSigned: noted('intendSigned', () => ok({ migration: MIGRATION, digest: DIGEST, repeated: false })),
     plan: noted('plan', () =>

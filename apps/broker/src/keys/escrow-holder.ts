@@ -1,0 +1,17 @@
+import type { TrustDomain, VmId } from '@carnet/events';
+import { homeOf } from '@carnet/policy';
+import { type Journey, summarize } from '@carnet/saga';
+import { hasSpoken, isMovingHere } from '../moving.ts';
+
+/**
+ * Whether this CSP holds the VM in its current epoch, by the ledgers alone: the last move in which it took part left the key here. Rows of
+ * our own are not asked: they may be of a backup from before the VM was given away.
+ */
+export function isHolderByLedgers(vm: VmId, journeys: readonly Journey[], self: TrustDomain): boolean {
+  if (isMovingHere(journeys, self)) return false;
+  const spoken = journeys.flatMap(({ migrations }) => migrations).filter((m) => hasSpoken(m, self));
+  const [first, ...others] = spoken;
+  if (first === undefined) return homeOf(vm) === self;
+  const last = others.reduce((newest, m) => (m.epoch > newest.epoch ? m : newest), first);
+  return summarize(last).custody.at(-1)?.canOpen.includes(self) ?? false;
+}
