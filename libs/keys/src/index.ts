@@ -42,7 +42,7 @@ export type { KeyReport } from './records/reports.ts';
 export { destructionOf, isLegal, type KeyState, keyState, TRANSITIONS } from './records/states.ts';
 export type { ReplacementWanted } from './replacement.ts';
 export { type KeyCode, KeysError, type Refusal, type Result } from './result.ts';
-export { changePassphrase, createRootFile, type Unlock } from './root-file.ts';
+export { changePassphrase, createRootFile, readPassphrase, type Unlock } from './root-file.ts';
 export type { RotationProgress, RotationRequest } from './rotation.ts';
 export type { UsesHead, UsesVerdict } from './uses/chain.ts';
 export type { Grant } from './uses/grant.ts';

@@ -5,8 +5,10 @@ import { done, operators, type Route, readers, route, takesNothing } from './rou
 
 /** The door lets custodians in; that a statement is theirs, its own signature says. */
 const custodians: readonly Role[] = ['custodian'];
+/** Who may end a key's life may also have it split, and put together: neither who asked nor who approved may do that. */
+const keyCustodians: readonly Role[] = ['key-custodian'];
 
-/** M-of-N escrow. Operators deal, ask and recover; custodians prove and approve. Nobody does two of it for one recovery. */
+/** M-of-N escrow. Nobody does two steps of one recovery: who asks, who approves and who recovers are different persons. */
 export const escrowRoutes: readonly Route[] = [
   route({
     ...takesNothing,
@@ -42,7 +44,7 @@ export const escrowRoutes: readonly Route[] = [
     method: 'POST',
     path: '/v1/escrows',
     summary: 'Split a key that is held here among custodians, M of whom can bring it back. One dealt before is superseded',
-    roles: operators,
+    roles: keyCustodians,
     body: s.escrowWish,
     answer: s.escrowDetail,
     handle: ({ escrow }, { body, caller }) => escrow.create(body, caller.principal),
@@ -68,7 +70,7 @@ function drillRoutes(): readonly Route[] {
       method: 'POST',
       path: '/v1/escrows/:escrow/drills',
       summary: 'Ask all custodians of an escrow to prove that their shares open',
-      roles: operators,
+      roles: keyCustodians,
       params: s.escrowParams,
       body: s.drillWish,
       answer: s.drillRow,
@@ -99,7 +101,7 @@ function drillRoutes(): readonly Route[] {
       method: 'POST',
       path: '/v1/drills/:drill/conclude',
       summary: 'End a drill: whoever has not proven possession has failed, and is named in every ledger',
-      roles: operators,
+      roles: keyCustodians,
       params: s.drillParams,
       answer: s.drillRow,
       handle: ({ escrow }, { params, caller }) => escrow.conclude(params.drill, caller.principal),
@@ -114,7 +116,7 @@ function recoveryRoutes(): readonly Route[] {
       method: 'POST',
       path: '/v1/recoveries',
       summary: 'Ask for a key back, in an own signature. Only where the VM is: an escrow replaces no release',
-      roles: operators,
+      roles: [...operators, ...keyCustodians],
       body: s.said,
       answer: s.recoveryRow,
       handle: ({ escrow }, { body }) => escrow.ask(body),
@@ -144,7 +146,7 @@ function recoveryRoutes(): readonly Route[] {
       method: 'POST',
       path: '/v1/recoveries/:recovery/recover',
       summary: 'Put the key together and keep it here, once M custodians have approved. Neither who asked nor who approved may',
-      roles: operators,
+      roles: keyCustodians,
       params: s.recoveryParams,
       answer: s.recoveryRow,
       handle: ({ escrow }, { params, caller }) => escrow.recover(params.recovery, caller.principal),

@@ -14,6 +14,7 @@ import {
 import { OWN_CODES } from '../own-codes.ts';
 import { type Key, keyColumns } from '../rows.ts';
 import { answered, type Streams, type World, worldOf } from '../world.ts';
+import { escrowVerbs } from './escrow.ts';
 
 export function keyVerbs(streams: Streams): Command {
   const group = new Command('key').description('key records: state, origin, provenance, uses; never values');
@@ -39,6 +40,7 @@ export function keyVerbs(streams: Streams): Command {
   for (const verb of CHANGES) changeVerb(group, streams, verb);
   usesVerb(group, streams);
   rotateVerb(group, streams);
+  group.addCommand(escrowVerbs(streams));
   return group;
 }
 

@@ -158,7 +158,12 @@ async function atHost(keys: Side['keys'], { key, vm }: KeyRecord) {
   if (vm === undefined) throw new Error('no VM');
   const host = await createHostKeyPair();
   const to = { domain: context.csp, host: 'a1', vm, epoch: 0, purpose: 'run' } as const;
-  const sealed = await keys.sealForHost({ context: to, keys: [{ key, version: 1 }], publicKey: host.publicKey });
+  const sealed = await keys.sealForHost({
+    context: to,
+    keys: [{ key, version: 1 }],
+    publicKey: host.publicKey,
+    grant: { principal: OMAR, reason: 'VM_START' },
+  });
   if (!sealed.ok) return sealed;
   const open = must(await openForHost(host.privateKey, to, sealed.value));
   return { ok: true as const, value: Buffer.from(open[0]?.dek ?? []) };
