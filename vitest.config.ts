@@ -15,7 +15,7 @@ const onDaemons = {
 const ON_SIMULATED_HOSTS = [
   'test/attacks/**/*.test.ts',
   'test/faults/{bad-days,key-backends,keys,kill-table,rekey-kills}.test.ts',
-  'test/e2e/replicas.test.ts',
+  'test/e2e/{escrow,replicas}.test.ts',
 ];
 
 export default defineConfig({

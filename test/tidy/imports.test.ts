@@ -20,7 +20,7 @@ const LIBS: Readonly<
   keys: {
     ring: 2,
     ours: ['events', 'trust', 'store'],
-    packages: ['zod', 'kysely', 'hpke', 'pkcs11js', '@panva/hpke-noble', '@hpke/core'],
+    packages: ['zod', 'kysely', 'hpke', 'shamir-secret-sharing', 'pkcs11js', '@panva/hpke-noble', '@hpke/core'],
   },
   images: { ring: 2, ours: ['events', 'trust'], packages: ['zod'] },
   hypervisor: { ring: 2, ours: ['events', 'trust', 'libvirt'], packages: ['zod', 'fast-xml-parser'] },
