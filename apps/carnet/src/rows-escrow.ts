@@ -21,7 +21,7 @@ export interface Escrow {
   readonly escrow: string;
   readonly state: string;
   readonly key: string;
-  readonly vm?: string;
+  readonly vm: string;
   readonly threshold: number;
   readonly custodians: readonly string[];
   readonly digest: string;

@@ -1,10 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   apiKey,
+  custodian,
   DIGEST,
   detail,
+  drill,
+  ESCROW,
   ended,
   entry,
+  escrow,
   host,
   image,
   key,
@@ -16,6 +20,7 @@ import {
   plan,
   policy,
   policySet,
+  recovery,
   request,
   VM,
   vm,
@@ -37,6 +42,32 @@ const accepted = { json: { migration: MIGRATION, digest: DIGEST, repeated: false
 
 /** Each verb: what answers, what is asked, what is seen. */
 const VERBS: readonly [line: string, script: Script, seen: string | RegExp, asked?: object][] = [
+  ['key escrow list -f table', { 'GET /v1/escrows': items(escrow) }, '2 of 1'],
+  ['key escrow custodians', { 'GET /v1/custodians': items(custodian) }, 'custodian/anna'],
+  [
+    `key escrow show ${ESCROW} -f table`,
+    { [`GET /v1/escrows/${ESCROW}`]: { json: escrow } },
+    'failed spiffe://csp-a.example/custodian/anna',
+  ],
+  [
+    `key escrow create ${ESCROW} --threshold 2 --custodian a b --reason why`,
+    { 'POST /v1/escrows': { json: escrow } },
+    'current',
+    { key: ESCROW, threshold: 2, custodians: ['a', 'b'], reason: 'why' },
+  ],
+  [
+    `key escrow drill ${ESCROW} --reason why`,
+    { [`POST /v1/escrows/${ESCROW}/drills`]: { json: drill } },
+    'concluded',
+    { reason: 'why' },
+  ],
+  [`key escrow conclude ${ESCROW}`, { [`POST /v1/drills/${ESCROW}/conclude`]: { json: drill } }, 'custodian/anna', {}],
+  [
+    `key escrow request ${ESCROW} --reason why`,
+    { [`GET /v1/escrows/${ESCROW}`]: { json: escrow }, 'POST /v1/recoveries': { json: recovery } },
+    'spoken to Olga',
+  ],
+  [`key escrow recover ${ESCROW}`, { [`POST /v1/recoveries/${ESCROW}/recover`]: { json: recovery } }, 'open', {}],
   [
     `migration plan ${VM} --to csp-b.example --mode cold`,
     { 'POST /v1/plans': { json: plan } },

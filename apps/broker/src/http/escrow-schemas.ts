@@ -28,7 +28,7 @@ export const escrowRow = z.strictObject({
   escrow: z.string(),
   state: z.string(),
   key: z.string(),
-  vm: z.string().optional(),
+  vm: z.string(),
   threshold: z.int(),
   custodians: names,
   digest: z.string(),

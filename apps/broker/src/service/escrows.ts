@@ -13,7 +13,7 @@ export interface EscrowRow {
   readonly escrow: string;
   readonly state: string;
   readonly key: string;
-  readonly vm?: string;
+  readonly vm: string;
   readonly threshold: number;
   readonly custodians: readonly string[];
   /** Digest of the signed manifest. */
@@ -144,7 +144,7 @@ const escrowRow = ({ escrow, state, digest, manifest: { terms, at, by, reason } 
   escrow,
   state,
   key: terms.key,
-  ...(terms.vm === undefined ? {} : { vm: terms.vm }),
+  vm: terms.vm,
   threshold: terms.threshold,
   custodians: terms.seats.map(({ custodian }) => custodian),
   digest,

@@ -102,8 +102,9 @@ function validityOf({ history, arrival }: KeyView): Pick<KeyDetail, 'validFrom' 
 const reportsOf = ({ reports }: KeyView): KeyDetail['reports'] =>
   reports.map(({ event, peer, from, to, reason, at }) => ({ event, peer, from, to, reason, at }));
 
-function provenanceOf({ provenance: p }: KeyRecord): readonly string[] {
-  return p === undefined
-    ? []
-    : [`migration ${p.migration}`, `source ${p.source}`, `deposit ${p.deposit}`, `release ${p.release}`];
+function provenanceOf({ provenance: p, recovered: r }: KeyRecord): readonly string[] {
+  const migrated =
+    p === undefined ? [] : [`migration ${p.migration}`, `source ${p.source}`, `deposit ${p.deposit}`, `release ${p.release}`];
+  const recovered = r === undefined ? [] : [`escrow ${r.escrow}`, `recovery ${r.recovery}`, `recovered ${r.statement}`];
+  return [...migrated, ...recovered];
 }

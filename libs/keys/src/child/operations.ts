@@ -140,7 +140,7 @@ export const DEAL_ESCROW = keyOperation(
 );
 export const CREATE_RECOVERY_KEY = keyOperation(
   'create-recovery-key',
-  z.strictObject({ tenant, keks, recovery: recoveryId }),
+  z.strictObject({ recovery: recoveryId }),
   z.strictObject({ publicKey: publicKeyText, privateKey: recoveryKey }),
   createRecoveryKey,
 );

@@ -4,6 +4,10 @@ export const ESCROW_CODES = {
     text: 'An escrow needs at least two custodians who must agree, each another person, and no more than it has.',
     advice: 'M is 2 or more and at most N, N at most 16; one seat a person.',
   },
+  ESCROW_KEY_UNFIT: {
+    text: 'Keys of the disks and states of a VM are escrowed; memory keys, which serve once, and keys of images are not.',
+    advice: 'An image is registered again from its source.',
+  },
   ESCROW_UNKNOWN: { text: 'No such escrow.', advice: 'List them with `carnet key escrow list`.' },
   ESCROW_SUPERSEDED: {
     text: 'The key was dealt anew, left, or came back since: this escrow is of the past.',

@@ -87,14 +87,14 @@ let side: Side;
 let escrows: Escrows;
 const files = new Map<string, CustodianFile>();
 
-const newKey = async (over: { readonly kind?: 'disk' | 'memory' } = {}) => {
+const newKey = async (over: { readonly kind?: 'disk' | 'memory'; readonly vm?: 'none' } = {}) => {
   const kind = over.kind ?? 'disk';
   return must(
     await record(
       side,
       await side.keys.createDek({
         tenant: TENANT,
-        vm: newVm(),
+        ...(over.vm === 'none' ? {} : { vm: newVm() }),
         artifact: artifactId.parse(randomUUID()),
         kind,
         derivation: kind === 'disk' ? 'luks-passphrase-hex' : 'aes-256-gcm-stream',
@@ -246,7 +246,8 @@ describe('an escrow', () => {
     ['M above N', async () => ({ threshold: 4 }), 'ESCROW_TERMS_INVALID'],
     ['one custodian twice', async () => ({ custodians: [anna.id, anna.id] }), 'ESCROW_TERMS_INVALID'],
     ['a custodian who has no key', async () => ({ custodians: [anna.id, `${ben.id}x`] }), 'CUSTODIAN_UNKNOWN'],
-    ['a memory key', async () => ({ key: (await newKey({ kind: 'memory' })).key }), 'KEY_STATE'],
+    ['a memory key', async () => ({ key: (await newKey({ kind: 'memory' })).key }), 'ESCROW_KEY_UNFIT'],
+    ['a key of no VM', async () => ({ key: (await newKey({ vm: 'none' })).key }), 'ESCROW_KEY_UNFIT'],
   ])('is refused: %s', async (_name, over, code) => {
     const { key } = await newKey();
     const wanted = { key, version: 1, threshold: 2, custodians: [anna, ben].map(({ id }) => id), by: OMAR, reason: 'test' };
@@ -435,6 +436,8 @@ describe('a recovery', () => {
     for (const by of [cleo, anna]) must(await again.approve(say(by, await approvalOf(by, escrow, recovery))));
     const back = must(await again.recover({ recovery: recovery.recovery, by: OMAR }));
     expect(await atHost(fresh, made)).toEqual(before);
+    const used = (await fresh.usesOf(made.key)).map(({ operation, principal }) => [operation, principal]);
+    expect(used).toEqual(['run', 'recover', 'run', 'escrow'].map((operation) => [operation, OMAR]));
     expect(must(await fresh.show({ key: made.key, version: 1 }))).toMatchObject({
       origin: 'recovered',
       state: 'active',

@@ -16,6 +16,7 @@ import { findHeld, type Held, type KeyVersion, lockHeld } from '../records/holdi
 import { inTransaction } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { ok, type Refusal, type Result } from '../result.ts';
+import { recordUses } from '../uses/chain.ts';
 import { type SealedShare, sealedShare } from '../vault/share.ts';
 import { listCustodians } from './custodians.ts';
 import { owe } from './news.ts';
@@ -74,7 +75,7 @@ const termsOf = (
   version: record.version,
   arrival: record.arrival,
   tenant: record.tenant,
-  ...(record.vm === undefined ? {} : { vm: record.vm }),
+  vm: record.vm,
   artifact: record.artifact,
   kind: record.kind,
   derivation: record.derivation,
@@ -84,17 +85,17 @@ const termsOf = (
   seats: chosen.map(({ custodian, sealingKey }) => ({ custodian, sealingKey })),
 });
 
-/** A memory key opens one state once, and is destroyed when the VM runs. */
+/** A memory key opens one state once, and is destroyed when the VM runs. A key without a VM has no epoch, and so no holder of it. */
 async function unfitFor(ports: EscrowPorts, held: Held | undefined, key: KeyId): Promise<Refusal | undefined> {
   if (held === undefined) return refusal('KEY_UNKNOWN', { about: key });
   const { record } = held;
-  if (record.kind === 'memory') return refusal('KEY_STATE', { about: key, got: 'a memory key' });
-  return whyNotHolder(ports, record);
+  return record.kind === 'memory' ? refusal('ESCROW_KEY_UNFIT', { about: key }) : whyNotHolder(ports, record);
 }
 
 /** An escrow opens keys only for the holder of the current epoch: by the state of the holding, and by the fold of the ledgers. */
 export async function whyNotHolder(ports: EscrowPorts, record: Held['record']): Promise<Refusal | undefined> {
-  if (record.vm !== undefined && !(await ports.isHolder(record.vm))) return refusal('ESCROW_NOT_HOLDER', { about: record.vm });
+  if (record.vm === undefined) return refusal('ESCROW_KEY_UNFIT', { about: record.key });
+  if (!(await ports.isHolder(record.vm))) return refusal('ESCROW_NOT_HOLDER', { about: record.vm });
   return record.state === 'active'
     ? undefined
     : refusal('KEY_STATE', { about: record.key, expected: 'active', got: record.state });
@@ -125,6 +126,8 @@ async function keep(ports: EscrowPorts, tx: Tx, { said, envelope, sealed }: Kept
     return share === undefined ? [] : [{ custodian, sealed: share.sealed, verify: share.verify }];
   });
   await owe(ports, tx, { type: 'KeyEscrowed', data: { escrow, key, version, threshold, shares: published, statement } });
+  const use = { operation: 'escrow', principal: said.by, context: { vm: terms.vm }, reason: 'ESCROW' } as const;
+  await recordUses(inTransaction(tx), at, [{ of: terms, ...use }]);
   return ok(escrowOf({ ...row, shares: JSON.stringify(sealed) }));
 }
 

@@ -5,6 +5,7 @@ import { holdKek } from '../records/keks.ts';
 import { inTransaction } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { ok, type Refusal, type Result } from '../result.ts';
+import { recordUses } from '../uses/chain.ts';
 import type { WrappedDek } from '../vault/hierarchy.ts';
 import { type Escrow, seatOf } from './escrows.ts';
 import { owe } from './news.ts';
@@ -84,5 +85,7 @@ async function record(ports: EscrowPorts, tx: Tx, { recovery: id, by, escrow, wr
     type: 'KeyRecovered',
     data: { escrow: escrow.escrow, recovery: now.recovery, key, version, approvals, statement },
   });
+  const use = { operation: 'recover', principal: by, context: { vm: escrow.manifest.terms.vm }, reason: 'ESCROW' } as const;
+  await recordUses(keys, at, [{ of: held.record, ...use }]);
   return ok({ ...shown(now), state: 'recovered', outcome: statement });
 }

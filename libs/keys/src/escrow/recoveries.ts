@@ -11,8 +11,6 @@ import {
 } from '@carnet/events';
 import { CHECK_SHARE, CREATE_RECOVERY_KEY } from '../child/operations.ts';
 import { tenantKeks } from '../ports.ts';
-import { holdKek } from '../records/keks.ts';
-import { inTransaction } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { ok, type Refusal, type Result } from '../result.ts';
 import { type GivenShare, type RecoveryKey, recoveryKey } from '../vault/escrow.ts';
@@ -72,10 +70,7 @@ export async function askRecovery(ports: EscrowPorts, given: Said): Promise<Resu
   if (said.manifest !== escrow.digest) return refusal('STATEMENT_DIFFERS', { about: said.escrow });
   const unfit = unfitEnd(ports.now(), said.notAfter) ?? (await whyNotHolder(ports, held.record));
   if (unfit !== undefined) return unfit;
-  const keks = await tenantKeks(ports.keys, held.record.tenant);
-  if (!keks.ok) return keks;
-  const { tenant } = held.record;
-  const pair = await ports.keys.call(CREATE_RECOVERY_KEY, { tenant, keks: keks.value, recovery: said.recovery });
+  const pair = await ports.keys.call(CREATE_RECOVERY_KEY, { recovery: said.recovery });
   if (!pair.ok) return pair;
   const { publicKey, privateKey } = pair.value;
   const envelope = signStatement(
@@ -84,7 +79,6 @@ export async function askRecovery(ports: EscrowPorts, given: Said): Promise<Resu
   );
   const statement = statementDigest(envelope);
   return atomically(ports.db, async (tx) => {
-    await holdKek(inTransaction(tx), { tenant, version: privateKey.kekVersion });
     await inEscrow(tx)
       .insertInto('keys_recoveries')
       .values({
@@ -97,8 +91,7 @@ export async function askRecovery(ports: EscrowPorts, given: Said): Promise<Resu
         digest: statement,
         not_after: said.notAfter,
         state: 'open',
-        kek_version: privateKey.kekVersion,
-        private_key: privateKey.wrapped,
+        private_key: privateKey,
         outcome: null,
       })
       .execute();
@@ -241,9 +234,7 @@ async function readRecovery(db: Reading, id: string): Promise<OpenRecovery | und
       return { custodian: spiffeId.parse(one.custodian), reason, at, digest: digest.parse(one.digest), share };
     }),
     ...(row.outcome === null ? {} : { outcome: statementDigest(row.outcome) }),
-    ...(row.private_key === null
-      ? {}
-      : { privateKey: recoveryKey.parse({ kekVersion: row.kek_version, wrapped: row.private_key }) }),
+    ...(row.private_key === null ? {} : { privateKey: recoveryKey.parse(row.private_key) }),
   };
 }
 

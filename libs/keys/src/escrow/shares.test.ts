@@ -73,7 +73,7 @@ async function recovering(terms: EscrowTerms) {
   const other = custodyUnder(randomBytes(32));
   const fresh = [createKek(other.root, { tenant: TENANT, version: 2 }, randomBytes)];
   const recovery = recoveryId.parse(newId());
-  const pair = await createRecoveryKey(other, { tenant: TENANT, keks: fresh, recovery }, randomBytes);
+  const pair = await createRecoveryKey(other, { recovery }, randomBytes);
   if (!pair.ok) throw new Error(pair.code);
   const asked: Recovering = { terms, recovery, request: REQUEST, keks: fresh, ...pair.value };
   return { other, fresh, asked };

@@ -51,7 +51,6 @@ export type EscrowTables = {
     readonly not_after: string;
     /** `open`, `recovered` or `expired`. */
     readonly state: string;
-    readonly kek_version: number;
     /** Null once it has ended: what was given for it opens no more. */
     readonly private_key: string | null;
     readonly outcome: string | null;
@@ -133,7 +132,6 @@ export const ESCROW_CHANGES: readonly Change[] = [
         digest: text,
         not_after: text,
         state: text,
-        kek_version: 'integer',
         private_key: 'text or null',
         outcome: 'text or null',
       });

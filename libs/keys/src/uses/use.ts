@@ -3,15 +3,15 @@ import { z } from 'zod';
 import { digestOf, transcript } from '../bytes.ts';
 import { hostPurpose } from '../vault/host.ts';
 
-/** What is done with a key: given to a host for a purpose, or handed over to a peer. */
-export const useOperation = z.enum([...hostPurpose.options, 'deposit', 'release', 'import']);
+/** What is done with a key: given to a host for a purpose, handed over to a peer, split among custodians or recovered. */
+export const useOperation = z.enum([...hostPurpose.options, 'deposit', 'release', 'import', 'escrow', 'recover']);
 export type UseOperation = z.infer<typeof useOperation>;
 
 /**
  * Why a key is used. `MIGRATION`: a step of the migration that the grant names. `SECRETS_LOST`: the host's libvirtd forgot them while the
  * VM is there. Images have keys of their own: `IMAGE_REGISTER` encrypts one, `IMAGE_COPY` fills a new VM's disk from it.
  */
-export const useReason = z.enum(['MIGRATION', 'VM_CREATE', 'VM_START', 'SECRETS_LOST', 'IMAGE_REGISTER', 'IMAGE_COPY']);
+export const useReason = z.enum(['MIGRATION', 'VM_CREATE', 'VM_START', 'SECRETS_LOST', 'IMAGE_REGISTER', 'IMAGE_COPY', 'ESCROW']);
 export type UseReason = z.infer<typeof useReason>;
 
 /** Where: the VM, and the host or the peer. */

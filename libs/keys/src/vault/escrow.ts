@@ -4,7 +4,7 @@ import { digestOf, fromBase64, type Random, sha256, toBase64, transcript, type W
 import { type EscrowTerms, escrowContext } from '../escrow/terms.ts';
 import { KEY_BYTES } from '../limits.ts';
 import type { Custody, Root } from './custody.ts';
-import { newestKek, openDek, openKekVersion, type Tenant, type TenantKeks, type WrappedDek, wrapDek } from './hierarchy.ts';
+import { newestKek, openDek, type TenantKeks, type WrappedDek, wrapDek } from './hierarchy.ts';
 import { generateKeyPair } from './hpke.ts';
 import { refuse, type VaultResult } from './refusal.ts';
 import { combineShares, splitKey } from './shamir.ts';
@@ -55,26 +55,22 @@ export async function dealEscrow(
   return { ok: true, value: { package: sealedKey, shares } };
 }
 
-/** The private key of one recovery at rest: under the tenant's KEK, bound to the request. */
-export const recoveryKey = z.strictObject({ kekVersion: z.int().min(1), wrapped: base64.max(256) }).readonly();
+/** The private key of one recovery at rest: under the root itself, since a rotation of KEKs must not end a recovery. Bound to the request. */
+export const recoveryKey = base64.max(256);
 export type RecoveryKey = z.infer<typeof recoveryKey>;
 
-const recoveryAad = (tenant: Tenant, kekVersion: number, request: string, publicKey: string): Buffer =>
-  transcript('carnet/at-rest/recovery-key/v1', [tenant, kekVersion, request, sha256(fromBase64(publicKey))]);
+const recoveryAad = (recovery: string, publicKey: string): Buffer =>
+  transcript('carnet/at-rest/recovery-key/v1', [recovery, sha256(fromBase64(publicKey))]);
 
 export async function createRecoveryKey(
   { root }: Pick<Custody, 'root'>,
-  input: { readonly tenant: Tenant; readonly keks: TenantKeks; readonly recovery: string },
+  { recovery }: { readonly recovery: string },
   random: Random,
 ): Promise<VaultResult<{ readonly publicKey: string; readonly privateKey: RecoveryKey }>> {
   using wipe = wiper();
-  const newest = newestKek(root, input.keks, wipe);
-  if (!newest.ok) return newest;
-  const { kek, bytes } = newest.value;
-  const pair = await generateKeyPair();
-  const aad = recoveryAad(input.tenant, kek.version, input.recovery, pair.publicKey);
-  const wrapped = toBase64(sealRecord(bytes, aad, wipe.keep(pair.privateKey), random));
-  return { ok: true, value: { publicKey: pair.publicKey, privateKey: { kekVersion: kek.version, wrapped } } };
+  const { publicKey, privateKey } = await generateKeyPair();
+  const wrapped = root.seal(recoveryAad(recovery, publicKey), wipe.keep(privateKey), random);
+  return { ok: true, value: { publicKey, privateKey: toBase64(wrapped) } };
 }
 
 /** What the shares of one recovery are opened with. `request`: digest of the signed request. */
@@ -90,10 +86,7 @@ export const givenShare = z.strictObject({ index: z.int().min(1), sealed: sealed
 export type GivenShare = z.infer<typeof givenShare>;
 
 function openRecoveryKey(root: Root, r: Recovering, wipe: Wiper): VaultResult<Buffer> {
-  const kek = openKekVersion(root, r.keks, r.privateKey.kekVersion, wipe);
-  if (!kek.ok) return kek;
-  const aad = recoveryAad(r.terms.tenant, r.privateKey.kekVersion, r.recovery, r.publicKey);
-  const seed = openRecord(kek.value, aad, fromBase64(r.privateKey.wrapped));
+  const seed = root.open(recoveryAad(r.recovery, r.publicKey), fromBase64(r.privateKey));
   return seed === undefined ? refuse('RECOVERY_KEY_UNOPENABLE') : { ok: true, value: wipe.keep(seed) };
 }
 

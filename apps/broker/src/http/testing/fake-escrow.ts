@@ -1,4 +1,4 @@
-import type { Digest, KeyId, Timestamp } from '@carnet/events';
+import type { Digest, KeyId, Timestamp, VmId } from '@carnet/events';
 import type { EscrowService } from '../../service/escrows.ts';
 import type { ServiceResult } from '../../service/service.ts';
 
@@ -6,12 +6,13 @@ export const ESCROW = '01936ad4-0000-7000-8000-0000000000e1';
 
 export interface Sample {
   readonly key: KeyId;
+  readonly vm: VmId;
   readonly digest: Digest;
   readonly at: Timestamp;
 }
 
 /** Escrows that answer everything with one sample of each row, as the schemas have it. */
-export function fakeEscrow({ key, digest, at }: Sample): EscrowService {
+export function fakeEscrow({ key, vm, digest, at }: Sample): EscrowService {
   const ok = async <T>(value: T): Promise<ServiceResult<T>> => ({ ok: true, value });
   const envelope = {
     payloadType: 'application/vnd.carnet.escrow.v1+json',
@@ -24,6 +25,7 @@ export function fakeEscrow({ key, digest, at }: Sample): EscrowService {
     escrow: ESCROW,
     state: 'current',
     key,
+    vm,
     threshold: 2,
     custodians: [custodian.custodian],
     digest,

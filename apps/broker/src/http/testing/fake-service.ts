@@ -145,7 +145,7 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
     };
   const service: BrokerService = {
     domain: 'csp-a.example',
-    escrow: fakeEscrow({ key: KEY, digest: DIGEST, at: AT }),
+    escrow: fakeEscrow({ key: KEY, vm: VM, digest: DIGEST, at: AT }),
     intend: noted('intend', () => ok({ migration: MIGRATION, digest: DIGEST, repeated: false })),
     intendSigned: noted('intendSigned', () => ok({ migration: MIGRATION, digest: DIGEST, repeated: false })),
     plan: noted('plan', () =>
