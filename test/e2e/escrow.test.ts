@@ -247,4 +247,18 @@ describe('an escrow by the command line', () => {
       err: expect.stringContaining('ESCROW_NOT_HOLDER'),
     });
   });
+
+  it('the auditor finds every step in order', () => {
+    const contexts = [clouds.a, clouds.b].flatMap(({ paths, facts }) => {
+      writeFileSync(paths.context('auditor'), contextText(facts, 'auditor'));
+      return ['--context', paths.context('auditor')];
+    });
+    const main = join(repositoryRoot, 'apps', 'audit', 'src', 'main.ts');
+    const trust = ['--root', join(clouds.pki, 'root.pem'), '--crls', join(clouds.pki, 'crls')];
+    const run = spawnSync(process.execPath, [main, 'verify', ...contexts, ...trust, '--json'], {
+      encoding: 'utf8',
+      env: { ...daemonEnv, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
+    });
+    expect(`${run.stderr}${run.stdout}`).toMatch(/"verdict": ?"proven/);
+  });
 });

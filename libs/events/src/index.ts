@@ -8,6 +8,7 @@ export * from './event.ts';
 export * from './evidence.ts';
 export * from './limits.ts';
 export * from './peer-message.ts';
+export * from './person.ts';
 export * from './reason.ts';
 export * from './rekey.ts';
 export * from './request.ts';

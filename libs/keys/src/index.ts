@@ -20,7 +20,6 @@ export type { DrillView, DrillWanted } from './escrow/drills.ts';
 export type { Escrow, EscrowWanted } from './escrow/escrows.ts';
 export type { OwedNews } from './escrow/news.ts';
 export type { Escrows } from './escrow/open.ts';
-export { personOf } from './escrow/person.ts';
 export type { EscrowContext } from './escrow/ports.ts';
 export type { Approved, Recovery } from './escrow/recoveries.ts';
 export type { Said } from './escrow/statements.ts';

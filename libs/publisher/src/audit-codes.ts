@@ -102,6 +102,26 @@ export const AUDIT_CODES = {
     advice: 'The fence on the hosts cannot tell them apart: call the source of both.',
   },
 
+  ESCROW_DRILL_DIFFERS: {
+    text: 'A drill of an escrow names others than hold its shares.',
+    advice: 'Have that CSP show the signed proofs; take the escrow for undrilled.',
+  },
+  RECOVERY_UNASKED: {
+    text: 'A key was recovered, or a recovery approved, that nobody had asked for, or a second time.',
+    advice: 'Have that CSP show the signed request; take the key for known to others.',
+  },
+  RECOVERY_LATE: {
+    text: 'A recovery was approved or carried out after its request had expired.',
+    advice: 'Have that CSP show the signed statements.',
+  },
+  RECOVERY_PERSON: {
+    text: 'One person took two steps of a recovery, or approved without a share.',
+    advice: 'Who asks and who approves must be different persons: call that CSP.',
+  },
+  RECOVERY_UNAPPROVED: {
+    text: 'A key was recovered without the approvals that its escrow demands.',
+    advice: 'Take the key for known to others, and have the volume re-keyed.',
+  },
   REVOKED_KEY_SIGNED: {
     text: 'Events were placed that a key signed after the position up to which its owner vouches for it.',
     advice: 'Go through them with that CSP.',

@@ -7,6 +7,7 @@ import { identifyAsOf } from './agents.ts';
 import { type AuditedPair, type AuditedReplay, auditPair } from './audit-pair.ts';
 import type { LedgerPair } from './copies.ts';
 import { custodyOf, type PositionOf } from './custody.ts';
+import { openEscrows } from './escrows.ts';
 import { type Findings, openFindings } from './findings.ts';
 import { holderBreaks, loosenings } from './holders.ts';
 import { openRules, type PolicySets } from './rules.ts';
@@ -32,7 +33,7 @@ export async function auditLedgers({ pairs, trust, policies, nowMs }: AuditQuest
       'as of then',
     ),
   };
-  const inspection = { identify: identifyAsOf(trust, now), rules: openRules(policies), findings };
+  const inspection = { identify: identifyAsOf(trust, now), rules: openRules(policies), escrows: openEscrows(), findings };
   const audited: AuditedPair[] = [];
   for (const pair of pairs) audited.push(await auditPair(pair, rules, inspection));
   const migrations = audited.flatMap(({ journeys }) => journeys.all().flatMap((journey) => journey.migrations)).toSorted(byTime);

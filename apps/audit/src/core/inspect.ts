@@ -4,6 +4,7 @@ import { type Checked, positionOf, type Refusal } from '@carnet/trust';
 import type { Finding } from '../report.ts';
 import { checkPinned, type Identify } from './agents.ts';
 import { checkApproval } from './approvals.ts';
+import { type Escrows, isEscrowEvent } from './escrows.ts';
 import { checkEvidence } from './evidence.ts';
 import type { Findings } from './findings.ts';
 import type { Folded } from './journeys.ts';
@@ -13,7 +14,12 @@ import type { LedgerReplay, PlacedEvent } from './replay.ts';
 import { checkRequest } from './request.ts';
 import type { Rules } from './rules.ts';
 
-export type Inspection = { readonly identify: Identify; readonly rules: Rules; readonly findings: Findings };
+export type Inspection = {
+  readonly identify: Identify;
+  readonly rules: Rules;
+  readonly escrows: Escrows;
+  readonly findings: Findings;
+};
 
 const where = (
   { ledger: { publisher, audience } }: LedgerReplay,
@@ -37,7 +43,7 @@ const told = ({ code, text, expected, got }: Refusal<string>): Pick<Finding, 'co
  * event whose evidence, request, policy or order does not hold is a violation, for its publisher signed it.
  */
 export function inspect(
-  { identify, rules, findings }: Inspection,
+  { identify, rules, escrows, findings }: Inspection,
   ledger: LedgerReplay,
   placed: PlacedEvent,
   folded: Folded | undefined,
@@ -51,6 +57,10 @@ export function inspect(
   if (placed.event?.type === 'PolicyAnnounced') {
     const announced = rules.announce(placed.event);
     if (!announced.ok) findings.violate({ ...at, ...told(announced) });
+  }
+  if (placed.event !== undefined && voidCode === undefined && isEscrowEvent(placed.event)) {
+    const judged = escrows.judge(placed.event);
+    if (!judged.ok) findings.violate({ ...at, ...told(judged) });
   }
   if (folded === undefined || !('migration' in folded.outcome)) return;
   const { migration } = folded.outcome;

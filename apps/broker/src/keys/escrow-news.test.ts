@@ -6,6 +6,7 @@ import { type EscrowNewsPorts, startEscrowNews } from './escrow-news.ts';
 
 const [B, C] = [trustDomain.parse('csp-b.example'), trustDomain.parse('csp-c.example')];
 const ID = '01936ad4-0000-7000-8000-0000000000e1';
+type Planned = (tx: { readonly db: object }) => Promise<{ readonly drafts: readonly object[] }>;
 type How = 'appends' | 'refuses' | 'dies before the commit' | 'commits and dies';
 
 const asked = (n: number, peer: typeof B): OwedNews => ({
@@ -30,21 +31,19 @@ function world(owed: readonly OwedNews[], script: readonly How[]) {
     owedNews: async () => owed.filter((one) => !told.has(one)),
     tellOnce: async (_tx, one) => !told.has(one),
   };
-  const append = vi.fn(
-    async (peer: string, plan: (tx: { readonly db: object }) => Promise<{ readonly drafts: readonly object[] }>) => {
-      const how = left.shift() ?? 'appends';
-      if (how === 'refuses') return { ok: false, code: 'LEDGER_QUARANTINED', text: '' };
-      const { drafts } = await plan({ db: {} });
-      if (how === 'dies before the commit') throw new Error('no database');
-      for (const draft of drafts) {
-        const one = owed.find((each) => each.peer === peer && 'data' in draft && each.data === draft.data);
-        if (one !== undefined) told.add(one);
-        appended.push(`${peer} ${Number(one?.data.statement)}`);
-      }
-      if (how === 'commits and dies') throw new Error('no answer');
-      return { ok: true, value: { events: [], value: null } };
-    },
-  );
+  const append = vi.fn<(peer: string, plan: Planned) => Promise<object>>(async (peer, plan) => {
+    const how = left.shift() ?? 'appends';
+    if (how === 'refuses') return { ok: false, code: 'LEDGER_QUARANTINED', text: '' };
+    const { drafts } = await plan({ db: {} });
+    if (how === 'dies before the commit') throw new Error('no database');
+    for (const draft of drafts) {
+      const one = owed.find((each) => each.peer === peer && 'data' in draft && each.data === draft.data);
+      if (one !== undefined) told.add(one);
+      appended.push(`${peer} ${Number(one?.data.statement)}`);
+    }
+    if (how === 'commits and dies') throw new Error('no answer');
+    return { ok: true, value: { events: [], value: null } };
+  });
   const journal = { append, peers: [B, C] } as never;
   return { ports: { journal, escrows, log: pino({ level: 'silent' }) }, appended, told };
 }

@@ -1,3 +1,4 @@
+import { isSamePerson } from '@carnet/events';
 import type { Tx } from '@carnet/store';
 import { RECOVER_DEK } from '../child/operations.ts';
 import { lockHeld, updateHeld } from '../records/holding.ts';
@@ -9,7 +10,6 @@ import { recordUses } from '../uses/chain.ts';
 import type { WrappedDek } from '../vault/hierarchy.ts';
 import { type Escrow, seatOf } from './escrows.ts';
 import { owe } from './news.ts';
-import { isSamePerson } from './person.ts';
 import type { EscrowPorts } from './ports.ts';
 import { givenShareOf, lockRecovery, openRecovery, type Recovery, recoveringOf, shown, whyEnded } from './recoveries.ts';
 import { signStatement, statementDigest } from './statements.ts';

@@ -4,6 +4,8 @@ import {
   digest,
   dsseEnvelope,
   GENESIS,
+  isSamePerson,
+  personOf,
   type RecoveryId,
   type SpiffeId,
   spiffeId,
@@ -17,7 +19,6 @@ import { type GivenShare, type RecoveryKey, recoveryKey } from '../vault/escrow.
 import { currentEscrow, type Escrow, seatOf, whyNotHolder } from './escrows.ts';
 import { unfitEnd } from './expiry.ts';
 import { owe } from './news.ts';
-import { isSamePerson, personOf } from './person.ts';
 import type { EscrowPorts } from './ports.ts';
 import {
   type Approval,

@@ -7,6 +7,7 @@ import {
   ESCROW_CUSTODIANS_MAX,
   escrowId,
   keyId,
+  personOf,
   spiffeId,
   trustDomain,
   vmId,
@@ -16,7 +17,6 @@ import { sha256, transcript } from '../bytes.ts';
 import { ESCROW_THRESHOLD_MIN } from '../limits.ts';
 import { tenant } from '../vault/hierarchy.ts';
 import { SUITE } from '../vault/hpke.ts';
-import { personOf } from './person.ts';
 
 /** A custodian and the SHA-256 of the sealing key that the share is sealed to. */
 const seat = z.strictObject({ custodian: spiffeId, sealingKey: digest }).readonly();

@@ -1,0 +1,119 @@
+import { type Digest, type Event, type EventData, type EventOf, isSamePerson } from '@carnet/events';
+import { accept, type Checked, refuse } from '@carnet/trust';
+
+type EscrowType = 'KeyEscrowed' | 'EscrowDrilled' | 'RecoveryRequested' | 'RecoveryApproved' | 'KeyRecovered';
+export type EscrowEvent = EventOf<EscrowType>;
+type EscrowCode = 'ESCROW_DRILL_DIFFERS' | 'RECOVERY_UNASKED' | 'RECOVERY_LATE' | 'RECOVERY_PERSON' | 'RECOVERY_UNAPPROVED';
+
+const TYPES: ReadonlySet<string> = new Set([
+  'KeyEscrowed',
+  'EscrowDrilled',
+  'RecoveryRequested',
+  'RecoveryApproved',
+  'KeyRecovered',
+]);
+export const isEscrowEvent = (event: Event): event is EscrowEvent => TYPES.has(event.type);
+
+type Asked = {
+  readonly said: EventData<'RecoveryRequested'>;
+  readonly approvals: Map<string, Digest>;
+  recovered: boolean;
+};
+
+/** Whether what a ledger says of escrows is what its rules allow: M approvals, each by another custodian, in time, before the key. */
+export type Escrows = { readonly judge: (event: EscrowEvent) => Checked<null, EscrowCode> };
+
+/** Each ledger by itself. */
+export function openEscrows(): Escrows {
+  const ledgers = new Map<string, Escrows>();
+  return {
+    judge: (event) => {
+      const name = `${event.publisher} ${event.audience}`;
+      const ledger = ledgers.get(name) ?? escrowsOfLedger();
+      ledgers.set(name, ledger);
+      return ledger.judge(event);
+    },
+  };
+}
+
+/** A peer that came later than an escrow has no word of it: what rests on it cannot be judged, and is not. */
+function escrowsOfLedger(): Escrows {
+  const dealt = new Map<string, EventData<'KeyEscrowed'>>();
+  const asked = new Map<string, Asked>();
+  const approve = ({ data, time }: EventOf<'RecoveryApproved'>): Checked<null, EscrowCode> => {
+    const request = asked.get(data.recovery);
+    const escrow = dealt.get(data.escrow);
+    if (request === undefined)
+      return escrow === undefined ? accept(null) : refuse('RECOVERY_UNASKED', 'nobody asked for what was approved');
+    if (time > request.said.notAfter) return late(request.said.notAfter, time);
+    const others = [request.said.asker, ...request.approvals.keys()];
+    const again = others.find((other) => isSamePerson(other, data.custodian));
+    if (again !== undefined)
+      return refuse('RECOVERY_PERSON', 'one person took two steps', { got: `${data.custodian} and ${again}` });
+    if (escrow?.shares.some(({ custodian }) => custodian === data.custodian) === false)
+      return refuse('RECOVERY_PERSON', 'who approved has no share of the escrow', { got: data.custodian });
+    request.approvals.set(data.custodian, data.statement);
+    return accept(null);
+  };
+  const recover = ({ data, time }: EventOf<'KeyRecovered'>): Checked<null, EscrowCode> => {
+    const request = asked.get(data.recovery);
+    const escrow = dealt.get(data.escrow);
+    if (request === undefined)
+      return escrow === undefined ? accept(null) : refuse('RECOVERY_UNASKED', 'nobody asked for what was recovered');
+    if (request.recovered) return refuse('RECOVERY_UNASKED', 'it was recovered before');
+    if (time > request.said.notAfter) return late(request.said.notAfter, time);
+    const approvals = new Set(data.approvals);
+    const known = new Set(request.approvals.values());
+    const unknown = data.approvals.find((approval) => !known.has(approval));
+    if (unknown !== undefined)
+      return refuse('RECOVERY_UNAPPROVED', 'it names an approval that was not published', { got: unknown });
+    if (escrow !== undefined && approvals.size < escrow.threshold)
+      return refuse('RECOVERY_UNAPPROVED', 'fewer approved than must agree', {
+        expected: String(escrow.threshold),
+        got: String(approvals.size),
+      });
+    if (escrow !== undefined && escrow.key !== data.key)
+      return refuse('RECOVERY_UNASKED', 'another key was recovered', { expected: escrow.key, got: data.key });
+    request.recovered = true;
+    return accept(null);
+  };
+  return {
+    judge: (event) => {
+      switch (event.type) {
+        case 'KeyEscrowed':
+          dealt.set(event.data.escrow, event.data);
+          return accept(null);
+        case 'EscrowDrilled':
+          return drilled(event.data, dealt.get(event.data.escrow));
+        case 'RecoveryRequested':
+          if (asked.has(event.data.recovery)) return refuse('RECOVERY_UNASKED', 'it was asked for before');
+          asked.set(event.data.recovery, { said: event.data, approvals: new Map(), recovered: false });
+          return accept(null);
+        case 'RecoveryApproved':
+          return approve(event);
+        case 'KeyRecovered':
+          return recover(event);
+      }
+    },
+  };
+}
+
+const late = (expected: string, got: string): Checked<null, EscrowCode> =>
+  refuse('RECOVERY_LATE', 'the request had expired', { expected, got });
+
+/** A drill names each custodian, once. */
+function drilled(
+  { proven, failed }: EventData<'EscrowDrilled'>,
+  escrow: EventData<'KeyEscrowed'> | undefined,
+): Checked<null, EscrowCode> {
+  if (escrow === undefined) return accept(null);
+  const [expected, got] = [escrow.shares.map(({ custodian }) => custodian), [...proven, ...failed]].map((names) =>
+    names.toSorted().join(),
+  );
+  return expected === got
+    ? accept(null)
+    : refuse('ESCROW_DRILL_DIFFERS', 'the drill names others than hold shares', {
+        ...(expected === undefined ? {} : { expected }),
+        ...(got === undefined ? {} : { got }),
+      });
+}
