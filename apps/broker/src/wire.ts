@@ -12,7 +12,7 @@ import { createHosts } from './hosts/steps.ts';
 import { crlTeller } from './hosts/tell-crls.ts';
 import { agentSpiffeId, type ValidateAgent } from './hosts/wire.ts';
 import { openInventory } from './inventory.ts';
-import { isHolderByLedgers } from './keys/escrow-holder.ts';
+import { dutiesOf, isHolderByLedgers } from './keys/escrow-holder.ts';
 import { startEscrowNews } from './keys/escrow-news.ts';
 import { createHandoverKeys } from './keys/handover-keys.ts';
 import { startKeyNews } from './keys/key-news.ts';
@@ -120,6 +120,7 @@ export function wire(ground: Ground) {
     csp: self,
     signer: () => ground.identity.signing().signer,
     identify: intake.identify,
+    may: (person, duty) => dutiesOf(policy.roleOf(person)).has(duty),
     peers: () => journal.peers,
     isHolder: async (vm) => isHolderByLedgers(vm, await ledgers.journeys(vm), self),
   });

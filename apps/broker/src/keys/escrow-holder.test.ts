@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CSP_A, CSP_B, CSP_C, finish, given, type Party, relinquish, VM, withdraw } from '../../../../libs/saga/src/testing.ts';
-import { isHolderByLedgers } from './escrow-holder.ts';
+import { dutiesOf, isHolderByLedgers } from './escrow-holder.ts';
 
 const holds = ({ journey, self }: Party): boolean => isHolderByLedgers(VM, [journey], self);
 
@@ -32,5 +32,18 @@ describe('the holder of the current epoch, by the ledgers', () => {
     const { a, b } = given('KeyReleased');
     const ended = finish({ a, b: relinquish(b) });
     expect([holds(ended.a), holds(ended.b)]).toEqual([true, false]);
+  });
+});
+
+describe('duties in an escrow', () => {
+  it.each([
+    [[], []],
+    [['viewer', 'scheduler', 'auditor'], []],
+    [['operator'], ['ask']],
+    [['key-custodian'], ['ask']],
+    [['administrator'], ['ask']],
+    [['custodian'], ['hold']],
+  ] as const)('roles %j: %j', (roles, duties) => {
+    expect([...dutiesOf(roles)]).toEqual(duties);
   });
 });

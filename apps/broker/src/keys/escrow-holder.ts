@@ -1,5 +1,5 @@
 import type { TrustDomain, VmId } from '@carnet/events';
-import { homeOf } from '@carnet/policy';
+import { homeOf, type Role } from '@carnet/policy';
 import { type Journey, summarize } from '@carnet/saga';
 import { hasSpoken, isMovingHere } from '../moving.ts';
 
@@ -15,3 +15,12 @@ export function isHolderByLedgers(vm: VmId, journeys: readonly Journey[], self: 
   const last = others.reduce((newest, m) => (m.epoch > newest.epoch ? m : newest), first);
   return summarize(last).custody.at(-1)?.canOpen.includes(self) ?? false;
 }
+
+const ASKERS: readonly Role[] = ['operator', 'key-custodian', 'administrator'];
+
+/** What roles let a person do in an escrow. An administrator who holds shares needs the role like everyone: administration is no custody. */
+export const dutiesOf = (roles: readonly Role[]): ReadonlySet<'hold' | 'ask'> =>
+  new Set([
+    ...(roles.includes('custodian') ? (['hold'] as const) : []),
+    ...(roles.some((role) => ASKERS.includes(role)) ? (['ask'] as const) : []),
+  ]);

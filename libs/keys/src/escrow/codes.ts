@@ -29,6 +29,10 @@ export const ESCROW_CODES = {
     text: 'The statement is not signed by a valid certificate of this CSP, or not by whom it names.',
     advice: 'Check which certificate signed: custodians and operators sign for themselves only.',
   },
+  ESCROW_ROLE_MISSING: {
+    text: 'Who signed has not the role that this takes, whoever brought it.',
+    advice: 'Custodians need the role `custodian`, who asks `operator` or `key-custodian`; the policy set gives roles.',
+  },
   CUSTODIAN_FILE_INVALID: {
     text: 'The file with the sealing key is not one of ours, was changed, or does not open with the passphrase.',
     advice: 'Check file and passphrase. If the key is lost, enroll a new one and have escrows dealt anew.',

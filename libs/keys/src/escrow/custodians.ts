@@ -21,6 +21,7 @@ export async function enroll(ports: EscrowPorts, said: Said): Promise<Result<Cus
   const { custodian, publicKey } = heard.value.said;
   if (custodian !== heard.value.signer)
     return refusal('CUSTODIAN_REFUSED', { about: custodian, expected: custodian, got: heard.value.signer });
+  if (!ports.may(custodian, 'hold')) return refusal('ESCROW_ROLE_MISSING', { about: custodian });
   const row = {
     public_key: publicKey,
     envelope: heard.value.envelope,

@@ -74,12 +74,14 @@ const say = (by: Person, statement: object, as: Person = by): Said => ({
 });
 
 const held = { here: true };
+const dismissed = new Set<string>();
 const csp = ed25519Signer(generateKeyPairSync('ed25519').privateKey);
 const context: EscrowContext = {
   csp: trustDomain.parse('csp-a.example'),
   signer: () => csp,
   identify,
   peers: () => [trustDomain.parse('csp-b.example'), trustDomain.parse('csp-c.example')],
+  may: (who, duty) => !dismissed.has(who) && (duty === 'ask' || who.includes('/custodian/')),
   isHolder: async () => held.here,
 };
 
@@ -351,6 +353,25 @@ describe('a recovery', () => {
     await approved(anna, escrow, recovery);
     await refused(attack({}), 'APPROVAL_REPEATED');
     await refused(attack({ share: await shareOf(anna, escrow, recovery) }), 'APPROVAL_REPEATED');
+  });
+
+  it('who lost the role, or never had it, holds nothing, gives nothing and asks for nothing, whoever brings the statement', async () => {
+    const escrow = await dealt();
+    const recovery = await asked(escrow);
+    const approval = await approvalOf(anna, escrow, recovery);
+    const { publicKey = '' } = files.get(ben.id) ?? {};
+    const annas = who('operator/anna');
+    await refused(
+      () => escrows.enroll(say(annas, { kind: 'sealing-key', custodian: annas.id, publicKey, at: now() })),
+      'ESCROW_ROLE_MISSING',
+    );
+    for (const { id } of [anna, olga]) dismissed.add(id);
+    try {
+      await refused(() => escrows.approve(say(anna, approval)), 'ESCROW_ROLE_MISSING');
+      await refused(() => escrows.ask(say(olga, askOf(escrow))), 'ESCROW_ROLE_MISSING');
+    } finally {
+      dismissed.clear();
+    }
   });
 
   it('three duties, three persons: under whatever name they come', async () => {

@@ -1,4 +1,4 @@
-import type { Timestamp, TrustDomain, VmId } from '@carnet/events';
+import type { SpiffeId, Timestamp, TrustDomain, VmId } from '@carnet/events';
 import type { Db } from '@carnet/store';
 import type { Signer } from '@carnet/trust';
 import type { KeyPorts } from '../ports.ts';
@@ -10,6 +10,8 @@ export type EscrowContext = {
   /** This CSP's event key of now. */
   readonly signer: () => Signer;
   readonly identify: Identify;
+  /** By the policy set of now: whether a person may hold shares and give them, or ask for a key. Whoever brings a statement need not be who signed it. */
+  readonly may: (person: SpiffeId, duty: 'hold' | 'ask') => boolean;
   /** Peers with a ledger of ours: each witnesses every step. */
   readonly peers: () => readonly TrustDomain[];
   /** By the fold of all ledgers: whether this CSP holds the VM in its current epoch, and no move of it is under way. */

@@ -62,6 +62,7 @@ export async function askRecovery(ports: EscrowPorts, given: Said): Promise<Resu
   if (!heard.ok) return heard;
   const { said, signer, digest: asked } = heard.value;
   if (said.asker !== signer) return refusal('CUSTODIAN_REFUSED', { expected: said.asker, got: signer });
+  if (!ports.may(signer, 'ask')) return refusal('ESCROW_ROLE_MISSING', { about: signer });
   const before = await findRecovery(ports, said.recovery);
   if (before.ok)
     return before.value.request.ask === asked ? ok(shown(before.value)) : refusal('STATEMENT_DIFFERS', { about: said.recovery });
@@ -111,6 +112,7 @@ export async function approve(ports: EscrowPorts, given: Said): Promise<Result<R
   if (!heard.ok) return heard;
   const { said, signer, envelope, digest: statement } = heard.value;
   if (said.custodian !== signer) return refusal('CUSTODIAN_REFUSED', { expected: said.custodian, got: signer });
+  if (!ports.may(signer, 'hold')) return refusal('ESCROW_ROLE_MISSING', { about: signer });
   const found = await openRecovery(ports, said.recovery);
   if (!found.ok) return found;
   const { recovery, escrow } = found.value;
