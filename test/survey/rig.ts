@@ -85,9 +85,14 @@ async function dekOf({ paths, plan, database }: Cloud, { vm }: Vm, key: string):
   });
   if (!opened.ok) throw new Error(opened.code);
   const pair = await createHostKeyPair();
-  const context = { domain: plan.domain, host: hostName.parse(HOST), vm: vmId.parse(vm), epoch: 1, purpose: 'run' } as const;
+  const context = { domain: plan.domain, host: hostName.parse(HOST), vm: vmId.parse(vm), epoch: 0, purpose: 'run' } as const;
   const keys = [{ key: keyId.parse(key), version: 1 }];
-  const sealed = await opened.value.sealForHost({ context, keys, publicKey: pair.publicKey });
+  const sealed = await opened.value.sealForHost({
+    context,
+    keys,
+    publicKey: pair.publicKey,
+    grant: { principal: 'survey', reason: 'VM_START' },
+  });
   const deks = sealed.ok ? await openForHost(pair.privateKey, context, sealed.value) : sealed;
   opened.value.close();
   await store.close();
