@@ -13,7 +13,7 @@ const onDaemons = {
   retry: 1,
 };
 const ON_SIMULATED_HOSTS = [
-  'test/attacks/**/*.test.ts',
+  'test/{attacks,survey}/**/*.test.ts',
   'test/faults/{bad-days,key-backends,keys,kill-table,rekey-kills}.test.ts',
   'test/e2e/{escrow,replicas}.test.ts',
 ];

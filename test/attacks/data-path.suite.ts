@@ -11,6 +11,7 @@ import { CSP_A, CSP_B, HOST } from '../../infra/dev/src/clouds/layout.ts';
 import { runsAt } from '../faults/harness/checks.ts';
 import { eventAppears, rowsOf } from '../faults/harness/ledger-db.ts';
 import { createVm, intend, newMigration, settled, type Vm } from '../faults/harness/moves.ts';
+import { TLS_1_2 } from './old-tls.ts';
 import { clouds, truthOfA } from './rig.ts';
 import { payloadOf } from './rogue-peer.ts';
 
@@ -98,7 +99,7 @@ describe('whoever asks a source for an image, valid but for one thing', () => {
 
   it.each<readonly [string, object]>([
     ['without a certificate', { key: undefined, cert: undefined }],
-    ['over TLS 1.2', { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' }],
+    ['over TLS 1.2', TLS_1_2],
     ['with a suite that is not ours', { ciphers: 'TLS_CHACHA20_POLY1305_SHA256' }],
   ])('%s: not one byte is sent', async (_name, over) => {
     const { address: host, port, serverName } = genuine.endpoint;

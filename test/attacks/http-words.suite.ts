@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { intentOf, newMigration } from '../faults/harness/moves.ts';
+import { TLS_1_2 } from './old-tls.ts';
 import { clouds, truthOfA } from './rig.ts';
 
 const EVENT = 'application/cloudevents+json';
@@ -90,7 +91,7 @@ describe('an operator’s own certificate, with words that are none', () => {
   });
 
   it.each<readonly [string, ConnectionOptions]>([
-    ['TLS 1.2', { maxVersion: 'TLSv1.2', minVersion: 'TLSv1.2' }],
+    ['TLS 1.2', TLS_1_2],
     ['no certificate', { cert: undefined, key: undefined }],
   ])('over %s: no word of HTTP is exchanged', async (_name, over) => {
     const before = await truthOfA();

@@ -152,6 +152,7 @@ export async function openLink(to: LinkTarget): Promise<Link> {
 async function greet(socket: TLSSocket, to: LinkTarget): Promise<void> {
   const secure = Promise.withResolvers<void>();
   socket.once('secureConnect', secure.resolve);
+  socket.once('close', () => secure.reject(new ImageError('LINK_LOST')));
   const timer = setTimeout(
     () => secure.reject(new ImageError('LINK_REFUSED', { expected: `a TLS session within ${HANDSHAKE_MS_MAX} ms` })),
     HANDSHAKE_MS_MAX,

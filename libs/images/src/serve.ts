@@ -1,4 +1,4 @@
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, createServer as createDoor } from 'node:net';
 import { createServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { MigrationId } from '@carnet/events';
 import { type Clock, monotonicClock } from './clock.ts';
@@ -39,14 +39,6 @@ export const serveArtifacts = (request: ServeRequest): Promise<Outcome<Serving>>
     const sockets = new Set<TLSSocket>();
     const places = peerPlaces();
     const server = createServer({ ...request.tls, ...TLS_RULES, handshakeTimeout: HANDSHAKE_MS_MAX });
-    server.maxConnections = CONNECTIONS_MAX; // counts handshakes too: the rest is dropped before any TLS
-    const { takes } = request;
-    if (takes !== undefined)
-      server.on('connection', (socket: Socket) => {
-        if (takes(socket.remoteAddress ?? '')) return;
-        socket.destroy();
-        request.onTransfer?.({ sentBytes: 0, outcome: 'ADDRESS_REFUSED' });
-      });
     server.on('tlsClientError', () => request.onTransfer?.({ sentBytes: 0, outcome: 'TLS_NOT_TRUSTED' }));
     server.on('secureConnection', (socket) => {
       sockets.add(socket);
@@ -61,16 +53,23 @@ export const serveArtifacts = (request: ServeRequest): Promise<Outcome<Serving>>
         socket.destroy(error instanceof Error ? error : undefined),
       );
     });
+    // Before the TLS server, which would have a connection's handle for itself: what is refused here is closed without a word.
+    const door = createDoor((socket) => {
+      if (request.takes?.(socket.remoteAddress ?? '') !== false) return void server.emit('connection', socket);
+      socket.destroy();
+      request.onTransfer?.({ sentBytes: 0, outcome: 'ADDRESS_REFUSED' });
+    });
+    door.maxConnections = CONNECTIONS_MAX; // counts handshakes too: the rest is dropped before any TLS
     const listening = Promise.withResolvers<void>();
-    server.once('error', listening.reject);
-    server.listen({ host: request.address ?? '127.0.0.1', port: request.port ?? 0 }, listening.resolve);
+    door.once('error', listening.reject);
+    door.listen({ host: request.address ?? '127.0.0.1', port: request.port ?? 0 }, listening.resolve);
     await listening.promise;
-    const { address, port } = addressOf(server.address());
+    const { address, port } = addressOf(door.address());
     return {
       address,
       port,
       async close() {
-        const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+        const closed = new Promise<void>((resolve) => door.close(() => resolve()));
         for (const socket of sockets) socket.destroy();
         await closed;
       },

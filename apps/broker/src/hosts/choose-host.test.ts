@@ -25,17 +25,17 @@ describe('choosing a host', () => {
       host: 'free',
       memoryMiBFree: 2_048,
       passedOver: [
-        { host: 'busy', code: 'MORE_LOADED' },
-        { host: 'down', code: 'DOWN' },
-        { host: 'full', code: 'NO_ROOM' },
-        { host: 'low', code: 'LEVEL_TOO_LOW' },
+        { host: 'busy', because: 'more loaded' },
+        { host: 'down', because: 'down' },
+        { host: 'full', because: 'no room' },
+        { host: 'low', because: 'level too low' },
       ],
     });
   });
 
   it('asks the one with the most room where none has enough, and nobody where none is admissible', () => {
     const full = [candidate('a', { memoryMiBFree: 10 }), candidate('b', { memoryMiBFree: 20 })];
-    expect(chooseHost(full, wanted)).toMatchObject({ host: 'b', passedOver: [{ host: 'a', code: 'NO_ROOM' }] });
+    expect(chooseHost(full, wanted)).toMatchObject({ host: 'b', passedOver: [{ host: 'a', because: 'no room' }] });
     expect(chooseHost([candidate('a', { isUp: false })], wanted).host).toBeUndefined();
   });
 

@@ -12,8 +12,8 @@ export interface Wanted {
   readonly memoryMiB: number;
 }
 
-/** Why a host was not taken. `MORE_LOADED`: it is admissible, and another has more memory free. */
-export type PassedOver = { readonly host: HostName; readonly code: 'DOWN' | 'LEVEL_TOO_LOW' | 'NO_ROOM' | 'MORE_LOADED' };
+/** Why a host was not taken. `more loaded`: it is admissible, and another has more memory free. */
+export type PassedOver = { readonly host: HostName; readonly because: 'down' | 'level too low' | 'no room' | 'more loaded' };
 
 export interface Choice {
   /** `undefined`: no host that is up has the level. */
@@ -36,12 +36,12 @@ export function chooseHost(candidates: readonly Candidate[], wanted: Wanted): Ch
     memoryMiBFree: chosen?.memoryMiBFree ?? 0,
     passedOver: candidates
       .filter(({ host }) => host !== chosen?.host)
-      .map((candidate) => ({ host: candidate.host, code: whyNot(candidate, wanted) })),
+      .map((candidate) => ({ host: candidate.host, because: whyNot(candidate, wanted) })),
   };
 }
 
-function whyNot({ isUp, level, memoryMiBFree }: Candidate, wanted: Wanted): PassedOver['code'] {
-  if (!isUp) return 'DOWN';
-  if (level < wanted.level) return 'LEVEL_TOO_LOW';
-  return memoryMiBFree < wanted.memoryMiB ? 'NO_ROOM' : 'MORE_LOADED';
+function whyNot({ isUp, level, memoryMiBFree }: Candidate, wanted: Wanted): PassedOver['because'] {
+  if (!isUp) return 'down';
+  if (level < wanted.level) return 'level too low';
+  return memoryMiBFree < wanted.memoryMiB ? 'no room' : 'more loaded';
 }
