@@ -5,6 +5,7 @@ import { readPem, validatePath } from '@carnet/pki';
 import { levelOf } from '@carnet/policy';
 import { openMigrationViews } from '@carnet/views';
 import { aloneWith } from './alone.ts';
+import { openSecretReader } from './barbican/secrets.ts';
 import { createFailures } from './failures.ts';
 import type { Ground } from './ground.ts';
 import { openHostClient } from './hosts/client.ts';
@@ -130,7 +131,8 @@ export function wire(ground: Ground) {
   const tellHosts = (): void => {
     for (const host of hostNames) crls.tell(host);
   };
-  return { views, ledgers, hosts, policy, failures, perform, service, apiKeys, news, tellHosts };
+  const secrets = openSecretReader(keys, self);
+  return { views, ledgers, hosts, policy, failures, perform, service, secrets, apiKeys, news, tellHosts };
 }
 export type Wired = ReturnType<typeof wire>;
 

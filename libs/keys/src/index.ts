@@ -1,3 +1,6 @@
+export { exchange } from './backends/barbican/http.ts';
+export { type ApplicationLogin, issueToken } from './backends/barbican/keystone.ts';
+export { recordLabels, secretName } from './backends/barbican/labels.ts';
 export type { Settled } from './backends/barbican/settle.ts';
 export type { KeyRoot } from './backends/service.ts';
 export type { BarbicanOptions } from './backends/session.ts';
@@ -19,11 +22,12 @@ export { type Announcement, type KeyVerb, keyVerb, type OperatorChange } from '.
 export type { Prepared } from './ports.ts';
 export type { HistoryLine, Mark } from './records/history.ts';
 export type { KeyRecord, KeyVersion, Listing, Provenance, Replaces } from './records/holding.ts';
+export type { TenantPage } from './records/of-tenant.ts';
 export type { KeyReport } from './records/reports.ts';
 export { destructionOf, isLegal, type KeyState, keyState, TRANSITIONS } from './records/states.ts';
 export type { ReplacementWanted } from './replacement.ts';
 export { type KeyCode, KeysError, type Refusal, type Result } from './result.ts';
-export { changePassphrase, createRootFile, type Unlock } from './root-file.ts';
+export { changePassphrase, createRootFile, readPassphrase, type Unlock } from './root-file.ts';
 export type { RotationProgress, RotationRequest } from './rotation.ts';
 export type { UsesHead, UsesVerdict } from './uses/chain.ts';
 export type { Grant } from './uses/grant.ts';

@@ -23,6 +23,7 @@ import { KEY_CHANGES } from './records/changes.ts';
 import { consumersByKey } from './records/consumers.ts';
 import type { KeyVersion, Listing } from './records/holding.ts';
 import { keksOf } from './records/keks.ts';
+import { consumersSince, pageOfTenant, type TenantPage } from './records/of-tenant.ts';
 import * as reports from './records/reports.ts';
 import { inTransaction, onKeys } from './records/tables.ts';
 import * as replacement from './replacement.ts';
@@ -106,6 +107,8 @@ const keyManager = (ports: KeyPorts, close: () => void) => ({
   list: (filter: Listing = {}) => deks.listKeys(ports, filter),
   show: (key: KeyVersion) => deks.showKey(ports, key),
   consumersOf: (keys: readonly KeyId[]) => consumersByKey(ports.db, keys),
+  pageOfTenant: (page: TenantPage) => pageOfTenant(ports.db, page),
+  consumersSince: (key: KeyId) => consumersSince(ports.db, key),
   changeState: (tx: Tx, wanted: deks.StateChange) => deks.changeState(ports, tx, wanted),
   operate: (tx: Tx, wanted: operating.OperatorChange) => operating.operate(ports, tx, wanted),
   owedAnnouncements: () => operating.owedAnnouncements(ports),

@@ -1,6 +1,6 @@
 import type { Ground } from '../ground.ts';
 import { openIssuers } from '../users/issuers.ts';
-import { byBearer } from '../users/users.ts';
+import { byToken } from '../users/users.ts';
 import type { Wired } from '../wire.ts';
 import { certificateDoor, type DoorPorts, tokenDoor } from './doors.ts';
 
@@ -9,13 +9,13 @@ export interface Doors {
 }
 
 /** Opens every door that the configuration names, or none: a port that is taken ends the start, with its name. */
-export async function openDoors(ground: Ground, { service, policy, apiKeys }: Wired): Promise<Doors> {
+export async function openDoors(ground: Ground, { service, secrets, policy, apiKeys }: Wired): Promise<Doors> {
   const { config, log, metrics, tls } = ground;
-  const ports: DoorPorts = { service, roleOf: policy.roleOf, log, metrics, domain: config.domain, tls };
+  const ports: DoorPorts = { service, secrets, roleOf: policy.roleOf, log, metrics, domain: config.domain, tls };
   const tokens = config.tokens;
   const apps = [
     { app: certificateDoor(ports), at: config.http },
-    ...(tokens === undefined ? [] : [{ app: tokenDoor(ports, byBearer(apiKeys, openIssuers(tokens.issuers, log))), at: tokens }]),
+    ...(tokens === undefined ? [] : [{ app: tokenDoor(ports, byToken(apiKeys, openIssuers(tokens.issuers, log))), at: tokens }]),
   ];
   for (const { app, at } of apps) await app.listen({ host: at.address, port: at.port });
   return {
