@@ -4,17 +4,19 @@ import { type Barbican, eventually, type Keystone, type KeystoneUser, scratch, s
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { barbicanClient, type ClientAsked, type Seen, type Step } from './harness/barbican-client.ts';
-import type { Cloud } from './harness/cloud.ts';
+import { type Cloud, tokenClientOf } from './harness/cloud.ts';
 import { type Clouds, startClouds } from './harness/clouds.ts';
 import { diskKeysOf, moveDone } from './harness/disk-keys.ts';
 import { apiKeyAt, keyOfProject } from './harness/keys-at.ts';
-import { createVm } from './harness/moves.ts';
+import { createVm, must } from './harness/moves.ts';
 
 /** A beside OpenStack: its services read A's keys by Barbican's API. B keeps its keys in a Barbican. */
 let dir: string;
 let keystone: Keystone;
 let barbican: Barbican;
 let user: KeystoneUser;
+/** Of a project whose users may ask A for moves. */
+let ops: KeystoneUser;
 /** B's own, as a client takes it. */
 let login: Readonly<Record<string, string>>;
 let clouds: Clouds;
@@ -23,6 +25,11 @@ beforeAll(async () => {
   keystone = await startKeystone({ dir: join(dir, 'keystone') });
   barbican = await startBarbican({ dir: join(dir, 'barbican'), keystone });
   user = await keystone.admin.createUser('carnet-b', await keystone.admin.createProject('shop'), 'creator');
+  ops = await keystone.admin.createUser('ops', await keystone.admin.createProject('ops'), 'member');
+  const judge = await keystone.admin.createUser('carnet-a', await keystone.admin.createProject('service'), 'service');
+  const judging = await keystone.admin.createApplicationCredential(judge, 'carnet');
+  const judgingFile = join(dir, 'judging');
+  writeFileSync(judgingFile, judging.secret, { mode: 0o600 });
   const credential = await keystone.admin.createApplicationCredential(user, 'carnet');
   login = {
     auth_url: `${keystone.url}/v3`,
@@ -32,6 +39,17 @@ beforeAll(async () => {
   const secretFile = join(dir, 'credential');
   writeFileSync(secretFile, credential.secret, { mode: 0o600 });
   clouds = await startClouds({
+    policy: (text) => (text.startsWith('[') ? JSON.stringify([...JSON.parse(text), ...usersOf(user, ops)]) : text),
+    broker: ({ key }) =>
+      key === 'b'
+        ? ''
+        : `[tokens.keystone]
+url = "${keystone.url}"
+credentialId = "${judging.id}"
+credentialSecretFile = "${judgingFile}"
+roles = { creator = ["viewer"], member = ["viewer", "scheduler"] }
+projects = { "${user.project}" = "default", "${ops.project}" = "*" }
+`,
     keys: ({ key }, paths) =>
       key === 'a'
         ? undefined
@@ -48,6 +66,18 @@ credentialSecretFile = "${secretFile}"
 `,
   });
 });
+/** Users of two Keystone projects, as A's policy set has them. */
+const usersOf = (shop: KeystoneUser, movers: KeystoneUser): readonly object[] => [
+  { uid: { type: 'User', id: `keystone/${shop.project}/*` }, parents: [{ type: 'Role', id: 'viewer' }] },
+  {
+    uid: { type: 'User', id: `keystone/${movers.project}/*` },
+    parents: [
+      { type: 'Role', id: 'viewer' },
+      { type: 'Role', id: 'scheduler' },
+      { type: 'Project', id: 'csp-a.example/default' },
+    ],
+  },
+];
 afterAll(async () => {
   await clouds?.stop();
   for (const part of [barbican, keystone]) await part?.stop();
@@ -67,7 +97,12 @@ describe('from a sealed file to Barbican behind Keystone, and back', () => {
   it('the key lies in the project with metadata and consumer, the source has none; a move back empties it', async () => {
     const { a, b } = clouds;
     const vm = await createVm(a);
-    const migration = await moveDone(clouds, a, b, vm);
+    const mover = tokenClientOf(a, await keystone.admin.tokenOf(ops));
+    const migration = await moveDone(clouds, a, b, vm, mover);
+    const events = must(await mover.get<{ readonly items: readonly unknown[] }>(`/v1/events?migration=${migration}&limit=1`));
+    mover.close();
+    const request = { via: 'token', principal: `keystone/${ops.project}/${ops.id}`, roles: ['viewer', 'scheduler'] };
+    expect(events.items).toMatchObject([{ type: 'MigrationIntended', event: { data: { request } } }]);
     const [atA] = await diskKeysOf(a, vm);
     expect(atA).toMatchObject({ state: 'destroyed', wrapped: null });
     const [atB] = await diskKeysOf(b, vm);
@@ -208,5 +243,49 @@ describe("OpenStack's client reads Carnet's own key manager", () => {
     expect(await barbicanClient({ ...door, token: `${csp.slice(0, -1)}x` }, steps.slice(0, 1))).toMatchObject([
       { refused: 'HTTPAuthError', status: 401, text: expect.stringContaining('TOKEN_REFUSED') },
     ]);
+  });
+});
+
+describe("Keystone's users are A's", () => {
+  const asUser = async (token: string, path: string): Promise<string> => {
+    const api = tokenClientOf(clouds.a, token);
+    const answer = await api.get<unknown>(path);
+    api.close();
+    return answer.ok ? 'ok' : answer.code;
+  };
+  const tokenOf = (of: KeystoneUser) => keystone.admin.tokenOf(of);
+
+  it("their clients bring Keystone's token and read the keys of their project, and nothing else", async () => {
+    const door = doorOf(clouds.a, 'tokens');
+    const seen = await barbicanClient({ ...door, keystone: login }, [['total'], ['list', { limit: 1 }], ['containers']]);
+    expect(seen).toMatchObject([{ value: expect.any(Number) }, { value: [{ status: 'ACTIVE' }] }, { status: 404 }]);
+    expect(await asUser(await tokenOf(user), '/v1/keys')).toBe('PROJECT_LIMITED');
+    expect(await asUser(await tokenOf(ops), '/v1/keys')).toBe('ok');
+  });
+
+  it('of another project, without a role, with a token that was revoked or never was, they are refused', async () => {
+    const stranger = await keystone.admin.createUser('stranger', await keystone.admin.createProject('elsewhere'), 'member');
+    const observer = await keystone.admin.createUser('watcher', ops.project, 'observer');
+    expect(await asUser(await tokenOf(stranger), '/v1/keys')).toBe('PROJECT_UNMAPPED');
+    expect(await asUser(await tokenOf(observer), '/v1/keys')).toBe('ROLE_MISSING');
+    expect(await asUser('gAAAAAB-nobody-ever-made-this-token', '/v1/keys')).toBe('TOKEN_REFUSED');
+    const token = await tokenOf(ops);
+    expect(await asUser(token, '/v1/keys')).toBe('ok');
+    await keystone.admin.revoke(token);
+    await eventually('a revoked token that is refused', async () =>
+      (await asUser(token, '/v1/keys')) === 'TOKEN_REFUSED' ? true : undefined,
+    );
+  });
+
+  it('while Keystone is away they wait, and API keys go on', async () => {
+    const token = await tokenOf(ops);
+    const apiKey = await apiKeyAt(clouds.a, 'during', ['viewer']);
+    await keystone.kill('SIGKILL');
+    expect(await asUser(token, '/v1/keys')).toBe('KEYSTONE_UNAVAILABLE');
+    expect(await asUser(apiKey, '/v1/keys')).toBe('ok');
+    await keystone.restart();
+    await eventually('a Keystone that is asked again', async () =>
+      (await asUser(token, '/v1/keys')) === 'ok' ? true : undefined,
+    );
   });
 });

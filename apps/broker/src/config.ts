@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { keysConfig } from './keys/key-config.ts';
 import { network } from './peers/data-paths.ts';
 import { issuerConfig } from './users/issuers.ts';
+import { keystoneConfig } from './users/keystone-config.ts';
 
 const path = z.string().min(1);
 const port = z.int().min(0).max(65_535);
@@ -62,6 +63,8 @@ export const brokerConfig = z.strictObject({
         .max(16)
         .refine((all) => new Set(all.map(({ issuer }) => issuer)).size === all.length, 'one entry for each issuer')
         .default([]),
+      /** A Keystone whose users may call with their tokens. */
+      keystone: keystoneConfig.optional(),
     })
     .optional(),
   /** `/livez`, `/readyz`, `/metrics` in plain HTTP: keep it on loopback or behind a firewall. */

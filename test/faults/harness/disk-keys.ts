@@ -17,8 +17,8 @@ export const diskKeysOf = (cloud: Cloud, { vm }: Vm): Promise<readonly DiskKey[]
   rowsOf<DiskKey>(cloud.database, "select key, state, wrapped, secret from keys_holdings where vm = $1 and kind = 'disk'", [vm]);
 
 /** A whole cold migration between real brokers, to its end. */
-export async function moveDone(clouds: Clouds, from: Cloud, to: Cloud, vm: Vm): Promise<string> {
-  const migration = await intend(from, to, vm, 'cold');
+export async function moveDone(clouds: Clouds, from: Cloud, to: Cloud, vm: Vm, api = from.api): Promise<string> {
+  const migration = await intend(from, to, vm, 'cold', api);
   const row = await settled(clouds, migration, END_MS_MAX);
   expect(row).toMatchObject({ ended: true, outcome: 'done' });
   return migration;

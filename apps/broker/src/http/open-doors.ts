@@ -1,6 +1,9 @@
+import type { BrokerConfig } from '../config.ts';
 import type { Ground } from '../ground.ts';
+import type { ApiKeys } from '../users/api-keys.ts';
 import { openIssuers } from '../users/issuers.ts';
-import { byToken } from '../users/users.ts';
+import { openKeystoneUsers } from '../users/keystone.ts';
+import { type ByToken, byToken } from '../users/users.ts';
 import type { Wired } from '../wire.ts';
 import { certificateDoor, type DoorPorts, tokenDoor } from './doors.ts';
 
@@ -15,7 +18,7 @@ export async function openDoors(ground: Ground, { service, secrets, policy, apiK
   const tokens = config.tokens;
   const apps = [
     { app: certificateDoor(ports), at: config.http },
-    ...(tokens === undefined ? [] : [{ app: tokenDoor(ports, byToken(apiKeys, openIssuers(tokens.issuers, log))), at: tokens }]),
+    ...(tokens === undefined ? [] : [{ app: tokenDoor(ports, usersOf(tokens, ground, apiKeys)), at: tokens }]),
   ];
   for (const { app, at } of apps) await app.listen({ host: at.address, port: at.port });
   return {
@@ -23,4 +26,8 @@ export async function openDoors(ground: Ground, { service, secrets, policy, apiK
       await Promise.all(apps.map(({ app }) => app.close()));
     },
   };
+}
+
+function usersOf({ issuers, keystone }: NonNullable<BrokerConfig['tokens']>, { log, nowMs }: Ground, apiKeys: ApiKeys): ByToken {
+  return byToken(apiKeys, openIssuers(issuers, log), keystone && openKeystoneUsers(keystone, log, nowMs));
 }
