@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { type Barbican, eventually, type Keystone, type KeystoneUser, scratch, startBarbican, startKeystone } from '@carnet/dev';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { apiKeyAt } from './harness/api-keys.ts';
 import { barbicanClient, type ClientAsked, type Seen, type Step } from './harness/barbican-client.ts';
 import { type Cloud, tokenClientOf } from './harness/cloud.ts';
 import { type Clouds, startClouds } from './harness/clouds.ts';
 import { diskKeysOf, moveDone } from './harness/disk-keys.ts';
-import { apiKeyAt, keyOfProject } from './harness/keys-at.ts';
-import { createVm, must } from './harness/moves.ts';
+import { createVm, MEMORY_MIB, must } from './harness/moves.ts';
 
 /** A beside OpenStack: its services read A's keys by Barbican's API. B keeps its keys in a Barbican. */
 let dir: string;
@@ -128,7 +128,9 @@ describe('from a sealed file to Barbican behind Keystone, and back', () => {
 
     // What this CSP's own door says of a key is what the Barbican says in which it lies.
     const there = await tell({ keystone: login }, `${barbican.url}/v1/secrets/${atB?.secret}`);
-    expect(await tell(operatorOf(b), `https://broker.${b.plan.domain}/v1/secrets/${atB?.key}`)).toEqual(there);
+    expect(await tell(operatorOf(b, 'csp-a.example/default'), `https://broker.${b.plan.domain}/v1/secrets/${atB?.key}`)).toEqual(
+      there,
+    );
 
     await moveDone(clouds, b, a, vm);
     await eventually('a Barbican without the key', async () =>
@@ -222,23 +224,23 @@ describe("OpenStack's client reads Carnet's own key manager", () => {
     const { a } = clouds;
     const vm = await createVm(a);
     const [held] = await diskKeysOf(a, vm);
-    const foreign = await keyOfProject(a, 'bank');
+    const [foreign] = await diskKeysOf(a, await createVm(a, MEMORY_MIB, 'bank'));
     const door = doorOf(a, 'tokens');
     const refOf = (key: string | undefined): string => `${door.endpoint}/v1/secrets/${key}`;
     const [csp, bank] = [await apiKeyAt(a, 'csp', ['viewer']), await apiKeyAt(a, 'bank', ['viewer'], 'bank')];
     const steps: readonly Step[] = [
       ['list', { limit: 100 }],
       ['get', { ref: refOf(held?.key) }],
-      ['get', { ref: refOf(foreign) }],
+      ['get', { ref: refOf(foreign?.key) }],
     ];
     const refs = (seen: Seen | undefined): readonly string[] => listed.parse(seen?.value).map(({ ref }) => ref);
     const unknown = { refused: 'HTTPClientError', status: 404 };
 
     const ours = await barbicanClient({ ...door, project_id: 'default', headers: { authorization: `Bearer ${csp}` } }, steps);
-    expect(refs(ours[0])).not.toContain(refOf(foreign));
+    expect(refs(ours[0])).not.toContain(refOf(foreign?.key));
     expect(ours.slice(1)).toMatchObject([{ value: {} }, unknown]);
     const theirs = await barbicanClient({ ...door, token: bank, project_id: 'default' }, steps);
-    expect(refs(theirs[0])).toEqual([refOf(foreign)]);
+    expect(refs(theirs[0])).toEqual([refOf(foreign?.key)]);
     expect(theirs.slice(1)).toMatchObject([unknown, { value: {} }]);
     expect(await barbicanClient({ ...door, token: `${csp.slice(0, -1)}x` }, steps.slice(0, 1))).toMatchObject([
       { refused: 'HTTPAuthError', status: 401, text: expect.stringContaining('TOKEN_REFUSED') },

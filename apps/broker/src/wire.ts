@@ -15,6 +15,7 @@ import { agentSpiffeId, type ValidateAgent } from './hosts/wire.ts';
 import { openInventory } from './inventory.ts';
 import { createHandoverKeys } from './keys/handover-keys.ts';
 import { startKeyNews } from './keys/key-news.ts';
+import { KEM_OF } from './keys/profiles.ts';
 import { createLedgers } from './ledgers.ts';
 import { openCounts } from './open-counts.ts';
 import { openPeerTrust } from './peers/peer-trust.ts';
@@ -63,7 +64,14 @@ export function wire(ground: Ground) {
     hostsUp: () => hostNames.filter((host) => registry().isUp(host)),
     now: ground.now,
   });
-  const handover = createHandoverKeys({ keys, store, domain: self, registry, roleOf: policy.roleOf });
+  const handover = createHandoverKeys({
+    keys,
+    store,
+    domain: self,
+    registry,
+    arriving: KEM_OF[config.profile.arriving],
+    roleOf: policy.roleOf,
+  });
   const alone = aloneWith(store);
   const intake: IntakePorts = {
     self,
@@ -101,6 +109,7 @@ export function wire(ground: Ground) {
     rollbackWindowMs: config.migration.rollbackWindowSeconds * 1_000,
     graceSeconds: config.migration.graceSeconds,
     rekeyArriving: config.rekey.arriving,
+    kemsLeaving: config.profile.leaving.map((one) => KEM_OF[one]),
   };
   const perform = createPerformer({
     self,

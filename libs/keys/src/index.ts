@@ -34,4 +34,4 @@ export type { Grant } from './uses/grant.ts';
 export { type KeyUse, keyUse, type UseReason } from './uses/use.ts';
 export { type Tenant, tenant } from './vault/hierarchy.ts';
 export { type HostContext, type HostPurpose, hostContext, hostPurpose, type SealedForHost, sealedForHost } from './vault/host.ts';
-export { SUITE } from './vault/hpke.ts';
+export { HSM, HYBRID, kemOf, SUITE } from './vault/hpke.ts';

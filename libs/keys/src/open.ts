@@ -2,7 +2,8 @@ import type { KeyId, Timestamp, TrustDomain } from '@carnet/events';
 import { runChanges, type Store, type Tx } from '@carnet/store';
 import { announce } from './backends/barbican/announced.ts';
 import { BARBICAN_CHANGES } from './backends/barbican/changes.ts';
-import { settleSecrets } from './backends/barbican/settle.ts';
+import { type Settled, settleSecrets } from './backends/barbican/settle.ts';
+import { settleMigrationKeys } from './backends/pkcs11/settle.ts';
 import { type KeyRoot, openKeyService } from './backends/service.ts';
 import type { BarbicanOptions } from './backends/session.ts';
 import type { Random } from './bytes.ts';
@@ -101,6 +102,15 @@ async function again<T>(work: () => Promise<Result<T>>): Promise<Result<T>> {
   }
 }
 
+/** What other key managers and tokens should be told. */
+async function settleAll(ports: KeyPorts): Promise<Settled> {
+  const secrets = await settleSecrets(ports);
+  const tokens = await settleMigrationKeys(ports);
+  return tokens.ok
+    ? { ...secrets, destroyed: secrets.destroyed + tokens.value }
+    : { ...secrets, refused: [...secrets.refused, tokens] };
+}
+
 /** Every function answers a value or a refusal; accidents (database, child process) throw. */
 const keyManager = (ports: KeyPorts, close: () => void) => ({
   createDek: (wanted: deks.NewDek) => deks.createDek(ports, wanted),
@@ -137,7 +147,7 @@ const keyManager = (ports: KeyPorts, close: () => void) => ({
   createReplacement: (wanted: replacement.ReplacementWanted) => replacement.createReplacement(ports, wanted),
   endReplaced: (tx: Tx, wanted: replacement.ReplacementWanted) => replacement.endReplaced(ports, tx, wanted),
 
-  settleSecrets: () => settleSecrets(ports),
+  settleSecrets: () => settleAll(ports),
   sealForHost: (request: HostSealRequest) => again(() => sealForHost(ports, request)),
   usesOf: (key: KeyId) => uses.usesOf(ports.db, key),
   usesHead: () => uses.usesHead(ports.db),
