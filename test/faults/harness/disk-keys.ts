@@ -20,6 +20,6 @@ export const diskKeysOf = (cloud: Cloud, { vm }: Vm): Promise<readonly DiskKey[]
 export async function moveDone(clouds: Clouds, from: Cloud, to: Cloud, vm: Vm, api = from.api): Promise<string> {
   const migration = await intend(from, to, vm, 'cold', api);
   const row = await settled(clouds, migration, END_MS_MAX);
-  expect(row).toMatchObject({ ended: true, outcome: 'done' });
+  expect(row, JSON.stringify(row)).toMatchObject({ ended: true, outcome: 'done' });
   return migration;
 }
