@@ -29,7 +29,7 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
   const watch = watchPeers({ ...ground, changed: parts.tellHosts });
   const tending = tendEventKeys(ground.identity, ground.journal, log);
   const hush = noticeJourneys({ ...ground, self: config.domain }, loop);
-  const settled = config.keys.backend === 'barbican' ? keepSettling(ground.keys, log) : undefined;
+  const settled = config.keys.backend !== 'file' ? keepSettling(ground.keys, log) : undefined;
   const doors = await openDoors(ground, parts);
   const ready = readinessChecks(ground);
   checks = () => ready;

@@ -2,14 +2,15 @@ import { hostName, rekeyMethod, trustDomain } from '@carnet/events';
 import { LOG_LEVELS } from '@carnet/runtime';
 import { z } from 'zod';
 import { keysConfig } from './keys/key-config.ts';
+import { profile } from './keys/profiles.ts';
 import { network } from './peers/data-paths.ts';
 import { issuerConfig } from './users/issuers.ts';
+import { keystoneConfig } from './users/keystone-config.ts';
 
 const path = z.string().min(1);
 const port = z.int().min(0).max(65_535);
 
-/** The broker's configuration file (TOML). Secrets stand behind paths, never in it. */
-export const brokerConfig = z.strictObject({
+const settings = z.strictObject({
   /** This CSP's trust domain. */
   domain: trustDomain,
   /** Fsynced heads, and the embedded database when no URL is given. Outside the database's own storage. */
@@ -62,6 +63,8 @@ export const brokerConfig = z.strictObject({
         .max(16)
         .refine((all) => new Set(all.map(({ issuer }) => issuer)).size === all.length, 'one entry for each issuer')
         .default([]),
+      /** A Keystone whose users may call with their tokens. */
+      keystone: keystoneConfig.optional(),
     })
     .optional(),
   /** `/livez`, `/readyz`, `/metrics` in plain HTTP: keep it on loopback or behind a firewall. */
@@ -73,6 +76,13 @@ export const brokerConfig = z.strictObject({
    * the least that a peer must do to those that go; an offer of less is void.
    */
   rekey: z.strictObject({ arriving: rekeyMethod.default('none'), leaving: rekeyMethod.default('none') }).prefault({}),
+  /**
+   * What keys are sealed to on their way. `arriving`: what is offered for those that come here; `hsm` needs `keys.backend = "pkcs11"`.
+   * `leaving`: what a peer may offer for those that go.
+   */
+  profile: z
+    .strictObject({ arriving: profile.default('hybrid'), leaving: z.array(profile).min(1).readonly().default(['hybrid']) })
+    .prefault({}),
   migration: z
     .strictObject({
       /** How long an intent waits for an offer. */
@@ -87,4 +97,12 @@ export const brokerConfig = z.strictObject({
     .prefault({}),
   log: z.strictObject({ level: z.enum(LOG_LEVELS).default('info') }).prefault({}),
 });
+/** The broker's configuration file (TOML). Secrets stand behind paths, never in it. */
+export const brokerConfig = settings.refine(
+  ({ profile: { arriving }, keys }) => arriving !== 'hsm' || keys.backend === 'pkcs11',
+  {
+    error: 'hsm needs keys.backend = "pkcs11": the private key stays in the token',
+    path: ['profile', 'arriving'],
+  },
+);
 export type BrokerConfig = z.infer<typeof brokerConfig>;

@@ -5,6 +5,7 @@ import { readPem, validatePath } from '@carnet/pki';
 import { levelOf } from '@carnet/policy';
 import { openMigrationViews } from '@carnet/views';
 import { aloneWith } from './alone.ts';
+import { openSecretReader } from './barbican/secrets.ts';
 import { createFailures } from './failures.ts';
 import type { Ground } from './ground.ts';
 import { openHostClient } from './hosts/client.ts';
@@ -16,6 +17,7 @@ import { dutiesOf, isHolderByLedgers } from './keys/escrow-holder.ts';
 import { startEscrowNews } from './keys/escrow-news.ts';
 import { createHandoverKeys } from './keys/handover-keys.ts';
 import { startKeyNews } from './keys/key-news.ts';
+import { KEM_OF } from './keys/profiles.ts';
 import { createLedgers } from './ledgers.ts';
 import { openCounts } from './open-counts.ts';
 import { openPeerTrust } from './peers/peer-trust.ts';
@@ -65,7 +67,14 @@ export function wire(ground: Ground) {
     hostsUp: () => hostNames.filter((host) => registry().isUp(host)),
     now: ground.now,
   });
-  const handover = createHandoverKeys({ keys, store, domain: self, registry, roleOf: policy.roleOf });
+  const handover = createHandoverKeys({
+    keys,
+    store,
+    domain: self,
+    registry,
+    arriving: KEM_OF[config.profile.arriving],
+    roleOf: policy.roleOf,
+  });
   const alone = aloneWith(store);
   const intake: IntakePorts = {
     self,
@@ -103,6 +112,7 @@ export function wire(ground: Ground) {
     rollbackWindowMs: config.migration.rollbackWindowSeconds * 1_000,
     graceSeconds: config.migration.graceSeconds,
     rekeyArriving: config.rekey.arriving,
+    kemsLeaving: config.profile.leaving.map((one) => KEM_OF[one]),
   };
   const perform = createPerformer({
     self,
@@ -143,7 +153,8 @@ export function wire(ground: Ground) {
   const tellHosts = (): void => {
     for (const host of hostNames) crls.tell(host);
   };
-  return { views, ledgers, hosts, policy, failures, perform, service, apiKeys, news, escrowNews, tellHosts };
+  const secrets = openSecretReader(keys, self);
+  return { views, ledgers, hosts, policy, failures, perform, service, secrets, apiKeys, news, escrowNews, tellHosts };
 }
 export type Wired = ReturnType<typeof wire>;
 

@@ -64,13 +64,16 @@ export const migrationIntended = z
   })
   .readonly();
 
+/** HPKE KEM ids (RFC 9180, section 7.1): X25519 + ML-KEM-768, and DHKEM(P-256, HKDF-SHA256) for private keys that stay in a token. */
+export const hpkeKem = z.enum(['0x647a', '0x0010']);
+export type HpkeKem = z.infer<typeof hpkeKem>;
+
 export const migrationOffered = z
   .strictObject({
     intent: digest,
     policy: policyDecision,
     agent: pinnedAgent,
-    /** HPKE KEM id in hexadecimal, e.g. `0x647a` (X25519 + ML-KEM-768). */
-    kem: z.enum(['0x647a']),
+    kem: hpkeKem,
     /** `pkB`: one per migration, its private half is destroyed at import. */
     publicKey: base64.max(4_096),
     /** The capacity reservation lasts until this time. */

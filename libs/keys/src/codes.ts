@@ -141,8 +141,20 @@ export const CODES = {
     advice: 'The stored bytes are the only release of this epoch.',
   },
   PUBLIC_KEY_INVALID: {
-    text: "The recipient's public key is not one of KEM 0x647a.",
+    text: "The recipient's public key is of no KEM that is used here.",
     advice: 'Withdraw: the offer is unusable.',
+  },
+  PROFILE_NEEDS_TOKEN: {
+    text: 'Profile hsm needs a root key in a PKCS#11 token.',
+    advice: 'Set `[keys] backend = "pkcs11"`, or `[profile] arriving = "hybrid"`.',
+  },
+  PROFILE_DIFFERS: {
+    text: 'The public key in the offer is not of the KEM that the offer names.',
+    advice: 'The peer errs or lies: nothing was sealed. Ask its operator.',
+  },
+  PROFILE_NOT_ACCEPTED: {
+    text: "The peer would have this VM's keys sealed in a profile that this CSP does not accept.",
+    advice: 'Agree with the peer on one: its `[profile] arriving` must be among our `[profile] leaving`.',
   },
   DEPOSIT_EXPIRED: {
     text: 'The validity of the deposit has passed.',

@@ -11,11 +11,14 @@ import {
 } from '@carnet/events';
 import { z } from 'zod';
 import { fromBase64, sha256, transcript } from './bytes.ts';
-import { KEM_PUBLIC_KEY_BYTES } from './limits.ts';
-import { SUITE } from './vault/hpke.ts';
+import { KEM_PUBLIC_KEY_BYTES, P256_POINT_BYTES } from './limits.ts';
+import { suiteOf } from './vault/hpke.ts';
 
-/** An HPKE public key of KEM 0x647a in base64. */
-export const publicKeyText = z.base64().length(Math.ceil(KEM_PUBLIC_KEY_BYTES / 3) * 4);
+const base64Of = (bytes: number) => z.base64().length(Math.ceil(bytes / 3) * 4);
+/** An HPKE public key of KEM 0x647a in base64: a host's. */
+export const hostKeyText = base64Of(KEM_PUBLIC_KEY_BYTES);
+/** A migration's: of that KEM or, in profile `hsm`, of 0x0010. */
+export const publicKeyText = z.union([hostKeyText, base64Of(P256_POINT_BYTES)]);
 
 /**
  * What both sides know of a hand-over from the placed events, each from its own ledgers: `intent`, `offer` and `agreed` are digests of
@@ -52,7 +55,7 @@ export const DERIVATIONS: Readonly<Record<BoundKey['kind'], BoundKey['derivation
 export const boundKeyOf = ({ enc: _enc, ct: _ct, ...bound }: DepositedKey): BoundKey => bound;
 
 const agreementOf = (h: Handover): readonly (string | number | Uint8Array)[] => [
-  SUITE,
+  suiteOf(fromBase64(h.publicKey)),
   h.migration,
   h.epoch,
   h.source,

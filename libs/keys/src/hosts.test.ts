@@ -98,7 +98,7 @@ describe('keys for a host', () => {
     must(await within(b, (tx) => b.keys.discard(tx, story.handover)));
     must(await within(a, (tx) => a.keys.resume(tx, story.handover)));
     const next = await begin(a, b, { vm: story.handover.vm });
-    expect(await a.keys.deposit({ handover: next.handover, keys: story.keys })).toMatchObject({
+    expect(await a.keys.deposit({ ...next, keys: story.keys })).toMatchObject({
       ok: false,
       code: 'MEMORY_KEY_USED',
     });

@@ -1,3 +1,6 @@
+export { exchange } from './backends/barbican/http.ts';
+export { type ApplicationLogin, issueToken } from './backends/barbican/keystone.ts';
+export { recordLabels, secretName } from './backends/barbican/labels.ts';
 export type { Settled } from './backends/barbican/settle.ts';
 export type { KeyRoot } from './backends/service.ts';
 export type { BarbicanOptions } from './backends/session.ts';
@@ -37,6 +40,7 @@ export { type Announcement, type KeyVerb, keyVerb, type OperatorChange } from '.
 export type { Prepared } from './ports.ts';
 export type { HistoryLine, Mark } from './records/history.ts';
 export type { KeyRecord, KeyVersion, Listing, Provenance, Replaces } from './records/holding.ts';
+export type { TenantPage } from './records/of-tenant.ts';
 export type { KeyReport } from './records/reports.ts';
 export { destructionOf, isLegal, type KeyState, keyState, TRANSITIONS } from './records/states.ts';
 export type { ReplacementWanted } from './replacement.ts';
@@ -48,4 +52,4 @@ export type { Grant } from './uses/grant.ts';
 export { type KeyUse, keyUse, type UseReason } from './uses/use.ts';
 export { type Tenant, tenant } from './vault/hierarchy.ts';
 export { type HostContext, type HostPurpose, hostContext, hostPurpose, type SealedForHost, sealedForHost } from './vault/host.ts';
-export { SUITE } from './vault/hpke.ts';
+export { HSM, HYBRID, kemOf, SUITE } from './vault/hpke.ts';

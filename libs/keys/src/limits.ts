@@ -14,6 +14,9 @@ export const KEM_ENC_BYTES = 1_120;
 export const KEM_PUBLIC_KEY_BYTES = 1_216;
 export const KEM_PRIVATE_KEY_BYTES = 32;
 
+/** KEM 0x0010: a public key and an encapsulation are each an uncompressed point. */
+export const P256_POINT_BYTES = 65;
+
 /** scrypt (RFC 7914): 128 MiB and about 0.4 s per guess; the root is opened once per process. */
 export const SCRYPT_COST = 131_072;
 export const SCRYPT_BLOCK_SIZE = 8;

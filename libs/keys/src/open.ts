@@ -2,7 +2,8 @@ import type { KeyId, Timestamp, TrustDomain } from '@carnet/events';
 import { type Db, runChanges, type Store, type Tx } from '@carnet/store';
 import { announce } from './backends/barbican/announced.ts';
 import { BARBICAN_CHANGES } from './backends/barbican/changes.ts';
-import { settleSecrets } from './backends/barbican/settle.ts';
+import { type Settled, settleSecrets } from './backends/barbican/settle.ts';
+import { settleMigrationKeys } from './backends/pkcs11/settle.ts';
 import { type KeyRoot, openKeyService } from './backends/service.ts';
 import type { BarbicanOptions } from './backends/session.ts';
 import type { Random } from './bytes.ts';
@@ -26,6 +27,7 @@ import { KEY_CHANGES } from './records/changes.ts';
 import { consumersByKey } from './records/consumers.ts';
 import type { KeyVersion, Listing } from './records/holding.ts';
 import { keksOf } from './records/keks.ts';
+import { consumersSince, pageOfTenant, type TenantPage } from './records/of-tenant.ts';
 import * as reports from './records/reports.ts';
 import { inTransaction, onKeys } from './records/tables.ts';
 import * as replacement from './replacement.ts';
@@ -126,12 +128,23 @@ async function again<T>(work: () => Promise<Result<T>>): Promise<Result<T>> {
   }
 }
 
+/** What other key managers and tokens should be told. */
+async function settleAll(ports: KeyPorts): Promise<Settled> {
+  const secrets = await settleSecrets(ports);
+  const tokens = await settleMigrationKeys(ports);
+  return tokens.ok
+    ? { ...secrets, destroyed: secrets.destroyed + tokens.value }
+    : { ...secrets, refused: [...secrets.refused, tokens] };
+}
+
 /** Every function answers a value or a refusal; accidents (database, child process) throw. */
 const keyManager = (ports: KeyPorts, db: Db, close: () => void) => ({
   createDek: (wanted: deks.NewDek) => deks.createDek(ports, wanted),
   list: (filter: Listing = {}) => deks.listKeys(ports, filter),
   show: (key: KeyVersion) => deks.showKey(ports, key),
   consumersOf: (keys: readonly KeyId[]) => consumersByKey(ports.db, keys),
+  pageOfTenant: (page: TenantPage) => pageOfTenant(ports.db, page),
+  consumersSince: (key: KeyId) => consumersSince(ports.db, key),
   changeState: (tx: Tx, wanted: deks.StateChange) => deks.changeState(ports, tx, wanted),
   operate: (tx: Tx, wanted: operating.OperatorChange) => operating.operate(ports, tx, wanted),
   owedAnnouncements: () => operating.owedAnnouncements(ports),
@@ -162,7 +175,7 @@ const keyManager = (ports: KeyPorts, db: Db, close: () => void) => ({
 
   /** M-of-N escrow of keys that are held here. */
   escrows: (context: EscrowContext) => escrowsOf(ports, db, context),
-  settleSecrets: () => settleSecrets(ports),
+  settleSecrets: () => settleAll(ports),
   sealForHost: (request: HostSealRequest) => again(() => sealForHost(ports, request)),
   usesOf: (key: KeyId) => uses.usesOf(ports.db, key),
   usesHead: () => uses.usesHead(ports.db),

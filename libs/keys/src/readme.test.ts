@@ -6,7 +6,7 @@ import { begin, digestOfData, inlineProcess, openSide, rootsOf, someDigest } fro
 it('the example of the README runs', async () => {
   const [source, target] = [await openSide({ process: inlineProcess() }), await openSide({ process: inlineProcess() })];
   const story = await begin(source, target);
-  const { handover, keys, disks } = story;
+  const { handover, kem, keys, disks } = story;
   const { migration, epoch } = handover;
   const roots = rootsOf(story);
   const [ready, sealed, verified] = [someDigest(), someDigest(), someDigest()];
@@ -17,7 +17,7 @@ it('the example of the README runs', async () => {
   const eventOf = (data: unknown) => digestOfData(data);
 
   // example
-  const deposit = await a.deposit({ handover, keys }); // sealed in a child process, not yet committed
+  const deposit = await a.deposit({ handover, kem, keys }); // sealed in a child process, not yet committed
   if (!deposit.ok) throw new Error(deposit.code);
   const deposited = await atA.execute((tx) => deposit.value.record(tx)); // beside the event: journal.append(…, tx => …)
   if (!deposited.ok) throw new Error(deposited.code);

@@ -43,7 +43,7 @@ export const DOOR_CODES = {
   },
   TOKEN_REFUSED: {
     text: 'The bearer token is not good.',
-    advice: "Ask this CSP's administrator for an API key, or its identity provider for a token.",
+    advice: "Ask this CSP's administrator for an API key, or its identity provider or Keystone for a token.",
   },
   TOKEN_EXPIRED: { text: 'The bearer token or API key has ended.', advice: 'Fetch a new token, or have a new key made.' },
   TOKEN_AUDIENCE: {
@@ -70,6 +70,28 @@ export const DOOR_CODES = {
   ROLE_MISSING: {
     text: 'The caller has none of the roles that this takes.',
     advice: 'Ask an administrator to add the role in the policy set.',
+  },
+  PROJECT_LIMITED: {
+    text: 'The credential is for one project only, and this is not of that project.',
+    advice: 'With it, read the keys of that project: /v1/secrets. For the rest use a credential without a project.',
+  },
+  PROJECT_UNMAPPED: {
+    text: "The token is of a Keystone project that is none of this CSP's.",
+    advice:
+      "Ask for a token of another project, or have this one added to `tokens.keystone.projects` of the broker's configuration.",
+  },
+  PAYLOAD_WITHHELD: {
+    text: 'Keys are not given out at this door.',
+    advice: 'Metadata and consumers can be read. A key goes to a host that may run its VM, and nowhere else.',
+  },
+  READ_ONLY: {
+    text: "Barbican's API is served here for reading only.",
+    advice: 'Keys are made with VMs and images, and end with them: `carnet vm`, `carnet image`, `carnet key`.',
+  },
+  ACCEPT_UNSUPPORTED: { text: 'Only JSON is answered here.', advice: 'Send `Accept: application/json`.' },
+  MICROVERSION_UNKNOWN: {
+    text: "This version of Barbican's API is not served.",
+    advice: 'Send `OpenStack-API-Version: key-manager 1.1`, or no such header.',
   },
   POLICY_DENIES: {
     text: "This CSP's policy denies the move.",

@@ -131,6 +131,15 @@ export function clientOf(paths: CspPaths, plan: CspPlan, port: number, who: stri
   });
 }
 
+/** Whoever has a token, at the token door. */
+export const tokenClientOf = ({ paths, plan, facts }: Cloud, token: string): BrokerClient =>
+  connectBroker({
+    url: `https://127.0.0.1:${facts.ports.tokens}`,
+    serverName: `broker.${plan.domain}`,
+    ca: readFileSync(join(paths.pki, 'root.pem'), 'utf8'),
+    credentials: { kind: 'token', token },
+  });
+
 async function startReplica(parts: CloudParts): Promise<Replica> {
   const { paths, plan, facts, as } = parts;
   const [http, tokens, ops] = await freePorts(3);

@@ -51,6 +51,8 @@ export type CloudsOptions = {
   readonly agent?: (text: string, plan: CspPlan) => string;
   /** A side's `[keys]`, where it is not a sealed file. */
   readonly keys?: (plan: CspPlan, paths: CspPaths) => string | undefined;
+  /** What a side's broker configuration says beside the usual. */
+  readonly broker?: (plan: CspPlan) => string;
   /** Starts a side's agent in surroundings of its own, e.g. on a small disk. */
   readonly wrapAgent?: (command: readonly string[], plan: CspPlan, paths: CspPaths) => readonly string[];
 };
@@ -162,7 +164,7 @@ async function startCloud(
   privateDir(paths.policy, as);
   for (const [name, text] of Object.entries(policyFiles(plan)))
     privateFile(join(paths.policy, name), options.policy?.(text, plan) ?? text, as);
-  privateFile(paths.brokerConfig, brokerConfigText(facts), as);
+  privateFile(paths.brokerConfig, `${brokerConfigText(facts)}\n${options.broker?.(plan) ?? ''}`, as);
   privateFile(paths.agentConfig, options.agent?.(agentConfigText(facts), plan) ?? agentConfigText(facts), as);
   const wrapAgent = (command: readonly string[]): readonly string[] => options.wrapAgent?.(command, plan, paths) ?? command;
   return openCloud({ plan, peer, paths, facts, database, as, repository: repositoryRoot, wrapAgent });

@@ -24,8 +24,9 @@ export function must<T>(answer: Answer<T>): T {
 export const MEMORY_MIB = 64;
 
 /** A running VM on an encrypted disk, made through the operator's door. */
-export async function createVm(at: Cloud, memoryMiB = MEMORY_MIB): Promise<Vm> {
-  const body = { name: `vm-${randomUUID()}`, capacityBytes: 1_048_576, memoryMiB, boot: { kind: 'disk' }, start: true };
+export async function createVm(at: Cloud, memoryMiB = MEMORY_MIB, project?: string): Promise<Vm> {
+  const of = project === undefined ? {} : { project };
+  const body = { name: `vm-${randomUUID()}`, ...of, capacityBytes: 1_048_576, memoryMiB, boot: { kind: 'disk' }, start: true };
   const { vm } = must(await at.api.post<{ readonly vm: string }>('/v1/vms', body));
   return { vm, uuid: vm.split('/')[1] ?? '' };
 }

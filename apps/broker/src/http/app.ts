@@ -65,7 +65,7 @@ export function addRoutes(app: App, ports: AppPorts): void {
   );
   // Before the body is read: whoever may not call makes the broker parse nothing.
   const admit = (roles: readonly Role[]) => async (request: Request, reply: Reply) => {
-    const caller = await callerWith(roles, ports, request);
+    const caller = ofWholeCsp(await callerWith(roles, ports, request));
     if ('ok' in caller) return refuse(ports, reply, caller);
     callers.set(request, caller);
     return undefined;
@@ -116,7 +116,7 @@ async function serve(route: Route, ports: AppPorts, caller: Caller, request: Req
 }
 
 /** Authentication, then roles. A caller without the role learns nothing of what stands behind the path. */
-async function callerWith(roles: readonly Role[], ports: AppPorts, request: Request): Promise<Caller | ServiceRefusal> {
+export async function callerWith(roles: readonly Role[], ports: AppPorts, request: Request): Promise<Caller | ServiceRefusal> {
   const caller = await ports.authenticate(request);
   if ('ok' in caller) return caller;
   const granted = ports.roleOf(caller.principal);
@@ -132,8 +132,14 @@ function refuse(ports: AppPorts, reply: Reply, { code, text, reasons }: ServiceR
   return reply.code(statusOf(code)).send(reasons === undefined ? { code, text } : { code, text, reasons });
 }
 
+/** Migrations, ledgers, hosts and VMs are shown of all projects at once: a credential of one project has no business there. */
+function ofWholeCsp(caller: Caller | ServiceRefusal): Caller | ServiceRefusal {
+  if ('ok' in caller || caller.project === undefined) return caller;
+  return { ok: false, code: 'PROJECT_LIMITED', text: `${caller.principal} is for the keys of project ${caller.project} only` };
+}
+
 /** What Fastify itself refuses comes by status; what nobody foresaw is ours to explain in the log, not to the caller. */
-function refusalOf(ports: AppPorts, error: unknown): ServiceRefusal {
+export function refusalOf(ports: AppPorts, error: unknown): ServiceRefusal {
   if (error instanceof RequestRefused) return error.refusal;
   switch (statusCodeOf(error)) {
     case 413:

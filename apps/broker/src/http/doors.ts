@@ -1,11 +1,12 @@
 import type { TrustDomain } from '@carnet/events';
 import { guardServer, peerIdentity, serverTlsOptions, type TlsMaterial, tokenServerTlsOptions } from '@carnet/pki';
+import { addFacade, type FacadePorts } from '../barbican/facade.ts';
 import type { ServiceRefusal } from '../service/service.ts';
-import type { ByBearer } from '../users/users.ts';
-import { type App, type AppPorts, addRoutes, createApp, type Request } from './app.ts';
+import type { ByToken } from '../users/users.ts';
+import { type App, addRoutes, createApp, type Request } from './app.ts';
 import type { Caller } from './route.ts';
 
-export type DoorPorts = Omit<AppPorts, 'authenticate'> & { readonly domain: TrustDomain; readonly tls: TlsMaterial };
+export type DoorPorts = Omit<FacadePorts, 'authenticate'> & { readonly domain: TrustDomain; readonly tls: TlsMaterial };
 
 /** The door for client certificates of this CSP; a caller without one never gets as far as HTTP. */
 export function certificateDoor(ports: DoorPorts): App {
@@ -14,7 +15,7 @@ export function certificateDoor(ports: DoorPorts): App {
     ports.metrics.refusals.inc({ code: refusal.code });
     ports.log.warn({ code: refusal.code, address }, 'client certificate refused');
   });
-  addRoutes(app, { ...ports, authenticate: byCertificate });
+  serveOn(app, { ...ports, authenticate: byCertificate });
   return app;
 }
 
@@ -24,9 +25,15 @@ async function byCertificate(request: Request): Promise<Caller | ServiceRefusal>
   return { principal: identity.spiffeId, via: 'mtls' };
 }
 
-/** The door for bearer tokens: same TLS certificate, no client certificate asked for. */
-export function tokenDoor(ports: DoorPorts, byBearer: ByBearer): App {
+/** The door for tokens: same TLS certificate, no client certificate asked for. */
+export function tokenDoor(ports: DoorPorts, byToken: ByToken): App {
   const app = createApp(tokenServerTlsOptions(ports.tls));
-  addRoutes(app, { ...ports, authenticate: (request) => byBearer(request.headers.authorization) });
+  serveOn(app, { ...ports, authenticate: (request) => byToken(request.headers) });
   return app;
+}
+
+/** Every door has both APIs: Carnet's, and Barbican's for reading keys. */
+function serveOn(app: App, ports: FacadePorts): void {
+  addRoutes(app, ports);
+  addFacade(app, ports);
 }

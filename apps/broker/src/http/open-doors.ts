@@ -1,6 +1,9 @@
+import type { BrokerConfig } from '../config.ts';
 import type { Ground } from '../ground.ts';
+import type { ApiKeys } from '../users/api-keys.ts';
 import { openIssuers } from '../users/issuers.ts';
-import { byBearer } from '../users/users.ts';
+import { openKeystoneUsers } from '../users/keystone.ts';
+import { type ByToken, byToken } from '../users/users.ts';
 import type { Wired } from '../wire.ts';
 import { certificateDoor, type DoorPorts, tokenDoor } from './doors.ts';
 
@@ -9,13 +12,13 @@ export interface Doors {
 }
 
 /** Opens every door that the configuration names, or none: a port that is taken ends the start, with its name. */
-export async function openDoors(ground: Ground, { service, policy, apiKeys }: Wired): Promise<Doors> {
+export async function openDoors(ground: Ground, { service, secrets, policy, apiKeys }: Wired): Promise<Doors> {
   const { config, log, metrics, tls } = ground;
-  const ports: DoorPorts = { service, roleOf: policy.roleOf, log, metrics, domain: config.domain, tls };
+  const ports: DoorPorts = { service, secrets, roleOf: policy.roleOf, log, metrics, domain: config.domain, tls };
   const tokens = config.tokens;
   const apps = [
     { app: certificateDoor(ports), at: config.http },
-    ...(tokens === undefined ? [] : [{ app: tokenDoor(ports, byBearer(apiKeys, openIssuers(tokens.issuers, log))), at: tokens }]),
+    ...(tokens === undefined ? [] : [{ app: tokenDoor(ports, usersOf(tokens, ground, apiKeys)), at: tokens }]),
   ];
   for (const { app, at } of apps) await app.listen({ host: at.address, port: at.port });
   return {
@@ -23,4 +26,8 @@ export async function openDoors(ground: Ground, { service, policy, apiKeys }: Wi
       await Promise.all(apps.map(({ app }) => app.close()));
     },
   };
+}
+
+function usersOf({ issuers, keystone }: NonNullable<BrokerConfig['tokens']>, { log, nowMs }: Ground, apiKeys: ApiKeys): ByToken {
+  return byToken(apiKeys, openIssuers(issuers, log), keystone && openKeystoneUsers(keystone, log, nowMs));
 }

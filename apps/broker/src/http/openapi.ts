@@ -1,6 +1,8 @@
 import { event } from '@carnet/events';
 import { z } from 'zod';
-import type { Route } from './route.ts';
+import { type SecretRoute, secretRoutes } from '../barbican/routes.ts';
+import { fault, version, versions } from '../barbican/schemas.ts';
+import { type Route, readers } from './route.ts';
 import { routes } from './routes.ts';
 import { problem } from './schemas.ts';
 import { exportQuery, followQuery, streamRoles } from './streams.ts';
@@ -43,10 +45,13 @@ function parametersOf(schema: z.ZodType, place: 'path' | 'query'): readonly Json
 
 const roleText = (roles: readonly string[]): string => `Roles: ${[...roles, 'administrator'].join(', ')}.`;
 
+const operationIdOf = (method: string, path: string): string =>
+  `${method.toLowerCase()}${path.replaceAll(/[/:]+(\w?)/g, (_, letter: string) => letter.toUpperCase())}`;
+
 const operationOf = (route: Route): Json => ({
   summary: route.summary,
   description: roleText(route.roles),
-  operationId: `${route.method.toLowerCase()}${route.path.replaceAll(/[/:]+(\w)/g, (_, letter: string) => letter.toUpperCase())}`,
+  operationId: operationIdOf(route.method, route.path),
   parameters: [...parametersOf(route.params, 'path'), ...parametersOf(route.query, 'query')],
   ...(route.method !== 'POST' ? {} : { requestBody: requestBodyOf(route) }),
   responses: { 200: { description: 'Done', content: contentOf(route.answer, 'output') }, default: refused },
@@ -55,6 +60,46 @@ const operationOf = (route: Route): Json => ({
 const requestBodyOf = (route: Route): Json => ({
   required: true,
   content: contentOf(route.body, 'input', ['application/json', ...(route.contentTypes ?? [])]),
+});
+
+const faulted: Json = {
+  description: "Refused or failed, in Barbican's shape; the description begins with the code",
+  content: { 'application/json': { schema: { $ref: '#/components/schemas/Fault' } } },
+};
+const MICROVERSION: Json = {
+  name: 'OpenStack-API-Version',
+  in: 'header',
+  required: false,
+  schema: { type: 'string', examples: ['key-manager 1.1'] },
+};
+const PROJECT: Json = {
+  name: 'X-Project-Id',
+  in: 'header',
+  required: false,
+  description: 'The project; needed unless the credential is bound to one, which then counts',
+  schema: { type: 'string' },
+};
+
+/** Paths for OpenStack's clients. */
+const secretOperation = ({ path, summary, params, query, answer }: SecretRoute): Json => ({
+  summary,
+  description: roleText(readers),
+  operationId: operationIdOf('GET', path),
+  parameters: [...parametersOf(params, 'path'), ...parametersOf(query, 'query'), PROJECT, MICROVERSION],
+  responses: {
+    ...(answer instanceof z.ZodNever ? {} : { 200: { description: 'Done', content: contentOf(answer, 'output') } }),
+    default: faulted,
+  },
+});
+
+const discovery = (path: string, status: number, answer: z.ZodType): Json => ({
+  get: {
+    summary: "Barbican: versions of OpenStack's Key Manager API; anyone may ask",
+    operationId: operationIdOf('GET', path),
+    security: [],
+    parameters: [MICROVERSION],
+    responses: { [status]: { description: 'Versions', content: contentOf(answer, 'output') }, default: faulted },
+  },
 });
 
 const streams: Json = {
@@ -94,6 +139,7 @@ export function openapi(): Json {
     const path = route.path.replaceAll(/:(\w+)/g, '{$1}');
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(route) };
   }
+  for (const route of secretRoutes) paths[route.path.replaceAll(/:(\w+)/g, '{$1}')] = { get: secretOperation(route) };
   return {
     openapi: '3.1.0',
     info: {
@@ -102,11 +148,15 @@ export function openapi(): Json {
       description:
         "One CSP's broker: intake, state of migrations, keys, ledgers. TLS 1.3; a client certificate of the CSP, or a bearer token at the token door.",
     },
-    security: [{ mutualTLS: [] }, { token: [] }],
-    paths: { ...paths, ...streams },
+    security: [{ mutualTLS: [] }, { token: [] }, { openstack: [] }],
+    paths: { ...paths, ...streams, '/': discovery('/', 300, versions), '/v1': discovery('/v1', 200, version) },
     components: {
-      schemas: { Refusal: jsonSchema(problem, 'output'), Event: jsonSchema(event, 'output') },
-      securitySchemes: { mutualTLS: { type: 'mutualTLS' }, token: { type: 'http', scheme: 'bearer' } },
+      schemas: { Refusal: jsonSchema(problem, 'output'), Fault: jsonSchema(fault, 'output'), Event: jsonSchema(event, 'output') },
+      securitySchemes: {
+        mutualTLS: { type: 'mutualTLS' },
+        token: { type: 'http', scheme: 'bearer' },
+        openstack: { type: 'apiKey', in: 'header', name: 'X-Auth-Token', description: 'The same token, where OpenStack has it' },
+      },
     },
   };
 }

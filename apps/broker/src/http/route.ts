@@ -1,3 +1,4 @@
+import type { Tenant } from '@carnet/keys';
 import type { Role } from '@carnet/policy';
 import { z } from 'zod';
 import type { BrokerService, ServiceRefusal, ServiceResult } from '../service/service.ts';
@@ -9,6 +10,8 @@ export interface Caller {
   readonly via: 'mtls' | 'token';
   /** What this credential is good for, of the roles that the policy set grants to its principal; absent: all. */
   readonly onlyRoles?: readonly Role[];
+  /** The one project whose keys this credential is for, and nothing else; absent: it is for the whole CSP. */
+  readonly project?: Tenant;
 }
 
 /** What came with a request, before any schema has seen it. */

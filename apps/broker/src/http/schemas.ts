@@ -18,6 +18,7 @@ import {
   vmSpec,
 } from '@carnet/events';
 import { vmState } from '@carnet/hypervisor';
+import { tenant } from '@carnet/keys';
 import { role } from '@carnet/policy';
 import { z } from 'zod';
 import { CURSOR_CHARS_MAX, ROWS_DEFAULT, ROWS_MAX } from './limits.ts';
@@ -208,6 +209,7 @@ const apiKeyFields = {
   name: z.string(),
   principal: z.string(),
   roles: z.array(role).readonly(),
+  project: tenant.optional(),
   state: z.enum(['active', 'expired', 'revoked']),
   createdAt: z.string(),
   createdBy: z.string(),

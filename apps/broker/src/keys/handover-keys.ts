@@ -1,4 +1,14 @@
-import type { ArtifactId, DepositedKey, EventData, HostName, KeyId, MigrationId, TrustDomain, VmId } from '@carnet/events';
+import type {
+  ArtifactId,
+  DepositedKey,
+  EventData,
+  HostName,
+  HpkeKem,
+  KeyId,
+  MigrationId,
+  TrustDomain,
+  VmId,
+} from '@carnet/events';
 import type { SealedSecret } from '@carnet/hypervisor';
 import {
   type Acknowledgement,
@@ -86,7 +96,7 @@ export interface HandoverKeys {
   readonly retire: (tx: Tx, command: CommandOf<'RetireSource'>) => Promise<void>;
   readonly createMigrationKeyPair: (
     command: CommandOf<'AnswerIntent'>,
-  ) => Promise<Result<Prepared<{ readonly kem: '0x647a'; readonly publicKey: string }>>>;
+  ) => Promise<Result<Prepared<{ readonly kem: HpkeKem; readonly publicKey: string }>>>;
   readonly acknowledge: (command: CommandOf<'AcknowledgeDeposit'>) => Promise<Result<Prepared<EventData<'DepositAcknowledged'>>>>;
   /** Afterwards the keys are good for a trial unlock, and for nothing else. */
   readonly openRelease: (command: CommandOf<'ImportKeys'>) => Promise<Result<null>>;
@@ -109,6 +119,8 @@ export interface HandoverKeyPorts {
   readonly domain: TrustDomain;
   readonly registry: () => HostRegistry;
   readonly roleOf: (principal: string) => readonly Role[];
+  /** What keys that come here are sealed to. */
+  readonly arriving: HpkeKem;
 }
 
 const inTransaction = <T>(db: Db, work: (tx: Tx) => Promise<T>): Promise<T> => db.transaction().execute(work);
@@ -189,7 +201,8 @@ export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
       );
       const [first] = disks;
       const states = memory === undefined || first === undefined ? [] : [await memoryKey(command, memory, first.key)];
-      return keys.deposit({ handover: handoverOf(command), keys: [...disks, ...states] });
+      const { kem } = command.facts.MigrationOffered.data;
+      return keys.deposit({ handover: handoverOf(command), kem, keys: [...disks, ...states] });
     },
     release: async (command) => {
       const {
@@ -221,7 +234,7 @@ export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
     },
     createMigrationKeyPair: ({ migration, epoch, vm, facts }) => {
       const { spec } = facts.MigrationIntended.data;
-      return keys.createMigrationKeyPair({ migration, epoch, tenant: tenantOf(ports.domain, vm, spec) });
+      return keys.createMigrationKeyPair({ migration, epoch, tenant: tenantOf(ports.domain, vm, spec), kem: ports.arriving });
     },
     acknowledge: ({ facts, ...command }) =>
       keys.acknowledge({

@@ -6,7 +6,8 @@ const credentialName = z.string().regex(/^[A-Za-z0-9._-]{1,255}$/);
 const hostOf = (url: string): string => (URL.canParse(url) ? new URL(url).hostname : '');
 /** A Barbican without Keystone, and any plain HTTP, may only be met on this machine. */
 const isLoopback = (url: string): boolean => ['127.0.0.1', '[::1]', 'localhost'].includes(hostOf(url));
-const address = z
+/** Where a service of OpenStack answers. */
+export const address = z
   .string()
   .refine(
     (url) => hostOf(url) !== '' && (url.startsWith('https://') || (url.startsWith('http://') && isLoopback(url))),

@@ -5,6 +5,7 @@ import {
   type Digest,
   digest,
   type HostName,
+  type HpkeKem,
   type KeyId,
   keyId,
   type MigrationId,
@@ -41,6 +42,8 @@ export interface PerformContext {
     readonly graceSeconds: number;
     /** The least that is done to volumes that arrive. */
     readonly rekeyArriving: RekeyMethod;
+    /** To what keys that leave may be sealed. */
+    readonly kemsLeaving: readonly HpkeKem[];
   };
   readonly nowMs: () => number;
 }

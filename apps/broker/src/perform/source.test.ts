@@ -38,6 +38,20 @@ describe('agreeing', () => {
     expect(done.done).toEqual(['keys reinstate', 'keys memoryUsed', 'event MigrationWithdrawn']);
     expect(done.proposals).toMatchObject([{ type: 'Withdraw', reason: { code: 'AGENT_UNTRUSTED' } }]);
   });
+
+  it('is refused before anything is asked of a host when keys do not leave here in its profile', async () => {
+    const settings = { kemsLeaving: ['0x0010'] as const };
+    const done = await perform(journeyAt('MigrationOffered'), 'AgreeOffer', {}, { settings });
+    expect(done.done).toEqual(['keys reinstate', 'keys memoryUsed', 'event MigrationWithdrawn']);
+    expect(done.proposals).toMatchObject([{ type: 'Withdraw', reason: { code: 'PROFILE_NOT_ACCEPTED' } }]);
+    const agreed = await perform(
+      journeyAt('MigrationOffered'),
+      'AgreeOffer',
+      {},
+      { settings: { kemsLeaving: ['0x647a', '0x0010'] } },
+    );
+    expect(agreed.done.at(-1)).toBe('event OfferAgreed');
+  });
 });
 
 describe('withdrawing', () => {

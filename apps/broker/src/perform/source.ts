@@ -3,6 +3,7 @@ import type { CommandOf } from '@carnet/hypervisor';
 import { REVOKED } from '@carnet/journal';
 import { type Command, type Fact, migrationOf } from '@carnet/saga';
 import type { StepOutcome } from '../hosts/steps.ts';
+import { profileFault } from '../keys/profiles.ts';
 import { CHUNK_BYTES, depositVolumes, sealedArtifactsOf } from './artifacts.ts';
 import {
   afterProposal,
@@ -30,6 +31,8 @@ export const agreeOffer: Performer<'AgreeOffer'> = async (context, command) => {
   const { MigrationIntended: intent, MigrationOffered: offer } = command.facts;
   const fault = context.peers.agentFault(command.peer, offer.data.agent);
   if (fault !== undefined) return { kind: 'give-up', reason: fault };
+  const unfit = profileFault(offer.data, context.settings.kemsLeaving);
+  if (unfit !== undefined) return { kind: 'give-up', reason: unfit };
   const host = await context.inventory.hostOf(command.vm);
   if (host === undefined) return giveUp('VM_NOT_HERE', 'this CSP no longer holds the VM');
   const checked = await context.hosts.step(stepOf(command, host), 'preflight', async () => ({

@@ -32,6 +32,7 @@ import type { UseRight } from '../keys/grants.ts';
 import { DEK_VERSION, granted, type HandoverKeys, KeyRefused } from '../keys/handover-keys.ts';
 import { inTransaction, newDek } from '../keys/new-dek.ts';
 import { tenantOf } from '../keys/projects.ts';
+import { machineOf } from '../perform/context.ts';
 import type { RestrictionPorts } from './restrictions.ts';
 import type { CreateVmRequest, ImageRow, ServiceRefusal, ServiceResult, VmRow } from './service.ts';
 
@@ -198,7 +199,11 @@ export async function createVm(ports: MachinePorts, request: CreateVmRequest, pr
   const secret = await ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run', by }, key);
   const from =
     image === undefined ? {} : { from: { image: image.name, secret: await imageSecret(ports, image, { host, vm, principal }) } };
-  const made = await perform(ports, { step: 'createVm', host, vm, body: { spec, ...from, secrets: [secret] } }, 'createVm');
+  const made = await perform(
+    ports,
+    { step: 'createVm', host, vm, body: { spec: machineOf(spec), ...from, secrets: [secret] } },
+    'createVm',
+  );
   if (!made.ok) return made;
   if (!(await ports.inventory.add(ports.store.db, { vm, spec, host, epoch: 0 }))) return refuse('VM_EXISTS', `${vm} exists`);
   if (request.start) return setPower(ports, vm, 'on', principal);

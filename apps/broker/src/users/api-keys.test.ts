@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { tenant } from '@carnet/keys';
 import { openStore, runChanges, type Store } from '@carnet/store';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -86,6 +87,17 @@ describe('an API key', () => {
   });
 });
 
+describe('an API key of a project', () => {
+  it('is for that project only, and says so', async () => {
+    const result = await keys.create({ name: 'nova', roles: ['viewer'], days: 1, project: tenant.parse('shop') }, ADMIN);
+    if (!result.ok) throw new Error(result.code);
+    expect(result.value).toMatchObject({ project: 'shop' });
+    expect(await keys.authenticate(result.value.apiKey)).toMatchObject({ principal: 'api-key/nova', project: 'shop' });
+    expect(await keys.list()).toMatchObject([{ project: 'shop' }]);
+    expect(await keys.authenticate((await made()).apiKey)).not.toHaveProperty('project');
+  });
+});
+
 describe('is refused, and nothing changes', () => {
   it.each([
     ['another secret under a known id', ({ id }: NewApiKey) => `carnet_${id}_${'A'.repeat(43)}`],
@@ -111,6 +123,7 @@ describe('is refused, and nothing changes', () => {
     { name: 'nightly/../x', roles: ['viewer'], days: 1 },
     { name: 'nightly', roles: ['viewer'], days: API_KEY_DAYS_MAX + 1 },
     { name: 'nightly', roles: ['viewer'], days: 1, extra: true },
+    { name: 'nightly', roles: ['viewer'], days: 1, project: '../bank' },
   ])('%j', (request) => {
     expect(apiKeyRequest.safeParse(request).success).toBe(false);
   });

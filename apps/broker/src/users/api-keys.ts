@@ -1,5 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
 import { type Timestamp, timestamp } from '@carnet/events';
+import { type Tenant, tenant } from '@carnet/keys';
 import { type Role, role } from '@carnet/policy';
 import type { Change, Store } from '@carnet/store';
 import { sha256Hex } from '@carnet/trust';
@@ -16,6 +17,7 @@ type ApiKeyTables = {
     /** SHA-256 of the whole key: enough, since the key is random. */
     readonly hash: string;
     readonly roles: string;
+    readonly project: string | null;
     readonly created_at: string;
     readonly created_by: string;
     readonly expires_at: string;
@@ -45,6 +47,12 @@ export const usersChanges: readonly Change[] = [
         .execute();
     },
   },
+  {
+    name: 'users-002-project-of-an-api-key',
+    up: async (db) => {
+      await db.schema.alterTable('users_api_keys').addColumn('project', 'text').execute();
+    },
+  },
 ];
 
 /** What an administrator asks for. `roles` narrows: a key never has more than the policy set grants to its principal. */
@@ -58,6 +66,8 @@ export const apiKeyRequest = z
       .max(role.options.length)
       .readonly(),
     days: z.int().min(1).max(API_KEY_DAYS_MAX),
+    /** The only project whose keys its holder may see; absent: the whole CSP. */
+    project: tenant.optional(),
   })
   .readonly();
 export type ApiKeyRequest = z.infer<typeof apiKeyRequest>;
@@ -68,6 +78,7 @@ export interface ApiKeyRow {
   readonly name: string;
   readonly principal: string;
   readonly roles: readonly Role[];
+  readonly project?: Tenant;
   readonly state: 'active' | 'expired' | 'revoked';
   readonly createdAt: string;
   readonly createdBy: string;
@@ -102,7 +113,7 @@ export function openApiKeys(store: Store, nowMs: () => number, random: (bytes: n
   return {
     list: async () =>
       (await db.selectFrom('users_api_keys').selectAll().orderBy('created_at', 'desc').limit(API_KEYS_MAX).execute()).map(rowOf),
-    create: async ({ name, roles, days }, principal) => {
+    create: async ({ name, roles, days, project }, principal) => {
       const taken = await db.selectFrom('users_api_keys').selectAll().where('name', '=', name).execute();
       // One name at a time: an audit record that says `api-key/nightly` must mean one key. Names of ended keys are free again.
       if (taken.some((row) => rowOf(row).state === 'active')) return refuse('API_KEY_EXISTS', `a key ${name} is active`);
@@ -114,6 +125,7 @@ export function openApiKeys(store: Store, nowMs: () => number, random: (bytes: n
         name,
         hash: sha256Hex(Buffer.from(apiKey)),
         roles: [...new Set(roles)].join(' '),
+        project: project ?? null,
         created_at: at(createdMs),
         created_by: principal,
         expires_at: at(createdMs + days * 86_400_000),
@@ -139,10 +151,10 @@ export function openApiKeys(store: Store, nowMs: () => number, random: (bytes: n
       const hash = Buffer.from(sha256Hex(Buffer.from(presented)));
       if (row === undefined || !timingSafeEqual(Buffer.from(row.hash.padEnd(hash.length).slice(0, hash.length)), hash))
         return refuse('TOKEN_REFUSED', 'the API key is unknown');
-      const { state, principal, roles } = rowOf(row);
+      const { state, principal, roles, project } = rowOf(row);
       if (state !== 'active') return refuse('TOKEN_EXPIRED', `the API key ${row.id} is ${state}`);
       await noteUse(row);
-      return { principal, via: 'token', onlyRoles: roles };
+      return { principal, via: 'token', onlyRoles: roles, ...(project === undefined ? {} : { project }) };
     },
   };
 
@@ -162,6 +174,7 @@ function keyRow(row: Row, now: Timestamp): ApiKeyRow {
     name: row.name,
     principal: principalOf(row.name),
     roles: z.array(role).parse(row.roles.split(' ')),
+    ...(row.project === null ? {} : { project: tenant.parse(row.project) }),
     // A date that the database lost or bent counts as passed.
     state: row.revoked_at !== null ? 'revoked' : now < timestamp.parse(row.expires_at) ? 'active' : 'expired',
     createdAt: row.created_at,

@@ -57,7 +57,7 @@ export function openIssuers(configured: readonly IssuerConfig[], log: Log): Issu
 }
 
 /** Not verified yet: says only whose keys to ask for. */
-function claimedIssuer(token: string): string | undefined {
+export function claimedIssuer(token: string): string | undefined {
   try {
     return decodeJwt(token).iss;
   } catch {

@@ -15,3 +15,15 @@ export const ISSUER_ANSWER_BYTES_MAX = 262_144;
 export const ISSUER_REST_MS = 5_000;
 /** Seconds by which an issuer's clock may differ from ours. */
 export const CLOCK_TOLERANCE_SECONDS = 30;
+/** Milliseconds for which Keystone's word on a token is kept: so long one that was revoked goes on, and a busy client is judged once. */
+export const KEYSTONE_WORD_MS = 5_000;
+/** Words kept at once; beyond it the oldest goes. */
+export const KEYSTONE_WORDS_MAX = 1_000;
+/** Tokens that Keystone is asked about at once: whoever invents tokens must not make us hammer it. */
+export const KEYSTONE_QUESTIONS_MAX = 32;
+/** Milliseconds for one answer about a token. */
+export const KEYSTONE_ANSWER_MS_MAX = 5_000;
+/** Milliseconds after a failure in which Keystone is not asked again. */
+export const KEYSTONE_REST_MS = 2_000;
+/** Projects and roles of one Keystone that are mapped: a person has to be able to read the file. */
+export const KEYSTONE_NAMES_MAX = 500;

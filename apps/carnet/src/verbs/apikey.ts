@@ -11,6 +11,7 @@ interface ApiKey {
   readonly name: string;
   readonly principal: string;
   readonly roles: readonly string[];
+  readonly project?: string;
   readonly state: string;
   readonly createdBy: string;
   readonly expiresAt: string;
@@ -21,6 +22,7 @@ const columns: readonly Column<ApiKey>[] = [
   { name: 'id', cell: (row) => row.id },
   { name: 'name', cell: (row) => row.name },
   { name: 'roles', cell: (row) => row.roles.join(', ') },
+  { name: 'project', cell: (row) => row.project },
   { name: 'state', cell: (row) => row.state },
   { name: 'expires', cell: (row) => row.expiresAt },
   { name: 'last used', cell: (row) => row.lastUsedAt },
@@ -30,6 +32,7 @@ const columns: readonly Column<ApiKey>[] = [
 interface CreateOptions {
   readonly role: readonly string[];
   readonly days: number;
+  readonly project?: string;
   readonly out: string;
 }
 
@@ -41,13 +44,14 @@ export function apiKeyVerbs(streams: Streams): Command {
     .description('a new key, as principal api-key/<name>; the policy set must grant that principal the roles')
     .requiredOption('--role <role...>', 'what it may be: viewer, scheduler, operator, auditor')
     .option('--days <n>', 'days until it ends, at most 366', count, 90)
+    .option('--project <name>', 'the only project whose keys its holder may read; absent: the whole CSP')
     .requiredOption('--out <file>', 'a new file for the key, mode 600: it is shown nowhere, and said once')
-    .action(async (name: string, { role, days, out }: CreateOptions, command: Command) => {
+    .action(async (name: string, { role, days, project, out }: CreateOptions, command: Command) => {
       const world = worldOf(command, streams);
       const broker = await world.broker();
       const row = await withNewFile(out, async () => {
         const { apiKey, ...made } = answered(
-          await broker.act<ApiKey & { readonly apiKey: string }>('POST', '/v1/apikeys', { name, roles: role, days }),
+          await broker.act<ApiKey & { readonly apiKey: string }>('POST', '/v1/apikeys', { name, roles: role, days, project }),
         );
         return { text: `${apiKey}\n`, value: made };
       });

@@ -72,11 +72,12 @@ export const BACKEND_CODES = {
   KEYSTONE_UNAVAILABLE: { text: 'Keystone did not answer, or failed.', advice: 'Retried automatically; check its address.' },
   KEYSTONE_REFUSED: {
     text: 'Keystone refuses the application credential.',
-    advice: 'It is revoked, expired or mistyped: make a new one and replace id and secret file.',
+    advice:
+      'It is revoked, expired or mistyped: make a new one and replace id and secret file. To judge the tokens of users (`tokens.keystone`) it needs the role service.',
   },
   KEYSTONE_ANSWER_INVALID: {
     text: "The answer is not one of Keystone's.",
-    advice: 'Check `keys.barbican.keystone.url`; it ends before `/v3`.',
+    advice: 'Check the `url` of the table that names Keystone; it ends before `/v3`.',
   },
   CREDENTIAL_UNREADABLE: {
     text: 'A file with a credential or certificate cannot be read.',

@@ -1,15 +1,26 @@
-import { base64, depositAcknowledged, depositedKey, digest, epoch, keyReleased, migrationId, recoveryId } from '@carnet/events';
+import {
+  base64,
+  depositAcknowledged,
+  depositedKey,
+  digest,
+  epoch,
+  hpkeKem,
+  keyReleased,
+  migrationId,
+  recoveryId,
+  timestamp,
+} from '@carnet/events';
 import { z } from 'zod';
 import { tokenRoot } from '../backends/custody-spec.ts';
 import { createTokenKey } from '../backends/pkcs11/create-key.ts';
-import { boundKey, handover, publicKeyText } from '../context.ts';
+import { boundKey, handover, hostKeyText, publicKeyText } from '../context.ts';
 import { escrowTerms } from '../escrow/terms.ts';
 import { SCRYPT_COST_MAX, SCRYPT_COST_MIN } from '../limits.ts';
 import { confirmAcknowledgement, sealDeposit, sealRelease } from '../vault/deposit.ts';
 import { checkGivenShare, createRecoveryKey, dealEscrow, dealt, givenShare, recoverDek, recoveryKey } from '../vault/escrow.ts';
 import { createDek, createKek, holding, rewrapDeks, tenant, wrappedDek, wrappedKek } from '../vault/hierarchy.ts';
 import { hostContext, sealedForHost, sealForHost } from '../vault/host.ts';
-import { acknowledgeDeposit, createMigrationKey, openRelease } from '../vault/import.ts';
+import { acknowledgeDeposit, createMigrationKey, destroyMigrationKeys, openRelease } from '../vault/import.ts';
 import { keptSecret, rewrapSecrets } from '../vault/rewrap.ts';
 import { openRoot, resealRoot, sealedRoot, sealRoot } from '../vault/root.ts';
 import { keyOperation, type Operation, openingOperation, operation } from './operation.ts';
@@ -98,9 +109,16 @@ export const SEAL_RELEASE = keyOperation(
 
 export const CREATE_MIGRATION_KEY = keyOperation(
   'create-migration-key',
-  z.strictObject({ tenant, keks, attempt: z.strictObject({ migration: migrationId, epoch }) }),
+  z.strictObject({ tenant, keks, attempt: z.strictObject({ migration: migrationId, epoch }), kem: hpkeKem, at: timestamp }),
   z.strictObject({ publicKey: publicKeyText, privateKey: secrets }),
   createMigrationKey,
+);
+/** Private keys in the token whose migrations have ended, and those that nobody recorded. Answers how many are destroyed. */
+export const DESTROY_MIGRATION_KEYS = keyOperation(
+  'destroy-migration-keys',
+  z.strictObject({ needed: z.array(digest).readonly(), ended: z.array(digest).readonly(), madeBefore: timestamp }),
+  z.int(),
+  destroyMigrationKeys,
 );
 export const ACKNOWLEDGE_DEPOSIT = keyOperation(
   'acknowledge-deposit',
@@ -117,7 +135,7 @@ export const OPEN_RELEASE = keyOperation(
 
 export const SEAL_FOR_HOST = keyOperation(
   'seal-for-host',
-  z.strictObject({ context: hostContext, publicKey: publicKeyText, keks, deks: deks.unwrap().min(1).readonly() }),
+  z.strictObject({ context: hostContext, publicKey: hostKeyText, keks, deks: deks.unwrap().min(1).readonly() }),
   sealedForHost,
   sealForHost,
 );
@@ -173,6 +191,7 @@ export const OPERATIONS: ReadonlyMap<string, Pick<Operation<never, unknown>, 'se
     CONFIRM_ACKNOWLEDGEMENT,
     SEAL_RELEASE,
     CREATE_MIGRATION_KEY,
+    DESTROY_MIGRATION_KEYS,
     ACKNOWLEDGE_DEPOSIT,
     OPEN_RELEASE,
     SEAL_FOR_HOST,

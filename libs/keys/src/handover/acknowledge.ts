@@ -3,13 +3,14 @@ import {
   type DepositedKey,
   type Digest,
   type EventData,
+  type HpkeKem,
   type KeyId,
   keyDeposited,
   type MigrationId,
   type Timestamp,
 } from '@carnet/events';
 import type { Tx } from '@carnet/store';
-import { sameBytes } from '../bytes.ts';
+import { fromBase64, sameBytes } from '../bytes.ts';
 import { ACKNOWLEDGE_DEPOSIT, CREATE_MIGRATION_KEY } from '../child/operations.ts';
 import { boundKeyOf, DERIVATIONS, depositContext, type Handover } from '../context.ts';
 import { LIST_MAX } from '../limits.ts';
@@ -23,21 +24,34 @@ import { inTransaction, type KeysTx } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { issuesOf, ok, type Refusal, type Result } from '../result.ts';
 import type { Tenant } from '../vault/hierarchy.ts';
+import { HYBRID, kemOf } from '../vault/hpke.ts';
 import { findImport, importOfAttempt, insertImport, lockImport, type Received, updateImport } from './imports.ts';
 
 /** `tenant`: whose KEK at the target will wrap the keys that arrive. */
-export type KeyPairRequest = { readonly migration: MigrationId; readonly epoch: Handover['epoch']; readonly tenant: Tenant };
+export type KeyPairRequest = {
+  readonly migration: MigrationId;
+  readonly epoch: Handover['epoch'];
+  readonly tenant: Tenant;
+  /** Default: hybrid. `0x0010` needs a root in a token. */
+  readonly kem?: HpkeKem;
+};
 /** For `MigrationOffered`: `pkB` in base64. */
 export type OfferedKey = Pick<EventData<'MigrationOffered'>, 'kem' | 'publicKey'>;
 
 /** One key pair for each migration. Its private half never leaves the child in the clear, and is destroyed at import or discard. */
 export async function createMigrationKeyPair(ports: KeyPorts, request: KeyPairRequest): Promise<Result<Prepared<OfferedKey>>> {
-  const { migration, epoch, tenant } = request;
+  const { migration, epoch, tenant, kem = HYBRID } = request;
   const there = await findImport(ports.db, migration);
   if (there !== undefined) return ok({ record: (tx) => keyPairThere(tx, request) });
   const keks = await tenantKeks(ports, tenant);
   if (!keks.ok) return keks;
-  const made = await ports.call(CREATE_MIGRATION_KEY, { tenant, keks: keks.value, attempt: { migration, epoch } });
+  const made = await ports.call(CREATE_MIGRATION_KEY, {
+    tenant,
+    keks: keks.value,
+    attempt: { migration, epoch },
+    kem,
+    at: ports.now(),
+  });
   if (!made.ok) return made;
   return ok({
     record: async (tx) => {
@@ -47,7 +61,7 @@ export async function createMigrationKeyPair(ports: KeyPorts, request: KeyPairRe
         { migration, epoch, tenant, ...made.value, state: 'offered' },
         ports.now(),
       );
-      return inserted ? ok({ kem: '0x647a', publicKey: made.value.publicKey }) : keyPairThere(tx, request);
+      return inserted ? ok({ kem, publicKey: made.value.publicKey }) : keyPairThere(tx, request);
     },
   });
 }
@@ -56,7 +70,7 @@ async function keyPairThere(tx: Tx, { migration, epoch, tenant }: KeyPairRequest
   const there = await lockImport(inTransaction(tx), migration);
   if (there?.epoch !== epoch || there.tenant !== tenant) return refusal('MIGRATION_KEY_EXISTS', { about: migration });
   if (there.privateKey === undefined) return refusal('MIGRATION_KEY_DESTROYED', { about: migration });
-  return ok({ kem: '0x647a', publicKey: there.publicKey });
+  return ok({ kem: kemOf(fromBase64(there.publicKey)) ?? HYBRID, publicKey: there.publicKey });
 }
 
 /** An artifact of the intent: whatever is deposited must be exactly these disks (and, beside them, states without a disk). */

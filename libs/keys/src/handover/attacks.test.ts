@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createECDH, randomUUID } from 'node:crypto';
 import { artifactId, type DepositedKey, type EventData, epoch, keyId, timestamp, trustDomain } from '@carnet/events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -6,6 +6,7 @@ import {
   deposited,
   digestOfData,
   inlineProcess,
+  newMigration,
   newVm,
   openSide,
   record,
@@ -14,7 +15,9 @@ import {
   type Story,
   snapshot,
   someDigest,
+  TENANT,
 } from '../testing/two-sides.ts';
+import { HSM } from '../vault/hpke.ts';
 import type { DepositReceived } from './acknowledge.ts';
 import type { ReleaseReceived } from './import.ts';
 
@@ -192,6 +195,23 @@ describe('a deposit that is not this one', () => {
     expect(await snapshot(a)).toBe(before);
   });
 
+  it('a public key of another KEM than the offer names gets no deposit', async () => {
+    const story = await begin(a, b);
+    const before = await snapshot(a);
+    expect(await a.keys.deposit({ ...story, kem: HSM })).toMatchObject({ ok: false, code: 'PROFILE_DIFFERS' });
+    const point = createECDH('prime256v1').generateKeys('base64');
+    const lie = { ...story, handover: { ...story.handover, publicKey: point } };
+    expect(await a.keys.deposit(lie)).toMatchObject({ ok: false, code: 'PROFILE_DIFFERS' });
+    expect(await snapshot(a)).toBe(before);
+  });
+
+  it('a migration key in a token needs a token', async () => {
+    const before = await snapshot(b);
+    const pair = { migration: newMigration(), epoch: epoch.parse(1), tenant: TENANT, kem: HSM };
+    expect(await b.keys.createMigrationKeyPair(pair)).toMatchObject({ ok: false, code: 'PROFILE_NEEDS_TOKEN' });
+    expect(await snapshot(b)).toBe(before);
+  });
+
   it('a second deposit under the same epoch is refused on both sides', async () => {
     const story = await begin(a, b);
     const { deposit } = await deposited(a, b, story);
@@ -206,7 +226,7 @@ describe('a deposit that is not this one', () => {
     const victim = await begin(a, b);
     await deposited(a, b, victim);
     const story = await begin(a, b, { vm: victim.handover.vm });
-    const again = { handover: story.handover, keys: victim.keys.slice(0, 1) };
+    const again = { handover: story.handover, kem: story.kem, keys: victim.keys.slice(0, 1) };
     const data = await record(a, await a.keys.deposit(again));
     if (!data.ok) throw new Error(data.code);
     const request = {

@@ -1,6 +1,6 @@
-import type { Digest, EventData } from '@carnet/events';
+import type { Digest, EventData, HpkeKem } from '@carnet/events';
 import type { Tx } from '@carnet/store';
-import { digestOf } from '../bytes.ts';
+import { digestOf, fromBase64 } from '../bytes.ts';
 import { SEAL_DEPOSIT } from '../child/operations.ts';
 import { type BoundKey, depositContextBytes, type Handover, publicKeyText } from '../context.ts';
 import { type KeyPorts, type Prepared, tenantKeks } from '../ports.ts';
@@ -10,15 +10,17 @@ import { holdKek } from '../records/keks.ts';
 import { inTransaction } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { ok, type Refusal, type Result } from '../result.ts';
+import { kemOf } from '../vault/hpke.ts';
 import { type Deposit, findDeposit, heldOfDeposit, insertDeposit, lockDeposit } from './deposits.ts';
 import { recordHandingOver } from './recorded.ts';
 
 /** All keys of the VM, in the order of the deposit. `headerDigest` of each disk is from the trial unlock at the source. */
-export type DepositRequest = { readonly handover: Handover; readonly keys: readonly BoundKey[] };
+/** `kem`: as the offer names it. */
+export type DepositRequest = { readonly handover: Handover; readonly kem: HpkeKem; readonly keys: readonly BoundKey[] };
 
 /** Seals all keys of a VM to the target (protocol, section 6). Answers the data of `KeyDeposited`. */
 export async function deposit(ports: KeyPorts, request: DepositRequest): Promise<Result<Prepared<EventData<'KeyDeposited'>>>> {
-  const { handover, keys } = request;
+  const { handover, kem, keys } = request;
   const context = digestOf(depositContextBytes(handover, keys));
   const there = await findDeposit(ports.db, handover.migration);
   if (there !== undefined) return ok({ record: (tx) => committed(tx, handover, context) });
@@ -26,6 +28,9 @@ export async function deposit(ports: KeyPorts, request: DepositRequest): Promise
     return refusal('DEPOSIT_EXPIRED', { about: handover.migration, expected: handover.notAfter });
   // The peer's, and so far any text: the key process would take another length for a defect of ours.
   if (!publicKeyText.safeParse(handover.publicKey).success) return refusal('PUBLIC_KEY_INVALID', { about: handover.migration });
+  // Threat: an offer names the KEM that this side accepts, and has a key of another.
+  const offered = kemOf(fromBase64(handover.publicKey));
+  if (offered !== kem) return refusal('PROFILE_DIFFERS', { about: handover.migration, expected: kem, got: offered ?? 'none' });
   const held = await heldOfDeposit((key) => findHeld(ports.db, key), keys);
   if (!held.ok) return held;
   const refused = undepositable(request, held.value);

@@ -9,11 +9,13 @@ import {
 } from '@carnet/events';
 import type { Selectable } from 'kysely';
 import { z } from 'zod';
+import { digestOf, fromBase64 } from '../bytes.ts';
 import { type Handover, handover } from '../context.ts';
 import type { KeysDb, KeysTables, KeysTx } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { ok, type Result } from '../result.ts';
 import { type Tenant, tenant } from '../vault/hierarchy.ts';
+import { HSM, kemOf } from '../vault/hpke.ts';
 import type { Attempt } from './deposits.ts';
 
 /** Life of an import at the target. `imported` and `discarded` end it; the private key is then destroyed. */
@@ -94,6 +96,7 @@ export async function insertImport(
   made: Import & { readonly privateKey: NonNullable<Import['privateKey']> },
   at: string,
 ): Promise<boolean> {
+  const publicKey = fromBase64(made.publicKey);
   const result = await tx
     .insertInto('keys_imports')
     .values({
@@ -103,6 +106,7 @@ export async function insertImport(
       public_key: made.publicKey,
       kek_version: made.privateKey.kekVersion,
       private_key: made.privateKey.wrapped,
+      token_key: kemOf(publicKey) === HSM ? digestOf(publicKey) : null,
       state: made.state,
       handover: null,
       deposit: null,

@@ -106,4 +106,10 @@ export const KEY_CHANGES: readonly Change[] = [
     },
   },
   LIFE_CYCLE,
+  {
+    name: 'keys-005-migration-keys-in-a-token',
+    up: async (db) => {
+      await db.schema.alterTable('keys_imports').addColumn('token_key', 'text').execute();
+    },
+  },
 ];

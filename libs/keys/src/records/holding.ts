@@ -80,7 +80,8 @@ export type Held = {
 
 type Row = Selectable<KeysTables['keys_holdings']>;
 
-function heldOf(row: Row): Held {
+/** A row as it is meant. */
+export function heldOf(row: Row): Held {
   const record = keyRecord.parse({
     key: row.key,
     version: row.version,

@@ -149,6 +149,8 @@ export type KeysTables = {
     readonly public_key: string;
     readonly kek_version: number;
     readonly private_key: string | null;
+    /** Digest of the public key while the private one is in the token: until it is destroyed there, too. */
+    readonly token_key: string | null;
     readonly state: string;
     readonly handover: string | null;
     readonly deposit: string | null;

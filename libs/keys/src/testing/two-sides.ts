@@ -8,6 +8,7 @@ import {
   digest,
   type EventData,
   epoch,
+  type HpkeKem,
   keyId,
   migrationId,
   type Timestamp,
@@ -31,6 +32,7 @@ import type { Result } from '../result.ts';
 import { createRootFile } from '../root-file.ts';
 import type { Grant } from '../uses/grant.ts';
 import { tenant } from '../vault/hierarchy.ts';
+import { HYBRID } from '../vault/hpke.ts';
 
 // Two databases inside one process, on a machine shared with other suites, take longer than vitest's five seconds.
 // The benchmark, which is no test, uses these sides too.
@@ -165,6 +167,7 @@ export const newVm = () => vmId.parse(`csp-a.example/${randomUUID()}`);
 /** A VM with a disk and a memory state at A, and an agreement up to the offer. */
 export type Story = {
   readonly handover: Handover;
+  readonly kem: HpkeKem;
   readonly keys: readonly BoundKey[];
   readonly disks: readonly {
     readonly artifact: BoundKey['artifact'];
@@ -173,11 +176,11 @@ export type Story = {
   }[];
 };
 
-export async function begin(a: Side, b: Side, over: Partial<Handover> = {}): Promise<Story> {
+export async function begin(a: Side, b: Side, over: Partial<Handover> = {}, kem = HYBRID): Promise<Story> {
   const migration = over.migration ?? newMigration();
   const attempt = over.epoch ?? epoch.parse(1);
   const vm = over.vm ?? newVm();
-  const offered = must(await record(b, await b.keys.createMigrationKeyPair({ migration, epoch: attempt, tenant: TENANT })));
+  const offered = must(await record(b, await b.keys.createMigrationKeyPair({ migration, epoch: attempt, tenant: TENANT, kem })));
   const keys: BoundKey[] = [];
   for (const kind of ['disk', 'memory'] as const) {
     const made = must(
@@ -222,7 +225,7 @@ export async function begin(a: Side, b: Side, over: Partial<Handover> = {}): Pro
   const disks = keys
     .filter(({ kind }) => kind === 'disk')
     .map(({ artifact, key, capacityBytes }) => ({ artifact, key, capacityBytes }));
-  return { handover, keys, disks };
+  return { handover, kem: offered.kem, keys, disks };
 }
 
 /** Deposit and acknowledgement, both recorded. */

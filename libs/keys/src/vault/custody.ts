@@ -9,6 +9,21 @@ export type Root = {
   readonly seal: (aad: Uint8Array, plaintext: Uint8Array, random: Random) => Buffer;
   /** `undefined`: another root, or changed bytes. */
   readonly open: (aad: Uint8Array, sealed: Uint8Array) => Buffer | undefined;
+  /** Where the root is in a token: other keys that stay there. */
+  readonly agreement?: KeyAgreement;
+};
+
+/**
+ * P-256 keys that never leave their token, for migrations of profile `hsm`. `id`: SHA-256 of the public key. What fails throws.
+ */
+export type KeyAgreement = {
+  /** A fresh key that was made `at`; answers its public key, an uncompressed point. */
+  readonly generate: (at: string) => Buffer;
+  readonly has: (id: Uint8Array) => boolean;
+  /** The shared x-coordinate, 32 bytes. */
+  readonly agree: (id: Uint8Array, point: Buffer) => Buffer;
+  readonly list: () => readonly { readonly id: Buffer; readonly madeAt: string }[];
+  readonly destroy: (id: Uint8Array) => void;
 };
 
 /**

@@ -6,7 +6,7 @@ import { type BoundKey, boundKeyOf, depositContext, type Handover, keyContext, r
 import { keyRoot } from './custody.ts';
 import { checkValueOf, commitOf, DEK_INFO, KREL_INFO, sealDeposit, UNUSED_EXPORT, wrappingKeyOf } from './deposit.ts';
 import { createDek, createKek, openDek, tenant } from './hierarchy.ts';
-import { sealBase } from './hpke.ts';
+import { HYBRID, sealBase } from './hpke.ts';
 import { createMigrationKey, openRelease } from './import.ts';
 import { keyWrap } from './wrap.ts';
 
@@ -27,7 +27,7 @@ const own = { tenant: tenant.parse('t'), keks };
 const attempt = { migration: migrationId.parse(uuidv7(1, randomBytes(10))), epoch: epoch.parse(1) };
 
 async function prepare() {
-  const pair = await createMigrationKey(custody, { ...own, attempt }, randomBytes);
+  const pair = await createMigrationKey(custody, { ...own, attempt, kem: HYBRID, at: '2026-11-23T10:00:00.000Z' }, randomBytes);
   const dek = await createDek(custody, keks, { tenant: own.tenant, key: bound.key, version: 1, arrival: 0 }, randomBytes);
   if (!pair.ok || !dek.ok) throw new Error('not prepared');
   const handover: Handover = {

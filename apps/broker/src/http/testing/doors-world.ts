@@ -18,8 +18,9 @@ import {
 import type { Role } from '@carnet/policy';
 import { createMetrics } from '@carnet/runtime';
 import { pino } from 'pino';
+import { openSecretReader, type SecretReader } from '../../barbican/secrets.ts';
 import type { BrokerService } from '../../service/service.ts';
-import type { ByBearer } from '../../users/users.ts';
+import type { ByToken } from '../../users/users.ts';
 import type { App } from '../app.ts';
 import { certificateDoor, type DoorPorts, tokenDoor } from '../doors.ts';
 
@@ -41,6 +42,16 @@ export const ROLES = [
   'key-custodian',
   'administrator',
 ] as const satisfies readonly Role[];
+
+/** A key manager without a key. */
+const noSecrets: SecretReader = openSecretReader(
+  {
+    pageOfTenant: async () => ({ keys: [], total: 0 }),
+    consumersOf: async () => new Map(),
+    consumersSince: async () => [],
+  },
+  A,
+);
 
 export interface Credentials {
   readonly cert?: string;
@@ -64,8 +75,12 @@ export interface DoorsWorld {
   readonly tls: TlsMaterial;
   /** By a CRL of A's intermediate that is newer than the one in the directory. */
   readonly revoke: (leaf: Uint8Array) => void;
-  /** `byBearer`: instead of one token for each role. */
-  readonly open: (service: BrokerService, byBearer?: ByBearer) => Promise<{ readonly mtls: number; readonly token: number }>;
+  /** `byToken`: instead of one token for each role. */
+  readonly open: (
+    service: BrokerService,
+    byToken?: ByToken,
+    secrets?: SecretReader,
+  ) => Promise<{ readonly mtls: number; readonly token: number }>;
   readonly tokenOf: (principal: string) => string;
   readonly certificateOf: (domain: string, name: string) => Promise<Credentials>;
   readonly ask: (port: number, who: Credentials, asked: Asked) => Promise<Reply>;
@@ -95,7 +110,7 @@ export async function createDoorsWorld(): Promise<DoorsWorld> {
   };
   const root = await readFile(join(dir, 'root.pem'), 'utf8');
   const tokens = new Map(ROLES.map((role) => [role as string, randomBytes(24).toString('base64url')]));
-  const byRole: ByBearer = async (authorization) => {
+  const byRole: ByToken = async ({ authorization }) => {
     const [principal] = [...tokens].find(([, token]) => authorization === `Bearer ${token}`) ?? [];
     return principal === undefined
       ? { ok: false, code: authorization === undefined ? 'CALLER_UNKNOWN' : 'TOKEN_REFUSED', text: 'not known' }
@@ -141,9 +156,10 @@ export async function createDoorsWorld(): Promise<DoorsWorld> {
         Buffer.from(createCrl(authority, { number: 2, thisUpdateMs: NOW_MS - 1_000, nextUpdateMs: NOW_MS + 3_600_000, revoked })),
       );
     },
-    open: async (service, byBearer = byRole) => {
-      const ports: DoorPorts = { service, roleOf, log: pino({ level: 'silent' }), metrics: createMetrics(), domain: A, tls };
-      const doors = [certificateDoor(ports), tokenDoor(ports, byBearer)];
+    open: async (service, byToken = byRole, secrets = noSecrets) => {
+      const log = pino({ level: 'silent' });
+      const ports: DoorPorts = { service, secrets, roleOf, log, metrics: createMetrics(), domain: A, tls };
+      const doors = [certificateDoor(ports), tokenDoor(ports, byToken)];
       apps.push(...doors);
       const [mtls = 0, token = 0] = await Promise.all(
         doors.map(async (app) => {

@@ -166,7 +166,7 @@ export function fakeContext(
       held: true,
       value: await work(new AbortController().signal),
     }),
-    settings: { rollbackWindowMs: 0, graceSeconds: 0, rekeyArriving: 'none' },
+    settings: { rollbackWindowMs: 0, graceSeconds: 0, rekeyArriving: 'none', kemsLeaving: ['0x647a'] },
     nowMs: () => Date.parse(START),
   };
   const merged = Object.entries(honest).map(([name, part]) => {

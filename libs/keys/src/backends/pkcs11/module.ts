@@ -1,5 +1,7 @@
 import type * as Pkcs11 from 'pkcs11js';
 import type { Handle, PKCS11 } from 'pkcs11js';
+import { CODES } from '../../codes.ts';
+import { KeysError } from '../../result.ts';
 import { refuse, type VaultResult } from '../../vault/refusal.ts';
 import type { TokenRoot } from '../custody-spec.ts';
 
@@ -71,3 +73,14 @@ export function keysLabelled({ p11, names }: TokenSlot, session: Handle, label: 
 
 /** Two are one too many. */
 const FOUND_MAX = 2;
+
+export const tokenFailed = (): KeysError => new KeysError('TOKEN_FAILED', CODES.TOKEN_FAILED.text, { retryable: true });
+
+/** A token that fails at what it always could is an accident, not a refusal: it is tried again. */
+export function asAccident<T>(work: () => T): T {
+  try {
+    return work();
+  } catch {
+    throw tokenFailed();
+  }
+}

@@ -1,12 +1,11 @@
 import type { Handle } from 'pkcs11js';
 import { joinSecret } from '../../bytes.ts';
-import { CODES } from '../../codes.ts';
 import { GCM_NONCE_BYTES, GCM_TAG_BYTES, KEY_BYTES } from '../../limits.ts';
-import { KeysError } from '../../result.ts';
-import type { Root } from '../../vault/custody.ts';
+import type { KeyAgreement, Root } from '../../vault/custody.ts';
 import { refuse, type VaultResult } from '../../vault/refusal.ts';
 import type { TokenRoot } from '../custody-spec.ts';
-import { isReturn, keysLabelled, login, openSlot, type TokenSlot } from './module.ts';
+import { agreementIn } from './agreement.ts';
+import { asAccident, isReturn, keysLabelled, login, openSlot, type TokenSlot, tokenFailed } from './module.ts';
 
 /** Room for a plaintext or ciphertext of ours: KEKs of 32 bytes. */
 const OUTPUT_BYTES_MAX = 256;
@@ -25,7 +24,7 @@ export async function openToken(spec: TokenRoot, pin: Uint8Array): Promise<Vault
   if (!session.ok) return session;
   const key = rootKey(slot.value, session.value, spec.key);
   if (!key.ok) return key;
-  const root = tokenRootOf(slot.value, session.value, key.value);
+  const root = tokenRootOf(slot.value, session.value, key.value, agreementIn(slot.value, session.value, spec.key));
   opened.set(name, root);
   return { ok: true, value: root };
 }
@@ -59,7 +58,7 @@ function isGuarded({ p11, names }: TokenSlot, session: Handle, key: Handle): boo
   );
 }
 
-function tokenRootOf({ p11, names }: TokenSlot, session: Handle, key: Handle): Root {
+function tokenRootOf({ p11, names }: TokenSlot, session: Handle, key: Handle, agreement: KeyAgreement): Root {
   const gcm = (iv: Uint8Array, aad: Uint8Array) => ({
     mechanism: names.CKM_AES_GCM,
     parameter: {
@@ -71,6 +70,7 @@ function tokenRootOf({ p11, names }: TokenSlot, session: Handle, key: Handle): R
     },
   });
   return {
+    agreement,
     seal: (aad, plaintext, random) => {
       const nonce = random(GCM_NONCE_BYTES);
       return asAccident(() => {
@@ -108,13 +108,3 @@ const CHANGED = (names: TokenSlot['names']): readonly number[] => [
   names.CKR_ENCRYPTED_DATA_LEN_RANGE,
   names.CKR_GENERAL_ERROR,
 ];
-
-const tokenFailed = (): KeysError => new KeysError('TOKEN_FAILED', CODES.TOKEN_FAILED.text, { retryable: true });
-
-function asAccident<T>(work: () => T): T {
-  try {
-    return work();
-  } catch {
-    throw tokenFailed();
-  }
-}
