@@ -4,6 +4,7 @@ import { FORMATS } from './output.ts';
 import { OWN_CODES } from './own-codes.ts';
 import { apiKeyVerbs } from './verbs/apikey.ts';
 import { auditVerbs } from './verbs/audit.ts';
+import { authorityVerbs } from './verbs/authority.ts';
 import { busVerbs } from './verbs/bus.ts';
 import { certVerbs } from './verbs/cert.ts';
 import { completionVerb } from './verbs/completion.ts';
@@ -46,6 +47,7 @@ export function program(streams: Streams): Command {
     auditVerbs(streams),
     busVerbs(streams),
     certVerbs(streams),
+    authorityVerbs(streams),
     contextVerbs(streams),
     errorVerb(streams),
   ];

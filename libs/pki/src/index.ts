@@ -8,11 +8,24 @@ export { type Crl, readCrl } from './crl.ts';
 export { type CrlMarks, fileCrlMarks, memoryCrlMarks } from './crl-marks.ts';
 export * from './error.ts';
 export * from './federation.ts';
+export { acceptIssuer } from './issuing/accept-issuer.ts';
+export { authorityPaths, initIssuer, initRoot, openAuthority, readIdentity } from './issuing/authority-files.ts';
+export {
+  type LeafWish,
+  makeCrl,
+  type Office,
+  renewLeaf,
+  revokeCertificate,
+  signIssuer,
+  signLeaf,
+} from './issuing/issue.ts';
+export { type IssuedLine, type Register, readRegister } from './issuing/register.ts';
 export { loadLeaf, type OwnLeaf, readPrivateText } from './leaf-files.ts';
 export * from './limits.ts';
 export { type PathQuestion, type PeerIdentity, type TrustStore, validatePath } from './path.ts';
 export * from './pem.ts';
 export * from './profiles.ts';
+export { type CertificateRequest, createRequest, type RequestedNames, readRequest, readRequestPem } from './request.ts';
 export * from './rsa-keys.ts';
 export { leafSigner, rsaPssVerifier } from './rsa-pss.ts';
 export {

@@ -20,9 +20,29 @@ const ROTATION = `The new key takes the place of the file; the old one is destro
 each ledger under its X.509 identity, and ends the old key ten minutes later: until then give the same file to every other replica.
 For a timer: --older-than-days makes it do nothing before its time.`;
 
+interface RequestOptions {
+  readonly key: string;
+  readonly id: string;
+  readonly dns: readonly string[];
+  readonly out: string;
+}
+const noNames: readonly string[] = [];
+
 /** What an operator does with keys and certificates on the machine that has them. */
 export function certVerbs(streams: Streams): Command {
   const group = new Command('cert').description('keys and certificates of this CSP (on the machine that has them)');
+  group
+    .command('request')
+    .description('make a key (unless it is there) and a certificate request for it')
+    .requiredOption('--key <file>', 'PKCS #8 PEM, mode 600; it never leaves this machine')
+    .requiredOption('--id <spiffe id>', 'whom the certificate shall name')
+    .option('--dns <name>', 'a DNS name (repeat)', (one: string, before: readonly string[]) => [...before, one], noNames)
+    .requiredOption('--out <file>', 'the request, for `carnet authority sign-leaf` or any other CA')
+    .action(async (options: RequestOptions) => {
+      const { makeRequest, mistakesSaid } = await import('../authority-run.ts');
+      await mistakesSaid(() => makeRequest(options));
+      streams.err(`carnet: made ${options.out}\n`);
+    });
   group
     .command('rotate-event-key')
     .description('make a new event-signing key for the broker')
