@@ -8,6 +8,7 @@ import { keepSettling } from './keys/settling.ts';
 import { loopPorts, noticeJourneys } from './loop-ports.ts';
 import { watchPeers } from './peers/watch.ts';
 import { tendEventKeys } from './tend-keys.ts';
+import { tendBrokerLeaf } from './tend-leaf.ts';
 import { createWaiting } from './waiting.ts';
 import { type Wired, wire } from './wire.ts';
 
@@ -31,13 +32,14 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
   const hush = noticeJourneys({ ...ground, self: config.domain }, loop);
   const settled = config.keys.backend === 'barbican' ? keepSettling(ground.keys, log) : undefined;
   const doors = await openDoors(ground, parts);
+  const renewal = tendBrokerLeaf(ground, doors, parts.tellHosts);
   const ready = readinessChecks(ground);
   checks = () => ready;
   log.info({ domain: config.domain, http: config.http.port, database: ground.store.kind }, 'broker ready');
   return {
     stop: async () => {
       await settled?.();
-      await Promise.all([watch.stop(), tending.stop()]);
+      await Promise.all([watch.stop(), tending.stop(), renewal.stop()]);
       await stopAll(ground, loop, hush, doors, parts);
       await ops.close();
     },

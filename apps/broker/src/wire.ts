@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Digest, digest, type HostName } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
-import { readPem, validatePath } from '@carnet/pki';
+import { validatePath } from '@carnet/pki';
 import { levelOf } from '@carnet/policy';
 import { openMigrationViews } from '@carnet/views';
 import { aloneWith } from './alone.ts';
@@ -9,6 +9,7 @@ import { createFailures } from './failures.ts';
 import type { Ground } from './ground.ts';
 import { openHostClient } from './hosts/client.ts';
 import { createHosts } from './hosts/steps.ts';
+import { tellChain } from './hosts/tell-chain.ts';
 import { crlTeller } from './hosts/tell-crls.ts';
 import { agentSpiffeId, type ValidateAgent } from './hosts/wire.ts';
 import { openInventory } from './inventory.ts';
@@ -36,18 +37,23 @@ export function wire(ground: Ground) {
   const hostNames = config.hosts.map(({ name }) => name);
   const views = openMigrationViews(store);
   const ledgers = createLedgers(journal, self, nowMs, policies.ruledBy);
-  const crls = crlTeller(ground.bus.connection, ground.trust, ground.identity.signer, log);
+  const crls = crlTeller(ground.bus.connection, ground.trust, ground.identity.leaf.signer, log);
+  // Who we are comes first: what follows is signed by that leaf.
+  const tellHost = (host: HostName): void => {
+    tellChain(ground.bus.connection, ground.identity.leaf, host);
+    crls.tell(host);
+  };
   const hostClient = openHostClient({
     bus: ground.bus.connection,
     domain: self,
     hosts: hostNames,
-    signer: ground.identity.signer,
+    signer: ground.identity.leaf.signer,
     validateAgent: agentValidator(ground),
     nowMs,
     log,
     onReport: (host, report) => {
       if (report.kind !== 'hello') return;
-      crls.tell(host);
+      tellHost(host);
       provideSecrets(host, report);
     },
   });
@@ -128,7 +134,7 @@ export function wire(ground: Ground) {
     nowMs,
   });
   const tellHosts = (): void => {
-    for (const host of hostNames) crls.tell(host);
+    for (const host of hostNames) tellHost(host);
   };
   return { views, ledgers, hosts, policy, failures, perform, service, apiKeys, news, tellHosts };
 }
@@ -150,10 +156,8 @@ const agentValidator =
 
 /** Certificates of this CSP's own people and schedulers: they come as a leaf, under our own intermediate. */
 function ownIdentity({ config, identity, trust, now }: Ground): IntakePorts['identify'] {
-  const above = readPem(identity.certificatePem, 'CERTIFICATE')
-    .slice(1)
-    .map((der) => Buffer.from(der).toString('base64'));
   return (leaf) => {
+    const above = identity.leaf.chain.slice(1);
     const path = validatePath({ ...trust(), chain: [leaf, ...above], at: now(), trustDomain: config.domain });
     return path.ok ? path.value : undefined;
   };

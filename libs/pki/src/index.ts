@@ -39,3 +39,9 @@ export {
   tokenServerTlsOptions,
 } from './tls.ts';
 export { openTrustFiles, type TrustFiles } from './trust-files.ts';
+export { type AskIssuer, estIssuer, issuingServiceId, localIssuer } from './renewal/ask-issuer.ts';
+export type { LeafFiles } from './renewal/leaf-pair.ts';
+export { type LeafValidity, type LiveLeaf, openLeaf, validityOf } from './renewal/live-leaf.ts';
+export { type RenewalPorts, renew } from './renewal/renew.ts';
+export { type RenewalService, renewFor, serveRenewals } from './renewal/serve-renewals.ts';
+export { type TendPorts, tendLeaf } from './renewal/tend-leaf.ts';

@@ -55,3 +55,12 @@ export const LEAF_MS = 30 * DAY_MS;
 export const CRL_MS = 7 * DAY_MS;
 /** Share of a leaf's life after which it is renewed: the rest is for an issuer that is down, and for what pinned the old leaf. */
 export const RENEW_AFTER = 2 / 3;
+/** One answer of an issuing authority, in bytes: a leaf and its issuers. */
+export const CERTS_ONLY_BYTES_MAX = 65_536;
+/** Time for one answer of an issuing authority, in milliseconds. */
+export const ISSUER_ANSWER_MS_MAX = 15_000;
+/** A leaf's files are looked at again this often, in milliseconds. */
+export const LEAF_LOOK_MS = 2_000;
+/** After an attempt to renew, the next comes after this share of what is left, and not sooner than so many milliseconds. */
+export const RENEW_AGAIN_SHARE = 1 / 20;
+export const RENEW_AGAIN_MS_MIN = 3_000;

@@ -3,6 +3,7 @@ import { count } from '../arguments.ts';
 import type { RegisterRow, Where } from '../authority-run.ts';
 import type { Column } from '../output.ts';
 import { type Streams, worldOf } from '../world.ts';
+import { serveVerb } from './authority-serve.ts';
 
 const PROFILES = ['broker', 'agent', 'gateway', 'server', 'operator', 'scheduler', 'custodian', 'auditor'] as const;
 const REASONS = ['unspecified', 'keyCompromise', 'cACompromise', 'superseded', 'cessationOfOperation'] as const;
@@ -76,6 +77,7 @@ export function authorityVerbs(streams: Streams): Command {
       await mistakesSaid(() => crlIn(where, days, streams));
       streams.err(`carnet: made ${where.dir}/crl.der\n`);
     });
+  group.addCommand(serveVerb(streams));
   return group;
 }
 

@@ -20,6 +20,14 @@ const ROTATION = `The new key takes the place of the file; the old one is destro
 each ledger under its X.509 identity, and ends the old key ten minutes later: until then give the same file to every other replica.
 For a timer: --older-than-days makes it do nothing before its time.`;
 
+interface RenewOptions {
+  readonly certificate: string;
+  readonly key: string;
+  readonly root: string;
+  readonly crls: string;
+  readonly issuer: string;
+}
+
 interface RequestOptions {
   readonly key: string;
   readonly id: string;
@@ -42,6 +50,19 @@ export function certVerbs(streams: Streams): Command {
       const { makeRequest, mistakesSaid } = await import('../authority-run.ts');
       await mistakesSaid(() => makeRequest(options));
       streams.err(`carnet: made ${options.out}\n`);
+    });
+  group
+    .command('renew')
+    .description('renew a certificate that is still good, now; brokers and agents do it by themselves')
+    .requiredOption('--certificate <file>', 'leaf and intermediate, PEM; replaced')
+    .requiredOption('--key <file>', 'its key; replaced by a new one')
+    .requiredOption('--root <file>', 'the federation’s root, PEM')
+    .requiredOption('--crls <dir>', 'CRLs of the root and of the CSP, *.der')
+    .requiredOption('--issuer <url>', 'https://… of `carnet authority serve`, or any EST server')
+    .action(async (options: RenewOptions) => {
+      const { mistakesSaid, renewHere } = await import('../renew-run.ts');
+      const notAfter = await mistakesSaid(() => renewHere(options, streams.nowMs));
+      streams.err(`carnet: renewed until ${notAfter}\n`);
     });
   group
     .command('rotate-event-key')

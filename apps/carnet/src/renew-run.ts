@@ -1,0 +1,33 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { timestamp } from '@carnet/events';
+import { estIssuer, freshRsaKeys, openLeaf, readPem, renew, type TrustStore, validatePath } from '@carnet/pki';
+import { ruled } from './authority-run.ts';
+
+export { mistakesSaid } from './authority-run.ts';
+
+export interface RenewHere {
+  readonly certificate: string;
+  readonly key: string;
+  readonly root: string;
+  readonly crls: string;
+  readonly issuer: string;
+}
+
+/** Renews the pair in place. @returns when the new leaf ends */
+export async function renewHere(of: RenewHere, nowMs: () => number): Promise<string> {
+  const files = { certificateFile: of.certificate, keyFile: of.key };
+  const leaf = openLeaf(files, nowMs);
+  const now = () => timestamp.parse(new Date(nowMs()).toISOString());
+  const trust: TrustStore = {
+    roots: readPem(readFileSync(of.root, 'utf8'), 'CERTIFICATE'),
+    crls: readdirSync(of.crls)
+      .filter((name) => name.endsWith('.der'))
+      .map((name) => Uint8Array.from(readFileSync(join(of.crls, name)))),
+  };
+  const store = (): TrustStore => trust;
+  const { domain } = ruled(validatePath({ ...trust, chain: leaf.chain, at: now() }));
+  const ask = estIssuer(of.issuer, domain, { keyPem: leaf.keyPem, chainPem: leaf.certificatePem, store, now });
+  const { notAfterMs } = ruled(await renew({ files, leaf: leaf.current, ask, store, now, keys: freshRsaKeys }));
+  return new Date(notAfterMs).toISOString();
+}
