@@ -5,6 +5,7 @@ import { validatePath } from '@carnet/pki';
 import { levelOf } from '@carnet/policy';
 import { openMigrationViews } from '@carnet/views';
 import { aloneWith } from './alone.ts';
+import { certificateRows, meterCertificates } from './certificates.ts';
 import { createFailures } from './failures.ts';
 import type { Ground } from './ground.ts';
 import { openHostClient } from './hosts/client.ts';
@@ -120,6 +121,9 @@ export function wire(ground: Ground) {
     nowMs,
   });
   const apiKeys = openApiKeys(store, nowMs, randomBytes);
+  const certificates = () =>
+    certificateRows({ ...ground, self, leaf: ground.identity.leaf, hosts: hostNames, hello: (host) => registry().hello(host) });
+  meterCertificates(ground.metrics, certificates);
   const service = createService({
     self,
     journal,
@@ -130,6 +134,7 @@ export function wire(ground: Ground) {
     intake,
     failures,
     apiKeys,
+    certificates,
     fingerprintOf: (peer) => fingerprintOf(journal, peer),
     nowMs,
   });

@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { timestamp } from '@carnet/events';
 import { estIssuer, freshRsaKeys, openLeaf, readPem, renew, type TrustStore, validatePath } from '@carnet/pki';

@@ -32,7 +32,8 @@ export const pinnedServerName = (pin: Digest, serverName: string): string =>
   serverName.length + PIN_CHARS + 1 > NAME_CHARS_MAX ? serverName : `${pin.slice(0, PIN_CHARS)}.${serverName}`;
 
 /** Whether a server name asks for this leaf. */
-export const namesLeaf = (serverName: string, leaf: Digest | string): boolean => serverName.startsWith(`${leaf.slice(0, PIN_CHARS)}.`);
+export const namesLeaf = (serverName: string, leaf: Digest | string): boolean =>
+  serverName.startsWith(`${leaf.slice(0, PIN_CHARS)}.`);
 
 /** SHA-256 of the DER of the peer's leaf: what Offer and Agreed pin. */
 export function leafDigest(socket: TLSSocket): Digest {

@@ -25,6 +25,12 @@ export * from './limits.ts';
 export { type PathQuestion, type PeerIdentity, type TrustStore, validatePath } from './path.ts';
 export * from './pem.ts';
 export * from './profiles.ts';
+export { type AskIssuer, estIssuer, issuingServiceId, localIssuer } from './renewal/ask-issuer.ts';
+export type { LeafFiles } from './renewal/leaf-pair.ts';
+export { type LeafValidity, type LiveLeaf, openLeaf, validityOf } from './renewal/live-leaf.ts';
+export { type RenewalPorts, renew } from './renewal/renew.ts';
+export { type RenewalService, renewFor, serveRenewals } from './renewal/serve-renewals.ts';
+export { type TendPorts, tendLeaf } from './renewal/tend-leaf.ts';
 export { type CertificateRequest, createRequest, type RequestedNames, readRequest, readRequestPem } from './request.ts';
 export * from './rsa-keys.ts';
 export { leafSigner, rsaPssVerifier } from './rsa-pss.ts';
@@ -39,9 +45,3 @@ export {
   tokenServerTlsOptions,
 } from './tls.ts';
 export { openTrustFiles, type TrustFiles } from './trust-files.ts';
-export { type AskIssuer, estIssuer, issuingServiceId, localIssuer } from './renewal/ask-issuer.ts';
-export type { LeafFiles } from './renewal/leaf-pair.ts';
-export { type LeafValidity, type LiveLeaf, openLeaf, validityOf } from './renewal/live-leaf.ts';
-export { type RenewalPorts, renew } from './renewal/renew.ts';
-export { type RenewalService, renewFor, serveRenewals } from './renewal/serve-renewals.ts';
-export { type TendPorts, tendLeaf } from './renewal/tend-leaf.ts';

@@ -61,6 +61,7 @@ const GOOD: Readonly<Record<string, { readonly path: string; readonly body?: unk
   'GET /v1/key-uses/verdict': { path: '/v1/key-uses/verdict' },
   'POST /v1/projects/:project/rotations': { path: '/v1/projects/default/rotations', body: { reason: 'yearly' } },
   'GET /v1/peers': { path: '/v1/peers' },
+  'GET /v1/certificates': { path: '/v1/certificates' },
   'GET /v1/hosts': { path: '/v1/hosts' },
   'GET /v1/images': { path: '/v1/images' },
   'POST /v1/images': { path: '/v1/images', body: { name: 'tiny', file: 'tiny.raw' } },

@@ -18,7 +18,15 @@ export async function openDoors(ground: Ground, { service, policy, apiKeys }: Wi
   const tokens = config.tokens;
   const apps = [
     { app: certificateDoor(ports), at: config.http, options: serverTlsOptions },
-    ...(tokens === undefined ? [] : [{ app: tokenDoor(ports, byBearer(apiKeys, openIssuers(tokens.issuers, log))), at: tokens, options: tokenServerTlsOptions }]),
+    ...(tokens === undefined
+      ? []
+      : [
+          {
+            app: tokenDoor(ports, byBearer(apiKeys, openIssuers(tokens.issuers, log))),
+            at: tokens,
+            options: tokenServerTlsOptions,
+          },
+        ]),
   ];
   for (const { app, at } of apps) await app.listen({ host: at.address, port: at.port });
   return {

@@ -1,4 +1,5 @@
 import { apiKeyRequest } from '../users/api-keys.ts';
+import { certificateRoutes } from './certificate-routes.ts';
 import { intendFromCloudEvent } from './intents.ts';
 import { keyRoutes } from './key-routes.ts';
 import { policyRoutes } from './policy-routes.ts';
@@ -236,5 +237,6 @@ export const routes: readonly Route[] = [
   ...ledgerRoutes,
   ...keyRoutes,
   ...machineRoutes,
+  ...certificateRoutes,
   ...userRoutes,
 ];

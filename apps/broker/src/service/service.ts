@@ -18,6 +18,7 @@ import type {
 import type { VmState } from '@carnet/hypervisor';
 import type { KeyVerb } from '@carnet/keys';
 import type { MigrationRow } from '@carnet/views';
+import type { CertificateRow } from '../certificates.ts';
 import type { ApiKeyRequest, ApiKeyRow, NewApiKey } from '../users/api-keys.ts';
 import type { Approval } from './approve.ts';
 import type { KeyDetail, KeyRow, KeyUseRow, RotationRow, UsesVerdictRow } from './key-rows.ts';
@@ -258,6 +259,7 @@ export interface BrokerService {
     peer: TrustDomain,
     ending: { readonly keyid: Digest; readonly lastSeq: Seq; readonly text: string },
   ) => Promise<ServiceResult<{ readonly key: Digest }>>;
+  readonly certificates: () => Promise<readonly CertificateRow[]>;
   readonly hosts: () => Promise<readonly HostRow[]>;
   readonly images: () => Promise<readonly ImageRow[]>;
   readonly registerImage: (

@@ -219,3 +219,13 @@ export const policy = {
   ],
   files: {},
 };
+
+export const certificate = {
+  kind: 'peer-issuer',
+  name: 'csp-b.example',
+  serial: '5a',
+  notBefore: '2026-01-01T00:00:00.000Z',
+  notAfter: '2028-01-01T00:00:00.000Z',
+  daysLeft: 400,
+  standing: 'good',
+};

@@ -1,6 +1,8 @@
 import { Command } from 'commander';
 import { count } from '../arguments.ts';
+import { type CertificateRow, certificateColumns } from '../certificate-rows.ts';
 import { answered, type Streams, worldOf } from '../world.ts';
+import { listVerb, showFromList } from './collection.ts';
 
 interface RotateOptions {
   readonly file: string;
@@ -38,7 +40,22 @@ const noNames: readonly string[] = [];
 
 /** What an operator does with keys and certificates on the machine that has them. */
 export function certVerbs(streams: Streams): Command {
-  const group = new Command('cert').description('keys and certificates of this CSP (on the machine that has them)');
+  const group = new Command('cert').description('keys and certificates of this CSP');
+  listVerb<CertificateRow>(
+    group,
+    streams,
+    '/v1/certificates',
+    'what the broker relies on, and when each ends',
+    certificateColumns,
+  );
+  showFromList<CertificateRow>(
+    group,
+    streams,
+    '/v1/certificates',
+    'cert',
+    certificateColumns,
+    (row, name) => row.name === name || row.serial === name,
+  );
   group
     .command('request')
     .description('make a key (unless it is there) and a certificate request for it')

@@ -1,12 +1,12 @@
+import { spiffeId, type Timestamp } from '@carnet/events';
+import { accept, type Checked, refuse } from '@carnet/trust';
 import { readCertificate } from '../certificate.ts';
 import type { PkiCode } from '../codes.ts';
 import type { OwnLeaf } from '../leaf-files.ts';
-import { validatePath, type TrustStore } from '../path.ts';
+import { type TrustStore, validatePath } from '../path.ts';
 import { writePem } from '../pem.ts';
 import { createRequest } from '../request.ts';
 import { privateKeyPem, type RsaKeySource } from '../rsa-keys.ts';
-import { spiffeId, type Timestamp } from '@carnet/events';
-import { accept, type Checked, refuse } from '@carnet/trust';
 import type { AskIssuer } from './ask-issuer.ts';
 import { type LeafFiles, replacePair } from './leaf-pair.ts';
 

@@ -81,7 +81,13 @@ describe('over EST', async () => {
   const told: unknown[] = [];
   const server = materialOf(await leafFiles(issuingServiceId(domainA), 'server'));
   const listen = { address: '127.0.0.1', port: 0 };
-  const service = await serveRenewals({ office: a, domain: domainA, tls: server.tls, listen, told: (what) => void told.push(what) });
+  const service = await serveRenewals({
+    office: a,
+    domain: domainA,
+    tls: server.tls,
+    listen,
+    told: (what) => void told.push(what),
+  });
   afterAll(() => service.close());
   const url = `https://127.0.0.1:${service.port}`;
   beforeEach(() => void told.splice(0));
@@ -102,9 +108,20 @@ describe('over EST', async () => {
     expect(leaf.held().map(({ signer }) => signer.keyid)).toEqual([leaf.signer.keyid, before.signer.keyid]);
     expect(statSync(files.keyFile).mode & 0o777).toBe(0o600);
     // After a restart, too, and no longer than it lasts.
-    expect(openLeaf(files, nowMs).held().map(({ signer }) => signer.keyid)).toEqual([leaf.signer.keyid, before.signer.keyid]);
+    expect(
+      openLeaf(files, nowMs)
+        .held()
+        .map(({ signer }) => signer.keyid),
+    ).toEqual([leaf.signer.keyid, before.signer.keyid]);
     expect(openLeaf(files, () => nowMs() + 2 * HOUR_MS).held()).toHaveLength(1);
-    openssl('verify', '-CAfile', fileOf('root.pem', writePem('CERTIFICATE', root)), '-untrusted', files.certificateFile, files.certificateFile);
+    openssl(
+      'verify',
+      '-CAfile',
+      fileOf('root.pem', writePem('CERTIFICATE', root)),
+      '-untrusted',
+      files.certificateFile,
+      files.certificateFile,
+    );
   });
 
   it('and again under the new leaf, by the same parts', async () => {
@@ -180,11 +197,18 @@ describe('an issuer that lies', () => {
   });
 
   /** Whatever name: laid out by hand, since issuing refuses. */
-  function signedAs(csr: Uint8Array, office: typeof a, spiffeId: ReturnType<typeof idOf>): Checked<readonly Uint8Array[], PkiCode> {
+  function signedAs(
+    csr: Uint8Array,
+    office: typeof a,
+    spiffeId: ReturnType<typeof idOf>,
+  ): Checked<readonly Uint8Array[], PkiCode> {
     const request = must(readRequest(csr));
     const keys = { publicKey: request.publicKey, privateKey: office.authority.keys.privateKey };
     const names = subjectNames(spiffeId, []);
-    return accept([certify({ issuer: office.authority, keys, names, notBeforeMs: nowMs() - 1_000 }), office.authority.certificate]);
+    return accept([
+      certify({ issuer: office.authority, keys, names, notBeforeMs: nowMs() - 1_000 }),
+      office.authority.certificate,
+    ]);
   }
 });
 
@@ -197,9 +221,11 @@ describe('certs-only', () => {
     const pem = fileOf('two.pem', ders.map((der) => writePem('CERTIFICATE', der)).join(''));
     openssl('crl2pkcs7', '-nocrl', '-certfile', pem, '-outform', 'DER', '-out', join(ground.dir, 'theirs.p7'));
     for (const bytes of [p7, Uint8Array.from(readFileSync(join(ground.dir, 'theirs.p7')))])
-      expect(must(readCertsOnly(bytes)).map((der) => Buffer.from(der).toString('base64')).sort()).toEqual(
-        ders.map((der) => Buffer.from(der).toString('base64')).sort(),
-      );
+      expect(
+        must(readCertsOnly(bytes))
+          .map((der) => Buffer.from(der).toString('base64'))
+          .sort(),
+      ).toEqual(ders.map((der) => Buffer.from(der).toString('base64')).sort());
   });
 
   it('broken is a refusal', () => {

@@ -217,6 +217,9 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
       { domain: 'csp-b.example', state: 'ready' as const, ownSeq: 2, acknowledgedSeq: 1, receivedSeq: 3, lastHeardAt: AT },
     ]),
     endEventKey: noted('endEventKey', () => ok({ key: DIGEST })),
+    certificates: noted('certificates', async () => [
+      { kind: 'root' as const, name: DIGEST, serial: 'ab', notBefore: AT, notAfter: AT, daysLeft: 0, standing: 'good' },
+    ]),
     hosts: noted('hosts', async () => [{ name: 'host-1', state: 'up' as const, vms: 1, memoryMiB: 2, freeDiskBytes: 3 }]),
     images: noted('images', async () => [image]),
     registerImage: noted('registerImage', () => ok(image)),
