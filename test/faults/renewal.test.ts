@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { type Daemon, eventually } from '@carnet/dev';
@@ -115,6 +115,17 @@ describe('all certificates of both clouds are renewed in the middle of a migrati
     expect(runsAt(clouds, vm)).toEqual([clouds.b.plan.domain]);
     await ledgersAgree(clouds);
   });
+
+  it('the brokers fetch the list of their issuing authority, and tell their hosts', async () => {
+    for (const { paths, plan } of sides()) {
+      const place = places.get(plan.domain);
+      const list = readFileSync(join(place?.dir ?? '', 'crl.der'));
+      const arrived = (folder: string): true | undefined =>
+        readdirSync(folder).some((name) => name.endsWith('.der') && list.equals(readFileSync(join(folder, name)))) || undefined;
+      await eventually('the list at the broker', () => arrived(paths.crls), 60_000);
+      await eventually('the list at the host', () => arrived(join(paths.agentState, 'crls')), 30_000);
+    }
+  }, 120_000);
 
   it('the next one is pinned to the new ones, and goes through as well, after a kill -9 of the agents too', async () => {
     const { a, b } = clouds;

@@ -29,7 +29,9 @@ export function tendAgentLeaf(
   return tendLeaf({
     leaf,
     nowMs: Date.now,
-    ...(url === undefined ? {} : { renew: () => renew({ ...ports, ask: estIssuer(url, config.domain, tls) }) }),
+    ...(url === undefined
+      ? {}
+      : { renew: () => renew({ ...ports, ask: estIssuer({ url, domain: config.domain, material: tls }) }) }),
     changed: () => {
       void service.greet();
       const notAfter = new Date(leaf.validity().notAfterMs).toISOString();

@@ -1,6 +1,7 @@
 import { type Check, createMetrics, type Log, type Loop, startLoop } from '@carnet/runtime';
 import { sql } from 'kysely';
 import type { BrokerConfig } from './config.ts';
+import { fetchOwnCrl } from './fetch-crl.ts';
 import { type Ground, openGround } from './ground.ts';
 import { type Doors, openDoors } from './http/open-doors.ts';
 import { openOps } from './http/ops.ts';
@@ -32,6 +33,7 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
   const hush = noticeJourneys({ ...ground, self: config.domain }, loop);
   const settled = config.keys.backend === 'barbican' ? keepSettling(ground.keys, log) : undefined;
   const doors = await openDoors(ground, parts);
+  const ownCrl = fetchOwnCrl(ground);
   const renewal = tendBrokerLeaf(ground, doors, parts.tellHosts);
   const ready = readinessChecks(ground);
   checks = () => ready;
@@ -39,7 +41,7 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
   return {
     stop: async () => {
       await settled?.();
-      await Promise.all([watch.stop(), tending.stop(), renewal.stop()]);
+      await Promise.all([watch.stop(), tending.stop(), renewal.stop(), ownCrl.stop()]);
       await stopAll(ground, loop, hush, doors, parts);
       await ops.close();
     },

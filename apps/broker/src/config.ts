@@ -34,7 +34,7 @@ export const brokerConfig = z.strictObject({
   renewal: z.strictObject({ url: z.string().startsWith('https://') }).optional(),
   trust: z.strictObject({
     rootFile: path,
-    /** DER CRLs of the root and of every intermediate; read again when one changes. */
+    /** DER CRLs of the root and of every intermediate; read again when one changes. With `renewal` our own is written here. */
     crlDirectory: path,
   }),
   /** `domain`: trust domain of the bus itself; `serverName`: the DNS name in its certificate. */

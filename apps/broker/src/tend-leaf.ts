@@ -14,7 +14,9 @@ export function tendBrokerLeaf(
   return tendLeaf({
     leaf,
     nowMs,
-    ...(url === undefined ? {} : { renew: () => renew({ ...ports, ask: estIssuer(url, config.domain, tls) }) }),
+    ...(url === undefined
+      ? {}
+      : { renew: () => renew({ ...ports, ask: estIssuer({ url, domain: config.domain, material: tls }) }) }),
     changed: () => {
       // Before anything else is signed by it.
       tellHosts();

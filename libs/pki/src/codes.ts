@@ -166,6 +166,10 @@ export const PKI_CODES = {
     text: 'The issuing authority did not renew the certificate.',
     advice: 'Its answer names the reason; the old certificate counts until it ends.',
   },
+  ISSUER_REFUSED: {
+    text: 'The issuing authority refused.',
+    advice: 'Its answer names the reason.',
+  },
   ISSUER_UNREACHABLE: {
     text: 'The issuing authority does not answer.',
     advice: 'It is asked again; the old certificate counts until it ends.',

@@ -44,6 +44,7 @@ export async function runIssuer(file: IssuerFile, streams: Pick<Streams, 'nowMs'
   };
   const service = await serveRenewals({
     office,
+    crlMs: file.crlDays * DAY_MS,
     domain: file.domain,
     tls,
     listen: file.listen,

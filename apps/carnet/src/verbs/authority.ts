@@ -6,7 +6,7 @@ import { type Streams, worldOf } from '../world.ts';
 import { serveVerb } from './authority-serve.ts';
 
 const PROFILES = ['broker', 'agent', 'gateway', 'server', 'operator', 'scheduler', 'custodian', 'auditor'] as const;
-const REASONS = ['unspecified', 'keyCompromise', 'cACompromise', 'superseded', 'cessationOfOperation'] as const;
+export const REASONS = ['unspecified', 'keyCompromise', 'cACompromise', 'superseded', 'cessationOfOperation'] as const;
 
 const TEXT = `Works in a directory, without network. The federation's root signs one issuing authority for each CSP and nothing else:
 

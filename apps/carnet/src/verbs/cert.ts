@@ -1,7 +1,8 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { count } from '../arguments.ts';
 import { type CertificateRow, certificateColumns } from '../certificate-rows.ts';
 import { answered, type Streams, worldOf } from '../world.ts';
+import { REASONS } from './authority.ts';
 import { listVerb, showFromList } from './collection.ts';
 
 interface RotateOptions {
@@ -68,19 +69,30 @@ export function certVerbs(streams: Streams): Command {
       await mistakesSaid(() => makeRequest(options));
       streams.err(`carnet: made ${options.out}\n`);
     });
-  group
-    .command('renew')
-    .description('renew a certificate that is still good, now; brokers and agents do it by themselves')
-    .requiredOption('--certificate <file>', 'leaf and intermediate, PEM; replaced')
-    .requiredOption('--key <file>', 'its key; replaced by a new one')
-    .requiredOption('--root <file>', 'the federation’s root, PEM')
-    .requiredOption('--crls <dir>', 'CRLs of the root and of the CSP, *.der')
-    .requiredOption('--issuer <url>', 'https://… of `carnet authority serve`, or any EST server')
-    .action(async (options: RenewOptions) => {
-      const { mistakesSaid, renewHere } = await import('../renew-run.ts');
-      const notAfter = await mistakesSaid(() => renewHere(options, streams.nowMs));
-      streams.err(`carnet: renewed until ${notAfter}\n`);
+  const atIssuer = (usage: string, text: string): Command =>
+    group
+      .command(usage)
+      .description(text)
+      .requiredOption('--certificate <file>', 'leaf and intermediate, PEM')
+      .requiredOption('--key <file>', 'its key')
+      .requiredOption('--root <file>', 'the federation’s root, PEM')
+      .requiredOption('--crls <dir>', 'CRLs of the root and of the CSP, *.der')
+      .requiredOption('--issuer <url>', 'https://… of `carnet authority serve`; to renew, any EST server');
+  atIssuer('revoke <serial>', 'revoke a certificate of this CSP for ever, as its operator')
+    .addOption(new Option('--reason <reason>', 'of RFC 5280').choices(REASONS).default('unspecified'))
+    .action(async (serial: string, options: RenewOptions & { readonly reason: (typeof REASONS)[number] }) => {
+      const { mistakesSaid, revokeAt } = await import('../renew-run.ts');
+      await mistakesSaid(() => revokeAt(options, { serial: serial.toLowerCase(), reason: options.reason }, streams.nowMs));
+      streams.err('carnet: revoked; brokers that renew there know within a minute\n');
     });
+  atIssuer(
+    'renew',
+    'renew a certificate that is still good, now: both files are replaced; brokers and agents do it by themselves',
+  ).action(async (options: RenewOptions) => {
+    const { mistakesSaid, renewHere } = await import('../renew-run.ts');
+    const notAfter = await mistakesSaid(() => renewHere(options, streams.nowMs));
+    streams.err(`carnet: renewed until ${notAfter}\n`);
+  });
   group
     .command('rotate-event-key')
     .description('make a new event-signing key for the broker')

@@ -2,7 +2,9 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writ
 import { join } from 'node:path';
 import { accept, type Checked } from '@carnet/trust';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { readCertificate } from '../certificate.ts';
 import type { PkiCode } from '../codes.ts';
+import { readCrl } from '../crl.ts';
 import { subjectNames } from '../extension-fields.ts';
 import { acceptIssuer } from '../issuing/accept-issuer.ts';
 import { makeCrl, revokeCertificate, signIssuer, signLeaf } from '../issuing/issue.ts';
@@ -15,8 +17,11 @@ import { freshRsaKeys, privateKeyPem } from '../rsa-keys.ts';
 import { certify, domainA, domainB, HOUR_MS, idOf, timeAt } from '../testing/chains.ts';
 import { openssl } from '../testing/external-ca.ts';
 import { authorityGround } from '../testing/offices.ts';
-import { estIssuer, issuingServiceId } from './ask-issuer.ts';
+import { estIssuer } from './ask-issuer.ts';
 import { readCertsOnly, writeCertsOnly } from './certs-only.ts';
+import { keepCrl } from './crl-file.ts';
+import { askRevocation, fetchCrl } from './issuer-client.ts';
+import { issuingServiceId } from './issuer-paths.ts';
 import { replacePair } from './leaf-pair.ts';
 import { openLeaf } from './live-leaf.ts';
 import { renew } from './renew.ts';
@@ -47,7 +52,7 @@ const store = (): TrustStore => ({ roots: [root], crls });
 
 let count = 0;
 /** A leaf of A in files of its own. */
-async function leafFiles(spiffeId = idOf(domainA), profile: 'broker' | 'server' = 'broker', lifeMs = HOUR_MS) {
+async function leafFiles(spiffeId = idOf(domainA), profile: 'broker' | 'server' | 'operator' = 'broker', lifeMs = HOUR_MS) {
   const dir = join(ground.dir, `leaf-${count++}`);
   mkdirSync(dir);
   const files = { certificateFile: join(dir, 'leaf.pem'), keyFile: join(dir, 'leaf.key') };
@@ -83,6 +88,7 @@ describe('over EST', async () => {
   const listen = { address: '127.0.0.1', port: 0 };
   const service = await serveRenewals({
     office: a,
+    crlMs: HOUR_MS,
     domain: domainA,
     tls: server.tls,
     listen,
@@ -93,7 +99,17 @@ describe('over EST', async () => {
   beforeEach(() => void told.splice(0));
   const portsFor = (files: Awaited<ReturnType<typeof leafFiles>>) => {
     const { leaf, tls } = materialOf(files);
-    return { leaf, ports: { files, leaf: leaf.current, ask: estIssuer(url, domainA, tls), store, now, keys: freshRsaKeys } };
+    return {
+      leaf,
+      ports: {
+        files,
+        leaf: leaf.current,
+        ask: estIssuer({ url: url, domain: domainA, material: tls }),
+        store,
+        now,
+        keys: freshRsaKeys,
+      },
+    };
   };
 
   it('a leaf is renewed: new key, same names; the old pair is kept beside and goes on being held', async () => {
@@ -137,9 +153,16 @@ describe('over EST', async () => {
     const files = await leafFiles();
     const before = readFileSync(files.certificateFile, 'utf8');
     const imposter = materialOf(await leafFiles(idOf(domainA, 'server/other'), 'server'));
-    const fake = await serveRenewals({ office: a, domain: domainA, tls: imposter.tls, listen, told: () => undefined });
+    const fake = await serveRenewals({
+      office: a,
+      crlMs: HOUR_MS,
+      domain: domainA,
+      tls: imposter.tls,
+      listen,
+      told: () => undefined,
+    });
     const { tls, leaf } = materialOf(files);
-    const ask = estIssuer(`https://127.0.0.1:${fake.port}`, domainA, tls);
+    const ask = estIssuer({ url: `https://127.0.0.1:${fake.port}`, domain: domainA, material: tls });
     const refused = await renew({ files, leaf: leaf.current, ask, store, now, keys: ground.keys });
     await fake.close();
     expect(refused).toMatchObject({ code: 'ISSUER_UNREACHABLE', got: expect.stringContaining('IDENTITY_MISMATCH') });
@@ -158,10 +181,46 @@ describe('over EST', async () => {
     expect(leaf.look()).toBe('same');
   });
 
+  it('an operator revokes, nobody else; whoever asks gets the list, and keeps it if it is newer', async () => {
+    const operator = materialOf(await leafFiles(idOf(domainA, 'operator/ann'), 'operator'));
+    const victim = materialOf(await leafFiles());
+    const { serial } = readRegister(a.dir).issued.at(-1) ?? { serial: '' };
+    const as = ({ tls: material }: typeof victim) => ({ url, domain: domainA, material });
+    const revocation = { serial, reason: 'keyCompromise' } as const;
+    const register = readFileSync(join(a.dir, 'register.ndjson'), 'utf8');
+    expect(await askRevocation(as(victim), revocation)).toMatchObject({
+      code: 'ISSUER_REFUSED',
+      got: expect.stringContaining('ROLE_MISSING'),
+    });
+    expect(await askRevocation(as(operator), { ...revocation, serial: '../etc' })).toMatchObject({ code: 'ISSUER_REFUSED' });
+    expect(await askRevocation(as(operator), { ...revocation, serial: 'abc' })).toMatchObject({
+      got: expect.stringContaining('CERTIFICATE_UNKNOWN'),
+    });
+    expect(readFileSync(join(a.dir, 'register.ndjson'), 'utf8')).toBe(register);
+    const before = must(await fetchCrl(as(victim)));
+    const list = must(await askRevocation(as(operator), revocation));
+    expect(must(readCrl(list)).revoked.has(serial)).toBe(true);
+    const of = { domain: domainA, issuer: must(readCertificate(a.authority.certificate)).subject };
+    const keep = (der: Uint8Array) => keepCrl(ground.dir, of, der);
+    expect([keep(list), keep(before), keep(list), keep(crlB)].map((kept) => must(kept))).toEqual([
+      'kept',
+      'as before',
+      'as before',
+      'as before',
+    ]);
+    expect(Uint8Array.from(readFileSync(join(ground.dir, `${domainA}.der`)))).toEqual(list);
+    expect(keep(new Uint8Array(9))).toMatchObject({ code: 'CRL_MALFORMED' });
+    crls = [rootCrl, crlB, list];
+    expect(await fetchCrl(as(victim))).toMatchObject({ code: 'ISSUER_UNREACHABLE' });
+    expect(must(await fetchCrl(as(operator)))).toEqual(list);
+  });
+
   it('an issuer that is away is asked again', async () => {
     const { ports } = portsFor(await leafFiles());
     const { tls } = materialOf(ports.files);
-    expect(await renew({ ...ports, ask: estIssuer('https://127.0.0.1:1', domainA, tls) })).toMatchObject({
+    expect(
+      await renew({ ...ports, ask: estIssuer({ url: 'https://127.0.0.1:1', domain: domainA, material: tls }) }),
+    ).toMatchObject({
       code: 'ISSUER_UNREACHABLE',
     });
   });
@@ -169,7 +228,9 @@ describe('over EST', async () => {
   it('the service says no to everything else', async () => {
     const { tls, leaf } = materialOf(await leafFiles());
     expect(renewFor(a, new Uint8Array(10), heldBy(leaf))).toMatchObject({ code: 'CSR_MALFORMED' });
-    expect(await estIssuer(`${url}`, domainA, tls)(new Uint8Array(40_000))).toMatchObject({ code: 'RENEWAL_REFUSED' });
+    expect(await estIssuer({ url, domain: domainA, material: tls })(new Uint8Array(40_000))).toMatchObject({
+      code: 'RENEWAL_REFUSED',
+    });
   });
 });
 
