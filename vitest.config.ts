@@ -14,7 +14,7 @@ const onDaemons = {
 };
 const ON_SIMULATED_HOSTS = [
   'test/attacks/**/*.test.ts',
-  'test/faults/{bad-days,key-backends,keys,kill-table,rekey-kills}.test.ts',
+  'test/faults/{bad-days,key-backends,keys,kill-table,rekey-kills,renewal}.test.ts',
   'test/e2e/replicas.test.ts',
 ];
 

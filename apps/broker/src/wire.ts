@@ -18,6 +18,7 @@ import { createHandoverKeys } from './keys/handover-keys.ts';
 import { startKeyNews } from './keys/key-news.ts';
 import { createLedgers } from './ledgers.ts';
 import { openCounts } from './open-counts.ts';
+import { openAgreements } from './peers/agreements.ts';
 import { openPeerTrust } from './peers/peer-trust.ts';
 import { createPerformer } from './perform/perform.ts';
 import { openPolicyGate } from './policy-gate.ts';
@@ -71,7 +72,10 @@ export function wire(ground: Ground) {
   });
   const handover = createHandoverKeys({ keys, store, domain: self, registry, roleOf: policy.roleOf });
   const alone = aloneWith(store);
+  const { rollbackWindowSeconds } = config.migration;
+  const agreements = openAgreements({ self, journal, nowMs, rollbackWindowSeconds });
   const intake: IntakePorts = {
+    agreementFault: agreements.fault,
     self,
     peers: journal.peers,
     ledgers,
@@ -115,7 +119,7 @@ export function wire(ground: Ground) {
     hosts,
     inventory,
     policy,
-    peers: openPeerTrust(ground),
+    peers: openPeerTrust(ground, agreements),
     alone,
     settings,
     nowMs,
@@ -134,6 +138,7 @@ export function wire(ground: Ground) {
     intake,
     failures,
     apiKeys,
+    agreements,
     certificates,
     fingerprintOf: (peer) => fingerprintOf(journal, peer),
     nowMs,

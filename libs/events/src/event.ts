@@ -9,6 +9,7 @@ import {
 } from './data-agreement.ts';
 import * as handover from './data-handover.ts';
 import { keyStateChanged } from './data-keys.ts';
+import { agreementAccepted, agreementProposed } from './data-peering.ts';
 import { policyAnnounced } from './data-policy.ts';
 import { CAUSES_MAX } from './limits.ts';
 import { digest, epoch, eventId, migrationId, seq, timestamp, trustDomain } from './scalars.ts';
@@ -38,6 +39,8 @@ export const event = z.discriminatedUnion('type', [
   ledgerEvent('KeyAnnounced', keyAnnounced),
   ledgerEvent('KeyRevoked', keyRevoked),
   ledgerEvent('PolicyAnnounced', policyAnnounced),
+  ledgerEvent('AgreementProposed', agreementProposed),
+  ledgerEvent('AgreementAccepted', agreementAccepted),
   migrationEvent('MigrationIntended', migrationIntended),
   migrationEvent('MigrationOffered', migrationOffered),
   migrationEvent('MigrationRefused', migrationRefused),

@@ -34,3 +34,7 @@ export const APPROVALS_MAX = 4;
 export const POLICIES_NAMED_MAX = 16;
 /** Characters of a principal: a SPIFFE ID, or the name of a token. */
 export const PRINCIPAL_CHARS_MAX = 400;
+/** Days for which ledgers are kept under an agreement: a century. */
+export const RETENTION_DAYS_MAX = 36_500;
+/** Seconds of the longest rollback window: what a broker's configuration allows, a week. */
+export const ROLLBACK_WINDOW_SECONDS_MAX = 604_800;

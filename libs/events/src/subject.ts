@@ -9,6 +9,8 @@ const FAMILIES: ReadonlyMap<string, string> = new Map([
   ['KeyRevoked', 'key'],
   ['KeyStateChanged', 'key'],
   ['PolicyAnnounced', 'policy'],
+  ['AgreementProposed', 'agreement'],
+  ['AgreementAccepted', 'agreement'],
 ]);
 /** Subjects family of an event type: keys (of the ledger, and of VMs outside any migration) and policy concern the ledger itself. */
 const family = (type: string): string => FAMILIES.get(type) ?? 'migration';

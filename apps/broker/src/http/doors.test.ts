@@ -61,6 +61,23 @@ const GOOD: Readonly<Record<string, { readonly path: string; readonly body?: unk
   'GET /v1/key-uses/verdict': { path: '/v1/key-uses/verdict' },
   'POST /v1/projects/:project/rotations': { path: '/v1/projects/default/rotations', body: { reason: 'yearly' } },
   'GET /v1/peers': { path: '/v1/peers' },
+  'GET /v1/peers/:peer/agreement': { path: '/v1/peers/csp-b.example/agreement' },
+  'POST /v1/peers/:peer/agreement/proposals': {
+    path: '/v1/peers/csp-b.example/agreement/proposals',
+    body: {
+      modes: ['cold'],
+      algorithms: ['x25519-ml-kem-768'],
+      retentionDays: 365,
+      jurisdictions: ['DE'],
+      rollbackWindowSecondsMax: 300,
+      notBefore: '2026-01-01T00:00:00.000Z',
+      notAfter: '2027-01-01T00:00:00.000Z',
+    },
+  },
+  'POST /v1/peers/:peer/agreement/accept': {
+    path: '/v1/peers/csp-b.example/agreement/accept',
+    body: { proposal: 'ab'.repeat(32) },
+  },
   'GET /v1/certificates': { path: '/v1/certificates' },
   'GET /v1/hosts': { path: '/v1/hosts' },
   'GET /v1/images': { path: '/v1/images' },

@@ -1,4 +1,5 @@
 import { apiKeyRequest } from '../users/api-keys.ts';
+import { agreementRoutes } from './agreement-routes.ts';
 import { certificateRoutes } from './certificate-routes.ts';
 import { intendFromCloudEvent } from './intents.ts';
 import { keyRoutes } from './key-routes.ts';
@@ -238,5 +239,6 @@ export const routes: readonly Route[] = [
   ...keyRoutes,
   ...machineRoutes,
   ...certificateRoutes,
+  ...agreementRoutes,
   ...userRoutes,
 ];
