@@ -14,7 +14,7 @@ const onDaemons = {
 };
 const ON_SIMULATED_HOSTS = [
   'test/{attacks,survey}/**/*.test.ts',
-  'test/faults/{bad-days,key-backends,keys,kill-table,openstack,rekey-kills}.test.ts',
+  'test/faults/{bad-days,key-backends,keys,kill-table,openstack,rekey-kills,renewal}.test.ts',
   'test/e2e/{escrow,replicas}.test.ts',
 ];
 

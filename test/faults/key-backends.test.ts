@@ -24,8 +24,8 @@ describe('from a sealed file to a PKCS#11 token', () => {
     token = softhsmToken({ dir: join(scratch('keysh'), 'token'), label: `t-${randomBytes(4).toString('hex')}` });
     clouds = await startClouds({
       // What comes to B is sealed to a key in its token, and A lets keys go by that only; what comes to A is sealed to a hybrid key.
-      broker: ({ key }) =>
-        key === 'a' ? '[profile]\nleaving = ["hsm"]\n' : '[profile]\narriving = "hsm"\nleaving = ["hybrid"]\n',
+      broker: (text, { key }) =>
+        `${text}\n[profile]\n${key === 'a' ? 'leaving = ["hsm"]' : 'arriving = "hsm"\nleaving = ["hybrid"]'}\n`,
       keys: ({ key }) =>
         key === 'a'
           ? undefined

@@ -40,10 +40,11 @@ beforeAll(async () => {
   writeFileSync(secretFile, credential.secret, { mode: 0o600 });
   clouds = await startClouds({
     policy: (text) => (text.startsWith('[') ? JSON.stringify([...JSON.parse(text), ...usersOf(user, ops)]) : text),
-    broker: ({ key }) =>
+    broker: (text, { key }) =>
       key === 'b'
-        ? ''
-        : `[tokens.keystone]
+        ? text
+        : `${text}
+[tokens.keystone]
 url = "${keystone.url}"
 credentialId = "${judging.id}"
 credentialSecretFile = "${judgingFile}"

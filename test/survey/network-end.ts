@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { artifactId, epoch, migrationId, sealedArtifact, timestamp, vmId } from '@carnet/events';
 import * as images from '@carnet/images';
-import { loadLeaf, openTrustFiles } from '@carnet/pki';
+import { loadLeaf, openLeaf, openTrustFiles } from '@carnet/pki';
 import { z } from 'zod';
 import { systemClock } from '../../apps/agent/src/clock.ts';
 import { openDataPath } from '../../apps/agent/src/data-path.ts';
@@ -35,7 +35,7 @@ const of = {
   round: 0,
 };
 const opened = await openDataPath({
-  identity: loadLeaf(own),
+  identity: openLeaf(own, Date.now),
   store,
   now: () => systemClock.now(),
   dataPath: network,

@@ -1,4 +1,5 @@
 import {
+  chainSubject,
   commandSubject,
   crlSubject,
   type HostAgent,
@@ -7,8 +8,7 @@ import {
   type Log,
   reportSubject,
 } from '@carnet/hypervisor';
-import { clientTlsOptions, type TlsMaterial, writePem } from '@carnet/pki';
-import type { Signer } from '@carnet/trust';
+import { clientTlsOptions, type LiveLeaf, type TlsMaterial, writePem } from '@carnet/pki';
 import { connect, type Msg, type NatsConnection } from 'nats';
 import { type BrokerKeys, openCommand, signReport } from './commands.ts';
 import type { AgentConfig } from './config.ts';
@@ -29,8 +29,13 @@ export function connectBus(config: AgentConfig, material: TlsMaterial): Promise<
     maxVersion,
     servername: serverName,
     rejectUnauthorized: true,
-    key: material.keyPem,
-    cert: material.chainPem,
+    // Asked at each connect: a certificate may have been renewed since.
+    get key() {
+      return material.keyPem;
+    },
+    get cert() {
+      return material.chainPem;
+    },
     ca: material
       .store()
       .roots.map((der) => writePem('CERTIFICATE', der))
@@ -53,14 +58,24 @@ export type BusOptions = {
   readonly agent: HostAgent;
   readonly host: string;
   readonly keys: BrokerKeys;
-  readonly signer: Signer;
+  readonly leaf: Pick<LiveLeaf, 'current' | 'held'>;
+  /** Learns the chain that our broker shows. */
+  readonly learnChain: (bytes: Uint8Array) => void;
   /** Keeps the CRLs that our broker tells. */
   readonly takeCrl: (bytes: Uint8Array) => void;
   readonly log: Log;
 };
 
+export type BusService = {
+  /** A hello now: what it says has changed. */
+  greet(): Promise<void>;
+  stop(): Promise<void>;
+};
+
 /** Answers the broker's commands and tells it what happens here. `stop` answers what is under way, then falls silent. */
-export function serveBus({ bus, agent, host, keys, signer, takeCrl, log }: BusOptions): { stop(): Promise<void> } {
+export function serveBus({ bus, agent, host, keys, leaf, learnChain, takeCrl, log }: BusOptions): BusService {
+  // The broker knows the leaf that the last hello introduced: answers are signed by that one, also where a newer one is there.
+  let introduced = leaf.current();
   let underJudgement = 0;
   const answer = async (message: Msg): Promise<void> => {
     const opened = openCommand(message.data, keys);
@@ -68,7 +83,7 @@ export function serveBus({ bus, agent, host, keys, signer, takeCrl, log }: BusOp
       log.warn({ code: 'COMMAND_UNTRUSTED', why: opened.rejected }, 'command ignored');
       return;
     }
-    message.respond(signReport(await agent.handle(opened.command, opened.digest), signer));
+    message.respond(signReport(await agent.handle(opened.command, opened.digest), introduced.signer));
   };
   const take = async (message: Msg): Promise<void> => {
     // Dropped, not queued: the broker asks again, and a flood must not fill this host's memory.
@@ -94,13 +109,22 @@ export function serveBus({ bus, agent, host, keys, signer, takeCrl, log }: BusOp
     },
   });
 
+  const chains = bus.subscribe(chainSubject(host), {
+    callback: (error, message) => {
+      if (error === null) learnChain(message.data);
+    },
+  });
+
   const report = (what: HostReport): void => {
-    if (!bus.isClosed()) bus.publish(reportSubject(host), signReport(what, signer));
+    if (!bus.isClosed()) bus.publish(reportSubject(host), signReport(what, introduced.signer));
   };
   const greet = (): Promise<void> =>
     agent
       .hello()
-      .then(report)
+      .then((hello) => {
+        introduced = leaf.held().find(({ chain }) => chain[0] === hello.chain[0]) ?? introduced;
+        report(hello);
+      })
       .catch((cause: unknown) => log.warn({ err: cause }, 'hello failed'));
   // Nobody signs a hail: whoever sends one gets no more than a hello, and a flood of them no flood of hellos.
   const hailed = paced(HAIL_ANSWER_MS, greet);
@@ -121,12 +145,14 @@ export function serveBus({ bus, agent, host, keys, signer, takeCrl, log }: BusOp
   const watch = watchBus(bus, greet, log);
 
   return {
+    greet,
     stop: async () => {
       clearInterval(timer);
       unsubscribe();
       subscription.unsubscribe();
       hails.unsubscribe();
       crls.unsubscribe();
+      chains.unsubscribe();
       hailed.stop();
       await agent.close();
       await bus.drain();

@@ -16,11 +16,13 @@ export const agentConfig = z.strictObject({
     certificateFile: path,
     keyFile: path,
   }),
+  /** Where the leaf is renewed, after two thirds of its life; as for brokers. Absent: by other means. */
+  renewal: z.strictObject({ url: z.string().startsWith('https://') }).optional(),
   trust: z.strictObject({
     rootFile: path,
     /** DER CRLs of the root and of every intermediate; read again when one changes. The broker tells newer ones. */
     crlDirectory: path,
-    /** The broker’s leaf and intermediate, PEM: commands are signed by this leaf. Read again when it is renewed. */
+    /** The broker’s leaf and intermediate, PEM: known from the start. A renewed one the broker tells by itself. */
     brokerCertificateFile: path,
   }),
   /** `serverName`: the DNS name in the server's certificate; `domain`: the bus's own trust domain, absent: the same. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { artifactId, epoch, hostName, migrationId, type TrustDomain, timestamp, trustDomain, vmId } from '@carnet/events';
 import type { PullRequest } from '@carnet/hypervisor';
 import * as images from '@carnet/images';
-import { createCrl, createFederationPki, loadLeaf, readCertificate, rememberedRsaKeys, type TrustStore } from '@carnet/pki';
+import { createCrl, createFederationPki, openLeaf, readCertificate, rememberedRsaKeys, type TrustStore } from '@carnet/pki';
 import { afterAll, expect, it } from 'vitest';
 import { systemClock } from './clock.ts';
 import { type Carrier, manifestOf, openDataPath } from './data-path.ts';
@@ -47,7 +47,7 @@ const log = {
   error: () => undefined,
 };
 const identityOf = (domain: TrustDomain) =>
-  loadLeaf({ certificateFile: join(dir, domain, 'agent-h1.pem'), keyFile: join(dir, domain, 'agent-h1.key') });
+  openLeaf({ certificateFile: join(dir, domain, 'agent-h1.pem'), keyFile: join(dir, domain, 'agent-h1.key') }, Date.now);
 const open: Carrier[] = [];
 
 async function endOf(domain: TrustDomain): Promise<{ readonly path: Carrier; readonly know: (store: TrustStore) => void }> {

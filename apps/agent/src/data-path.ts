@@ -1,15 +1,16 @@
 import { networkInterfaces } from 'node:os';
+import { createSecureContext, type TlsOptions } from 'node:tls';
 import type { DataPath, Timestamp } from '@carnet/events';
 import { type Artifacts, done, type Log, type Outcome, type PullRequest, type ServeRequest } from '@carnet/hypervisor';
 import * as images from '@carnet/images';
-import { CRL_RECHECK_MS, type OwnLeaf, type TrustStore, writePem } from '@carnet/pki';
+import { CRL_RECHECK_MS, type LiveLeaf, type OwnLeaf, type TrustStore, writePem } from '@carnet/pki';
 import { type DeclaredNetwork, migrationNetwork } from './migration-network.ts';
 import { map, told } from './outcomes.ts';
 import { judgePinned, leafDigestOf } from './peer-verdict.ts';
 import { openShares } from './shares.ts';
 
 export type DataPathOptions = {
-  readonly identity: OwnLeaf;
+  readonly identity: Pick<LiveLeaf, 'current' | 'held'>;
   readonly store: () => TrustStore;
   readonly now: () => Timestamp;
   readonly dataPath: DeclaredNetwork & { readonly port: number; readonly serverName: string };
@@ -33,7 +34,7 @@ export async function openDataPath(options: DataPathOptions): Promise<Carrier> {
     address,
     port,
     ...(takes === undefined ? {} : { takes }),
-    tls: tlsOf(options),
+    tls: serverTls(options),
     // OpenSSL has judged the path; who it is and whether it is revoked, the grant decides for its one pinned chain.
     verifyPeer: () => ({ ok: true }),
     grantOf: (migration) => grantOf(shares.of(migration), store(), now()),
@@ -53,10 +54,20 @@ export async function openDataPath(options: DataPathOptions): Promise<Carrier> {
   };
 }
 
-const tlsOf = ({ identity, store }: DataPathOptions) => ({
-  key: identity.keyPem,
-  cert: identity.certificatePem,
+const tlsOf = (leaf: OwnLeaf, { store }: Pick<DataPathOptions, 'store'>) => ({
+  key: leaf.keyPem,
+  cert: leaf.certificatePem,
   ca: store().roots.map((der) => writePem('CERTIFICATE', der)),
+});
+
+/** Agreements pin the leaf of their time: a receiver says which by the server name, and an older one is served until it ends. */
+const serverTls = (options: DataPathOptions): TlsOptions => ({
+  ...tlsOf(options.identity.current(), options),
+  SNICallback: (serverName, answer) => {
+    const { identity } = options;
+    const leaf = identity.held().find(({ signer }) => images.namesLeaf(serverName, signer.keyid)) ?? identity.current();
+    answer(null, createSecureContext({ ...tlsOf(leaf, options), minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' }));
+  },
 });
 
 /** A share ends by itself after `until`, and at once when the pinned agent's certificate is revoked. */
@@ -82,17 +93,26 @@ function whileTrusted(
   return { signal: AbortSignal.any([wanted, untrusted.signal]), stop: () => clearInterval(timer) };
 }
 
+/** Which of our leaves the agreement pins only the source knows: the newest first, then the one before it while it lasts. */
 async function pull(
   request: PullRequest,
   options: DataPathOptions,
   localAddress: string | undefined,
 ): Promise<Outcome<{ readonly receivedBytes: number }>> {
+  const [current, before] = options.identity.held();
+  const pulled = await pullAs(current ?? options.identity.current(), request, options, localAddress);
+  const isOthers = !pulled.ok && pulled.code === 'NOT_GRANTED' && before !== undefined;
+  const last = isOthers ? await pullAs(before, request, options, localAddress) : pulled;
+  return map(told(last, 'TRANSFER_FAILED'), ({ receivedBytes }) => ({ receivedBytes }));
+}
+
+async function pullAs(leaf: OwnLeaf, request: PullRequest, options: DataPathOptions, localAddress: string | undefined) {
   const { of, sealed, from, peer, into, rateBytesPerSecond, onProgress } = request;
   const verifyPeer = () => judgePinned(peer, options.store(), options.now(), 'serverAuth');
   const { signal, stop } = whileTrusted(request.signal, verifyPeer);
   const pulled = await images.pullArtifact({
     endpoint: from,
-    tls: { ...tlsOf(options), ...(localAddress === undefined ? {} : { localAddress }) },
+    tls: { ...tlsOf(leaf, options), ...(localAddress === undefined ? {} : { localAddress }) },
     verifyPeer,
     pinnedLeaf: leafDigestOf(peer),
     migration: of.migration,
@@ -105,5 +125,5 @@ async function pull(
     signal,
   });
   stop();
-  return map(told(pulled, 'TRANSFER_FAILED'), ({ receivedBytes }) => ({ receivedBytes }));
+  return pulled;
 }

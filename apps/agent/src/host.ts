@@ -5,6 +5,7 @@ import type { Timestamp } from '@carnet/events';
 import {
   createHostAgent,
   type HostAgent,
+  type HostAgentOptions,
   hostPaths,
   type Log,
   libvirtHypervisor,
@@ -13,7 +14,7 @@ import {
 } from '@carnet/hypervisor';
 import { openImageStore } from '@carnet/images';
 import { createHostKeyPair } from '@carnet/keys';
-import type { OwnLeaf, TrustStore } from '@carnet/pki';
+import type { LiveLeaf, TrustStore } from '@carnet/pki';
 import { openArtifacts } from './artifacts.ts';
 import { systemClock } from './clock.ts';
 import type { AgentConfig } from './config.ts';
@@ -28,8 +29,17 @@ async function memoryMiBFree(): Promise<number> {
   return line === undefined ? 0 : Math.floor(Number(line) / 1_024);
 }
 
+/** Each hello carries the leaf of its moment: offers pin that one. */
+export const helloFacts = (leaf: LiveLeaf, publicKey: string): HostAgentOptions['hello'] => ({
+  agent: randomUUID(),
+  publicKey,
+  get chain() {
+    return [...leaf.chain];
+  },
+});
+
 /** Everything of this host but the bus: libvirtd, qemu-img, the data path, the disk. Usable in a test's own process. */
-export async function openHost(config: AgentConfig, identity: OwnLeaf, store: () => TrustStore, log: Log): Promise<Host> {
+export async function openHost(config: AgentConfig, identity: LiveLeaf, store: () => TrustStore, log: Log): Promise<Host> {
   const { directories, machine } = config;
   const now = (): Timestamp => systemClock.now();
   const paths = hostPaths({
@@ -65,7 +75,7 @@ export async function openHost(config: AgentConfig, identity: OwnLeaf, store: ()
     domain: config.domain,
     host: config.host,
     stepsAtOnce: config.stepsAtOnce,
-    hello: { agent: randomUUID(), publicKey: transport.publicKey, chain: [...identity.chain] },
+    hello: helloFacts(identity, transport.publicKey),
     ports: {
       hypervisor,
       volumes: qemuVolumes({ ...machine, tmpfsDir: directories.tmpfs }, log),
@@ -73,7 +83,7 @@ export async function openHost(config: AgentConfig, identity: OwnLeaf, store: ()
       files: nodeFiles,
       paths,
       openSecret: secretOpener(transport.privateKey),
-      signEvidence: evidenceSigner(identity.signer, identity.chain[0] ?? ''),
+      signEvidence: evidenceSigner(identity.current),
       memoryMiBFree,
       limits: config.limits,
       clock: systemClock,

@@ -1,11 +1,12 @@
 #!/usr/bin/env node
-import { loadLeaf } from '@carnet/pki';
+import { openLeaf } from '@carnet/pki';
 import { createLog, drainOnSignals, runService } from '@carnet/runtime';
 import { brokerKeys } from './broker-keys.ts';
 import { connectBus, serveBus } from './bus.ts';
 import { systemClock } from './clock.ts';
 import { type AgentConfig, agentConfig } from './config.ts';
 import { openHost } from './host.ts';
+import { tendAgentLeaf, tlsOf } from './tend-leaf.ts';
 import { crlTaker, openAgentTrust } from './trust.ts';
 
 const USAGE = `usage: carnet-agent --config FILE [--check-config]
@@ -20,21 +21,25 @@ async function start(config: AgentConfig): Promise<void> {
   const log = createLog('agent', config.log.level);
   const now = () => systemClock.now();
   const store = openAgentTrust(config, Date.now);
-  const identity = loadLeaf(config.identity);
-  const host = await openHost(config, identity, store, log);
-  const bus = await connectBus(config, { keyPem: identity.keyPem, chainPem: identity.certificatePem, store, now });
-  const keys = brokerKeys(config.trust.brokerCertificateFile, config.domain, store, now);
+  const leaf = openLeaf(config.identity, Date.now);
+  const tls = tlsOf(leaf, store, now);
+  const host = await openHost(config, leaf, store, log);
+  const bus = await connectBus(config, tls);
+  const broker = brokerKeys(config.trust.brokerCertificateFile, config.domain, store, now);
   const service = serveBus({
     bus,
     agent: host.agent,
     host: config.host,
-    keys,
-    signer: identity.signer,
-    takeCrl: crlTaker(config, keys, log),
+    keys: broker.keys,
+    leaf,
+    learnChain: broker.learn,
+    takeCrl: crlTaker(config, broker.keys, log),
     log,
   });
+  const renewal = tendAgentLeaf(config, leaf, tls, service, log);
   log.info({ host: config.host, domain: config.domain }, 'agent ready');
   drainOnSignals(log, async () => {
+    await renewal.stop();
     await service.stop();
     await host.close();
   });

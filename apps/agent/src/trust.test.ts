@@ -55,7 +55,7 @@ const silent = { debug: () => undefined, info: () => undefined, warn: () => unde
 it('a list that our broker tells is kept and counts; an older one, and anybody else’s, changes nothing', () => {
   let nowMs = 0;
   const store = openAgentTrust(config, () => nowMs);
-  const keys = brokerKeys(config.trust.brokerCertificateFile, A, store, () => systemClock.now());
+  const { keys } = brokerKeys(config.trust.brokerCertificateFile, A, store, () => systemClock.now());
   const take = crlTaker(config, keys, silent);
   const before = store().crls.length;
   const say = (der: Uint8Array, domain = A, name = 'broker', type: string = PAYLOAD_TYPES.crl): void =>

@@ -1,6 +1,7 @@
 import { type Check, createMetrics, type Log, type Loop, startLoop } from '@carnet/runtime';
 import { sql } from 'kysely';
 import type { BrokerConfig } from './config.ts';
+import { fetchOwnCrl } from './fetch-crl.ts';
 import { type Ground, openGround } from './ground.ts';
 import { type Doors, openDoors } from './http/open-doors.ts';
 import { openOps } from './http/ops.ts';
@@ -8,6 +9,7 @@ import { keepSettling } from './keys/settling.ts';
 import { loopPorts, noticeJourneys } from './loop-ports.ts';
 import { watchPeers } from './peers/watch.ts';
 import { tendEventKeys } from './tend-keys.ts';
+import { tendBrokerLeaf } from './tend-leaf.ts';
 import { createWaiting } from './waiting.ts';
 import { type Wired, wire } from './wire.ts';
 
@@ -31,13 +33,15 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
   const hush = noticeJourneys({ ...ground, self: config.domain }, loop);
   const settled = config.keys.backend !== 'file' ? keepSettling(ground.keys, log) : undefined;
   const doors = await openDoors(ground, parts);
+  const ownCrl = fetchOwnCrl(ground);
+  const renewal = tendBrokerLeaf(ground, doors, parts.tellHosts);
   const ready = readinessChecks(ground);
   checks = () => ready;
   log.info({ domain: config.domain, http: config.http.port, database: ground.store.kind }, 'broker ready');
   return {
     stop: async () => {
       await settled?.();
-      await Promise.all([watch.stop(), tending.stop(), parts.escrowNews.stop()]);
+      await Promise.all([watch.stop(), tending.stop(), parts.escrowNews.stop(), renewal.stop(), ownCrl.stop()]);
       await stopAll(ground, loop, hush, doors, parts);
       await ops.close();
     },

@@ -28,9 +28,14 @@ const settings = z.strictObject({
     /** Ed25519 event-signing key, PKCS#8 PEM. Read again when it changes: the same file at every replica within ten minutes. */
     eventKeyFile: path,
   }),
+  /**
+   * Where the leaf is renewed, after two thirds of its life: `carnet authority serve` of this CSP, or any EST server (RFC 7030)
+   * whose certificate names `spiffe://<domain>/server/issuer`. Absent: by other means. New files are taken into use either way.
+   */
+  renewal: z.strictObject({ url: z.string().startsWith('https://') }).optional(),
   trust: z.strictObject({
     rootFile: path,
-    /** DER CRLs of the root and of every intermediate; read again when one changes. */
+    /** DER CRLs of the root and of every intermediate; read again when one changes. With `renewal` our own is written here. */
     crlDirectory: path,
   }),
   /** `domain`: trust domain of the bus itself; `serverName`: the DNS name in its certificate. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Timestamp, timestamp } from '@carnet/events';
 import { type Bus, connectBus, type Journal, openJournal } from '@carnet/journal';
 import { type KeyManager, openKeyManager } from '@carnet/keys';
-import { chainValidator, clientTlsOptions, openTrustFiles, type TlsMaterial, type TrustStore } from '@carnet/pki';
+import { chainValidator, clientTlsOptions, type LiveLeaf, openTrustFiles, type TlsMaterial, type TrustStore } from '@carnet/pki';
 import type { PolicySet } from '@carnet/policy';
 import type { Log, Metrics } from '@carnet/runtime';
 import { openStore, runChanges, type Store } from '@carnet/store';
@@ -57,7 +57,7 @@ export async function openGround(
     },
     nowMs,
   );
-  const identity = openIdentity(config.identity, log);
+  const identity = openIdentity(config.identity, log, nowMs);
   // The environment wins over the file, as it does for every other setting.
   const url = environment['CARNET_DATABASE_URL'] ?? config.database.url;
   const target = url === undefined ? { dir: join(config.stateDirectory, 'database') } : { url };
@@ -96,7 +96,7 @@ export async function openGround(
   });
   await waiting.for('database', () => refuseDowngrade(journal, policies, config.policy.directory));
   await archivePolicySet(policies, join(config.stateDirectory, 'policies'));
-  const tls: TlsMaterial = { keyPem: identity.keyPem, chainPem: identity.certificatePem, store: trust, now };
+  const tls = tlsOf(identity.leaf, trust, now);
   const bus = await waiting.for(`bus at ${config.bus.url}`, () =>
     connectBus(parts, {
       servers: [config.bus.url],
@@ -118,10 +118,30 @@ async function closedUnless<T>(close: () => Promise<void> | void, work: () => Pr
   }
 }
 
+/** Of the leaf of now, whenever it is asked. */
+const tlsOf = (leaf: LiveLeaf, store: () => TrustStore, now: () => Timestamp): TlsMaterial => ({
+  store,
+  now,
+  get keyPem() {
+    return leaf.keyPem;
+  },
+  get chainPem() {
+    return leaf.certificatePem;
+  },
+});
+
 /** Chain, name and revocation of the bus's certificate: it is trusted for delivery only, and still it must be the one we know. */
 function busTls({ bus, trust }: BrokerConfig, material: TlsMaterial) {
   const { checkServerIdentity } = clientTlsOptions(material, { trustDomain: bus.domain }, bus.serverName);
-  const own = { cert: material.chainPem, key: material.keyPem, ca: readFileSync(trust.rootFile, 'utf8') };
   if (checkServerIdentity === undefined) throw new Error('impossible: options of a client without a judgement of its server');
-  return { ...own, checkServerIdentity };
+  return {
+    ca: readFileSync(trust.rootFile, 'utf8'),
+    checkServerIdentity,
+    get cert() {
+      return material.chainPem;
+    },
+    get key() {
+      return material.keyPem;
+    },
+  };
 }

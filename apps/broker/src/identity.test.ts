@@ -40,7 +40,7 @@ it('reads a changed event key again, and signs on with the old one when it canno
     error: (fields: object) => void said.push(fields),
   };
   put(newKey());
-  const identity = openIdentity(files, log as never);
+  const identity = openIdentity(files, log as never, Date.now);
   const first = identity.signing().signer.keyid;
   expect(identity.look()).toBe('same');
   put('no key');

@@ -2,7 +2,7 @@ import { createPrivateKey } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { timestamp } from '@carnet/events';
 import type { Signing } from '@carnet/journal';
-import { loadLeaf, type OwnLeaf, readPrivateText } from '@carnet/pki';
+import { type LiveLeaf, openLeaf, readPrivateText } from '@carnet/pki';
 import type { Log } from '@carnet/runtime';
 import { ed25519Signer } from '@carnet/trust';
 
@@ -13,25 +13,32 @@ export interface IdentityFiles {
 }
 
 /** Who this broker is: its X.509 leaf (TLS, commands to hosts), and what signs its ledgers. */
-export type BrokerIdentity = OwnLeaf & {
+export type BrokerIdentity = {
+  /** As a part it follows renewals by itself. */
+  readonly leaf: LiveLeaf;
   /** The Ed25519 event key of now, and the leaf that introduces it. */
   readonly signing: () => Signing;
-  /** Reads the files again if one is another. What cannot be read changes nothing: the old key signs on, and the log says so. */
+  /** Reads the event key again if its file is another. What cannot be read changes nothing: the old key signs on, and the log says so. */
   readonly look: () => 'same' | 'changed';
 };
 
-export function openIdentity(files: IdentityFiles, log: Log): BrokerIdentity {
+export function openIdentity(files: IdentityFiles, log: Log, nowMs: () => number): BrokerIdentity {
+  const leaf = openLeaf(files, nowMs);
   let seen = markOf(files);
-  let now = signingOf(files);
+  let now = eventKeyOf(files);
   let failure = '';
   return {
-    ...loadLeaf(files),
-    signing: () => now,
+    leaf,
+    // A new event key, or a new ledger, is introduced by the leaf of that moment.
+    signing: () => {
+      const { chain, signer } = leaf.current();
+      return { signer: now.signer, introduction: { chain, signer, notBefore: now.notBefore } };
+    },
     look: () => {
       try {
         const mark = markOf(files);
         if (mark === seen) return 'same';
-        const next = signingOf(files);
+        const next = eventKeyOf(files);
         seen = mark;
         failure = '';
         if (next.signer.keyid === now.signer.keyid) return 'same';
@@ -48,20 +55,12 @@ export function openIdentity(files: IdentityFiles, log: Log): BrokerIdentity {
   };
 }
 
-/** Key and certificate are read together: a new event key is introduced by the leaf that lies there now. */
-function signingOf(files: IdentityFiles): Signing {
-  const leaf = loadLeaf(files);
-  const notBefore = timestamp.parse(statSync(files.eventKeyFile).mtime.toISOString());
-  return {
-    signer: ed25519Signer(createPrivateKey(readPrivateText(files.eventKeyFile))),
-    introduction: { chain: leaf.chain, signer: leaf.signer, notBefore },
-  };
+function eventKeyOf({ eventKeyFile }: IdentityFiles) {
+  const notBefore = timestamp.parse(statSync(eventKeyFile).mtime.toISOString());
+  return { signer: ed25519Signer(createPrivateKey(readPrivateText(eventKeyFile))), notBefore };
 }
 
-const markOf = (files: IdentityFiles): string =>
-  [files.certificateFile, files.keyFile, files.eventKeyFile]
-    .map((file) => {
-      const { ino, mtimeMs, size } = statSync(file);
-      return `${ino} ${mtimeMs} ${size}`;
-    })
-    .join(' ');
+function markOf({ eventKeyFile }: IdentityFiles): string {
+  const { ino, mtimeMs, size } = statSync(eventKeyFile);
+  return `${ino} ${mtimeMs} ${size}`;
+}

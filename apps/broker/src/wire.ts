@@ -1,15 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { type Digest, digest, type HostName } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
-import { readPem, validatePath } from '@carnet/pki';
+import { validatePath } from '@carnet/pki';
 import { levelOf } from '@carnet/policy';
 import { openMigrationViews } from '@carnet/views';
 import { aloneWith } from './alone.ts';
 import { openSecretReader } from './barbican/secrets.ts';
+import { certificateRows, meterCertificates } from './certificates.ts';
 import { createFailures } from './failures.ts';
 import type { Ground } from './ground.ts';
 import { openHostClient } from './hosts/client.ts';
 import { createHosts } from './hosts/steps.ts';
+import { tellChain } from './hosts/tell-chain.ts';
 import { crlTeller } from './hosts/tell-crls.ts';
 import { agentSpiffeId, type ValidateAgent } from './hosts/wire.ts';
 import { openInventory } from './inventory.ts';
@@ -20,6 +22,7 @@ import { startKeyNews } from './keys/key-news.ts';
 import { KEM_OF } from './keys/profiles.ts';
 import { createLedgers } from './ledgers.ts';
 import { openCounts } from './open-counts.ts';
+import { openAgreements } from './peers/agreements.ts';
 import { openPeerTrust } from './peers/peer-trust.ts';
 import { createPerformer } from './perform/perform.ts';
 import { openPolicyGate } from './policy-gate.ts';
@@ -41,18 +44,23 @@ export function wire(ground: Ground) {
   const hostNames = config.hosts.map(({ name }) => name);
   const views = openMigrationViews(store);
   const ledgers = createLedgers(journal, self, nowMs, policies.ruledBy);
-  const crls = crlTeller(ground.bus.connection, ground.trust, ground.identity.signer, log);
+  const crls = crlTeller(ground.bus.connection, ground.trust, ground.identity.leaf.signer, log);
+  // Who we are comes first: what follows is signed by that leaf.
+  const tellHost = (host: HostName): void => {
+    tellChain(ground.bus.connection, ground.identity.leaf, host);
+    crls.tell(host);
+  };
   const hostClient = openHostClient({
     bus: ground.bus.connection,
     domain: self,
     hosts: hostNames,
-    signer: ground.identity.signer,
+    signer: ground.identity.leaf.signer,
     validateAgent: agentValidator(ground),
     nowMs,
     log,
     onReport: (host, report) => {
       if (report.kind !== 'hello') return;
-      crls.tell(host);
+      tellHost(host);
       provideSecrets(host, report);
     },
   });
@@ -76,7 +84,10 @@ export function wire(ground: Ground) {
     roleOf: policy.roleOf,
   });
   const alone = aloneWith(store);
+  const { rollbackWindowSeconds } = config.migration;
+  const agreements = openAgreements({ self, journal, nowMs, rollbackWindowSeconds });
   const intake: IntakePorts = {
+    agreementFault: agreements.fault,
     self,
     peers: journal.peers,
     ledgers,
@@ -121,7 +132,7 @@ export function wire(ground: Ground) {
     hosts,
     inventory,
     policy,
-    peers: openPeerTrust(ground),
+    peers: openPeerTrust(ground, agreements),
     alone,
     settings,
     nowMs,
@@ -136,6 +147,9 @@ export function wire(ground: Ground) {
   });
   const escrowNews = startEscrowNews({ journal, escrows, log });
   const apiKeys = openApiKeys(store, nowMs, randomBytes);
+  const certificates = () =>
+    certificateRows({ ...ground, self, leaf: ground.identity.leaf, hosts: hostNames, hello: (host) => registry().hello(host) });
+  meterCertificates(ground.metrics, certificates);
   const service = createService({
     self,
     journal,
@@ -147,11 +161,13 @@ export function wire(ground: Ground) {
     failures,
     apiKeys,
     escrow: createEscrowService(escrows, escrowNews.tell),
+    agreements,
+    certificates,
     fingerprintOf: (peer) => fingerprintOf(journal, peer),
     nowMs,
   });
   const tellHosts = (): void => {
-    for (const host of hostNames) crls.tell(host);
+    for (const host of hostNames) tellHost(host);
   };
   const secrets = openSecretReader(keys, self);
   return { views, ledgers, hosts, policy, failures, perform, service, secrets, apiKeys, news, escrowNews, tellHosts };
@@ -174,10 +190,8 @@ const agentValidator =
 
 /** Certificates of this CSP's own people and schedulers: they come as a leaf, under our own intermediate. */
 function ownIdentity({ config, identity, trust, now }: Ground): IntakePorts['identify'] {
-  const above = readPem(identity.certificatePem, 'CERTIFICATE')
-    .slice(1)
-    .map((der) => Buffer.from(der).toString('base64'));
   return (leaf) => {
+    const above = identity.leaf.chain.slice(1);
     const path = validatePath({ ...trust(), chain: [leaf, ...above], at: now(), trustDomain: config.domain });
     return path.ok ? path.value : undefined;
   };

@@ -15,6 +15,16 @@ export const EXIT_HELP = `Exit codes:
   0 done   1 failed   2 usage   3 verification failed   4 wait timed out, or detached
   5 refused by peer or policy   6 ended rolled back   7 unreachable`;
 
+/** Ends a verb that has said what it found; `check` has exit codes of its own. */
+export class Judged extends Error {
+  override readonly name = 'Judged';
+  readonly exit: 0 | 1 | 2 | 3;
+  constructor(exit: 0 | 1 | 2 | 3) {
+    super('judged');
+    this.exit = exit;
+  }
+}
+
 /** Ends a verb: code, one sentence, and what to do next. */
 export class VerbError extends Error {
   override readonly name = 'VerbError';

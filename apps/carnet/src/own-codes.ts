@@ -28,5 +28,32 @@ export const OWN_CODES = {
     text: 'The event key file cannot be read, or others can read it.',
     advice: 'It is PKCS#8 PEM of an Ed25519 key, of mode 600. Until it is well the broker signs on with the key it has.',
   },
+  AUTHORITY_EXISTS: {
+    text: 'There is an authority in this directory already.',
+    advice: 'Take another directory: a second key under one name would be a second truth.',
+  },
+  AUTHORITY_INCOMPLETE: {
+    text: 'The directory holds no authority that can sign.',
+    advice: 'Make one with `carnet authority init`; for a CSP’s, have authority.csr signed and `accept` the certificate.',
+  },
+  AUTHORITY_BUSY: { text: 'Another process is at work in this directory.', advice: 'Try again: it takes milliseconds.' },
+  REGISTER_BROKEN: {
+    text: 'The register of an authority cannot be read, so nobody knows what it issued.',
+    advice: 'Nothing is signed until it is well: repair the line that is named, or restore register.ndjson.',
+  },
+  PASSPHRASE_WRONG: { text: 'The authority’s key does not open.', advice: 'Name the file that holds the right passphrase.' },
+  PASSPHRASE_SHORT: {
+    text: 'The passphrase is too short.',
+    advice: 'Take at least 20 characters, better 32 random ones: whoever steals the file can try as often as he likes.',
+  },
+  KEY_EXPOSED: {
+    text: 'A secret file can be read by others.',
+    advice: 'chmod 600 it; if others may have read it, make a new one.',
+  },
+  OUTLIVES_ISSUER: { text: 'The certificate would end after its issuer.', advice: 'Give it fewer days.' },
+  OUTSIDE_DOMAIN: {
+    text: 'This authority does not sign such certificates.',
+    advice: 'The root signs authorities of CSPs, those sign leaves of their own domain.',
+  },
   AUDIT_FAILED: { text: 'The auditor could not do its work.', advice: 'See its own message above.' },
 } as const satisfies Record<string, { readonly text: string; readonly advice: string }>;

@@ -1,11 +1,13 @@
 import { Command, CommanderError, Option } from 'commander';
-import { EXIT, EXIT_HELP, type ExitCode, VerbError } from './exit.ts';
+import { EXIT, EXIT_HELP, type ExitCode, Judged, VerbError } from './exit.ts';
 import { FORMATS } from './output.ts';
 import { OWN_CODES } from './own-codes.ts';
 import { apiKeyVerbs } from './verbs/apikey.ts';
 import { auditVerbs } from './verbs/audit.ts';
+import { authorityVerbs } from './verbs/authority.ts';
 import { busVerbs } from './verbs/bus.ts';
 import { certVerbs } from './verbs/cert.ts';
+import { checkVerbs } from './verbs/check.ts';
 import { completionVerb } from './verbs/completion.ts';
 import { contextVerbs } from './verbs/context.ts';
 import { errorVerb } from './verbs/error.ts';
@@ -46,6 +48,8 @@ export function program(streams: Streams): Command {
     auditVerbs(streams),
     busVerbs(streams),
     certVerbs(streams),
+    authorityVerbs(streams),
+    checkVerbs(streams),
     contextVerbs(streams),
     errorVerb(streams),
   ];
@@ -78,6 +82,7 @@ export async function run(args: readonly string[], streams: Streams): Promise<Ex
     return EXIT.done;
   } catch (cause) {
     if (cause instanceof CommanderError) return cause.exitCode === 0 ? EXIT.done : EXIT.usage;
+    if (cause instanceof Judged) return cause.exit;
     if (cause instanceof VerbError) {
       streams.err(`carnet: ${cause.code}: ${cause.message}\n${adviceOf(cause) === undefined ? '' : `  ${adviceOf(cause)}\n`}`);
       return cause.exit;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   apiKey,
+  certificate,
   custodian,
   DIGEST,
   detail,
@@ -192,6 +193,8 @@ const VERBS: readonly [line: string, script: Script, seen: string | RegExp, aske
   ['key rotate shop --reason yearly', { 'POST /v1/projects/shop/rotations': rotating }, '"left": 0', { reason: 'yearly' }],
   ['peer list', { 'GET /v1/peers': items(peer) }, 'csp-b.example'],
   ['peer show csp-b.example', { 'GET /v1/peers': items(peer) }, DIGEST],
+  ['cert list', { 'GET /v1/certificates': items(certificate) }, 'peer-issuer'],
+  ['cert show csp-b.example', { 'GET /v1/certificates': items(certificate) }, 'good'],
   ['host list', { 'GET /v1/hosts': items(host) }, '9.0.0'],
   ['image list', { 'GET /v1/images': items(image) }, 'tiny'],
   ['image show tiny', { 'GET /v1/images': items(image) }, DIGEST],

@@ -10,6 +10,7 @@ import {
 import * as escrow from './data-escrow.ts';
 import * as handover from './data-handover.ts';
 import { keyStateChanged } from './data-keys.ts';
+import { agreementAccepted, agreementProposed } from './data-peering.ts';
 import { policyAnnounced } from './data-policy.ts';
 import { CAUSES_MAX } from './limits.ts';
 import { digest, epoch, eventId, migrationId, seq, timestamp, trustDomain } from './scalars.ts';
@@ -45,6 +46,8 @@ export const event = z.discriminatedUnion('type', [
   ledgerEvent('RecoveryRequested', escrow.recoveryRequested),
   ledgerEvent('RecoveryApproved', escrow.recoveryApproved),
   ledgerEvent('KeyRecovered', escrow.keyRecovered),
+  ledgerEvent('AgreementProposed', agreementProposed),
+  ledgerEvent('AgreementAccepted', agreementAccepted),
   migrationEvent('MigrationIntended', migrationIntended),
   migrationEvent('MigrationOffered', migrationOffered),
   migrationEvent('MigrationRefused', migrationRefused),

@@ -2,6 +2,7 @@ export * from './data-agreement.ts';
 export * from './data-escrow.ts';
 export * from './data-handover.ts';
 export * from './data-keys.ts';
+export * from './data-peering.ts';
 export * from './data-policy.ts';
 export * from './dsse.ts';
 export * from './event.ts';

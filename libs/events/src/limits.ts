@@ -36,3 +36,7 @@ export const POLICIES_NAMED_MAX = 16;
 export const PRINCIPAL_CHARS_MAX = 400;
 /** Custodians of one escrow: all of them can be called on one day, and what is said of them stays far below an envelope's bound. */
 export const ESCROW_CUSTODIANS_MAX = 16;
+/** Days for which ledgers are kept under an agreement: a century. */
+export const RETENTION_DAYS_MAX = 36_500;
+/** Seconds of the longest rollback window: what a broker's configuration allows, a week. */
+export const ROLLBACK_WINDOW_SECONDS_MAX = 604_800;

@@ -14,6 +14,8 @@ const FAMILIES: ReadonlyMap<string, string> = new Map([
   ['RecoveryRequested', 'escrow'],
   ['RecoveryApproved', 'escrow'],
   ['KeyRecovered', 'escrow'],
+  ['AgreementProposed', 'agreement'],
+  ['AgreementAccepted', 'agreement'],
 ]);
 /** Subjects family of an event type: keys (of the ledger, and of VMs outside any migration), policy and escrow concern the ledger itself. */
 const family = (type: string): string => FAMILIES.get(type) ?? 'migration';

@@ -9,7 +9,7 @@ export type { Luks2Header } from './luks2.ts';
 export { contextBytes, type Manifest, type ManifestContext, openManifest, type SealContext } from './manifest.ts';
 export type { Outcome, Refusal } from './outcome.ts';
 export { ImageError } from './outcome.ts';
-export type { PeerVerdict, VerifyPeer } from './peer.ts';
+export { namesLeaf, type PeerVerdict, pinnedServerName, type VerifyPeer } from './peer.ts';
 export type { Progress } from './progress.ts';
 export { discardPull, type Pulled, type PullRequest, pullArtifact } from './pull.ts';
 export type { Qcow2Header } from './qcow2.ts';

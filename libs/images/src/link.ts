@@ -1,9 +1,9 @@
-import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls';
 import type { DataPath, Digest } from '@carnet/events';
 import { decodeHead, FRAME_HEAD_BYTES, type FrameHead } from './frame.ts';
 import { HANDSHAKE_MS_MAX } from './limits.ts';
 import { ImageError } from './outcome.ts';
-import { checkPeer, TLS_RULES, type VerifyPeer } from './peer.ts';
+import { checkPeer, pinnedServerName, TLS_RULES, type VerifyPeer } from './peer.ts';
 import { stallTimer } from './stall-timer.ts';
 
 /** Takes the frames of one phase. Either function refuses by throwing an ImageError. */
@@ -102,13 +102,15 @@ export async function openLink(to: LinkTarget): Promise<Link> {
       return !paused;
     },
   };
-  const { address: host, port, serverName: servername } = to.endpoint;
+  const { address: host, port, serverName } = to.endpoint;
   const options: ConnectionOptions & { readonly onread: typeof onread } = {
     ...to.tls,
     ...TLS_RULES,
     host,
     port,
-    servername,
+    servername: pinnedServerName(to.pinnedLeaf, serverName),
+    // The certificate carries the name without the pin.
+    checkServerIdentity: (_, certificate) => checkServerIdentity(serverName, certificate),
     onread,
   };
   const socket = connect(options);

@@ -23,6 +23,18 @@ export const TLS_RULES = {
   secureOptions: constants.SSL_OP_NO_TICKET,
 } as const;
 
+/** A DNS label in front of the server's name, for a server that holds two leaves while one is being renewed. */
+const PIN_CHARS = 32;
+const NAME_CHARS_MAX = 253;
+
+/** Server Name Indication that says which leaf the agreement pins. Only a hint: what comes is compared with the pin. */
+export const pinnedServerName = (pin: Digest, serverName: string): string =>
+  serverName.length + PIN_CHARS + 1 > NAME_CHARS_MAX ? serverName : `${pin.slice(0, PIN_CHARS)}.${serverName}`;
+
+/** Whether a server name asks for this leaf. */
+export const namesLeaf = (serverName: string, leaf: Digest | string): boolean =>
+  serverName.startsWith(`${leaf.slice(0, PIN_CHARS)}.`);
+
 /** SHA-256 of the DER of the peer's leaf: what Offer and Agreed pin. */
 export function leafDigest(socket: TLSSocket): Digest {
   const certificate = socket.getPeerX509Certificate();

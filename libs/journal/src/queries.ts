@@ -54,6 +54,8 @@ export type Queries = {
   ) => Promise<readonly StoredEvent[]>;
   /** What this CSP said of its policy sets, to one peer or to all, oldest first for each. */
   readonly policiesAnnounced: (audience?: TrustDomain) => Promise<readonly StoredEvent[]>;
+  /** What we and a peer proposed and accepted, of both ledgers, each oldest first. */
+  readonly agreementsWith: (peer: TrustDomain) => Promise<readonly StoredEvent[]>;
   readonly heads: () => Promise<readonly LedgerHead[]>;
   readonly peersState: () => Promise<readonly PeerState[]>;
 };
@@ -103,6 +105,19 @@ export function queries(db: JournalDb, self: TrustDomain): Queries {
       if (audience !== undefined) query = query.where('audience', '=', audience);
       return decorated(db, self, await query.orderBy('audience').orderBy('seq').execute());
     },
+    agreementsWith: async (peer) =>
+      decorated(
+        db,
+        self,
+        await db
+          .selectFrom('events')
+          .selectAll()
+          .where(sql<boolean>`type in ('AgreementProposed', 'AgreementAccepted')`)
+          .where(withPeer(peer))
+          .orderBy('publisher')
+          .orderBy('seq')
+          .execute(),
+      ),
     heads: () => heads(db),
     peersState: () => peersState(db, self),
   };

@@ -106,4 +106,14 @@ export const journalChanges: readonly Change[] = [
         .execute(db);
     },
   },
+  {
+    name: 'journal-003-agreements',
+    up: async (db: Db) => {
+      await sql
+        .raw(
+          `create index events_agreements on events (publisher, audience, seq) where type in ('AgreementProposed', 'AgreementAccepted')`,
+        )
+        .execute(db);
+    },
+  },
 ];

@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import type { SpiffeId, TrustDomain } from '@carnet/events';
-import { buildCertificate, type RandomBytes } from './build-certificate.ts';
+import { buildCertificate, keyIdentifier, type RandomBytes } from './build-certificate.ts';
+import { readCertificate } from './certificate.ts';
 import { PkiError } from './error.ts';
 import {
   authorityExtensions,
@@ -47,16 +48,36 @@ export function createIntermediate(
   root: Authority,
   of: Lifetime & { readonly domain: TrustDomain; readonly keys: RsaKeyPair; readonly random: RandomBytes },
 ): Authority {
-  const name = `Issuer of ${of.domain}`;
+  const certificate = certifyIntermediate(root, { ...of, publicKey: of.keys.publicKey });
+  return { name: issuerName(of.domain), domain: of.domain, certificate, notAfterMs: of.notAfterMs, keys: of.keys };
+}
+
+/** The common name of a CSP's issuing authority. */
+export const issuerName = (domain: TrustDomain): string => `Issuer of ${domain}`;
+
+/** The certificate alone, for an authority whose private key is elsewhere. Names and extensions are ours, whatever was asked for. */
+export function certifyIntermediate(
+  root: Authority,
+  of: Lifetime & { readonly domain: TrustDomain; readonly publicKey: KeyObject; readonly random: RandomBytes },
+): Uint8Array {
   const extensions = [
     ...authorityExtensions(0),
     nameConstraints(of.domain),
-    subjectKey(of.keys.publicKey),
-    authorityKey(root.keys.publicKey),
+    subjectKey(of.publicKey),
+    authorityKey(issuerKeyId(root)),
   ];
-  const fields = { ...of, subject: name, issuer: root.name, publicKey: of.keys.publicKey, extensions };
-  const certificate = buildCertificate(fields, root.keys.privateKey, of.random);
-  return { name, domain: of.domain, certificate, notAfterMs: of.notAfterMs, keys: of.keys };
+  return buildCertificate(
+    { ...of, subject: issuerName(of.domain), issuer: root.name, extensions },
+    root.keys.privateKey,
+    of.random,
+  );
+}
+
+/** As the issuer's certificate says it: another CA may name keys in another way than we do (RFC 5280, section 4.2.1.1). */
+export function issuerKeyId(authority: Pick<Authority, 'certificate' | 'keys'>): Buffer {
+  const certificate = readCertificate(authority.certificate);
+  const said = certificate.ok ? certificate.value.subjectKeyId : undefined;
+  return said === undefined ? keyIdentifier(authority.keys.publicKey) : Buffer.from(said, 'hex');
 }
 
 /**
@@ -79,7 +100,7 @@ export function issueLeaf(
     ...leafExtensions(of.profile),
     subjectNames(of.spiffeId, of.dnsNames),
     subjectKey(of.publicKey),
-    authorityKey(authority.keys.publicKey),
+    authorityKey(issuerKeyId(authority)),
   ];
   const subject = of.spiffeId.slice('spiffe://'.length).replace('/', ' ');
   const certificate = buildCertificate(

@@ -53,7 +53,8 @@ function newSerial(random: RandomBytes): string {
   return bytes.toString('hex');
 }
 
-const nameOf = (commonName: string): forge.pki.CertificateField[] => [
+/** Name as all of Carnet's certificates have it: two attributes, UTF8String. */
+export const nameOf = (commonName: string): forge.pki.CertificateField[] => [
   { name: 'organizationName', value: 'Carnet federation' },
   { name: 'commonName', value: shorten(commonName) },
 ];

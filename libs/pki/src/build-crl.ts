@@ -9,8 +9,7 @@ import {
   RevokedCertificate,
   Time,
 } from 'pkijs';
-import type { Authority } from './authority.ts';
-import { keyIdentifier } from './build-certificate.ts';
+import { type Authority, issuerKeyId } from './authority.ts';
 import { OID } from './oids.ts';
 
 /** CRLReason (RFC 5280, section 5.3.1), those that Carnet gives. */
@@ -88,7 +87,7 @@ const extension = (extnID: string, value: Integer | Enumerated): Extension =>
 
 /** AuthorityKeyIdentifier with the key identifier alone: [0] IMPLICIT, 20 octets. */
 function authorityKey(authority: Authority): Extension {
-  const id = keyIdentifier(authority.keys.publicKey);
+  const id = issuerKeyId(authority);
   const der = Buffer.concat([Buffer.of(0x30, id.length + 2, 0x80, id.length), id]);
   return new Extension({ extnID: OID.authorityKeyIdentifier, critical: false, extnValue: arrayBufferOf(der) });
 }

@@ -93,7 +93,7 @@ export function isSignedBy({ tbs, signature, signatureAlgorithm }: SignedPart, k
 }
 
 /** RSA only: the federation's certificates are; one algorithm is one thing less to get wrong. */
-export function isStrongKey({ publicKey }: Certificate): boolean {
+export function isStrongKey({ publicKey }: Pick<Certificate, 'publicKey'>): boolean {
   const { modulusLength = 0, publicExponent = 0n } = publicKey.asymmetricKeyDetails ?? {};
   if (publicKey.asymmetricKeyType !== 'rsa' || modulusLength < RSA_BITS_MIN || modulusLength > RSA_BITS_MAX) return false;
   // A huge exponent makes each check slow, for whoever checks.

@@ -125,6 +125,55 @@ export const PKI_CODES = {
     text: 'A certificate is revoked.',
     advice: 'Do not trust its holder; ask the CSP for the new certificate.',
   },
+  CSR_MALFORMED: {
+    text: 'A certificate request is no PKCS #10 request in DER or PEM.',
+    advice: 'Make it with `carnet cert request`, or `openssl req -new`.',
+  },
+  CSR_SIGNATURE_INVALID: {
+    text: 'A certificate request is not signed by the key that it names.',
+    advice: 'Its sender does not hold that key: refuse it, and make a new key and request.',
+  },
+  CSR_NAME_MISMATCH: {
+    text: 'A certificate request asks for another name than its sender may have.',
+    advice: 'Compare the request with who sent it. Either the wrong file was taken, or somebody wants to be somebody else.',
+  },
+  PROFILE_MISMATCH: {
+    text: 'The SPIFFE id is not one of this profile.',
+    advice: 'A broker is /broker, an agent /agent/<host>; other profiles are named after themselves.',
+  },
+  ISSUER_NAME_CHANGED: {
+    text: 'The certificate of the issuing authority has another subject than its request.',
+    advice: 'Have the CA take the subject of the request as it is: leaves and revocation lists name it byte by byte.',
+  },
+  ISSUER_KEY_MISMATCH: {
+    text: 'The certificate is not for the key of this authority.',
+    advice: 'Have the request of this very directory signed.',
+  },
+  CONSTRAINTS_WRONG: {
+    text: 'The name constraints are not exactly those of this domain.',
+    advice: 'They must be critical: permitted URI and DNS names of the domain and no others, all IP addresses excluded.',
+  },
+  CERTIFICATE_UNKNOWN: {
+    text: 'This authority has no such certificate in its register.',
+    advice: '`carnet authority list` shows what it issued.',
+  },
+  ALREADY_REVOKED: { text: 'The certificate was revoked before.', advice: 'Nothing: it stays revoked.' },
+  RENEWAL_KEY_REUSED: {
+    text: 'A renewal asks for a certificate of a key that was certified before.',
+    advice: 'Make a new key: a key that leaked would otherwise live on for ever.',
+  },
+  RENEWAL_REFUSED: {
+    text: 'The issuing authority did not renew the certificate.',
+    advice: 'Its answer names the reason; the old certificate counts until it ends.',
+  },
+  ISSUER_REFUSED: {
+    text: 'The issuing authority refused.',
+    advice: 'Its answer names the reason.',
+  },
+  ISSUER_UNREACHABLE: {
+    text: 'The issuing authority does not answer.',
+    advice: 'It is asked again; the old certificate counts until it ends.',
+  },
   PEER_UNAUTHENTICATED: {
     text: 'The connection shows no authenticated peer certificate.',
     advice: 'Connect with TLS 1.3 and a client certificate.',

@@ -10,6 +10,12 @@ export type PkiErrorCode =
   | 'OUTLIVES_ISSUER'
   | 'PEM_MALFORMED'
   | 'MARKS_BROKEN'
+  | 'AUTHORITY_EXISTS'
+  | 'AUTHORITY_INCOMPLETE'
+  | 'AUTHORITY_BUSY'
+  | 'PASSPHRASE_WRONG'
+  | 'PASSPHRASE_SHORT'
+  | 'REGISTER_BROKEN'
   | 'RANGE';
 
 export class PkiError extends Error {

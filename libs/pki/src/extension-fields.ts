@@ -35,9 +35,10 @@ export const subjectKey = (key: KeyObject): ExtensionField => ({
   ),
 });
 
-export const authorityKey = (key: KeyObject): ExtensionField => ({
+/** @param keyId the issuer's subject key identifier */
+export const authorityKey = (keyId: Buffer): ExtensionField => ({
   name: 'authorityKeyIdentifier',
-  keyIdentifier: keyIdentifier(key).toString('binary'),
+  keyIdentifier: keyId.toString('binary'),
 });
 
 /**

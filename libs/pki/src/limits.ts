@@ -41,3 +41,26 @@ export const DEV_CRL_MS = 30 * DAY_MS;
 export const BACKDATE_MS = 300_000;
 /** CRLs in files are looked at again this often, in milliseconds: a revocation cuts a peer off within 10 s. */
 export const CRL_RECHECK_MS = 2_000;
+
+/** One certificate request, in bytes: RSA-8192 and a full list of names. */
+export const CSR_BYTES_MAX = 16_384;
+/** Certificates in one register: ten years of a CSP with 1,000 hosts whose leaves live for a month. */
+export const REGISTER_LINES_MAX = 1_000_000;
+/** Shortest passphrase of an authority's key, in characters: PKCS #8 as Node writes it slows a guesser down little. */
+export const PASSPHRASE_CHARS_MIN = 20;
+/** Life of a root, an issuing authority, a leaf and a CRL unless it is said, in milliseconds. */
+export const ROOT_MS = 3_650 * DAY_MS;
+export const ISSUER_MS = 730 * DAY_MS;
+export const LEAF_MS = 30 * DAY_MS;
+export const CRL_MS = 7 * DAY_MS;
+/** Share of a leaf's life after which it is renewed: the rest is for an issuer that is down, and for what pinned the old leaf. */
+export const RENEW_AFTER = 2 / 3;
+/** One answer of an issuing authority, in bytes: a leaf and its issuers. */
+export const CERTS_ONLY_BYTES_MAX = 65_536;
+/** Time for one answer of an issuing authority, in milliseconds. */
+export const ISSUER_ANSWER_MS_MAX = 15_000;
+/** A leaf's files are looked at again this often, in milliseconds. */
+export const LEAF_LOOK_MS = 2_000;
+/** After an attempt to renew, the next comes after this share of what is left, and not sooner than so many milliseconds. */
+export const RENEW_AGAIN_SHARE = 1 / 20;
+export const RENEW_AGAIN_MS_MIN = 3_000;

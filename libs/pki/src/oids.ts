@@ -13,6 +13,9 @@ export const OID = {
   authorityKeyIdentifier: '2.5.29.35',
   extKeyUsage: '2.5.29.37',
   serverAuth: '1.3.6.1.5.5.7.3.1',
+  extensionRequest: '1.2.840.113549.1.9.14',
+  signedData: '1.2.840.113549.1.7.2',
+  data: '1.2.840.113549.1.7.1',
   clientAuth: '1.3.6.1.5.5.7.3.2',
 } as const;
 

@@ -1,7 +1,7 @@
 import { PkiError } from './error.ts';
 
 /** Labels of RFC 7468. OpenSSL reads a CRL only under `X509 CRL`. */
-export type PemLabel = 'CERTIFICATE' | 'X509 CRL';
+export type PemLabel = 'CERTIFICATE' | 'X509 CRL' | 'CERTIFICATE REQUEST';
 
 const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----\s+([A-Za-z0-9+/=\s]+?)-----END \1-----/g;
 

@@ -106,6 +106,24 @@ export const DOOR_CODES = {
     advice: 'The reasons name the policy; who asked for a move never approves it.',
   },
   PEER_UNKNOWN: { text: 'There is no agreement with this CSP.', advice: '`carnet peer list` shows the peers.' },
+  AGREEMENT_EXPIRED: {
+    text: 'The agreement with this CSP has ended.',
+    advice: 'Agree anew: `carnet peer propose`, and the peer accepts. Migrations that began go on to their end.',
+  },
+  AGREEMENT_NOT_BEGUN: { text: 'The agreement with this CSP has not begun.', advice: 'Wait for it, or agree on other terms.' },
+  MODE_NOT_AGREED: {
+    text: 'The agreement with this CSP does not allow migrations of this mode.',
+    advice: '`carnet peer agreement` shows the terms; take another mode, or agree anew.',
+  },
+  AGREEMENT_UNKNOWN: {
+    text: 'There is no such open proposal.',
+    advice: '`carnet peer agreement` shows what is open. It may have been replaced, or not arrived yet.',
+  },
+  AGREEMENT_OWN: { text: 'A CSP does not accept what it proposed itself.', advice: 'The peer accepts it, at its own broker.' },
+  ROLLBACK_WINDOW_TOO_LONG: {
+    text: 'This broker’s rollback window is longer than the terms allow.',
+    advice: 'Shorten migration.rollbackWindowSeconds, or agree on a longer window.',
+  },
   VM_UNKNOWN: { text: 'This CSP does not hold such a VM.', advice: '`carnet vm list` shows what it holds.' },
   VM_MOVING: { text: 'A migration of this VM is open.', advice: 'Wait for it to end, or cancel it.' },
   VM_EXISTS: { text: 'A VM of this name exists here.', advice: 'Choose another name.' },

@@ -5,5 +5,6 @@ export * from './limits.ts';
 export * from './log.ts';
 export * from './loop.ts';
 export * from './metrics.ts';
+export * from './scraped-gauge.ts';
 export * from './service.ts';
 export * from './shutdown.ts';

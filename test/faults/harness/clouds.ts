@@ -47,12 +47,14 @@ export type Clouds = {
 export type CloudsOptions = {
   /** Changes the text of each file of a side's policy set, e.g. to deny what the other side allows. */
   readonly policy?: (text: string, plan: CspPlan) => string;
+  /** Changes a side's broker configuration. */
+  readonly broker?: (text: string, plan: CspPlan) => string;
+  /** Before a side's processes start: its files may be changed. */
+  readonly prepare?: (plan: CspPlan, paths: CspPaths, federation: FederationPki) => Promise<void>;
   /** Changes a side's agent configuration, e.g. to lend less disk than the machine has. */
   readonly agent?: (text: string, plan: CspPlan) => string;
   /** A side's `[keys]`, where it is not a sealed file. */
   readonly keys?: (plan: CspPlan, paths: CspPaths) => string | undefined;
-  /** What a side's broker configuration says beside the usual. */
-  readonly broker?: (plan: CspPlan) => string;
   /** Starts a side's agent in surroundings of its own, e.g. on a small disk. */
   readonly wrapAgent?: (command: readonly string[], plan: CspPlan, paths: CspPaths) => readonly string[];
 };
@@ -75,8 +77,8 @@ export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> 
   });
   const bus = await startBus(root, pki, members);
   const [a, b] = await Promise.all([
-    startCloud(root, pki, bus, CSP_A, CSP_B, options),
-    startCloud(root, pki, bus, CSP_B, CSP_A, options),
+    startCloud(root, federation, pki, bus, CSP_A, CSP_B, options),
+    startCloud(root, federation, pki, bus, CSP_B, CSP_A, options),
   ]);
   return {
     root,
@@ -119,6 +121,7 @@ export function busAddress(pki: string, bus: Nats, folder: string, name: string)
 
 async function startCloud(
   root: string,
+  federation: FederationPki,
   pki: string,
   bus: Nats,
   plan: CspPlan,
@@ -164,8 +167,9 @@ async function startCloud(
   privateDir(paths.policy, as);
   for (const [name, text] of Object.entries(policyFiles(plan)))
     privateFile(join(paths.policy, name), options.policy?.(text, plan) ?? text, as);
-  privateFile(paths.brokerConfig, `${brokerConfigText(facts)}\n${options.broker?.(plan) ?? ''}`, as);
+  privateFile(paths.brokerConfig, options.broker?.(brokerConfigText(facts), plan) ?? brokerConfigText(facts), as);
   privateFile(paths.agentConfig, options.agent?.(agentConfigText(facts), plan) ?? agentConfigText(facts), as);
+  await options.prepare?.(plan, paths, federation);
   const wrapAgent = (command: readonly string[]): readonly string[] => options.wrapAgent?.(command, plan, paths) ?? command;
   return openCloud({ plan, peer, paths, facts, database, as, repository: repositoryRoot, wrapAgent });
 }

@@ -1,9 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { createHostAgent, hostPaths, nodeFiles } from '@carnet/hypervisor';
 import { openImageStore } from '@carnet/images';
 import { createHostKeyPair } from '@carnet/keys';
-import { loadLeaf } from '@carnet/pki';
+import { openLeaf } from '@carnet/pki';
 import { createLog, loadConfig } from '@carnet/runtime';
 import { openArtifacts } from '../../../apps/agent/src/artifacts.ts';
 import { brokerKeys } from '../../../apps/agent/src/broker-keys.ts';
@@ -11,7 +10,9 @@ import { connectBus, serveBus } from '../../../apps/agent/src/bus.ts';
 import { systemClock } from '../../../apps/agent/src/clock.ts';
 import { agentConfig } from '../../../apps/agent/src/config.ts';
 import { evidenceSigner } from '../../../apps/agent/src/evidence.ts';
+import { helloFacts } from '../../../apps/agent/src/host.ts';
 import { secretOpener } from '../../../apps/agent/src/secrets.ts';
+import { tendAgentLeaf, tlsOf } from '../../../apps/agent/src/tend-leaf.ts';
 import { crlTaker, openAgentTrust } from '../../../apps/agent/src/trust.ts';
 import { diskHypervisor } from './disk-hypervisor.ts';
 import { diskVolumes } from './disk-volumes.ts';
@@ -26,12 +27,13 @@ const { directories } = config;
 const log = createLog('agent', config.log.level);
 const now = () => systemClock.now();
 const store = openAgentTrust(config, Date.now);
-const identity = loadLeaf(config.identity);
+const leaf = openLeaf(config.identity, Date.now);
+const tls = tlsOf(leaf, store, now);
 const transport = await createHostKeyPair();
 const imageStore = await openImageStore({ dir: directories.images, now });
 if (!imageStore.ok) throw new Error(imageStore.code);
 const artifacts = await openArtifacts({
-  identity,
+  identity: leaf,
   store,
   now,
   imageStore: imageStore.value,
@@ -43,7 +45,7 @@ const agent = createHostAgent({
   domain: config.domain,
   host: config.host,
   stepsAtOnce: config.stepsAtOnce,
-  hello: { agent: randomUUID(), publicKey: transport.publicKey, chain: [...identity.chain] },
+  hello: helloFacts(leaf, transport.publicKey),
   ports: {
     hypervisor: diskHypervisor(join(directories.state, 'fake'), nodeFiles),
     volumes: lyingVolumes(diskVolumes(nodeFiles), directories.state),
@@ -57,7 +59,7 @@ const agent = createHostAgent({
       importDir: directories.imports,
     }),
     openSecret: secretOpener(transport.privateKey),
-    signEvidence: evidenceSigner(identity.signer, identity.chain[0] ?? ''),
+    signEvidence: evidenceSigner(leaf.current),
     // Pretended guests need no memory: room for every VM of a test.
     memoryMiBFree: async () => 1_048_576,
     limits: config.limits,
@@ -65,15 +67,17 @@ const agent = createHostAgent({
     log,
   },
 });
-const bus = await connectBus(config, { keyPem: identity.keyPem, chainPem: identity.certificatePem, store, now });
-const keys = brokerKeys(config.trust.brokerCertificateFile, config.domain, store, now);
-serveBus({
+const bus = await connectBus(config, tls);
+const broker = brokerKeys(config.trust.brokerCertificateFile, config.domain, store, now);
+const service = serveBus({
   bus,
   agent,
   host: config.host,
-  keys,
-  signer: identity.signer,
-  takeCrl: crlTaker(config, keys, log),
+  keys: broker.keys,
+  leaf,
+  learnChain: broker.learn,
+  takeCrl: crlTaker(config, broker.keys, log),
   log,
 });
+tendAgentLeaf(config, leaf, tls, service, log);
 log.info({}, 'fake agent ready');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { buildGuest, freePort, type Guest, type Host as Machine, privateDir, runAs, scratch, startHost } from '@carnet/dev';
 import { type HostName, hostName, type TrustDomain, trustDomain, type VmSpec } from '@carnet/events';
 import type { Log } from '@carnet/hypervisor';
-import { createFederationPki, loadLeaf, rememberedRsaKeys } from '@carnet/pki';
+import { createFederationPki, openLeaf, rememberedRsaKeys } from '@carnet/pki';
 import { type AgentConfig, agentConfig } from '../config.ts';
 import { type Host, openHost } from '../host.ts';
 import { openAgentTrust } from '../trust.ts';
@@ -185,7 +185,7 @@ export function prepare(
 }
 
 async function open(config: AgentConfig, machine: Machine): Promise<RealHost> {
-  const make = (): Promise<Host> => openHost(config, loadLeaf(config.identity), openAgentTrust(config, Date.now), log);
+  const make = (): Promise<Host> => openHost(config, openLeaf(config.identity, Date.now), openAgentTrust(config, Date.now), log);
   const host: RealHost = {
     machine,
     config,

@@ -18,10 +18,11 @@ export interface CrlTeller {
  */
 export function crlTeller(bus: Pick<NatsConnection, 'publish'>, trust: () => TrustStore, signer: Signer, log: Log): CrlTeller {
   let signedOf: TrustStore['crls'] | undefined;
+  let signedBy = '';
   let signed: readonly Uint8Array[] = [];
   const messages = (): readonly Uint8Array[] => {
     const { crls } = trust();
-    if (crls === signedOf) return signed;
+    if (crls === signedOf && signer.keyid === signedBy) return signed;
     const small = crls.filter((der) => der.length <= CRL_TOLD_BYTES_MAX);
     if (small.length < crls.length)
       log.warn(
@@ -30,6 +31,7 @@ export function crlTeller(bus: Pick<NatsConnection, 'publish'>, trust: () => Tru
       );
     signed = small.map((der) => signEnvelope(PAYLOAD_TYPES.crl, der, signer));
     signedOf = crls;
+    signedBy = signer.keyid;
     return signed;
   };
   return {

@@ -1,3 +1,4 @@
+import { serverTlsOptions, tokenServerTlsOptions } from '@carnet/pki';
 import type { BrokerConfig } from '../config.ts';
 import type { Ground } from '../ground.ts';
 import type { ApiKeys } from '../users/api-keys.ts';
@@ -8,6 +9,8 @@ import type { Wired } from '../wire.ts';
 import { certificateDoor, type DoorPorts, tokenDoor } from './doors.ts';
 
 export interface Doors {
+  /** New connections are served under the leaf of now; those that are open go on. */
+  readonly refresh: () => void;
   readonly close: () => Promise<void>;
 }
 
@@ -17,11 +20,16 @@ export async function openDoors(ground: Ground, { service, secrets, policy, apiK
   const ports: DoorPorts = { service, secrets, roleOf: policy.roleOf, log, metrics, domain: config.domain, tls };
   const tokens = config.tokens;
   const apps = [
-    { app: certificateDoor(ports), at: config.http },
-    ...(tokens === undefined ? [] : [{ app: tokenDoor(ports, usersOf(tokens, ground, apiKeys)), at: tokens }]),
+    { app: certificateDoor(ports), at: config.http, options: serverTlsOptions },
+    ...(tokens === undefined
+      ? []
+      : [{ app: tokenDoor(ports, usersOf(tokens, ground, apiKeys)), at: tokens, options: tokenServerTlsOptions }]),
   ];
   for (const { app, at } of apps) await app.listen({ host: at.address, port: at.port });
   return {
+    refresh: () => {
+      for (const { app, options } of apps) app.server.setSecureContext(options(tls));
+    },
     close: async () => {
       await Promise.all(apps.map(({ app }) => app.close()));
     },

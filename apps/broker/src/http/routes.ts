@@ -1,4 +1,6 @@
 import { apiKeyRequest } from '../users/api-keys.ts';
+import { agreementRoutes } from './agreement-routes.ts';
+import { certificateRoutes } from './certificate-routes.ts';
 import { escrowRoutes } from './escrow-routes.ts';
 import { intendFromCloudEvent } from './intents.ts';
 import { keyRoutes } from './key-routes.ts';
@@ -238,5 +240,7 @@ export const routes: readonly Route[] = [
   ...keyRoutes,
   ...escrowRoutes,
   ...machineRoutes,
+  ...certificateRoutes,
+  ...agreementRoutes,
   ...userRoutes,
 ];

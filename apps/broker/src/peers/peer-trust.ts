@@ -5,6 +5,7 @@ import type { Ground } from '../ground.ts';
 import { agentSpiffeId } from '../hosts/wire.ts';
 import { reasonOf } from '../reason.ts';
 import { agentFault, witnessFault } from './agents.ts';
+import type { Agreements } from './agreements.ts';
 import { dataPathFault } from './data-paths.ts';
 import { requestFault } from './requests.ts';
 
@@ -16,10 +17,14 @@ export interface PeerTrust {
   readonly dataPathFault: (domain: TrustDomain, dataPath: DataPath) => Reason | undefined;
   /** Why nothing may be released to this agent of the peer now. `REVOKED` is for ever; all others may pass. */
   readonly releaseFault: (domain: TrustDomain, agent: PinnedAgent) => Promise<Reason | undefined>;
+  readonly agreementFault: Agreements['fault'];
   readonly requestFault: (migration: MigrationId, intent: EventData<'MigrationIntended'>) => Promise<Reason | undefined>;
 }
 
-export function openPeerTrust({ config, journal, trust, now }: Pick<Ground, 'config' | 'journal' | 'trust' | 'now'>): PeerTrust {
+export function openPeerTrust(
+  { config, journal, trust, now }: Pick<Ground, 'config' | 'journal' | 'trust' | 'now'>,
+  agreements: Pick<Agreements, 'fault'>,
+): PeerTrust {
   const identify = async (domain: TrustDomain, leaf: string): Promise<PeerIdentity | undefined> => {
     const path = validatePath({
       ...trust(),
@@ -35,6 +40,7 @@ export function openPeerTrust({ config, journal, trust, now }: Pick<Ground, 'con
     dataPathFault: (domain, dataPath) =>
       dataPathFault(dataPath, config.peers.find((peer) => peer.domain === domain)?.dataPaths ?? []),
     releaseFault: (domain, agent) => releaseFault({ journal, trust, now }, domain, agent),
+    agreementFault: agreements.fault,
     requestFault: (migration, intent) => requestFault(identify, migration, intent),
   };
 }

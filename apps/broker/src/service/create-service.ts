@@ -40,6 +40,8 @@ export interface ServicePorts {
   readonly failures: Failures;
   readonly apiKeys: ApiKeys;
   readonly escrow: EscrowService;
+  readonly agreements: BrokerService['agreements'];
+  readonly certificates: BrokerService['certificates'];
   /** SHA-256 of a peer's event key, once it has announced one. */
   readonly fingerprintOf: (peer: string) => Promise<string | undefined>;
   readonly nowMs: () => number;
@@ -112,6 +114,8 @@ export function createService(ports: ServicePorts): BrokerService {
       const ended = await journal.endKey(peer, { keyid, lastSeq, reason: reasonOf('KEY_COMPROMISED', text) });
       return ended.ok ? { ok: true, value: { key: keyid } } : refuse(ended.code, ended.text);
     },
+    agreements: ports.agreements,
+    certificates: ports.certificates,
     hosts: async () => machines.hostNames.map((name) => hostRow(ports, name)),
     images: async () => (await machines.inventory.images()).map(imageRow),
     registerImage: (image, principal) => guarded(() => registerImage(machines, image, principal)),

@@ -44,6 +44,7 @@ function intakeWith(before: readonly Journey[] = [], alone = oneAtATime()) {
   const keys: string[] = [];
   const ports = {
     self: CSP_A,
+    agreementFault: async () => undefined,
     peers: [CSP_B, CSP_C],
     ledgers: {
       journeys: async () => [of(CSP_B), of(CSP_C)],

@@ -23,6 +23,7 @@ import type { HeldVm, Inventory } from '../inventory.ts';
 import type { HandoverKeys } from '../keys/handover-keys.ts';
 import type { Ledgers } from '../ledgers.ts';
 import { isMovingHere, nextEpochWith } from '../moving.ts';
+import type { Agreements } from '../peers/agreements.ts';
 import { proposeWithdrawal } from '../perform/withdrawal.ts';
 import type { Asked, PolicyGate } from '../policy-gate.ts';
 import { reasonOf } from '../reason.ts';
@@ -34,6 +35,8 @@ import type { IntentAccepted, ServiceRefusal, ServiceResult } from './service.ts
 export interface IntakePorts {
   readonly self: TrustDomain;
   readonly peers: readonly TrustDomain[];
+  /** Why no migration may begin under the terms that were agreed with this peer. */
+  readonly agreementFault: Agreements['fault'];
   readonly ledgers: Ledgers;
   readonly inventory: Inventory;
   readonly keys: Pick<HandoverKeys, 'reinstate' | 'memoryUsed'>;
@@ -88,6 +91,8 @@ export async function draftIntent(
   if (!ports.peers.includes(request.target)) return refuse('PEER_UNKNOWN', `there is no agreement with ${request.target}`);
   if (request.notAfter !== undefined && Date.parse(request.notAfter) <= ports.nowMs())
     return refuse('INTENT_EXPIRED', `the request was good until ${request.notAfter}`);
+  const outside = await ports.agreementFault(request.target, request.mode);
+  if (outside !== undefined) return refuse(outside.code, outside.text);
   const held = await ports.inventory.vm(request.vm);
   if (held === undefined) return refuse('VM_UNKNOWN', `${request.vm} is not held by ${ports.self}`);
   const journeys = await ports.ledgers.journeys(request.vm);

@@ -18,6 +18,8 @@ import type {
 import type { VmState } from '@carnet/hypervisor';
 import type { KeyVerb } from '@carnet/keys';
 import type { MigrationRow } from '@carnet/views';
+import type { CertificateRow } from '../certificates.ts';
+import type { Agreements } from '../peers/agreements.ts';
 import type { ApiKeyRequest, ApiKeyRow, NewApiKey } from '../users/api-keys.ts';
 import type { Approval } from './approve.ts';
 import type { EscrowService } from './escrows.ts';
@@ -261,6 +263,8 @@ export interface BrokerService {
     peer: TrustDomain,
     ending: { readonly keyid: Digest; readonly lastSeq: Seq; readonly text: string },
   ) => Promise<ServiceResult<{ readonly key: Digest }>>;
+  readonly agreements: Pick<Agreements, 'with' | 'propose' | 'accept'>;
+  readonly certificates: () => Promise<readonly CertificateRow[]>;
   readonly hosts: () => Promise<readonly HostRow[]>;
   readonly images: () => Promise<readonly ImageRow[]>;
   readonly registerImage: (

@@ -264,3 +264,12 @@ export const escrow = {
   recoveries: [recovery],
 };
 export const custodian = { custodian: anna, sealingKey: DIGEST, enrolledAt: '2026-11-23T12:00:00.000Z' };
+export const certificate = {
+  kind: 'peer-issuer',
+  name: 'csp-b.example',
+  serial: '5a',
+  notBefore: '2026-01-01T00:00:00.000Z',
+  notAfter: '2028-01-01T00:00:00.000Z',
+  daysLeft: 400,
+  standing: 'good',
+};

@@ -1,6 +1,9 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { count } from '../arguments.ts';
+import { type CertificateRow, certificateColumns } from '../certificate-rows.ts';
 import { answered, type Streams, worldOf } from '../world.ts';
+import { REASONS } from './authority.ts';
+import { listVerb, showFromList } from './collection.ts';
 
 interface RotateOptions {
   readonly file: string;
@@ -20,9 +23,76 @@ const ROTATION = `The new key takes the place of the file; the old one is destro
 each ledger under its X.509 identity, and ends the old key ten minutes later: until then give the same file to every other replica.
 For a timer: --older-than-days makes it do nothing before its time.`;
 
+interface RenewOptions {
+  readonly certificate: string;
+  readonly key: string;
+  readonly root: string;
+  readonly crls: string;
+  readonly issuer: string;
+}
+
+interface RequestOptions {
+  readonly key: string;
+  readonly id: string;
+  readonly dns: readonly string[];
+  readonly out: string;
+}
+const noNames: readonly string[] = [];
+
 /** What an operator does with keys and certificates on the machine that has them. */
 export function certVerbs(streams: Streams): Command {
-  const group = new Command('cert').description('keys and certificates of this CSP (on the machine that has them)');
+  const group = new Command('cert').description('keys and certificates of this CSP');
+  listVerb<CertificateRow>(
+    group,
+    streams,
+    '/v1/certificates',
+    'what the broker relies on, and when each ends',
+    certificateColumns,
+  );
+  showFromList<CertificateRow>(
+    group,
+    streams,
+    '/v1/certificates',
+    'cert',
+    certificateColumns,
+    (row, name) => row.name === name || row.serial === name,
+  );
+  group
+    .command('request')
+    .description('make a key (unless it is there) and a certificate request for it')
+    .requiredOption('--key <file>', 'PKCS #8 PEM, mode 600; it never leaves this machine')
+    .requiredOption('--id <spiffe id>', 'whom the certificate shall name')
+    .option('--dns <name>', 'a DNS name (repeat)', (one: string, before: readonly string[]) => [...before, one], noNames)
+    .requiredOption('--out <file>', 'the request, for `carnet authority sign-leaf` or any other CA')
+    .action(async (options: RequestOptions) => {
+      const { makeRequest, mistakesSaid } = await import('../authority-run.ts');
+      await mistakesSaid(() => makeRequest(options));
+      streams.err(`carnet: made ${options.out}\n`);
+    });
+  const atIssuer = (usage: string, text: string): Command =>
+    group
+      .command(usage)
+      .description(text)
+      .requiredOption('--certificate <file>', 'leaf and intermediate, PEM')
+      .requiredOption('--key <file>', 'its key')
+      .requiredOption('--root <file>', 'the federation’s root, PEM')
+      .requiredOption('--crls <dir>', 'CRLs of the root and of the CSP, *.der')
+      .requiredOption('--issuer <url>', 'https://… of `carnet authority serve`; to renew, any EST server');
+  atIssuer('revoke <serial>', 'revoke a certificate of this CSP for ever, as its operator')
+    .addOption(new Option('--reason <reason>', 'of RFC 5280').choices(REASONS).default('unspecified'))
+    .action(async (serial: string, options: RenewOptions & { readonly reason: (typeof REASONS)[number] }) => {
+      const { mistakesSaid, revokeAt } = await import('../renew-run.ts');
+      await mistakesSaid(() => revokeAt(options, { serial: serial.toLowerCase(), reason: options.reason }, streams.nowMs));
+      streams.err('carnet: revoked; brokers that renew there know within a minute\n');
+    });
+  atIssuer(
+    'renew',
+    'renew a certificate that is still good, now: both files are replaced; brokers and agents do it by themselves',
+  ).action(async (options: RenewOptions) => {
+    const { mistakesSaid, renewHere } = await import('../renew-run.ts');
+    const notAfter = await mistakesSaid(() => renewHere(options, streams.nowMs));
+    streams.err(`carnet: renewed until ${notAfter}\n`);
+  });
   group
     .command('rotate-event-key')
     .description('make a new event-signing key for the broker')

@@ -2,11 +2,13 @@ import { Command } from 'commander';
 import { type Host, hostColumns, type Peer, peerColumns } from '../rows.ts';
 import type { Streams } from '../world.ts';
 import { listVerb, showFromList } from './collection.ts';
+import { agreementVerbs } from './peer-agreement.ts';
 
 export function peerVerbs(streams: Streams): Command {
   const group = new Command('peer').description('peers, and how far the ledgers with each have come');
   listVerb(group, streams, '/v1/peers', 'all peers', peerColumns);
   showFromList<Peer>(group, streams, '/v1/peers', 'peer', peerColumns, (peer, name) => peer.domain === name);
+  agreementVerbs(group, streams);
   return group;
 }
 

@@ -57,7 +57,20 @@ export async function connectWatched(address: BusAddress): Promise<BusConnection
 /** Mutual TLS 1.3; reconnects for ever, as the bus may be away for any time and nothing is lost by it. */
 export async function connectNats({ servers, serverName, tls, name }: BusAddress): Promise<NatsConnection> {
   // `servername` and `minVersion` are handed on to node:tls, though the client's type does not list them.
-  const options = { ...tls, servername: serverName, minVersion: 'TLSv1.3' };
+  const { checkServerIdentity } = tls;
+  const options = {
+    ca: tls.ca,
+    ...(checkServerIdentity === undefined ? {} : { checkServerIdentity }),
+    servername: serverName,
+    minVersion: 'TLSv1.3',
+    // Asked at each connect: a certificate may have been renewed since.
+    get cert() {
+      return tls.cert;
+    },
+    get key() {
+      return tls.key;
+    },
+  };
   const connection: ConnectionOptions = {
     servers: [...servers],
     name,

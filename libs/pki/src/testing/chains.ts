@@ -2,7 +2,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { type SpiffeId, spiffeId, type Timestamp, type TrustDomain, timestamp, trustDomain } from '@carnet/events';
-import { type Authority, createIntermediate, createRoot } from '../authority.ts';
+import { type Authority, createIntermediate, createRoot, issuerKeyId } from '../authority.ts';
 import { buildCertificate, type RandomBytes } from '../build-certificate.ts';
 import { createCrl, type Revocation } from '../build-crl.ts';
 import { authorityKey, type ExtensionField, leafExtensions, subjectKey, subjectNames } from '../extension-fields.ts';
@@ -49,7 +49,7 @@ export function certify(plan: LeafPlan): Uint8Array {
     plan.names ?? subjectNames(idOf(plan.issuer.domain ?? domainA), [`broker.${plan.issuer.domain}`]),
     ...(plan.more ?? []),
     ...(plan.without === 'subjectKey' ? [] : [subjectKey(plan.keys.publicKey)]),
-    ...(plan.without === 'authorityKey' ? [] : [authorityKey(plan.issuer.keys.publicKey)]),
+    ...(plan.without === 'authorityKey' ? [] : [authorityKey(issuerKeyId(plan.issuer))]),
   ];
   const { issuer, keys } = plan;
   const fields = { ...day, ...plan, subject: plan.name ?? 'a leaf', issuer: issuer.name, publicKey: keys.publicKey, extensions };

@@ -1,4 +1,15 @@
-import { digest, event, intentRequest, keyId, migrationId, timestamp, trustDomain, vmId, vmSpec } from '@carnet/events';
+import {
+  agreementTerms,
+  digest,
+  event,
+  intentRequest,
+  keyId,
+  migrationId,
+  timestamp,
+  trustDomain,
+  vmId,
+  vmSpec,
+} from '@carnet/events';
 import type { BrokerService, LedgerEntry, MigrationDetail, ServiceResult, VmRow } from '../../service/service.ts';
 import { fakeEscrow } from './fake-escrow.ts';
 
@@ -133,6 +144,21 @@ export interface FakeService {
 }
 
 /** A broker that answers everything with one sample of each row, as the schemas have it. */
+const agreementProposal = {
+  terms: agreementTerms.parse({
+    version: 1,
+    modes: ['cold'],
+    algorithms: ['x25519-ml-kem-768'],
+    retentionDays: 365,
+    jurisdictions: ['DE'],
+    rollbackWindowSecondsMax: 300,
+    notBefore: '2026-01-01T00:00:00.000Z',
+    notAfter: '2027-01-01T00:00:00.000Z',
+  }),
+  proposer: trustDomain.parse('csp-b.example'),
+  proposal: DIGEST,
+};
+
 export function fakeService(overrides: Partial<BrokerService> = {}): FakeService {
   const calls: FakeService['calls'] = [];
   const entries: Entry[] = [entry(1), entry(2)];
@@ -219,6 +245,14 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
       { domain: 'csp-b.example', state: 'ready' as const, ownSeq: 2, acknowledgedSeq: 1, receivedSeq: 3, lastHeardAt: AT },
     ]),
     endEventKey: noted('endEventKey', () => ok({ key: DIGEST })),
+    agreements: {
+      with: noted('agreements.with', () => ok({ open: [] })),
+      propose: noted('agreements.propose', () => ok(agreementProposal)),
+      accept: noted('agreements.accept', () => ok({ open: [] })),
+    },
+    certificates: noted('certificates', async () => [
+      { kind: 'root' as const, name: DIGEST, serial: 'ab', notBefore: AT, notAfter: AT, daysLeft: 0, standing: 'good' },
+    ]),
     hosts: noted('hosts', async () => [{ name: 'host-1', state: 'up' as const, vms: 1, memoryMiB: 2, freeDiskBytes: 3 }]),
     images: noted('images', async () => [image]),
     registerImage: noted('registerImage', () => ok(image)),

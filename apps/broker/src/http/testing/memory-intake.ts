@@ -135,6 +135,7 @@ const NOTHING = { migrations: 0, memoryMiB: 0, diskBytes: 0 };
 export function memoryIntake(world: Pick<DoorsWorld, 'pki' | 'tls'>): IntakePorts {
   return {
     self: A,
+    agreementFault: async () => undefined,
     peers: [B, C],
     ledgers: memoryLedgers(A),
     inventory: { vm: async (vm: VmId) => (vm.endsWith('9') ? undefined : held(vm)) } as Inventory,

@@ -156,6 +156,7 @@ export function fakeContext(
       highestLevel: () => 0,
     },
     peers: {
+      agreementFault: async () => undefined,
       agentFault: () => undefined,
       releaseFault: async () => undefined,
       witnessFault: () => undefined,

@@ -1,0 +1,59 @@
+import { spiffeId, type Timestamp } from '@carnet/events';
+import { accept, type Checked, refuse } from '@carnet/trust';
+import { readCertificate } from '../certificate.ts';
+import type { PkiCode } from '../codes.ts';
+import type { OwnLeaf } from '../leaf-files.ts';
+import { type TrustStore, validatePath } from '../path.ts';
+import { writePem } from '../pem.ts';
+import { createRequest } from '../request.ts';
+import { privateKeyPem, type RsaKeySource } from '../rsa-keys.ts';
+import type { AskIssuer } from './ask-issuer.ts';
+import { type LeafFiles, replacePair } from './leaf-pair.ts';
+
+export type RenewalPorts = {
+  readonly files: LeafFiles;
+  readonly leaf: () => OwnLeaf;
+  readonly ask: AskIssuer;
+  readonly store: () => TrustStore;
+  readonly now: () => Timestamp;
+  readonly keys: RsaKeySource;
+};
+
+/**
+ * A new key, a request for the names of the leaf of now, and, once the answer was judged as every peer will judge it, both in place of
+ * the old files. The old pair is kept beside them; nothing changes unless all went well.
+ */
+export async function renew(ports: RenewalPorts): Promise<Checked<{ readonly notAfterMs: number }, PkiCode>> {
+  const names = namesOf(ports.leaf());
+  if (!names.ok) return names;
+  const keys = await ports.keys();
+  const answered = await ports.ask(createRequest(keys, names.value));
+  if (!answered.ok) return answered;
+  const read = answered.value.flatMap((der) => {
+    const certificate = readCertificate(der);
+    return certificate.ok ? [certificate.value] : [];
+  });
+  const leaf = read.find(({ publicKey }) => publicKey.equals(keys.publicKey));
+  if (leaf === undefined) return refuse('RENEWAL_REFUSED', 'expected a certificate of the new key');
+  // An issuer that sends the leaf alone is the one that we have.
+  const sent = read.filter(({ subject, issuer, authority }) => subject !== issuer && authority !== undefined);
+  const above = sent.length > 0 ? sent.map(({ der }) => der) : ports.leaf().chain.slice(1).map(bytesOf);
+  const ders = [leaf.der, ...above];
+  const chain = ders.map((der) => Buffer.from(der).toString('base64'));
+  const path = validatePath({ ...ports.store(), chain, at: ports.now(), spiffeId: names.value.spiffeId });
+  if (!path.ok) return path;
+  const certificatePem = ders.map((der) => writePem('CERTIFICATE', der)).join('');
+  replacePair(ports.files, { keyPem: privateKeyPem(keys.privateKey), certificatePem });
+  return accept({ notAfterMs: leaf.notAfterMs });
+}
+
+const bytesOf = (base64: string): Uint8Array => Uint8Array.from(Buffer.from(base64, 'base64'));
+
+function namesOf({ chain }: OwnLeaf) {
+  const read = readCertificate(bytesOf(chain[0] ?? ''));
+  if (!read.ok) return read;
+  const id = spiffeId.safeParse(read.value.names.flatMap((name) => (name.kind === 'uri' ? [name.text] : []))[0]);
+  if (!id.success) return refuse('IDENTITY_MALFORMED', 'expected a leaf with one SPIFFE id');
+  const dnsNames = read.value.names.flatMap((name) => (name.kind === 'dns' ? [name.text] : []));
+  return accept({ commonName: id.data.slice('spiffe://'.length).replace('/', ' '), spiffeId: id.data, dnsNames });
+}
