@@ -1,4 +1,13 @@
-import { digest, dsseEnvelope, event, evidence, intentRequest, peerMessage, trustDomain } from '@carnet/events';
+import {
+  consentStatement,
+  digest,
+  dsseEnvelope,
+  event,
+  evidence,
+  intentRequest,
+  peerMessage,
+  trustDomain,
+} from '@carnet/events';
 import { z } from 'zod';
 import { openapi } from '../../apps/broker/src/http/openapi.ts';
 import { intentEvent } from '../../apps/broker/src/http/schemas.ts';
@@ -42,6 +51,7 @@ export function jsonSchemas(): ReadonlyMap<string, string> {
   return new Map([
     ...events,
     ['request.json', schemaText('request', intentRequest)],
+    ['consent.json', schemaText('consent', consentStatement)],
     ['intent-event.json', schemaText('intent-event', intentEvent)],
     ['evidence.json', schemaText('evidence', evidence)],
     ['peer-message.json', schemaText('peer-message', peerMessage)],

@@ -1,9 +1,10 @@
-import type { EventData, MigrationId, OpenAmounts, PolicyDecision, Reason, Timestamp, TrustDomain } from '@carnet/events';
+import type { MigrationId, OpenAmounts, PolicyDecision, Reason, Timestamp, TrustDomain } from '@carnet/events';
 import {
   type ApprovalVerdict,
   decideApproval,
   decideMove,
   levelOf,
+  type Move,
   type Person,
   POLICY_CODES,
   type PolicySet,
@@ -13,18 +14,18 @@ import {
 } from '@carnet/policy';
 import { reasonOf } from './reason.ts';
 
-/** An intent before policy has spoken. */
-export type Asked = Pick<EventData<'MigrationIntended'>, 'vm' | 'source' | 'target' | 'mode' | 'spec' | 'request' | 'approvals'>;
+/** What a second person is asked about. */
+export type Asked = Omit<Move, 'approvals' | 'consent' | 'deadline' | 'epoch'>;
 
 /** This CSP's policy set, asked with the facts of the moment. */
 export interface PolicyGate {
   readonly set: PolicySet;
-  readonly asSource: (asked: Asked, migration: MigrationId) => Promise<PolicyDecision>;
-  readonly asTarget: (intent: Asked, migration: MigrationId) => Promise<PolicyDecision>;
+  readonly asSource: (asked: Move, migration: MigrationId) => Promise<PolicyDecision>;
+  readonly asTarget: (intent: Move, migration: MigrationId) => Promise<PolicyDecision>;
   /** May this principal be the second person? */
   readonly approval: (asked: Asked, approver: Person) => ApprovalVerdict;
   /** Other peers to which the same policies would let the VM go. */
-  readonly alternatives: (asked: Asked, migration: MigrationId) => Promise<readonly Reason[]>;
+  readonly alternatives: (asked: Move, migration: MigrationId) => Promise<readonly Reason[]>;
   readonly roleOf: (principal: string) => readonly Role[];
   /** Of all hosts, up or down. */
   readonly highestLevel: () => number;

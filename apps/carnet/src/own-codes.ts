@@ -28,5 +28,9 @@ export const OWN_CODES = {
     text: 'The event key file cannot be read, or others can read it.',
     advice: 'It is PKCS#8 PEM of an Ed25519 key, of mode 600. Until it is well the broker signs on with the key it has.',
   },
+  SIGNING_KEY_UNREADABLE: {
+    text: 'A key to sign with, or to name as somebody’s, cannot be read.',
+    advice: 'Private: PKCS #8 PEM of an Ed25519 key, mode 600, and --passphrase-file if it is encrypted. Public: its PEM.',
+  },
   AUDIT_FAILED: { text: 'The auditor could not do its work.', advice: 'See its own message above.' },
 } as const satisfies Record<string, { readonly text: string; readonly advice: string }>;

@@ -7,6 +7,7 @@ import { auditVerbs } from './verbs/audit.ts';
 import { busVerbs } from './verbs/bus.ts';
 import { certVerbs } from './verbs/cert.ts';
 import { completionVerb } from './verbs/completion.ts';
+import { consentVerbs } from './verbs/consent.ts';
 import { contextVerbs } from './verbs/context.ts';
 import { errorVerb } from './verbs/error.ts';
 import { eventVerbs } from './verbs/event.ts';
@@ -36,6 +37,7 @@ export function program(streams: Streams): Command {
   const verbs = [
     migrationVerbs(streams),
     vmVerbs(streams),
+    consentVerbs(streams),
     imageVerbs(streams),
     keyVerbs(streams),
     peerVerbs(streams),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { policyDecision } from './data-policy.ts';
+import { dsseEnvelope } from './dsse.ts';
 import { APPROVALS_MAX } from './limits.ts';
 import { reason, reasons } from './reason.ts';
 import { rekeyMethod } from './rekey.ts';
@@ -56,6 +57,8 @@ export const migrationIntended = z
     request: requestRecord,
     /** Second persons who agreed, each in an own signature over an `ApprovalStatement`, or vouched for as the asker is. */
     approvals: z.array(requestRecord).min(1).max(APPROVALS_MAX).readonly().optional(),
+    /** The owner's `ConsentStatement`, if the VM has one. */
+    consent: dsseEnvelope.optional(),
     policy: policyDecision,
     /** No offer counts after this time; compared with the offer's own time. */
     offerBy: timestamp,

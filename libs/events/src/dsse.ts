@@ -7,6 +7,7 @@ export const PAYLOAD_TYPES = {
   event: 'application/vnd.carnet.event.v1+json',
   request: 'application/vnd.carnet.request.v1+json',
   approval: 'application/vnd.carnet.approval.v1+json',
+  consent: 'application/vnd.carnet.consent.v1+json',
   evidence: 'application/vnd.carnet.evidence.v1+json',
   peerMessage: 'application/vnd.carnet.peer-message.v1+json',
   command: 'application/vnd.carnet.command.v1+json',

@@ -1,3 +1,20 @@
+import { CONSENT_FAULTS, CONSENT_GIVEN, type ConsentFault } from './consent.ts';
+
+/** What is neither given nor one of the other faults is invalid: whatever is not understood denies. */
+const UNDERSTOOD = [CONSENT_GIVEN, ...CONSENT_FAULTS.filter((one) => one !== 'CONSENT_INVALID')];
+const clauseOf = (fault: ConsentFault): string =>
+  fault === 'CONSENT_INVALID'
+    ? `when { resource has owner } unless { ${JSON.stringify(UNDERSTOOD)}.contains(context.consent) }`
+    : `when { resource has owner && context.consent == "${fault}" }`;
+/** One policy for each fault, so that each says its own reason. */
+const CONSENT = CONSENT_FAULTS.map(
+  (fault) => `
+@id("carnet/${fault.toLowerCase().replaceAll('_', '-')}") @reason("${fault}")
+forbid (principal, action in [Action::"send", Action::"receive"], resource)
+${clauseOf(fault)};
+`,
+).join('');
+
 /**
  * Restrictions that no CSP's own policies can lift: part of every set, since in Cedar a forbid wins over any permit. Each names the
  * code that `carnet error` explains.
@@ -37,6 +54,6 @@ when { context.approvers.contains(principal) };
 @id("carnet/self-approval") @reason("SELF_APPROVAL")
 forbid (principal, action == Action::"approve", resource)
 when { principal == context.asker };
-`;
+${CONSENT}`;
 /** Ids that only these policies have. */
 export const BASE_IDS = 'carnet/';

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { policyDecision } from '@carnet/events';
+import { policyDecision, type VmRestrictions } from '@carnet/events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decideApproval, decideMove, disagreement } from './index.ts';
+import { decideApproval, decideMove, disagreement, restrictionsOf } from './index.ts';
+import { OWNER, publicKeyOf } from './testing/owners.ts';
 import {
   A,
   B,
@@ -224,6 +225,24 @@ describe('always', () => {
     fc.assert(
       fc.property(moves, fc.constantFrom(...sets), (intent, more) => {
         const [before, after] = [both(SET, intent), both(more, intent)];
+        return after.every(({ allowed }, i) => !allowed || before[i]?.allowed === true);
+      }),
+    );
+  });
+
+  const TIGHTER = fc.constantFrom<Partial<VmRestrictions>>(
+    { level: 9 },
+    { jurisdictions: [] },
+    { onward: false },
+    { legalHold: true },
+    { labels: ['two-persons', 'web'] },
+    { owner: publicKeyOf(OWNER) },
+  );
+  it('a further restriction turns no denial into leave', () => {
+    fc.assert(
+      fc.property(moves, TIGHTER, (intent, tighter) => {
+        const spec = { ...intent.spec, restrictions: { ...restrictionsOf(intent.spec), ...tighter } };
+        const [before, after] = [both(SET, intent), both(SET, { ...intent, spec })];
         return after.every(({ allowed }, i) => !allowed || before[i]?.allowed === true);
       }),
     );

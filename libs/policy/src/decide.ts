@@ -1,5 +1,5 @@
 import {
-  type EventData,
+  type EventOf,
   POLICIES_NAMED_MAX,
   type PolicyDecision,
   type PolicyQuestion,
@@ -9,23 +9,27 @@ import {
 } from '@carnet/events';
 import { canonicalText } from './canonical.ts';
 import { isPolicyCode, POLICY_CODES } from './codes.ts';
+import { consentTo } from './consent.ts';
 import { type Answer, authorize, type Entity, type Request } from './engine.ts';
 import { type Person, peopleIn } from './entities.ts';
 import { REASON_CHARS_MAX } from './limits.ts';
 import type { PolicySet } from './policy-set.ts';
-import { type ApprovalQuestion, approvalRequestOf, requestOf, type Subject, vmEntity } from './question.ts';
+import { type ApprovalQuestion, approvalRequestOf, type Move, requestOf, vmEntity } from './question.ts';
 
 /** May this VM be sent, or received? Deterministic: the decision quotes all that another one needs to come to the same. */
-export function decideMove(set: PolicySet, asked: PolicyQuestion, about: Subject): PolicyDecision {
+export function decideMove(set: PolicySet, asked: PolicyQuestion, about: Move): PolicyDecision {
   const vm = vmEntity(asked.vm, about.spec);
-  const request = requestOf(asked, hasSecondPerson(set, asked, about));
+  const request = requestOf(asked, {
+    secondPerson: hasSecondPerson(set, asked, about),
+    consent: consentTo(set.crypto, about, asked.time),
+  });
   const people = asked.action === 'send' ? peopleIn(set.entities, [personOf(about.request)]) : [];
   const answer = ask(set, request, [vm, ...people]);
   return {
     ...set.ruledBy,
     allowed: answer.allowed,
     asked,
-    request: set.hash(canonicalText({ ...request, about: [vm, ...people] })),
+    request: set.crypto.hash(canonicalText({ ...request, about: [vm, ...people] })),
     determining: answer.determining.filter((id) => id !== '').slice(0, POLICIES_NAMED_MAX),
     reasons: reasonsOf(set, answer, `${asked.principal} to ${asked.action} ${asked.vm} from ${asked.source} to ${asked.target}`),
   };
@@ -39,7 +43,7 @@ function ask(set: PolicySet, request: Request, own: readonly Entity[]): Answer {
 }
 
 /** The source judges its own people; of a peer's people the target only knows that they are two. */
-const hasSecondPerson = (set: PolicySet, asked: PolicyQuestion, { spec, request, approvals = [] }: Subject): boolean =>
+const hasSecondPerson = (set: PolicySet, asked: PolicyQuestion, { spec, request, approvals = [] }: Move): boolean =>
   approvals.some(
     (approver) =>
       approver.principal !== request.principal &&
@@ -89,12 +93,12 @@ const printable = (text: string): string =>
     .trim()
     .slice(0, REASON_CHARS_MAX);
 
-/** What an intent says about itself, against which a quoted question is held. */
-type Intent = Pick<EventData<'MigrationIntended'>, 'vm' | 'source' | 'target' | 'mode' | 'spec' | 'request' | 'approvals'>;
+/** What an intent in a ledger asks for, against which a quoted question is held. */
+export const moveOf = ({ data, epoch }: Pick<EventOf<'MigrationIntended'>, 'data' | 'epoch'>): Move => ({ ...data, epoch });
 
 /** The question about an intent: everything that is not a fact of the moment follows from the intent itself. */
 export function questionAbout(
-  intent: Intent,
+  intent: Move,
   facts: Pick<PolicyQuestion, 'action' | 'time' | 'open' | 'hostLevel'>,
 ): PolicyQuestion {
   const { vm, source, target, mode, request, approvals = [] } = intent;
@@ -109,7 +113,7 @@ export type Disagreement = { readonly expected: string; readonly got: string; re
  *
  * @param set the set that the decision names, opened from files
  */
-export function disagreement(set: PolicySet, intent: Intent, quoted: PolicyDecision): Disagreement | undefined {
+export function disagreement(set: PolicySet, intent: Move, quoted: PolicyDecision): Disagreement | undefined {
   const { asked } = quoted;
   const question = questionAbout(intent, asked);
   if (canonicalText(question) !== canonicalText(asked))

@@ -1,8 +1,9 @@
-import { type Digest, type PolicyAnnounced, policyId } from '@carnet/events';
+import { type PolicyAnnounced, policyId } from '@carnet/events';
 import { z } from 'zod';
 import { BASE, BASE_IDS } from './base.ts';
 import { canonicalText } from './canonical.ts';
 import { isPolicyCode, type PolicyCode } from './codes.ts';
+import type { Crypto } from './crypto.ts';
 import { ENGINE, type Entity, faultOf, type PolicyText, parsePolicies, prepare } from './engine.ts';
 import { entitiesFile, levelIn, mixedDuties, rolesIn, sortedEntities } from './entities.ts';
 import { FILE_CHARS_MAX, POLICIES_MAX } from './limits.ts';
@@ -11,8 +12,6 @@ import { SCHEMA } from './schema.ts';
 
 /** Files of a set's folder, by name. */
 export type PolicyFiles = ReadonlyMap<string, string>;
-/** SHA-256 of a text in UTF-8: the caller's, since this lib computes nothing of the kind. */
-export type Hash = (text: string) => Digest;
 
 const FILE = { set: 'set.json', entities: 'entities.json', base: 'carnet.cedar', schema: 'carnet.cedarschema' } as const;
 
@@ -21,7 +20,7 @@ export type PolicySet = {
   readonly ruledBy: PolicyAnnounced;
   readonly policies: readonly PolicyText[];
   readonly entities: readonly Entity[];
-  readonly hash: Hash;
+  readonly crypto: Crypto;
   /** Made for this version of Carnet: the only kind that a broker decides by. Auditors replay by any. */
   readonly isCurrent: boolean;
   /** What an archive keeps: the files that were read, with Carnet's own two beside them. */
@@ -39,7 +38,7 @@ const setFile = z.strictObject({ version: z.int().min(1), about: z.string().max(
  * A set from its folder: `set.json` (version), `entities.json`, any `*.cedar`. Carnet's own policies and schema are added, unless the
  * folder, an archive, has those that were in force then.
  */
-export function openPolicySet(files: PolicyFiles, hash: Hash): PolicyResult<PolicySet> {
+export function openPolicySet(files: PolicyFiles, crypto: Crypto): PolicyResult<PolicySet> {
   for (const [name, text] of files)
     if (text.length > FILE_CHARS_MAX) return refuse('POLICY_FILE_INVALID', `${name}: longer than ${FILE_CHARS_MAX} characters`);
   const set = jsonFile(files, FILE.set, setFile);
@@ -54,6 +53,7 @@ export function openPolicySet(files: PolicyFiles, hash: Hash): PolicyResult<Poli
   if (fault !== undefined) return refuse('POLICY_SCHEMA_VIOLATED', fault);
   const texts = Object.fromEntries(policies.value.map(({ id, text }) => [id, text]));
   const content = { version: set.value.version, schema, policies: texts, entities: entities.value };
+  const { hash } = crypto;
   const ruledBy: PolicyAnnounced = {
     policySet: hash(canonicalText(content)),
     version: set.value.version,
@@ -66,7 +66,7 @@ export function openPolicySet(files: PolicyFiles, hash: Hash): PolicyResult<Poli
     ruledBy,
     policies: policies.value,
     entities: entities.value,
-    hash,
+    crypto,
     isCurrent: schema === SCHEMA && base === BASE,
     files: new Map([...files, [FILE.base, base], [FILE.schema, schema]].filter(isOfSet)),
   });

@@ -25,6 +25,8 @@ entity Vm in [Project] {
   // Whether who received it may send it on to others than its home.
   onward: Bool,
   legalHold: Bool,
+  // The key of who must consent to each move. Absent: nobody.
+  owner?: String,
 };
 
 // Migrations with this peer in this direction that are open, without the one in question.
@@ -39,6 +41,8 @@ action send appliesTo {
     approvers: Set<User>,
     // Someone else than the asker, who may approve, has approved.
     secondPerson: Bool,
+    // The owner's: GIVEN, or the code of what is wrong with it.
+    consent: String,
   },
 };
 // Asked by the target, of the CSP that wants to send.
@@ -48,6 +52,7 @@ action receive appliesTo {
   context: {
     source: Csp, target: Csp, mode: String, time: datetime, weekday: String, open: Open,
     secondPerson: Bool,
+    consent: String,
     // The highest level of our hosts that are up.
     hostLevel: Long,
   },

@@ -1,5 +1,5 @@
-import type { Digest, EventData, EventOf, PolicyAnnounced, PolicyDecision, Timestamp, TrustDomain } from '@carnet/events';
-import { canonicalText, disagreement, downgradeOf, ENGINE, type PolicySet, questionAbout } from '@carnet/policy';
+import type { Digest, EventOf, PolicyAnnounced, PolicyDecision, Timestamp, TrustDomain } from '@carnet/events';
+import { canonicalText, disagreement, downgradeOf, ENGINE, type Move, type PolicySet, questionAbout } from '@carnet/policy';
 import { accept, type Checked, refuse } from '@carnet/trust';
 import { CLOCK_SKEW_MS_MAX } from '../limits.ts';
 import type { AuditedDecisions, LedgerName } from '../report.ts';
@@ -12,7 +12,7 @@ export type Decided = {
   readonly at: LedgerName;
   readonly decision: PolicyDecision;
   /** What its event is about. */
-  readonly intent: EventData<'MigrationIntended'>;
+  readonly intent: Move;
   readonly action: PolicyDecision['asked']['action'];
   /** Of the event. */
   readonly time: Timestamp;

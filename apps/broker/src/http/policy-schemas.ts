@@ -48,7 +48,7 @@ export const currentPolicy = z.strictObject({
   files: z.record(z.string(), z.string()),
 });
 
-const { project, labels, level, jurisdictions, onward, legalHold } = vmRestrictions.unwrap().shape;
+const { project, labels, level, jurisdictions, onward, legalHold, owner } = vmRestrictions.unwrap().shape;
 /** What is to change; the rest stays. */
 export const restrictionChange = z.strictObject({
   project: project.optional(),
@@ -58,4 +58,6 @@ export const restrictionChange = z.strictObject({
   jurisdictions: jurisdictions.unwrap().nullable().optional(),
   onward: onward.optional(),
   legalHold: legalHold.optional(),
+  /** `null`: nobody has to consent any more. */
+  owner: owner.unwrap().nullable().optional(),
 });

@@ -5,6 +5,7 @@ import { EXIT, VerbError } from '../exit.ts';
 import { type Vm, vmColumns, vmDetailColumns } from '../rows.ts';
 import { answered, type Streams, type World, worldOf } from '../world.ts';
 import { listVerb, showFromList } from './collection.ts';
+import { ownerVerb } from './vm-owner.ts';
 
 interface CreateOptions {
   readonly project?: string;
@@ -54,6 +55,7 @@ export function vmVerbs(streams: Streams): Command {
   showFromList<Vm>(group, streams, '/v1/vms', 'vm', vmDetailColumns, (vm, name) => vm.vm === name || vm.name === name);
   createVerb(group, streams);
   restrictVerbs(group, streams);
+  ownerVerb(group, streams);
   for (const [verb, power] of [
     ['start', 'on'],
     ['stop', 'off'],
