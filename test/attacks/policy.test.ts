@@ -8,6 +8,7 @@ import { imageOf } from '@carnet/policy';
 import { type Answer, type BrokerClient, policyCrypto } from '@carnet/publisher';
 import { ed25519Signer, signEnvelope } from '@carnet/trust';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { CspPlan } from '../../infra/dev/src/clouds/layout.ts';
 import { runsAt } from '../faults/harness/checks.ts';
 import { clientOf } from '../faults/harness/cloud.ts';
 import { type Clouds, startClouds } from '../faults/harness/clouds.ts';
@@ -15,12 +16,54 @@ import { ledgerRows, rowsOf } from '../faults/harness/ledger-db.ts';
 import { createVm, intentOf, must, newMigration, settled, type Vm } from '../faults/harness/moves.ts';
 
 const TARGET = 'csp-b.example';
+const ISSUER = 'accreditor.example';
+const accreditor = ed25519Signer(generateKeyPairSync('ed25519').privateKey);
+const signed = (type: string, statement: object, by = accreditor): unknown =>
+  JSON.parse(Buffer.from(signEnvelope(type, Buffer.from(JSON.stringify(statement)), by)).toString());
+const accredited = (subject: string, claim: string, by = accreditor): unknown =>
+  signed(
+    PAYLOAD_TYPES.accreditation,
+    {
+      accredits: 'csp',
+      issuer: ISSUER,
+      subject,
+      claims: [claim],
+      serial: `${subject}.${claim}`,
+      notBefore: '2026-01-01T00:00:00.000Z',
+      notAfter: '2036-01-01T00:00:00.000Z',
+    },
+    by,
+  );
+/** Both sides accept one accreditor, who is offline. A knows its own token, and B's: one is revoked, one signed by B itself. */
+function accreditations({ domain }: CspPlan): Readonly<Record<string, string>> {
+  const list = { revokes: 'accreditations', issuer: ISSUER, number: 2, serials: [`${TARGET}.old`] };
+  const publicKey = Buffer.from(accreditor.publicKey).toString('base64');
+  const revocations = signed(PAYLOAD_TYPES.accreditationRevocations, list);
+  const own = ed25519Signer(generateKeyPairSync('ed25519').privateKey);
+  const known = [
+    accredited('csp-a.example', 'c5'),
+    accredited(TARGET, 'c5'),
+    accredited(TARGET, 'old'),
+    accredited(TARGET, 'forged', own),
+  ];
+  return {
+    'accreditors.json': JSON.stringify([{ issuer: ISSUER, publicKey, revocations }]),
+    'accreditations.json': JSON.stringify(domain === TARGET ? [] : known),
+  };
+}
+/** B receives from nobody whom the accreditor does not vouch for. */
+const onlyFromAccredited = (text: string, { domain }: CspPlan): string =>
+  domain === TARGET && text.includes('@id("receive-from-known")')
+    ? `${text}
+@id("only-from-accredited") @reason("ACCREDITATION_MISSING")
+forbid (principal, action == Action::"receive", resource) unless { context.accredited.contains("${ISSUER}:c5") };`
+    : text;
 let clouds: Clouds;
 let scheduler: BrokerClient;
 let vm: Vm;
 
 beforeAll(async () => {
-  clouds = await startClouds();
+  clouds = await startClouds({ policy: onlyFromAccredited, policyMore: accreditations });
   scheduler = clientOf(clouds.a.paths, clouds.a.plan, clouds.a.facts.ports.http, 'scheduler');
   vm = await createVm(clouds.a);
 });
@@ -58,11 +101,17 @@ describe('restrictions at the door', () => {
     await isRefused(() => clouds.a.api.act('DELETE', `/v1/vms/${held.vm}`), 'LEGAL_HOLD');
     await isRefused(() => restrict(held, { legalHold: false }), 'ROLE_MISSING');
   });
-  it('a VM does not enter a jurisdiction, nor hosts below its level', async () => {
+  it('a VM does not enter a jurisdiction, nor hosts below its level, nor go to who lacks what it demands', async () => {
     const kept = await createVm(clouds.a);
     must(await restrict(kept, { jurisdictions: ['DE', 'EU'] }));
     await isRefused(() => ask(kept), 'POLICY_DENIES', 'JURISDICTION_FORBIDDEN');
     await isRefused(() => restrict(kept, { jurisdictions: null }), 'ROLE_MISSING');
+    const accredits = await createVm(clouds.a);
+    must(await restrict(accredits, { accreditations: [`${ISSUER}:old`] }));
+    await isRefused(() => ask(accredits), 'POLICY_DENIES', 'ACCREDITATION_REVOKED');
+    must(await restrict(accredits, { accreditations: [`${ISSUER}:forged`, `${ISSUER}:old`] }));
+    await isRefused(() => ask(accredits), 'POLICY_DENIES', 'ACCREDITATION_NOT_ACCEPTED');
+    await isRefused(() => restrict(accredits, { accreditations: null }), 'ROLE_MISSING');
     const high = await createVm(clouds.a);
     must(await restrict(high, { level: 2 }));
     await isRefused(() => ask(high), 'POLICY_DENIES', 'LEVEL_TOO_LOW');
@@ -83,7 +132,7 @@ describe('restrictions at the door', () => {
 describe('two persons', () => {
   it('the one asks, the other approves, nobody both; then it moves', async () => {
     const { a } = clouds;
-    must(await restrict(vm, { labels: ['two-persons'], onward: false }));
+    must(await restrict(vm, { labels: ['two-persons'], onward: false, accreditations: [`${ISSUER}:c5`] }));
     const [own, id] = [newMigration(), newMigration()];
     await isRefused(() => ask(vm, own, a.api), 'APPROVAL_NEEDED', 'APPROVAL_NEEDED');
     await isRefused(() => a.api.post(`/v1/requests/${own}/approve`, {}), 'APPROVAL_REFUSED', 'SELF_APPROVAL');

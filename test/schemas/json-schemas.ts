@@ -1,4 +1,6 @@
 import {
+  accreditationRevocations,
+  accreditationStatement,
   consentStatement,
   digest,
   dsseEnvelope,
@@ -51,6 +53,8 @@ export function jsonSchemas(): ReadonlyMap<string, string> {
   return new Map([
     ...events,
     ['request.json', schemaText('request', intentRequest)],
+    ['accreditation.json', schemaText('accreditation', accreditationStatement)],
+    ['accreditation-revocations.json', schemaText('accreditation-revocations', accreditationRevocations)],
     ['consent.json', schemaText('consent', consentStatement)],
     ['intent-event.json', schemaText('intent-event', intentEvent)],
     ['evidence.json', schemaText('evidence', evidence)],

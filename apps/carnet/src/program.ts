@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { EXIT, EXIT_HELP, type ExitCode, VerbError } from './exit.ts';
 import { FORMATS } from './output.ts';
 import { OWN_CODES } from './own-codes.ts';
+import { accreditationVerbs } from './verbs/accreditation.ts';
 import { apiKeyVerbs } from './verbs/apikey.ts';
 import { auditVerbs } from './verbs/audit.ts';
 import { busVerbs } from './verbs/bus.ts';
@@ -38,6 +39,7 @@ export function program(streams: Streams): Command {
     migrationVerbs(streams),
     vmVerbs(streams),
     consentVerbs(streams),
+    accreditationVerbs(streams),
     imageVerbs(streams),
     keyVerbs(streams),
     peerVerbs(streams),

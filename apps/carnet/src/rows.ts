@@ -123,6 +123,7 @@ export interface Vm {
       readonly onward: boolean;
       readonly legalHold: boolean;
       readonly owner?: string;
+      readonly accreditations?: readonly string[];
     };
   };
 }
@@ -236,7 +237,7 @@ export const imageColumns: readonly Column<Image>[] = [
 ];
 function restrictionsText(kept: Vm['spec']['restrictions']): string | undefined {
   if (kept === undefined) return undefined;
-  const { project, labels, level, jurisdictions, onward, legalHold, owner } = kept;
+  const { project, labels, level, jurisdictions, onward, legalHold, owner, accreditations } = kept;
   return [
     `project ${project}`,
     ...(labels.length === 0 ? [] : [`labels ${labels.join(' ')}`]),
@@ -244,6 +245,7 @@ function restrictionsText(kept: Vm['spec']['restrictions']): string | undefined 
     ...(jurisdictions === undefined ? [] : [`only ${jurisdictions.join(' ') || 'nowhere'}`]),
     ...(onward ? [] : ['not onward']),
     ...(legalHold ? ['ON HOLD'] : []),
+    ...(accreditations === undefined ? [] : [`accredited ${accreditations.join(' ')}`]),
     ...(owner === undefined ? [] : [`owner ${owner}`]),
   ].join(', ');
 }

@@ -11,7 +11,7 @@ export interface KeyOptions {
 }
 
 /** Reads an Ed25519 private key (PKCS #8 PEM, perhaps encrypted), of which nothing is ever said. */
-export function signerOf({ key, passphraseFile }: KeyOptions): Signer {
+export function signerOf({ key, passphraseFile }: KeyOptions): Signer & { readonly publicKey: Uint8Array } {
   const pem = privateText(key);
   const passphrase = passphraseFile === undefined ? undefined : privateText(passphraseFile).replace(/\r?\n$/, '');
   const opened = keyIn(() => createPrivateKey({ key: pem, ...(passphrase === undefined ? {} : { passphrase }) }));
@@ -19,6 +19,9 @@ export function signerOf({ key, passphraseFile }: KeyOptions): Signer {
     throw unreadable(`${key} is no Ed25519 private key in PKCS #8 PEM, or its passphrase is another`);
   return ed25519Signer(opened);
 }
+
+/** The public half of a private key, in base64. */
+export const publicKeyOf = (options: KeyOptions): string => Buffer.from(signerOf(options).publicKey).toString('base64');
 
 /** The 32 bytes of an Ed25519 public key in a PEM file (SubjectPublicKeyInfo), in base64. */
 export function publicKeyIn(file: string): string {

@@ -7,6 +7,8 @@ export const PAYLOAD_TYPES = {
   event: 'application/vnd.carnet.event.v1+json',
   request: 'application/vnd.carnet.request.v1+json',
   approval: 'application/vnd.carnet.approval.v1+json',
+  accreditation: 'application/vnd.carnet.accreditation.v1+json',
+  accreditationRevocations: 'application/vnd.carnet.accreditation-revocations.v1+json',
   consent: 'application/vnd.carnet.consent.v1+json',
   evidence: 'application/vnd.carnet.evidence.v1+json',
   peerMessage: 'application/vnd.carnet.peer-message.v1+json',

@@ -1,4 +1,5 @@
 
+export * from './data-accreditation.ts';
 export * from './data-agreement.ts';
 export * from './data-consent.ts';
 export * from './data-escrow.ts';

@@ -36,3 +36,11 @@ export const POLICIES_NAMED_MAX = 16;
 export const PRINCIPAL_CHARS_MAX = 400;
 /** Custodians of one escrow: all of them can be called on one day, and what is said of them stays far below an envelope's bound. */
 export const ESCROW_CUSTODIANS_MAX = 16;
+/** Claims of one accreditation, and claims that one VM demands: a person reads them. */
+export const ACCREDITED_CLAIMS_MAX = 16;
+/** Serials that one accreditor revoked, for ever: a list stays far below a file of a policy set. */
+export const REVOKED_SERIALS_MAX = 1_000;
+/** Accreditations of its own that a source shows with an intent: each is about 1 KiB of it. */
+export const ACCREDITATIONS_MAX = 8;
+/** Accreditors whose revocations one announcement numbers. */
+export const ACCREDITORS_MAX = 32;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  ACCREDITED_CLAIMS_MAX,
   ARTIFACT_BYTES_MAX,
   ARTIFACTS_MAX,
   DISKS_MAX,
@@ -44,6 +45,9 @@ export const securityLevel = z.int().min(0).max(SECURITY_LEVEL_MAX);
 /** ISO 3166: `DE`, `DE-BY`, or a union that both CSPs mean the same by: `EU`. */
 export const jurisdiction = z.string().regex(/^[A-Z]{2}(-[A-Z0-9]{1,3})?$/);
 const word = z.string().regex(/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/);
+/** Who accredits CSPs: an auditor, an authority. */
+export const accreditorName = word;
+export const claimName = word;
 /** One spelling of a set: sorted, each once. */
 export const isSet = (items: readonly string[]): boolean => items.every((item, i) => i === 0 || (items[i - 1] ?? '') < item);
 
@@ -63,6 +67,14 @@ export const vmRestrictions = z
     legalHold: z.boolean(),
     /** The key of whoever must consent to each move (`ConsentStatement`). Absent: nobody. */
     owner: ed25519PublicKey.optional(),
+    /** `<accreditor>:<claim>`: whoever receives it must have all of them. Absent: none. */
+    accreditations: z
+      .array(z.string().regex(/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?:[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/))
+      .min(1)
+      .max(ACCREDITED_CLAIMS_MAX)
+      .readonly()
+      .refine(isSet, 'expected sorted claims, each once')
+      .optional(),
   })
   .readonly();
 export type VmRestrictions = z.infer<typeof vmRestrictions>;

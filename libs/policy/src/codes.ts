@@ -64,6 +64,26 @@ export const POLICY_CODES = {
     text: 'The consent was for one other attempt alone.',
     advice: 'Have the owner sign for the epoch that `carnet migration plan` names, or for a window.',
   },
+  ACCREDITATION_MISSING: {
+    text: 'The VM demands an accreditation that the target is not known to have.',
+    advice: 'Ask the target for its token, and put it into accreditations.json; or choose another target.',
+  },
+  ACCREDITATION_NOT_ACCEPTED: {
+    text: 'The accreditation that the VM demands is not signed by an accreditor whom this CSP accepts.',
+    advice: 'Put the accreditor into accreditors.json if this CSP trusts it; or choose another target.',
+  },
+  ACCREDITATION_EXPIRED: {
+    text: 'The accreditation that the VM demands is over, or not yet good.',
+    advice: 'Ask the target for a newer token.',
+  },
+  ACCREDITATION_REVOKED: {
+    text: 'The accreditation that the VM demands was revoked by its accreditor.',
+    advice: 'Choose another target; `carnet accreditation show` has the serial.',
+  },
+  REVOCATIONS_DOWNGRADED: {
+    text: "A later list of an accreditor's revocations was used before.",
+    advice: 'Put the newest list of that accreditor into accreditors.json.',
+  },
   POLICY_ERROR: {
     text: 'A policy could not be evaluated, so nothing is allowed.',
     advice: 'The policy is named: have it corrected; `carnet policy test` shows the effect.',

@@ -10,4 +10,6 @@ export type Crypto = {
    * What the envelope holds, if this Ed25519 key (32 bytes, base64) signed it as that payload type, and it is strict JSON.
    */
   readonly signed: (envelope: DsseEnvelope, payloadType: string, publicKey: string) => unknown;
+  /** What the envelope holds, whoever signed it: good for a reason, never for leave. */
+  readonly unverified: (envelope: DsseEnvelope) => unknown;
 };

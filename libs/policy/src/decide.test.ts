@@ -113,6 +113,39 @@ describe('a reason', () => {
   });
 });
 
+describe('a level that is too low', () => {
+  const text = (intent: Intent, ask = send, facts = {}): string => {
+    const decision = ask(intent, facts);
+    expect(disagreement(SET, intent, decision)).toBeUndefined();
+    return decision.reasons.find(({ code }) => code === 'LEVEL_TOO_LOW')?.text ?? '';
+  };
+  it('names to the source’s own people where the VM could go, by the rules that no set lifts', () => {
+    expect(text(intentOf(vmWith({ level: 2 })))).toMatch(/ Compliant: csp-c\.example \(level 3\)\.$/);
+    for (const other of [{ jurisdictions: ['DE', 'EU', 'FR'] }, { level: 4 }, { legalHold: true }])
+      expect(text(intentOf(vmWith({ level: 2, ...other })))).not.toContain('Compliant');
+    const guest = { ...vmWith({ level: 2, onward: false }), source: C, target: B };
+    expect(text(intentOf(guest))).toContain('Compliant: csp-a.example (level 3).');
+  });
+  it('of hosts that are up tells the peer of own hosts alone', () => {
+    const intent = intentOf({ source: B, target: A, ...vmWith({ level: 2 }) });
+    expect(text(intent, receive, { hostLevel: 1 })).toMatch(/ Compliant: a host of level 2 here, when it is up\.$/);
+    expect(text(intentOf({ source: B, target: A, ...vmWith({ level: 3 }) }), receive)).not.toContain('Compliant');
+  });
+});
+
+it('re-keying on arrival may be demanded, and is quoted', () => {
+  const set = setOf(`${DEFAULT}
+@id("rekey") @reason("REKEY_NEEDED") @says("Volumes are encrypted again.") @advice("Ask with --rekey full.")
+forbid (principal, action, resource)
+when { context has rekey && context.rekey != "full" };`);
+  expect(codes(send(intentOf(), {}, set))).toEqual(['REKEY_NEEDED']);
+  expect(codes(receive(intentOf({ source: B, target: A, rekey: 'slot' }), {}, set))).toEqual(['REKEY_NEEDED']);
+  const full = intentOf({ rekey: 'full' });
+  const decision = send(full, {}, set);
+  expect([decision.allowed, decision.asked.rekey, disagreement(set, full, decision)]).toEqual([true, 'full', undefined]);
+  expect(disagreement(set, intentOf(), decision)).toMatchObject({ text: expect.stringContaining('another question') });
+});
+
 describe('time windows', () => {
   const set = setOf(`${DEFAULT}
 @id("office") @reason("OUTSIDE_WINDOW")
@@ -237,6 +270,7 @@ describe('always', () => {
     { legalHold: true },
     { labels: ['two-persons', 'web'] },
     { owner: publicKeyOf(OWNER) },
+    { accreditations: ['accreditor.example:c5'] },
   );
   it('a further restriction turns no denial into leave', () => {
     fc.assert(

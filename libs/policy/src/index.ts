@@ -1,3 +1,4 @@
+export { tokensAbout } from './accreditation.ts';
 export { canonicalText } from './canonical.ts';
 export { POLICY_CODES, type PolicyCode } from './codes.ts';
 export { imageOf } from './consent.ts';

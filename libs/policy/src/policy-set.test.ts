@@ -92,6 +92,8 @@ describe('restrictions', () => {
     ['anywhere', base, anywhere, 'jurisdictions grew by all'],
     ['an owner named', base, { ...base, owner: 'x' }, undefined],
     ['another owner', { ...base, owner: 'x' }, { ...base, owner: 'y' }, 'it has another owner'],
+    ['an accreditation demanded', base, { ...base, accreditations: ['a:b'] }, undefined],
+    ['one less', { ...base, accreditations: ['a:b'] }, base, 'accreditation a:b is no longer demanded'],
     ['no owner any more', { ...base, owner: 'x' }, base, 'its owner is gone'],
   ])('%s', (_name, before, after, text) => {
     expect(loosened(before, after)).toBe(text);

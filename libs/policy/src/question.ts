@@ -5,7 +5,7 @@ import type { Person } from './entities.ts';
 /** What an intent says of itself before policy has spoken, and the epoch that it would open. */
 export type Move = Pick<
   EventData<'MigrationIntended'>,
-  'vm' | 'source' | 'target' | 'mode' | 'spec' | 'request' | 'approvals' | 'consent' | 'deadline'
+  'vm' | 'source' | 'target' | 'mode' | 'rekey' | 'spec' | 'request' | 'approvals' | 'consent' | 'accreditations' | 'deadline'
 > & { readonly epoch: number };
 
 const uid = (type: string, id: string): Uid => ({ type, id });
@@ -27,7 +27,7 @@ const contextOf = ({ source, target, mode, time }: Placed): Readonly<Record<stri
 
 /** The VM as policies see it. Every name in it is data: no text of a request is ever parsed as policy. */
 export function vmEntity(vm: VmId, spec: VmSpec): Entity {
-  const { project, labels, level, jurisdictions, onward, legalHold, owner } = spec.restrictions ?? UNRESTRICTED;
+  const { project, labels, level, jurisdictions, onward, legalHold, owner, accreditations } = spec.restrictions ?? UNRESTRICTED;
   const home = homeOf(vm);
   const inProject = uid('Project', `${home}/${project}`);
   return {
@@ -45,19 +45,29 @@ export function vmEntity(vm: VmId, spec: VmSpec): Entity {
       onward,
       legalHold,
       ...(owner === undefined ? {} : { owner }),
+      ...(accreditations === undefined ? {} : { accreditations: [...accreditations] }),
     },
   };
 }
 
 /** What is known of a move beside the question, from the intent alone. */
-type Known = { readonly secondPerson: Value; readonly consent: string };
+type Known = {
+  readonly secondPerson: Value;
+  readonly consent: string;
+  readonly accredited: Value;
+  readonly accreditedLevel: Value;
+  readonly accreditation: string;
+};
 
 /** The request as the engine gets it. */
 export function requestOf(question: PolicyQuestion, known: Known): Request {
-  const { action, principal, vm, open, approvers, hostLevel = 0 } = question;
-  const common = { ...contextOf(question), open: { ...open }, ...known };
+  const { action, principal, vm, rekey = 'none', open, approvers, hostLevel = 0 } = question;
+  const { accreditation, ...of } = known;
+  const common = { ...contextOf(question), rekey, open: { ...open }, ...of };
   const context =
-    action === 'send' ? { ...common, approvers: approvers.map((one) => ref('User', one)) } : { ...common, hostLevel };
+    action === 'send'
+      ? { ...common, accreditation, approvers: approvers.map((one) => ref('User', one)) }
+      : { ...common, hostLevel };
   return {
     principal: uid(action === 'send' ? 'User' : 'Csp', principal),
     action: uid('Action', action),

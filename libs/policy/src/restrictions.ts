@@ -10,6 +10,8 @@ export function loosened(before: VmRestrictions, after: VmRestrictions): string 
   if (after.level < before.level) return `level ${before.level} became ${after.level}`;
   if (before.owner !== undefined && after.owner !== before.owner)
     return after.owner === undefined ? 'its owner is gone' : 'it has another owner';
+  const claim = before.accreditations?.find((one) => after.accreditations?.includes(one) !== true);
+  if (claim !== undefined) return `accreditation ${claim} is no longer demanded`;
   if (after.onward && !before.onward) return 'it may be sent on again';
   const { jurisdictions: had } = before;
   if (had === undefined) return undefined;

@@ -12,4 +12,8 @@ export const policyCrypto = {
     const json = opened.ok ? parseStrictJson(opened.value.payload) : opened;
     return json.ok ? json.value : undefined;
   },
+  unverified: ({ payload }: DsseEnvelope): unknown => {
+    const json = parseStrictJson(Buffer.from(payload, 'base64'));
+    return json.ok ? json.value : undefined;
+  },
 } as const;

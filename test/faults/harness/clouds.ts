@@ -47,6 +47,8 @@ export type Clouds = {
 export type CloudsOptions = {
   /** Changes the text of each file of a side's policy set, e.g. to deny what the other side allows. */
   readonly policy?: (text: string, plan: CspPlan) => string;
+  /** Further files of a side's policy set. */
+  readonly policyMore?: (plan: CspPlan) => Readonly<Record<string, string>>;
   /** Changes a side's agent configuration, e.g. to lend less disk than the machine has. */
   readonly agent?: (text: string, plan: CspPlan) => string;
   /** A side's `[keys]`, where it is not a sealed file. */
@@ -162,6 +164,7 @@ async function startCloud(
   privateDir(paths.policy, as);
   for (const [name, text] of Object.entries(policyFiles(plan)))
     privateFile(join(paths.policy, name), options.policy?.(text, plan) ?? text, as);
+  for (const [name, text] of Object.entries(options.policyMore?.(plan) ?? {})) privateFile(join(paths.policy, name), text, as);
   privateFile(paths.brokerConfig, brokerConfigText(facts), as);
   privateFile(paths.agentConfig, options.agent?.(agentConfigText(facts), plan) ?? agentConfigText(facts), as);
   const wrapAgent = (command: readonly string[]): readonly string[] => options.wrapAgent?.(command, plan, paths) ?? command;

@@ -105,10 +105,12 @@ export async function draftIntent(
     source: ports.self,
     target: request.target,
     mode: request.mode,
+    ...(rekey === 'none' ? {} : { rekey }),
     spec: held.spec,
     request: record,
     ...(approvals.length === 0 ? {} : { approvals }),
     ...(request.consent === undefined ? {} : { consent: request.consent }),
+    ...(ports.policy.ownAccreditations.length === 0 ? {} : { accreditations: ports.policy.ownAccreditations }),
     deadline: isoAt(deadlineMs),
   };
   const policy = await ports.policy.asSource({ ...asked, epoch: nextEpoch }, request.migration);
@@ -119,7 +121,6 @@ export async function draftIntent(
   );
   const data: EventData<'MigrationIntended'> = {
     ...asked,
-    ...(rekey === 'none' ? {} : { rekey }),
     policy,
     offerBy: isoAt(offerBy),
   };

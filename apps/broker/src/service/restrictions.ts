@@ -12,10 +12,10 @@ export interface RestrictionPorts {
   readonly roleOf: (principal: string) => readonly Role[];
 }
 
-/** What is to change; absent: stays. `jurisdictions: null`: any. `owner: null`: nobody. */
+/** What is to change; absent: stays. `jurisdictions: null`: any. `owner: null`: nobody; `accreditations: null`: none. */
 export type RestrictionChange = {
   readonly [K in 'project' | 'labels' | 'level' | 'onward' | 'legalHold']?: VmRestrictions[K];
-} & { readonly [K in 'jurisdictions' | 'owner']?: VmRestrictions[K] | null };
+} & { readonly [K in 'jurisdictions' | 'owner' | 'accreditations']?: VmRestrictions[K] | null };
 
 /** Who changes it, and what the credential is good for; absent: all that the policy set gives. */
 export interface Changing {
@@ -63,13 +63,14 @@ async function restrictAlone(
 }
 
 function changed(
-  { jurisdictions: had, owner: belonged, ...before }: VmRestrictions,
-  { jurisdictions = had, owner = belonged, ...change }: RestrictionChange,
+  { jurisdictions: had, owner: belonged, accreditations: demanded, ...before }: VmRestrictions,
+  { jurisdictions = had, owner = belonged, accreditations = demanded, ...change }: RestrictionChange,
 ): VmRestrictions {
   return vmRestrictions.parse({
     ...before,
     ...change,
     ...(jurisdictions === undefined || jurisdictions === null ? {} : { jurisdictions }),
     ...(owner === undefined || owner === null ? {} : { owner }),
+    ...(accreditations === undefined || accreditations === null ? {} : { accreditations }),
   });
 }

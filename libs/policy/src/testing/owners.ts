@@ -41,6 +41,7 @@ export const crypto: Crypto = {
     const bytes = Buffer.from(payload, 'base64');
     return verify(null, pae(type, bytes), key, Buffer.from(signature.sig, 'base64')) ? JSON.parse(bytes.toString()) : undefined;
   },
+  unverified: ({ payload }) => JSON.parse(Buffer.from(payload, 'base64').toString()),
 };
 
 export const OWNER = keyOf('owner');
@@ -57,3 +58,23 @@ export const consenting = (change: Partial<Record<keyof ConsentStatement, unknow
   notAfter: '2026-11-23T12:00:00.000Z',
   ...change,
 });
+
+export const ACCREDITOR = keyOf('accreditor');
+/** What an accreditor says of the target. */
+export const accrediting = {
+  accredits: 'csp',
+  issuer: 'accreditor.example',
+  subject: 'csp-b.example',
+  claims: ['c5'],
+  level: 3,
+  serial: '1',
+  notBefore: '2026-01-01T00:00:00.000Z',
+  notAfter: '2027-01-01T00:00:00.000Z',
+};
+export const revoking = (key: KeyObject, number: number, serials: readonly string[]): DsseEnvelope =>
+  signedBy(key, PAYLOAD_TYPES.accreditationRevocations, {
+    revokes: 'accreditations',
+    issuer: accrediting.issuer,
+    number,
+    serials,
+  });
