@@ -10,7 +10,7 @@ function level(text: string): number {
 
 const FILES = `CSPs keep accreditors in accreditors.json of their policy set, [{"issuer", "publicKey", "revocations"}]: the key as \`carnet accreditation
 show --accreditor-key\` prints it, and the newest list that \`revoke\` made (the first one may be of no serial). Tokens that they know, of
-their own and of peers, stand in accreditations.json, [token, …]. A change raises the version in set.json, as any does.`;
+their own and of peers, stand in accreditations.json, [token, …]. Whoever changes them raises the version in set.json.`;
 
 /** What accreditors do, on their own machines: no broker is asked, and they may be offline whenever a token counts. */
 export function accreditationVerbs(streams: Streams): Command {
