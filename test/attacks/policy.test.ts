@@ -1,10 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { daemonEnv, repositoryRoot } from '@carnet/dev';
-import type { Answer, BrokerClient } from '@carnet/publisher';
+import { PAYLOAD_TYPES, type VmSpec, vmSpec } from '@carnet/events';
+import { imageOf } from '@carnet/policy';
+import { type Answer, type BrokerClient, policyCrypto } from '@carnet/publisher';
+import { ed25519Signer, signEnvelope } from '@carnet/trust';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { CspPlan } from '../../infra/dev/src/clouds/layout.ts';
 import { runsAt } from '../faults/harness/checks.ts';
 import { clientOf } from '../faults/harness/cloud.ts';
 import { type Clouds, startClouds } from '../faults/harness/clouds.ts';
@@ -12,12 +16,54 @@ import { ledgerRows, rowsOf } from '../faults/harness/ledger-db.ts';
 import { createVm, intentOf, must, newMigration, settled, type Vm } from '../faults/harness/moves.ts';
 
 const TARGET = 'csp-b.example';
+const ISSUER = 'accreditor.example';
+const accreditor = ed25519Signer(generateKeyPairSync('ed25519').privateKey);
+const signed = (type: string, statement: object, by = accreditor): unknown =>
+  JSON.parse(Buffer.from(signEnvelope(type, Buffer.from(JSON.stringify(statement)), by)).toString());
+const accredited = (subject: string, claim: string, by = accreditor): unknown =>
+  signed(
+    PAYLOAD_TYPES.accreditation,
+    {
+      accredits: 'csp',
+      issuer: ISSUER,
+      subject,
+      claims: [claim],
+      serial: `${subject}.${claim}`,
+      notBefore: '2026-01-01T00:00:00.000Z',
+      notAfter: '2036-01-01T00:00:00.000Z',
+    },
+    by,
+  );
+/** Both sides accept one accreditor, who is offline. A knows its own token, and B's: one is revoked, one signed by B itself. */
+function accreditations({ domain }: CspPlan): Readonly<Record<string, string>> {
+  const list = { revokes: 'accreditations', issuer: ISSUER, number: 2, serials: [`${TARGET}.old`] };
+  const publicKey = Buffer.from(accreditor.publicKey).toString('base64');
+  const revocations = signed(PAYLOAD_TYPES.accreditationRevocations, list);
+  const own = ed25519Signer(generateKeyPairSync('ed25519').privateKey);
+  const known = [
+    accredited('csp-a.example', 'c5'),
+    accredited(TARGET, 'c5'),
+    accredited(TARGET, 'old'),
+    accredited(TARGET, 'forged', own),
+  ];
+  return {
+    'accreditors.json': JSON.stringify([{ issuer: ISSUER, publicKey, revocations }]),
+    'accreditations.json': JSON.stringify(domain === TARGET ? [] : known),
+  };
+}
+/** B receives from nobody whom the accreditor does not vouch for. */
+const onlyFromAccredited = (text: string, { domain }: CspPlan): string =>
+  domain === TARGET && text.includes('@id("receive-from-known")')
+    ? `${text}
+@id("only-from-accredited") @reason("ACCREDITATION_MISSING")
+forbid (principal, action == Action::"receive", resource) unless { context.accredited.contains("${ISSUER}:c5") };`
+    : text;
 let clouds: Clouds;
 let scheduler: BrokerClient;
 let vm: Vm;
 
 beforeAll(async () => {
-  clouds = await startClouds();
+  clouds = await startClouds({ policy: onlyFromAccredited, policyMore: accreditations });
   scheduler = clientOf(clouds.a.paths, clouds.a.plan, clouds.a.facts.ports.http, 'scheduler');
   vm = await createVm(clouds.a);
 });
@@ -55,11 +101,17 @@ describe('restrictions at the door', () => {
     await isRefused(() => clouds.a.api.act('DELETE', `/v1/vms/${held.vm}`), 'LEGAL_HOLD');
     await isRefused(() => restrict(held, { legalHold: false }), 'ROLE_MISSING');
   });
-  it('a VM does not enter a jurisdiction, nor hosts below its level', async () => {
+  it('a VM does not enter a jurisdiction, nor hosts below its level, nor go to who lacks what it demands', async () => {
     const kept = await createVm(clouds.a);
     must(await restrict(kept, { jurisdictions: ['DE', 'EU'] }));
     await isRefused(() => ask(kept), 'POLICY_DENIES', 'JURISDICTION_FORBIDDEN');
     await isRefused(() => restrict(kept, { jurisdictions: null }), 'ROLE_MISSING');
+    const accredits = await createVm(clouds.a);
+    must(await restrict(accredits, { accreditations: [`${ISSUER}:old`] }));
+    await isRefused(() => ask(accredits), 'POLICY_DENIES', 'ACCREDITATION_REVOKED');
+    must(await restrict(accredits, { accreditations: [`${ISSUER}:forged`, `${ISSUER}:old`] }));
+    await isRefused(() => ask(accredits), 'POLICY_DENIES', 'ACCREDITATION_NOT_ACCEPTED');
+    await isRefused(() => restrict(accredits, { accreditations: null }), 'ROLE_MISSING');
     const high = await createVm(clouds.a);
     must(await restrict(high, { level: 2 }));
     await isRefused(() => ask(high), 'POLICY_DENIES', 'LEVEL_TOO_LOW');
@@ -78,9 +130,9 @@ describe('restrictions at the door', () => {
 });
 
 describe('two persons', () => {
-  it('the one asks, the other approves, nobody both; then it moves, and each side’s auditor comes to the same', async () => {
-    const { a, b } = clouds;
-    must(await restrict(vm, { labels: ['two-persons'], onward: false }));
+  it('the one asks, the other approves, nobody both; then it moves', async () => {
+    const { a } = clouds;
+    must(await restrict(vm, { labels: ['two-persons'], onward: false, accreditations: [`${ISSUER}:c5`] }));
     const [own, id] = [newMigration(), newMigration()];
     await isRefused(() => ask(vm, own, a.api), 'APPROVAL_NEEDED', 'APPROVAL_NEEDED');
     await isRefused(() => a.api.post(`/v1/requests/${own}/approve`, {}), 'APPROVAL_REFUSED', 'SELF_APPROVAL');
@@ -94,11 +146,6 @@ describe('two persons', () => {
       ['csp-b.example', 'MigrationOffered'],
     ] as const)
       expect(types.indexOf(`${csp} PolicyAnnounced`)).toBe(types.indexOf(`${csp} ${first}`) - 1);
-    for (const cloud of [a, b])
-      expect(audited(cloud.paths.brokerState)).toMatchObject([
-        { quoted: 1, replayed: cloud === a ? 1 : 0 },
-        { quoted: 1, replayed: cloud === b ? 1 : 0 },
-      ]);
   });
 
   it('a guest is not loosened, by whoever holds it', async () => {
@@ -107,8 +154,78 @@ describe('two persons', () => {
   });
 });
 
-/** What the auditor says of decisions, with one side's archive. */
-function audited(state: string): readonly unknown[] {
+describe('an owner', () => {
+  const key = generateKeyPairSync('ed25519').privateKey;
+  const owner = Buffer.from(ed25519Signer(key).publicKey).toString('base64');
+  let owned: Vm;
+  let spec: VmSpec;
+  const consent = (change: object = {}, by = key): object => {
+    const at = (ms: number): string => new Date(Date.now() + ms).toISOString();
+    const statement = {
+      consents: 'migration',
+      serial: 'test',
+      vm: owned.vm,
+      image: imageOf(spec, policyCrypto.hash),
+      source: 'csp-a.example',
+      target: TARGET,
+      modes: ['cold'],
+      notBefore: at(-60_000),
+      notAfter: at(600_000),
+      epoch: 1,
+      ...change,
+    };
+    const signed = signEnvelope(PAYLOAD_TYPES.consent, Buffer.from(JSON.stringify(statement)), ed25519Signer(by));
+    return JSON.parse(Buffer.from(signed).toString());
+  };
+  const move = (more: object, migration = newMigration()): Promise<Answer<{ readonly migration: string }>> =>
+    scheduler.post('/v1/intents', intentOf(owned.vm, TARGET, 'cold', migration, more));
+  beforeAll(async () => {
+    owned = await createVm(clouds.a);
+    must(await restrict(owned, { owner }));
+    const { items } = must(await clouds.a.api.get<{ readonly items: readonly { vm: string; spec: unknown }[] }>('/v1/vms'));
+    spec = vmSpec.parse(items.find(({ vm: one }) => one === owned.vm)?.spec);
+  });
+
+  it('is changed by no operator', async () => {
+    await isRefused(() => restrict(owned, { owner: null }), 'ROLE_MISSING');
+    const other = generateKeyPairSync('ed25519').privateKey;
+    await isRefused(
+      () => restrict(owned, { owner: Buffer.from(ed25519Signer(other).publicKey).toString('base64') }),
+      'ROLE_MISSING',
+    );
+    await isRefused(() => restrict(owned, { owner: 'short' }), 'PARAMETER_INVALID');
+  });
+
+  it.each<readonly [string, () => object, string]>([
+    ['no consent', () => ({}), 'CONSENT_MISSING'],
+    ['the operator’s own', () => ({ consent: consent({}, generateKeyPairSync('ed25519').privateKey) }), 'CONSENT_INVALID'],
+    ['one for another VM', () => ({ consent: consent({ vm: vm.vm }) }), 'CONSENT_OTHER_VM'],
+    ['one for another target', () => ({ consent: consent({ target: 'csp-c.example' }) }), 'CONSENT_OTHER_DESTINATION'],
+    ['one for another mode', () => ({ consent: consent({ modes: ['suspend'] }) }), 'CONSENT_OTHER_MODE'],
+    [
+      'one that is over',
+      () => ({ consent: consent({ notAfter: new Date(Date.now() - 1).toISOString() }) }),
+      'CONSENT_OUTSIDE_WINDOW',
+    ],
+    ['one of another attempt', () => ({ consent: consent({ epoch: 9 }) }), 'CONSENT_USED'],
+  ])('with %s: nothing moves, and no ledger hears of it', (_, more, code) =>
+    isRefused(() => move(more()), 'POLICY_DENIES', code));
+
+  it('who consents lets it go, and that opens no way back', async () => {
+    const given = consent();
+    const { migration } = must(await move({ consent: given }));
+    expect(await settled(clouds, migration, 60_000)).toMatchObject({ outcome: 'done' });
+    const there = clientOf(clouds.b.paths, clouds.b.plan, clouds.b.facts.ports.http, 'scheduler');
+    const back = (more: object) => there.post('/v1/intents', intentOf(owned.vm, 'csp-a.example', 'cold', newMigration(), more));
+    await isRefused(() => back({}), 'POLICY_DENIES', 'CONSENT_MISSING');
+    await isRefused(() => back({ consent: given }), 'POLICY_DENIES', 'CONSENT_OTHER_DESTINATION');
+    there.close();
+    for (const gone of [null, Buffer.alloc(32, 7).toString('base64')])
+      await isRefused(() => restrict(owned, { owner: gone }, clouds.b.api), 'RESTRICTIONS_LOOSENED');
+  });
+});
+
+it('each side’s auditor comes to the same for every decision of that side, consents included', () => {
   const { a, b, pki } = clouds;
   const exports = [a, b].map((cloud) => {
     const file = join(cloud.paths.home, `export-${randomUUID()}`);
@@ -117,20 +234,16 @@ function audited(state: string): readonly unknown[] {
     run('audit', 'export', '--context', context, '--out', file);
     return file;
   });
-  const out = run(
-    'audit',
-    'verify',
-    ...exports,
-    '--root',
-    join(pki, 'root.pem'),
-    '--crls',
-    join(pki, 'crls'),
-    '--policies',
-    join(state, 'policies'),
-    '--json',
-  );
-  return JSON.parse(out).decisions;
-}
+  for (const cloud of [a, b]) {
+    const policies = join(cloud.paths.brokerState, 'policies');
+    const trust = ['--root', join(pki, 'root.pem'), '--crls', join(pki, 'crls'), '--policies', policies];
+    const { decisions } = JSON.parse(run('audit', 'verify', ...exports, ...trust, '--json'));
+    expect(decisions).toMatchObject([
+      { quoted: 2, replayed: cloud === a ? 2 : 0 },
+      { quoted: 2, replayed: cloud === b ? 2 : 0 },
+    ]);
+  }
+});
 
 const contextOf = ({ plan, paths, facts }: Clouds['a']): string =>
   [

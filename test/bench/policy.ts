@@ -21,7 +21,13 @@ export async function policyBench({ runs = RUNS }: BenchSettings): Promise<Bench
   const asked = sending(intent);
   const decided = decideMove(set, asked, intent);
   if (!decided.allowed) throw new Error(`the question is meant to be allowed: ${JSON.stringify(decided.reasons)}`);
-  const request = requestOf(asked, false);
+  const request = requestOf(asked, {
+    secondPerson: false,
+    consent: 'CONSENT_MISSING',
+    accredited: [],
+    accreditedLevel: 0,
+    accreditation: 'GIVEN',
+  });
   const entities = [...set.entities, vmEntity(asked.vm, intent.spec)];
   const contenders: readonly (readonly [string, () => boolean])[] = [
     ['decisions', () => decideMove(set, asked, intent).allowed],

@@ -1,4 +1,15 @@
-import { digest, dsseEnvelope, event, evidence, intentRequest, peerMessage, trustDomain } from '@carnet/events';
+import {
+  accreditationRevocations,
+  accreditationStatement,
+  consentStatement,
+  digest,
+  dsseEnvelope,
+  event,
+  evidence,
+  intentRequest,
+  peerMessage,
+  trustDomain,
+} from '@carnet/events';
 import { z } from 'zod';
 import { openapi } from '../../apps/broker/src/http/openapi.ts';
 import { intentEvent } from '../../apps/broker/src/http/schemas.ts';
@@ -42,6 +53,9 @@ export function jsonSchemas(): ReadonlyMap<string, string> {
   return new Map([
     ...events,
     ['request.json', schemaText('request', intentRequest)],
+    ['accreditation.json', schemaText('accreditation', accreditationStatement)],
+    ['accreditation-revocations.json', schemaText('accreditation-revocations', accreditationRevocations)],
+    ['consent.json', schemaText('consent', consentStatement)],
     ['intent-event.json', schemaText('intent-event', intentEvent)],
     ['evidence.json', schemaText('evidence', evidence)],
     ['peer-message.json', schemaText('peer-message', peerMessage)],

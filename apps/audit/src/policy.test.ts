@@ -2,13 +2,24 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Draft, dsseEnvelope, type EventData, PAYLOAD_TYPES, type PolicyDecision, type RequestRecord } from '@carnet/events';
+import {
+  type Draft,
+  type DsseEnvelope,
+  dsseEnvelope,
+  type EventData,
+  PAYLOAD_TYPES,
+  type PolicyDecision,
+  type RequestRecord,
+  UNRESTRICTED,
+} from '@carnet/events';
+import { imageOf } from '@carnet/policy';
+import { policyCrypto } from '@carnet/publisher';
 import { sha256Hex, signEnvelope } from '@carnet/trust';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { setOf } from '../../../libs/policy/src/testing.ts';
+import { consentBy, consenting, keyOf, OWNER, publicKeyOf, setOf } from '../../../libs/policy/src/testing.ts';
 import { EXPORTED_MS, exportLines, writeLines } from './testing/exports.ts';
 import { CSP_A, CSP_B, chainOf, createFederation, type Federation, leafOf, signerOf, timeAt } from './testing/federation.ts';
-import { RULES } from './testing/performer.ts';
+import { RULES, SPEC } from './testing/performer.ts';
 import { type Alter, migrationOf, Telling, vmOf } from './testing/telling.ts';
 import { verify } from './verify.ts';
 
@@ -159,5 +170,32 @@ describe('approvals', () => {
   it('of who asked are a violation twice: by the rule, and by the policies that no set can lift', async () => {
     const { violations } = await check(intended(approvedBy('scheduler')));
     expect(violations.map(({ code }) => code)).toEqual(['APPROVAL_FALSE', 'POLICY_DENIED']);
+  });
+});
+
+describe('an owner’s consent', () => {
+  const spec = { ...SPEC, restrictions: { ...UNRESTRICTED, owner: publicKeyOf(OWNER) } };
+  const window = { notBefore: '2020-01-01T00:00:00.000Z', notAfter: '2099-01-01T00:00:00.000Z' };
+  const given = consentBy(OWNER, consenting({ ...window, vm: vmOf(1), image: imageOf(SPEC, policyCrypto.hash) }));
+  const told = (consent: DsseEnvelope | undefined, alter?: Alter): Telling => {
+    const telling = new Telling(federation, alter);
+    telling.play(telling.intend(1, { said: { spec, ...(consent === undefined ? {} : { consent }) } }));
+    return telling;
+  };
+
+  it('is verified again on both sides’ decisions, from the intent alone', async () => {
+    const { divergence, decisions } = await check(told(given));
+    expect([divergence, decisions.map(({ replayed }) => replayed)]).toEqual([undefined, [1, 1]]);
+  });
+
+  it('that is not there, or the owner’s, convicts who went on without', async () => {
+    expect((await check(told(undefined))).divergence).toMatchObject({ code: 'POLICY_DENIED', ledger: { publisher: CSP_A } });
+    const forged = consentBy(keyOf('the CSP'), consenting({ ...window, vm: vmOf(1), image: imageOf(SPEC, policyCrypto.hash) }));
+    const swapped: Alter = (draft) =>
+      draft.type === 'MigrationIntended' ? { ...draft, data: { ...draft.data, consent: forged } } : draft;
+    expect((await check(told(given, swapped))).divergence).toMatchObject({
+      code: 'POLICY_DISAGREES',
+      ledger: { publisher: CSP_A },
+    });
   });
 });

@@ -52,8 +52,8 @@ class RefusedInside extends Error {
   }
 }
 
-/** @param ruledBy the policy set of this process: said in a ledger before the first decision there that quotes it */
-export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => number, ruledBy: PolicyAnnounced): Ledgers {
+/** @param announced the policy set of this process: said in a ledger before the first decision there that quotes it */
+export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => number, announced: PolicyAnnounced): Ledgers {
   const peers = journal.peers;
   const journey = async (vm: VmId, peer: TrustDomain): Promise<Journey> => fold(vm, await journal.eventsOfVm({ vm, peer }));
   return {
@@ -93,7 +93,7 @@ export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => 
     if ('ok' in proposal) throw new RefusedInside(proposal);
     const decision = decide(current, self, proposal, new Date(nowMs()).toISOString() as Timestamp);
     if (!decision.ok) throw new RefusedInside({ ok: false, code: decision.code satisfies RefusalCode, text: decision.text });
-    return [...(await announcementBefore(tx, peer, ruledBy, decision.draft.data)), decision.draft];
+    return [...(await announcementBefore(tx, peer, announced, decision.draft.data)), decision.draft];
   }
 }
 
@@ -113,16 +113,16 @@ function endsOf({ vm, peer }: VmWithPeer, events: readonly PlacedEvent[]): Journ
 async function announcementBefore(
   tx: Pick<AppendTx, 'policiesAnnounced'>,
   peer: TrustDomain,
-  ruledBy: PolicyAnnounced,
+  announced: PolicyAnnounced,
   data: object,
 ): Promise<readonly Draft<Event>[]> {
   if (!('policy' in data)) return [];
   const last = (await tx.policiesAnnounced(peer)).at(-1)?.event;
-  const announced = last?.type === 'PolicyAnnounced' ? last.data : undefined;
-  const refusal = downgradeOf({ ruledBy }, announced);
+  const before = last?.type === 'PolicyAnnounced' ? last.data : undefined;
+  const refusal = downgradeOf({ announced }, before);
   if (refusal !== undefined) throw new RefusedInside(refusal);
-  const isSaid = announced?.policySet === ruledBy.policySet && announced.engine === ruledBy.engine;
-  return isSaid ? [] : [{ type: 'PolicyAnnounced', causes: [], data: ruledBy }];
+  const isSaid = before?.policySet === announced.policySet && before.engine === announced.engine;
+  return isSaid ? [] : [{ type: 'PolicyAnnounced', causes: [], data: announced }];
 }
 
 /** Both ledgers' events of one VM, each after those that it relies on. */

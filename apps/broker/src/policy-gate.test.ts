@@ -18,6 +18,7 @@ type Open = Readonly<Record<string, readonly [fromPeer: number, toPeer: number]>
 /** Of C, host-1 has level 2 and is up or not; what is open is as it is said. */
 const gateWith = (open: Open, hostsUp: readonly string[] = ['host-1']) =>
   openPolicyGate({
+    self: A,
     set: setOf(RULES),
     counts: openCounts({
       countOpen: async (peer) => {

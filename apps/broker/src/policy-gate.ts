@@ -1,30 +1,43 @@
-import type { EventData, MigrationId, OpenAmounts, PolicyDecision, Reason, Timestamp, TrustDomain } from '@carnet/events';
+import {
+  ACCREDITATIONS_MAX,
+  type DsseEnvelope,
+  type MigrationId,
+  type OpenAmounts,
+  type PolicyDecision,
+  type Reason,
+  type Timestamp,
+  type TrustDomain,
+} from '@carnet/events';
 import {
   type ApprovalVerdict,
   decideApproval,
   decideMove,
   levelOf,
+  type Move,
   type Person,
   POLICY_CODES,
   type PolicySet,
   questionAbout,
   type Role,
   rolesOf,
+  tokensAbout,
 } from '@carnet/policy';
 import { reasonOf } from './reason.ts';
 
-/** An intent before policy has spoken. */
-export type Asked = Pick<EventData<'MigrationIntended'>, 'vm' | 'source' | 'target' | 'mode' | 'spec' | 'request' | 'approvals'>;
+/** What a second person is asked about. */
+export type Asked = Pick<Move, 'vm' | 'source' | 'target' | 'mode' | 'spec' | 'request'>;
 
 /** This CSP's policy set, asked with the facts of the moment. */
 export interface PolicyGate {
   readonly set: PolicySet;
-  readonly asSource: (asked: Asked, migration: MigrationId) => Promise<PolicyDecision>;
-  readonly asTarget: (intent: Asked, migration: MigrationId) => Promise<PolicyDecision>;
+  readonly asSource: (asked: Move, migration: MigrationId) => Promise<PolicyDecision>;
+  readonly asTarget: (intent: Move, migration: MigrationId) => Promise<PolicyDecision>;
   /** May this principal be the second person? */
   readonly approval: (asked: Asked, approver: Person) => ApprovalVerdict;
   /** Other peers to which the same policies would let the VM go. */
-  readonly alternatives: (asked: Asked, migration: MigrationId) => Promise<readonly Reason[]>;
+  readonly alternatives: (asked: Move, migration: MigrationId) => Promise<readonly Reason[]>;
+  /** What accreditors said of this CSP, for its peers to judge. */
+  readonly ownAccreditations: readonly DsseEnvelope[];
   readonly roleOf: (principal: string) => readonly Role[];
   /** Of all hosts, up or down. */
   readonly highestLevel: () => number;
@@ -37,6 +50,7 @@ export type OpenCounts = (
 ) => Promise<{ readonly outgoing: OpenAmounts; readonly incoming: OpenAmounts }>;
 
 export interface GatePorts {
+  readonly self: TrustDomain;
   readonly set: PolicySet;
   readonly counts: OpenCounts;
   readonly peers: readonly TrustDomain[];
@@ -47,7 +61,7 @@ export interface GatePorts {
 }
 
 /** One set for the life of the process: a changed policy takes a restart, so that no decision falls between two sets. */
-export function openPolicyGate({ set, counts, peers, hosts, hostsUp, now }: GatePorts): PolicyGate {
+export function openPolicyGate({ self, set, counts, peers, hosts, hostsUp, now }: GatePorts): PolicyGate {
   const highest = (of: readonly string[]): number => Math.max(0, ...of.map((host) => levelOf(set, host)));
   const asSource: PolicyGate['asSource'] = async (asked, migration) => {
     const { outgoing } = await counts(asked.target, migration);
@@ -72,6 +86,7 @@ export function openPolicyGate({ set, counts, peers, hosts, hostsUp, now }: Gate
       }
       return others;
     },
+    ownAccreditations: tokensAbout(set.crypto, set.accreditations, self).slice(0, ACCREDITATIONS_MAX),
     roleOf: (principal) => rolesOf(set, principal),
     highestLevel: () => highest(hosts),
   };

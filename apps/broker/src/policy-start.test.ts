@@ -16,10 +16,10 @@ afterAll(() => rmSync(dir, { recursive: true }));
 const RULES = '@id("all") permit (principal, action, resource);';
 const [FIRST, SECOND] = [setOf(RULES), setOf(RULES, { version: 2 })];
 const OTHER = setOf(RULES.replace('all', 'any'));
-type Ruled = { readonly ruledBy: PolicyAnnounced };
+type Ruled = { readonly announced: PolicyAnnounced };
 const said = (...sets: readonly Ruled[]) =>
-  sets.map(({ ruledBy }) => ({
-    event: { type: 'PolicyAnnounced', time: START, data: ruledBy },
+  sets.map(({ announced }) => ({
+    event: { type: 'PolicyAnnounced', time: START, data: announced },
   })) as unknown as readonly StoredEvent[];
 const journalOf = (...sets: readonly Ruled[]) => ({ policiesAnnounced: async () => said(...sets) });
 

@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import type { PolicyAnnounced } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import { downgradeOf, openPolicySet, POLICY_CODES, type PolicyRefusal, type PolicySet } from '@carnet/policy';
-import { readPolicyFiles } from '@carnet/publisher';
-import { sha256Hex } from '@carnet/trust';
+import { policyCrypto, readPolicyFiles } from '@carnet/publisher';
 
 /** Ends the start: code, what is wrong, what to do. */
 export class PolicyRefused extends Error {
@@ -18,7 +17,7 @@ export class PolicyRefused extends Error {
 
 /** @throws PolicyRefused, or what the file system throws */
 export function readPolicySet(directory: string): PolicySet {
-  const opened = openPolicySet(readPolicyFiles(directory), (text) => sha256Hex(Buffer.from(text)));
+  const opened = openPolicySet(readPolicyFiles(directory), policyCrypto);
   if (!opened.ok) throw new PolicyRefused(opened, directory);
   if (!opened.value.isCurrent)
     throw new PolicyRefused(

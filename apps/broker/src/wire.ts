@@ -43,7 +43,7 @@ export function wire(ground: Ground) {
   const self = config.domain;
   const hostNames = config.hosts.map(({ name }) => name);
   const views = openMigrationViews(store);
-  const ledgers = createLedgers(journal, self, nowMs, policies.ruledBy);
+  const ledgers = createLedgers(journal, self, nowMs, policies.announced);
   const crls = crlTeller(ground.bus.connection, ground.trust, ground.identity.leaf.signer, log);
   // Who we are comes first: what follows is signed by that leaf.
   const tellHost = (host: HostName): void => {
@@ -68,6 +68,7 @@ export function wire(ground: Ground) {
   const hosts = createHosts(hostClient, nowMs);
   const inventory = openInventory({ store, hosts: hostNames, registry, levelOf: (host) => levelOf(policies, host), log });
   const policy = openPolicyGate({
+    self,
     set: policies,
     counts: openCounts(views),
     peers: journal.peers,

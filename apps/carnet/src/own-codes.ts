@@ -55,5 +55,9 @@ export const OWN_CODES = {
     text: 'This authority does not sign such certificates.',
     advice: 'The root signs authorities of CSPs, those sign leaves of their own domain.',
   },
+  SIGNING_KEY_UNREADABLE: {
+    text: 'A key to sign with, or to name as somebody’s, cannot be read.',
+    advice: 'Private: PKCS #8 PEM of an Ed25519 key, mode 600, and --passphrase-file if it is encrypted. Public: its PEM.',
+  },
   AUDIT_FAILED: { text: 'The auditor could not do its work.', advice: 'See its own message above.' },
 } as const satisfies Record<string, { readonly text: string; readonly advice: string }>;

@@ -47,8 +47,9 @@ const eventOf = (publisher: TrustDomain, type: string, data: object): object => 
 /** A past migration from A to B, decided by a set. */
 function history(set: PolicySet): readonly object[] {
   const intent = intentOf();
+  const { epoch: _, ...said } = intent;
   const at = '2026-11-23T13:00:00.000Z';
-  const intended = { ...intent, policy: decideMove(set, sending(intent), intent), offerBy: at, deadline: at };
+  const intended = { ...said, policy: decideMove(set, sending(intent), intent), offerBy: at, deadline: at };
   const refused = {
     intent: DIGEST,
     reasons: [{ code: 'NO_HOST', text: 'none' }],

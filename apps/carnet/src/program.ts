@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { EXIT, EXIT_HELP, type ExitCode, Judged, VerbError } from './exit.ts';
 import { FORMATS } from './output.ts';
 import { OWN_CODES } from './own-codes.ts';
+import { accreditationVerbs } from './verbs/accreditation.ts';
 import { apiKeyVerbs } from './verbs/apikey.ts';
 import { auditVerbs } from './verbs/audit.ts';
 import { authorityVerbs } from './verbs/authority.ts';
@@ -9,6 +10,7 @@ import { busVerbs } from './verbs/bus.ts';
 import { certVerbs } from './verbs/cert.ts';
 import { checkVerbs } from './verbs/check.ts';
 import { completionVerb } from './verbs/completion.ts';
+import { consentVerbs } from './verbs/consent.ts';
 import { contextVerbs } from './verbs/context.ts';
 import { errorVerb } from './verbs/error.ts';
 import { eventVerbs } from './verbs/event.ts';
@@ -38,6 +40,8 @@ export function program(streams: Streams): Command {
   const verbs = [
     migrationVerbs(streams),
     vmVerbs(streams),
+    consentVerbs(streams),
+    accreditationVerbs(streams),
     imageVerbs(streams),
     keyVerbs(streams),
     peerVerbs(streams),

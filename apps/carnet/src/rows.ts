@@ -122,6 +122,8 @@ export interface Vm {
       readonly jurisdictions?: readonly string[];
       readonly onward: boolean;
       readonly legalHold: boolean;
+      readonly owner?: string;
+      readonly accreditations?: readonly string[];
     };
   };
 }
@@ -235,7 +237,7 @@ export const imageColumns: readonly Column<Image>[] = [
 ];
 function restrictionsText(kept: Vm['spec']['restrictions']): string | undefined {
   if (kept === undefined) return undefined;
-  const { project, labels, level, jurisdictions, onward, legalHold } = kept;
+  const { project, labels, level, jurisdictions, onward, legalHold, owner, accreditations } = kept;
   return [
     `project ${project}`,
     ...(labels.length === 0 ? [] : [`labels ${labels.join(' ')}`]),
@@ -243,6 +245,8 @@ function restrictionsText(kept: Vm['spec']['restrictions']): string | undefined 
     ...(jurisdictions === undefined ? [] : [`only ${jurisdictions.join(' ') || 'nowhere'}`]),
     ...(onward ? [] : ['not onward']),
     ...(legalHold ? ['ON HOLD'] : []),
+    ...(accreditations === undefined ? [] : [`accredited ${accreditations.join(' ')}`]),
+    ...(owner === undefined ? [] : [`owner ${owner}`]),
   ].join(', ');
 }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { policyDecision } from './data-policy.ts';
-import { APPROVALS_MAX } from './limits.ts';
+import { dsseEnvelope } from './dsse.ts';
+import { ACCREDITATIONS_MAX, APPROVALS_MAX } from './limits.ts';
 import { reason, reasons } from './reason.ts';
 import { rekeyMethod } from './rekey.ts';
 import { requestRecord } from './request.ts';
@@ -56,6 +57,10 @@ export const migrationIntended = z
     request: requestRecord,
     /** Second persons who agreed, each in an own signature over an `ApprovalStatement`, or vouched for as the asker is. */
     approvals: z.array(requestRecord).min(1).max(APPROVALS_MAX).readonly().optional(),
+    /** The owner's `ConsentStatement`, if the VM has one. */
+    consent: dsseEnvelope.optional(),
+    /** The source's own `AccreditationStatement`s: the target judges which of them it believes. */
+    accreditations: z.array(dsseEnvelope).min(1).max(ACCREDITATIONS_MAX).readonly().optional(),
     policy: policyDecision,
     /** No offer counts after this time; compared with the offer's own time. */
     offerBy: timestamp,

@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import { APPROVALS_MAX, POLICIES_NAMED_MAX, PRINCIPAL_CHARS_MAX } from './limits.ts';
+import { ACCREDITORS_MAX, APPROVALS_MAX, POLICIES_NAMED_MAX, PRINCIPAL_CHARS_MAX } from './limits.ts';
 import { reason } from './reason.ts';
+import { rekeyMethod } from './rekey.ts';
 import { digest, text, timestamp, trustDomain, vmId } from './scalars.ts';
-import { migrationMode, securityLevel } from './vm.ts';
+import { accreditorName, migrationMode, securityLevel } from './vm.ts';
 
 /** Which rules a CSP decides by: what has these digests and this engine gives the same decisions, wherever it runs. */
 const ruledBy = {
@@ -18,8 +19,23 @@ const ruledBy = {
     .regex(/^[a-z]+ [0-9]+\.[0-9]+\.[0-9]+$/),
 };
 
+const quoted = z.strictObject(ruledBy).readonly();
+/** Which rules a decision quotes. */
+export type RuledBy = z.infer<typeof quoted>;
+
 /** Said in a ledger before the first decision there that a policy set gave. */
-export const policyAnnounced = z.strictObject(ruledBy).readonly();
+export const policyAnnounced = z
+  .strictObject({
+    ...ruledBy,
+    /** The revocation lists in it, by accreditor: no number ever goes down in a ledger. Absent: no accreditor is accepted. */
+    revocations: z
+      .array(z.strictObject({ issuer: accreditorName, number: z.int().min(1) }).readonly())
+      .min(1)
+      .max(ACCREDITORS_MAX)
+      .readonly()
+      .optional(),
+  })
+  .readonly();
 export type PolicyAnnounced = z.infer<typeof policyAnnounced>;
 
 const count = z.int().min(0);
@@ -39,6 +55,8 @@ export const policyQuestion = z
     source: trustDomain,
     target: trustDomain,
     mode: migrationMode,
+    /** What the intent demands of the target on arrival; absent: `none`. */
+    rekey: rekeyMethod.optional(),
     /** What time windows were judged by. */
     time: timestamp,
     open: openAmounts,

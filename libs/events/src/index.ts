@@ -1,4 +1,6 @@
+export * from './data-accreditation.ts';
 export * from './data-agreement.ts';
+export * from './data-consent.ts';
 export * from './data-escrow.ts';
 export * from './data-handover.ts';
 export * from './data-keys.ts';

@@ -40,3 +40,11 @@ export const ESCROW_CUSTODIANS_MAX = 16;
 export const RETENTION_DAYS_MAX = 36_500;
 /** Seconds of the longest rollback window: what a broker's configuration allows, a week. */
 export const ROLLBACK_WINDOW_SECONDS_MAX = 604_800;
+/** Claims of one accreditation, and claims that one VM demands: a person reads them. */
+export const ACCREDITED_CLAIMS_MAX = 16;
+/** Serials that one accreditor revoked, for ever: a list stays far below a file of a policy set. */
+export const REVOKED_SERIALS_MAX = 1_000;
+/** Accreditations of its own that a source shows with an intent: each is about 1 KiB of it. */
+export const ACCREDITATIONS_MAX = 8;
+/** Accreditors whose revocations one announcement numbers. */
+export const ACCREDITORS_MAX = 32;

@@ -17,6 +17,8 @@ export const intentRequest = z
     mode: migrationMode,
     /** The least that the target must do to the volumes on arrival; absent: what both CSPs' policies ask. */
     rekey: rekeyMethod.optional(),
+    /** The owner's own signature over a `ConsentStatement`: policies of both CSPs judge it. */
+    consent: dsseEnvelope.optional(),
     /** After this no offer may be accepted any more. */
     notAfter: timestamp.optional(),
     reason: text.optional(),

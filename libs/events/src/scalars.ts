@@ -77,6 +77,9 @@ export type Timestamp = z.infer<typeof timestamp>;
 /** RFC 4648 base64 with padding. */
 export const base64 = z.string().regex(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/);
 
+/** The 32 bytes of an Ed25519 public key (RFC 8032, section 5.1.5), in the one base64 spelling. */
+export const ed25519PublicKey = z.string().regex(/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/, 'expected 32 bytes in base64');
+
 /** `spiffe://csp-a.example/broker`: SPIFFE ID, paths of lowercase segments. */
 export const spiffeId = z
   .string()

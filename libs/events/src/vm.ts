@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  ACCREDITED_CLAIMS_MAX,
   ARTIFACT_BYTES_MAX,
   ARTIFACTS_MAX,
   DISKS_MAX,
@@ -9,7 +10,7 @@ import {
   SECURITY_LEVEL_MAX,
   VCPUS_MAX,
 } from './limits.ts';
-import { artifactId, byteCount, digest, keyId } from './scalars.ts';
+import { artifactId, byteCount, digest, ed25519PublicKey, keyId } from './scalars.ts';
 
 /** How the guest starts. `kernel` and `initrd` are named by SHA-256: each host keeps its own catalogue of boot images. */
 export const vmBoot = z.discriminatedUnion('kind', [
@@ -44,8 +45,11 @@ export const securityLevel = z.int().min(0).max(SECURITY_LEVEL_MAX);
 /** ISO 3166: `DE`, `DE-BY`, or a union that both CSPs mean the same by: `EU`. */
 export const jurisdiction = z.string().regex(/^[A-Z]{2}(-[A-Z0-9]{1,3})?$/);
 const word = z.string().regex(/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/);
+/** Who accredits CSPs: an auditor, an authority. */
+export const accreditorName = word;
+export const claimName = word;
 /** One spelling of a set: sorted, each once. */
-const isSet = (items: readonly string[]): boolean => items.every((item, i) => i === 0 || (items[i - 1] ?? '') < item);
+export const isSet = (items: readonly string[]): boolean => items.every((item, i) => i === 0 || (items[i - 1] ?? '') < item);
 
 /** What travels with the VM wherever it goes. Away from home it can only be tightened; `legalHold` never travels, since it holds. */
 export const vmRestrictions = z
@@ -61,6 +65,16 @@ export const vmRestrictions = z
     onward: z.boolean(),
     /** Moves nowhere, and is not deleted. */
     legalHold: z.boolean(),
+    /** The key of whoever must consent to each move (`ConsentStatement`). Absent: nobody. */
+    owner: ed25519PublicKey.optional(),
+    /** `<accreditor>:<claim>`: whoever receives it must have all of them. Absent: none. */
+    accreditations: z
+      .array(z.string().regex(/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?:[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/))
+      .min(1)
+      .max(ACCREDITED_CLAIMS_MAX)
+      .readonly()
+      .refine(isSet, 'expected sorted claims, each once')
+      .optional(),
   })
   .readonly();
 export type VmRestrictions = z.infer<typeof vmRestrictions>;

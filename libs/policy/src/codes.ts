@@ -35,6 +35,55 @@ export const POLICY_CODES = {
     text: "The user is not a member of the VM's project.",
     advice: 'Ask a member of the project, or have the user added to it in entities.json.',
   },
+  CONSENT_MISSING: {
+    text: 'The VM has an owner, who has not consented to this move.',
+    advice: 'Have the owner run `carnet consent sign`, and start the move with --consent FILE.',
+  },
+  CONSENT_INVALID: {
+    text: 'The consent is not signed by the owner of the VM, or says nothing that Carnet understands.',
+    advice: 'Have the owner whose key `carnet vm show VM` names sign with `carnet consent sign`.',
+  },
+  CONSENT_OTHER_VM: { text: 'The consent is for another VM.', advice: 'Have the owner sign one for this VM.' },
+  CONSENT_OTHER_IMAGE: {
+    text: 'The consent is for another state of the VM: other disks, keys or machine.',
+    advice: 'Have the owner sign anew for what `carnet vm show VM` says now.',
+  },
+  CONSENT_OTHER_DESTINATION: {
+    text: 'The consent is for another source or target.',
+    advice: 'Have the owner sign for this pair of CSPs, or move it where the consent says.',
+  },
+  CONSENT_OTHER_MODE: {
+    text: 'The consent is for another mode.',
+    advice: 'Move it in a mode that the consent names, or have the owner sign for this one.',
+  },
+  CONSENT_OUTSIDE_WINDOW: {
+    text: 'The move is not within the window of the consent, from now to its deadline.',
+    advice: 'Ask inside the window, or have the owner sign for another.',
+  },
+  CONSENT_USED: {
+    text: 'The consent was for one other attempt alone.',
+    advice: 'Have the owner sign for the epoch that `carnet migration plan` names, or for a window.',
+  },
+  ACCREDITATION_MISSING: {
+    text: 'The VM demands an accreditation that the target is not known to have.',
+    advice: 'Ask the target for its token, and put it into accreditations.json; or choose another target.',
+  },
+  ACCREDITATION_NOT_ACCEPTED: {
+    text: 'The accreditation that the VM demands is not signed by an accreditor whom this CSP accepts.',
+    advice: 'Put the accreditor into accreditors.json if this CSP trusts it; or choose another target.',
+  },
+  ACCREDITATION_EXPIRED: {
+    text: 'The accreditation that the VM demands is over, or not yet good.',
+    advice: 'Ask the target for a newer token.',
+  },
+  ACCREDITATION_REVOKED: {
+    text: 'The accreditation that the VM demands was revoked by its accreditor.',
+    advice: 'Choose another target; `carnet accreditation show` has the serial.',
+  },
+  REVOCATIONS_DOWNGRADED: {
+    text: "A later list of an accreditor's revocations was used before.",
+    advice: 'Put the newest list of that accreditor into accreditors.json.',
+  },
   POLICY_ERROR: {
     text: 'A policy could not be evaluated, so nothing is allowed.',
     advice: 'The policy is named: have it corrected; `carnet policy test` shows the effect.',

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { policyDecision } from '@carnet/events';
+import { policyDecision, type VmRestrictions } from '@carnet/events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decideApproval, decideMove, disagreement } from './index.ts';
+import { decideApproval, decideMove, disagreement, restrictionsOf } from './index.ts';
+import { OWNER, publicKeyOf } from './testing/owners.ts';
 import {
   A,
   B,
@@ -110,6 +111,39 @@ describe('a reason', () => {
       '@id("night") @reason("AT_NIGHT") @says("We sleep\\n\\u{202e}.") @advice("Wait.")\nforbid (principal, action, resource);';
     expect(send(intentOf(), {}, setOf(rule)).reasons).toEqual([{ code: 'AT_NIGHT', text: 'We sleep  . (policy night) Wait.' }]);
   });
+});
+
+describe('a level that is too low', () => {
+  const text = (intent: Intent, ask = send, facts = {}): string => {
+    const decision = ask(intent, facts);
+    expect(disagreement(SET, intent, decision)).toBeUndefined();
+    return decision.reasons.find(({ code }) => code === 'LEVEL_TOO_LOW')?.text ?? '';
+  };
+  it('names to the source’s own people where the VM could go, by the rules that no set lifts', () => {
+    expect(text(intentOf(vmWith({ level: 2 })))).toMatch(/ Compliant: csp-c\.example \(level 3\)\.$/);
+    for (const other of [{ jurisdictions: ['DE', 'EU', 'FR'] }, { level: 4 }, { legalHold: true }])
+      expect(text(intentOf(vmWith({ level: 2, ...other })))).not.toContain('Compliant');
+    const guest = { ...vmWith({ level: 2, onward: false }), source: C, target: B };
+    expect(text(intentOf(guest))).toContain('Compliant: csp-a.example (level 3).');
+  });
+  it('of hosts that are up tells the peer of own hosts alone', () => {
+    const intent = intentOf({ source: B, target: A, ...vmWith({ level: 2 }) });
+    expect(text(intent, receive, { hostLevel: 1 })).toMatch(/ Compliant: a host of level 2 here, when it is up\.$/);
+    expect(text(intentOf({ source: B, target: A, ...vmWith({ level: 3 }) }), receive)).not.toContain('Compliant');
+  });
+});
+
+it('re-keying on arrival may be demanded, and is quoted', () => {
+  const set = setOf(`${DEFAULT}
+@id("rekey") @reason("REKEY_NEEDED") @says("Volumes are encrypted again.") @advice("Ask with --rekey full.")
+forbid (principal, action, resource)
+when { context has rekey && context.rekey != "full" };`);
+  expect(codes(send(intentOf(), {}, set))).toEqual(['REKEY_NEEDED']);
+  expect(codes(receive(intentOf({ source: B, target: A, rekey: 'slot' }), {}, set))).toEqual(['REKEY_NEEDED']);
+  const full = intentOf({ rekey: 'full' });
+  const decision = send(full, {}, set);
+  expect([decision.allowed, decision.asked.rekey, disagreement(set, full, decision)]).toEqual([true, 'full', undefined]);
+  expect(disagreement(set, intentOf(), decision)).toMatchObject({ text: expect.stringContaining('another question') });
 });
 
 describe('time windows', () => {
@@ -224,6 +258,25 @@ describe('always', () => {
     fc.assert(
       fc.property(moves, fc.constantFrom(...sets), (intent, more) => {
         const [before, after] = [both(SET, intent), both(more, intent)];
+        return after.every(({ allowed }, i) => !allowed || before[i]?.allowed === true);
+      }),
+    );
+  });
+
+  const TIGHTER = fc.constantFrom<Partial<VmRestrictions>>(
+    { level: 9 },
+    { jurisdictions: [] },
+    { onward: false },
+    { legalHold: true },
+    { labels: ['two-persons', 'web'] },
+    { owner: publicKeyOf(OWNER) },
+    { accreditations: ['accreditor.example:c5'] },
+  );
+  it('a further restriction turns no denial into leave', () => {
+    fc.assert(
+      fc.property(moves, TIGHTER, (intent, tighter) => {
+        const spec = { ...intent.spec, restrictions: { ...restrictionsOf(intent.spec), ...tighter } };
+        const [before, after] = [both(SET, intent), both(SET, { ...intent, spec })];
         return after.every(({ allowed }, i) => !allowed || before[i]?.allowed === true);
       }),
     );

@@ -1,34 +1,60 @@
 import {
-  type EventData,
+  type EventOf,
   POLICIES_NAMED_MAX,
   type PolicyDecision,
   type PolicyQuestion,
   type Reason,
   type RequestRecord,
+  trustDomain,
   type VmSpec,
 } from '@carnet/events';
+import { accreditationOf } from './accreditation.ts';
+import { alternativesTo } from './alternatives.ts';
 import { canonicalText } from './canonical.ts';
-import { isPolicyCode, POLICY_CODES } from './codes.ts';
+import { consentTo } from './consent.ts';
 import { type Answer, authorize, type Entity, type Request } from './engine.ts';
 import { type Person, peopleIn } from './entities.ts';
-import { REASON_CHARS_MAX } from './limits.ts';
 import type { PolicySet } from './policy-set.ts';
-import { type ApprovalQuestion, approvalRequestOf, requestOf, type Subject, vmEntity } from './question.ts';
+import { type ApprovalQuestion, approvalRequestOf, type Move, requestOf, vmEntity } from './question.ts';
+import { reasonsOf } from './reasons.ts';
+import { restrictionsOf } from './restrictions.ts';
 
 /** May this VM be sent, or received? Deterministic: the decision quotes all that another one needs to come to the same. */
-export function decideMove(set: PolicySet, asked: PolicyQuestion, about: Subject): PolicyDecision {
-  const vm = vmEntity(asked.vm, about.spec);
-  const request = requestOf(asked, hasSecondPerson(set, asked, about));
-  const people = asked.action === 'send' ? peopleIn(set.entities, [personOf(about.request)]) : [];
-  const answer = ask(set, request, [vm, ...people]);
+export function decideMove(set: PolicySet, asked: PolicyQuestion, about: Move): PolicyDecision {
+  const { request, own, answer } = answerTo(set, asked, about);
+  const elsewhere = (): string =>
+    alternativesTo(set.entities, asked, restrictionsOf(about.spec).level, (target) => {
+      const sending = {
+        ...asked,
+        action: 'send',
+        principal: about.request.principal,
+        target: trustDomain.parse(target),
+      } as const;
+      return answerTo(set, sending, about).answer;
+    });
+  const what = `${asked.principal} to ${asked.action} ${asked.vm} from ${asked.source} to ${asked.target}`;
   return {
     ...set.ruledBy,
     allowed: answer.allowed,
     asked,
-    request: set.hash(canonicalText({ ...request, about: [vm, ...people] })),
+    request: set.crypto.hash(canonicalText({ ...request, about: own })),
     determining: answer.determining.filter((id) => id !== '').slice(0, POLICIES_NAMED_MAX),
-    reasons: reasonsOf(set, answer, `${asked.principal} to ${asked.action} ${asked.vm} from ${asked.source} to ${asked.target}`),
+    reasons: reasonsOf(set, answer, what, elsewhere),
   };
+}
+
+type Answered = { readonly request: Request; readonly own: readonly Entity[]; readonly answer: Answer };
+
+/** The question as the engine gets it, with what comes with it, and the engine's answer. */
+function answerTo(set: PolicySet, asked: PolicyQuestion, about: Move): Answered {
+  const request = requestOf(asked, {
+    secondPerson: hasSecondPerson(set, asked, about),
+    consent: consentTo(set.crypto, about, asked.time),
+    ...accreditationOf(set, asked, about),
+  });
+  const people = asked.action === 'send' ? peopleIn(set.entities, [personOf(about.request)]) : [];
+  const own = [vmEntity(asked.vm, about.spec), ...people];
+  return { request, own, answer: ask(set, request, own) };
 }
 
 /** What comes with the request stands in place of what the set says under the same name. */
@@ -39,7 +65,7 @@ function ask(set: PolicySet, request: Request, own: readonly Entity[]): Answer {
 }
 
 /** The source judges its own people; of a peer's people the target only knows that they are two. */
-const hasSecondPerson = (set: PolicySet, asked: PolicyQuestion, { spec, request, approvals = [] }: Subject): boolean =>
+const hasSecondPerson = (set: PolicySet, asked: PolicyQuestion, { spec, request, approvals = [] }: Move): boolean =>
   approvals.some(
     (approver) =>
       approver.principal !== request.principal &&
@@ -64,42 +90,29 @@ export function decideApproval(set: PolicySet, asked: ApprovalQuestion, spec: Vm
   };
 }
 
-/** One reason for each policy that determined the decision: its code, its sentence, its name, and what to do next. */
-function reasonsOf(set: PolicySet, { allowed, determining, errors }: Answer, what: string): readonly Reason[] {
-  if (errors.length > 0)
-    return errors.map(({ policy, text }) => said('POLICY_ERROR', `policy ${policy}: ${text}`)).slice(0, POLICIES_NAMED_MAX);
-  if (allowed) return [said('ALLOWED', `policies ${determining.join(', ')}`)];
-  if (determining.length === 0) return [said('NOT_PERMITTED', `set version ${set.ruledBy.version}: ${what}`)];
-  return determining.slice(0, POLICIES_NAMED_MAX).map((id) => {
-    const { reason = 'POLICY_ERROR', says, advice } = set.policies.find((one) => one.id === id)?.annotations ?? {};
-    const known = isPolicyCode(reason) ? POLICY_CODES[reason] : undefined;
-    return { code: reason, text: printable(`${says ?? known?.text ?? ''} (policy ${id}) ${advice ?? known?.advice ?? ''}`) };
-  });
-}
-
-const said = (code: keyof typeof POLICY_CODES, about: string): Reason => ({
-  code,
-  text: printable(`${POLICY_CODES[code].text} (${about}) ${POLICY_CODES[code].advice}`),
-});
-
-/** Names come from requests and annotations from files: neither may forge a line, and an event takes no other text. */
-const printable = (text: string): string =>
-  text
-    .replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, ' ')
-    .trim()
-    .slice(0, REASON_CHARS_MAX);
-
-/** What an intent says about itself, against which a quoted question is held. */
-type Intent = Pick<EventData<'MigrationIntended'>, 'vm' | 'source' | 'target' | 'mode' | 'spec' | 'request' | 'approvals'>;
+/** What an intent in a ledger asks for, against which a quoted question is held. */
+export const moveOf = ({ data, epoch }: Pick<EventOf<'MigrationIntended'>, 'data' | 'epoch'>): Move => ({ ...data, epoch });
 
 /** The question about an intent: everything that is not a fact of the moment follows from the intent itself. */
 export function questionAbout(
-  intent: Intent,
+  intent: Move,
   facts: Pick<PolicyQuestion, 'action' | 'time' | 'open' | 'hostLevel'>,
 ): PolicyQuestion {
-  const { vm, source, target, mode, request, approvals = [] } = intent;
-  const principal = facts.action === 'send' ? request.principal : source;
-  return { ...facts, principal, vm, source, target, mode, approvers: approvals.map((one) => one.principal) };
+  const { vm, source, target, mode, rekey = 'none', request, approvals = [] } = intent;
+  const { action, time, open, hostLevel } = facts;
+  return {
+    action,
+    time,
+    open,
+    ...(hostLevel === undefined ? {} : { hostLevel }),
+    principal: action === 'send' ? request.principal : source,
+    vm,
+    source,
+    target,
+    mode,
+    ...(rekey === 'none' ? {} : { rekey }),
+    approvers: approvals.map((one) => one.principal),
+  };
 }
 
 export type Disagreement = { readonly expected: string; readonly got: string; readonly text: string };
@@ -109,7 +122,7 @@ export type Disagreement = { readonly expected: string; readonly got: string; re
  *
  * @param set the set that the decision names, opened from files
  */
-export function disagreement(set: PolicySet, intent: Intent, quoted: PolicyDecision): Disagreement | undefined {
+export function disagreement(set: PolicySet, intent: Move, quoted: PolicyDecision): Disagreement | undefined {
   const { asked } = quoted;
   const question = questionAbout(intent, asked);
   if (canonicalText(question) !== canonicalText(asked))

@@ -1,11 +1,15 @@
+export { tokensAbout } from './accreditation.ts';
 export { canonicalText } from './canonical.ts';
 export { POLICY_CODES, type PolicyCode } from './codes.ts';
+export { imageOf } from './consent.ts';
+export type { Crypto, Hash } from './crypto.ts';
 export {
   type ApprovalVerdict,
   type Disagreement,
   decideApproval,
   decideMove,
   disagreement,
+  moveOf,
   personOf,
   questionAbout,
 } from './decide.ts';
@@ -13,7 +17,6 @@ export { ENGINE, type Entity, type PolicyText } from './engine.ts';
 export type { Person } from './entities.ts';
 export {
   downgradeOf,
-  type Hash,
   levelOf,
   openPolicySet,
   type PolicyFiles,
@@ -23,7 +26,7 @@ export {
   placesOf,
   rolesOf,
 } from './policy-set.ts';
-export { type ApprovalQuestion, homeOf, type Subject } from './question.ts';
-export { loosened, restrictionsOf } from './restrictions.ts';
+export { type ApprovalQuestion, homeOf, type Move } from './question.ts';
+export { loosened, loosenedAway, restrictionsOf } from './restrictions.ts';
 export { type Role, role } from './roles.ts';
 export { SCHEMA } from './schema.ts';

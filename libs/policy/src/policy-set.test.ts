@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { downgradeOf, ENGINE, levelOf, loosened, openPolicySet, placesOf, rolesOf, SCHEMA } from './index.ts';
+import { downgradeOf, ENGINE, levelOf, loosened, loosenedAway, openPolicySet, placesOf, rolesOf, SCHEMA } from './index.ts';
+import { crypto } from './testing/owners.ts';
 import { A, B, C, csp, ENTITIES, filesOf, hash, OPERATOR, setOf, user } from './testing/sets.ts';
 
 const ALL = '@id("all") permit (principal, action, resource);';
-const opened = (files: ReadonlyMap<string, string>) => openPolicySet(files, hash);
+const opened = (files: ReadonlyMap<string, string>) => openPolicySet(files, crypto);
 
 describe('a set is refused', () => {
   it.each<readonly [string, string, string, readonly object[] | undefined]>([
@@ -89,7 +90,17 @@ describe('restrictions', () => {
     ['sent on again', base, { ...base, onward: true }, 'it may be sent on again'],
     ['one jurisdiction more', base, { ...base, jurisdictions: ['DE', 'EU', 'US'] }, 'jurisdictions grew by US'],
     ['anywhere', base, anywhere, 'jurisdictions grew by all'],
+    ['an owner named', base, { ...base, owner: 'x' }, undefined],
+    ['another owner', { ...base, owner: 'x' }, { ...base, owner: 'y' }, 'it has another owner'],
+    ['an accreditation demanded', base, { ...base, accreditations: ['a:b'] }, undefined],
+    ['one less', { ...base, accreditations: ['a:b'] }, base, 'accreditation a:b is no longer demanded'],
+    ['no owner any more', { ...base, owner: 'x' }, base, 'its owner is gone'],
   ])('%s', (_name, before, after, text) => {
     expect(loosened(before, after)).toBe(text);
+  });
+  it('away from home nobody is named as owner either', () => {
+    expect(loosenedAway(base, { ...base, owner: 'x' })).toBe('it has an owner whom its home did not name');
+    expect(loosenedAway(base, { ...base, level: 3 })).toBeUndefined();
+    expect(loosenedAway({ ...base, owner: 'x' }, base)).toBe('its owner is gone');
   });
 });

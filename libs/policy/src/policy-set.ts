@@ -1,8 +1,10 @@
-import { type Digest, type PolicyAnnounced, policyId } from '@carnet/events';
+import { type PolicyAnnounced, policyId, type RuledBy } from '@carnet/events';
 import { z } from 'zod';
+import { type Accreditations, accreditationsFile, accreditorsFile, readAccreditors } from './accreditors.ts';
 import { BASE, BASE_IDS } from './base.ts';
 import { canonicalText } from './canonical.ts';
 import { isPolicyCode, type PolicyCode } from './codes.ts';
+import type { Crypto } from './crypto.ts';
 import { ENGINE, type Entity, faultOf, type PolicyText, parsePolicies, prepare } from './engine.ts';
 import { entitiesFile, levelIn, mixedDuties, rolesIn, sortedEntities } from './entities.ts';
 import { FILE_CHARS_MAX, POLICIES_MAX } from './limits.ts';
@@ -11,17 +13,25 @@ import { SCHEMA } from './schema.ts';
 
 /** Files of a set's folder, by name. */
 export type PolicyFiles = ReadonlyMap<string, string>;
-/** SHA-256 of a text in UTF-8: the caller's, since this lib computes nothing of the kind. */
-export type Hash = (text: string) => Digest;
 
-const FILE = { set: 'set.json', entities: 'entities.json', base: 'carnet.cedar', schema: 'carnet.cedarschema' } as const;
+const FILE = {
+  set: 'set.json',
+  entities: 'entities.json',
+  accreditors: 'accreditors.json',
+  accreditations: 'accreditations.json',
+  base: 'carnet.cedar',
+  schema: 'carnet.cedarschema',
+} as const;
 
 /** A whole, checked policy set. What has the same digest decides the same. */
 export type PolicySet = {
-  readonly ruledBy: PolicyAnnounced;
+  readonly ruledBy: RuledBy;
+  /** What a ledger says of it before its first decision there. */
+  readonly announced: PolicyAnnounced;
   readonly policies: readonly PolicyText[];
   readonly entities: readonly Entity[];
-  readonly hash: Hash;
+  readonly accreditations: Accreditations;
+  readonly crypto: Crypto;
   /** Made for this version of Carnet: the only kind that a broker decides by. Auditors replay by any. */
   readonly isCurrent: boolean;
   /** What an archive keeps: the files that were read, with Carnet's own two beside them. */
@@ -36,16 +46,18 @@ const accept = <T>(value: T): PolicyResult<T> => ({ ok: true, value });
 const setFile = z.strictObject({ version: z.int().min(1), about: z.string().max(1_000).optional() });
 
 /**
- * A set from its folder: `set.json` (version), `entities.json`, any `*.cedar`. Carnet's own policies and schema are added, unless the
+ * A set from its folder: `set.json` (version), `entities.json`, any `*.cedar`, perhaps `accreditors.json` and `accreditations.json`. Carnet's own policies and schema are added, unless the
  * folder, an archive, has those that were in force then.
  */
-export function openPolicySet(files: PolicyFiles, hash: Hash): PolicyResult<PolicySet> {
+export function openPolicySet(files: PolicyFiles, crypto: Crypto): PolicyResult<PolicySet> {
   for (const [name, text] of files)
     if (text.length > FILE_CHARS_MAX) return refuse('POLICY_FILE_INVALID', `${name}: longer than ${FILE_CHARS_MAX} characters`);
   const set = jsonFile(files, FILE.set, setFile);
   if (!set.ok) return set;
   const entities = readEntities(files);
   if (!entities.ok) return entities;
+  const accreditations = readAccreditations(files, crypto);
+  if (!accreditations.ok) return accreditations;
   const schema = files.get(FILE.schema) ?? SCHEMA;
   const base = files.get(FILE.base) ?? BASE;
   const policies = readPolicies(files, base);
@@ -53,8 +65,15 @@ export function openPolicySet(files: PolicyFiles, hash: Hash): PolicyResult<Poli
   const fault = faultOf(schema, policies.value, entities.value);
   if (fault !== undefined) return refuse('POLICY_SCHEMA_VIOLATED', fault);
   const texts = Object.fromEntries(policies.value.map(({ id, text }) => [id, text]));
-  const content = { version: set.value.version, schema, policies: texts, entities: entities.value };
-  const ruledBy: PolicyAnnounced = {
+  const content = {
+    version: set.value.version,
+    schema,
+    policies: texts,
+    entities: entities.value,
+    accreditations: accreditations.value,
+  };
+  const { hash } = crypto;
+  const ruledBy: RuledBy = {
     policySet: hash(canonicalText(content)),
     version: set.value.version,
     schema: hash(schema),
@@ -64,9 +83,11 @@ export function openPolicySet(files: PolicyFiles, hash: Hash): PolicyResult<Poli
   prepare(ruledBy.policySet, schema, policies.value);
   return accept({
     ruledBy,
+    announced: announcedOf(ruledBy, accreditations.value),
     policies: policies.value,
     entities: entities.value,
-    hash,
+    accreditations: accreditations.value,
+    crypto,
     isCurrent: schema === SCHEMA && base === BASE,
     files: new Map([...files, [FILE.base, base], [FILE.schema, schema]].filter(isOfSet)),
   });
@@ -100,6 +121,23 @@ function readEntities(files: PolicyFiles): PolicyResult<readonly Entity[]> {
   if (entities === undefined) return refuse('POLICY_FILE_INVALID', `${FILE.entities}: an entity stands there twice`);
   const mixed = mixedDuties(entities);
   return mixed.length > 0 ? refuse('DUTIES_MIXED', mixed.join(', ')) : accept(entities);
+}
+
+/** Neither file has to be there: then no accreditor is accepted, or nobody's token is known. */
+function readAccreditations(files: PolicyFiles, crypto: Crypto): PolicyResult<Accreditations> {
+  const accreditors = files.has(FILE.accreditors) ? jsonFile(files, FILE.accreditors, accreditorsFile) : accept([]);
+  if (!accreditors.ok) return accreditors;
+  const known = files.has(FILE.accreditations) ? jsonFile(files, FILE.accreditations, accreditationsFile) : accept([]);
+  if (!known.ok) return known;
+  const read = readAccreditors(crypto, accreditors.value);
+  return read.ok
+    ? accept({ accreditors: read.value, known: known.value })
+    : refuse('POLICY_FILE_INVALID', `${FILE.accreditors}: ${read.text}`);
+}
+
+function announcedOf(ruledBy: RuledBy, { accreditors }: Accreditations): PolicyAnnounced {
+  const revocations = accreditors.map(({ issuer, revoked }) => ({ issuer, number: revoked.number }));
+  return revocations.length === 0 ? ruledBy : { ...ruledBy, revocations };
 }
 
 /** Sorted by id: neither the order of files nor that of policies in them means anything. */
@@ -143,13 +181,21 @@ export const placesOf = ({ entities }: PolicySet): readonly string[] =>
 
 /** Why a set must not follow one that was used before: rules that were tightened would be loosened by an old file. */
 export function downgradeOf(
-  { ruledBy }: Pick<PolicySet, 'ruledBy'>,
-  last: Pick<PolicyAnnounced, 'version' | 'policySet'> | undefined,
+  { announced }: Pick<PolicySet, 'announced'>,
+  last: Pick<PolicyAnnounced, 'version' | 'policySet' | 'revocations'> | undefined,
 ): PolicyRefusal | undefined {
-  if (last === undefined || ruledBy.version > last.version) return undefined;
-  if (ruledBy.version < last.version)
-    return refuse('POLICY_DOWNGRADE', `version ${ruledBy.version} after version ${last.version}`);
-  return ruledBy.policySet === last.policySet
+  if (last === undefined) return undefined;
+  if (announced.version < last.version)
+    return refuse('POLICY_DOWNGRADE', `version ${announced.version} after version ${last.version}`);
+  if (announced.version === last.version && announced.policySet !== last.policySet)
+    return refuse(
+      'POLICY_VERSION_REUSED',
+      `version ${announced.version} was ${last.policySet}, and is now ${announced.policySet}`,
+    );
+  const older = (last.revocations ?? []).find(({ issuer, number }) =>
+    announced.revocations?.some((now) => now.issuer === issuer && now.number < number),
+  );
+  return older === undefined
     ? undefined
-    : refuse('POLICY_VERSION_REUSED', `version ${ruledBy.version} was ${last.policySet}, and is now ${ruledBy.policySet}`);
+    : refuse('REVOCATIONS_DOWNGRADED', `the revocations of ${older.issuer} were at number ${older.number}`);
 }

@@ -2,8 +2,11 @@ import { type EventData, type PolicyQuestion, UNRESTRICTED, type VmId, type VmSp
 import type { Entity, Request, Uid, Value } from './engine.ts';
 import type { Person } from './entities.ts';
 
-/** What the question is about and the intent says anyway. */
-export type Subject = Pick<EventData<'MigrationIntended'>, 'spec' | 'request' | 'approvals'>;
+/** What an intent says of itself before policy has spoken, and the epoch that it would open. */
+export type Move = Pick<
+  EventData<'MigrationIntended'>,
+  'vm' | 'source' | 'target' | 'mode' | 'rekey' | 'spec' | 'request' | 'approvals' | 'consent' | 'accreditations' | 'deadline'
+> & { readonly epoch: number };
 
 const uid = (type: string, id: string): Uid => ({ type, id });
 const ref = (type: string, id: string): Value => ({ __entity: { type, id } });
@@ -24,7 +27,7 @@ const contextOf = ({ source, target, mode, time }: Placed): Readonly<Record<stri
 
 /** The VM as policies see it. Every name in it is data: no text of a request is ever parsed as policy. */
 export function vmEntity(vm: VmId, spec: VmSpec): Entity {
-  const { project, labels, level, jurisdictions, onward, legalHold } = spec.restrictions ?? UNRESTRICTED;
+  const { project, labels, level, jurisdictions, onward, legalHold, owner, accreditations } = spec.restrictions ?? UNRESTRICTED;
   const home = homeOf(vm);
   const inProject = uid('Project', `${home}/${project}`);
   return {
@@ -41,16 +44,30 @@ export function vmEntity(vm: VmId, spec: VmSpec): Entity {
       ...(jurisdictions === undefined ? {} : { jurisdictions: [...jurisdictions] }),
       onward,
       legalHold,
+      ...(owner === undefined ? {} : { owner }),
+      ...(accreditations === undefined ? {} : { accreditations: [...accreditations] }),
     },
   };
 }
 
+/** What is known of a move beside the question, from the intent alone. */
+type Known = {
+  readonly secondPerson: Value;
+  readonly consent: string;
+  readonly accredited: Value;
+  readonly accreditedLevel: Value;
+  readonly accreditation: string;
+};
+
 /** The request as the engine gets it. */
-export function requestOf(question: PolicyQuestion, secondPerson: Value): Request {
-  const { action, principal, vm, open, approvers, hostLevel = 0 } = question;
-  const common = { ...contextOf(question), open: { ...open }, secondPerson };
+export function requestOf(question: PolicyQuestion, known: Known): Request {
+  const { action, principal, vm, rekey = 'none', open, approvers, hostLevel = 0 } = question;
+  const { accreditation, ...of } = known;
+  const common = { ...contextOf(question), rekey, open: { ...open }, ...of };
   const context =
-    action === 'send' ? { ...common, approvers: approvers.map((one) => ref('User', one)) } : { ...common, hostLevel };
+    action === 'send'
+      ? { ...common, accreditation, approvers: approvers.map((one) => ref('User', one)) }
+      : { ...common, hostLevel };
   return {
     principal: uid(action === 'send' ? 'User' : 'Csp', principal),
     action: uid('Action', action),

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { decideMove, disagreement, openPolicySet, questionAbout } from './index.ts';
-import { intentOf, MONDAY, hash as sha256Hex } from './testing/sets.ts';
+import { crypto } from './testing/owners.ts';
+import { intentOf, MONDAY } from './testing/sets.ts';
 
 const intent = intentOf();
 const facts = { action: 'send', time: MONDAY, open: { migrations: 0, memoryMiB: 0, diskBytes: 0 } } as const;
@@ -16,7 +17,7 @@ it('the example of the README runs', () => {
     ['entities.json', JSON.stringify([place])],
     ['moves.cedar', rules],
   ]);
-  const opened = openPolicySet(files, sha256Hex);
+  const opened = openPolicySet(files, crypto);
   if (!opened.ok) throw new Error(opened.text);
   const decision = decideMove(opened.value, questionAbout(intent, facts), intent);
   const again = disagreement(opened.value, intent, decision);

@@ -25,6 +25,10 @@ entity Vm in [Project] {
   // Whether who received it may send it on to others than its home.
   onward: Bool,
   legalHold: Bool,
+  // The key of who must consent to each move. Absent: nobody.
+  owner?: String,
+  // "<accreditor>:<claim>": whoever receives it must have all of them.
+  accreditations?: Set<String>,
 };
 
 // Migrations with this peer in this direction that are open, without the one in question.
@@ -36,9 +40,18 @@ action send appliesTo {
   resource: Vm,
   context: {
     source: Csp, target: Csp, mode: String, time: datetime, weekday: String, open: Open,
+    // What the target must do to the volumes on arrival: none, slot or full.
+    rekey: String,
     approvers: Set<User>,
     // Someone else than the asker, who may approve, has approved.
     secondPerson: Bool,
+    // The owner's: GIVEN, or the code of what is wrong with it.
+    consent: String,
+    // What accreditors whom we accept say of the target: "<accreditor>:<claim>"; the highest level of any, or 0.
+    accredited: Set<String>,
+    accreditedLevel: Long,
+    // Whether that is all that the VM demands: GIVEN, or the code of what is wrong.
+    accreditation: String,
   },
 };
 // Asked by the target, of the CSP that wants to send.
@@ -47,7 +60,12 @@ action receive appliesTo {
   resource: Vm,
   context: {
     source: Csp, target: Csp, mode: String, time: datetime, weekday: String, open: Open,
+    rekey: String,
     secondPerson: Bool,
+    consent: String,
+    // What accreditors whom we accept say of the source.
+    accredited: Set<String>,
+    accreditedLevel: Long,
     // The highest level of our hosts that are up.
     hostLevel: Long,
   },

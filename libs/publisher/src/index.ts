@@ -3,5 +3,6 @@ export * from './audit-codes.ts';
 export { type BrokerAddress, type BrokerClient, type ClientOptions, connectBroker } from './client.ts';
 export * from './codes.ts';
 export * from './context.ts';
+export * from './policy-crypto.ts';
 export * from './policy-files.ts';
 export * from './publisher.ts';

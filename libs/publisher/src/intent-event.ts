@@ -19,6 +19,7 @@ export function requestOf(wish: Wish, id: string): Answer<IntentRequest> {
     target: wish.target,
     mode: wish.mode,
     ...(wish.rekey === undefined ? {} : { rekey: wish.rekey }),
+    ...(wish.consent === undefined ? {} : { consent: wish.consent }),
     ...(wish.notAfter === undefined ? {} : { notAfter: wish.notAfter }),
     ...(wish.reason === undefined ? {} : { reason: wish.reason }),
   });

@@ -1,4 +1,4 @@
-import type { MigrationMode, Reason, RekeyMethod } from '@carnet/events';
+import type { DsseEnvelope, MigrationMode, Reason, RekeyMethod } from '@carnet/events';
 import type { Signer } from '@carnet/trust';
 import type { Answer } from './answer.ts';
 import type { BrokerClient } from './client.ts';
@@ -16,6 +16,8 @@ export interface Wish {
   /** RFC 3339, UTC, milliseconds: no offer counts after it. */
   readonly notAfter?: string;
   readonly reason?: string;
+  /** The owner's consent, if the VM has an owner. */
+  readonly consent?: DsseEnvelope;
 }
 
 export interface Accepted {

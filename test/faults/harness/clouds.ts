@@ -51,6 +51,8 @@ export type CloudsOptions = {
   readonly broker?: (text: string, plan: CspPlan) => string;
   /** Before a side's processes start: its files may be changed. */
   readonly prepare?: (plan: CspPlan, paths: CspPaths, federation: FederationPki) => Promise<void>;
+  /** Further files of a side's policy set. */
+  readonly policyMore?: (plan: CspPlan) => Readonly<Record<string, string>>;
   /** Changes a side's agent configuration, e.g. to lend less disk than the machine has. */
   readonly agent?: (text: string, plan: CspPlan) => string;
   /** A side's `[keys]`, where it is not a sealed file. */
@@ -167,6 +169,7 @@ async function startCloud(
   privateDir(paths.policy, as);
   for (const [name, text] of Object.entries(policyFiles(plan)))
     privateFile(join(paths.policy, name), options.policy?.(text, plan) ?? text, as);
+  for (const [name, text] of Object.entries(options.policyMore?.(plan) ?? {})) privateFile(join(paths.policy, name), text, as);
   privateFile(paths.brokerConfig, options.broker?.(brokerConfigText(facts), plan) ?? brokerConfigText(facts), as);
   privateFile(paths.agentConfig, options.agent?.(agentConfigText(facts), plan) ?? agentConfigText(facts), as);
   await options.prepare?.(plan, paths, federation);

@@ -1,5 +1,5 @@
 import type { TrustDomain, VmId } from '@carnet/events';
-import { homeOf, loosened, restrictionsOf } from '@carnet/policy';
+import { homeOf, loosenedAway, restrictionsOf } from '@carnet/policy';
 import type { MigrationState } from '@carnet/saga';
 import { type Refusal, refuse } from '@carnet/trust';
 
@@ -59,7 +59,7 @@ export function loosenings(vm: VmId, migrations: readonly MigrationState[]): rea
 
 function between(before: MigrationState, after: MigrationState): string | undefined {
   const [had, has] = [before.facts.MigrationIntended?.data.spec, after.facts.MigrationIntended?.data.spec];
-  return had === undefined || has === undefined ? undefined : loosened(restrictionsOf(had), restrictionsOf(has));
+  return had === undefined || has === undefined ? undefined : loosenedAway(restrictionsOf(had), restrictionsOf(has));
 }
 
 const twoHolders = (holder: string, source: TrustDomain): Refusal<'TWO_HOLDERS'> =>

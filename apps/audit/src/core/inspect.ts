@@ -147,10 +147,10 @@ function decided(
   event: EventOf<'MigrationIntended' | 'MigrationOffered' | 'MigrationRefused'>,
   decision: PolicyDecision,
 ): Checked<null, string> {
-  const intent = m.facts.MigrationIntended?.data;
-  if (intent === undefined) return { ok: true, value: null };
+  const data = m.facts.MigrationIntended?.data;
+  if (data === undefined) return { ok: true, value: null };
   const action = event.type === 'MigrationIntended' ? 'send' : 'receive';
-  return rules.judge({ at: event, decision, intent, action, time: event.time });
+  return rules.judge({ at: event, decision, intent: { ...data, epoch: m.epoch }, action, time: event.time });
 }
 
 const checkAllowed = (csp: string, allowed: boolean): Checked<null, 'POLICY_DENIED'> =>

@@ -1,5 +1,5 @@
-import type { Digest, EventData, EventOf, PolicyAnnounced, PolicyDecision, Timestamp, TrustDomain } from '@carnet/events';
-import { canonicalText, disagreement, downgradeOf, ENGINE, type PolicySet, questionAbout } from '@carnet/policy';
+import type { Digest, EventOf, PolicyAnnounced, PolicyDecision, Timestamp, TrustDomain } from '@carnet/events';
+import { canonicalText, disagreement, downgradeOf, ENGINE, type Move, type PolicySet, questionAbout } from '@carnet/policy';
 import { accept, type Checked, refuse } from '@carnet/trust';
 import { CLOCK_SKEW_MS_MAX } from '../limits.ts';
 import type { AuditedDecisions, LedgerName } from '../report.ts';
@@ -12,7 +12,7 @@ export type Decided = {
   readonly at: LedgerName;
   readonly decision: PolicyDecision;
   /** What its event is about. */
-  readonly intent: EventData<'MigrationIntended'>;
+  readonly intent: Move;
   readonly action: PolicyDecision['asked']['action'];
   /** Of the event. */
   readonly time: Timestamp;
@@ -37,7 +37,7 @@ export function openRules(sets: PolicySets = new Map()): Rules {
   };
   return {
     announce: (event) => {
-      const refusal = downgradeOf({ ruledBy: event.data }, announced.get(nameOf(event)));
+      const refusal = downgradeOf({ announced: event.data }, announced.get(nameOf(event)));
       announced.set(nameOf(event), event.data);
       return refusal === undefined ? accept(null) : refuse('POLICY_DOWNGRADED', refusal.text);
     },
@@ -67,7 +67,8 @@ function notAnnounced(
   said: PolicyAnnounced | undefined,
 ): Checked<null, RuleCode> | undefined {
   const got = canonicalText({ policySet, version, schema, entities, engine });
-  const expected = said === undefined ? 'an announcement' : canonicalText(said);
+  const { revocations: _, ...ruledBy } = said ?? {};
+  const expected = said === undefined ? 'an announcement' : canonicalText(ruledBy);
   return got === expected
     ? undefined
     : refuse('POLICY_NOT_ANNOUNCED', 'the decision quotes another policy set than its ledger announced last', { expected, got });

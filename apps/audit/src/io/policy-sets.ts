@@ -1,8 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { openPolicySet } from '@carnet/policy';
-import { readPolicyFiles } from '@carnet/publisher';
-import { sha256Hex } from '@carnet/trust';
+import { policyCrypto, readPolicyFiles } from '@carnet/publisher';
 import type { PolicySets } from '../core/rules.ts';
 import { AuditError, EXIT } from '../exit.ts';
 
@@ -15,7 +14,7 @@ export function readPolicySets(directory: string): PolicySets {
   const sets = namesOf(directory).map((path) => {
     const opened = openPolicySet(
       unlessUnreadable(() => readPolicyFiles(path)),
-      (text) => sha256Hex(Buffer.from(text)),
+      policyCrypto,
     );
     if (!opened.ok) throw new AuditError('POLICIES_UNUSABLE', EXIT.failed, `${path}: ${opened.code}: ${opened.text}`);
     return opened.value;

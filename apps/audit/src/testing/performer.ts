@@ -8,7 +8,7 @@ import {
   unreachable,
   type VmSpec,
 } from '@carnet/events';
-import { decideMove, questionAbout } from '@carnet/policy';
+import { decideMove, type Move, questionAbout } from '@carnet/policy';
 import type { Command, CommandOf, MigrationState, Proposal } from '@carnet/saga';
 import { sha256Hex } from '@carnet/trust';
 import { setOf } from '../../../../libs/policy/src/testing.ts';
@@ -30,11 +30,7 @@ export const SPEC: VmSpec = {
 const some = (word: string) => sha256Hex(Buffer.from(word));
 /** By these both sides decide: whoever asks may. */
 export const RULES = setOf('@id("all") permit (principal, action, resource);');
-export function decided(
-  intent: Omit<EventData<'MigrationIntended'>, 'policy'>,
-  action: PolicyQuestion['action'],
-  time: Timestamp,
-): PolicyDecision {
+export function decided(intent: Move, action: PolicyQuestion['action'], time: Timestamp): PolicyDecision {
   const open = { migrations: 0, memoryMiB: 0, diskBytes: 0 };
   const facts = { action, time, open, ...(action === 'receive' ? { hostLevel: 0 } : {}) };
   return decideMove(RULES, questionAbout(intent, facts), intent);
@@ -54,7 +50,7 @@ export function performed(federation: Federation, command: Command, m: Migration
         migration,
         data: {
           intent: command.facts.MigrationIntended.digest,
-          policy: decided(command.facts.MigrationIntended.data, 'receive', now),
+          policy: decided({ ...command.facts.MigrationIntended.data, epoch: m.epoch }, 'receive', now),
           agent: agentOf(federation, m.target),
           kem: '0x647a',
           publicKey: 'AA==',

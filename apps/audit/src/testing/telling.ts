@@ -150,7 +150,7 @@ export class Telling {
       deadline: timeAt(this.#ms + 3_600_000),
       ...options.said,
     };
-    const data = { ...intent, policy: decided(intent, 'send', timeAt(this.#ms)) };
+    const data = { ...intent, policy: decided({ ...intent, epoch: options.epoch ?? 1 }, 'send', timeAt(this.#ms)) };
     this.propose(source, vm, {
       type: 'MigrationIntended',
       migration: migrationOf(n),

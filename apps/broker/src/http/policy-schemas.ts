@@ -1,4 +1,4 @@
-import { base64, CERTIFICATE_BASE64_MAX, dsseEnvelope, intentRequest, vmRestrictions } from '@carnet/events';
+import { base64, CERTIFICATE_BASE64_MAX, dsseEnvelope, intentRequest, policyAnnounced, vmRestrictions } from '@carnet/events';
 import { z } from 'zod';
 
 const rows = <T extends z.ZodType>(items: T) => z.strictObject({ items: z.array(items).readonly() });
@@ -25,6 +25,7 @@ export const policySetRows = rows(
     schema: z.string(),
     entities: z.string(),
     engine: z.string(),
+    revocations: policyAnnounced.unwrap().shape.revocations,
     since: z.string(),
     current: z.boolean(),
   }),
@@ -48,7 +49,7 @@ export const currentPolicy = z.strictObject({
   files: z.record(z.string(), z.string()),
 });
 
-const { project, labels, level, jurisdictions, onward, legalHold } = vmRestrictions.unwrap().shape;
+const { project, labels, level, jurisdictions, onward, legalHold, owner, accreditations } = vmRestrictions.unwrap().shape;
 /** What is to change; the rest stays. */
 export const restrictionChange = z.strictObject({
   project: project.optional(),
@@ -58,4 +59,8 @@ export const restrictionChange = z.strictObject({
   jurisdictions: jurisdictions.unwrap().nullable().optional(),
   onward: onward.optional(),
   legalHold: legalHold.optional(),
+  /** `null`: nobody has to consent any more. */
+  owner: owner.unwrap().nullable().optional(),
+  /** `null`: none. */
+  accreditations: accreditations.unwrap().nullable().optional(),
 });

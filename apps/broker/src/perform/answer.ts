@@ -1,5 +1,5 @@
 import { type HostName, type PolicyDecision, type Reason, strongerRekey } from '@carnet/events';
-import { homeOf, loosened, restrictionsOf } from '@carnet/policy';
+import { homeOf, loosenedAway, restrictionsOf } from '@carnet/policy';
 import type { MigrationState } from '@carnet/saga';
 import { isOpenHere } from '../moving.ts';
 import { reasonOf } from '../reason.ts';
@@ -31,7 +31,7 @@ async function answerAlone(context: PerformContext, command: Owed<'AnswerIntent'
   const { MigrationIntended: intent } = command.facts;
   const unfit = await whyUnfit(context, command);
   if (unfit !== undefined) return refuse(context, command, [unfit]);
-  const policy = await context.policy.asTarget(intent.data, command.migration);
+  const policy = await context.policy.asTarget({ ...intent.data, epoch: command.epoch }, command.migration);
   if (!policy.allowed) return refuse(context, command, policy.reasons, policy);
   const host = context.inventory.hostFor(intent.data.spec);
   // A refusal is a fact for ever: not for a host that is about to be heard. The source waits until its `offerBy`.
@@ -152,7 +152,7 @@ async function whyNotOurs(context: PerformContext, command: Owed<'AnswerIntent'>
 function loosenedSince(held: readonly MigrationState[], command: Owed<'AnswerIntent'>): string | undefined {
   const last = held.toSorted((a, b) => a.epoch - b.epoch).at(-1)?.facts.MigrationIntended;
   if (last === undefined || homeOf(command.vm) === command.peer) return undefined;
-  return loosened(restrictionsOf(last.data.spec), restrictionsOf(command.facts.MigrationIntended.data.spec));
+  return loosenedAway(restrictionsOf(last.data.spec), restrictionsOf(command.facts.MigrationIntended.data.spec));
 }
 
 /** Migrations that moved the VM: to us or from us. */

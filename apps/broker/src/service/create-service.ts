@@ -71,8 +71,10 @@ export function createService(ports: ServicePorts): BrokerService {
     plan: async (request, principal) => {
       const drafted = await draftIntent(intake, request, { via: 'mtls', principal, digest: GENESIS });
       if (!drafted.ok) return drafted;
-      const { data } = drafted.value;
-      const others = data.policy.allowed ? [] : await intake.policy.alternatives(data, request.migration);
+      const { data, nextEpoch } = drafted.value;
+      const others = data.policy.allowed
+        ? []
+        : await intake.policy.alternatives({ ...data, epoch: nextEpoch }, request.migration);
       const plan = await planOf({ hosts: hosts.client, views, journal }, drafted.value, others);
       return { ok: true, value: plan };
     },

@@ -16,6 +16,7 @@ import {
   type VmId,
 } from '@carnet/events';
 import type { PeerIdentity } from '@carnet/pki';
+import type { Move } from '@carnet/policy';
 import type { Journey, MigrationState } from '@carnet/saga';
 import { openEnvelope, parseStrictJson } from '@carnet/trust';
 import type { AloneWith } from '../alone.ts';
@@ -25,8 +26,9 @@ import type { Ledgers } from '../ledgers.ts';
 import { isMovingHere, nextEpochWith } from '../moving.ts';
 import type { Agreements } from '../peers/agreements.ts';
 import { proposeWithdrawal } from '../perform/withdrawal.ts';
-import type { Asked, PolicyGate } from '../policy-gate.ts';
+import type { PolicyGate } from '../policy-gate.ts';
 import { reasonOf } from '../reason.ts';
+import { consentEndsMs } from './consent-window.ts';
 import { contentDigest, contentDigestOf } from './request-content.ts';
 import type { WaitingRequests } from './requests.ts';
 import type { IntentAccepted, ServiceRefusal, ServiceResult } from './service.ts';
@@ -101,28 +103,32 @@ export async function draftIntent(
   const rekey = strongerRekey(request.rekey ?? 'none', ports.leastRekey);
   const waiting = await ports.waiting.get(request.migration);
   const approvals = waiting !== undefined && contentDigest(waiting.request) === contentDigest(request) ? waiting.approvals : [];
-  const asked: Asked = {
+  const nextEpoch = Math.max(nextEpochWith(journeys, ports.self, request.target), held.epoch + 1);
+  const deadlineMs = Math.min(now + ports.deadlineMs, consentEndsMs(request.consent));
+  const asked: Omit<Move, 'epoch'> = {
     vm: request.vm,
     source: ports.self,
     target: request.target,
     mode: request.mode,
+    ...(rekey === 'none' ? {} : { rekey }),
     spec: held.spec,
     request: record,
     ...(approvals.length === 0 ? {} : { approvals }),
+    ...(request.consent === undefined ? {} : { consent: request.consent }),
+    ...(ports.policy.ownAccreditations.length === 0 ? {} : { accreditations: ports.policy.ownAccreditations }),
+    deadline: isoAt(deadlineMs),
   };
-  const policy = await ports.policy.asSource(asked, request.migration);
+  const policy = await ports.policy.asSource({ ...asked, epoch: nextEpoch }, request.migration);
   const offerBy = Math.min(
     now + ports.offerMs,
+    deadlineMs,
     request.notAfter === undefined ? Number.POSITIVE_INFINITY : Date.parse(request.notAfter),
   );
   const data: EventData<'MigrationIntended'> = {
     ...asked,
-    ...(rekey === 'none' ? {} : { rekey }),
     policy,
     offerBy: isoAt(offerBy),
-    deadline: isoAt(now + ports.deadlineMs),
   };
-  const nextEpoch = Math.max(nextEpochWith(journeys, ports.self, request.target), held.epoch + 1);
   return { ok: true, value: { data, nextEpoch, held } };
 }
 
@@ -158,7 +164,7 @@ async function intendAlone(
   const drafted = await draftIntent(ports, request, record);
   if (!drafted.ok) return drafted;
   const { data, nextEpoch } = drafted.value;
-  if (!data.policy.allowed) return denied(ports, request, record, data);
+  if (!data.policy.allowed) return denied(ports, request, record, drafted.value);
   const opens = epoch.safeParse(nextEpoch);
   if (!opens.success) return refuse('EPOCH_EXHAUSTED', `no epoch is left for ${request.vm} with ${request.target}`);
   const proposed = await ports.ledgers.propose(request.vm, request.target, async () => {
@@ -175,7 +181,7 @@ async function denied(
   ports: IntakePorts,
   request: IntentRequest,
   record: RequestRecord,
-  data: EventData<'MigrationIntended'>,
+  { data, nextEpoch }: Drafted,
 ): Promise<ServiceRefusal> {
   const { reasons } = data.policy;
   if (reasons.every(({ code }) => code === 'APPROVAL_NEEDED')) {
@@ -183,7 +189,7 @@ async function denied(
       ? { ok: false, code: 'APPROVAL_NEEDED', text: `${request.migration} waits for a second person`, reasons }
       : refuse('MIGRATION_ID_TAKEN', `${request.migration} cannot wait: another request has this id, or too many wait`);
   }
-  const others = await ports.policy.alternatives(data, request.migration);
+  const others = await ports.policy.alternatives({ ...data, epoch: nextEpoch }, request.migration);
   return { ok: false, code: 'POLICY_DENIES', text: "this CSP's policy denies the move", reasons: [...reasons, ...others] };
 }
 

@@ -1,4 +1,4 @@
-import type { IntentRequest, Timestamp } from '@carnet/events';
+import type { IntentRequest, PolicyAnnounced, Timestamp } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import type { PolicySet } from '@carnet/policy';
 import type { WaitingRequest } from './requests.ts';
@@ -19,6 +19,7 @@ export interface PolicySetRow {
   readonly schema: string;
   readonly entities: string;
   readonly engine: string;
+  readonly revocations?: PolicyAnnounced['revocations'];
   /** By the events that announced it. */
   readonly since: Timestamp;
   /** What this broker decides by now. */

@@ -5,6 +5,7 @@ import type { HeldVm } from '../inventory.ts';
 import { type RestrictionChange, restrictVm } from './restrictions.ts';
 
 const GUEST = vmId.parse(VM.replace('csp-a', 'csp-b'));
+const OWNER = 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=';
 const TIGHT: VmRestrictions = { project: 'p', labels: ['a'], level: 2, jurisdictions: ['DE'], onward: false, legalHold: true };
 
 function holding(vm: typeof VM, restrictions?: VmRestrictions, isMoving = false) {
@@ -46,6 +47,7 @@ describe('restrictions', () => {
       'administrator',
       { level: 0, onward: true, jurisdictions: undefined },
     ],
+    ['an owner is named at home', VM, { owner: OWNER }, 'operator', { owner: OWNER }],
     ['a hold is lifted by an administrator', GUEST, { legalHold: false }, 'administrator', { legalHold: false }],
   ])('%s', async (_, vm, change, principal, expected) => {
     const { ports, now } = holding(vm, TIGHT);
@@ -54,6 +56,7 @@ describe('restrictions', () => {
   });
 
   it.each<readonly [string, typeof VM, RestrictionChange, string, string]>([
+    ['of a guest name no owner', GUEST, { owner: OWNER }, 'administrator', 'RESTRICTIONS_LOOSENED'],
     ['of a guest are loosened by nobody', GUEST, { level: 1 }, 'administrator', 'RESTRICTIONS_LOOSENED'],
     ['of a guest grow by no jurisdiction', GUEST, { jurisdictions: null }, 'administrator', 'RESTRICTIONS_LOOSENED'],
     ['of a guest stay in its project', GUEST, { project: 'q' }, 'administrator', 'RESTRICTIONS_LOOSENED'],
@@ -84,4 +87,21 @@ describe('restrictions', () => {
     await restrictVm(ports, VM, { legalHold: true }, { principal: 'operator' });
     expect(now()).toEqual({ project: 'default', labels: [], level: 0, onward: true, legalHold: true });
   });
+});
+
+it('an owner, once named, is changed and removed by an administrator at home alone', async () => {
+  const owned = { ...TIGHT, owner: OWNER };
+  for (const owner of [null, OWNER.replace('A', 'B')]) {
+    for (const [vm, principal, code] of [
+      [VM, 'operator', 'ROLE_MISSING'],
+      [GUEST, 'administrator', 'RESTRICTIONS_LOOSENED'],
+    ] as const) {
+      const { ports, now } = holding(vm, owned);
+      expect(await restrictVm(ports, vm, { owner }, { principal })).toMatchObject({ ok: false, code });
+      expect(now()).toEqual(owned);
+    }
+    const { ports, now } = holding(VM, owned);
+    expect(await restrictVm(ports, VM, { owner }, { principal: 'administrator' })).toMatchObject({ ok: true });
+    expect(now()?.owner ?? null).toBe(owner);
+  }
 });

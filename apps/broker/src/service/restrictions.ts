@@ -1,5 +1,5 @@
 import { type VmId, type VmRestrictions, vmRestrictions } from '@carnet/events';
-import { homeOf, loosened, type Role, restrictionsOf } from '@carnet/policy';
+import { homeOf, loosened, loosenedAway, type Role, restrictionsOf } from '@carnet/policy';
 import type { AloneWith } from '../alone.ts';
 import type { HeldVm, Inventory } from '../inventory.ts';
 import type { ServiceRefusal, ServiceResult } from './service.ts';
@@ -12,10 +12,10 @@ export interface RestrictionPorts {
   readonly roleOf: (principal: string) => readonly Role[];
 }
 
-/** What is to change; absent: stays. `jurisdictions: null`: any. */
+/** What is to change; absent: stays. `jurisdictions: null`: any. `owner: null`: nobody; `accreditations: null`: none. */
 export type RestrictionChange = {
   readonly [K in 'project' | 'labels' | 'level' | 'onward' | 'legalHold']?: VmRestrictions[K];
-} & { readonly jurisdictions?: VmRestrictions['jurisdictions'] | null };
+} & { readonly [K in 'jurisdictions' | 'owner' | 'accreditations']?: VmRestrictions[K] | null };
 
 /** Who changes it, and what the credential is good for; absent: all that the policy set gives. */
 export interface Changing {
@@ -52,8 +52,9 @@ async function restrictAlone(
   const after = changed(before, change);
   const isAdministrator =
     ports.roleOf(who.principal).includes('administrator') && who.onlyRoles?.includes('administrator') !== false;
+  const notAway = homeOf(vm) === ports.self ? undefined : loosenedAway(before, after);
+  if (notAway !== undefined) return refuse('RESTRICTIONS_LOOSENED', `${vm} is a guest: ${notAway}`);
   const looser = loosened(before, after);
-  if (looser !== undefined && homeOf(vm) !== ports.self) return refuse('RESTRICTIONS_LOOSENED', `${vm} is a guest: ${looser}`);
   if (looser !== undefined && !isAdministrator) return refuse('ROLE_MISSING', `an administrator loosens: ${looser}`);
   if (before.legalHold && !after.legalHold && !isAdministrator)
     return refuse('ROLE_MISSING', 'an administrator lifts a legal hold');
@@ -62,9 +63,14 @@ async function restrictAlone(
 }
 
 function changed(
-  { jurisdictions: had, ...before }: VmRestrictions,
-  { jurisdictions = had, ...change }: RestrictionChange,
+  { jurisdictions: had, owner: belonged, accreditations: demanded, ...before }: VmRestrictions,
+  { jurisdictions = had, owner = belonged, accreditations = demanded, ...change }: RestrictionChange,
 ): VmRestrictions {
-  const places = jurisdictions === undefined || jurisdictions === null ? {} : { jurisdictions };
-  return vmRestrictions.parse({ ...before, ...change, ...places });
+  return vmRestrictions.parse({
+    ...before,
+    ...change,
+    ...(jurisdictions === undefined || jurisdictions === null ? {} : { jurisdictions }),
+    ...(owner === undefined || owner === null ? {} : { owner }),
+    ...(accreditations === undefined || accreditations === null ? {} : { accreditations }),
+  });
 }

@@ -23,7 +23,8 @@ const withWish = (command: Command): Command =>
     )
     .option('--id <uuidv7>', "the migration's id; repeating a start with the same id is safe")
     .option('--not-after <time>', 'no offer counts after it (RFC 3339, UTC, milliseconds)')
-    .option('--reason <text>', 'why, for the record');
+    .option('--reason <text>', 'why, for the record')
+    .option('--consent <file>', 'the owner’s, as `carnet consent sign` printed it');
 
 export function migrationVerbs(streams: Streams): Command {
   const group = new Command('migration').description('move VMs and their keys between CSPs');

@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type EventData, type EventOf, event, type PolicyDecision } from '@carnet/events';
-import { decideMove, openPolicySet, type PolicySet, questionAbout } from '@carnet/policy';
-import { readPolicyFiles } from '@carnet/publisher';
-import { sha256Hex } from '@carnet/trust';
+import { decideMove, moveOf, openPolicySet, type PolicySet, questionAbout } from '@carnet/policy';
+import { policyCrypto, readPolicyFiles } from '@carnet/publisher';
 import { EXIT, VerbError } from '../exit.ts';
 import type { Entry } from '../rows.ts';
 import { type VerdictRow, verdictColumns } from '../rows-policy.ts';
@@ -23,7 +22,8 @@ interface Past {
 
 /** Decides anew, on the facts that were quoted then. */
 function again(set: PolicySet, { intent, decision }: Past): VerdictRow {
-  const would = decideMove(set, questionAbout(intent.data, decision.asked), intent.data);
+  const move = moveOf(intent);
+  const would = decideMove(set, questionAbout(move, decision.asked), move);
   return {
     ...verdictOf({ intent, decision }),
     would: word(would.allowed),
@@ -62,7 +62,7 @@ export async function testPolicy(directory: string, options: TestOptions, world:
 function openSet(directory: string): PolicySet {
   const opened = openPolicySet(
     read(() => readPolicyFiles(directory)),
-    (text) => sha256Hex(Buffer.from(text)),
+    policyCrypto,
   );
   if (!opened.ok) throw new VerbError(EXIT.usage, opened.code, opened.text, `carnet error ${opened.code} says more.`);
   return opened.value;

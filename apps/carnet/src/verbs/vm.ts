@@ -5,6 +5,7 @@ import { EXIT, VerbError } from '../exit.ts';
 import { type Vm, vmColumns, vmDetailColumns } from '../rows.ts';
 import { answered, type Streams, type World, worldOf } from '../world.ts';
 import { listVerb, showFromList } from './collection.ts';
+import { ownerVerb } from './vm-owner.ts';
 
 interface CreateOptions {
   readonly project?: string;
@@ -54,6 +55,7 @@ export function vmVerbs(streams: Streams): Command {
   showFromList<Vm>(group, streams, '/v1/vms', 'vm', vmDetailColumns, (vm, name) => vm.vm === name || vm.name === name);
   createVerb(group, streams);
   restrictVerbs(group, streams);
+  ownerVerb(group, streams);
   for (const [verb, power] of [
     ['start', 'on'],
     ['stop', 'off'],
@@ -88,6 +90,7 @@ interface RestrictOptions {
   readonly label?: readonly string[];
   readonly level?: number;
   readonly jurisdictions?: string;
+  readonly accreditation?: readonly string[];
   readonly onward?: boolean;
 }
 
@@ -116,14 +119,20 @@ function restrictVerbs(group: Command, streams: Streams): void {
     )
     .option('--level <0-9>', 'security level that a host must have', level)
     .option('--jurisdictions <list>', 'where it may go: all that its CSP answers to must be among them, e.g. DE,EU; `any`')
+    .option(
+      '--accreditation <accreditor:claim>',
+      'who receives it must have this; repeatable, replaces those that were there',
+      (name: string, all: readonly string[] = []) => [...all, name],
+    )
     .option('--no-onward', 'who receives it may send it to its home only')
-    .action(async (vm: string, { label, onward, jurisdictions, ...rest }: RestrictOptions, command: Command) =>
+    .action(async (vm: string, { label, onward, jurisdictions, accreditation, ...rest }: RestrictOptions, command: Command) =>
       restrict(
         vm,
         {
           ...rest,
           ...(label === undefined ? {} : { labels: [...new Set(label)].toSorted() }),
           ...(jurisdictions === undefined ? {} : { jurisdictions: jurisdictionsOf(jurisdictions) }),
+          ...(accreditation === undefined ? {} : { accreditations: [...new Set(accreditation)].toSorted() }),
           ...(onward === false ? { onward } : {}),
         },
         worldOf(command, streams),

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { type DsseEnvelope, dsseEnvelope } from '@carnet/events';
 import { leafSigner, readPem } from '@carnet/pki';
 import { type Context, createPublisher, type Plan, type Publisher, type Wish } from '@carnet/publisher';
 import { EXIT, VerbError } from '../exit.ts';
@@ -13,6 +15,7 @@ export interface WishOptions {
   readonly id?: string;
   readonly notAfter?: string;
   readonly reason?: string;
+  readonly consent?: string;
 }
 
 const publisherOf = async (
@@ -40,7 +43,7 @@ export function identityOf({ address }: Context): { readonly keyPem: string; rea
   return leaf === undefined ? undefined : { keyPem: String(credentials.key), leaf };
 }
 
-const wishOf = (vm: string, id: string, { to, mode, rekey, notAfter, reason }: WishOptions): Wish => ({
+const wishOf = (vm: string, id: string, { to, mode, rekey, notAfter, reason, consent }: WishOptions): Wish => ({
   id,
   vm,
   target: to,
@@ -48,7 +51,17 @@ const wishOf = (vm: string, id: string, { to, mode, rekey, notAfter, reason }: W
   ...(rekey === undefined ? {} : { rekey }),
   ...(notAfter === undefined ? {} : { notAfter }),
   ...(reason === undefined ? {} : { reason }),
+  ...(consent === undefined ? {} : { consent: readConsent(consent) }),
 });
+
+/** Whether it is the owner's, brokers say. */
+function readConsent(file: string): DsseEnvelope {
+  try {
+    return dsseEnvelope.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch {
+    throw new VerbError(EXIT.usage, 'ARGUMENT_INVALID', `${file}: expected what \`carnet consent sign\` prints`);
+  }
+}
 
 interface Started {
   readonly id: string;

@@ -1,6 +1,4 @@
-import { createHash } from 'node:crypto';
 import {
-  digest,
   type EventData,
   type MigrationMode,
   type PolicyQuestion,
@@ -10,10 +8,11 @@ import {
   vmId,
   vmSpec,
 } from '@carnet/events';
-import { openPolicySet, type PolicyFiles, type PolicySet, questionAbout } from '../index.ts';
+import { type Move, openPolicySet, type PolicyFiles, type PolicySet, questionAbout } from '../index.ts';
+import { crypto } from './owners.ts';
 
 /** Sets and questions for tests of whoever decides. */
-export const hash = (text: string) => digest.parse(createHash('sha256').update(text).digest('hex'));
+export const { hash } = crypto;
 export const A = trustDomain.parse('csp-a.example');
 export const B = trustDomain.parse('csp-b.example');
 export const C = trustDomain.parse('csp-c.example');
@@ -57,7 +56,7 @@ export const filesOf = (
   ]);
 
 export function setOf(rules: string, options: Parameters<typeof filesOf>[1] = {}): PolicySet {
-  const opened = openPolicySet(filesOf(rules, options), hash);
+  const opened = openPolicySet(filesOf(rules, options), crypto);
   if (!opened.ok) throw new Error(`${opened.code}: ${opened.text}`);
   return opened.value;
 }
@@ -77,7 +76,6 @@ export const specWith = (change: object = {}, restrictions: Partial<VmRestrictio
       : { restrictions: { project: 'default', labels: [], level: 0, onward: true, legalHold: false, ...restrictions } }),
   });
 
-type Intent = Parameters<typeof questionAbout>[0];
 const vouched = (principal: string): EventData<'MigrationIntended'>['request'] => ({
   via: 'mtls',
   principal,
@@ -85,11 +83,11 @@ const vouched = (principal: string): EventData<'MigrationIntended'>['request'] =
 });
 
 export const intentOf = (
-  change: Partial<Omit<Intent, 'request' | 'approvals'>> & {
+  change: Partial<Omit<Move, 'request' | 'approvals'>> & {
     readonly asker?: string;
     readonly approvers?: readonly string[];
   } = {},
-): Intent => {
+): Move => {
   const { asker = OPERATOR, approvers = [], ...rest } = change;
   return {
     vm: VM,
@@ -98,13 +96,15 @@ export const intentOf = (
     mode: 'cold' satisfies MigrationMode,
     spec: specWith(),
     request: vouched(asker),
+    deadline: timestamp.parse('2026-11-23T11:00:00.000Z'),
+    epoch: 1,
     ...(approvers.length === 0 ? {} : { approvals: approvers.map(vouched) }),
     ...rest,
   };
 };
 
 const OPEN = { migrations: 0, memoryMiB: 0, diskBytes: 0 };
-export const sending = (intent: Intent, facts: Partial<PolicyQuestion> = {}): PolicyQuestion =>
+export const sending = (intent: Move, facts: Partial<PolicyQuestion> = {}): PolicyQuestion =>
   questionAbout(intent, { action: 'send', time: MONDAY, open: OPEN, ...facts });
-export const receiving = (intent: Intent, facts: Partial<PolicyQuestion> = {}): PolicyQuestion =>
+export const receiving = (intent: Move, facts: Partial<PolicyQuestion> = {}): PolicyQuestion =>
   questionAbout(intent, { action: 'receive', time: MONDAY, open: OPEN, hostLevel: 2, ...facts });

@@ -112,6 +112,7 @@ const RULES = readFileSync(join(import.meta.dirname, '../../../../../infra/dev/p
 /** The demonstration's rules, and a peer C whose hosts are better than B's. */
 const gate = (): PolicyGate =>
   openPolicyGate({
+    self: A,
     set: setOf(RULES, {
       entities: [
         user(`spiffe://${A}/scheduler`, ['scheduler']),
