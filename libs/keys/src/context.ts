@@ -14,7 +14,12 @@ import { fromBase64, sha256, transcript } from './bytes.ts';
 import { KEM_PUBLIC_KEY_BYTES, P256_POINT_BYTES } from './limits.ts';
 import { suiteOf } from './vault/hpke.ts';
 
-const base64Of = (bytes: number) => z.base64().length(Math.ceil(bytes / 3) * 4);
+/** Exactly so many bytes, in their one spelling: the text's length alone cannot tell up to two bytes more. */
+const base64Of = (bytes: number) =>
+  z.base64().refine((text) => {
+    const decoded = Buffer.from(text, 'base64');
+    return decoded.byteLength === bytes && decoded.toString('base64') === text;
+  }, `expected ${bytes} bytes in base64`);
 /** An HPKE public key of KEM 0x647a in base64: a host's. */
 export const hostKeyText = base64Of(KEM_PUBLIC_KEY_BYTES);
 /** A migration's: of that KEM or, in profile `hsm`, of 0x0010. */
