@@ -62,7 +62,7 @@ function intakeWith(before: readonly Journey[] = [], alone = oneAtATime()) {
     inventory: { vm: async () => ({ vm: VM, spec: SPEC, host: 'host-1', epoch: 0 }) },
     keys: { reinstate: async () => void keys.push('reinstate'), memoryUsed: async () => void keys.push('memoryUsed') },
     alone,
-    policy: { asSource: async () => POLICY_ALLOWED },
+    policy: { asSource: async () => POLICY_ALLOWED, ownAccreditations: [] },
     waiting: { get: async () => undefined, remove: async () => undefined },
     nowMs: () => Date.parse(START),
     offerMs: 60_000,
