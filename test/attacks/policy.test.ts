@@ -9,6 +9,7 @@ import { type Answer, type BrokerClient, policyCrypto } from '@carnet/publisher'
 import { ed25519Signer, signEnvelope } from '@carnet/trust';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CspPlan } from '../../infra/dev/src/clouds/layout.ts';
+import { accreditationFiles, ISSUER } from '../faults/harness/accreditor.ts';
 import { runsAt } from '../faults/harness/checks.ts';
 import { clientOf } from '../faults/harness/cloud.ts';
 import { type Clouds, startClouds } from '../faults/harness/clouds.ts';
@@ -16,41 +17,6 @@ import { ledgerRows, rowsOf } from '../faults/harness/ledger-db.ts';
 import { createVm, intentOf, must, newMigration, settled, type Vm } from '../faults/harness/moves.ts';
 
 const TARGET = 'csp-b.example';
-const ISSUER = 'accreditor.example';
-const accreditor = ed25519Signer(generateKeyPairSync('ed25519').privateKey);
-const signed = (type: string, statement: object, by = accreditor): unknown =>
-  JSON.parse(Buffer.from(signEnvelope(type, Buffer.from(JSON.stringify(statement)), by)).toString());
-const accredited = (subject: string, claim: string, by = accreditor): unknown =>
-  signed(
-    PAYLOAD_TYPES.accreditation,
-    {
-      accredits: 'csp',
-      issuer: ISSUER,
-      subject,
-      claims: [claim],
-      serial: `${subject}.${claim}`,
-      notBefore: '2026-01-01T00:00:00.000Z',
-      notAfter: '2036-01-01T00:00:00.000Z',
-    },
-    by,
-  );
-/** Both sides accept one accreditor, who is offline. A knows its own token, and B's: one is revoked, one signed by B itself. */
-function accreditations({ domain }: CspPlan): Readonly<Record<string, string>> {
-  const list = { revokes: 'accreditations', issuer: ISSUER, number: 2, serials: [`${TARGET}.old`] };
-  const publicKey = Buffer.from(accreditor.publicKey).toString('base64');
-  const revocations = signed(PAYLOAD_TYPES.accreditationRevocations, list);
-  const own = ed25519Signer(generateKeyPairSync('ed25519').privateKey);
-  const known = [
-    accredited('csp-a.example', 'c5'),
-    accredited(TARGET, 'c5'),
-    accredited(TARGET, 'old'),
-    accredited(TARGET, 'forged', own),
-  ];
-  return {
-    'accreditors.json': JSON.stringify([{ issuer: ISSUER, publicKey, revocations }]),
-    'accreditations.json': JSON.stringify(domain === TARGET ? [] : known),
-  };
-}
 /** B receives from nobody whom the accreditor does not vouch for. */
 const onlyFromAccredited = (text: string, { domain }: CspPlan): string =>
   domain === TARGET && text.includes('@id("receive-from-known")')
@@ -63,7 +29,7 @@ let scheduler: BrokerClient;
 let vm: Vm;
 
 beforeAll(async () => {
-  clouds = await startClouds({ policy: onlyFromAccredited, policyMore: accreditations });
+  clouds = await startClouds({ policy: onlyFromAccredited, policyMore: accreditationFiles });
   scheduler = clientOf(clouds.a.paths, clouds.a.plan, clouds.a.facts.ports.http, 'scheduler');
   vm = await createVm(clouds.a);
 });

@@ -8,6 +8,7 @@ import { createPublisher } from '@carnet/publisher';
 import { openStore } from '@carnet/store';
 import { afterAll, beforeAll } from 'vitest';
 import { HOST } from '../../infra/dev/src/clouds/layout.ts';
+import { accreditationFiles } from '../faults/harness/accreditor.ts';
 import { type Cloud, clientOf } from '../faults/harness/cloud.ts';
 import { type Clouds, startClouds } from '../faults/harness/clouds.ts';
 import { rowsOf } from '../faults/harness/ledger-db.ts';
@@ -33,6 +34,7 @@ export type Run = {
 
 beforeAll(async () => {
   clouds = await startClouds({
+    policyMore: accreditationFiles,
     policy: (text, { key }) => (key === 'b' && text.includes('forbid (') ? `${text}\n${LABEL_RULE}` : text),
   });
   run = await recordedRun();

@@ -3,4 +3,5 @@ import './middle-box.suite.ts';
 import './tls-and-load.suite.ts';
 import './roles-and-levels.suite.ts';
 import './xensploit.suite.ts';
+import './trust-tokens.suite.ts';
 import './replay.suite.ts';
