@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 // `unit` needs nothing but Node. The others start real daemons through @carnet/dev and therefore run their files one after the other:
-// `real` those of one lib or whole clouds with guests, `clouds` two whole clouds whose hosts are simulated. `npm test` runs these two
-// side by side.
+// `clouds` whole clouds on simulated hosts that are attacked and killed, `real` everything else. `npm test` runs these two, which take
+// about as long, side by side.
 
 const onDaemons = {
   fileParallelism: false,
@@ -12,10 +12,9 @@ const onDaemons = {
   // try is named at the end of the phase.
   retry: 1,
 };
-const ON_SIMULATED_HOSTS = [
-  'test/{attacks,survey}/**/*.test.ts',
+const ATTACKED_AND_KILLED = [
+  'test/attacks/**/*.test.ts',
   'test/faults/{bad-days,key-backends,keys,kill-table,openstack,rekey-kills,renewal}.test.ts',
-  'test/e2e/{escrow,replicas}.test.ts',
 ];
 
 export default defineConfig({
@@ -48,13 +47,13 @@ export default defineConfig({
             'libs/*/src/**/*.real.test.ts',
             'apps/*/src/**/*.real.test.ts',
             'infra/*/src/**/*.real.test.ts',
-            'test/{attacks,faults,e2e,browser,model}/**/*.test.ts',
+            'test/{attacks,faults,e2e,browser,model,survey}/**/*.test.ts',
           ],
-          exclude: ['**/node_modules/**', ...ON_SIMULATED_HOSTS],
+          exclude: ['**/node_modules/**', ...ATTACKED_AND_KILLED],
           ...onDaemons,
         },
       },
-      { test: { name: 'clouds', include: ON_SIMULATED_HOSTS, ...onDaemons } },
+      { test: { name: 'clouds', include: ATTACKED_AND_KILLED, ...onDaemons } },
     ],
   },
 });
