@@ -1,3 +1,4 @@
+import { eventually } from '@carnet/dev';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { rowsOf } from '../faults/harness/ledger-db.ts';
 import { intentOf } from '../faults/harness/moves.ts';
@@ -11,9 +12,10 @@ describe('a peer that can be convicted', () => {
 
   const isFrozen = async (code: string): Promise<void> => {
     const { a } = clouds;
+    const proofs = () => rowsOf(a.database, 'select code from proofs where code = $1', [code]);
+    await eventually('the proof', async () => ((await proofs()).length > 0 ? true : undefined), 10_000);
     const refused = await a.api.post('/v1/intents', intentOf(stays.vm, 'csp-b.example', 'cold'));
     expect(refused).toMatchObject({ ok: false, code: 'LEDGER_FROZEN' });
-    expect(await rowsOf(a.database, 'select code from proofs where code = $1', [code])).not.toEqual([]);
     expect(a.host.domain(stays.uuid)?.state).toBe('running');
   };
 
