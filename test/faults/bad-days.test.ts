@@ -4,8 +4,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { daemonEnv, eventually, repositoryRoot } from '@carnet/dev';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runsAt } from './harness/checks.ts';
 import type { Cloud } from './harness/cloud.ts';
 import { type Clouds, startClouds } from './harness/clouds.ts';
+import { watchEvents } from './harness/event-watch.ts';
 import { createVm, intend, must, settled } from './harness/moves.ts';
 
 const SOON_MS = 30_000;
@@ -135,4 +137,48 @@ it('a target that has just started does not refuse what its hosts are about to h
   );
   await b.agent.restart();
   expect((await settled(clouds, migration, END_MS_MAX)).outcome).toBe('done');
+});
+
+describe('a release without an answer', () => {
+  type Diagnosis = {
+    readonly standing: string;
+    readonly turns: readonly { readonly domain: string; readonly must: readonly string[] }[];
+    readonly findings: readonly { readonly code: string }[];
+    readonly unsafe: readonly string[];
+  };
+  type Alarm = { readonly migration: string; readonly code: string };
+  const diagnosis = async (at: Cloud, migration: string) =>
+    must(await at.api.get<Diagnosis>(`/v1/migrations/${migration}/diagnosis`));
+  const alarmsAt = async (at: Cloud) => must(await at.api.get<{ readonly items: readonly Alarm[] }>('/v1/alarms')).items;
+  const doubtSeconds = async (at: Cloud) =>
+    Number(/^carnet_migration_alarm_seconds\{code="IN_DOUBT"\} (\d+)$/m.exec((await ops(at, '/metrics')).text)?.[1]);
+
+  it('is in doubt, alarms, says who must act, gives nothing back by itself, and ends when the target is back', async () => {
+    // At A: what B has only decided would not bring the release about.
+    const watch = watchEvents(a.database);
+    const vm = await createVm(a);
+    const migration = await intend(a, b, vm, 'cold');
+    await watch.appears(migration, 'ImageVerified', SOON_MS);
+    await b.broker.kill('SIGKILL');
+    await watch.close();
+    const found = await eventually(
+      'the release',
+      async () => {
+        const seen = await diagnosis(a, migration);
+        return seen.standing === 'in-doubt' && (await doubtSeconds(a)) > 0 ? seen : undefined;
+      },
+      SOON_MS,
+    );
+    expect(found.turns).toMatchObject([{ domain: b.plan.domain }]);
+    expect(found.findings.map(({ code }) => code)).toEqual(expect.arrayContaining(['IN_DOUBT', 'EVENTS_NOT_ACKNOWLEDGED']));
+    expect(found.unsafe.join(' ')).toContain('it could run twice');
+    expect(await alarmsAt(a)).toMatchObject([{ migration, code: 'IN_DOUBT' }]);
+    expect(await a.api.post(`/v1/migrations/${migration}/cancel`, {})).toMatchObject({ ok: false });
+    expect(runsAt(clouds, vm)).toEqual([]);
+
+    await b.broker.restart();
+    expect((await settled(clouds, migration, END_MS_MAX)).outcome).toBe('done');
+    expect([(await diagnosis(a, migration)).standing, (await diagnosis(b, migration)).standing]).toEqual(['moved', 'moved']);
+    expect([await alarmsAt(a), await doubtSeconds(a)]).toEqual([[], 0]);
+  });
 });

@@ -27,6 +27,7 @@ import { openPeerTrust } from './peers/peer-trust.ts';
 import { createPerformer } from './perform/perform.ts';
 import { openPolicyGate } from './policy-gate.ts';
 import { provideSecretsAgain } from './secrets-again.ts';
+import { meterAlarms } from './service/alarms.ts';
 import { createService } from './service/create-service.ts';
 import { createEscrowService } from './service/escrows.ts';
 import { type IntakePorts, isMoving } from './service/intake.ts';
@@ -167,6 +168,7 @@ export function wire(ground: Ground) {
     fingerprintOf: (peer) => fingerprintOf(journal, peer),
     nowMs,
   });
+  meterAlarms(ground.metrics, service.alarms);
   const tellHosts = (): void => {
     for (const host of hostNames) tellHost(host);
   };

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CertificateRow } from './certificate-rows.ts';
-import { CHECK, checkCertificates } from './check-certificates.ts';
+import { checkCertificates } from './check-certificates.ts';
+import { CHECK } from './check-verdict.ts';
 import { openStandIn, type StandIn } from './testing/stand-in.ts';
 import { carnet } from './testing/terminal.ts';
 

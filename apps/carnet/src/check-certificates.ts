@@ -1,12 +1,5 @@
 import type { CertificateRow } from './certificate-rows.ts';
-
-/** What monitoring plugins answer with (Monitoring Plugins Development Guidelines, section 2). */
-export const CHECK = { ok: 0, warning: 1, critical: 2, unknown: 3 } as const;
-export type CheckExit = (typeof CHECK)[keyof typeof CHECK];
-export interface Verdict {
-  readonly exit: CheckExit;
-  readonly line: string;
-}
+import { CHECK, type CheckExit, printable, type Verdict, WORDS } from './check-verdict.ts';
 
 const DAY_MS = 86_400_000;
 /**
@@ -15,8 +8,6 @@ const DAY_MS = 86_400_000;
  */
 const WARNING = { share: 1 / 4, msMax: 90 * DAY_MS };
 const CRITICAL = { share: 1 / 10, msMax: 30 * DAY_MS };
-
-const WORDS: Readonly<Record<CheckExit, string>> = { 0: 'OK', 1: 'WARNING', 2: 'CRITICAL', 3: 'UNKNOWN' };
 
 export function checkCertificates(rows: readonly CertificateRow[], nowMs: number): Verdict {
   if (rows.length === 0) return { exit: CHECK.unknown, line: 'CERT UNKNOWN - the broker names no certificate' };
@@ -41,5 +32,3 @@ function judge({ standing, notBefore, notAfter }: CertificateRow, nowMs: number)
 
 const left = (ms: number): string =>
   ms < 0 ? 'has ended' : ms < DAY_MS ? `ends in ${Math.floor(ms / 3_600_000)} h` : `ends in ${Math.floor(ms / DAY_MS)} days`;
-/** A bar would begin performance data. */
-const printable = (text: string): string => text.replaceAll(/[^\x20-\x7e]|\|/g, '?');

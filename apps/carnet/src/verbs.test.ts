@@ -5,6 +5,7 @@ import {
   custodian,
   DIGEST,
   detail,
+  diagnosis,
   drill,
   ESCROW,
   ended,
@@ -91,6 +92,11 @@ const VERBS: readonly [line: string, script: Script, seen: string | RegExp, aske
     `migration start ${VM} --to csp-b.example --id ${MIGRATION} --wait`,
     { 'POST /v1/intents': accepted, [detailPath]: { json: ended('done') }, 'GET /v1/events': items(entry(1)) },
     'MigrationIntended',
+  ],
+  [
+    `migration doctor ${MIGRATION} -f table`,
+    { [`GET /v1/migrations/${MIGRATION}/diagnosis`]: { json: diagnosis } },
+    /who acts +csp-b\.example must import the keys, or give the VM back\n[\s\S]*IN_DOUBT: .*\n[\s\S]*NOT safe +Starting/,
   ],
   ['migration requests', { 'GET /v1/requests': items(request) }, 'spiffe://csp-a.example/scheduler'],
   [

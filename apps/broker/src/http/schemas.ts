@@ -85,6 +85,33 @@ export const migrationDetail = z.strictObject({
   lastFailure: z.strictObject({ command: z.string(), code: z.string(), text: z.string(), at: z.string() }).optional(),
 });
 
+export const diagnosis = z.strictObject({
+  migration: z.string(),
+  vm: z.string(),
+  phase: z.string(),
+  standing: z.enum(['at-source', 'stopped', 'in-doubt', 'returning', 'at-target', 'stayed', 'moved']),
+  meaning: z.string(),
+  since: z.string().optional(),
+  exposedSince: z.string().optional(),
+  turns: z
+    .array(z.strictObject({ domain: z.string(), must: z.array(z.string()).readonly(), givesUpAt: z.string().optional() }))
+    .readonly(),
+  findings: z.array(reason).readonly(),
+  safe: z.array(z.string()).readonly(),
+  unsafe: z.array(z.string()).readonly(),
+});
+export const alarms = rows(
+  z.strictObject({
+    migration: z.string(),
+    vm: z.string(),
+    phase: z.string(),
+    code: z.enum(['IN_DOUBT', 'OVERDUE']),
+    text: z.string(),
+    since: z.string(),
+    seconds: z.int(),
+  }),
+);
+
 export const ledgerEntry = z.strictObject({
   cursor: z.string(),
   digest: z.string(),

@@ -7,8 +7,10 @@ import type { Failures } from '../failures.ts';
 import type { Hosts } from '../hosts/steps.ts';
 import { reasonOf } from '../reason.ts';
 import type { ApiKeys } from '../users/api-keys.ts';
+import { alarmsOf } from './alarms.ts';
 import { approve } from './approve.ts';
 import { receiptRows, rekeyRow } from './custody-rows.ts';
+import { type DiagnosisRow, diagnosisRow } from './diagnosis.ts';
 import type { EscrowService } from './escrows.ts';
 import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
 import type { createKeyService } from './keys.ts';
@@ -49,9 +51,12 @@ export interface ServicePorts {
 
 const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, code, text });
 
+const unknownMigration = (id: MigrationId): ServiceRefusal => refuse('MIGRATION_UNKNOWN', `no migration ${id} is known here`);
+
 /** Everything the broker does for people and schedulers, over the parts that do it. */
 export function createService(ports: ServicePorts): BrokerService {
   const { self, journal, views, hosts, machines, intake } = ports;
+  const now = () => timestamp.parse(new Date(ports.nowMs()).toISOString());
   const stateOf = async (id: MigrationId): Promise<{ readonly journey: Journey; readonly m: MigrationState } | undefined> => {
     const row = await views.get(id);
     if (row === undefined) return undefined;
@@ -88,18 +93,21 @@ export function createService(ports: ServicePorts): BrokerService {
     currentPolicy: () => currentPolicy(self, intake.policy.set),
     cancel: async (id, principal, text) => {
       const found = await stateOf(id);
-      return found === undefined
-        ? refuse('MIGRATION_UNKNOWN', `no migration ${id} is known here`)
-        : cancel(intake, found.m, principal, text);
+      return found === undefined ? unknownMigration(id) : cancel(intake, found.m, principal, text);
     },
     migrations: (filter) => views.list(filter),
     migration: async (id) => {
       const found = await stateOf(id);
       const row = await views.get(id);
       return found === undefined || row === undefined
-        ? refuse('MIGRATION_UNKNOWN', `no migration ${id} is known here`)
+        ? unknownMigration(id)
         : { ok: true, value: { ...row, ...detailOf(found.journey, found.m) } };
     },
+    diagnosis: async (id) => {
+      const found = await diagnosisOf(id);
+      return found === undefined ? unknownMigration(id) : { ok: true, value: found };
+    },
+    alarms: () => alarmsOf(views, ports.nowMs(), ({ migration }) => diagnosisOf(migration)),
     events: (filter) => readEvents(journal, filter),
     onChange: (listener) => journal.subscribe(() => listener()),
     ...ports.keyService,
@@ -146,12 +154,25 @@ export function createService(ports: ServicePorts): BrokerService {
     return accepted;
   }
 
+  async function diagnosisOf(id: MigrationId): Promise<DiagnosisRow | undefined> {
+    const found = await stateOf(id);
+    if (found === undefined) return undefined;
+    const { journey, m } = found;
+    const peer = m.source === self ? m.target : m.source;
+    return diagnosisRow(journey, m, {
+      self,
+      now: now(),
+      peer: (await journal.peersState()).find((state) => state.peer === peer),
+      hostsSilent: machines.hostNames.filter((host) => !hosts.client.registry.isUp(host)),
+      lastFailure: ports.failures.last(m.id),
+    });
+  }
+
   function detailOf(
     journey: Journey,
     m: MigrationState,
   ): Pick<MigrationDetail, 'rekey' | 'receipts' | 'owed' | 'custody' | 'progress' | 'transferredBytes' | 'lastFailure'> {
-    const now = timestamp.parse(new Date(ports.nowMs()).toISOString());
-    const owed = react(journey, self, now).filter((command) => command.migration === m.id);
+    const owed = react(journey, self, now()).filter((command) => command.migration === m.id);
     const progress = hosts.progress(m.id);
     const lastFailure = ports.failures.last(m.id);
     const transferredBytes = hosts.transferredBytes(m.id);

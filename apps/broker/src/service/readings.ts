@@ -86,7 +86,7 @@ export function peerRow(peer: PeerState, nowMs: number, fingerprint: string | un
   };
 }
 
-function peerStateOf(peer: PeerState, nowMs: number): PeerRow['state'] {
+export function peerStateOf(peer: PeerState, nowMs: number): PeerRow['state'] {
   if (peer.own.quarantinedAt !== undefined) return 'quarantined';
   if (peer.received.frozen !== undefined || peer.own.frozen !== undefined) return 'frozen';
   return peer.heardAt !== undefined && nowMs - Date.parse(peer.heardAt) < SILENT_MS ? 'ready' : 'silent';

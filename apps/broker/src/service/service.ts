@@ -21,7 +21,9 @@ import type { MigrationRow } from '@carnet/views';
 import type { CertificateRow } from '../certificates.ts';
 import type { Agreements } from '../peers/agreements.ts';
 import type { ApiKeyRequest, ApiKeyRow, NewApiKey } from '../users/api-keys.ts';
+import type { Alarm } from './alarms.ts';
 import type { Approval } from './approve.ts';
+import type { DiagnosisRow } from './diagnosis.ts';
 import type { EscrowService } from './escrows.ts';
 import type { KeyDetail, KeyRow, KeyUseRow, RotationRow, UsesVerdictRow } from './key-rows.ts';
 import type { CurrentPolicy, PolicySetRow, RequestRow } from './policy-rows.ts';
@@ -228,6 +230,9 @@ export interface BrokerService {
     readonly limit: number;
   }) => Promise<readonly MigrationRow[]>;
   readonly migration: (id: MigrationId) => Promise<ServiceResult<MigrationDetail>>;
+  readonly diagnosis: (id: MigrationId) => Promise<ServiceResult<DiagnosisRow>>;
+  /** Open migrations that somebody should look at: in doubt, or overdue. */
+  readonly alarms: () => Promise<readonly Alarm[]>;
   /** `after`: a cursor of an earlier entry; entries asked for by migration or digest have none. */
   readonly events: (filter: {
     readonly migration?: MigrationId;

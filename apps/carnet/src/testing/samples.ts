@@ -273,3 +273,17 @@ export const certificate = {
   daysLeft: 400,
   standing: 'good',
 };
+
+export const diagnosis = {
+  migration: MIGRATION,
+  vm: VM,
+  phase: 'released',
+  standing: 'in-doubt',
+  meaning: 'The key was released.',
+  since: '2026-11-23T12:00:00.000Z',
+  exposedSince: '2026-11-23T12:00:00.000Z',
+  turns: [{ domain: 'csp-b.example', must: ['import the keys, or give the VM back'] }],
+  findings: [{ code: 'IN_DOUBT', text: 'neither side has run the VM for 70 s' }],
+  safe: ['Bring it back.'],
+  unsafe: ['Starting it at the source.'],
+};

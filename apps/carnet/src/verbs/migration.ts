@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { count, seconds } from '../arguments.ts';
 import { detailColumns, type Entry, entryColumns, type Migration, migrationColumns } from '../rows.ts';
+import { type DiagnosisRow, diagnosisColumns } from '../rows-diagnosis.ts';
 import { type RequestRow, requestColumns } from '../rows-policy.ts';
 import { detailOf, endOf, watchMigration } from '../watch.ts';
 import { answered, type Streams, worldOf } from '../world.ts';
@@ -114,6 +115,15 @@ function readingVerbs(group: Command, streams: Streams): void {
     .action(async (id: string, _options: unknown, command: Command) => {
       const world = worldOf(command, streams);
       await world.show(await detailOf(world, id), detailColumns);
+    });
+  group
+    .command('doctor <migration>')
+    .description('in words: where it stands, who must act, what is in its way, what is safe to do and what is not')
+    .action(async (id: string, _options: unknown, command: Command) => {
+      const world = worldOf(command, streams);
+      const broker = await world.broker();
+      const path = `/v1/migrations/${encodeURIComponent(id)}/diagnosis`;
+      await world.show(answered(await broker.get<DiagnosisRow>(path)), diagnosisColumns);
     });
   group
     .command('events <migration>')

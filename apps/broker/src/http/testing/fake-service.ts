@@ -224,6 +224,21 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
       return [row];
     }),
     migration: noted('migration', () => ok(detail)),
+    diagnosis: noted('diagnosis', () =>
+      ok({
+        migration: MIGRATION,
+        vm: VM,
+        phase: 'agreed',
+        standing: 'at-source' as const,
+        meaning: 'It stands there.',
+        since: AT,
+        turns: [{ domain: trustDomain.parse('csp-a.example'), must: ['deposit the keys'], givesUpAt: AT }],
+        findings: [{ code: 'PEER_SILENT' as const, text: 'silent' }],
+        safe: ['wait'],
+        unsafe: ['haste'],
+      }),
+    ),
+    alarms: noted('alarms', async () => []),
     events: noted('events', async ({ after, digest: wanted, limit }) => {
       if (wanted !== undefined) return entries.filter((one) => one.digest === wanted);
       const from = Number((after ?? '').split('.')[0] ?? 0);

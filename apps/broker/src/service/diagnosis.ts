@@ -1,0 +1,148 @@
+import type { MigrationId, Timestamp, TrustDomain } from '@carnet/events';
+import type { PeerState } from '@carnet/journal';
+import type { FindingCode } from '@carnet/publisher';
+import { ADVICE, type Diagnosis, diagnose, type Journey, type MigrationState, summarize, TASKS } from '@carnet/saga';
+import type { Failure } from '../failures.ts';
+import { peerStateOf } from './readings.ts';
+
+/** Something that stands in a migration's way, as far as this CSP can see it. */
+export interface Finding {
+  readonly code: FindingCode;
+  readonly text: string;
+}
+/** Who must act, in words. `givesUpAt`: absent where no time takes the decision away from that side. */
+export interface TurnRow {
+  readonly domain: TrustDomain;
+  readonly must: readonly string[];
+  readonly givesUpAt?: Timestamp;
+}
+
+export interface DiagnosisRow {
+  readonly migration: MigrationId;
+  readonly vm: string;
+  readonly phase: string;
+  readonly standing: Diagnosis['standing'];
+  readonly meaning: string;
+  /** The last event of either side. */
+  readonly since?: Timestamp;
+  /** The key is out, and nobody has taken the VM since. */
+  readonly exposedSince?: Timestamp;
+  readonly turns: readonly TurnRow[];
+  readonly findings: readonly Finding[];
+  readonly safe: readonly string[];
+  readonly unsafe: readonly string[];
+}
+
+/** What only this replica knows beside the ledgers. */
+export interface Surroundings {
+  readonly self: TrustDomain;
+  readonly now: Timestamp;
+  readonly peer: PeerState | undefined;
+  readonly hostsSilent: readonly string[];
+  readonly lastFailure: Failure | undefined;
+}
+
+/** Beyond the instant at which a side gives up by itself, ms: until then it may just be doing so. */
+export const OVERDUE_AFTER_MS = 60_000;
+
+/** Where it stands, who must act, and what is safe: from the ledgers, and from what this broker sees of its peer and hosts. */
+export function diagnosisRow(journey: Journey, m: MigrationState, around: Surroundings): DiagnosisRow {
+  const found = diagnose(journey, m, around.now);
+  const { phase, exposedSince } = summarize(m);
+  return {
+    migration: m.id,
+    vm: m.vm,
+    phase,
+    standing: found.standing,
+    ...ADVICE[found.standing],
+    ...(found.since === undefined ? {} : { since: found.since }),
+    ...(exposedSince === undefined ? {} : { exposedSince }),
+    turns: found.turns.map(({ csp, owes, givesUpAt }) => ({
+      domain: csp,
+      must: owes.map((task) => TASKS[task]),
+      ...(givesUpAt === undefined ? {} : { givesUpAt }),
+    })),
+    findings: found.turns.length === 0 ? [] : findingsOf(found, exposedSince, around),
+  };
+}
+
+function findingsOf(found: Diagnosis, exposedSince: Timestamp | undefined, around: Surroundings): readonly Finding[] {
+  return [
+    ...inDoubt(exposedSince, around.now),
+    ...overdue(found, around.now),
+    ...peerFindings(around),
+    ...hostFindings(found, around),
+    ...failureFindings(around),
+  ];
+}
+
+const secondsBetween = (from: Timestamp, to: Timestamp): number =>
+  Math.max(0, Math.round((Date.parse(to) - Date.parse(from)) / 1_000));
+
+const inDoubt = (since: Timestamp | undefined, now: Timestamp): readonly Finding[] =>
+  since === undefined
+    ? []
+    : [
+        {
+          code: 'IN_DOUBT',
+          text: `neither side has run the VM by the ledgers for ${secondsBetween(since, now)} s (since ${since})`,
+        },
+      ];
+
+function overdue({ turns }: Diagnosis, now: Timestamp): readonly Finding[] {
+  return turns.flatMap(({ csp, givesUpAt }): readonly Finding[] => {
+    if (givesUpAt === undefined || Date.parse(now) - Date.parse(givesUpAt) < OVERDUE_AFTER_MS) return [];
+    return [{ code: 'OVERDUE', text: `${csp} should have given up at ${givesUpAt}; it has not, or its word has not come` }];
+  });
+}
+
+function peerFindings({ peer, now }: Surroundings): readonly Finding[] {
+  if (peer === undefined) return [];
+  const { own, received } = peer;
+  const unheard = Number(own.head?.seq ?? 0) - own.coveredSeq;
+  const missing = peer.claimedSeq - Number(received.head?.seq ?? 0);
+  return [
+    ...stateFindings(peer, now),
+    ...(unheard > 0
+      ? [{ code: 'EVENTS_NOT_ACKNOWLEDGED', text: `${peer.peer} has not acknowledged our last ${unheard} events` } as const]
+      : []),
+    ...(missing > 0
+      ? [{ code: 'EVENTS_MISSING', text: `${peer.peer} has signed ${missing} events that have not come here` } as const]
+      : []),
+  ];
+}
+
+function stateFindings(peer: PeerState, now: Timestamp): readonly Finding[] {
+  const state = peerStateOf(peer, Date.parse(now));
+  switch (state) {
+    case 'ready':
+      return [];
+    case 'silent':
+      return [{ code: 'PEER_SILENT', text: `${peer.peer} was last heard ${peer.heardAt ?? 'never'}` }];
+    case 'frozen':
+      return [{ code: 'PEER_FROZEN', text: `the ledgers with ${peer.peer} contradict each other: nothing new is begun with it` }];
+    case 'quarantined':
+      return [
+        {
+          code: 'QUARANTINED',
+          text: `this CSP’s database is behind what it had published: it appends nothing until ${peer.peer} has answered`,
+        },
+      ];
+  }
+}
+
+/** Only where our own side must act: whoever waits for the peer need not be told of our hosts. */
+const hostFindings = ({ turns }: Diagnosis, { self, hostsSilent }: Surroundings): readonly Finding[] =>
+  turns.some(({ csp }) => csp === self)
+    ? hostsSilent.map((host) => ({ code: 'HOST_SILENT', text: `the agent of host ${host} is not heard` }))
+    : [];
+
+const failureFindings = ({ lastFailure }: Surroundings): readonly Finding[] =>
+  lastFailure === undefined
+    ? []
+    : [
+        {
+          code: 'LAST_ATTEMPT_FAILED',
+          text: `${lastFailure.at} ${lastFailure.command} ${lastFailure.code}: ${lastFailure.text}; it is tried again`,
+        },
+      ];

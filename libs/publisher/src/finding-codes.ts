@@ -1,0 +1,41 @@
+/** What `carnet migration doctor` and `carnet check migration` find: not refusals, but what stands in a migration's way. */
+export const FINDING_CODES = {
+  IN_DOUBT: {
+    text: 'The key was released, and the target has neither taken the VM nor given it back.',
+    advice:
+      'Bring back the target’s broker, agents, database and bus; ask its operators. Start the VM nowhere by hand: it could run twice.',
+  },
+  OVERDUE: {
+    text: 'A side should have given up by itself, and its word has not come.',
+    advice: 'See that this side’s broker and database run, and that events reach the bus.',
+  },
+  PEER_SILENT: {
+    text: 'Nothing valid has come from the peer for some time.',
+    advice: 'Check the bus between both CSPs, and ask the peer’s operators.',
+  },
+  PEER_FROZEN: {
+    text: 'What the peer signed contradicts itself, or our own ledger: nothing new is begun with it.',
+    advice: '`carnet audit verify` names the contradiction; the proof stays in the database. Talk to the peer’s operators.',
+  },
+  QUARANTINED: {
+    text: 'The database is behind what this CSP had published: it was restored, or lost power.',
+    advice: 'It heals when the peer answers with what it holds: bring the bus back, and wait.',
+  },
+  EVENTS_NOT_ACKNOWLEDGED: {
+    text: 'The peer has not signed that it holds our last events.',
+    advice: 'They are published again and again. If it lasts, check the bus and the peer’s broker.',
+  },
+  EVENTS_MISSING: {
+    text: 'The peer has signed for events that have not come here.',
+    advice: 'They are asked for again. If it lasts, check the bus.',
+  },
+  HOST_SILENT: {
+    text: 'A host’s agent is not heard.',
+    advice: 'Start its agent; `carnet host list` shows when each was heard.',
+  },
+  LAST_ATTEMPT_FAILED: {
+    text: 'The last attempt at what is owed here failed.',
+    advice: 'It is tried again by itself; the code in the text says more (carnet error CODE).',
+  },
+} as const;
+export type FindingCode = keyof typeof FINDING_CODES;
