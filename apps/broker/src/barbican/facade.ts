@@ -1,8 +1,9 @@
 import { STATUS_CODES } from 'node:http';
 import { type App, type AppPorts, callerWith, type Reply, type Request, refusalOf } from '../http/app.ts';
-import { type Caller, readers } from '../http/route.ts';
+import { readers } from '../http/route.ts';
 import { retryAfterOf, statusOf } from '../http/status.ts';
-import type { ServiceRefusal, ServiceResult } from '../service/service.ts';
+import type { ServiceRefusal, ServiceResult } from '../service/result.ts';
+import type { Caller } from '../users/caller.ts';
 import { secretRoutes } from './routes.ts';
 import { projectHeader } from './schemas.ts';
 import type { SecretReader, Shown } from './secrets.ts';

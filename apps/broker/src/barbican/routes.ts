@@ -1,7 +1,7 @@
 import type { Tenant } from '@carnet/keys';
 import { z } from 'zod';
 import { invalid } from '../http/route.ts';
-import type { ServiceResult } from '../service/service.ts';
+import type { ServiceResult } from '../service/result.ts';
 import * as s from './schemas.ts';
 import type { SecretReader, Shown } from './secrets.ts';
 

@@ -1,7 +1,7 @@
 import { type KeyId, keyId, type TrustDomain } from '@carnet/events';
 import { type KeyManager, type KeyRecord, recordLabels, secretName, type Tenant } from '@carnet/keys';
 import type { z } from 'zod';
-import type { ServiceResult } from '../service/service.ts';
+import type { ServiceResult } from '../service/result.ts';
 import type { consumerPage, metadata, pageQuery, Secret, SecretsQuery, secretPage } from './schemas.ts';
 
 /** Keys of one project, read as Barbican's secrets. */

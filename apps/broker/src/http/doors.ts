@@ -1,10 +1,10 @@
 import type { TrustDomain } from '@carnet/events';
 import { guardServer, peerIdentity, serverTlsOptions, type TlsMaterial, tokenServerTlsOptions } from '@carnet/pki';
 import { addFacade, type FacadePorts } from '../barbican/facade.ts';
-import type { ServiceRefusal } from '../service/service.ts';
+import type { ServiceRefusal } from '../service/result.ts';
+import type { Caller } from '../users/caller.ts';
 import type { ByToken } from '../users/users.ts';
 import { type App, addRoutes, createApp, type Request } from './app.ts';
-import type { Caller } from './route.ts';
 
 export type DoorPorts = Omit<FacadePorts, 'authenticate'> & { readonly domain: TrustDomain; readonly tls: TlsMaterial };
 

@@ -1,8 +1,9 @@
 import type { RequestRecord } from '@carnet/events';
 import type { z } from 'zod';
 import { contentDigest } from '../service/request-content.ts';
-import type { BrokerService, IntentAccepted, ServiceResult } from '../service/service.ts';
-import type { Caller } from './route.ts';
+import type { ServiceResult } from '../service/result.ts';
+import type { BrokerService, IntentAccepted } from '../service/service.ts';
+import type { Caller } from '../users/caller.ts';
 import { INTENT_TYPE, type intentEvent } from './schemas.ts';
 
 /**

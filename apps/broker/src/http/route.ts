@@ -1,18 +1,9 @@
-import type { Tenant } from '@carnet/keys';
 import type { Role } from '@carnet/policy';
 import { z } from 'zod';
-import type { BrokerService, ServiceRefusal, ServiceResult } from '../service/service.ts';
+import type { ServiceRefusal, ServiceResult } from '../service/result.ts';
+import type { BrokerService } from '../service/service.ts';
+import type { Caller } from '../users/caller.ts';
 import { FAULTS_CHARS_MAX } from './limits.ts';
-
-/** Who is at the door, as authentication established it. */
-export interface Caller {
-  readonly principal: string;
-  readonly via: 'mtls' | 'token';
-  /** What this credential is good for, of the roles that the policy set grants to its principal; absent: all. */
-  readonly onlyRoles?: readonly Role[];
-  /** The one project whose keys this credential is for, and nothing else; absent: it is for the whole CSP. */
-  readonly project?: Tenant;
-}
 
 /** What came with a request, before any schema has seen it. */
 export interface Came {

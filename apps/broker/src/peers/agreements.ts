@@ -1,7 +1,7 @@
 import type { AgreementTerms, Digest, MigrationMode, Reason, TrustDomain } from '@carnet/events';
 import type { Journal, StoredEvent } from '@carnet/journal';
 import { reasonOf } from '../reason.ts';
-import type { ServiceRefusal, ServiceResult } from '../service/service.ts';
+import type { ServiceRefusal, ServiceResult } from '../service/result.ts';
 
 /** Terms that both signed: the proposer by its event, the other by accepting that event's very bytes. */
 export interface Agreement {

@@ -4,7 +4,7 @@ import type { Asked } from '../policy-gate.ts';
 import type { IntakePorts } from './intake.ts';
 import { contentDigestOf } from './request-content.ts';
 import { openSignedApproval, type WaitingRequest } from './requests.ts';
-import type { ServiceRefusal, ServiceResult } from './service.ts';
+import type { ServiceRefusal, ServiceResult } from './result.ts';
 
 const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, code, text });
 

@@ -29,7 +29,8 @@ import { planOf } from './plan.ts';
 import { currentPolicy, policySetRows, requestRow } from './policy-rows.ts';
 import { exportLines, peerRow, readEvents } from './readings.ts';
 import { restrictVm } from './restrictions.ts';
-import type { BrokerService, HostRow, IntentAccepted, MigrationDetail, ServiceRefusal, ServiceResult } from './service.ts';
+import type { ServiceRefusal, ServiceResult } from './result.ts';
+import type { BrokerService, HostRow, IntentAccepted, MigrationDetail } from './service.ts';
 
 export interface ServicePorts {
   readonly self: TrustDomain;

@@ -1,7 +1,7 @@
 import { type DsseEnvelope, type KeyId, keyId, type Timestamp } from '@carnet/events';
 import type { Custodian, DrillView, Escrow, Escrows, Recovery, Refusal, Result, Said } from '@carnet/keys';
 import { DEK_VERSION } from '../keys/handover-keys.ts';
-import type { ServiceRefusal, ServiceResult } from './service.ts';
+import type { ServiceRefusal, ServiceResult } from './result.ts';
 
 export interface CustodianRow {
   readonly custodian: string;

@@ -31,7 +31,8 @@ import { reasonOf } from '../reason.ts';
 import { consentEndsMs } from './consent-window.ts';
 import { contentDigest, contentDigestOf } from './request-content.ts';
 import type { WaitingRequests } from './requests.ts';
-import type { IntentAccepted, ServiceRefusal, ServiceResult } from './service.ts';
+import type { ServiceRefusal, ServiceResult } from './result.ts';
+import type { IntentAccepted } from './service.ts';
 
 /** Everything that taking a request needs. */
 export interface IntakePorts {

@@ -8,7 +8,8 @@ import type { Inventory } from '../inventory.ts';
 import { DEK_VERSION } from '../keys/handover-keys.ts';
 import { keyDetail, keyRows } from './key-row.ts';
 import type { KeyDetail, KeyUseRow } from './key-rows.ts';
-import type { BrokerService, ServiceRefusal, ServiceResult } from './service.ts';
+import type { ServiceRefusal, ServiceResult } from './result.ts';
+import type { BrokerService } from './service.ts';
 
 export interface KeyServicePorts {
   readonly self: TrustDomain;

@@ -34,7 +34,8 @@ import { inTransaction, newDek } from '../keys/new-dek.ts';
 import { tenantOf } from '../keys/projects.ts';
 import { machineOf } from '../perform/context.ts';
 import type { RestrictionPorts } from './restrictions.ts';
-import type { CreateVmRequest, ImageRow, ServiceRefusal, ServiceResult, VmRow } from './service.ts';
+import type { ServiceRefusal, ServiceResult } from './result.ts';
+import type { CreateVmRequest, ImageRow, VmRow } from './service.ts';
 
 export interface MachinePorts extends Pick<RestrictionPorts, 'alone' | 'roleOf'> {
   readonly self: TrustDomain;

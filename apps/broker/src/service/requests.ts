@@ -13,7 +13,7 @@ import type { Change, Store } from '@carnet/store';
 import { openEnvelope, parseStrictJson } from '@carnet/trust';
 import { type Generated, type Kysely, sql } from 'kysely';
 import { contentDigest } from './request-content.ts';
-import type { ServiceRefusal, ServiceResult } from './service.ts';
+import type { ServiceRefusal, ServiceResult } from './result.ts';
 
 type RequestTable = {
   readonly migration: string;

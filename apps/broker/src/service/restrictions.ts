@@ -2,7 +2,7 @@ import { type VmId, type VmRestrictions, vmRestrictions } from '@carnet/events';
 import { homeOf, loosened, loosenedAway, type Role, restrictionsOf } from '@carnet/policy';
 import type { AloneWith } from '../alone.ts';
 import type { HeldVm, Inventory } from '../inventory.ts';
-import type { ServiceRefusal, ServiceResult } from './service.ts';
+import type { ServiceRefusal, ServiceResult } from './result.ts';
 
 export interface RestrictionPorts {
   readonly self: string;

@@ -29,15 +29,7 @@ import type { KeyDetail, KeyRow, KeyUseRow, RotationRow, UsesVerdictRow } from '
 import type { CurrentPolicy, PolicySetRow, RequestRow } from './policy-rows.ts';
 import type { Rate } from './predict.ts';
 import type { Changing, RestrictionChange } from './restrictions.ts';
-
-/** A refusal by rule: a stable code, one sentence, and the reasons behind it. Nothing was changed. */
-export interface ServiceRefusal {
-  readonly ok: false;
-  readonly code: string;
-  readonly text: string;
-  readonly reasons?: readonly Reason[];
-}
-export type ServiceResult<T> = { readonly ok: true; readonly value: T } | ServiceRefusal;
+import type { ServiceResult } from './result.ts';
 
 export interface IntentAccepted {
   readonly migration: MigrationId;

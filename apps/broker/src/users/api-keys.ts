@@ -6,8 +6,8 @@ import type { Change, Store } from '@carnet/store';
 import { sha256Hex } from '@carnet/trust';
 import type { Kysely } from 'kysely';
 import { z } from 'zod';
-import type { Caller } from '../http/route.ts';
-import type { ServiceRefusal, ServiceResult } from '../service/service.ts';
+import type { ServiceRefusal, ServiceResult } from '../service/result.ts';
+import type { Caller } from './caller.ts';
 import { API_KEY_DAYS_MAX, API_KEY_ID_BYTES, API_KEY_SECRET_BYTES, API_KEY_USE_NOTED_MS, API_KEYS_MAX } from './limits.ts';
 
 type ApiKeyTables = {

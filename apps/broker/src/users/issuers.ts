@@ -1,8 +1,8 @@
 import type { Log } from '@carnet/runtime';
 import { createRemoteJWKSet, customFetch, decodeJwt, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { z } from 'zod';
-import type { Caller } from '../http/route.ts';
-import type { ServiceRefusal } from '../service/service.ts';
+import type { ServiceRefusal } from '../service/result.ts';
+import type { Caller } from './caller.ts';
 import { documentsVouchedBy, type FetchDocument } from './issuer-answers.ts';
 import { CLOCK_TOLERANCE_SECONDS, ISSUER_REST_MS } from './limits.ts';
 

@@ -4,8 +4,8 @@ import { type Role, role } from '@carnet/policy';
 import type { Log } from '@carnet/runtime';
 import { sha256Hex } from '@carnet/trust';
 import { z } from 'zod';
-import type { Caller } from '../http/route.ts';
-import type { ServiceRefusal } from '../service/service.ts';
+import type { ServiceRefusal } from '../service/result.ts';
+import type { Caller } from './caller.ts';
 import { type KeystoneConfig, keystoneId, WHOLE_CSP } from './keystone-config.ts';
 import {
   KEYSTONE_ANSWER_MS_MAX,

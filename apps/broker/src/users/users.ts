@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Caller } from '../http/route.ts';
-import type { ServiceRefusal } from '../service/service.ts';
+import type { ServiceRefusal } from '../service/result.ts';
 import { type ApiKeys, isApiKey } from './api-keys.ts';
+import type { Caller } from './caller.ts';
 import { claimedIssuer, type Issuers } from './issuers.ts';
 import type { KeystoneUsers } from './keystone.ts';
 

@@ -1,6 +1,6 @@
 import type { Digest, KeyId, Timestamp, VmId } from '@carnet/events';
 import type { EscrowService } from '../../service/escrows.ts';
-import type { ServiceResult } from '../../service/service.ts';
+import type { ServiceResult } from '../../service/result.ts';
 
 export const ESCROW = '01936ad4-0000-7000-8000-0000000000e1';
 

@@ -10,7 +10,8 @@ import {
   vmId,
   vmSpec,
 } from '@carnet/events';
-import type { BrokerService, LedgerEntry, MigrationDetail, ServiceResult, VmRow } from '../../service/service.ts';
+import type { ServiceResult } from '../../service/result.ts';
+import type { BrokerService, LedgerEntry, MigrationDetail, VmRow } from '../../service/service.ts';
 import { fakeEscrow } from './fake-escrow.ts';
 
 export const AT = timestamp.parse('2026-11-23T12:00:00.000Z');
