@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import {
   type Draft,
   type DsseEnvelope,
+  digest,
   dsseEnvelope,
   type EventData,
   PAYLOAD_TYPES,
@@ -170,6 +171,17 @@ describe('approvals', () => {
   it('of who asked are a violation twice: by the rule, and by the policies that no set can lift', async () => {
     const { violations } = await check(intended(approvedBy('scheduler')));
     expect(violations.map(({ code }) => code)).toEqual(['APPROVAL_FALSE', 'POLICY_DENIED']);
+  });
+
+  it.each([
+    ['who asked, under another name', 'spiffe://csp-a.example/duty/scheduler', ['APPROVAL_FALSE', 'POLICY_DENIED']],
+    ['an API key', 'api-key/nightly', ['APPROVAL_FALSE']],
+  ])('of %s are violations', async (_, principal, codes) => {
+    const { request } = approvedBy('operator');
+    if (request === undefined) throw new Error('a request stands in each intent');
+    const approval: RequestRecord = { via: 'token', principal, digest: digest.parse(contentOf(request)) };
+    const { violations } = await check(intended({ request, approvals: [approval] }));
+    expect(violations.map(({ code }) => code)).toEqual(codes);
   });
 });
 

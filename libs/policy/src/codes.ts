@@ -23,7 +23,14 @@ export const POLICY_CODES = {
     text: 'No host of the target has the security level that the VM needs.',
     advice: 'Choose another target, or wait until a host of that level is up.',
   },
-  SELF_APPROVAL: { text: 'Who asks cannot approve.', advice: 'Have another person run `carnet migration approve ID`.' },
+  SELF_APPROVAL: {
+    text: 'Who asks cannot approve, under whatever name.',
+    advice: 'Have another person run `carnet migration approve ID`.',
+  },
+  APPROVER_NO_PERSON: {
+    text: 'An API key cannot approve: it does not say who holds it.',
+    advice: 'Have a person run `carnet migration approve ID` with a certificate, or with a token of an identity provider.',
+  },
   APPROVAL_NEEDED: {
     text: 'A second person has to approve this move.',
     advice: 'Have somebody else run `carnet migration approve ID`; the request waits for it.',

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { policyDecision, type VmRestrictions } from '@carnet/events';
+import { isPerson, isSamePerson, policyDecision, type VmRestrictions } from '@carnet/events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decideApproval, decideMove, disagreement, restrictionsOf } from './index.ts';
@@ -22,8 +22,9 @@ import {
   user,
 } from './testing/sets.ts';
 
+const [ANNA, ANNA_ON_DUTY] = [`spiffe://${A}/operator/anna`, `spiffe://${A}/duty/anna`] as const;
 const DEFAULT = readFileSync(join(import.meta.dirname, '../../../infra/dev/policies/moves.cedar'), 'utf8');
-const SET = setOf(DEFAULT);
+const SET = setOf(DEFAULT, { entities: [...ENTITIES, user(ANNA, ['operator']), user(ANNA_ON_DUTY, ['operator'])] });
 type Intent = ReturnType<typeof intentOf>;
 
 const send = (intent: Intent, facts = {}, set = SET) => decideMove(set, sending(intent, facts), intent);
@@ -60,6 +61,18 @@ describe('the source', () => {
       { ...vmWith({ labels: ['two-persons'] }), approvers: [OPERATOR] },
       {},
       ['SELF_APPROVAL', 'APPROVAL_NEEDED'],
+    ],
+    [
+      'one person under two names',
+      { ...vmWith({ labels: ['two-persons'] }), asker: ANNA, approvers: [ANNA_ON_DUTY] },
+      {},
+      ['SELF_APPROVAL', 'APPROVAL_NEEDED'],
+    ],
+    [
+      'one person under two names, beside a second one',
+      { ...vmWith({ labels: ['two-persons'] }), asker: ANNA, approvers: [OPERATOR, ANNA_ON_DUTY] },
+      {},
+      ['SELF_APPROVAL'],
     ],
     ['a second person who is also the first', { approvers: [SECOND, OPERATOR] }, {}, ['SELF_APPROVAL']],
     ['an approval of who may not', { ...vmWith({ labels: ['two-persons'] }), approvers: [SCHEDULER] }, {}, ['APPROVAL_NEEDED']],
@@ -175,6 +188,10 @@ describe('an approval', () => {
   it.each([
     [OPERATOR, SCHEDULER, 'ALLOWED'],
     [OPERATOR, OPERATOR, 'SELF_APPROVAL'],
+    [ANNA, SCHEDULER, 'ALLOWED'],
+    [ANNA_ON_DUTY, ANNA, 'SELF_APPROVAL'],
+    [ANNA, ANNA_ON_DUTY, 'SELF_APPROVAL'],
+    ['api-key/nightly', OPERATOR, 'APPROVER_NO_PERSON'],
     [SCHEDULER, OPERATOR, 'NOT_PERMITTED'],
     ['nobody', OPERATOR, 'NOT_PERMITTED'],
   ])('of %s for %s', (approver, asker, code) => {
@@ -186,7 +203,12 @@ describe('an approval', () => {
 
 describe('tokens', () => {
   const set = setOf(DEFAULT, {
-    entities: [...ENTITIES, user('api-key/*', ['scheduler', 'viewer']), user('api-key/boss', ['operator', 'scheduler'])],
+    entities: [
+      ...ENTITIES,
+      user('api-key/*', ['scheduler', 'viewer']),
+      user('api-key/boss', ['operator', 'scheduler']),
+      user('https://idp/boss', ['operator', 'scheduler']),
+    ],
   });
   const token = (principal: string, roles?: readonly string[]): Intent['request'] => ({
     via: 'token',
@@ -208,8 +230,9 @@ describe('tokens', () => {
     ['a credential narrows roles', by('api-key/nightly', ['viewer']), false],
     ['and widens none', by('api-key/nightly', ['viewer', 'operator', 'administrator']), false],
     ['a name goes before a pattern, narrowed or not', by('api-key/boss', ['operator']), true],
-    ['a second person by token', two(token('api-key/boss')), true],
-    ['whose credential is not good for approving', two(token('api-key/boss', ['scheduler'])), false],
+    ['an API key is no second person, whatever its roles', two(token('api-key/boss')), false],
+    ['a second person by token', two(token('https://idp/boss')), true],
+    ['whose credential is not good for approving', two(token('https://idp/boss', ['scheduler'])), false],
   ])('%s', (_, intent, allowed) => {
     const decision = send(intent, {}, set);
     expect([decision.allowed, disagreement(set, intent, decision)]).toEqual([allowed, undefined]);
@@ -229,7 +252,17 @@ describe('always', () => {
       project: fc.constantFrom('default', 'other'),
     })
     .map(({ places, ...rest }) => ({ ...rest, ...(places === undefined ? {} : { jurisdictions: places }) }));
-  const people = fc.constantFrom(OPERATOR, SECOND, SCHEDULER, `spiffe://${A}/viewer`, 'User::"x"', '"], "type": "Role"');
+  const people = fc.constantFrom(
+    OPERATOR,
+    SECOND,
+    SCHEDULER,
+    ANNA,
+    ANNA_ON_DUTY,
+    'api-key/x',
+    `spiffe://${A}/viewer`,
+    'User::"x"',
+    '"], "type": "Role"',
+  );
   const moves = fc
     .record({
       restrictions,
@@ -241,6 +274,14 @@ describe('always', () => {
     })
     .map(({ restrictions: kept, memoryMiB, ...rest }) => intentOf({ ...rest, spec: specWith({ memoryMiB }, kept) }));
   const both = (set: typeof SET, intent: Intent) => [send(intent, {}, set), receive(intent, {}, set)];
+
+  it('a second person is another one, on either side', () => {
+    const two = setOf(`${DEFAULT}
+@id("two") @reason("APPROVAL_NEEDED") forbid (principal, action, resource) unless { context has secondPerson && context.secondPerson };`);
+    const others = ({ request, approvals = [] }: Intent): boolean =>
+      approvals.some(({ principal }) => !isSamePerson(principal, request.principal) && isPerson(principal));
+    fc.assert(fc.property(moves, (intent) => both(two, intent).every(({ allowed }) => !allowed || others(intent))));
+  });
 
   it('is denied what nothing permits', () => {
     const empty = setOf('');
@@ -285,6 +326,7 @@ describe('always', () => {
   it('the order of policies and entities means nothing: same digest, same decision', () => {
     const parts = [...DEFAULT.matchAll(/@id[\s\S]*?;\n/g)].map(([one]) => one);
     expect(parts).toHaveLength(6);
+    const PLAIN = setOf(DEFAULT);
     const shuffled = fc.shuffledSubarray(parts, { minLength: 6 });
     fc.assert(
       fc.property(
@@ -293,8 +335,8 @@ describe('always', () => {
         moves,
         (rules, entities, intent) => {
           const other = setOf(rules.join('\n'), { entities });
-          expect(other.ruledBy).toEqual(SET.ruledBy);
-          expect(both(other, intent)).toEqual(both(SET, intent));
+          expect(other.ruledBy).toEqual(PLAIN.ruledBy);
+          expect(both(other, intent)).toEqual(both(PLAIN, intent));
         },
       ),
       { numRuns: 30 },

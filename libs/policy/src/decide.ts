@@ -1,4 +1,5 @@
 import {
+  approverFault,
   type EventOf,
   POLICIES_NAMED_MAX,
   type PolicyDecision,
@@ -16,7 +17,7 @@ import { type Answer, authorize, type Entity, type Request } from './engine.ts';
 import { type Person, peopleIn } from './entities.ts';
 import type { PolicySet } from './policy-set.ts';
 import { type ApprovalQuestion, approvalRequestOf, type Move, requestOf, vmEntity } from './question.ts';
-import { reasonsOf } from './reasons.ts';
+import { reasonOfCode, reasonsOf } from './reasons.ts';
 import { restrictionsOf } from './restrictions.ts';
 
 /** May this VM be sent, or received? Deterministic: the decision quotes all that another one needs to come to the same. */
@@ -52,7 +53,7 @@ function answerTo(set: PolicySet, asked: PolicyQuestion, about: Move): Answered 
     consent: consentTo(set.crypto, about, asked.time),
     ...accreditationOf(set, asked, about),
   });
-  const people = asked.action === 'send' ? peopleIn(set.entities, [personOf(about.request)]) : [];
+  const people = asked.action === 'send' ? peopleIn(set.entities, [byRecord(about.request)]) : [];
   const own = [vmEntity(asked.vm, about.spec), ...people];
   return { request, own, answer: ask(set, request, own) };
 }
@@ -64,25 +65,27 @@ function ask(set: PolicySet, request: Request, own: readonly Entity[]): Answer {
   return authorize(set.ruledBy.policySet, request, [...others, ...own]);
 }
 
-/** The source judges its own people; of a peer's people the target only knows that they are two. */
+/** The source judges its own people; of a peer's people the target only knows that they are two, by their names. */
 const hasSecondPerson = (set: PolicySet, asked: PolicyQuestion, { spec, request, approvals = [] }: Move): boolean =>
   approvals.some(
     (approver) =>
-      approver.principal !== request.principal &&
+      approverFault(approver.principal, request.principal) === undefined &&
       (asked.action === 'receive' ||
-        decideApproval(set, { ...asked, approver: personOf(approver), asker: request.principal }, spec).allowed),
+        decideApproval(set, { ...asked, approver: byRecord(approver), asker: request.principal }, spec).allowed),
   );
 
 /** Who a record names, with what its credential was good for. */
-export const personOf = (record: RequestRecord): Person => ({
+export const byRecord = (record: RequestRecord): Person => ({
   principal: record.principal,
   ...(record.via === 'token' && record.roles !== undefined ? { roles: record.roles } : {}),
 });
 
 export type ApprovalVerdict = { readonly allowed: boolean; readonly reasons: readonly Reason[] };
 
-/** May this user be the second person of that request? */
+/** May this user be the second person of that request? No set lets who asked, nor what is no person. */
 export function decideApproval(set: PolicySet, asked: ApprovalQuestion, spec: VmSpec): ApprovalVerdict {
+  if (approverFault(asked.approver.principal, asked.asker) === 'APPROVER_NO_PERSON')
+    return { allowed: false, reasons: [reasonOfCode('APPROVER_NO_PERSON', asked.approver.principal)] };
   const answer = ask(set, approvalRequestOf(asked), [vmEntity(asked.vm, spec), ...peopleIn(set.entities, [asked.approver])]);
   return {
     allowed: answer.allowed,

@@ -1,3 +1,4 @@
+import { isPerson, personOf } from '@carnet/events';
 import { z } from 'zod';
 import type { Entity } from './engine.ts';
 import { ENTITIES_MAX } from './limits.ts';
@@ -66,15 +67,30 @@ export const rolesIn = (entities: readonly Entity[], principal: string): readonl
     type === 'Role' ? (role.safeParse(id).data ?? []) : [],
   );
 
-/** Who holds two duties that one person must not hold together. */
-export const mixedDuties = (entities: readonly Entity[]): readonly string[] =>
-  entities
-    .filter(({ uid }) => uid.type === 'User')
-    .map(({ uid }) => uid.id)
-    .filter((id) => {
-      const roles = rolesIn(entities, id);
-      return roles.includes(RECOVERING) && roles.some((one) => ASKING.includes(one));
-    });
+const isPattern = (name: string): boolean => name.endsWith('/*');
+/** Who gives names of one kind: what comes before the last two segments (a role or project, and the person). */
+const realmOf = (name: string): string => name.split('/').slice(0, -2).join('/');
+
+/**
+ * Names under which one person holds two duties that it must not hold together. A person has each name that ends alike, and by the
+ * patterns beside these (`spiffe://csp/operator/*` beside `spiffe://csp/custodian/anna`) names that the set does not spell out.
+ */
+export function mixedDuties(entities: readonly Entity[]): readonly string[] {
+  const users = entities.filter(({ uid }) => uid.type === 'User');
+  const rolesOf = new Map(users.map(({ uid, parents }) => [uid.id, parents.filter(({ type }) => type === 'Role')]));
+  const patterns = Map.groupBy([...rolesOf.keys()].filter(isPattern).filter(isPerson), realmOf);
+  const people = Map.groupBy(rolesOf.keys(), (name) => (isPattern(name) || !isPerson(name) ? name : personOf(name)));
+  const mixed = [...people.values()].flatMap((names) => {
+    const person = personOf(names[0] ?? '');
+    // A name that the set spells out goes before the pattern that would cover it.
+    const isHeld = (pattern: string): boolean => person === '*' || !rolesOf.has(`${pattern.slice(0, -1)}${person}`);
+    const beside = [...new Set(names.map(realmOf))].flatMap((realm) => patterns.get(realm) ?? []).filter(isHeld);
+    const all = [...new Set([...names, ...beside])].toSorted();
+    const roles = all.flatMap((name) => rolesOf.get(name) ?? []).map(({ id }) => id);
+    return roles.includes(RECOVERING) && ASKING.some((one) => roles.includes(one)) ? [all.join(' with ')] : [];
+  });
+  return [...new Set(mixed)];
+}
 
 /** A host's security level; one that nobody spoke of has the lowest. */
 export function levelIn(entities: readonly Entity[], host: string): number {

@@ -5,12 +5,12 @@ export { imageOf } from './consent.ts';
 export type { Crypto, Hash } from './crypto.ts';
 export {
   type ApprovalVerdict,
+  byRecord,
   type Disagreement,
   decideApproval,
   decideMove,
   disagreement,
   moveOf,
-  personOf,
   questionAbout,
 } from './decide.ts';
 export { ENGINE, type Entity, type PolicyText } from './engine.ts';

@@ -25,8 +25,43 @@ describe('a set is refused', () => {
     ['an action among them', 'POLICY_FILE_INVALID', ALL, [{ uid: { type: 'Action', id: 'send' } }]],
     ['an entity twice', 'POLICY_FILE_INVALID', ALL, [user('u', []), user('u', ['operator'])]],
     ['who asks and recovers', 'DUTIES_MIXED', ALL, [user('u', ['scheduler', 'custodian'])]],
+    [
+      'who asks under one name and recovers under another',
+      'DUTIES_MIXED',
+      ALL,
+      [user('spiffe://a/operator/anna', ['operator']), user('spiffe://a/custodian/anna', ['custodian'])],
+    ],
+    [
+      'a Keystone user who asks in one project and recovers in another',
+      'DUTIES_MIXED',
+      ALL,
+      [user('keystone/1/*', ['scheduler']), user('keystone/2/u', ['custodian'])],
+    ],
+    ['whoever does', 'DUTIES_MIXED', ALL, [user('keystone/1/*', ['scheduler']), user('keystone/2/*', ['custodian'])]],
   ])('for %s', (_, code, rules, entities) => {
     expect(opened(filesOf(rules, entities === undefined ? {} : { entities }))).toMatchObject({ ok: false, code });
+  });
+
+  it.each<readonly [string, readonly object[]]>([
+    ['two persons', [user('spiffe://a/operator/bob', ['operator']), user('spiffe://a/custodian/anna', ['custodian'])]],
+    [
+      'API keys beside a person',
+      [user('api-key/*', ['scheduler']), user('anna', ['custodian']), user('api-key/anna', ['operator'])],
+    ],
+    [
+      'an identity provider beside certificates',
+      [user('https://idp/*', ['scheduler']), user('spiffe://a/custodian/anna', ['custodian'])],
+    ],
+    [
+      'a name that goes before the pattern',
+      [
+        user('spiffe://a/operator/*', ['operator']),
+        user('spiffe://a/operator/anna', []),
+        user('spiffe://a/custodian/anna', ['custodian']),
+      ],
+    ],
+  ])('not for duties of %s', (_, entities) => {
+    expect(opened(filesOf(ALL, { entities }))).toMatchObject({ ok: true });
   });
 
   it.each(['set.json', 'entities.json'])('without %s, or when it is no JSON', (name) => {

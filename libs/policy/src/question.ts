@@ -1,4 +1,4 @@
-import { type EventData, type PolicyQuestion, UNRESTRICTED, type VmId, type VmSpec } from '@carnet/events';
+import { type EventData, isSamePerson, type PolicyQuestion, UNRESTRICTED, type VmId, type VmSpec } from '@carnet/events';
 import type { Entity, Request, Uid, Value } from './engine.ts';
 import type { Person } from './entities.ts';
 
@@ -59,6 +59,11 @@ type Known = {
   readonly accreditation: string;
 };
 
+/**
+ * Cedar compares names, and a person may have several: whoever is the principal under another name stands here under the principal's.
+ */
+const userBeside = (principal: string, other: string): Value => ref('User', isSamePerson(principal, other) ? principal : other);
+
 /** The request as the engine gets it. */
 export function requestOf(question: PolicyQuestion, known: Known): Request {
   const { action, principal, vm, rekey = 'none', open, approvers, hostLevel = 0 } = question;
@@ -66,7 +71,7 @@ export function requestOf(question: PolicyQuestion, known: Known): Request {
   const common = { ...contextOf(question), rekey, open: { ...open }, ...of };
   const context =
     action === 'send'
-      ? { ...common, accreditation, approvers: approvers.map((one) => ref('User', one)) }
+      ? { ...common, accreditation, approvers: approvers.map((one) => userBeside(principal, one)) }
       : { ...common, hostLevel };
   return {
     principal: uid(action === 'send' ? 'User' : 'Csp', principal),
@@ -83,5 +88,5 @@ export const approvalRequestOf = (asked: ApprovalQuestion): Request => ({
   principal: uid('User', asked.approver.principal),
   action: uid('Action', 'approve'),
   resource: uid('Vm', asked.vm),
-  context: { ...contextOf(asked), asker: ref('User', asked.asker) },
+  context: { ...contextOf(asked), asker: userBeside(asked.approver.principal, asked.asker) },
 });

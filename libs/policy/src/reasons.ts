@@ -1,5 +1,5 @@
 import { POLICIES_NAMED_MAX, type Reason } from '@carnet/events';
-import { isPolicyCode, POLICY_CODES } from './codes.ts';
+import { isPolicyCode, POLICY_CODES, type PolicyCode } from './codes.ts';
 import type { Answer } from './engine.ts';
 import { REASON_CHARS_MAX } from './limits.ts';
 import type { PolicySet } from './policy-set.ts';
@@ -16,9 +16,11 @@ export function reasonsOf(
   elsewhere: () => string = () => '',
 ): readonly Reason[] {
   if (errors.length > 0)
-    return errors.map(({ policy, text }) => said('POLICY_ERROR', `policy ${policy}: ${text}`)).slice(0, POLICIES_NAMED_MAX);
-  if (allowed) return [said('ALLOWED', `policies ${determining.join(', ')}`)];
-  if (determining.length === 0) return [said('NOT_PERMITTED', `set version ${set.ruledBy.version}: ${what}`)];
+    return errors
+      .map(({ policy, text }) => reasonOfCode('POLICY_ERROR', `policy ${policy}: ${text}`))
+      .slice(0, POLICIES_NAMED_MAX);
+  if (allowed) return [reasonOfCode('ALLOWED', `policies ${determining.join(', ')}`)];
+  if (determining.length === 0) return [reasonOfCode('NOT_PERMITTED', `set version ${set.ruledBy.version}: ${what}`)];
   return determining.slice(0, POLICIES_NAMED_MAX).map((id) => {
     const { reason = 'POLICY_ERROR', says, advice } = set.policies.find((one) => one.id === id)?.annotations ?? {};
     const known = isPolicyCode(reason) ? POLICY_CODES[reason] : undefined;
@@ -30,7 +32,8 @@ export function reasonsOf(
   });
 }
 
-const said = (code: keyof typeof POLICY_CODES, about: string): Reason => ({
+/** A reason that no policy gave. */
+export const reasonOfCode = (code: PolicyCode, about: string): Reason => ({
   code,
   text: printable(`${POLICY_CODES[code].text} (${about}) ${POLICY_CODES[code].advice}`),
 });

@@ -1,9 +1,9 @@
-import { approvalStatement, type EventOf, PAYLOAD_TYPES, type RequestRecord } from '@carnet/events';
+import { approvalStatement, approverFault, type EventOf, PAYLOAD_TYPES, type RequestRecord } from '@carnet/events';
 import { accept, type Checked, openEnvelope, parseStrictJson, refuse } from '@carnet/trust';
 import type { Identify } from './agents.ts';
 import { contentDigestOf } from './request.ts';
 
-/** Second persons are others than who asked; those who signed are of the source, by their certificates at that time, and mean this request. */
+/** Second persons are persons, and others than who asked under whatever name; those who signed are of the source, by their certificates at that time, and mean this request. */
 export function checkApproval(
   identify: Identify,
   event: EventOf<'MigrationIntended'>,
@@ -11,8 +11,10 @@ export function checkApproval(
   issuers: readonly string[],
 ): Checked<null, 'APPROVAL_FALSE'> {
   const { request } = event.data;
-  if (approval.principal === request.principal)
-    return refuse('APPROVAL_FALSE', 'who asked approved it', { got: request.principal });
+  const whyNot = approverFault(approval.principal, request.principal);
+  if (whyNot === 'SELF_APPROVAL') return refuse('APPROVAL_FALSE', 'who asked approved it', { got: approval.principal });
+  if (whyNot === 'APPROVER_NO_PERSON')
+    return refuse('APPROVAL_FALSE', 'an API key approved it, which is no person', { got: approval.principal });
   const asked = contentDigestOf(request);
   if (approval.via !== 'signature')
     return approval.digest === asked ? accept(null) : refuse('APPROVAL_FALSE', 'the approval is of another request');

@@ -192,6 +192,11 @@ describe('the request inside a peer’s intent', () => {
 
   it.each<readonly [string, () => RequestRecord]>([
     ['of who asked', () => approved('scheduler')],
+    [
+      'of who asked, under another name',
+      () => ({ via: 'mtls', principal: `spiffe://${A}/duty/scheduler`, digest: contentDigest(asked) }),
+    ],
+    ['of an API key', () => ({ via: 'token', principal: 'api-key/nightly', digest: contentDigest(asked) })],
     ['of another CSP’s operator', () => approved('operator', B)],
     ['in another’s name', () => ({ ...approved(), principal: pki.leafOf(A, 'auditor').id })],
     ['of another request', () => approved('operator', A, contentDigest({ ...asked, mode: 'suspend' }))],

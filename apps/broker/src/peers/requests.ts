@@ -1,5 +1,6 @@
 import {
   approvalStatement,
+  approverFault,
   type EventData,
   intentRequest,
   isWeakerRekey,
@@ -46,13 +47,15 @@ export async function requestFault(
 const vouchedFault = ({ via, principal }: RequestRecord, source: TrustDomain): Reason | undefined =>
   via === 'token' || principal.startsWith(`spiffe://${source}/`) ? undefined : fault(`${principal} is not one of ${source}`);
 
-/** A second person is another one of the source, and means exactly this request. */
+/** A second person is another one of the source, under whatever name, and means exactly this request. */
 async function approvalFault(
   identify: IdentifyIn,
   { request, source }: EventData<'MigrationIntended'>,
   approval: RequestRecord,
 ): Promise<Reason | undefined> {
-  if (approval.principal === request.principal) return fault('who asked approved it');
+  const whyNot = approverFault(approval.principal, request.principal);
+  if (whyNot !== undefined)
+    return fault(whyNot === 'SELF_APPROVAL' ? 'who asked approved it' : 'an API key approved it, which is no person');
   if (approval.via !== 'signature')
     return approval.digest === contentDigestOf(request)
       ? vouchedFault(approval, source)

@@ -1,5 +1,5 @@
 import type { DsseEnvelope, MigrationId, RequestRecord } from '@carnet/events';
-import { personOf } from '@carnet/policy';
+import { byRecord } from '@carnet/policy';
 import type { Asked } from '../policy-gate.ts';
 import type { IntakePorts } from './intake.ts';
 import { contentDigestOf } from './request-content.ts';
@@ -29,7 +29,7 @@ export async function approve(
   if (!record.ok) return record;
   const asked = await askedOf(ports, waiting);
   if (!asked.ok) return asked;
-  const verdict = ports.policy.approval(asked.value, personOf(record.value));
+  const verdict = ports.policy.approval(asked.value, byRecord(record.value));
   if (!verdict.allowed)
     return { ok: false, code: 'APPROVAL_REFUSED', text: 'the policy lets another one approve', reasons: verdict.reasons };
   const others = waiting.approvals.filter((one) => one.principal !== record.value.principal);

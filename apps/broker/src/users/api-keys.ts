@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
-import { type Timestamp, timestamp } from '@carnet/events';
+import { API_KEY_PRINCIPALS, type Timestamp, timestamp } from '@carnet/events';
 import { type Tenant, tenant } from '@carnet/keys';
 import { type Role, role } from '@carnet/policy';
 import type { Change, Store } from '@carnet/store';
@@ -100,7 +100,7 @@ export interface ApiKeys {
 
 const FORM = /^carnet_([0-9a-f]{16})_[A-Za-z0-9_-]{43}$/;
 export const isApiKey = (presented: string): boolean => FORM.test(presented);
-const principalOf = (name: string): string => `api-key/${name}`;
+const principalOf = (name: string): string => `${API_KEY_PRINCIPALS}${name}`;
 const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, code, text });
 
 export function openApiKeys(store: Store, nowMs: () => number, random: (bytes: number) => Uint8Array): ApiKeys {
