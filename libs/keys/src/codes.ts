@@ -54,6 +54,10 @@ export const CODES = {
     advice: 'Take the steps between; the table is in libs/keys/README.md.',
   },
   KEY_IN_USE: { text: 'The key still has consumers.', advice: 'Remove the consumers first, or keep the key.' },
+  CONSUMER_FOREIGN: {
+    text: 'The key belongs to another VM.',
+    advice: 'Name the VM that `carnet key show` names; another VM has keys of its own.',
+  },
   KEY_MOVING: {
     text: 'A migration that has not ended is handing this key over.',
     advice: 'Cancel the migration or wait for its end: until then both sides rely on the state that the key has.',

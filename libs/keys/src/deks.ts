@@ -139,8 +139,9 @@ export async function consume(ports: KeyPorts, tx: Tx, record: KeyRecord, vm: Vm
   if (record.kind !== 'memory') await addConsumer(ports, tx, record.key, vmConsumer(vm));
 }
 
+const VM_CONSUMERS = 'vm:';
 /** Whoever needs a key says so. */
-export const vmConsumer = (vm: VmId): string => `vm:${vm}`;
+export const vmConsumer = (vm: VmId): string => `${VM_CONSUMERS}${vm}`;
 
 export async function addConsumer(ports: KeyPorts, tx: Tx, key: KeyId, consumer: string): Promise<void> {
   await inTransaction(tx)
@@ -150,11 +151,17 @@ export async function addConsumer(ports: KeyPorts, tx: Tx, key: KeyId, consumer:
     .execute();
 }
 
-/** As {@link addConsumer}, of a key that is there and has not been destroyed: a destruction under way comes first, or waits. */
+/**
+ * As {@link addConsumer}, of a key that is there and has not been destroyed: a destruction under way comes first, or waits. A key of one
+ * VM is needed by no other: a foreign consumer would outlast the VM, and keep its key from being destroyed with it.
+ */
 export async function need(ports: KeyPorts, tx: Tx, key: KeyVersion, consumer: string): Promise<Result<null>> {
   const held = await lockHeld(inTransaction(tx), key);
   if (held === undefined) return refusal('KEY_UNKNOWN', { about: key.key });
   if (isDestroyed(held.record.state)) return refusal('KEY_STATE', { about: key.key, got: held.record.state });
+  const { vm } = held.record;
+  if (vm !== undefined && consumer.startsWith(VM_CONSUMERS) && consumer !== vmConsumer(vm))
+    return refusal('CONSUMER_FOREIGN', { about: key.key, expected: vmConsumer(vm), got: consumer });
   await addConsumer(ports, tx, key.key, consumer);
   return ok(null);
 }

@@ -146,8 +146,8 @@ describe('what is refused leaves everything as it was', () => {
 
   it('a key with consumers is not destroyed, and each is named', async () => {
     const key = diskOf(story);
-    must(await within(a, (tx) => a.keys.need(tx, key, 'vm:csp-a.example/other')));
-    await refused(a, key, 'destroy', 'KEY_IN_USE', `vm:${story.handover.vm} vm:csp-a.example/other`);
+    must(await within(a, (tx) => a.keys.need(tx, key, 'backup:nightly')));
+    await refused(a, key, 'destroy', 'KEY_IN_USE', `backup:nightly vm:${story.handover.vm}`);
   });
 
   it('a key under way, at either side, from the deposit to the end', async () => {
@@ -166,6 +166,16 @@ describe('what is refused leaves everything as it was', () => {
     must(await act(a, key, 'deactivate'));
     await refused(a, key, 'resume', 'KEY_TRANSITION_ILLEGAL');
     await refused(a, key, 'suspend', 'KEY_TRANSITION_ILLEGAL');
+  });
+
+  it('a key of one VM has no other VM for a consumer, but may have its own', async () => {
+    const key = diskOf(story);
+    const before = await snapshot(a);
+    const need = (consumer: string) => within(a, (tx) => a.keys.need(tx, key, consumer));
+    const other = await need('vm:csp-a.example/other');
+    expect(other).toMatchObject({ ok: false, code: 'CONSUMER_FOREIGN', expected: `vm:${story.handover.vm}` });
+    expect(await snapshot(a)).toBe(before);
+    must(await need(`vm:${story.handover.vm}`));
   });
 
   it('an unknown key, and a consumer for a destroyed one', async () => {

@@ -10,21 +10,12 @@ import type { ApiKeys } from '../users/api-keys.ts';
 import { alarmsOf } from './alarms.ts';
 import { approve } from './approve.ts';
 import { receiptRows, rekeyRow } from './custody-rows.ts';
+import { deleteVm } from './delete-vm.ts';
 import { type DiagnosisRow, diagnosisRow } from './diagnosis.ts';
 import type { EscrowService } from './escrows.ts';
 import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
 import type { createKeyService } from './keys.ts';
-import {
-  createVm,
-  deleteVm,
-  guarded,
-  imageRow,
-  type MachinePorts,
-  registerImage,
-  setPower,
-  verifyImage,
-  vmRow,
-} from './machines.ts';
+import { createVm, guarded, imageRow, type MachinePorts, registerImage, setPower, verifyImage, vmRow } from './machines.ts';
 import { planOf } from './plan.ts';
 import { currentPolicy, policySetRows, requestRow } from './policy-rows.ts';
 import { exportLines, peerRow, readEvents } from './readings.ts';

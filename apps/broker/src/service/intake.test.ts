@@ -18,24 +18,11 @@ import {
 } from '../../../../libs/saga/src/testing.ts';
 import type { AloneWith } from '../alone.ts';
 import { cancel, type IntakePorts, intend } from './intake.ts';
+import { oneAtATime } from './testing/one-at-a-time.ts';
 
 const asked = (n: number, target = CSP_B): IntentRequest =>
   intentRequest.parse({ migration: migration(n), vm: VM, target, mode: 'cold' });
 const RECORD: RequestRecord = { via: 'mtls', principal: `spiffe://${CSP_A}/operator`, digest: digestOf('8') };
-
-/** Of one name, one at a time; as the database does it for all replicas. */
-function oneAtATime(): AloneWith {
-  const held = new Set<string>();
-  return async (vm, work) => {
-    if (held.has(vm)) return { held: false };
-    held.add(vm);
-    try {
-      return { held: true, value: await work(new AbortController().signal) };
-    } finally {
-      held.delete(vm);
-    }
-  };
-}
 
 /** A CSP with a ledger for each peer, whose appends take a while. */
 function intakeWith(before: readonly Journey[] = [], alone = oneAtATime()) {

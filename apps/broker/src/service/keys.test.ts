@@ -1,4 +1,5 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { vmId } from '@carnet/events';
 import { ed25519Signer } from '@carnet/trust';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { begin, inlineProcess, openSide, type Side, type Story, snapshot } from '../../../../libs/keys/src/testing.ts';
@@ -81,6 +82,14 @@ describe('the custodian’s door', () => {
       value: { consumers: [] },
     });
     expect(await service().keys.addKeyConsumer(disk(), vm)).toMatchObject({ ok: true, value: { consumers: [`vm:${vm}`] } });
+  });
+
+  it('a key of one VM takes no other VM for a consumer', async () => {
+    const { vm } = story.handover;
+    await refused(
+      service().keys.addKeyConsumer(disk(), vmId.parse(`${vm.slice(0, -1)}${vm.endsWith('0') ? '1' : '0'}`)),
+      'CONSUMER_FOREIGN',
+    );
   });
 
   it('rotates by batches and says that none is left', async () => {

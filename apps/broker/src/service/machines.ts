@@ -21,15 +21,14 @@ import {
   type StepResult,
   type VmState,
 } from '@carnet/hypervisor';
-import { type KeyManager, tenant, vmConsumer } from '@carnet/keys';
-import { restrictionsOf } from '@carnet/policy';
+import { type KeyManager, tenant } from '@carnet/keys';
 import type { Store } from '@carnet/store';
 import type { Signer } from '@carnet/trust';
 import type { HostClient } from '../hosts/client.ts';
 import type { CommandDraft } from '../hosts/wire.ts';
 import type { HeldImage, HeldVm, Inventory } from '../inventory.ts';
 import type { UseRight } from '../keys/grants.ts';
-import { DEK_VERSION, granted, type HandoverKeys, KeyRefused } from '../keys/handover-keys.ts';
+import { type HandoverKeys, KeyRefused } from '../keys/handover-keys.ts';
 import { inTransaction, newDek } from '../keys/new-dek.ts';
 import { tenantOf } from '../keys/projects.ts';
 import { machineOf } from '../perform/context.ts';
@@ -60,7 +59,7 @@ const STOP_GRACE_SECONDS = 15;
 const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, code, text });
 
 /** Asks until the step is done; an answer that never comes is `HOST_UNAVAILABLE`. */
-async function perform<S extends StepResult['step']>(
+export async function perform<S extends StepResult['step']>(
   ports: MachinePorts,
   draft: CommandDraft,
   step: S,
@@ -267,25 +266,6 @@ export const runSecrets = (
   Promise.all(
     spec.disks.map((disk) => ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run', by }, disk.key)),
   );
-
-export async function deleteVm(ports: MachinePorts, vm: VmId, principal: string): Promise<ServiceResult<{ readonly vm: VmId }>> {
-  const held = await ports.inventory.vm(vm);
-  if (held === undefined) return refuse('VM_UNKNOWN', `${vm} is not held by ${ports.self}`);
-  if (await ports.isMoving(vm)) return refuse('VM_MOVING', `${vm} is in a migration that has not ended`);
-  if (restrictionsOf(held.spec).legalHold) return refuse('LEGAL_HOLD', `${vm} is on legal hold`);
-  const gone = await perform(ports, { step: 'deleteVm', host: held.host, vm, body: {} }, 'deleteVm');
-  if (!gone.ok) return gone;
-  const reason = `VM ${vm} deleted`;
-  const destroy = { verb: 'destroy', principal, reason, code: 'cessation-of-operation', signer: ports.signer() } as const;
-  await inTransaction(ports.store, async (tx) => {
-    for (const { key } of held.spec.disks) {
-      await ports.keys.removeConsumer(tx, key, vmConsumer(vm));
-      granted(await ports.keys.operate(tx, { key, version: DEK_VERSION, ...destroy }));
-    }
-    await ports.inventory.remove(tx, vm);
-  });
-  return { ok: true, value: { vm } };
-}
 
 /** Refusals of the key manager as the API says them; everything else is an accident and passes through. */
 export async function guarded<T>(work: () => Promise<ServiceResult<T>>): Promise<ServiceResult<T>> {

@@ -1,0 +1,15 @@
+import type { AloneWith } from '../../alone.ts';
+
+/** Of one name, one at a time; as the database does it for all replicas. */
+export function oneAtATime(): AloneWith {
+  const held = new Set<string>();
+  return async (vm, work) => {
+    if (held.has(vm)) return { held: false };
+    held.add(vm);
+    try {
+      return { held: true, value: await work(new AbortController().signal) };
+    } finally {
+      held.delete(vm);
+    }
+  };
+}
