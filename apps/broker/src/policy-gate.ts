@@ -43,7 +43,7 @@ export interface PolicyGate {
   readonly highestLevel: () => number;
 }
 
-/** Migrations with a peer that are open, by direction, without the one that is being decided. */
+/** Migrations with a peer that are open, by direction, without the one that is being decided. Counted in turn (`quotas.ts`) for what is appended. */
 export type OpenCounts = (
   peer: TrustDomain,
   except: MigrationId,

@@ -26,6 +26,7 @@ import { openAgreements } from './peers/agreements.ts';
 import { openPeerTrust } from './peers/peer-trust.ts';
 import { createPerformer } from './perform/perform.ts';
 import { openPolicyGate } from './policy-gate.ts';
+import { openQuotas } from './quotas.ts';
 import { provideSecretsAgain } from './secrets-again.ts';
 import { meterAlarms } from './service/alarms.ts';
 import { createService } from './service/create-service.ts';
@@ -86,6 +87,7 @@ export function wire(ground: Ground) {
     roleOf: policy.roleOf,
   });
   const alone = aloneWith(store);
+  const quotas = openQuotas({ store, views, ledgers });
   const { rollbackWindowSeconds } = config.migration;
   const agreements = openAgreements({ self, journal, nowMs, rollbackWindowSeconds });
   const intake: IntakePorts = {
@@ -96,6 +98,7 @@ export function wire(ground: Ground) {
     inventory,
     keys: handover,
     alone,
+    quotas,
     policy,
     waiting: openWaitingRequests(store),
     nowMs,
@@ -136,6 +139,7 @@ export function wire(ground: Ground) {
     policy,
     peers: openPeerTrust(ground, agreements),
     alone,
+    quotas,
     settings,
     nowMs,
   });

@@ -125,6 +125,10 @@ export const DOOR_CODES = {
     advice: 'Shorten migration.rollbackWindowSeconds, or agree on a longer window.',
   },
   VM_UNKNOWN: { text: 'This CSP does not hold such a VM.', advice: '`carnet vm list` shows what it holds.' },
+  QUOTA_BUSY: {
+    text: 'Other moves with this peer are being decided, and each counts for the next.',
+    advice: 'Ask again in some seconds, with the same id.',
+  },
   VM_MOVING: { text: 'A migration of this VM is open.', advice: 'Wait for it to end, or cancel it.' },
   VM_EXISTS: { text: 'A VM of this name exists here.', advice: 'Choose another name.' },
   MIGRATION_UNKNOWN: { text: 'No migration of that id is known here.', advice: '`carnet migration list` shows all.' },

@@ -75,11 +75,17 @@ describe('migration views', () => {
     expect(await versions()).not.toEqual(before);
   });
 
-  it('count what is open with a peer, by direction', async () => {
+  it('count what is open with a peer, by direction, and of what comes what was answered', async () => {
     const open = { ended: false, outcome: 'open' } as const;
     const back = { source: whole.target, target: whole.source };
     const amounts = (n: number) => ({ migrations: n, memoryMiB: n * whole.memoryMiB, diskBytes: n * whole.diskBytes });
-    await views.record([nth(1, open), nth(2, open), nth(3), nth(4, { ...open, ...back })]);
+    await views.record([
+      nth(1, open),
+      nth(2, open),
+      nth(3),
+      nth(4, { ...open, ...back }),
+      nth(5, { ...open, ...back, targetPhase: 'idle' }),
+    ]);
     expect(await views.countOpen(whole.target, nth(1).migration)).toEqual({ fromPeer: amounts(1), toPeer: amounts(1) });
     expect(await views.countOpen(whole.target, nth(9).migration)).toEqual({ fromPeer: amounts(1), toPeer: amounts(2) });
     expect(await views.countOpen(trustDomain.parse('csp-x.example'), nth(9).migration)).toEqual({

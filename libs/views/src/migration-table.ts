@@ -100,7 +100,7 @@ export interface MigrationViews {
   /** Newest first. */
   readonly list: (filter: MigrationFilter) => Promise<readonly MigrationRow[]>;
   readonly get: (id: MigrationId) => Promise<MigrationRow | undefined>;
-  /** Open migrations from this CSP and to it, but for one. */
+  /** Open migrations with a peer, but for one: what this CSP asked for, and what it has offered room for. An intent that waits for an answer takes nothing yet. */
   readonly countOpen: (
     peer: TrustDomain,
     except: MigrationId,
@@ -151,7 +151,8 @@ async function openWith(store: Store, side: 'source' | 'target', peer: TrustDoma
       coalesce(sum((row::json->>'memoryMiB')::int8), 0) as memory,
       coalesce(sum((row::json->>'diskBytes')::int8), 0) as disk
     from views_migrations
-    where not ended and migration <> ${except} and row::json->>${side} = ${peer}`.execute(store.db);
+    where not ended and migration <> ${except} and row::json->>${side} = ${peer}
+      and (${side}::text = 'target' or row::json->>'targetPhase' <> 'idle')`.execute(store.db);
   const [sums] = rows;
   return {
     migrations: Number(sums?.migrations ?? 0),

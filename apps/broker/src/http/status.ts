@@ -53,6 +53,7 @@ const STATUS: Readonly<Record<string, number>> = {
   DATABASE_UNAVAILABLE: 503,
   HOSTS_NOT_HEARD_YET: 503,
   HOST_UNAVAILABLE: 503,
+  QUOTA_BUSY: 503,
   ISSUER_UNREACHABLE: 503,
   KEYSTONE_UNAVAILABLE: 503,
   KEYSTONE_REFUSED: 503,
@@ -66,6 +67,7 @@ const RETRY_AFTER_SECONDS: Readonly<Record<string, number>> = {
   DATABASE_UNAVAILABLE: 2,
   HOSTS_NOT_HEARD_YET: 1,
   BROKER_DRAINING: 2,
+  QUOTA_BUSY: 2,
   KEYSTONE_UNAVAILABLE: 5,
 };
 export const retryAfterOf = (code: string): number | undefined => RETRY_AFTER_SECONDS[code];

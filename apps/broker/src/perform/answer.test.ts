@@ -130,6 +130,20 @@ describe('an intent', () => {
     expect([answered.outcome, answered.proposals]).toMatchObject([{ kind: 'failed', code: 'LEASE_LOST' }, []]);
   });
 
+  it('waits for its turn to be counted, with the room kept', async () => {
+    const answered = await answer(ASKED, { quotas: { turn: async () => ({ held: false }) } });
+    expect([answered.outcome.kind, answered.done]).toEqual(['running', ['host reserve', 'keys pair']]);
+  });
+
+  it('whose quota was taken while room was being reserved is refused with the later decision, and the room given back', async () => {
+    const denied = { ...POLICY_ALLOWED, allowed: false, reasons: [{ code: 'QUOTA_EXCEEDED', text: 'too much' }] };
+    let asked = 0;
+    const asTarget = async () => (asked++ === 0 ? POLICY_ALLOWED : denied);
+    const { proposals, done } = await answer(ASKED, { policy: { asTarget } });
+    expect(proposals).toMatchObject([{ type: 'MigrationRefused', data: { reasons: denied.reasons, policy: denied } }]);
+    expect(done).toEqual(['host reserve', 'keys pair', 'event MigrationRefused', 'host forswear', 'host destroy']);
+  });
+
   it('is refused with the host’s own word when there is no room', async () => {
     expect(reasonsOf(await answer(ASKED, {}, { reserve: [refusedBy('NO_ROOM')] }))).toEqual(['NO_ROOM']);
   });

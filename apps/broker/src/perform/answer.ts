@@ -1,4 +1,4 @@
-import { type HostName, type PolicyDecision, type Reason, strongerRekey } from '@carnet/events';
+import { type HostName, type PolicyDecision, type Reason, strongerRekey, unreachable } from '@carnet/events';
 import { homeOf, loosenedAway, restrictionsOf } from '@carnet/policy';
 import type { MigrationState } from '@carnet/saga';
 import { isOpenHere } from '../moving.ts';
@@ -17,6 +17,7 @@ import {
   unfinished,
 } from './context.ts';
 import { DEADLINE_MS_MAX, EPOCH_MAX } from './limits.ts';
+import { type Offer, offerInTurn } from './offer.ts';
 
 /**
  * Refuses, or promises capacity: what the intent claims, then policy, then a host with room, then a key pair that only this
@@ -52,27 +53,45 @@ async function answerAlone(context: PerformContext, command: Owed<'AnswerIntent'
   if (hello === undefined) return failed('HOST_UNAVAILABLE', `host ${host} has not announced itself yet`);
   const pair = await context.keys.createMigrationKeyPair(command);
   if (!pair.ok) return failed(pair.code, pair.text);
-  const proposed = await context.ledgers.propose(command.vm, command.peer, async (tx) => {
-    if (signal.aborted)
-      return { ok: false, code: 'LEASE_LOST', text: 'the right to decide about the VM was lost with a database connection' };
+  const offer = await offerInTurn(context, command, signal, (decided) => async (tx) => {
     const offered = await pair.value.record(tx.db);
     if (!offered.ok) return offered;
-    const agent = { host, chain: hello.chain };
     return {
       type: 'MigrationOffered',
       migration: command.migration,
       data: {
         intent: intent.digest,
-        policy,
-        agent,
+        policy: decided,
+        agent: { host, chain: hello.chain },
         ...offered.value,
         until: reserved.result.until,
         ...(rekey === 'none' ? {} : { rekey }),
       },
     };
   });
-  if (!proposed.ok && OVER.has(proposed.code)) await giveRoomBack(context, command, host);
-  return afterProposal(proposed);
+  return afterOffer(context, command, host, offer);
+}
+
+async function afterOffer(
+  context: PerformContext,
+  command: Owed<'AnswerIntent'>,
+  host: HostName,
+  offer: Offer,
+): Promise<Performed> {
+  switch (offer.kind) {
+    case 'no-turn':
+      return LOOK_AGAIN;
+    case 'denied': {
+      const refused = await refuse(context, command, offer.policy.reasons, offer.policy);
+      await giveRoomBack(context, command, host);
+      return refused;
+    }
+    case 'proposed':
+      if (!offer.proposed.ok && OVER.has(offer.proposed.code)) await giveRoomBack(context, command, host);
+      return afterProposal(offer.proposed);
+    default:
+      return unreachable(offer);
+  }
 }
 
 /** Refusals of an offer after which this intent is never answered: nobody will come back for what was reserved. */

@@ -25,6 +25,7 @@ import type { HandoverKeys } from '../keys/handover-keys.ts';
 import type { Ledgers, Making, Proposed } from '../ledgers.ts';
 import type { PeerTrust } from '../peers/peer-trust.ts';
 import type { PolicyGate } from '../policy-gate.ts';
+import type { Quotas } from '../quotas.ts';
 import { reasonOf } from '../reason.ts';
 
 /** What performers reach the world through. All they know of a migration comes with the command; all they do is idempotent. */
@@ -37,6 +38,7 @@ export interface PerformContext {
   readonly policy: PolicyGate;
   readonly peers: PeerTrust;
   readonly alone: AloneWith;
+  readonly quotas: Quotas;
   readonly settings: {
     readonly rollbackWindowMs: number;
     readonly graceSeconds: number;

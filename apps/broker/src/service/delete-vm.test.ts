@@ -9,7 +9,7 @@ import { deleteVm } from './delete-vm.ts';
 import { type IntakePorts, intend } from './intake.ts';
 import type { MachinePorts } from './machines.ts';
 import { restrictVm } from './restrictions.ts';
-import { oneAtATime } from './testing/one-at-a-time.ts';
+import { NO_QUOTAS, oneAtATime } from './testing/one-at-a-time.ts';
 
 const FREE: VmRestrictions = { project: 'p', labels: [], level: 0, onward: true, legalHold: false };
 
@@ -119,6 +119,7 @@ describe('a deletion', () => {
       agreementFault: async () => undefined,
       ledgers,
       alone,
+      quotas: NO_QUOTAS,
       inventory: ports.inventory,
       nowMs: () => 0,
     } as unknown as IntakePorts;

@@ -18,7 +18,7 @@ import {
 } from '../../../../libs/saga/src/testing.ts';
 import type { AloneWith } from '../alone.ts';
 import { cancel, type IntakePorts, intend } from './intake.ts';
-import { oneAtATime } from './testing/one-at-a-time.ts';
+import { NO_QUOTAS, oneAtATime } from './testing/one-at-a-time.ts';
 
 const asked = (n: number, target = CSP_B): IntentRequest =>
   intentRequest.parse({ migration: migration(n), vm: VM, target, mode: 'cold' });
@@ -49,6 +49,7 @@ function intakeWith(before: readonly Journey[] = [], alone = oneAtATime()) {
     inventory: { vm: async () => ({ vm: VM, spec: SPEC, host: 'host-1', epoch: 0 }) },
     keys: { reinstate: async () => void keys.push('reinstate'), memoryUsed: async () => void keys.push('memoryUsed') },
     alone,
+    quotas: NO_QUOTAS,
     policy: { asSource: async () => POLICY_ALLOWED, ownAccreditations: [] },
     waiting: { get: async () => undefined, remove: async () => undefined },
     nowMs: () => Date.parse(START),

@@ -27,6 +27,7 @@ import { isMovingHere, nextEpochWith } from '../moving.ts';
 import type { Agreements } from '../peers/agreements.ts';
 import { proposeWithdrawal } from '../perform/withdrawal.ts';
 import type { PolicyGate } from '../policy-gate.ts';
+import type { Quotas } from '../quotas.ts';
 import { reasonOf } from '../reason.ts';
 import { consentEndsMs } from './consent-window.ts';
 import { contentDigest, contentDigestOf } from './request-content.ts';
@@ -44,6 +45,7 @@ export interface IntakePorts {
   readonly inventory: Inventory;
   readonly keys: Pick<HandoverKeys, 'reinstate' | 'memoryUsed'>;
   readonly alone: AloneWith;
+  readonly quotas: Quotas;
   readonly policy: PolicyGate;
   readonly waiting: WaitingRequests;
   readonly nowMs: () => number;
@@ -162,6 +164,18 @@ async function intendAlone(
 ): Promise<ServiceResult<IntentAccepted>> {
   const before = await takenBefore(ports, request);
   if (before !== undefined) return before;
+  const turn = await ports.quotas.turn(request.target, 'outgoing', (lost) =>
+    intendInTurn(ports, request, record, AbortSignal.any([signal, lost])),
+  );
+  return turn.held ? turn.value : refuse('QUOTA_BUSY', `other requests to ${request.target} are being decided`);
+}
+
+async function intendInTurn(
+  ports: IntakePorts,
+  request: IntentRequest,
+  record: RequestRecord,
+  signal: AbortSignal,
+): Promise<ServiceResult<IntentAccepted>> {
   const drafted = await draftIntent(ports, request, record);
   if (!drafted.ok) return drafted;
   const { data, nextEpoch } = drafted.value;
@@ -173,6 +187,7 @@ async function intendAlone(
     return { type: 'MigrationIntended', migration: request.migration, epoch: opens.data, data };
   });
   if (!proposed.ok) return (await takenBefore(ports, request)) ?? refuse(proposed.code, proposed.text);
+  await ports.quotas.note(request.vm, request.target);
   await ports.waiting.remove(request.migration);
   return { ok: true, value: { migration: request.migration, digest: proposed.digest, repeated: false } };
 }

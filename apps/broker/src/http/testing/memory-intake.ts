@@ -25,6 +25,7 @@ import { openPolicyGate, type PolicyGate } from '../../policy-gate.ts';
 import type { IntakePorts } from '../../service/intake.ts';
 import { contentDigest } from '../../service/request-content.ts';
 import type { WaitingRequest, WaitingRequests } from '../../service/requests.ts';
+import { NO_QUOTAS } from '../../service/testing/one-at-a-time.ts';
 import { A, B, type Credentials, type DoorsWorld, leafOf, NOW_MS } from './doors-world.ts';
 import { AT, DIGEST, KEY, MIGRATION } from './fake-service.ts';
 
@@ -142,6 +143,7 @@ export function memoryIntake(world: Pick<DoorsWorld, 'pki' | 'tls'>): IntakePort
     inventory: { vm: async (vm: VmId) => (vm.endsWith('9') ? undefined : held(vm)) } as Inventory,
     keys: { reinstate: async () => undefined, memoryUsed: async () => undefined },
     alone: async (_, work) => ({ held: true, value: await work(new AbortController().signal) }),
+    quotas: NO_QUOTAS,
     policy: gate(),
     waiting: memoryWaiting(),
     nowMs: () => NOW_MS,

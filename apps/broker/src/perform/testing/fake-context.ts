@@ -13,6 +13,7 @@ import {
   START,
 } from '../../../../../libs/saga/src/testing.ts';
 import type { Hosts, StepOutcome } from '../../hosts/steps.ts';
+import { NO_QUOTAS } from '../../service/testing/one-at-a-time.ts';
 import type { Owed, PerformContext } from '../context.ts';
 
 /** What a host answers, in turn; the last answer stays. */
@@ -167,6 +168,7 @@ export function fakeContext(
       held: true,
       value: await work(new AbortController().signal),
     }),
+    quotas: NO_QUOTAS,
     settings: { rollbackWindowMs: 0, graceSeconds: 0, rekeyArriving: 'none', kemsLeaving: ['0x647a'] },
     nowMs: () => Date.parse(START),
   };
