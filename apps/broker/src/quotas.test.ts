@@ -13,6 +13,7 @@ import { openPolicyGate } from './policy-gate.ts';
 import { openQuotas } from './quotas.ts';
 import { type IntakePorts, intend } from './service/intake.ts';
 import { oneAtATime } from './service/testing/one-at-a-time.ts';
+import { SHOWN } from './users/testing/shown.ts';
 
 const RULES = `@id("all") permit (principal, action, resource);
 @id("quota") @reason("QUOTA_EXCEEDED") forbid (principal, action == Action::"send", resource) when { context.open.migrations >= 2 };`;
@@ -21,7 +22,7 @@ let store: Store;
 beforeAll(async () => {
   store = await openStore({ dir, applicationName: 'test', log: { info: () => undefined, warn: () => undefined } });
   await runChanges(store, viewsChanges);
-});
+}, 60_000);
 afterAll(async () => {
   await store.close();
   rmSync(dir, { recursive: true, force: true });
@@ -54,17 +55,13 @@ function replicas(n: number): readonly IntakePorts[] {
 }
 
 describe('a quota', () => {
-  it('holds for many VMs at once, asked for at two replicas', async () => {
-    const [first, second] = replicas(2);
-    if (first === undefined || second === undefined) throw new Error('two were asked for');
-    const asked = Array.from({ length: 8 }, (_, i) => {
+  it('holds for many VMs at once, asked for at four replicas', async () => {
+    const ports = replicas(4);
+    const asked = [...ports, ...ports].map((replica, i) => {
       const vm = vmId.parse(`${A}/00000000-0000-4000-8000-00000000000${i}`);
       const request = intentRequest.parse({ migration: migration(i + 1), vm, target: B, mode: 'cold' });
-      return intend(i % 2 === 0 ? first : second, request, {
-        via: 'mtls',
-        principal: 'x',
-        digest: setOf(RULES).ruledBy.policySet,
-      });
+      const record = { via: 'mtls', principal: 'x', digest: setOf(RULES).ruledBy.policySet } as const;
+      return intend(replica, request, record, SHOWN);
     });
     const answers = await Promise.all(asked);
     const codes = answers.map((one) => (one.ok ? 'taken' : (one.reasons?.[0]?.code ?? one.code)));

@@ -36,6 +36,7 @@ import { createKeyService } from './service/keys.ts';
 import type { MachinePorts } from './service/machines.ts';
 import { openWaitingRequests } from './service/requests.ts';
 import { openApiKeys } from './users/api-keys.ts';
+import { stillGood } from './users/credential.ts';
 
 /** Keys that have no project of their own belong to this one. */
 
@@ -90,6 +91,8 @@ export function wire(ground: Ground) {
   const quotas = openQuotas({ store, views, ledgers });
   const { rollbackWindowSeconds } = config.migration;
   const agreements = openAgreements({ self, journal, nowMs, rollbackWindowSeconds });
+  const identify = ownIdentity(ground);
+  const apiKeys = openApiKeys(store, nowMs, randomBytes);
   const intake: IntakePorts = {
     agreementFault: agreements.fault,
     self,
@@ -101,11 +104,12 @@ export function wire(ground: Ground) {
     quotas,
     policy,
     waiting: openWaitingRequests(store),
+    isStillGood: stillGood({ identify, isActive: apiKeys.isActive, now: ground.now }),
     nowMs,
     offerMs: config.migration.offerSeconds * 1_000,
     deadlineMs: config.migration.deadlineSeconds * 1_000,
     leastRekey: config.rekey.leaving,
-    identify: ownIdentity(ground),
+    identify,
   };
   const machines: MachinePorts = {
     self,
@@ -152,7 +156,6 @@ export function wire(ground: Ground) {
     isHolder: async (vm) => isHolderByLedgers(vm, await ledgers.journeys(vm), self),
   });
   const escrowNews = startEscrowNews({ journal, escrows, log });
-  const apiKeys = openApiKeys(store, nowMs, randomBytes);
   const certificates = () =>
     certificateRows({ ...ground, self, leaf: ground.identity.leaf, hosts: hostNames, hello: (host) => registry().hello(host) });
   meterCertificates(ground.metrics, certificates);

@@ -101,6 +101,10 @@ export const DOOR_CODES = {
     text: 'No request with this id waits for a second person.',
     advice: '`carnet migration requests` shows those that do; a request waits for seven days.',
   },
+  REQUEST_LAPSED: {
+    text: 'What the request was asked with is no longer good: the certificate, API key or token of its asker.',
+    advice: 'Have it asked for again, with the same id or a new one; then approve it.',
+  },
   APPROVAL_REFUSED: {
     text: 'The policy does not let this person approve the request.',
     advice: 'The reasons name the policy; who asked for a move never approves it.',

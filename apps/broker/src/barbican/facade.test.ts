@@ -3,6 +3,7 @@ import { type KeyRecord, tenant } from '@carnet/keys';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { A, createDoorsWorld, type DoorsWorld, type Reply } from '../http/testing/doors-world.ts';
 import { fakeService } from '../http/testing/fake-service.ts';
+import { SHOWN } from '../users/testing/shown.ts';
 import type { ByToken } from '../users/users.ts';
 import * as s from './schemas.ts';
 import { openSecretReader } from './secrets.ts';
@@ -43,7 +44,7 @@ const secrets = openSecretReader(
 let world: DoorsWorld;
 let ports: { readonly mtls: number; readonly token: number };
 let bound: { readonly mtls: number; readonly token: number };
-const callerOf: ByToken = async () => ({ principal: 'viewer', via: 'token', project: BANK });
+const callerOf: ByToken = async () => ({ principal: 'viewer', via: 'token', credential: SHOWN, project: BANK });
 beforeAll(async () => {
   world = await createDoorsWorld();
   ports = await world.open(fakeService().service, undefined, secrets);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SHOWN } from '../users/testing/shown.ts';
 import { BODY_BYTES_MAX } from './limits.ts';
 import { routes } from './routes.ts';
 import { A, B, createDoorsWorld, type DoorsWorld, leafOf, type Reply, ROLES } from './testing/doors-world.ts';
@@ -206,7 +207,12 @@ describe('the token door', () => {
   });
 
   it('lets a credential do no more than it is for, whatever its principal may', async () => {
-    const narrowed = await world.open(fake.service, async () => ({ principal: 'operator', via: 'token', onlyRoles: ['viewer'] }));
+    const narrowed = await world.open(fake.service, async () => ({
+      principal: 'operator',
+      via: 'token',
+      credential: SHOWN,
+      onlyRoles: ['viewer'],
+    }));
     expect(await world.ask(narrowed.token, {}, { path: '/v1/keys' })).toMatchObject({
       status: 403,
       body: { code: 'ROLE_MISSING' },
@@ -214,6 +220,7 @@ describe('the token door', () => {
     const both = await world.open(fake.service, async () => ({
       principal: 'operator',
       via: 'token',
+      credential: SHOWN,
       onlyRoles: ['viewer', 'operator'],
     }));
     expect(await world.ask(both.token, {}, { path: '/v1/keys' })).toMatchObject({ status: 200 });

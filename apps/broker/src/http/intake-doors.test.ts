@@ -2,6 +2,7 @@ import { type IntentRequest, intentRequest, migrationId, uuidv7, vmId } from '@c
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { intend, openSignedRequest } from '../service/intake.ts';
 import type { BrokerService } from '../service/service.ts';
+import { SHOWN } from '../users/testing/shown.ts';
 import { A, B, type Credentials, createDoorsWorld, type DoorsWorld, NOW_MS, type Reply } from './testing/doors-world.ts';
 import { fakeService } from './testing/fake-service.ts';
 import { memoryIntake, signedBy } from './testing/memory-intake.ts';
@@ -17,10 +18,10 @@ beforeAll(async () => {
   foreigner = await world.certificateOf(B, 'scheduler');
   const intake = memoryIntake(world);
   const overrides: Pick<BrokerService, 'intend' | 'intendSigned'> = {
-    intend: (request, record) => intend(intake, request, record),
+    intend: (request, record, shown) => intend(intake, request, record, shown),
     intendSigned: async (envelope, certificate) => {
       const opened = openSignedRequest(intake, envelope, certificate);
-      return opened.ok ? intend(intake, opened.value.request, opened.value.record) : opened;
+      return opened.ok ? intend(intake, opened.value.request, opened.value.record, SHOWN) : opened;
     },
   };
   ports = await world.open(fakeService(overrides).service);

@@ -1,6 +1,7 @@
 import { intentRequest, requestRecord } from '@carnet/events';
 import { expect, it } from 'vitest';
 import { contentDigest } from '../service/request-content.ts';
+import { SHOWN } from '../users/testing/shown.ts';
 import { intendFromCloudEvent } from './intents.ts';
 import { INTENT_TYPE } from './schemas.ts';
 import { fakeService, MIGRATION, VM } from './testing/fake-service.ts';
@@ -18,9 +19,9 @@ it.each([
   ],
 ] as const)('who asks by %s is named as a ledger has it', async (_, caller, more) => {
   const { service, calls } = fakeService();
-  await intendFromCloudEvent(service, caller, asked);
+  await intendFromCloudEvent(service, { ...caller, credential: SHOWN }, asked);
   const { principal, via } = caller;
   const record = { principal, via, digest: contentDigest(data), ...more };
-  expect(calls).toEqual([['intend', data, record]]);
+  expect(calls).toEqual([['intend', data, record, SHOWN]]);
   expect(requestRecord.parse(record)).toEqual(record);
 });

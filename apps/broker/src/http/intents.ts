@@ -17,7 +17,7 @@ export async function intendFromCloudEvent(
 ): Promise<ServiceResult<IntentAccepted>> {
   if (asked.type !== INTENT_TYPE) return service.intendSigned(asked.data.envelope, asked.data.certificate);
   const record: RequestRecord = { ...vouchedFor(caller), digest: contentDigest(asked.data) };
-  return service.intend(asked.data, record);
+  return service.intend(asked.data, record, caller.credential);
 }
 
 type Vouched =

@@ -51,12 +51,14 @@ function approvalBy(
 async function ask(by = scheduler, request = REQUEST) {
   const { envelope, certificate } = signedBy(by, request);
   const opened = openSignedRequest(intake, envelope, certificate);
-  return opened.ok ? intend(intake, opened.value.request, opened.value.record) : opened;
+  return opened.ok
+    ? intend(intake, opened.value.request, opened.value.record, { kind: 'certificate', leaf: certificate })
+    : opened;
 }
 const again = async () => {
   const waiting = await intake.waiting.get(ID);
   if (waiting === undefined) throw new Error('nothing waits');
-  return intend(intake, waiting.request, waiting.record);
+  return intend(intake, waiting.request, waiting.record, waiting.shown);
 };
 const ledger = async () => (await intake.ledgers.journeys(REQUEST.vm)).flatMap(({ migrations }) => migrations);
 
@@ -93,6 +95,13 @@ describe('a request that needs a second person', () => {
       'SELF_APPROVAL',
     ],
     ['who asked for it, by signature', () => approvalBy(operator, REQUEST), 'APPROVAL_REFUSED', 'SELF_APPROVAL'],
+    [
+      'who asked for it, under another name',
+      () => ({ via: 'mtls', principal: `spiffe://${A}/duty/operator` }),
+      'APPROVAL_REFUSED',
+      'SELF_APPROVAL',
+    ],
+    ['an API key', () => ({ via: 'token', principal: 'api-key/boss' }), 'APPROVAL_REFUSED', 'APPROVER_NO_PERSON'],
     ['a scheduler, who may not', () => approvalBy(scheduler, REQUEST), 'APPROVAL_REFUSED', 'NOT_PERMITTED'],
     [
       'somebody nobody knows',
@@ -126,6 +135,29 @@ describe('a request that needs a second person', () => {
     await approve(intake, ID, approvalBy(operator, REQUEST));
     expect(await ask(scheduler, { ...REQUEST, mode: 'suspend' })).toMatchObject({ ok: false, code: 'MIGRATION_ID_TAKEN' });
     expect(await ledger()).toEqual([]);
+  });
+
+  it('is not approved once what it was asked with is no longer good', async () => {
+    await ask();
+    const before = await intake.waiting.all();
+    const seen: unknown[] = [];
+    const isStillGood: IntakePorts['isStillGood'] = async (...about) => {
+      seen.push(about);
+      return false;
+    };
+    expect(await approve({ ...intake, isStillGood }, ID, approvalBy(operator, REQUEST))).toMatchObject({
+      code: 'REQUEST_LAPSED',
+    });
+    expect([await intake.waiting.all(), await ledger()]).toEqual([before, []]);
+    const leaf = Buffer.from(leafOf(scheduler.cert ?? '')).toString('base64');
+    expect(seen).toEqual([[`spiffe://${A}/scheduler`, { kind: 'certificate', leaf }]]);
+  });
+
+  it('that was taken meanwhile needs no approval', async () => {
+    await ask();
+    const gone = { ...intake.waiting, approve: async () => false };
+    const late = await approve({ ...intake, waiting: gone }, ID, approvalBy(operator, REQUEST));
+    expect(late).toMatchObject({ ok: false, code: 'APPROVAL_UNKNOWN' });
   });
 
   it('that nobody asked cannot be approved', async () => {

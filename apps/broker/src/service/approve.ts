@@ -25,6 +25,8 @@ export async function approve(
 ): Promise<ServiceResult<WaitingRequest>> {
   const waiting = await ports.waiting.get(migration);
   if (waiting === undefined) return refuse('APPROVAL_UNKNOWN', `no request ${migration} waits for a second person`);
+  if (!(await ports.isStillGood(waiting.record.principal, waiting.shown)))
+    return refuse('REQUEST_LAPSED', `what ${waiting.record.principal} asked with has ended or was revoked`);
   const record = recordOf(ports, waiting, approval);
   if (!record.ok) return record;
   const asked = await askedOf(ports, waiting);
@@ -32,9 +34,9 @@ export async function approve(
   const verdict = ports.policy.approval(asked.value, byRecord(record.value));
   if (!verdict.allowed)
     return { ok: false, code: 'APPROVAL_REFUSED', text: 'the policy lets another one approve', reasons: verdict.reasons };
-  const others = waiting.approvals.filter((one) => one.principal !== record.value.principal);
-  await ports.waiting.approve(migration, [...others, record.value]);
-  return { ok: true, value: waiting };
+  return (await ports.waiting.approve(migration, record.value))
+    ? { ok: true, value: waiting }
+    : refuse('APPROVAL_UNKNOWN', `the request ${migration} was taken, or ended, meanwhile`);
 }
 
 function recordOf(

@@ -7,6 +7,7 @@ import type { Failures } from '../failures.ts';
 import type { Hosts } from '../hosts/steps.ts';
 import { reasonOf } from '../reason.ts';
 import type { ApiKeys } from '../users/api-keys.ts';
+import type { Credential } from '../users/credential.ts';
 import { alarmsOf } from './alarms.ts';
 import { approve } from './approve.ts';
 import { receiptRows, rekeyRow } from './custody-rows.ts';
@@ -60,10 +61,12 @@ export function createService(ports: ServicePorts): BrokerService {
   return {
     domain: self,
     escrow: ports.escrow,
-    intend: (request, record) => guarded(() => taken(request, record)),
+    intend: (request, record, shown) => guarded(() => taken(request, record, shown)),
     intendSigned: async (envelope, certificate) => {
       const opened = openSignedRequest(intake, envelope, certificate);
-      return opened.ok ? guarded(() => taken(opened.value.request, opened.value.record)) : opened;
+      return opened.ok
+        ? guarded(() => taken(opened.value.request, opened.value.record, { kind: 'certificate', leaf: certificate }))
+        : opened;
     },
     plan: async (request, principal) => {
       const drafted = await draftIntent(intake, request, { via: 'mtls', principal, digest: GENESIS });
@@ -78,7 +81,7 @@ export function createService(ports: ServicePorts): BrokerService {
     approve: (id, approval) =>
       guarded(async () => {
         const approved = await approve(intake, id, approval);
-        return approved.ok ? taken(approved.value.request, approved.value.record) : approved;
+        return approved.ok ? taken(approved.value.request, approved.value.record, approved.value.shown) : approved;
       }),
     requests: async () => (await intake.waiting.all()).map(requestRow),
     policySets: () => policySetRows(journal, intake.policy.set),
@@ -137,11 +140,11 @@ export function createService(ports: ServicePorts): BrokerService {
   };
 
   /** Whoever was told the migration's id may ask for it at once. */
-  async function taken(request: IntentRequest, record: RequestRecord): Promise<ServiceResult<IntentAccepted>> {
+  async function taken(request: IntentRequest, record: RequestRecord, shown: Credential): Promise<ServiceResult<IntentAccepted>> {
     const known = await views.get(request.migration);
     if (known !== undefined && known.vm !== request.vm)
       return refuse('MIGRATION_ID_TAKEN', `${request.migration} was asked for with another VM`);
-    const accepted = await intend(intake, request, record);
+    const accepted = await intend(intake, request, record, shown);
     if (accepted.ok) await views.record(rowsOf(await intake.ledgers.journey(request.vm, request.target)));
     return accepted;
   }

@@ -5,6 +5,7 @@ import { DISK_KEY, SPEC, VM } from '../../../../libs/saga/src/testing.ts';
 import { MIGRATION } from '../http/testing/fake-service.ts';
 import { memoryLedgers } from '../http/testing/memory-intake.ts';
 import type { HeldVm } from '../inventory.ts';
+import { SHOWN } from '../users/testing/shown.ts';
 import { deleteVm } from './delete-vm.ts';
 import { type IntakePorts, intend } from './intake.ts';
 import type { MachinePorts } from './machines.ts';
@@ -126,7 +127,7 @@ describe('a deletion', () => {
     const deletion = destroyed(ports);
     await asked;
     const request = intentRequest.parse({ migration: MIGRATION, vm: VM, target: 'csp-b.example', mode: 'cold' });
-    const intent = intend(intake, request, { via: 'token', principal: 'scheduler', digest: '' as never });
+    const intent = intend(intake, request, { via: 'token', principal: 'scheduler', digest: '' as never }, SHOWN);
     answer();
     expect([(await deletion).ok, await intent]).toMatchObject([true, { ok: false, code: 'VM_UNKNOWN' }]);
     expect((await ledgers.journeys(VM)).flatMap(({ migrations }) => migrations)).toEqual([]);

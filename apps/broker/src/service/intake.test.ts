@@ -17,6 +17,7 @@ import {
   VM,
 } from '../../../../libs/saga/src/testing.ts';
 import type { AloneWith } from '../alone.ts';
+import { SHOWN } from '../users/testing/shown.ts';
 import { cancel, type IntakePorts, intend } from './intake.ts';
 import { NO_QUOTAS, oneAtATime } from './testing/one-at-a-time.ts';
 
@@ -63,7 +64,10 @@ function intakeWith(before: readonly Journey[] = [], alone = oneAtATime()) {
 describe('intents', () => {
   it('for one VM to two peers at once: one is taken', async () => {
     const { ports, of } = intakeWith();
-    const taken = await Promise.all([intend(ports, asked(1, CSP_B), RECORD), intend(ports, asked(2, CSP_C), RECORD)]);
+    const taken = await Promise.all([
+      intend(ports, asked(1, CSP_B), RECORD, SHOWN),
+      intend(ports, asked(2, CSP_C), RECORD, SHOWN),
+    ]);
     expect(taken.map((one) => (one.ok ? 'taken' : one.code)).toSorted()).toEqual(['VM_MOVING', 'taken']);
     expect(of(CSP_B).migrations.length + of(CSP_C).migrations.length).toBe(1);
   });
@@ -76,20 +80,20 @@ describe('intents', () => {
   ] as const)('that ask for %s where this CSP asks for %s of its peers demand %s', async (rekey, leastRekey, demanded) => {
     const { ports, of } = intakeWith();
     const request = intentRequest.parse({ ...asked(1), ...(rekey === undefined ? {} : { rekey }) });
-    expect(await intend({ ...ports, leastRekey }, request, RECORD)).toMatchObject({ ok: true });
+    expect(await intend({ ...ports, leastRekey }, request, RECORD, SHOWN)).toMatchObject({ ok: true });
     expect(of(CSP_B).migrations[0]?.facts.MigrationIntended?.data.rekey).toBe(demanded);
   });
 
   it('are not appended when the right to decide was lost meanwhile', async () => {
     const lost: AloneWith = async (_, work) => ({ held: true, value: await work(AbortSignal.abort()) });
     const { ports, of } = intakeWith([], lost);
-    expect(await intend(ports, asked(1), RECORD)).toMatchObject({ ok: false, code: 'VM_MOVING' });
+    expect(await intend(ports, asked(1), RECORD, SHOWN)).toMatchObject({ ok: false, code: 'VM_MOVING' });
     expect(of(CSP_B).migrations).toEqual([]);
   });
 
   it('are refused while the VM is on its way to another peer', async () => {
     const { ports } = intakeWith([deliver(given('MigrationOffered')).a.journey]);
-    expect(await intend(ports, asked(2, CSP_C), RECORD)).toMatchObject({ ok: false, code: 'VM_MOVING' });
+    expect(await intend(ports, asked(2, CSP_C), RECORD, SHOWN)).toMatchObject({ ok: false, code: 'VM_MOVING' });
   });
 
   it('after a peer’s absurd epoch still go to others, and are refused with a code to that peer', async () => {
@@ -105,8 +109,8 @@ describe('intents', () => {
       })),
     };
     const { ports } = intakeWith([refused]);
-    expect(await intend(ports, asked(2, CSP_B), RECORD)).toMatchObject({ ok: false, code: 'EPOCH_EXHAUSTED' });
-    expect(await intend(ports, asked(3, CSP_C), RECORD)).toMatchObject({ ok: true });
+    expect(await intend(ports, asked(2, CSP_B), RECORD, SHOWN)).toMatchObject({ ok: false, code: 'EPOCH_EXHAUSTED' });
+    expect(await intend(ports, asked(3, CSP_C), RECORD, SHOWN)).toMatchObject({ ok: true });
   });
 });
 

@@ -29,9 +29,10 @@ import { proposeWithdrawal } from '../perform/withdrawal.ts';
 import type { PolicyGate } from '../policy-gate.ts';
 import type { Quotas } from '../quotas.ts';
 import { reasonOf } from '../reason.ts';
+import type { Credential, IsStillGood } from '../users/credential.ts';
 import { consentEndsMs } from './consent-window.ts';
 import { contentDigest, contentDigestOf } from './request-content.ts';
-import type { WaitingRequests } from './requests.ts';
+import type { WaitingRequest, WaitingRequests } from './requests.ts';
 import type { ServiceRefusal, ServiceResult } from './result.ts';
 import type { IntentAccepted } from './service.ts';
 
@@ -48,6 +49,8 @@ export interface IntakePorts {
   readonly quotas: Quotas;
   readonly policy: PolicyGate;
   readonly waiting: WaitingRequests;
+  /** Whoever asked may have lost what it asked with while its request waited. */
+  readonly isStillGood: IsStillGood;
   readonly nowMs: () => number;
   readonly offerMs: number;
   readonly deadlineMs: number;
@@ -147,39 +150,35 @@ export async function intend(
   ports: IntakePorts,
   request: IntentRequest,
   record: RequestRecord,
+  shown: Credential,
 ): Promise<ServiceResult<IntentAccepted>> {
   for (let waitedMs = 0; waitedMs < ALONE_MS_MAX; waitedMs += ALONE_AGAIN_MS) {
-    const taken = await ports.alone(request.vm, (signal) => intendAlone(ports, request, record, signal));
+    const taken = await ports.alone(request.vm, (signal) => intendAlone(ports, { request, record, shown }, signal));
     if (taken.held) return taken.value;
     await new Promise((resolve) => setTimeout(resolve, ALONE_AGAIN_MS));
   }
   return refuse('VM_MOVING', `another request about ${request.vm} is being decided`);
 }
 
-async function intendAlone(
-  ports: IntakePorts,
-  request: IntentRequest,
-  record: RequestRecord,
-  signal: AbortSignal,
-): Promise<ServiceResult<IntentAccepted>> {
+/** What is asked for, by whom, and what it came with. */
+type Asking = Pick<WaitingRequest, 'request' | 'record' | 'shown'>;
+
+async function intendAlone(ports: IntakePorts, asking: Asking, signal: AbortSignal): Promise<ServiceResult<IntentAccepted>> {
+  const { request } = asking;
   const before = await takenBefore(ports, request);
   if (before !== undefined) return before;
   const turn = await ports.quotas.turn(request.target, 'outgoing', (lost) =>
-    intendInTurn(ports, request, record, AbortSignal.any([signal, lost])),
+    intendInTurn(ports, asking, AbortSignal.any([signal, lost])),
   );
   return turn.held ? turn.value : refuse('QUOTA_BUSY', `other requests to ${request.target} are being decided`);
 }
 
-async function intendInTurn(
-  ports: IntakePorts,
-  request: IntentRequest,
-  record: RequestRecord,
-  signal: AbortSignal,
-): Promise<ServiceResult<IntentAccepted>> {
+async function intendInTurn(ports: IntakePorts, asking: Asking, signal: AbortSignal): Promise<ServiceResult<IntentAccepted>> {
+  const { request, record } = asking;
   const drafted = await draftIntent(ports, request, record);
   if (!drafted.ok) return drafted;
   const { data, nextEpoch } = drafted.value;
-  if (!data.policy.allowed) return denied(ports, request, record, drafted.value);
+  if (!data.policy.allowed) return denied(ports, asking, drafted.value);
   const opens = epoch.safeParse(nextEpoch);
   if (!opens.success) return refuse('EPOCH_EXHAUSTED', `no epoch is left for ${request.vm} with ${request.target}`);
   const proposed = await ports.ledgers.propose(request.vm, request.target, async () => {
@@ -193,15 +192,11 @@ async function intendInTurn(
 }
 
 /** No ledger hears of it. Where nothing but a second person is missing, the request waits for one. */
-async function denied(
-  ports: IntakePorts,
-  request: IntentRequest,
-  record: RequestRecord,
-  { data, nextEpoch }: Drafted,
-): Promise<ServiceRefusal> {
+async function denied(ports: IntakePorts, asking: Asking, { data, nextEpoch }: Drafted): Promise<ServiceRefusal> {
+  const { request } = asking;
   const { reasons } = data.policy;
   if (reasons.every(({ code }) => code === 'APPROVAL_NEEDED')) {
-    return (await ports.waiting.add(request, record))
+    return (await ports.waiting.add(asking))
       ? { ok: false, code: 'APPROVAL_NEEDED', text: `${request.migration} waits for a second person`, reasons }
       : refuse('MIGRATION_ID_TAKEN', `${request.migration} cannot wait: another request has this id, or too many wait`);
   }

@@ -21,6 +21,7 @@ import type { MigrationRow } from '@carnet/views';
 import type { CertificateRow } from '../certificates.ts';
 import type { Agreements } from '../peers/agreements.ts';
 import type { ApiKeyRequest, ApiKeyRow, NewApiKey } from '../users/api-keys.ts';
+import type { Credential } from '../users/credential.ts';
 import type { Alarm } from './alarms.ts';
 import type { Approval } from './approve.ts';
 import type { DiagnosisRow } from './diagnosis.ts';
@@ -200,7 +201,8 @@ export interface CreateVmRequest {
  */
 export interface BrokerService {
   readonly domain: string;
-  readonly intend: (request: IntentRequest, record: RequestRecord) => Promise<ServiceResult<IntentAccepted>>;
+  /** `shown`: what the asker came with; a request that must wait for a second person waits no longer than that is good. */
+  readonly intend: (request: IntentRequest, record: RequestRecord, shown: Credential) => Promise<ServiceResult<IntentAccepted>>;
   /** The asker's own signature (its certificate base64 DER) is what counts here, not who carried it. */
   readonly intendSigned: (envelope: DsseEnvelope, certificate: string) => Promise<ServiceResult<IntentAccepted>>;
   /** A second person's yes to a request that waits for it. */

@@ -40,11 +40,12 @@ const rowsOf = async (): Promise<string> => JSON.stringify((await sql`select * f
 
 describe('an API key', () => {
   it('is good for its principal and its roles only, and lies nowhere in the database', async () => {
-    const { apiKey } = await made();
+    const { apiKey, id } = await made();
     expect(isApiKey(apiKey)).toBe(true);
     expect(await keys.authenticate(apiKey)).toEqual({
       principal: 'api-key/nightly',
       via: 'token',
+      credential: { kind: 'api-key', id },
       onlyRoles: ['scheduler', 'viewer'],
     });
     expect(await rowsOf()).not.toContain(apiKey);
@@ -59,8 +60,10 @@ describe('an API key', () => {
     expect(await keys.authenticate(apiKey)).toMatchObject({ ok: false, code: 'TOKEN_EXPIRED' });
 
     const second = await made('short');
+    expect(await Promise.all([second.id, '0123456789abcdef'].map(keys.isActive))).toEqual([true, false]);
     expect(await keys.revoke(second.id, ADMIN)).toMatchObject({ ok: true, value: { state: 'revoked', revokedBy: ADMIN } });
     expect(await keys.authenticate(second.apiKey)).toMatchObject({ ok: false, code: 'TOKEN_EXPIRED' });
+    expect(await keys.isActive(second.id)).toBe(false);
     expect(await keys.authenticate((await made('short')).apiKey)).toMatchObject({ principal: 'api-key/short' });
     expect((await keys.list()).map(({ state }) => state).toSorted()).toEqual(['active', 'expired', 'revoked']);
   });

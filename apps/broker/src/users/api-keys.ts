@@ -96,6 +96,8 @@ export interface ApiKeys {
   /** Revoking twice is revoking once. */
   readonly revoke: (id: string, principal: string) => Promise<ServiceResult<ApiKeyRow>>;
   readonly authenticate: (presented: string) => Promise<Caller | ServiceRefusal>;
+  /** Neither revoked nor over. */
+  readonly isActive: (id: string) => Promise<boolean>;
 }
 
 const FORM = /^carnet_([0-9a-f]{16})_[A-Za-z0-9_-]{43}$/;
@@ -154,7 +156,12 @@ export function openApiKeys(store: Store, nowMs: () => number, random: (bytes: n
       const { state, principal, roles, project } = rowOf(row);
       if (state !== 'active') return refuse('TOKEN_EXPIRED', `the API key ${row.id} is ${state}`);
       await noteUse(row);
-      return { principal, via: 'token', onlyRoles: roles, ...(project === undefined ? {} : { project }) };
+      const credential = { kind: 'api-key', id: row.id } as const;
+      return { principal, via: 'token', credential, onlyRoles: roles, ...(project === undefined ? {} : { project }) };
+    },
+    isActive: async (id) => {
+      const row = await find(id);
+      return row !== undefined && rowOf(row).state === 'active';
     },
   };
 

@@ -24,7 +24,11 @@ afterEach(() => vi.useRealTimers());
 describe('a token of an identity provider', () => {
   it('is good for its subject at that issuer', async () => {
     const token = await provider.tokenFor('nightly', AUDIENCE);
-    expect(await issuers.authenticate(token)).toEqual({ principal: `${provider.issuer}/nightly`, via: 'token' });
+    expect(await issuers.authenticate(token)).toEqual({
+      principal: `${provider.issuer}/nightly`,
+      via: 'token',
+      credential: { kind: 'token', endsAt: new Date((decodeJwt(token).exp ?? 0) * 1_000).toISOString() },
+    });
   });
 
   it('costs no question to the provider when its keys are known, forged or not', async () => {

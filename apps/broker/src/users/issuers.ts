@@ -3,6 +3,7 @@ import { createRemoteJWKSet, customFetch, decodeJwt, errors, type JWTVerifyGetKe
 import { z } from 'zod';
 import type { ServiceRefusal } from '../service/result.ts';
 import type { Caller } from './caller.ts';
+import { tokenEnding } from './credential.ts';
 import { documentsVouchedBy, type FetchDocument } from './issuer-answers.ts';
 import { CLOCK_TOLERANCE_SECONDS, ISSUER_REST_MS } from './limits.ts';
 
@@ -48,7 +49,12 @@ export function openIssuers(configured: readonly IssuerConfig[], log: Log): Issu
         });
         const subject = payload.sub ?? '';
         if (!SUBJECT.test(subject)) return refuse('TOKEN_REFUSED', 'the token names a subject that no principal can have');
-        return { principal: `${issuer.issuer.replace(/\/$/, '')}/${subject}`, via: 'token' };
+        const credential = tokenEnding((payload.exp ?? 0) * 1_000);
+        return {
+          principal: `${issuer.issuer.replace(/\/$/, '')}/${subject}`,
+          via: 'token',
+          credential,
+        };
       } catch (cause) {
         return refusalOf(cause, issuer.issuer);
       }

@@ -82,6 +82,7 @@ describe('a token of a Keystone user', () => {
     expect(await users.authenticate(TOKEN)).toEqual({
       principal: `keystone/${SHOP}/${USER}`,
       via: 'token',
+      credential: { kind: 'token', endsAt: expect.stringMatching(/Z$/) },
       onlyRoles: ['viewer'],
       project: 'shop',
     });
@@ -92,6 +93,7 @@ describe('a token of a Keystone user', () => {
     expect(await users.authenticate(TOKEN)).toEqual({
       principal: `keystone/${OPS}/${USER}`,
       via: 'token',
+      credential: { kind: 'token', endsAt: expect.stringMatching(/Z$/) },
       onlyRoles: ['viewer', 'scheduler'],
     });
   });

@@ -6,6 +6,7 @@ import { sha256Hex } from '@carnet/trust';
 import { z } from 'zod';
 import type { ServiceRefusal } from '../service/result.ts';
 import type { Caller } from './caller.ts';
+import { tokenEnding } from './credential.ts';
 import { type KeystoneConfig, keystoneId, WHOLE_CSP } from './keystone-config.ts';
 import {
   KEYSTONE_ANSWER_MS_MAX,
@@ -121,7 +122,8 @@ function readWord(config: KeystoneConfig, body: Buffer): Said {
   if (ours === undefined) return { word: refuse('PROJECT_UNMAPPED', `project ${project.id} is none of this CSP's`), endsAtMs };
   const principal = `keystone/${project.id}/${user.id}`;
   const bound = ours === WHOLE_CSP ? {} : { project: ours };
-  return { word: { principal, via: 'token', onlyRoles: rolesOf(config, roles), ...bound }, endsAtMs };
+  const credential = tokenEnding(endsAtMs);
+  return { word: { principal, via: 'token', credential, onlyRoles: rolesOf(config, roles), ...bound }, endsAtMs };
 }
 
 /** In the order of Carnet's roles, so that the same rights are the same list. */

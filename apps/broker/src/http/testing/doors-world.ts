@@ -20,6 +20,7 @@ import { createMetrics } from '@carnet/runtime';
 import { pino } from 'pino';
 import { openSecretReader, type SecretReader } from '../../barbican/secrets.ts';
 import type { BrokerService } from '../../service/service.ts';
+import { SHOWN } from '../../users/testing/shown.ts';
 import type { ByToken } from '../../users/users.ts';
 import type { App } from '../app.ts';
 import { certificateDoor, type DoorPorts, tokenDoor } from '../doors.ts';
@@ -114,7 +115,7 @@ export async function createDoorsWorld(): Promise<DoorsWorld> {
     const [principal] = [...tokens].find(([, token]) => authorization === `Bearer ${token}`) ?? [];
     return principal === undefined
       ? { ok: false, code: authorization === undefined ? 'CALLER_UNKNOWN' : 'TOKEN_REFUSED', text: 'not known' }
-      : { principal, via: 'token' };
+      : { principal, via: 'token', credential: SHOWN };
   };
 
   const stream = (

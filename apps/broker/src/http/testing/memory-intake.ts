@@ -26,6 +26,7 @@ import type { IntakePorts } from '../../service/intake.ts';
 import { contentDigest } from '../../service/request-content.ts';
 import type { WaitingRequest, WaitingRequests } from '../../service/requests.ts';
 import { NO_QUOTAS } from '../../service/testing/one-at-a-time.ts';
+import { stillGood } from '../../users/credential.ts';
 import { A, B, type Credentials, type DoorsWorld, leafOf, NOW_MS } from './doors-world.ts';
 import { AT, DIGEST, KEY, MIGRATION } from './fake-service.ts';
 
@@ -96,14 +97,15 @@ export function memoryWaiting(): WaitingRequests {
   return {
     all: async () => [...waiting.values()],
     get: async (migration) => waiting.get(migration),
-    add: async (request, record) => {
-      const kept = waiting.get(request.migration) ?? { request, record, approvals: [], askedAt: AT };
+    add: async ({ request, record, shown }) => {
+      const kept = waiting.get(request.migration) ?? { request, record, shown, approvals: [], askedAt: AT };
       waiting.set(request.migration, kept);
       return contentDigest(kept.request) === contentDigest(request);
     },
-    approve: async (migration, approvals) => {
+    approve: async (migration, approval) => {
       const kept = waiting.get(migration);
-      if (kept !== undefined) waiting.set(migration, { ...kept, approvals });
+      if (kept !== undefined) waiting.set(migration, { ...kept, approvals: [...kept.approvals, approval] });
+      return kept !== undefined;
     },
     remove: async (migration) => void waiting.delete(migration),
   };
@@ -135,6 +137,12 @@ const NOTHING = { migrations: 0, memoryMiB: 0, diskBytes: 0 };
 
 /** The broker's real intake: certificates are validated, policy and saga decide; custody is a line. */
 export function memoryIntake(world: Pick<DoorsWorld, 'pki' | 'tls'>): IntakePorts {
+  const identify: IntakePorts['identify'] = (leaf) => {
+    const intermediate = world.pki.members.get(A)?.authority.certificate ?? new Uint8Array();
+    const chain = [leaf, Buffer.from(intermediate).toString('base64')];
+    const path = validatePath({ ...world.tls.store(), chain, at: world.tls.now(), trustDomain: A });
+    return path.ok ? path.value : undefined;
+  };
   return {
     self: A,
     agreementFault: async () => undefined,
@@ -150,12 +158,8 @@ export function memoryIntake(world: Pick<DoorsWorld, 'pki' | 'tls'>): IntakePort
     offerMs: 60_000,
     deadlineMs: 3_600_000,
     leastRekey: 'none',
-    identify: (leaf) => {
-      const intermediate = world.pki.members.get(A)?.authority.certificate ?? new Uint8Array();
-      const chain = [leaf, Buffer.from(intermediate).toString('base64')];
-      const path = validatePath({ ...world.tls.store(), chain, at: world.tls.now(), trustDomain: A });
-      return path.ok ? path.value : undefined;
-    },
+    identify,
+    isStillGood: stillGood({ identify, isActive: async () => true, now: () => AT }),
   };
 }
 
