@@ -1,5 +1,6 @@
 // One rig for all of these, in this order: what ends B's honesty comes last.
 import './doors.suite.ts';
+import './persons.suite.ts';
 import './http-words.suite.ts';
 import './certificates.suite.ts';
 import './data-path.suite.ts';

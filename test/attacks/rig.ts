@@ -3,6 +3,7 @@ import { eventually } from '@carnet/dev';
 import { afterAll, beforeAll } from 'vitest';
 import { type Clouds, startClouds } from '../faults/harness/clouds.ts';
 import { rowsOf } from '../faults/harness/ledger-db.ts';
+import { withPeople } from './people.ts';
 
 /** MiB that a VM may have: A asks for more than B takes, and neither for more than A's own limit. */
 export const [B_TAKES, A_ASKS] = [512, 1_024];
@@ -12,7 +13,8 @@ export let clouds: Clouds;
 
 beforeAll(async () => {
   clouds = await startClouds({
-    policy: (text, { key }) => text.replaceAll('memoryMiB > 4096', `memoryMiB > ${key === 'b' ? B_TAKES : A_ASKS}`),
+    policy: (text, plan) =>
+      withPeople(text, plan).replaceAll('memoryMiB > 4096', `memoryMiB > ${plan.key === 'b' ? B_TAKES : A_ASKS}`),
     // No VM of these tests has room at B above 2 GiB of disk: the agent lends no more.
     agent: (text, { key }) => (key === 'b' ? text.replace('[log]', '[limits]\nvolumeBytes = 2147483648\n\n[log]') : text),
   });
