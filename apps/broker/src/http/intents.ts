@@ -1,8 +1,8 @@
 import type { RequestRecord } from '@carnet/events';
 import type { z } from 'zod';
 import { contentDigest } from '../service/request-content.ts';
-import type { ServiceResult } from '../service/result.ts';
-import type { BrokerService, IntentAccepted } from '../service/service.ts';
+import type { IntentAccepted, ServiceResult } from '../service/result.ts';
+import type { BrokerService } from '../service/service.ts';
 import type { Caller } from '../users/caller.ts';
 import { INTENT_TYPE, type intentEvent } from './schemas.ts';
 

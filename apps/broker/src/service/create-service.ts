@@ -21,8 +21,8 @@ import { planOf } from './plan.ts';
 import { currentPolicy, policySetRows, requestRow } from './policy-rows.ts';
 import { exportLines, peerRow, readEvents } from './readings.ts';
 import { restrictVm } from './restrictions.ts';
-import type { ServiceRefusal, ServiceResult } from './result.ts';
-import type { BrokerService, HostRow, IntentAccepted, MigrationDetail } from './service.ts';
+import type { IntentAccepted, ServiceRefusal, ServiceResult } from './result.ts';
+import type { BrokerService, HostRow, MigrationDetail } from './service.ts';
 
 export interface ServicePorts {
   readonly self: TrustDomain;

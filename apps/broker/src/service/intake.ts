@@ -33,8 +33,7 @@ import type { Credential, IsStillGood } from '../users/credential.ts';
 import { consentEndsMs } from './consent-window.ts';
 import { contentDigest, contentDigestOf } from './request-content.ts';
 import type { WaitingRequest, WaitingRequests } from './requests.ts';
-import type { ServiceRefusal, ServiceResult } from './result.ts';
-import type { IntentAccepted } from './service.ts';
+import type { IntentAccepted, ServiceRefusal, ServiceResult } from './result.ts';
 
 /** Everything that taking a request needs. */
 export interface IntakePorts {

@@ -30,15 +30,7 @@ import type { KeyDetail, KeyRow, KeyUseRow, RotationRow, UsesVerdictRow } from '
 import type { CurrentPolicy, PolicySetRow, RequestRow } from './policy-rows.ts';
 import type { Rate } from './predict.ts';
 import type { Changing, RestrictionChange } from './restrictions.ts';
-import type { ServiceResult } from './result.ts';
-
-export interface IntentAccepted {
-  readonly migration: MigrationId;
-  /** Digest of the `MigrationIntended` event. */
-  readonly digest: Digest;
-  /** This very request had been taken before. */
-  readonly repeated: boolean;
-}
+import type { IntentAccepted, ServiceResult } from './result.ts';
 
 /** One event as it stands in a ledger. */
 export interface LedgerEntry {
