@@ -4,13 +4,13 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { daemonEnv, eventually, privateDir, repositoryRoot, runAs, systemTool } from '@carnet/dev';
-import { hostName, keyId, spiffeId, timestamp, vmId } from '@carnet/events';
-import { createHostKeyPair, luksPassphrase, openForHost, openKeyManager } from '@carnet/keys';
+import { spiffeId } from '@carnet/events';
+import { luksPassphrase } from '@carnet/keys';
 import { issueLeaf, privateKeyPem, rememberedRsaKeys } from '@carnet/pki';
-import { openStore } from '@carnet/store';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { contextText } from '../../infra/dev/src/clouds/config-text.ts';
 import { type Clouds, startClouds } from '../faults/harness/clouds.ts';
+import { dekAtHost } from '../faults/harness/disk-keys.ts';
 import { rowsOf } from '../faults/harness/ledger-db.ts';
 import { createVm, intend, must, settled, type Vm } from '../faults/harness/moves.ts';
 
@@ -73,31 +73,10 @@ async function certify(name: Person, profile: 'operator' | 'custodian'): Promise
   writeFileSync(paths.context(name), contextText(facts, name));
 }
 
-/** The key as a host gets it: sealed by the key manager to a host key, which this test holds. */
+/** What opens the volume, as a host gets it. */
 async function passphraseFromKeyManager() {
-  const { paths, plan, database } = clouds.a;
-  const silent = { info: () => undefined, warn: () => undefined, error: () => undefined, debug: () => undefined };
-  const store = await openStore({ url: database.url, applicationName: 'escrow-test', log: silent });
-  const opened = await openKeyManager({
-    store,
-    root: { kind: 'file', path: paths.keyRoot, unlock: { kind: 'file', path: paths.passphrase } },
-    domain: plan.domain,
-    actor: `spiffe://${plan.domain}/broker`,
-    now: () => timestamp.parse(new Date().toISOString()),
-    random: randomBytes,
-  });
-  if (!opened.ok) throw new Error(opened.code);
-  const host = await createHostKeyPair();
-  const to = { domain: plan.domain, host: hostName.parse('hv1'), vm: vmId.parse(vm.vm), epoch: 0, purpose: 'run' } as const;
-  const grant = { principal: `spiffe://${plan.domain}/operator`, reason: 'VM_START' } as const;
-  const keys = [{ key: keyId.parse(key), version: 1 }];
-  const sealed = await opened.value.sealForHost({ context: to, keys, publicKey: host.publicKey, grant });
-  opened.value.close();
-  await store.close();
-  if (!sealed.ok) return sealed.code;
-  const deks = await openForHost(host.privateKey, to, sealed.value);
-  if (!deks.ok || deks.value[0] === undefined) throw new Error('a host opens what was sealed to it');
-  return luksPassphrase(deks.value[0].dek);
+  const dek = await dekAtHost(clouds.a, vm, key);
+  return dek.ok ? luksPassphrase(dek.value) : dek.code;
 }
 
 /** One `qemu-io` command on a LUKS volume; the passphrase goes by a file, never by an argument. */

@@ -1,16 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { hostName, keyId, timestamp, vmId } from '@carnet/events';
-import { createHostKeyPair, openForHost, openKeyManager } from '@carnet/keys';
 import { leafSigner, readPem } from '@carnet/pki';
 import { createPublisher } from '@carnet/publisher';
-import { openStore } from '@carnet/store';
 import { afterAll, beforeAll } from 'vitest';
-import { HOST } from '../../infra/dev/src/clouds/layout.ts';
 import { accreditationFiles } from '../faults/harness/accreditor.ts';
 import { type Cloud, clientOf } from '../faults/harness/cloud.ts';
 import { type Clouds, startClouds } from '../faults/harness/clouds.ts';
+import { dekAtHost } from '../faults/harness/disk-keys.ts';
 import { rowsOf } from '../faults/harness/ledger-db.ts';
 import { createVm, must, settled, type Vm } from '../faults/harness/moves.ts';
 import { sniff } from './sniffer.ts';
@@ -52,13 +49,14 @@ async function recordedRun(): Promise<Run> {
   const vm = await createVm(a);
   const disk = a.host.domain(vm.uuid)?.definition.disks[0];
   if (disk === undefined) throw new Error('a VM has a disk');
-  const dek = await dekOf(a, vm, String(disk.key));
+  const dek = await dekAtHost(a, vm, String(disk.key));
+  if (!dek.ok) throw new Error(dek.code);
   const ports = [bus.port, ...[a, b].flatMap(({ facts }) => [facts.ports.http, facts.ports.dataPath])];
   const sniffer = await sniff(join(root, 'wire'), 'lo', ports);
   const image = readFileSync(disk.path);
   const { id: migration } = must(await schedulerOf(a).intend({ vm: vm.vm, target: b.plan.domain, mode: 'cold' }));
   await settled(clouds, migration, 60_000);
-  return { vm, migration, image, dek, seen: await sniffer.stop() };
+  return { vm, migration, image, dek: Buffer.from(dek.value), seen: await sniffer.stop() };
 }
 
 export function schedulerOf({ paths, plan, facts }: Cloud) {
@@ -70,36 +68,6 @@ export function schedulerOf({ paths, plan, facts }: Cloud) {
     nowMs: Date.now,
     random: randomBytes,
   });
-}
-
-const silent = { info: () => undefined, warn: () => undefined, error: () => undefined, debug: () => undefined };
-
-/** The only way there is: sealed by its key manager to a host key, which this test holds. */
-async function dekOf({ paths, plan, database }: Cloud, { vm }: Vm, key: string): Promise<Buffer> {
-  const store = await openStore({ url: database.url, applicationName: 'survey', log: silent });
-  const opened = await openKeyManager({
-    store,
-    root: { kind: 'file', path: paths.keyRoot, unlock: { kind: 'file', path: paths.passphrase } },
-    domain: plan.domain,
-    actor: `spiffe://${plan.domain}/broker`,
-    now: () => timestamp.parse(new Date().toISOString()),
-    random: randomBytes,
-  });
-  if (!opened.ok) throw new Error(opened.code);
-  const pair = await createHostKeyPair();
-  const context = { domain: plan.domain, host: hostName.parse(HOST), vm: vmId.parse(vm), epoch: 0, purpose: 'run' } as const;
-  const keys = [{ key: keyId.parse(key), version: 1 }];
-  const sealed = await opened.value.sealForHost({
-    context,
-    keys,
-    publicKey: pair.publicKey,
-    grant: { principal: 'survey', reason: 'VM_START' },
-  });
-  const deks = sealed.ok ? await openForHost(pair.privateKey, context, sealed.value) : sealed;
-  opened.value.close();
-  await store.close();
-  if (!deks.ok || deks.value[0] === undefined) throw new Error('the test’s own host key opens what was sealed to it');
-  return Buffer.from(deks.value[0].dek);
 }
 
 /** All that one side holds true, and what its host keeps of VMs. */

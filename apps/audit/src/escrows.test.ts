@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type EscrowEvent, isEscrowEvent, openEscrows } from './core/escrows.ts';
 
 const ESCROW = escrowId.parse('01936ad4-0000-7000-8000-0000000000e1');
+const UNSEEN = escrowId.parse('01936ad4-0000-7000-8000-0000000000e3');
 const RECOVERY = recoveryId.parse('01936ad4-0000-7000-8000-0000000000e2');
 const KEY = keyId.parse('4b4e28ba-2fa1-41d2-883f-0016d3cca427');
 const [EARLY, NOT_AFTER, LATE] = ['10', '11', '12'].map((hour) => timestamp.parse(`2026-11-23T${hour}:00:00.000Z`)) as [
@@ -26,22 +27,25 @@ function placed(type: EscrowEvent['type'], data: object, time: Timestamp = EARLY
   return parsed;
 }
 const share = (custodian: string) => ({ custodian, sealed: said(1), verify: Buffer.alloc(32).toString('base64') });
-const dealt = placed('KeyEscrowed', {
-  escrow: ESCROW,
-  key: KEY,
-  version: 1,
-  threshold: 2,
-  shares: [ANNA, BEN, CLEO].map(share),
-  statement: said(2),
-});
+const dealing = (over: object = {}) =>
+  placed('KeyEscrowed', {
+    escrow: ESCROW,
+    key: KEY,
+    version: 1,
+    threshold: 2,
+    shares: [ANNA, BEN, CLEO].map(share),
+    statement: said(2),
+    ...over,
+  });
+const dealt = dealing();
 const requested = (asker = OLGA) =>
   placed('RecoveryRequested', { escrow: ESCROW, recovery: RECOVERY, asker, notAfter: NOT_AFTER, statement: said(3) });
-const approved = (custodian: string, n: number, time = EARLY) =>
-  placed('RecoveryApproved', { escrow: ESCROW, recovery: RECOVERY, custodian, statement: said(n) }, time);
-const recovered = (approvals: readonly number[], time = EARLY, key = KEY) =>
+const approved = (custodian: string, n: number, time = EARLY, escrow = ESCROW) =>
+  placed('RecoveryApproved', { escrow, recovery: RECOVERY, custodian, statement: said(n) }, time);
+const recovered = (approvals: readonly number[], time = EARLY, over: object = {}) =>
   placed(
     'KeyRecovered',
-    { escrow: ESCROW, recovery: RECOVERY, key, version: 1, approvals: approvals.map(said), statement: said(9) },
+    { escrow: ESCROW, recovery: RECOVERY, key: KEY, version: 1, approvals: approvals.map(said), statement: said(9), ...over },
     time,
   );
 const drilled = (proven: readonly string[], failed: readonly string[]) =>
@@ -99,9 +103,34 @@ describe('what a ledger says of escrows', () => {
         requested(),
         approved(ANNA, 4),
         approved(BEN, 5),
-        recovered([4, 5], EARLY, keyId.parse('5b4e28ba-2fa1-41d2-883f-0016d3cca427')),
+        recovered([4, 5], EARLY, { key: '5b4e28ba-2fa1-41d2-883f-0016d3cca427' }),
       ],
       'KeyRecovered RECOVERY_UNASKED',
+    ],
+    [
+      'another version of the key',
+      [dealt, requested(), approved(ANNA, 4), approved(BEN, 5), recovered([4, 5], EARLY, { version: 2 })],
+      'KeyRecovered RECOVERY_UNASKED',
+    ],
+    [
+      'below M, under an escrow that nobody witnessed',
+      [dealt, requested(), approved(ANNA, 4), recovered([4, 4], EARLY, { escrow: UNSEEN })],
+      'KeyRecovered RECOVERY_UNASKED',
+    ],
+    [
+      'an approval by no custodian, under an escrow that nobody witnessed',
+      [dealt, requested(), approved(who('custodian/dora'), 4, EARLY, UNSEEN)],
+      'RecoveryApproved RECOVERY_UNASKED',
+    ],
+    [
+      'dealt again with a smaller M',
+      [dealing({ threshold: 3 }), requested(), approved(ANNA, 4), approved(BEN, 5), dealt, recovered([4, 5])],
+      'KeyEscrowed ESCROW_REPEATED',
+    ],
+    [
+      'dealt only after it was used',
+      [requested(), approved(ANNA, 4), approved(BEN, 5), dealt, recovered([4, 5])],
+      'KeyEscrowed ESCROW_REPEATED',
     ],
     ['a drill that leaves out who failed', [dealt, drilled([ANNA, BEN], [])], 'EscrowDrilled ESCROW_DRILL_DIFFERS'],
   ])('is a violation: %s', (_name, events, code) => {

@@ -10,6 +10,7 @@ import {
   type VmId,
 } from '@carnet/events';
 import type { AppendTx, Journal, JourneyEnds, PlacedEvent, VmWithPeer } from '@carnet/journal';
+import { orRefused } from '@carnet/keys';
 import { downgradeOf } from '@carnet/policy';
 import { decide, evolve, initialJourney, type Journey, type Proposal, type RefusalCode } from '@carnet/saga';
 
@@ -42,15 +43,7 @@ export interface Ledgers {
   readonly propose: (vm: VmId, peer: TrustDomain, make: Making<Proposal>) => Promise<Proposed>;
 }
 
-/** Rolls a transaction back and carries the refusal out of it. */
-class RefusedInside extends Error {
-  override readonly name = 'RefusedInside';
-  readonly refused: Refused;
-  constructor(refused: Refused) {
-    super(refused.text);
-    this.refused = refused;
-  }
-}
+type Refuse = (refused: Refused) => never;
 
 /** @param announced the policy set of this process: said in a ledger before the first decision there that quotes it */
 export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => number, announced: PolicyAnnounced): Ledgers {
@@ -70,30 +63,32 @@ export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => 
       );
     },
     placedAt: async (event) => (await journal.event(event))?.placedAt,
-    propose: async (vm, peer, make) => {
-      try {
+    propose: (vm, peer, make) =>
+      orRefused<Proposed, Refused>(async (refuse) => {
         const outcome = await journal.append(peer, async (tx) => ({
-          drafts: await draftsOf(tx, vm, peer, make),
+          drafts: await draftsOf(tx, vm, peer, make, refuse),
           value: undefined,
         }));
         if (!outcome.ok) return { ok: false, code: outcome.code, text: outcome.text };
         const appended = outcome.value.events.at(-1);
         if (appended === undefined) throw new Error('an append of a draft gave no event');
         return { ok: true, digest: appended.digest };
-      } catch (cause) {
-        if (cause instanceof RefusedInside) return cause.refused;
-        throw cause;
-      }
-    },
+      }),
   };
 
-  async function draftsOf(tx: AppendTx, vm: VmId, peer: TrustDomain, make: Making<Proposal>): Promise<readonly Draft<Event>[]> {
+  async function draftsOf(
+    tx: AppendTx,
+    vm: VmId,
+    peer: TrustDomain,
+    make: Making<Proposal>,
+    refuse: Refuse,
+  ): Promise<readonly Draft<Event>[]> {
     const current = fold(vm, await tx.eventsOfVm({ vm, peer }));
     const proposal = await make(tx, current);
-    if ('ok' in proposal) throw new RefusedInside(proposal);
+    if ('ok' in proposal) return refuse(proposal);
     const decision = decide(current, self, proposal, new Date(nowMs()).toISOString() as Timestamp);
-    if (!decision.ok) throw new RefusedInside({ ok: false, code: decision.code satisfies RefusalCode, text: decision.text });
-    return [...(await announcementBefore(tx, peer, announced, decision.draft.data)), decision.draft];
+    if (!decision.ok) return refuse({ ok: false, code: decision.code satisfies RefusalCode, text: decision.text });
+    return [...(await announcementBefore(tx, peer, announced, decision.draft.data, refuse)), decision.draft];
   }
 }
 
@@ -115,12 +110,13 @@ async function announcementBefore(
   peer: TrustDomain,
   announced: PolicyAnnounced,
   data: object,
+  refuse: Refuse,
 ): Promise<readonly Draft<Event>[]> {
   if (!('policy' in data)) return [];
   const last = (await tx.policiesAnnounced(peer)).at(-1)?.event;
   const before = last?.type === 'PolicyAnnounced' ? last.data : undefined;
   const refusal = downgradeOf({ announced }, before);
-  if (refusal !== undefined) throw new RefusedInside(refusal);
+  if (refusal !== undefined) return refuse(refusal);
   const isSaid = before?.policySet === announced.policySet && before.engine === announced.engine;
   return isSaid ? [] : [{ type: 'PolicyAnnounced', causes: [], data: announced }];
 }

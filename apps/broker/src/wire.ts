@@ -38,8 +38,6 @@ import { openWaitingRequests } from './service/requests.ts';
 import { openApiKeys } from './users/api-keys.ts';
 import { stillGood } from './users/credential.ts';
 
-/** Keys that have no project of their own belong to this one. */
-
 /** Ties the broker's parts together. Nothing here decides anything. */
 export function wire(ground: Ground) {
   const { config, journal, store, keys, policies, nowMs, log } = ground;

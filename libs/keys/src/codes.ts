@@ -71,6 +71,10 @@ export const CODES = {
     text: 'A peer speaks of a key that no migration handed over between it and us.',
     advice: 'Nothing was noted. Ask the peer what it meant; if it repeats, treat it as hostile.',
   },
+  KEY_REPORTS_FULL: {
+    text: 'A peer has reported more states of its keys than are kept of one peer.',
+    advice: 'Nothing was noted; that a key is compromised is noted always. Ask the peer why it reports so much.',
+  },
   KEY_TENANT_DIFFERS: {
     text: 'The keys belong to different tenants.',
     advice: 'One VM belongs to one tenant; check how its disks were registered.',

@@ -20,7 +20,7 @@ const base64Of = (bytes: number) =>
     const decoded = Buffer.from(text, 'base64');
     return decoded.byteLength === bytes && decoded.toString('base64') === text;
   }, `expected ${bytes} bytes in base64`);
-/** An HPKE public key of KEM 0x647a in base64: a host's. */
+/** An HPKE public key of KEM 0x647a in base64: a host's, a custodian's, a recovery's. Escrows know no other KEM. */
 export const hostKeyText = base64Of(KEM_PUBLIC_KEY_BYTES);
 /** A migration's: of that KEM or, in profile `hsm`, of 0x0010. */
 export const publicKeyText = z.union([hostKeyText, base64Of(P256_POINT_BYTES)]);

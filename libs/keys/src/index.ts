@@ -1,3 +1,4 @@
+export { atomically, orRefused } from './atomically.ts';
 export { exchange } from './backends/barbican/http.ts';
 export { type ApplicationLogin, issueToken } from './backends/barbican/keystone.ts';
 export { recordLabels, secretName } from './backends/barbican/labels.ts';

@@ -48,6 +48,10 @@ export const CHILD_SERVES_MS_MAX = 2_000;
 export const CHILD_IDLE_MS_MAX = 200;
 /** Requests that wait for a child: 100 migrations at once, ten operations each. More is refused, not buffered. */
 export const QUEUE_MAX = 1_000;
+/** Reports kept of one key by one peer: a life has seven states, and the rest is suspended and active in turns. The newest count. */
+export const REPORTS_OF_KEY_MAX = 32;
+/** And of all its keys: a peer that shares a thousand keys reports each ten times. */
+export const REPORTS_OF_PEER_MAX = 10_000;
 /** Rows of one listing. */
 export const LIST_MAX = 1_000;
 /** Keys re-wrapped by one child when a tenant's KEK is rotated: stays below FRAME_BYTES_MAX. */
@@ -78,6 +82,8 @@ export const PIN_BYTES_MIN = 4;
 /** Deposits and migration keys re-wrapped by one child: at most 900 base64 characters each, far below FRAME_BYTES_MAX. */
 export const REWRAP_SECRETS_MAX = 100;
 
+/** A custodian's clock before ours: people's machines are set by NTP, and minutes suffice. */
+export const ENROLMENT_AHEAD_MS_MAX = 300_000;
 /** With one who may open a key alone, an escrow would be a second key manager without guards. */
 export const ESCROW_THRESHOLD_MIN = 2;
 /** Blinds what is published of a share: a guess of the share cannot be checked against it. */

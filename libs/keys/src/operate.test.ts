@@ -3,6 +3,7 @@ import { type EventData, type KeyState, keyId, trustDomain } from '@carnet/event
 import { ed25519Signer, ed25519Verifier, openEnvelope } from '@carnet/trust';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { REPORTS_OF_KEY_MAX, REPORTS_OF_PEER_MAX } from './limits.ts';
 import { type KeyVerb, keyVerb } from './operate.ts';
 import { isLegal } from './records/states.ts';
 import { onKeys } from './records/tables.ts';
@@ -11,6 +12,7 @@ import {
   deposited,
   inlineProcess,
   must,
+  NOW,
   openSide,
   record,
   released,
@@ -278,6 +280,43 @@ describe('a peer’s word about a key', () => {
       code: 'KEY_NOT_SHARED',
     });
     expect(await snapshot(b)).toBe(before);
+  });
+
+  it('of one key are kept so far: the newest, and every alarm, however much is said beside it', async () => {
+    const story = await moved();
+    const key = diskOf(story);
+    const say = (from: KeyState, to: KeyState, event = someDigest()) => hear('csp-a.example', said(story, key, from, to), event);
+    const alarm = someDigest();
+    expect(must(await say('active', 'compromised', alarm))).toBe('noted');
+    for (let n = 0; n < REPORTS_OF_KEY_MAX + 5; n++) must(await say('active', 'suspended'));
+    expect(must(await say('suspended', 'compromised'))).toBe('known');
+    const last = someDigest();
+    expect(must(await say('suspended', 'active', last))).toBe('noted');
+    const kept = must(await b.keys.show(key)).reports.map(({ event }) => event);
+    expect(kept).toHaveLength(REPORTS_OF_KEY_MAX + 1);
+    expect(kept).toContain(alarm);
+  });
+
+  it('of one peer are kept so far: more is refused, but an alarm is not', async () => {
+    const full = await moved();
+    const key = diskOf(full);
+    const db = onKeys(b.store.db);
+    const states = { from_state: 'active', to_state: 'suspended', reason: 'superseded', at: NOW, received_at: NOW };
+    const filler = { ...states, key: randomUUID(), version: 1, peer: 'csp-a.example', migration: full.handover.migration };
+    for (let n = 0; n < REPORTS_OF_PEER_MAX; n += 1_000)
+      await db
+        .insertInto('keys_reports')
+        .values(Array.from({ length: 1_000 }, () => ({ ...filler, event: someDigest() })))
+        .execute();
+    try {
+      const before = await db.selectFrom('keys_reports').selectAll().orderBy('event').execute();
+      const refused = await hear('csp-a.example', said(full, key, 'active', 'suspended'));
+      expect(refused).toMatchObject({ ok: false, code: 'KEY_REPORTS_FULL' });
+      expect(await db.selectFrom('keys_reports').selectAll().orderBy('event').execute()).toEqual(before);
+      expect(must(await hear('csp-a.example', said(full, key, 'active', 'compromised')))).toBe('noted');
+    } finally {
+      await db.deleteFrom('keys_reports').where('key', '=', filler.key).execute();
+    }
   });
 
   it('tenants: what belongs to a project stays under its KEK', async () => {

@@ -102,6 +102,10 @@ export const AUDIT_CODES = {
     advice: 'The fence on the hosts cannot tell them apart: call the source of both.',
   },
 
+  ESCROW_REPEATED: {
+    text: 'One escrow was dealt twice, or only after it had been used.',
+    advice: 'Have that CSP show its signed manifests: its recoveries may have had fewer approvals than must agree.',
+  },
   ESCROW_DRILL_DIFFERS: {
     text: 'A drill of an escrow names others than hold its shares.',
     advice: 'Have that CSP show the signed proofs; take the escrow for undrilled.',

@@ -3,7 +3,13 @@ import { accept, type Checked, refuse } from '@carnet/trust';
 
 type EscrowType = 'KeyEscrowed' | 'EscrowDrilled' | 'RecoveryRequested' | 'RecoveryApproved' | 'KeyRecovered';
 export type EscrowEvent = EventOf<EscrowType>;
-type EscrowCode = 'ESCROW_DRILL_DIFFERS' | 'RECOVERY_UNASKED' | 'RECOVERY_LATE' | 'RECOVERY_PERSON' | 'RECOVERY_UNAPPROVED';
+type EscrowCode =
+  | 'ESCROW_REPEATED'
+  | 'ESCROW_DRILL_DIFFERS'
+  | 'RECOVERY_UNASKED'
+  | 'RECOVERY_LATE'
+  | 'RECOVERY_PERSON'
+  | 'RECOVERY_UNAPPROVED';
 
 const TYPES: ReadonlySet<string> = new Set([
   'KeyEscrowed',
@@ -40,11 +46,21 @@ export function openEscrows(): Escrows {
 function escrowsOfLedger(): Escrows {
   const dealt = new Map<string, EventData<'KeyEscrowed'>>();
   const asked = new Map<string, Asked>();
+  /** Escrows that anything was said of. */
+  const spoken = new Set<string>();
+  const deal = ({ data }: EventOf<'KeyEscrowed'>): Checked<null, EscrowCode> => {
+    // Threat: other terms, with a smaller M, put in place of those under which custodians gave their shares.
+    if (spoken.has(data.escrow)) return refuse('ESCROW_REPEATED', 'it was dealt, or used, before', { got: data.escrow });
+    dealt.set(data.escrow, data);
+    return accept(null);
+  };
   const approve = ({ data, time }: EventOf<'RecoveryApproved'>): Checked<null, EscrowCode> => {
     const request = asked.get(data.recovery);
     const escrow = dealt.get(data.escrow);
     if (request === undefined)
       return escrow === undefined ? accept(null) : refuse('RECOVERY_UNASKED', 'nobody asked for what was approved');
+    const elsewhere = otherEscrow(request, data);
+    if (elsewhere !== undefined) return elsewhere;
     if (time > request.said.notAfter) return late(request.said.notAfter, time);
     const others = [request.said.asker, ...request.approvals.keys()];
     const again = others.find((other) => isSamePerson(other, data.custodian));
@@ -60,6 +76,8 @@ function escrowsOfLedger(): Escrows {
     const escrow = dealt.get(data.escrow);
     if (request === undefined)
       return escrow === undefined ? accept(null) : refuse('RECOVERY_UNASKED', 'nobody asked for what was recovered');
+    const elsewhere = otherEscrow(request, data);
+    if (elsewhere !== undefined) return elsewhere;
     if (request.recovered) return refuse('RECOVERY_UNASKED', 'it was recovered before');
     if (time > request.said.notAfter) return late(request.said.notAfter, time);
     const approvals = new Set(data.approvals);
@@ -72,31 +90,44 @@ function escrowsOfLedger(): Escrows {
         expected: String(escrow.threshold),
         got: String(approvals.size),
       });
-    if (escrow !== undefined && escrow.key !== data.key)
-      return refuse('RECOVERY_UNASKED', 'another key was recovered', { expected: escrow.key, got: data.key });
+    if (escrow !== undefined && (escrow.key !== data.key || escrow.version !== data.version))
+      return refuse('RECOVERY_UNASKED', 'another key was recovered', {
+        expected: `${escrow.key} version ${escrow.version}`,
+        got: `${data.key} version ${data.version}`,
+      });
     request.recovered = true;
     return accept(null);
   };
+  const judge = (event: EscrowEvent): Checked<null, EscrowCode> => {
+    switch (event.type) {
+      case 'KeyEscrowed':
+        return deal(event);
+      case 'EscrowDrilled':
+        return drilled(event.data, dealt.get(event.data.escrow));
+      case 'RecoveryRequested':
+        if (asked.has(event.data.recovery)) return refuse('RECOVERY_UNASKED', 'it was asked for before');
+        asked.set(event.data.recovery, { said: event.data, approvals: new Map(), recovered: false });
+        return accept(null);
+      case 'RecoveryApproved':
+        return approve(event);
+      case 'KeyRecovered':
+        return recover(event);
+    }
+  };
   return {
     judge: (event) => {
-      switch (event.type) {
-        case 'KeyEscrowed':
-          dealt.set(event.data.escrow, event.data);
-          return accept(null);
-        case 'EscrowDrilled':
-          return drilled(event.data, dealt.get(event.data.escrow));
-        case 'RecoveryRequested':
-          if (asked.has(event.data.recovery)) return refuse('RECOVERY_UNASKED', 'it was asked for before');
-          asked.set(event.data.recovery, { said: event.data, approvals: new Map(), recovered: false });
-          return accept(null);
-        case 'RecoveryApproved':
-          return approve(event);
-        case 'KeyRecovered':
-          return recover(event);
-      }
+      const judged = judge(event);
+      spoken.add(event.data.escrow);
+      return judged;
     },
   };
 }
+
+/** Threat: a step that names an escrow that nobody witnessed is held to no M. The request says which escrow it is. */
+const otherEscrow = ({ said }: Asked, { escrow }: { readonly escrow: string }): Checked<null, EscrowCode> | undefined =>
+  escrow === said.escrow
+    ? undefined
+    : refuse('RECOVERY_UNASKED', 'it names another escrow than its request', { expected: said.escrow, got: escrow });
 
 const late = (expected: string, got: string): Checked<null, EscrowCode> =>
   refuse('RECOVERY_LATE', 'the request had expired', { expected, got });

@@ -228,6 +228,20 @@ describe('the token door', () => {
   });
 });
 
+describe('whoever deals, drills and recovers', () => {
+  it.each([
+    'GET /v1/custodians',
+    'GET /v1/escrows',
+    'GET /v1/escrows/:escrow',
+    'GET /v1/drills/:drill',
+    'GET /v1/recoveries/:recovery',
+  ])('sees what it is about: %s', async (name) => {
+    const path = GOOD[name]?.path;
+    if (path === undefined) throw new Error('no such route');
+    expect(await ask({ path }, 'key-custodian')).toMatchObject({ status: 200 });
+  });
+});
+
 describe('bad input', () => {
   const intentText = JSON.stringify(intent());
   it.each<[string, Parameters<DoorsWorld['ask']>[2], number, string]>([

@@ -8,6 +8,9 @@ const custodians: readonly Role[] = ['custodian'];
 /** Who may end a key's life may also have it split, and put together: neither who asked nor who approved may do that. */
 const keyCustodians: readonly Role[] = ['key-custodian'];
 
+/** Who decides on an escrow sees it first: what is not seen is approved blindly. */
+const lookers: readonly Role[] = [...readers, ...keyCustodians];
+
 /** M-of-N escrow. Nobody does two steps of one recovery: who asks, who approves and who recovers are different persons. */
 export const escrowRoutes: readonly Route[] = [
   route({
@@ -15,7 +18,7 @@ export const escrowRoutes: readonly Route[] = [
     method: 'GET',
     path: '/v1/custodians',
     summary: 'Custodians and the digests of their sealing keys',
-    roles: readers,
+    roles: lookers,
     answer: s.custodianRows,
     handle: async ({ escrow }) => done({ items: await escrow.custodians() }),
   }),
@@ -34,7 +37,7 @@ export const escrowRoutes: readonly Route[] = [
     method: 'GET',
     path: '/v1/escrows',
     summary: 'Escrows of keys: current ones first',
-    roles: readers,
+    roles: lookers,
     query: s.escrowQuery,
     answer: s.escrowRows,
     handle: async ({ escrow }, { query }) => done({ items: await escrow.escrows(present(query)) }),
@@ -54,7 +57,7 @@ export const escrowRoutes: readonly Route[] = [
     method: 'GET',
     path: '/v1/escrows/:escrow',
     summary: 'One escrow: its signed manifest, the sealed shares, drills and recoveries',
-    roles: readers,
+    roles: lookers,
     params: s.escrowParams,
     answer: s.escrowDetail,
     handle: ({ escrow }, { params }) => escrow.escrow(params.escrow),
@@ -81,7 +84,7 @@ function drillRoutes(): readonly Route[] {
       method: 'GET',
       path: '/v1/drills/:drill',
       summary: 'One drill: who has proven possession',
-      roles: readers,
+      roles: lookers,
       params: s.drillParams,
       answer: s.drillRow,
       handle: ({ escrow }, { params }) => escrow.drill(params.drill),
@@ -126,7 +129,7 @@ function recoveryRoutes(): readonly Route[] {
       method: 'GET',
       path: '/v1/recoveries/:recovery',
       summary: 'One recovery: who asked, why, and who has approved',
-      roles: readers,
+      roles: lookers,
       params: s.recoveryParams,
       answer: s.recoveryRow,
       handle: ({ escrow }, { params }) => escrow.recovery(params.recovery),

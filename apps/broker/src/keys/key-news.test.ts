@@ -106,6 +106,34 @@ describe('what a peer is owed', () => {
     expect(appended).toHaveLength(1);
   });
 
+  it('is told in its order: after a refusal nothing later goes to that peer in the same look', async () => {
+    const { key, version } = diskOf(story);
+    const told: object[] = [];
+    const left: How[] = ['refuses'];
+    const owes = [1, 2].map((n) => ({ peer: B, line: String(n), data: { key, version, n } }));
+    const keys = {
+      owedAnnouncements: async () => owes.filter((one) => !told.includes(one.data)),
+      tellOnce: async () => true,
+      reportsRead: async () => 0,
+    } as unknown as KeyNewsPorts['keys'];
+    const quiet = { peers: [B], subscribe: () => () => undefined, ledger: async () => [] };
+    const append = async (_: unknown, plan: Plan<null>) => {
+      if (left.shift() === 'refuses') return { ok: false, code: 'LEDGER_QUARANTINED', text: 'wait' };
+      const { drafts } = await plan({ db: {} } as AppendTx);
+      told.push(...drafts.map((draft) => ('data' in draft ? draft.data : draft)));
+      return { ok: true, value: { events: [], value: null } };
+    };
+    const log = pino({ level: 'silent' });
+    const look = async () => {
+      const ports = { self: A as Peer, journal: { ...quiet, append } as unknown as KeyNewsPorts['journal'], keys };
+      await startKeyNews({ ...ports, store: a.store, log }).stop();
+    };
+    await look();
+    expect(told).toEqual([]);
+    await look();
+    expect(told).toEqual(owes.map(({ data }) => data));
+  });
+
   it('is told once by two replicas that look at the same moment', async () => {
     const { start, appended } = world(a, A, []);
     const both = [start(), start()];

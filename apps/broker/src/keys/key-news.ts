@@ -3,6 +3,7 @@ import type { Journal } from '@carnet/journal';
 import type { Announcement, KeyManager } from '@carnet/keys';
 import type { Log } from '@carnet/runtime';
 import type { Store } from '@carnet/store';
+import { type Looking, lookAgain, tellInOrder } from './look-again.ts';
 
 export interface KeyNewsPorts {
   readonly self: TrustDomain;
@@ -12,72 +13,46 @@ export interface KeyNewsPorts {
   readonly log: Log;
 }
 
-/** Changes of keys that peers hold or held: ours are told to them, theirs are noted here. */
-export interface KeyNews {
-  /** Looks now: something is owed. */
-  readonly tell: () => void;
-  /** Resolves when no look is under way. */
-  readonly stop: () => Promise<void>;
-}
-
 /** Events of a peer's ledger at once. */
 const PAGE = 256;
-/** A ledger that refused (quarantined, overloaded) is asked again after this. */
-const AGAIN_MS = 30_000;
 const NEWS = 'KeyStateChanged';
 
 /**
- * What is owed stands in the database from the change on, and what was read stands beside what was noted: a crash at any point repeats a
- * look and loses nothing. Several replicas may look at once; each event is appended once, under its row's lock.
+ * Changes of keys that peers hold or held: ours are told to them, theirs are noted here. What is owed stands in the database from the change
+ * on, and what was read stands beside what was noted. Several replicas may look at once; each event is appended once, under its row's lock.
  */
-export function startKeyNews(ports: KeyNewsPorts): KeyNews {
+export function startKeyNews(ports: KeyNewsPorts): Looking {
   const { journal, self, log } = ports;
-  let under: Promise<void> | undefined;
-  let again = false;
-  let stopped = false;
-  const look = (): void => {
-    if (stopped) return;
-    if (under !== undefined) {
-      again = true;
-      return;
-    }
-    again = false;
-    under = tellAll(ports)
-      .then(() => hearAll(ports))
-      .catch((cause: unknown) => log.warn({ err: cause }, 'key news will be looked at again'))
-      .finally(() => {
-        under = undefined;
-        if (again) look();
-      });
-  };
+  const looking = lookAgain(
+    async () => {
+      await tellAll(ports);
+      await hearAll(ports);
+    },
+    (cause) => log.warn({ err: cause }, 'key news will be looked at again'),
+  );
   const hush = journal.subscribe((notices) => {
-    if (notices.length === 0 || notices.some(({ type, publisher }) => type === NEWS && publisher !== self)) look();
+    if (notices.length === 0 || notices.some(({ type, publisher }) => type === NEWS && publisher !== self)) looking.tell();
   });
-  const timer = setInterval(look, AGAIN_MS);
-  timer.unref();
-  look();
   return {
-    tell: look,
-    stop: async () => {
-      stopped = true;
-      clearInterval(timer);
+    ...looking,
+    stop: () => {
       hush();
-      await under;
+      return looking.stop();
     },
   };
 }
 
-async function tellAll(ports: KeyNewsPorts): Promise<void> {
-  const { journal, keys, log } = ports;
-  for (const owed of await keys.owedAnnouncements()) {
-    // A peer that was removed from the configuration: its ledger is none of ours any more.
-    if (!journal.peers.includes(owed.peer)) continue;
-    const outcome = await journal.append(owed.peer, async (tx) =>
-      (await keys.tellOnce(tx.db, owed)) ? { drafts: [draftOf(owed)], value: null } : { drafts: [], value: null },
-    );
-    if (!outcome.ok) log.warn({ peer: owed.peer, code: outcome.code, key: owed.data.key }, 'a peer is still owed a key event');
-  }
-}
+const tellAll = async ({ journal, keys, log }: KeyNewsPorts): Promise<void> =>
+  tellInOrder(
+    await keys.owedAnnouncements(),
+    journal.peers,
+    (owed) =>
+      journal.append(owed.peer, async (tx) => ({
+        drafts: (await keys.tellOnce(tx.db, owed)) ? [draftOf(owed)] : [],
+        value: null,
+      })),
+    ({ peer, data: { key } }, code) => log.warn({ peer, code, key }, 'a peer is still owed a key event'),
+  );
 
 const draftOf = ({ data }: Announcement) => ({ type: NEWS, causes: [], data }) as const;
 

@@ -1,7 +1,7 @@
 import { type EventType, type KeyId, keyId, type TrustDomain, type VmId } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
-import { type KeyManager, type KeyUse, type KeyView, type Result, tenant, vmConsumer } from '@carnet/keys';
-import type { Store, Tx } from '@carnet/store';
+import { atomically, type KeyManager, type KeyUse, type KeyView, type Result, tenant, vmConsumer } from '@carnet/keys';
+import type { Store } from '@carnet/store';
 import type { Signer } from '@carnet/trust';
 import { present } from '../http/present.ts';
 import type { Inventory } from '../inventory.ts';
@@ -32,26 +32,6 @@ type KeyService = Pick<
 const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, code, text });
 const UNKNOWN = refuse('KEY_UNKNOWN', 'no such key');
 
-/** Rolls back what a refused step may have written before it refused. */
-class RefusedInside extends Error {
-  override readonly name = 'RefusedInside';
-}
-
-async function inTransaction<T>(store: Store, work: (tx: Tx) => Promise<Result<T>>): Promise<Result<T>> {
-  const seen: { refused?: Result<T> } = {};
-  try {
-    return await store.db.transaction().execute(async (tx) => {
-      const result = await work(tx);
-      if (result.ok) return result;
-      seen.refused = result;
-      throw new RefusedInside();
-    });
-  } catch (cause) {
-    if (cause instanceof RefusedInside && seen.refused !== undefined) return seen.refused;
-    throw cause;
-  }
-}
-
 /** A refusal of the key manager for people: its sentence, and what stands in the way. */
 function said<T>(result: Result<T>): ServiceResult<T> {
   if (result.ok) return result;
@@ -70,7 +50,7 @@ export function createKeyService(ports: KeyServicePorts): KeyService {
         if (moving !== undefined) return moving;
         const signer = ports.signer();
         const wanted = { key, version: DEK_VERSION, verb, principal, signer, ...change };
-        const changed = said(await inTransaction(store, (tx) => keys.operate(tx, wanted)));
+        const changed = said(await atomically(store.db, (tx) => keys.operate(tx, wanted)));
         if (!changed.ok) return changed;
         ports.tell();
         return shown(ports, key);
@@ -79,7 +59,7 @@ export function createKeyService(ports: KeyServicePorts): KeyService {
       withKey(id, async (key) => {
         if ((await ports.inventory.vm(vm)) === undefined) return refuse('VM_UNKNOWN', `${vm} is not held by ${ports.self}`);
         const needed = { key, version: DEK_VERSION };
-        const added = said(await inTransaction(store, (tx) => keys.need(tx, needed, vmConsumer(vm))));
+        const added = said(await atomically(store.db, (tx) => keys.need(tx, needed, vmConsumer(vm))));
         if (!added.ok) return added;
         return shown(ports, key);
       }),

@@ -145,11 +145,11 @@ const recovering = {
   terms: escrowTerms,
   recovery: recoveryId,
   request: digest,
-  publicKey: publicKeyText,
+  publicKey: hostKeyText,
   keks,
   privateKey: recoveryKey,
 };
-const sealingKeys = z.array(publicKeyText).min(1).readonly();
+const sealingKeys = z.array(hostKeyText).min(1).readonly();
 export const DEAL_ESCROW = keyOperation(
   'deal-escrow',
   z.strictObject({ terms: escrowTerms, sealingKeys, keks, dek: wrappedDek }),
@@ -159,7 +159,7 @@ export const DEAL_ESCROW = keyOperation(
 export const CREATE_RECOVERY_KEY = keyOperation(
   'create-recovery-key',
   z.strictObject({ recovery: recoveryId }),
-  z.strictObject({ publicKey: publicKeyText, privateKey: recoveryKey }),
+  z.strictObject({ publicKey: hostKeyText, privateKey: recoveryKey }),
   createRecoveryKey,
 );
 export const CHECK_SHARE = keyOperation(

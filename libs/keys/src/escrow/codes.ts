@@ -33,6 +33,14 @@ export const ESCROW_CODES = {
     text: 'Who signed has not the role that this takes, whoever brought it.',
     advice: 'Custodians need the role `custodian`, who asks `operator` or `key-custodian`; the policy set gives roles.',
   },
+  ENROLMENT_OLD: {
+    text: 'The custodian has said a sealing key that is as new, or newer.',
+    advice: 'Enroll with a statement made now. If nobody of yours sent this one, somebody says an old word again.',
+  },
+  ENROLMENT_AHEAD: {
+    text: 'The statement is of the future.',
+    advice: 'Set the clock of the machine where the custodian signs.',
+  },
   CUSTODIAN_FILE_INVALID: {
     text: 'The file with the sealing key is not one of ours, was changed, or does not open with the passphrase.',
     advice: 'Check file and passphrase. If the key is lost, enroll a new one and have escrows dealt anew.',
@@ -84,8 +92,9 @@ export const ESCROW_CODES = {
   },
   APPROVAL_REPEATED: { text: 'This person has already approved.', advice: 'Each person counts once.' },
   APPROVALS_MISSING: {
-    text: 'Fewer custodians have approved than must agree.',
-    advice: '`carnet key escrow show` says who has not.',
+    text: 'Fewer custodians have approved than must agree, counting those who may still.',
+    advice:
+      '`carnet key escrow show` says who has not. An approval counts while its custodian has the role and the certificate that signed it is valid: else have others approve, or ask anew.',
   },
   RECOVERY_KEY_UNOPENABLE: {
     text: 'The private key of the recovery does not open.',

@@ -1,7 +1,7 @@
 import { type SpiffeId, spiffeId } from '@carnet/events';
 import { z } from 'zod';
 import { fromBase64, type Random, toBase64, transcript, wiper } from '../bytes.ts';
-import { publicKeyText } from '../context.ts';
+import { hostKeyText } from '../context.ts';
 import { SCRYPT_BLOCK_SIZE, SCRYPT_COST, SCRYPT_PARALLELIZATION, SCRYPT_SALT_BYTES } from '../limits.ts';
 import { fromVault, refusal } from '../refusal.ts';
 import { ok, type Result } from '../result.ts';
@@ -16,7 +16,7 @@ export const custodianFile = z
   .strictObject({
     format: z.literal('carnet-custodian-key-v1'),
     custodian: spiffeId,
-    publicKey: publicKeyText,
+    publicKey: hostKeyText,
     scrypt: scryptParameters,
     sealed: z.base64().max(128),
   })

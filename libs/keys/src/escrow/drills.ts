@@ -11,6 +11,7 @@ import {
   uuidv7,
 } from '@carnet/events';
 import type { Tx } from '@carnet/store';
+import { atomically } from '../atomically.ts';
 import { toBase64 } from '../bytes.ts';
 import { ESCROW_CHALLENGE_BYTES } from '../limits.ts';
 import { refusal } from '../refusal.ts';
@@ -32,7 +33,7 @@ import {
   signStatement,
   statementDigest,
 } from './statements.ts';
-import { atomically, type EscrowTx, inEscrow, onEscrow } from './tables.ts';
+import { type EscrowTx, inEscrow, onEscrow } from './tables.ts';
 
 /** `proven`: who has proven possession so far. `conclusion`: once it has ended. */
 export type DrillView = {
@@ -78,6 +79,7 @@ export async function prove(ports: EscrowPorts, given: Said): Promise<Result<Dri
   if (!heard.ok) return heard;
   const { said, signer, envelope, digest: statement } = heard.value;
   if (said.custodian !== signer) return refusal('CUSTODIAN_REFUSED', { expected: said.custodian, got: signer });
+  if (!ports.may(signer, 'hold')) return refusal('ESCROW_ROLE_MISSING', { about: signer });
   return atomically(ports.db, async (tx) => {
     const db = inEscrow(tx);
     const found = await lockDrill(db, said.drill);

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
+import { createECDH, generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import {
@@ -26,7 +26,7 @@ import type { Escrow } from './escrows.ts';
 import type { Escrows } from './open.ts';
 import type { EscrowContext } from './ports.ts';
 import type { Recovery } from './recoveries.ts';
-import { type Said, signStatement } from './statements.ts';
+import { request, type Said, signStatement } from './statements.ts';
 import { onEscrow } from './tables.ts';
 
 const COST = 16_384;
@@ -62,9 +62,11 @@ const [olga, anna, ben, cleo, dora] = [
 ].map(who) as [Person, Person, Person, Person, Person];
 const OMAR = 'spiffe://csp-a.example/operator/omar';
 
+/** Whose certificate is valid no more. */
+const revoked = new Set<string>();
 const identify: EscrowContext['identify'] = (certificate) => {
   const one = people.find((each) => each.certificate === certificate);
-  return one === undefined
+  return one === undefined || revoked.has(one.id)
     ? undefined
     : { spiffeId: one.id, leafDigest: one.signer.keyid, verifier: ed25519Verifier(one.signer.publicKey) };
 };
@@ -265,6 +267,50 @@ describe('an escrow', () => {
     await refused(() => escrows.enroll({ ...say(anna, statement), certificate: 'AAAA' }), 'CUSTODIAN_REFUSED');
     await refused(() => escrows.enroll(say(anna, { ...statement, kind: 'proof' })), 'STATEMENT_INVALID');
   });
+
+  it('an old enrolment said again puts no old sealing key in place, nor does one of the future', async () => {
+    const dave = person('custodian/dave');
+    people.push(dave);
+    const enrolment = async (msAhead: number) => {
+      const { publicKey } = await createCustodianFile(dave.id, PASSPHRASE, randomBytes, COST);
+      const at = new Date(clock.ms + msAhead).toISOString();
+      return { said: say(dave, { kind: 'sealing-key', custodian: dave.id, publicKey, at }), publicKey };
+    };
+    const keyNow = async () => (await escrows.custodians()).find(({ custodian }) => custodian === dave.id)?.publicKey;
+    const old = await enrolment(-60_000);
+    const newer = await enrolment(0);
+    must(await escrows.enroll(old.said));
+    must(await escrows.enroll(newer.said));
+    const before = await rows();
+    must(await escrows.enroll(newer.said));
+    expect(await rows()).toBe(before);
+    await refused(() => escrows.enroll(old.said), 'ENROLMENT_OLD');
+    const same = await enrolment(0);
+    await refused(() => escrows.enroll(same.said), 'ENROLMENT_OLD');
+    const ahead = await enrolment(300_001);
+    await refused(() => escrows.enroll(ahead.said), 'ENROLMENT_AHEAD');
+    expect(await keyNow()).toBe(newer.publicKey);
+    const slow = await enrolment(300_000);
+    must(await escrows.enroll(slow.said));
+    expect(await keyNow()).toBe(slow.publicKey);
+  });
+
+  it('a key of another KEM is no sealing key', async () => {
+    const p256 = toBase64(createECDH('prime256v1').generateKeys());
+    const statement = { kind: 'sealing-key', custodian: anna.id, publicKey: p256, at: now() };
+    await refused(() => escrows.enroll(say(anna, statement)), 'STATEMENT_INVALID');
+    const parsed = request.safeParse({ kind: 'recovery-request', ask: 'a'.repeat(64), said: askOf(await dealt()), at: now() });
+    expect(parsed.error?.issues.map(({ path }) => path.join('.'))).toEqual(['publicKey']);
+    const hybrid = files.get(anna.id)?.publicKey;
+    for (const [publicKey, success] of [
+      [p256, false],
+      [hybrid, true],
+    ])
+      expect(
+        request.safeParse({ kind: 'recovery-request', ask: 'a'.repeat(64), said: askOf(await dealt()), publicKey, at: now() })
+          .success,
+      ).toBe(success);
+  });
 });
 
 describe('a drill', () => {
@@ -299,6 +345,12 @@ describe('a drill', () => {
     await refused(() => escrows.prove(say(anna, { ...proof, asked: other.digest })), 'STATEMENT_DIFFERS');
     await refused(() => escrows.prove(say(ben, proof)), 'CUSTODIAN_REFUSED');
     await refused(() => escrows.prove(say(dora, { ...proof, custodian: dora.id })), 'CUSTODIAN_UNKNOWN');
+    dismissed.add(anna.id);
+    try {
+      await refused(() => escrows.prove(say(anna, proof)), 'ESCROW_ROLE_MISSING');
+    } finally {
+      dismissed.clear();
+    }
     await refused(() => escrows.prove(say(anna, { ...proof, drill: newId() })), 'DRILL_UNKNOWN');
     clock.ms += 3_600_001;
     await refused(() => escrows.prove(say(anna, proof)), 'DRILL_CLOSED');
@@ -372,6 +424,64 @@ describe('a recovery', () => {
     } finally {
       dismissed.clear();
     }
+  });
+
+  it('an approval ends with the role and with the certificate of who gave it', async () => {
+    const escrow = await dealt();
+    const recovery = await asked(escrow);
+    await approved(anna, escrow, recovery);
+    await approved(ben, escrow, recovery);
+    const recover = () => escrows.recover({ recovery: recovery.recovery, by: OMAR });
+    for (const [end, undo] of [
+      [() => dismissed.add(ben.id), () => dismissed.clear()],
+      [() => revoked.add(ben.id), () => revoked.clear()],
+    ] as const) {
+      end();
+      try {
+        await refused(recover, 'APPROVALS_MISSING');
+      } finally {
+        undo();
+      }
+    }
+    dismissed.add(ben.id);
+    try {
+      await approved(cleo, escrow, recovery);
+      must(await recover());
+    } finally {
+      dismissed.clear();
+    }
+    const told = (await escrows.owedNews()).filter(({ type, data }) => type === 'KeyRecovered' && data.escrow === escrow.escrow);
+    const digests = must(await escrows.recovery(recovery.recovery)).approvals.filter(({ custodian }) => custodian !== ben.id);
+    expect(told.map(({ data }) => data)).toEqual(
+      [0, 1].map(() => expect.objectContaining({ approvals: digests.map(({ digest }) => digest) })),
+    );
+  });
+
+  it('an approval that ends while the key is put together ends the recovery', async () => {
+    const escrow = await dealt();
+    const recovery = await asked(escrow);
+    await approved(anna, escrow, recovery);
+    await approved(ben, escrow, recovery);
+    let judged = 0;
+    const leaving = side.keys.escrows({ ...context, may: (person, duty) => context.may(person, duty) && ++judged <= 2 });
+    await refused(() => leaving.recover({ recovery: recovery.recovery, by: OMAR }), 'APPROVALS_MISSING');
+    expect(judged).toBeGreaterThan(2);
+  });
+
+  it('a row of an approval that its custodian did not sign counts for nothing', async () => {
+    const escrow = await dealt();
+    const recovery = await asked(escrow);
+    await approved(anna, escrow, recovery);
+    await approved(ben, escrow, recovery);
+    const bens = await approvalOf(ben, escrow, recovery);
+    const { envelope } = say(cleo, { ...bens, custodian: cleo.id });
+    await onEscrow(side.store.db)
+      .updateTable('keys_recovery_approvals')
+      .set({ envelope: JSON.stringify(envelope) })
+      .where('recovery', '=', recovery.recovery)
+      .where('custodian', '=', ben.id)
+      .execute();
+    await refused(() => escrows.recover({ recovery: recovery.recovery, by: OMAR }), 'APPROVALS_MISSING');
   });
 
   it('three duties, three persons: under whatever name they come', async () => {

@@ -10,6 +10,7 @@ import {
 } from '@carnet/events';
 import type { Tx } from '@carnet/store';
 import { z } from 'zod';
+import { atomically } from '../atomically.ts';
 import { DEAL_ESCROW } from '../child/operations.ts';
 import { tenantKeks } from '../ports.ts';
 import { findHeld, type Held, type KeyVersion, lockHeld } from '../records/holding.ts';
@@ -22,7 +23,7 @@ import { listCustodians } from './custodians.ts';
 import { owe } from './news.ts';
 import type { EscrowPorts, Step } from './ports.ts';
 import { type Manifest, manifest, payloadOf, signStatement, statementDigest } from './statements.ts';
-import { atomically, type EscrowDb, inEscrow, onEscrow } from './tables.ts';
+import { type EscrowDb, inEscrow, onEscrow } from './tables.ts';
 import { type EscrowTerms, escrowTerms } from './terms.ts';
 
 /** An escrow as it is kept: what was signed, and the shares as sealed to the custodians. Nothing of it is secret. */

@@ -1,5 +1,6 @@
 import { isSamePerson } from '@carnet/events';
 import type { Tx } from '@carnet/store';
+import { atomically } from '../atomically.ts';
 import { RECOVER_DEK } from '../child/operations.ts';
 import { lockHeld, updateHeld } from '../records/holding.ts';
 import { holdKek } from '../records/keks.ts';
@@ -11,9 +12,19 @@ import type { WrappedDek } from '../vault/hierarchy.ts';
 import { type Escrow, seatOf } from './escrows.ts';
 import { owe } from './news.ts';
 import type { EscrowPorts } from './ports.ts';
-import { givenShareOf, lockRecovery, openRecovery, type Recovery, recoveringOf, shown, whyEnded } from './recoveries.ts';
+import {
+  type Approved,
+  givenShareOf,
+  lockRecovery,
+  openRecovery,
+  type Recovery,
+  recoveringOf,
+  shown,
+  whyEnded,
+} from './recoveries.ts';
+import { standing } from './standing.ts';
 import { signStatement, statementDigest } from './statements.ts';
-import { atomically, inEscrow } from './tables.ts';
+import { inEscrow, onEscrow } from './tables.ts';
 
 type Wanted = { readonly recovery: string; readonly by: string };
 
@@ -26,36 +37,49 @@ export async function recover(ports: EscrowPorts, wanted: Wanted): Promise<Resul
   if (!found.ok) return found;
   const { recovery, escrow } = found.value;
   const { terms, package: sealedKey } = escrow.manifest;
-  const unfit = whyNotRecover(recovery, terms.threshold, wanted.by);
+  const counted = await standing(ports, onEscrow(ports.db), recovery);
+  const unfit = whyNotRecover(recovery, counted, terms.threshold, wanted.by);
   if (unfit !== undefined) return unfit;
   const recovering = await recoveringOf(ports, found.value);
   if (!recovering.ok) return recovering;
-  const shares = recovery.approvals.flatMap(({ custodian, share }) => {
+  const shares = counted.flatMap(({ custodian, share }) => {
     const seat = seatOf(terms, custodian);
     return seat === undefined ? [] : [givenShareOf(escrow, seat, share)];
   });
   const wrapped = await ports.keys.call(RECOVER_DEK, { ...recovering.value, package: sealedKey, shares });
   if (!wrapped.ok) return wrapped;
-  return atomically(ports.db, (tx) => record(ports, tx, { ...wanted, escrow, wrapped: wrapped.value }));
+  return atomically(ports.db, (tx) => record(ports, tx, { ...wanted, escrow, counted, wrapped: wrapped.value }));
 }
 
 /** Three duties, three persons: who asked, who approved, who recovers. */
-function whyNotRecover({ request, approvals, recovery }: Recovery, threshold: number, by: string): Refusal | undefined {
+function whyNotRecover(
+  { request, approvals, recovery }: Recovery,
+  counted: readonly Approved[],
+  threshold: number,
+  by: string,
+): Refusal | undefined {
   const others = [request.said.asker, ...approvals.map(({ custodian }) => custodian)];
   if (others.some((other) => isSamePerson(other, by))) return refusal('RECOVERY_DUTY', { about: by });
-  return approvals.length < threshold
-    ? refusal('APPROVALS_MISSING', { about: recovery, expected: String(threshold), got: String(approvals.length) })
+  return counted.length < threshold
+    ? refusal('APPROVALS_MISSING', { about: recovery, expected: String(threshold), got: String(counted.length) })
     : undefined;
 }
 
-type Done = Wanted & { readonly escrow: Escrow; readonly wrapped: WrappedDek };
+/** `counted`: the approvals whose shares made it. */
+type Done = Wanted & { readonly escrow: Escrow; readonly counted: readonly Approved[]; readonly wrapped: WrappedDek };
 
-async function record(ports: EscrowPorts, tx: Tx, { recovery: id, by, escrow, wrapped }: Done): Promise<Result<Recovery>> {
+async function record(
+  ports: EscrowPorts,
+  tx: Tx,
+  { recovery: id, by, escrow, counted, wrapped }: Done,
+): Promise<Result<Recovery>> {
   const db = inEscrow(tx);
   const now = await lockRecovery(db, id);
   if (now === undefined) return refusal('RECOVERY_UNKNOWN', { about: id });
   const ended = whyEnded(ports, now);
   if (ended !== undefined) return ended;
+  const still = new Set((await standing(ports, db, now)).map(({ digest }) => digest));
+  if (!counted.every(({ digest }) => still.has(digest))) return refusal('APPROVALS_MISSING', { about: id });
   const { key, version, arrival } = escrow.manifest.terms;
   const keys = inTransaction(tx);
   const held = await lockHeld(keys, { key, version });
@@ -64,7 +88,7 @@ async function record(ports: EscrowPorts, tx: Tx, { recovery: id, by, escrow, wr
     return refusal('KEY_STATE', { about: key, expected: 'active' });
   await holdKek(keys, { tenant: held.record.tenant, version: wrapped.kekVersion });
   const at = ports.now();
-  const approvals = now.approvals.map(({ digest }) => digest);
+  const approvals = counted.map(({ digest }) => digest);
   const said = { kind: 'key-recovered', recovery: now.recovery, request: now.digest, approvals, by, at } as const;
   const envelope = signStatement(said, ports.signer());
   const statement = statementDigest(envelope);

@@ -11,6 +11,7 @@ import {
   spiffeId,
   type Timestamp,
 } from '@carnet/events';
+import { atomically } from '../atomically.ts';
 import { CHECK_SHARE, CREATE_RECOVERY_KEY } from '../child/operations.ts';
 import { tenantKeks } from '../ports.ts';
 import { refusal } from '../refusal.ts';
@@ -32,7 +33,7 @@ import {
   signStatement,
   statementDigest,
 } from './statements.ts';
-import { atomically, type EscrowDb, type EscrowTx, inEscrow, onEscrow } from './tables.ts';
+import { type EscrowDb, type EscrowTx, inEscrow, onEscrow } from './tables.ts';
 
 export type Approved = {
   readonly custodian: SpiffeId;

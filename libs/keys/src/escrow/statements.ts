@@ -16,7 +16,7 @@ import {
 import { openEnvelope, parseStrictJson, type Signer, signEnvelope, type Verifier } from '@carnet/trust';
 import { z } from 'zod';
 import { digestOf } from '../bytes.ts';
-import { publicKeyText } from '../context.ts';
+import { hostKeyText } from '../context.ts';
 import { refusal } from '../refusal.ts';
 import { ok, type Result } from '../result.ts';
 import { publishedShare, sealedShare } from '../vault/share.ts';
@@ -26,8 +26,10 @@ const reason = text.min(1);
 
 /** A custodian's sealing key. An X.509 leaf signs; what opens shares is a KEM key, which no leaf can hold: so the leaf vouches for it. */
 export const sealingKey = z
-  .strictObject({ kind: z.literal('sealing-key'), custodian: spiffeId, publicKey: publicKeyText, at: timestamp })
+  .strictObject({ kind: z.literal('sealing-key'), custodian: spiffeId, publicKey: hostKeyText, at: timestamp })
   .readonly();
+
+export type SealingKey = z.infer<typeof sealingKey>;
 
 /** What the CSP says of an escrow as it was dealt. `shares` in the order of the terms' seats. */
 export const manifest = z
@@ -89,7 +91,7 @@ export type Ask = z.infer<typeof ask>;
 
 /** The CSP's own word on it: the ask, and the key of its key manager that shares are to be sealed to. */
 export const request = z
-  .strictObject({ kind: z.literal('recovery-request'), ask: digest, said: ask, publicKey: publicKeyText, at: timestamp })
+  .strictObject({ kind: z.literal('recovery-request'), ask: digest, said: ask, publicKey: hostKeyText, at: timestamp })
   .readonly();
 export type Request = z.infer<typeof request>;
 

@@ -1,6 +1,5 @@
 import type { Change, Db, Tx } from '@carnet/store';
 import type { CreateTableBuilder, Kysely, Transaction } from 'kysely';
-import type { Result } from '../result.ts';
 
 /** As everywhere in this lib: JSON as text, byte for byte as it was committed; times as RFC 3339 text. Envelopes are DSSE. */
 export type EscrowTables = {
@@ -161,24 +160,3 @@ export type EscrowDb = Kysely<EscrowTables>;
 export type EscrowTx = Transaction<EscrowTables>;
 export const onEscrow = (db: Db): EscrowDb => db.$extendTables<EscrowTables>();
 export const inEscrow = (tx: Tx): EscrowTx => tx.$extendTables<EscrowTables>();
-
-/** Rolls back what a refused step may have written before it refused. */
-class RefusedInside extends Error {
-  override readonly name = 'RefusedInside';
-}
-
-/** One transaction: all of the step, or the refusal and nothing. */
-export async function atomically<T>(db: Db, work: (tx: Tx) => Promise<Result<T>>): Promise<Result<T>> {
-  const seen: { refused?: Result<T> } = {};
-  try {
-    return await db.transaction().execute(async (tx) => {
-      const result = await work(tx);
-      if (result.ok) return result;
-      seen.refused = result;
-      throw new RefusedInside();
-    });
-  } catch (cause) {
-    if (cause instanceof RefusedInside && seen.refused !== undefined) return seen.refused;
-    throw cause;
-  }
-}

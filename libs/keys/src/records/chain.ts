@@ -1,20 +1,9 @@
 import { type Digest, GENESIS } from '@carnet/events';
 import { digestOf, transcript } from '../bytes.ts';
+import type { KeysTables } from './tables.ts';
 
 /** A line of a key's history as its chain covers it. Absent values are null. */
-export type ChainedLine = {
-  readonly key: string;
-  readonly version: number;
-  readonly arrival: number;
-  readonly position: number;
-  readonly from_state: string | null;
-  readonly to_state: string;
-  readonly at: string;
-  readonly actor: string;
-  readonly reason: string;
-  readonly cause: string | null;
-  readonly prev: string;
-};
+export type ChainedLine = Omit<KeysTables['keys_history'], 'digest' | 'signature'>;
 
 /** Digest of one line: it covers its predecessor's, so no line can be changed, left out or put between others unnoticed. */
 export const lineDigest = (line: ChainedLine): Digest =>

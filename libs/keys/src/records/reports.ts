@@ -10,6 +10,7 @@ import {
   trustDomain,
 } from '@carnet/events';
 import { z } from 'zod';
+import { REPORTS_OF_KEY_MAX, REPORTS_OF_PEER_MAX } from '../limits.ts';
 import { refusal } from '../refusal.ts';
 import { ok, type Result } from '../result.ts';
 import type { KeyVersion } from './holding.ts';
@@ -36,6 +37,9 @@ export type ReportReceived = { readonly event: Digest; readonly peer: TrustDomai
 /**
  * Notes what a peer says, if it may say so: it was source or target of the migration that it names, and that migration handed over this
  * very key. Threat: a peer that knows an id raises the alarm about a key that it never held. No state is changed here.
+ *
+ * Threat: a peer that says much fills the database, or drowns the one report that matters. So an alarm is noted once for each key and
+ * always; of the rest the newest of each key, and so many of a peer. What gives way stands signed in the peer's ledger.
  */
 export async function noteReport(
   tx: KeysTx,
@@ -53,6 +57,20 @@ export async function noteReport(
   if (shared === undefined) return refusal('KEY_NOT_SHARED', { about: data.key, got: peer });
   if (!isLegal(data.from, data.to))
     return refusal('KEY_TRANSITION_ILLEGAL', { about: data.key, got: `${data.from} to ${data.to}` });
+  const said = await reportedBefore(tx, peer, data);
+  if (said.some((one) => one.event === event || (isAlarm(one.to_state) && one.to_state === data.to))) return ok('known');
+  if (!isAlarm(data.to) && (await countOf(tx, peer)) >= REPORTS_OF_PEER_MAX)
+    return refusal('KEY_REPORTS_FULL', { about: data.key, expected: `at most ${REPORTS_OF_PEER_MAX}`, got: peer });
+  const surplus = said.filter(({ to_state }) => !isAlarm(to_state)).slice(REPORTS_OF_KEY_MAX - 1);
+  if (surplus.length > 0)
+    await tx
+      .deleteFrom('keys_reports')
+      .where(
+        'event',
+        'in',
+        surplus.map((one) => one.event),
+      )
+      .execute();
   const inserted = await tx
     .insertInto('keys_reports')
     .values({
@@ -70,6 +88,30 @@ export async function noteReport(
     .onConflict((conflict) => conflict.doNothing())
     .executeTakeFirst();
   return ok((inserted.numInsertedOrUpdatedRows ?? 0n) > 0n ? 'noted' : 'known');
+}
+
+const isAlarm = (state: string): boolean => state === 'compromised' || state === 'destroyed-compromised';
+
+/** Newest first. */
+const reportedBefore = (tx: KeysTx, peer: TrustDomain, { key, version }: KeyVersion) =>
+  tx
+    .selectFrom('keys_reports')
+    .select(['event', 'to_state'])
+    .where('key', '=', key)
+    .where('version', '=', version)
+    .where('peer', '=', peer)
+    .orderBy('received_at', 'desc')
+    .orderBy('at', 'desc')
+    .orderBy('event', 'desc')
+    .execute();
+
+async function countOf(tx: KeysTx, peer: TrustDomain): Promise<number> {
+  const { n } = await tx
+    .selectFrom('keys_reports')
+    .select((of) => of.fn.countAll().as('n'))
+    .where('peer', '=', peer)
+    .executeTakeFirstOrThrow();
+  return Number(n);
 }
 
 /** Oldest first. */

@@ -1,7 +1,4 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import {
   artifactId,
   type Digest,
@@ -11,144 +8,19 @@ import {
   type HpkeKem,
   keyId,
   migrationId,
-  type Timestamp,
-  timestamp,
   trustDomain,
   uuidv7,
   type VerifiedRoots,
   vmId,
 } from '@carnet/events';
-import { openStore, type Store, type StoreTarget, type Tx } from '@carnet/store';
-import { vi } from 'vitest';
-import { type KeyRoot, keyProcessFor } from '../backends/service.ts';
-import type { BarbicanOptions } from '../backends/session.ts';
-import type { Operation } from '../child/operation.ts';
-import type { KeyProcess } from '../child/pool.ts';
 import type { BoundKey, Handover } from '../context.ts';
-import { type KeyManager, openKeyManager } from '../open.ts';
-import type { Prepared } from '../ports.ts';
 import { onKeys } from '../records/tables.ts';
-import type { Result } from '../result.ts';
-import { createRootFile } from '../root-file.ts';
 import type { Grant } from '../uses/grant.ts';
-import { tenant } from '../vault/hierarchy.ts';
 import { HYBRID } from '../vault/hpke.ts';
+import { ACTOR, must, NOT_AFTER, NOW, record, type Side, TENANT } from './side.ts';
 
-// Two databases inside one process, on a machine shared with other suites, take longer than vitest's five seconds.
-// The benchmark, which is no test, uses these sides too.
-if (globalThis.process.env['VITEST'] !== undefined) vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 });
-
-export const NOW: Timestamp = timestamp.parse('2026-11-23T10:00:00.000Z');
-export const NOT_AFTER: Timestamp = timestamp.parse('2026-11-23T12:00:00.000Z');
-export const TENANT = tenant.parse('shop');
-export const ACTOR = 'spiffe://csp-a.example/broker';
-export const silent = { info: () => undefined, warn: () => undefined };
-
-/** One CSP of a test: its own database, root file and key manager. */
-export type Side = {
-  readonly keys: KeyManager;
-  readonly store: Store;
-  readonly dir: string;
-  /** SPIFFE ID of its service. */
-  readonly actor: string;
-  readonly close: () => Promise<void>;
-};
-
-/** Lowest legal scrypt cost: the tests are not about scrypt's time. */
-const TEST_COST = 16_384;
-
-export const must = <T>(result: Result<T>): T => {
-  if (!result.ok) throw new Error(`refused: ${result.code} ${result.text} expected ${result.expected} got ${result.got}`);
-  return result.value;
-};
-
-export type SideOptions = {
-  readonly target?: StoreTarget;
-  readonly process?: KeyProcess;
-  readonly domain?: 'csp-a.example' | 'csp-b.example';
-  /** Default: a sealed file of its own. */
-  readonly root?: KeyRoot;
-  readonly barbican?: BarbicanOptions;
-  readonly now?: () => Timestamp;
-};
-
-export async function openSide(options: SideOptions = {}): Promise<Side> {
-  const dir = mkdtempSync(join(tmpdir(), 'carnet-keys-'));
-  const passphrase = join(dir, 'passphrase');
-  writeFileSync(passphrase, `${randomBytes(24).toString('base64')}\n`);
-  chmodSync(passphrase, 0o600);
-  const unlock = { kind: 'file', path: passphrase } as const;
-  const root = options.root ?? { kind: 'file', path: join(dir, 'root.json'), unlock };
-  const process = options.process ?? keyProcessFor({ ...options, root });
-  if (options.root === undefined)
-    must(await createRootFile({ path: join(dir, 'root.json'), unlock, process, random: randomBytes, cost: TEST_COST }));
-  const store = await openStore({ ...(options.target ?? { dir: join(dir, 'db') }), log: silent, applicationName: 'keys-test' });
-  const domain = trustDomain.parse(options.domain ?? 'csp-a.example');
-  const actor = `spiffe://${domain}/broker`;
-  const { barbican, now = () => NOW } = options;
-  const keys = must(
-    await openKeyManager({
-      store,
-      root,
-      ...(barbican === undefined ? {} : { barbican }),
-      domain,
-      actor,
-      now,
-      random: randomBytes,
-      process,
-    }),
-  );
-  return {
-    keys,
-    store,
-    dir,
-    actor,
-    close: async () => {
-      keys.close();
-      await store.close();
-      rmSync(dir, { recursive: true, force: true });
-    },
-  };
-}
-
-/** The operations in this process, through the same schemas and JSON: for tables of attacks, where a child for each row would take minutes. */
-export function inlineProcess(): KeyProcess {
-  const serve = async <I, O>(operation: Operation<I, O>, input: I, secret: Uint8Array) => {
-    const served = await operation.serve(JSON.parse(JSON.stringify(input)), Buffer.from(secret), randomBytes);
-    if (!served.result.ok) return { result: served.result, secret: served.secret };
-    return { result: { ok: true as const, value: operation.output.parse(served.result.value) }, secret: served.secret };
-  };
-  return {
-    call: async (operation, input, secret) => (await serve(operation, input, secret)).result,
-    open: async (operation, input, secret) => {
-      const served = await serve(operation, input, secret);
-      return served.result.ok ? { ok: true, value: served.secret ?? Buffer.alloc(0) } : served.result;
-    },
-    close: () => undefined,
-  };
-}
-
-/** In one transaction that is rolled back on a refusal, as the journal does. */
-export async function within<T>(side: Side, work: (tx: Tx) => Promise<Result<T>>): Promise<Result<T>> {
-  const refused: { result?: Result<T> } = {};
-  try {
-    return await side.store.db.transaction().execute(async (tx) => {
-      const result = await work(tx);
-      if (!result.ok) {
-        refused.result = result;
-        throw new Error('rolled back');
-      }
-      return result;
-    });
-  } catch (error) {
-    if (refused.result === undefined) throw error;
-    return refused.result;
-  }
-}
-
-export async function record<T>(side: Side, prepared: Result<Prepared<T>>): Promise<Result<T>> {
-  return prepared.ok ? within(side, prepared.value.record) : prepared;
-}
+export * from './forms.ts';
+export * from './side.ts';
 
 /** The service's own right in a migration. */
 export const granted = ({ handover }: Story, actor = ACTOR): Grant => ({
@@ -287,51 +159,3 @@ export async function snapshot(side: Side): Promise<string> {
   }
   return rows.join('\n');
 }
-
-/** A side on a database that others use too: the second replica of one CSP shares root file and database with the first. */
-export async function openReplica(of: Side, target: StoreTarget): Promise<Side> {
-  const store = await openStore({ ...target, log: silent, applicationName: 'keys-replica' });
-  const unlock = { kind: 'file', path: join(of.dir, 'passphrase') } as const;
-  const rootFile = join(of.dir, 'root.json');
-  const keys = must(
-    await openKeyManager({
-      store,
-      root: { kind: 'file', path: rootFile, unlock },
-      domain: trustDomain.parse('csp-a.example'),
-      actor: of.actor,
-      now: () => NOW,
-      random: randomBytes,
-    }),
-  );
-  return {
-    keys,
-    store,
-    dir: of.dir,
-    actor: of.actor,
-    close: async () => {
-      keys.close();
-      await store.close();
-    },
-  };
-}
-
-/** How a secret could show: raw, hexadecimal, and base64 at each of the three alignments. */
-export function formsOf(secret: Uint8Array): readonly Buffer[] {
-  const bytes = Buffer.from(secret);
-  const base64 = [0, 1, 2].map((shift) =>
-    Buffer.concat([Buffer.alloc(shift), bytes])
-      .toString('base64')
-      .slice(4, 40),
-  );
-  const decimal = [...bytes.subarray(0, 12)].join(',');
-  return [
-    bytes,
-    Buffer.from(bytes.toString('hex')),
-    Buffer.from(bytes.toString('hex').toUpperCase()),
-    Buffer.from(decimal),
-    ...base64.map((text) => Buffer.from(text)),
-  ];
-}
-
-export const holdsSecret = (haystack: Buffer, secret: Uint8Array): boolean =>
-  formsOf(secret).some((form) => haystack.includes(form));
