@@ -10,11 +10,12 @@ import {
   peerMessage,
   trustDomain,
 } from '@carnet/events';
+import { chainedLine } from '@carnet/keys';
 import { z } from 'zod';
 import { openapi } from '../../apps/broker/src/http/openapi.ts';
 import { intentEvent } from '../../apps/broker/src/http/schemas.ts';
 
-/** One line of `GET /v1/export`: a header, every envelope of every ledger exactly as chained, an end. */
+/** One line of `GET /v1/export`: a header, every envelope of every ledger exactly as chained, every line of the keys' histories, an end. */
 export const exportLine = z.union([
   z.strictObject({
     carnet: z.literal('ledger-export'),
@@ -24,6 +25,7 @@ export const exportLine = z.union([
     keyUses: z.strictObject({ n: z.int().min(0), digest }).optional(),
   }),
   z.strictObject({ publisher: trustDomain, audience: trustDomain, envelope: z.base64() }),
+  z.strictObject({ keyHistory: chainedLine }),
   z.strictObject({ carnet: z.literal('end-of-export') }),
 ]);
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { event, GENESIS, intentRequest, PAYLOAD_TYPES, type Timestamp, timestamp } from '@carnet/events';
 import type { Journal, StoredEvent } from '@carnet/journal';
+import { chainedLine } from '@carnet/keys';
 import { chainValidator, type TrustStore } from '@carnet/pki';
 import { type AdmissionContext, admit, initialLedger, openEnvelope } from '@carnet/trust';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -144,8 +145,27 @@ it('an export is lines of its schema', async () => {
     ledger: async ({ publisher }: { readonly publisher: string }) => (publisher === A ? [stored] : []),
   } as unknown as Journal;
   const lines: string[] = [];
-  const usesHead = async () => ({ n: 0, digest: GENESIS });
-  for await (const line of exportLines(journal, AT, undefined, usesHead)) lines.push(line);
-  expect(lines.length).toBe(3);
+  const said = {
+    key: '4b4e28ba-2fa1-41d2-883f-0016d3cca427',
+    version: 1,
+    arrival: 0,
+    position: 1,
+    from_state: null,
+    to_state: 'active',
+  };
+  const born = chainedLine.parse({
+    ...{ ...said, at: AT, actor: 'a', reason: 'b', cause: null, prev: GENESIS, digest: GENESIS, signature: null },
+  });
+  const keys = {
+    usesHead: async () => ({ n: 0, digest: GENESIS }),
+    async *historyLines() {
+      yield born;
+    },
+  };
+  for await (const line of exportLines(journal, AT, undefined, keys)) lines.push(line);
+  expect(lines.length).toBe(4);
+  const forB: string[] = [];
+  for await (const line of exportLines(journal, AT, B, keys)) forB.push(line);
+  expect(forB.filter((line) => line.includes('keyHistory'))).toEqual([]);
   for (const line of lines) exportLine.parse(JSON.parse(line));
 });

@@ -1,4 +1,12 @@
-import type { AuditedCustody, AuditedDecisions, AuditedLedger, AuditedMigration, AuditReport, Finding } from './report.ts';
+import type {
+  AuditedCustody,
+  AuditedDecisions,
+  AuditedKeyHistory,
+  AuditedLedger,
+  AuditedMigration,
+  AuditReport,
+  Finding,
+} from './report.ts';
 
 /** The report for people: what was looked at, what came of it, who could open what when, and what is wrong. */
 export function renderReport(report: AuditReport): string {
@@ -7,6 +15,7 @@ export function renderReport(report: AuditReport): string {
     `verdict: ${report.verdict}\n`,
     section('first divergence', divergence === undefined ? [] : [findingText(divergence)]),
     section('ledgers', report.ledgers.map(ledgerText)),
+    section('histories of own keys', report.keyHistories.map(keyHistoryText)),
     section('migrations, and who could open the image', report.migrations.map(migrationText)),
     section('decisions of policy', report.decisions.map(decisionsText)),
     section('further violations', violations.slice(1).map(findingText)),
@@ -23,6 +32,9 @@ function ledgerText({ publisher, audience, verdict, events, voids, copies, note 
   const counted = voids === 0 ? '' : `, ${voids} void`;
   return `  ${publisher} → ${audience}  ${verdict}\n    ${events} events verified${counted}; shown: ${shown || 'nowhere'}\n${note === undefined ? '' : `    ${note}\n`}`;
 }
+
+const keyHistoryText = ({ csp, source, keys, lines, signed }: AuditedKeyHistory): string =>
+  `  ${csp}  ${lines} changes of ${keys} keys, ${signed} of them by operators who signed; in ${source}\n`;
 
 const decisionsText = ({ csp, quoted, replayed, otherEngine }: AuditedDecisions): string =>
   `  ${csp}  ${quoted} quoted, ${replayed} made again alike${otherEngine === 0 ? '' : `, ${otherEngine} by another engine`}\n`;

@@ -90,6 +90,18 @@ export const auditedMigration = z
   .readonly();
 export type AuditedMigration = z.infer<typeof auditedMigration>;
 
+/** What a CSP shows of the lives of its own keys: how many lines, and how many of them are operators' changes, signed. */
+const auditedKeyHistory = z
+  .strictObject({
+    csp: trustDomain,
+    source: z.string(),
+    keys: z.number().int(),
+    lines: z.number().int(),
+    signed: z.number().int(),
+  })
+  .readonly();
+export type AuditedKeyHistory = z.infer<typeof auditedKeyHistory>;
+
 /** Decisions of policy that a CSP quotes in what was shown, and how many were made again by the auditor's policy files, alike. */
 const auditedDecisions = z
   .strictObject({
@@ -110,6 +122,7 @@ export const auditReport = z
     asOf: timestamp,
     verdict: overallVerdict,
     ledgers: z.array(auditedLedger).readonly(),
+    keyHistories: z.array(auditedKeyHistory).readonly(),
     migrations: z.array(auditedMigration).readonly(),
     decisions: z.array(auditedDecisions).readonly(),
     /** The first violation found. Absent: all that was shown verifies. */

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { type Context, loadContext } from '@carnet/publisher';
 import { auditLedgers } from './core/audit-ledgers.ts';
 import { AuditError, EXIT } from './exit.ts';
-import { type ExportFile, indexExport } from './io/export-file.ts';
+import { type ExportFile, historiesOf, indexExport } from './io/export-file.ts';
 import { fetchExport } from './io/fetch-export.ts';
 import { pairsOf } from './io/pairs.ts';
 import { readPolicySets } from './io/policy-sets.ts';
@@ -41,7 +41,7 @@ export async function verify(request: VerifyRequest): Promise<AuditReport> {
     const exports = [...(await indexAll(request.files)), ...(await fetchAll(contexts, scratch))];
     const pairs = pairsOf(exports);
     if (pairs.length === 0) throw new AuditError('EXPORT_EMPTY', EXIT.failed, 'no ledger holds any event');
-    return await auditLedgers({ pairs, trust, ...policies, nowMs: request.nowMs });
+    return await auditLedgers({ pairs, histories: historiesOf(exports), trust, ...policies, nowMs: request.nowMs });
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -39,6 +39,8 @@ export { createHostKeyPair, type HostKey, type HostSealRequest, luksPassphrase, 
 export { declareRootLost, type KeyManager, type KeyManagerOptions, openKeyManager } from './open.ts';
 export { type Announcement, type KeyVerb, keyVerb, type OperatorChange } from './operate.ts';
 export type { Prepared } from './ports.ts';
+export { lineDigest } from './records/chain.ts';
+export { chainedLine, type ExportedLine } from './records/export.ts';
 export type { HistoryLine, Mark } from './records/history.ts';
 export type { KeyRecord, KeyVersion, Listing, Provenance, Replaces } from './records/holding.ts';
 export type { TenantPage } from './records/of-tenant.ts';

@@ -52,6 +52,8 @@ export const QUEUE_MAX = 1_000;
 export const REPORTS_OF_KEY_MAX = 32;
 /** And of all its keys: a peer that shares a thousand keys reports each ten times. */
 export const REPORTS_OF_PEER_MAX = 10_000;
+/** Lines of keys' histories that an export reads at once: about 1 MiB. */
+export const HISTORY_PAGE = 500;
 /** Rows of one listing. */
 export const LIST_MAX = 1_000;
 /** Keys re-wrapped by one child when a tenant's KEK is rotated: stays below FRAME_BYTES_MAX. */

@@ -25,6 +25,7 @@ import * as operating from './operate.ts';
 import type { KeyPorts } from './ports.ts';
 import { KEY_CHANGES } from './records/changes.ts';
 import { consumersByKey } from './records/consumers.ts';
+import { historyLines } from './records/export.ts';
 import type { KeyVersion, Listing } from './records/holding.ts';
 import { keksOf } from './records/keks.ts';
 import { consumersSince, pageOfTenant, type TenantPage } from './records/of-tenant.ts';
@@ -178,6 +179,7 @@ const keyManager = (ports: KeyPorts, db: Db, close: () => void) => ({
   settleSecrets: () => settleAll(ports),
   sealForHost: (request: HostSealRequest) => again(() => sealForHost(ports, request)),
   usesOf: (key: KeyId) => uses.usesOf(ports.db, key),
+  historyLines: () => historyLines(ports.db),
   usesHead: () => uses.usesHead(ports.db),
   verifyUses: () => uses.verifyUses(ports.db),
   close,

@@ -102,6 +102,22 @@ export const AUDIT_CODES = {
     advice: 'The fence on the hosts cannot tell them apart: call the source of both.',
   },
 
+  KEY_HISTORY_BROKEN: {
+    text: "A line of the history of a CSP's own key was changed, left out, put between others, or is no possible step.",
+    advice: 'Have that CSP bring its database back from a backup, and compare with exports that you kept.',
+  },
+  KEY_HISTORY_SIGNATURE: {
+    text: "An operator's change of a key is not signed by an event key of its CSP, or another change is.",
+    advice: 'Take the change, its actor and its reason for unproven.',
+  },
+  KEY_HISTORY_UNSIGNED: {
+    text: 'A key was compromised by the word of nobody.',
+    advice: 'Only an operator says so, and the CSP signs it: have it show who did.',
+  },
+  KEY_HISTORY_DIFFERS: {
+    text: 'A CSP told a peer of a change of a key that its own history does not hold, or shows two histories.',
+    advice: 'Its history was set back or rewritten, or it lied to the peer: compare with exports that you kept.',
+  },
   ESCROW_REPEATED: {
     text: 'One escrow was dealt twice, or only after it had been used.',
     advice: 'Have that CSP show its signed manifests: its recoveries may have had fewer approvals than must agree.',

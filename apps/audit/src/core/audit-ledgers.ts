@@ -2,7 +2,7 @@ import { type Timestamp, timestamp } from '@carnet/events';
 import { chainValidator, type TrustStore } from '@carnet/pki';
 import { ended, type MigrationState, phaseOf } from '@carnet/saga';
 import { positionOf } from '@carnet/trust';
-import type { AuditedLedger, AuditedMigration, AuditReport, Finding } from '../report.ts';
+import type { AuditedKeyHistory, AuditedLedger, AuditedMigration, AuditReport, Finding } from '../report.ts';
 import { identifyAsOf } from './agents.ts';
 import { type AuditedPair, type AuditedReplay, auditPair } from './audit-pair.ts';
 import type { LedgerPair } from './copies.ts';
@@ -10,10 +10,13 @@ import { custodyOf, type PositionOf } from './custody.ts';
 import { openEscrows } from './escrows.ts';
 import { type Findings, openFindings } from './findings.ts';
 import { holderBreaks, loosenings } from './holders.ts';
+import { auditKeyHistory, type HistoryCopy, openWitnessed } from './key-history.ts';
 import { openRules, type PolicySets } from './rules.ts';
 
 export type AuditQuestion = {
   readonly pairs: readonly LedgerPair[];
+  /** Of their own keys, by the CSPs that show them. */
+  readonly histories?: readonly HistoryCopy[];
   readonly trust: TrustStore;
   /** Decisions that these gave are made again. */
   readonly policies?: PolicySets;
@@ -22,7 +25,7 @@ export type AuditQuestion = {
 };
 
 /** Re-derives everything from the envelopes and trusts no one but the federation's root. Reads each copy once. */
-export async function auditLedgers({ pairs, trust, policies, nowMs }: AuditQuestion): Promise<AuditReport> {
+export async function auditLedgers({ pairs, histories = [], trust, policies, nowMs }: AuditQuestion): Promise<AuditReport> {
   const now: Timestamp = timestamp.parse(new Date(nowMs).toISOString());
   const findings = openFindings();
   const rules = {
@@ -33,20 +36,25 @@ export async function auditLedgers({ pairs, trust, policies, nowMs }: AuditQuest
       'as of then',
     ),
   };
-  const inspection = { identify: identifyAsOf(trust, now), rules: openRules(policies), escrows: openEscrows(), findings };
+  const witnessed = openWitnessed();
+  const identify = identifyAsOf(trust, now);
+  const inspection = { identify, rules: openRules(policies), escrows: openEscrows(), witnessed, findings };
   const audited: AuditedPair[] = [];
   for (const pair of pairs) audited.push(await auditPair(pair, rules, inspection));
   const migrations = audited.flatMap(({ journeys }) => journeys.all().flatMap((journey) => journey.migrations)).toSorted(byTime);
   const positionIn = positionsIn(audited);
   violateHolders(migrations, positionIn, findings);
+  const keyHistories: AuditedKeyHistory[] = [];
+  for (const history of histories) keyHistories.push(await auditKeyHistory(history, witnessed, findings));
   const ledgers = audited.flatMap((pair) => pair.ledgers).map((replayed) => ledgerOf(replayed, findings));
   const [divergence] = findings.violations();
   return {
     carnet: 'audit-report',
     v: 1,
     asOf: now,
-    verdict: overall(ledgers),
+    verdict: divergence === undefined ? overall(ledgers) : 'diverged',
     ledgers,
+    keyHistories,
     migrations: migrations.flatMap((m) => migrationOf(m, positionIn)),
     decisions: inspection.rules.counted(),
     ...(divergence === undefined ? {} : { divergence }),
@@ -114,7 +122,6 @@ const tailNote = (settled: number, seq: number): string =>
   `verified to ${seq}; both CSPs are known to hold it to ${settled}. An export of the other side settles the rest`;
 
 function overall(ledgers: readonly AuditedLedger[]): AuditReport['verdict'] {
-  if (ledgers.some(({ verdict }) => verdict === 'diverged')) return 'diverged';
   if (ledgers.some(({ verdict }) => verdict === 'unsettled tail')) return 'unsettled tail';
   return `proven to head ${ledgers.map(({ events }) => events).join(', ')}`;
 }

@@ -8,6 +8,7 @@ import { type Escrows, isEscrowEvent } from './escrows.ts';
 import { checkEvidence } from './evidence.ts';
 import type { Findings } from './findings.ts';
 import type { Folded } from './journeys.ts';
+import type { Witnessed } from './key-history.ts';
 import { checkOrder } from './order.ts';
 import { checkReceipts } from './receipts.ts';
 import type { LedgerReplay, PlacedEvent } from './replay.ts';
@@ -18,6 +19,7 @@ export type Inspection = {
   readonly identify: Identify;
   readonly rules: Rules;
   readonly escrows: Escrows;
+  readonly witnessed: Witnessed;
   readonly findings: Findings;
 };
 
@@ -43,7 +45,7 @@ const told = ({ code, text, expected, got }: Refusal<string>): Pick<Finding, 'co
  * event whose evidence, request, policy or order does not hold is a violation, for its publisher signed it.
  */
 export function inspect(
-  { identify, rules, escrows, findings }: Inspection,
+  { identify, rules, escrows, witnessed, findings }: Inspection,
   ledger: LedgerReplay,
   placed: PlacedEvent,
   folded: Folded | undefined,
@@ -58,6 +60,8 @@ export function inspect(
     const announced = rules.announce(placed.event);
     if (!announced.ok) findings.violate({ ...at, ...told(announced) });
   }
+  if (voidCode === undefined && (placed.event?.type === 'KeyAnnounced' || placed.event?.type === 'KeyStateChanged'))
+    witnessed.note(placed.event, { seq: at.seq, digest: placed.digest });
   if (placed.event !== undefined && voidCode === undefined && isEscrowEvent(placed.event)) {
     const judged = escrows.judge(placed.event);
     if (!judged.ok) findings.violate({ ...at, ...told(judged) });

@@ -1,7 +1,17 @@
 import type { TrustDomain } from '@carnet/events';
+import type { ExportedLine } from '@carnet/keys';
 import type { Copy } from '../core/copies.ts';
+import type { HistoryCopy } from '../core/key-history.ts';
 import { AuditError, EXIT } from '../exit.ts';
-import { type ExportHeader, type ExportLine, exportEnd, exportHeader, exportLine, parseJson } from './export-format.ts';
+import {
+  type ExportHeader,
+  type ExportLine,
+  exportEnd,
+  exportHeader,
+  exportLine,
+  keyHistoryLine,
+  parseJson,
+} from './export-format.ts';
 import { type FileLine, fileLines } from './lines.ts';
 
 /** Where the lines of one ledger lie in an export file. */
@@ -13,6 +23,8 @@ export type ExportFile = {
   readonly source: string;
   readonly header: ExportHeader;
   readonly stretches: readonly Stretch[];
+  /** Where the histories of its keys lie; absent in an export for one peer. */
+  readonly history?: { readonly start: number; readonly end: number };
 };
 
 const malformed = (source: string, line: number, what: string): AuditError =>
@@ -28,6 +40,7 @@ export async function indexExport(path: string, source = path): Promise<ExportFi
   let isEnded = false;
   let number = 0;
   const stretches: Stretch[] = [];
+  let history: ExportFile['history'];
   for await (const line of fileLines(path)) {
     number++;
     if (isEnded) throw malformed(source, number, 'something follows the end line');
@@ -36,7 +49,9 @@ export async function indexExport(path: string, source = path): Promise<ExportFi
       header = exportHeader.safeParse(json).data;
       if (header === undefined) throw malformed(source, number, 'expected the header of a ledger export');
     } else if (exportEnd.safeParse(json).success) isEnded = true;
+    else if (keyHistoryLine.safeParse(json).success) history = { start: history?.start ?? line.start, end: line.end };
     else {
+      if (history !== undefined) throw malformed(source, number, 'expected the history of a key, or the end line');
       const said = exportLine.safeParse(json).data;
       if (said === undefined) throw cutOr(source, number, line);
       extend(
@@ -50,7 +65,7 @@ export async function indexExport(path: string, source = path): Promise<ExportFi
   }
   if (header === undefined || !isEnded)
     throw new AuditError('EXPORT_TRUNCATED', EXIT.verificationFailed, `${source}: no end line after ${number} lines`);
-  return { path, source, header, stretches };
+  return { path, source, header, stretches, ...(history === undefined ? {} : { history }) };
 }
 
 /** A last line without its newline was cut, not mangled. */
@@ -85,6 +100,20 @@ export function copyOf({ path, source, header, stretches }: ExportFile, publishe
     exportedAt: header.exportedAt,
     open: () => envelopes(path, stretch ?? { start: 0, end: 0 }),
   };
+}
+
+/** Nothing, for an export that shows no history: one for a single peer, or of a CSP without keys. */
+export const historiesOf = (exports: readonly ExportFile[]): readonly HistoryCopy[] =>
+  exports.flatMap(({ path, source, header, history }) =>
+    history === undefined ? [] : [{ source, holder: header.self, lines: () => linesOfHistory(path, history) }],
+  );
+
+async function* linesOfHistory(path: string, range: NonNullable<ExportFile['history']>): AsyncGenerator<ExportedLine> {
+  for await (const { text } of fileLines(path, range)) {
+    const line = keyHistoryLine.safeParse(parseJson(text)).data;
+    if (line === undefined) throw new AuditError('FILE_UNREADABLE', EXIT.failed, `${path} changed while it was read`);
+    yield line.keyHistory;
+  }
 }
 
 async function* envelopes(path: string, range: { readonly start: number; readonly end: number }): AsyncGenerator<Uint8Array> {

@@ -1,4 +1,5 @@
 import { digest, EVENT_BYTES_MAX, timestamp, trustDomain } from '@carnet/events';
+import { chainedLine } from '@carnet/keys';
 import { z } from 'zod';
 
 /** First line of an export, last line, and those between: newline-delimited JSON as `GET /v1/export` writes it. */
@@ -21,6 +22,9 @@ export const exportLine = z.strictObject({
   envelope: z.string().max(ENVELOPE_CHARS_MAX),
 });
 export type ExportLine = z.infer<typeof exportLine>;
+
+/** A line of the history of one of the CSP's own keys; these come after the ledgers. */
+export const keyHistoryLine = z.strictObject({ keyHistory: chainedLine });
 
 /** `undefined`: no JSON. */
 export function parseJson(text: string): unknown {

@@ -136,7 +136,7 @@ export function createService(ports: ServicePorts): BrokerService {
     apiKeys: () => ports.apiKeys.list(),
     createApiKey: (request, principal) => ports.apiKeys.create(request, principal),
     revokeApiKey: (id, principal) => ports.apiKeys.revoke(id, principal),
-    exportLedgers: (peer) => exportLines(journal, new Date(ports.nowMs()).toISOString(), peer, machines.keys.usesHead),
+    exportLedgers: (peer) => exportLines(journal, new Date(ports.nowMs()).toISOString(), peer, machines.keys),
   };
 
   /** Whoever was told the migration's id may ask for it at once. */

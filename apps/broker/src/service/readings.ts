@@ -1,5 +1,6 @@
 import type { Digest, MigrationId } from '@carnet/events';
 import type { Journal, Ledger, PeerState, StoredEvent } from '@carnet/journal';
+import type { KeyManager } from '@carnet/keys';
 import { mergeLedgers, type Positioned, parseCursor } from '../cursor.ts';
 import type { LedgerEntry, PeerRow } from './service.ts';
 
@@ -96,16 +97,16 @@ export function peerStateOf(peer: PeerState, nowMs: number): PeerRow['state'] {
 const EXPORT_PAGE = 500;
 
 /**
- * Both directions of every ledger, each envelope exactly as chained. The first line says whose view this is; the auditor trusts
+ * Both directions of every ledger, each envelope exactly as chained; then the histories of this CSP's own keys. The first line says whose view this is; the auditor trusts
  * nothing else in it.
  */
 export async function* exportLines(
   journal: Journal,
   exportedAt: string,
   wanted: string | undefined,
-  usesHead: () => Promise<{ readonly n: number; readonly digest: Digest }>,
+  keys: Pick<KeyManager, 'usesHead' | 'historyLines'>,
 ): AsyncGenerator<string> {
-  yield JSON.stringify({ carnet: 'ledger-export', v: 1, self: journal.self, exportedAt, keyUses: await usesHead() });
+  yield JSON.stringify({ carnet: 'ledger-export', v: 1, self: journal.self, exportedAt, keyUses: await keys.usesHead() });
   for (const ledger of ledgersOf(journal)) {
     if (wanted !== undefined && ledger.publisher !== wanted && ledger.audience !== wanted) continue;
     for (let from = 1; ; ) {
@@ -115,5 +116,7 @@ export async function* exportLines(
       from += page.length;
     }
   }
+  // Keys that no peer ever held are in no ledger; what is for one peer's auditor holds none of the others' keys.
+  if (wanted === undefined) for await (const keyHistory of keys.historyLines()) yield JSON.stringify({ keyHistory });
   yield JSON.stringify({ carnet: 'end-of-export' });
 }
