@@ -239,5 +239,8 @@ describe('an escrow by the command line', () => {
       env: { ...daemonEnv, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
     });
     expect(`${run.stderr}${run.stdout}`).toMatch(/"verdict": ?"proven/);
+    const { keyHistories } = JSON.parse(run.stdout);
+    const { a, b } = clouds;
+    expect(keyHistories).toMatchObject([a, b].map(({ plan }) => ({ csp: plan.domain, lines: expect.any(Number) })));
   });
 });

@@ -154,7 +154,14 @@ it('an export is lines of its schema', async () => {
     to_state: 'active',
   };
   const born = chainedLine.parse({
-    ...{ ...said, at: AT, actor: 'a', reason: 'b', cause: null, prev: GENESIS, digest: GENESIS, signature: null },
+    ...said,
+    at: AT,
+    actor: 'a',
+    reason: 'b',
+    cause: null,
+    prev: GENESIS,
+    digest: GENESIS,
+    signature: null,
   });
   const keys = {
     usesHead: async () => ({ n: 0, digest: GENESIS }),
