@@ -59,8 +59,8 @@ export const RENEW_AFTER = 2 / 3;
 export const RENEW_FROM = 1 / 2;
 /** A lock that is held is looked at again this often, in milliseconds. */
 export const LOCK_LOOK_MS = 10;
-/** Time for another process to replace a leaf's files, in milliseconds: two renames and some flushes of a busy disk. */
-export const LEAF_BUSY_MS_MAX = 500;
+/** Time for another process to be done with a leaf's files or a register, in milliseconds: some flushes of a busy disk. */
+export const BUSY_MS_MAX = 500;
 /** One answer of an issuing authority, in bytes: a leaf and its issuers. */
 export const CERTS_ONLY_BYTES_MAX = 65_536;
 /** Time for one answer of an issuing authority, in milliseconds. */

@@ -9,7 +9,7 @@ import { readCertificate } from '../certificate.ts';
 import { writeDurably } from '../durable.ts';
 import { PkiError } from '../error.ts';
 import { readPrivateText } from '../leaf-files.ts';
-import { BACKDATE_MS, PASSPHRASE_CHARS_MIN } from '../limits.ts';
+import { BACKDATE_MS, BUSY_MS_MAX, PASSPHRASE_CHARS_MIN } from '../limits.ts';
 import { exclusively } from '../lock-file.ts';
 import { readPem, writePem } from '../pem.ts';
 import { createRequest } from '../request.ts';
@@ -138,4 +138,5 @@ export function openAuthority(dir: string, passphraseFile: string): Authority {
  * Alone with a directory's register.
  * @throws PkiError AUTHORITY_BUSY: another process is at work; it takes milliseconds
  */
-export const alone = <T>(dir: string, work: () => T): T => exclusively(at(dir).lock, { code: 'AUTHORITY_BUSY', waitMs: 0 }, work);
+export const alone = <T>(dir: string, work: () => T): T =>
+  exclusively(at(dir).lock, { code: 'AUTHORITY_BUSY', waitMs: BUSY_MS_MAX }, work);

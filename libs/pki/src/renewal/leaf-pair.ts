@@ -3,7 +3,7 @@ import { existsSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname } from 'node:path';
 import { flushDirectory, writeDraft, writeDurably } from '../durable.ts';
 import { readPrivateText } from '../leaf-files.ts';
-import { LEAF_BUSY_MS_MAX } from '../limits.ts';
+import { BUSY_MS_MAX } from '../limits.ts';
 import { exclusively } from '../lock-file.ts';
 import { readPem } from '../pem.ts';
 import { privateKeyPem, type RsaKeyPair, type RsaKeySource } from '../rsa-keys.ts';
@@ -24,7 +24,7 @@ const draftsOf = ({ certificateFile, keyFile }: LeafFiles): LeafFiles => ({
 
 /** A daemon and `carnet cert renew` may both be at it. @throws PkiError LEAF_BUSY */
 const alone = <T>({ keyFile }: LeafFiles, work: () => T): T =>
-  exclusively(`${keyFile}.lock`, { code: 'LEAF_BUSY', waitMs: LEAF_BUSY_MS_MAX }, work);
+  exclusively(`${keyFile}.lock`, { code: 'LEAF_BUSY', waitMs: BUSY_MS_MAX }, work);
 
 const nextKeyFile = ({ keyFile }: LeafFiles): string => `${keyFile}.next`;
 
