@@ -31,12 +31,16 @@ const nextKeyFile = ({ keyFile }: LeafFiles): string => `${keyFile}.next`;
 /**
  * The key of the next leaf: made once, and kept until the leaf is here. An issuer gives a leaf one successor, and gives it again only to
  * the same key: an answer that was lost must be asked for by the key that it was for, by whoever asks.
+ *
+ * @param of the pair that shall be renewed
+ * @returns `overtaken`: another pair is there, perhaps since a moment; asked for now, its key would look like a thief's
  */
-export async function nextKeys(files: LeafFiles, make: RsaKeySource): Promise<RsaKeyPair> {
-  const made = alone(files, () => keptKeys(files));
+export async function nextKeys(files: LeafFiles, of: PairName, make: RsaKeySource): Promise<RsaKeyPair | 'overtaken'> {
+  const made = alone(files, () => (isThere(files, of) ? keptKeys(files) : 'overtaken'));
   if (made !== undefined) return made;
   const fresh = await make();
   return alone(files, () => {
+    if (!isThere(files, of)) return 'overtaken';
     const kept = keptKeys(files);
     if (kept !== undefined) return kept;
     writeDurably(nextKeyFile(files), privateKeyPem(fresh.privateKey), { owner: statSync(files.keyFile) });
@@ -59,7 +63,12 @@ function keptKeys(files: LeafFiles): RsaKeyPair | undefined {
   }
 }
 
-export type NextPair = { readonly keyPem: string; readonly certificatePem: string };
+/** A pair by its certificate. */
+type PairName = { readonly certificatePem: string };
+export type NextPair = PairName & { readonly keyPem: string };
+
+const isThere = ({ certificateFile }: LeafFiles, { certificatePem }: PairName): boolean =>
+  leafOf(readFileSync(certificateFile, 'utf8')).equals(leafOf(certificatePem));
 
 /**
  * Puts a new leaf and its key in the place of the old pair, which is kept beside. Two files cannot be renamed at once: the key goes
@@ -68,15 +77,10 @@ export type NextPair = { readonly keyPem: string; readonly certificatePem: strin
  * @param before PEM of the pair that the new one was asked for under
  * @returns `replaced`, also where another process had done it; `overtaken`: another pair is there, and nothing was done
  */
-export function replacePair(
-  files: LeafFiles,
-  next: NextPair,
-  before: Pick<NextPair, 'certificatePem'>,
-): 'replaced' | 'overtaken' {
+export function replacePair(files: LeafFiles, next: NextPair, before: PairName): 'replaced' | 'overtaken' {
   return alone(files, () => {
-    const there = leafOf(readFileSync(files.certificateFile, 'utf8'));
-    if (there.equals(leafOf(next.certificatePem))) return 'replaced';
-    if (!there.equals(leafOf(before.certificatePem)) || !isPair(files.certificateFile, files.keyFile)) return 'overtaken';
+    if (isThere(files, next)) return 'replaced';
+    if (!isThere(files, before) || !isPair(files.certificateFile, files.keyFile)) return 'overtaken';
     const [kept, drafts, owner] = [filesBefore(files), draftsOf(files), statSync(files.keyFile)];
     writeDurably(kept.keyFile, readFileSync(files.keyFile), { owner });
     writeDurably(kept.certificateFile, readFileSync(files.certificateFile), { mode: 0o644, owner });

@@ -28,7 +28,8 @@ export async function renew(ports: RenewalPorts): Promise<Checked<{ readonly not
   const held = ports.leaf();
   const names = namesOf(held);
   if (!names.ok) return names;
-  const keys = await nextKeys(ports.files, ports.keys);
+  const keys = await nextKeys(ports.files, held, ports.keys);
+  if (keys === 'overtaken') return overtaken();
   const answered = await ports.ask(createRequest(keys, names.value));
   if (!answered.ok) {
     if (isSpent(answered)) dropNextKeys(ports.files);
@@ -49,10 +50,10 @@ export async function renew(ports: RenewalPorts): Promise<Checked<{ readonly not
   if (!path.ok) return path;
   const certificatePem = ders.map((der) => writePem('CERTIFICATE', der)).join('');
   const outcome = replacePair(ports.files, { keyPem: privateKeyPem(keys.privateKey), certificatePem }, held);
-  return outcome === 'replaced'
-    ? accept({ notAfterMs: leaf.notAfterMs })
-    : refuse('RENEWAL_OVERTAKEN', 'expected the files of the leaf that was renewed');
+  return outcome === 'replaced' ? accept({ notAfterMs: leaf.notAfterMs }) : overtaken();
 }
+
+const overtaken = () => refuse('RENEWAL_OVERTAKEN', 'expected the files of the leaf that is renewed');
 
 /** This key gets no certificate, ever: the next attempt makes another. Over EST the code is the first word of the answer. */
 const isSpent = ({ code, got }: { readonly code: PkiCode; readonly got?: string }): boolean =>
