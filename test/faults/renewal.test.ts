@@ -1,9 +1,22 @@
+import { spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
-import { type Daemon, eventually } from '@carnet/dev';
-import { freshRsaKeys, privateKeyPem, readPem } from '@carnet/pki';
+import { type Daemon, eventually, repositoryRoot } from '@carnet/dev';
+import { timestamp } from '@carnet/events';
+import {
+  estIssuer,
+  freshRsaKeys,
+  openLeaf,
+  privateKeyPem,
+  readCrl,
+  readPem,
+  readRegister,
+  renew,
+  type TrustStore,
+  tlsOf,
+} from '@carnet/pki';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HOST } from '../../infra/dev/src/clouds/layout.ts';
 import { ledgersAgree, runsAt } from './harness/checks.ts';
@@ -138,4 +151,35 @@ describe('all certificates of both clouds are renewed in the middle of a migrati
     expect(runsAt(clouds, vm)).toEqual([a.plan.domain]);
     await ledgersAgree(clouds);
   }, 120_000);
+
+  it('who stole the key of an agent’s leaf gets no other in its name; revoking that leaf ends what was renewed from it', async () => {
+    const { plan, paths } = clouds.a;
+    const place = places.get(plan.domain);
+    if (place === undefined) throw new Error('no issuer');
+    const own = join(paths.pki, `agent-${HOST}`);
+    const stolen = { certificateFile: join(clouds.root, 'stolen.pem'), keyFile: join(clouds.root, 'stolen.key') };
+    copyFileSync(`${own}.pem.before`, stolen.certificateFile);
+    copyFileSync(`${own}.key.before`, stolen.keyFile);
+    const roots = readPem(readFileSync(join(paths.pki, 'root.pem'), 'utf8'), 'CERTIFICATE');
+    const crls = readdirSync(paths.crls).map((name) => Uint8Array.from(readFileSync(join(paths.crls, name))));
+    const store = (): TrustStore => ({ roots, crls });
+    const now = () => timestamp.parse(new Date().toISOString());
+    const leaf = openLeaf(stolen, Date.now);
+    const ask = estIssuer({
+      url: `https://127.0.0.1:${place.port}`,
+      domain: plan.domain,
+      material: tlsOf(leaf, store, now),
+    });
+    const issued = readRegister(place.dir).issued;
+    const refused = await renew({ files: stolen, leaf: leaf.current, ask, store, now, keys: freshRsaKeys });
+    expect(refused).toMatchObject({ ok: false, got: expect.stringContaining('RENEWAL_REPEATED') });
+    expect(readRegister(place.dir).issued).toEqual(issued);
+    const theft = before.get(`a agent-${HOST}`)?.toLowerCase() ?? '';
+    const args = ['authority', 'revoke', theft, '--dir', place.dir, '--passphrase-file', place.passphraseFile];
+    const said = spawnSync(process.execPath, [join(repositoryRoot, 'apps/carnet/src/main.ts'), ...args], { encoding: 'utf8' });
+    expect([said.status, said.stderr]).toEqual([0, expect.stringContaining('revoked')]);
+    const list = readCrl(Uint8Array.from(readFileSync(join(place.dir, 'crl.der'))));
+    const revoked = list.ok ? [...list.value.revoked.keys()] : [];
+    expect(revoked.toSorted()).toEqual([theft, serialOf(clouds.a, `agent-${HOST}`).toLowerCase()].toSorted());
+  }, 60_000);
 });

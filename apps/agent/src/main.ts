@@ -1,12 +1,12 @@
 #!/usr/bin/env node
-import { openLeaf } from '@carnet/pki';
+import { openLeaf, tlsOf } from '@carnet/pki';
 import { createLog, drainOnSignals, runService } from '@carnet/runtime';
 import { brokerKeys } from './broker-keys.ts';
 import { connectBus, serveBus } from './bus.ts';
 import { systemClock } from './clock.ts';
 import { type AgentConfig, agentConfig } from './config.ts';
 import { openHost } from './host.ts';
-import { tendAgentLeaf, tlsOf } from './tend-leaf.ts';
+import { tendAgentLeaf } from './tend-leaf.ts';
 import { crlTaker, openAgentTrust } from './trust.ts';
 
 const USAGE = `usage: carnet-agent --config FILE [--check-config]

@@ -1,8 +1,8 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { PAYLOAD_TYPES } from '@carnet/events';
 import type { Log } from '@carnet/hypervisor';
-import { openTrustFiles, readCrl, type TrustStore } from '@carnet/pki';
+import { numberIn, openTrustFiles, readCrl, type TrustStore, writeDurably } from '@carnet/pki';
 import { openEnvelope, sha256Hex } from '@carnet/trust';
 import type { BrokerKeys } from './commands.ts';
 import type { AgentConfig } from './config.ts';
@@ -37,20 +37,9 @@ export function crlTaker(config: Pick<AgentConfig, 'directories'>, keys: BrokerK
       return;
     }
     const file = join(told, `${sha256Hex(Buffer.from(crl.value.issuer, 'hex'))}.der`);
-    const kept = keptNumber(file);
+    const kept = numberIn(file);
     if (kept !== undefined && kept >= crl.value.number) return;
-    writeFileSync(`${file}.new`, opened.value.payload, { mode: 0o600 });
-    renameSync(`${file}.new`, file);
+    writeDurably(file, opened.value.payload);
     log.info({ number: String(crl.value.number) }, 'revocation list kept');
   };
-}
-
-function keptNumber(file: string): bigint | undefined {
-  try {
-    const kept = readCrl(Uint8Array.from(readFileSync(file)));
-    return kept.ok ? kept.value.number : undefined;
-  } catch {
-    // None yet.
-    return undefined;
-  }
 }

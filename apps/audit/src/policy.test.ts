@@ -124,6 +124,26 @@ describe('decisions of policy', () => {
       ledger: { publisher: CSP_A },
     });
   });
+
+  it('nor is a revocation list set back in two steps, by a set between that has none', async () => {
+    const telling = tell();
+    const at = (number: number) => [{ issuer: 'accreditor.example', number }];
+    const rule = (version: number, revocations?: ReturnType<typeof at>) =>
+      telling.rule(telling.a, {
+        ...RULES.ruledBy,
+        version,
+        policySet: sha256Hex(Buffer.of(version)),
+        ...(revocations && { revocations }),
+      });
+    rule(2, at(5));
+    rule(3);
+    rule(4, at(4));
+    expect((await check(telling, undefined)).divergence).toMatchObject({
+      code: 'POLICY_DOWNGRADED',
+      ledger: { publisher: CSP_A },
+      text: expect.stringContaining('number 5'),
+    });
+  });
 });
 
 describe('approvals', () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Timestamp, timestamp } from '@carnet/events';
 import { type Bus, connectBus, type Journal, openJournal } from '@carnet/journal';
 import { type KeyManager, openKeyManager } from '@carnet/keys';
-import { chainValidator, clientTlsOptions, type LiveLeaf, openTrustFiles, type TlsMaterial, type TrustStore } from '@carnet/pki';
+import { chainValidator, clientTlsOptions, openTrustFiles, type TlsMaterial, type TrustStore, tlsOf } from '@carnet/pki';
 import type { PolicySet } from '@carnet/policy';
 import type { Log, Metrics } from '@carnet/runtime';
 import { openStore, runChanges, type Store } from '@carnet/store';
@@ -117,18 +117,6 @@ async function closedUnless<T>(close: () => Promise<void> | void, work: () => Pr
     throw cause;
   }
 }
-
-/** Of the leaf of now, whenever it is asked. */
-const tlsOf = (leaf: LiveLeaf, store: () => TrustStore, now: () => Timestamp): TlsMaterial => ({
-  store,
-  now,
-  get keyPem() {
-    return leaf.keyPem;
-  },
-  get chainPem() {
-    return leaf.certificatePem;
-  },
-});
 
 /** Chain, name and revocation of the bus's certificate: it is trusted for delivery only, and still it must be the one we know. */
 function busTls({ bus, trust }: BrokerConfig, material: TlsMaterial) {

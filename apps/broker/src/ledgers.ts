@@ -11,7 +11,7 @@ import {
 } from '@carnet/events';
 import type { AppendTx, Journal, JourneyEnds, PlacedEvent, VmWithPeer } from '@carnet/journal';
 import { orRefused } from '@carnet/keys';
-import { downgradeOf } from '@carnet/policy';
+import { type Announced, downgradeOf, highestAnnounced } from '@carnet/policy';
 import { decide, evolve, initialJourney, type Journey, type Proposal, type RefusalCode } from '@carnet/saga';
 
 export interface Refused {
@@ -113,9 +113,9 @@ async function announcementBefore(
   refuse: Refuse,
 ): Promise<readonly Draft<Event>[]> {
   if (!('policy' in data)) return [];
-  const last = (await tx.policiesAnnounced(peer)).at(-1)?.event;
-  const before = last?.type === 'PolicyAnnounced' ? last.data : undefined;
-  const refusal = downgradeOf({ announced }, before);
+  const said = (await tx.policiesAnnounced(peer)).flatMap(({ event }) => (event?.type === 'PolicyAnnounced' ? [event.data] : []));
+  const before = said.at(-1);
+  const refusal = downgradeOf({ announced }, said.reduce<Announced | undefined>(highestAnnounced, undefined));
   if (refusal !== undefined) return refuse(refusal);
   const isSaid = before?.policySet === announced.policySet && before.engine === announced.engine;
   return isSaid ? [] : [{ type: 'PolicyAnnounced', causes: [], data: announced }];

@@ -125,7 +125,7 @@ export function revokeIn(
   of: Omit<Parameters<typeof revokeCertificate>[1], 'crlMs'> & { readonly crlDays: number },
   streams: Streams,
 ): void {
-  ruled(revokeCertificate(officeOf(where, streams), { serial: of.serial, reason: of.reason, crlMs: daysToMs(of.crlDays) }));
+  ruled(revokeCertificate(officeOf(where, streams), { ...of, crlMs: daysToMs(of.crlDays) }));
 }
 
 export function crlIn(where: Where, days: number, streams: Streams): void {

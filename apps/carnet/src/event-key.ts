@@ -1,6 +1,6 @@
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
-import { chownSync, closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
-import { readPrivateText } from '@carnet/pki';
+import { statSync } from 'node:fs';
+import { readPrivateText, writeDurably } from '@carnet/pki';
 import { ed25519Signer } from '@carnet/trust';
 import { EXIT, VerbError } from './exit.ts';
 
@@ -19,19 +19,8 @@ export function rotateEventKey(file: string, olderThanDays: number | undefined, 
   if (olderThanDays !== undefined && nowMs - mtimeMs < olderThanDays * DAY_MS)
     return { outcome: 'young enough', keyid: before, before };
   const { privateKey } = generateKeyPairSync('ed25519');
-  const draft = `${file}.new`;
-  // Left behind by a crash: never announced, so nobody misses it.
-  rmSync(draft, { force: true });
-  const fd = openSync(draft, 'wx', 0o600);
-  try {
-    writeSync(fd, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
   // Made by root for the broker's account.
-  chownSync(draft, uid, gid);
-  renameSync(draft, file);
+  writeDurably(file, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), { owner: { uid, gid } });
   return { outcome: 'rotated', keyid: ed25519Signer(privateKey).keyid, before };
 }
 

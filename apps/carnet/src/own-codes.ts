@@ -36,6 +36,7 @@ export const OWN_CODES = {
     text: 'The directory holds no authority that can sign.',
     advice: 'Make one with `carnet authority init`; for a CSP’s, have authority.csr signed and `accept` the certificate.',
   },
+  LEAF_BUSY: { text: 'Another process is replacing this certificate and its key.', advice: 'Try again: it takes milliseconds.' },
   AUTHORITY_BUSY: { text: 'Another process is at work in this directory.', advice: 'Try again: it takes milliseconds.' },
   REGISTER_BROKEN: {
     text: 'The register of an authority cannot be read, so nobody knows what it issued.',

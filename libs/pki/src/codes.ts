@@ -117,6 +117,11 @@ export const PKI_CODES = {
     text: 'Two different revocation lists have the same number.',
     advice: 'The issuer’s CA was restored from a backup or runs twice: have it issue a CRL with a higher number.',
   },
+  CRL_ENTRY_LOST: {
+    text: 'A newer revocation list lacks a certificate that the list before had revoked.',
+    advice:
+      'The authority was restored from a backup: put the list that is held here into its directory as crl.der, and make a new list there.',
+  },
   CRL_MARK_UNWRITTEN: {
     text: 'The number of a new revocation list cannot be remembered durably.',
     advice: 'Look at the disk that holds the state directory: until it is written the list does not count.',
@@ -161,6 +166,19 @@ export const PKI_CODES = {
   RENEWAL_KEY_REUSED: {
     text: 'A renewal asks for a certificate of a key that was certified before.',
     advice: 'Make a new key: a key that leaked would otherwise live on for ever.',
+  },
+  RENEWAL_EARLY: {
+    text: 'A renewal comes before half of the certificate’s life is over.',
+    advice: 'Wait: brokers and agents renew after two thirds. If its key may have leaked, revoke it and sign a new one.',
+  },
+  RENEWAL_REPEATED: {
+    text: 'The certificate was renewed before, for another key, and its successor is good.',
+    advice:
+      'Use the successor. If its holder does not have it, somebody else has the key: revoke either of the two, which ends both, and sign a new one.',
+  },
+  RENEWAL_OVERTAKEN: {
+    text: 'While a certificate was renewed, its files were replaced by another pair.',
+    advice: 'Nothing: the pair that is there counts, and nothing was changed.',
   },
   RENEWAL_REFUSED: {
     text: 'The issuing authority did not renew the certificate.',

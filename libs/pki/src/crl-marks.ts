@@ -1,7 +1,7 @@
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { type Digest, digest } from '@carnet/events';
 import { z } from 'zod';
+import { writeDurably } from './durable.ts';
 import { PkiError } from './error.ts';
 import { CRL_ISSUERS_MAX } from './limits.ts';
 
@@ -75,18 +75,5 @@ function readMarks(file: string): ReadonlyMap<Digest, Mark> {
 
 function writeMarks(file: string, marks: ReadonlyMap<Digest, Mark>): void {
   const said = [...marks].map(([issuer, { number, list }]) => ({ issuer, number: String(number), list }));
-  const draft = `${file}.new`;
-  durably(draft, 'w', (fd) => writeSync(fd, `${JSON.stringify({ v: 1, marks: said })}\n`));
-  renameSync(draft, file);
-  durably(dirname(file), 'r', () => undefined);
-}
-
-function durably(path: string, flags: 'w' | 'r', write: (fd: number) => void): void {
-  const fd = openSync(path, flags, 0o600);
-  try {
-    write(fd);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
+  writeDurably(file, `${JSON.stringify({ v: 1, marks: said })}\n`);
 }

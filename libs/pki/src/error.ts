@@ -16,6 +16,7 @@ export type PkiErrorCode =
   | 'PASSPHRASE_WRONG'
   | 'PASSPHRASE_SHORT'
   | 'REGISTER_BROKEN'
+  | 'LEAF_BUSY'
   | 'RANGE';
 
 export class PkiError extends Error {

@@ -44,7 +44,7 @@ export const CRL_RECHECK_MS = 2_000;
 
 /** One certificate request, in bytes: RSA-8192 and a full list of names. */
 export const CSR_BYTES_MAX = 16_384;
-/** Certificates in one register: ten years of a CSP with 1,000 hosts whose leaves live for a month. */
+/** Lines in one register: ten years of a CSP with 1,000 hosts whose leaves live for a month. */
 export const REGISTER_LINES_MAX = 1_000_000;
 /** Shortest passphrase of an authority's key, in characters: PKCS #8 as Node writes it slows a guesser down little. */
 export const PASSPHRASE_CHARS_MIN = 20;
@@ -55,6 +55,12 @@ export const LEAF_MS = 30 * DAY_MS;
 export const CRL_MS = 7 * DAY_MS;
 /** Share of a leaf's life after which it is renewed: the rest is for an issuer that is down, and for what pinned the old leaf. */
 export const RENEW_AFTER = 2 / 3;
+/** Share before which no leaf is renewed: clocks and schedules differ, and whoever stole a key must not hurry ahead of its owner. */
+export const RENEW_FROM = 1 / 2;
+/** A lock that is held is looked at again this often, in milliseconds. */
+export const LOCK_LOOK_MS = 10;
+/** Time for another process to be done with a leaf's files or a register, in milliseconds: some flushes of a busy disk. */
+export const BUSY_MS_MAX = 500;
 /** One answer of an issuing authority, in bytes: a leaf and its issuers. */
 export const CERTS_ONLY_BYTES_MAX = 65_536;
 /** Time for one answer of an issuing authority, in milliseconds. */

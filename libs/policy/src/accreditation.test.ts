@@ -1,7 +1,16 @@
 import { type DsseEnvelope, PAYLOAD_TYPES, policyAnnounced } from '@carnet/events';
 import { describe, expect, it } from 'vitest';
 import type { ACCREDITATION_FAULTS } from './accreditation.ts';
-import { decideMove, disagreement, downgradeOf, type Move, openPolicySet, tokensAbout } from './index.ts';
+import {
+  type Announced,
+  decideMove,
+  disagreement,
+  downgradeOf,
+  highestAnnounced,
+  type Move,
+  openPolicySet,
+  tokensAbout,
+} from './index.ts';
 import { ACCREDITOR, accrediting, crypto, keyOf, publicKeyOf, revoking, signedBy } from './testing/owners.ts';
 import { A, B, C, filesOf, intentOf, receiving, sending, specWith } from './testing/sets.ts';
 
@@ -113,5 +122,19 @@ describe('a set', () => {
     expect(downgradeOf(later(newer), older.announced)).toBeUndefined();
     expect(downgradeOf(later(newer), newer.announced)).toBeUndefined();
     expect(downgradeOf(later(setWith({ accreditors: [] })), newer.announced)).toBeUndefined();
+  });
+
+  it('nor by way of a set without one, or of an older one that was announced all the same', () => {
+    const [older, none, newer] = [setWith({}), setWith({ accreditors: [] }), setWith({ accreditors: [accreditor(['1'], 2)] })];
+    const later = (set: typeof older) => ({ announced: { ...set.announced, version: 9 } });
+    for (const between of [none, older]) {
+      const highest = [newer, later(between)].reduce<Announced | undefined>(
+        (before, { announced }) => highestAnnounced(before, announced),
+        undefined,
+      );
+      expect(downgradeOf({ announced: { ...older.announced, version: 10 } }, highest)?.code).toBe('REVOCATIONS_DOWNGRADED');
+      expect(downgradeOf({ announced: { ...newer.announced, version: 10 } }, highest)).toBeUndefined();
+    }
+    expect(highestAnnounced({ version: 9, policySet: newer.announced.policySet }, older.announced)).toMatchObject({ version: 9 });
   });
 });

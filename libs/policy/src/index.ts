@@ -16,7 +16,9 @@ export {
 export { ENGINE, type Entity, type PolicyText } from './engine.ts';
 export type { Person } from './entities.ts';
 export {
+  type Announced,
   downgradeOf,
+  highestAnnounced,
   levelOf,
   openPolicySet,
   type PolicyFiles,

@@ -179,11 +179,24 @@ export const levelOf = ({ entities }: PolicySet, host: string): number => levelI
 export const placesOf = ({ entities }: PolicySet): readonly string[] =>
   entities.filter(({ uid }) => uid.type === 'Csp').map(({ uid }) => uid.id);
 
+/** What was announced of rules, as far as an older one can be told by it. */
+export type Announced = Pick<PolicyAnnounced, 'version' | 'policySet' | 'revocations'>;
+
+/** The highest of all that was ever announced: an announcement in between, without a list or of an older set, must not hide it. */
+export function highestAnnounced(before: Announced | undefined, { version, policySet, revocations }: Announced): Announced {
+  const numbers = new Map<string, number>();
+  for (const { issuer, number } of [...(before?.revocations ?? []), ...(revocations ?? [])])
+    numbers.set(issuer, Math.max(number, numbers.get(issuer) ?? number));
+  const highest = before !== undefined && before.version > version ? before : { version, policySet };
+  return {
+    version: highest.version,
+    policySet: highest.policySet,
+    revocations: [...numbers].map(([issuer, number]) => ({ issuer, number })),
+  };
+}
+
 /** Why a set must not follow one that was used before: rules that were tightened would be loosened by an old file. */
-export function downgradeOf(
-  { announced }: Pick<PolicySet, 'announced'>,
-  last: Pick<PolicyAnnounced, 'version' | 'policySet' | 'revocations'> | undefined,
-): PolicyRefusal | undefined {
+export function downgradeOf({ announced }: Pick<PolicySet, 'announced'>, last: Announced | undefined): PolicyRefusal | undefined {
   if (last === undefined) return undefined;
   if (announced.version < last.version)
     return refuse('POLICY_DOWNGRADE', `version ${announced.version} after version ${last.version}`);

@@ -1,5 +1,15 @@
 import type { Digest, EventOf, PolicyAnnounced, PolicyDecision, Timestamp, TrustDomain } from '@carnet/events';
-import { canonicalText, disagreement, downgradeOf, ENGINE, type Move, type PolicySet, questionAbout } from '@carnet/policy';
+import {
+  type Announced,
+  canonicalText,
+  disagreement,
+  downgradeOf,
+  ENGINE,
+  highestAnnounced,
+  type Move,
+  type PolicySet,
+  questionAbout,
+} from '@carnet/policy';
 import { accept, type Checked, refuse } from '@carnet/trust';
 import { CLOCK_SKEW_MS_MAX } from '../limits.ts';
 import type { AuditedDecisions, LedgerName } from '../report.ts';
@@ -18,7 +28,7 @@ export type Decided = {
   readonly time: Timestamp;
 };
 
-/** Which rules each ledger announced, and whether every decision follows from them. Remembers what was announced last. */
+/** Which rules each ledger announced, and whether every decision follows from them. Remembers what was announced last, and the highest. */
 export type Rules = {
   readonly announce: (event: EventOf<'PolicyAnnounced'>) => Checked<null, RuleCode>;
   readonly judge: (decided: Decided) => Checked<null, RuleCode>;
@@ -28,6 +38,7 @@ export type Rules = {
 /** @param sets absent: decisions are held against their intents and announcements, and not put again */
 export function openRules(sets: PolicySets = new Map()): Rules {
   const announced = new Map<string, PolicyAnnounced>();
+  const highest = new Map<string, Announced>();
   const counts = new Map<TrustDomain, { quoted: number; replayed: number; otherEngine: number }>();
   const nameOf = ({ publisher, audience }: LedgerName): string => `${publisher} ${audience}`;
   const countOf = (csp: TrustDomain) => {
@@ -37,8 +48,11 @@ export function openRules(sets: PolicySets = new Map()): Rules {
   };
   return {
     announce: (event) => {
-      const refusal = downgradeOf({ announced: event.data }, announced.get(nameOf(event)));
-      announced.set(nameOf(event), event.data);
+      const name = nameOf(event);
+      const before = highest.get(name);
+      const refusal = downgradeOf({ announced: event.data }, before);
+      announced.set(name, event.data);
+      highest.set(name, highestAnnounced(before, event.data));
       return refusal === undefined ? accept(null) : refuse('POLICY_DOWNGRADED', refusal.text);
     },
     judge: (decided) => {

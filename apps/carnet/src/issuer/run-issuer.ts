@@ -1,6 +1,7 @@
 import { timestamp } from '@carnet/events';
 import {
   freshRsaKeys,
+  isCrlDue,
   issuingServiceId,
   localIssuer,
   makeCrl,
@@ -8,12 +9,11 @@ import {
   openAuthority,
   openLeaf,
   openTrustFiles,
-  readRegister,
   renew,
   renewFor,
   serveRenewals,
-  type TlsMaterial,
   tendLeaf,
+  tlsOf,
 } from '@carnet/pki';
 import type { Streams } from '../world.ts';
 import type { IssuerFile } from './issuer-file.ts';
@@ -32,16 +32,7 @@ export async function runIssuer(file: IssuerFile, streams: Pick<Streams, 'nowMs'
   const { rootFile, crlDirectory, marksFile } = file.trust;
   const store = openTrustFiles({ rootFile, crlDirectories: [crlDirectory, file.directory], marksFile }, nowMs);
   const leaf = openLeaf(file.identity, nowMs);
-  const tls: TlsMaterial = {
-    store,
-    now,
-    get keyPem() {
-      return leaf.keyPem;
-    },
-    get chainPem() {
-      return leaf.certificatePem;
-    },
-  };
+  const tls = tlsOf(leaf, store, now);
   const service = await serveRenewals({
     office,
     crlMs: file.crlDays * DAY_MS,
@@ -76,8 +67,7 @@ export async function runIssuer(file: IssuerFile, streams: Pick<Streams, 'nowMs'
 function keepCrl(office: Office, crlMs: number, err: Streams['err']): { readonly stop: () => void } {
   const look = (): void => {
     try {
-      const { crlNextUpdate } = readRegister(office.dir);
-      if (crlNextUpdate === undefined || Date.parse(crlNextUpdate) - office.nowMs() < crlMs / 2) makeCrl(office, crlMs);
+      if (isCrlDue(office, crlMs)) makeCrl(office, crlMs);
     } catch (cause) {
       err(`carnet: no new CRL: ${cause instanceof Error ? cause.message : String(cause)}\n`);
     }

@@ -4,8 +4,9 @@ import { EXIT, VerbError } from '../exit.ts';
 import type { Streams } from '../world.ts';
 
 const TEXT = `Brokers and agents whose configuration has \`[renewal] url\` renew their certificates here after two thirds of their life, by
-simplereenroll of EST (RFC 7030): whoever shows a leaf that is still good gets one with the same names for a new key, and nobody gets
-anything else. First certificates are yours to sign. A leaf that is to end is revoked: it gets no other.
+simplereenroll of EST (RFC 7030): whoever shows a leaf that is still good gets one with the same names for a new key, once, after half
+of its life, and nobody gets anything else. First certificates are yours to sign. A leaf that is to end is revoked, and what it was
+renewed to ends with it. RENEWAL_REPEATED below: two hold that key, and one of them got the next leaf.
 
   domain = "csp-a.example"
   directory = "/var/lib/carnet-issuer"

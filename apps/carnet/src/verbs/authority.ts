@@ -1,12 +1,11 @@
+import type { LeafProfile } from '@carnet/pki';
 import { Command, Option } from 'commander';
 import { count } from '../arguments.ts';
 import type { RegisterRow, Where } from '../authority-run.ts';
 import type { Column } from '../output.ts';
 import { type Streams, worldOf } from '../world.ts';
 import { serveVerb } from './authority-serve.ts';
-
-const PROFILES = ['broker', 'agent', 'gateway', 'server', 'operator', 'scheduler', 'custodian', 'auditor'] as const;
-export const REASONS = ['unspecified', 'keyCompromise', 'cACompromise', 'superseded', 'cessationOfOperation'] as const;
+import { oneOnly, PROFILES, REVOKES, type Reach, reachOf, reasonOption } from './authority-words.ts';
 
 const TEXT = `Works in a directory, without network. The federation's root signs one issuing authority for each CSP and nothing else:
 
@@ -63,12 +62,15 @@ export function authorityVerbs(streams: Streams): Command {
     await worldOf(command, streams).list(await mistakesSaid(() => registerRows(dir, streams.nowMs())), columns);
   });
   keyed('revoke <serial>', 'revoke a certificate for ever, and make the CRL that says so')
-    .addOption(new Option('--reason <reason>', 'of RFC 5280').choices(REASONS).default('unspecified'))
+    .addOption(reasonOption())
+    .addOption(oneOnly())
     .option('--crl-days <days>', 'until the CRL is stale', count, 7)
-    .action(async (serial: string, options: Where & { reason: (typeof REASONS)[number]; crlDays: number }) => {
+    .addHelpText('after', `\n${REVOKES}`)
+    .action(async (serial: string, { reason, only, crlDays, ...where }: Where & Reach & { crlDays: number }) => {
       const { mistakesSaid, revokeIn } = await run();
-      await mistakesSaid(() => revokeIn(options, { serial: serial.toLowerCase(), ...options }, streams));
-      streams.err(`carnet: revoked; bring ${options.dir}/crl.der to every broker\n`);
+      const wish = { serial: serial.toLowerCase(), reason, reach: reachOf(only), crlDays };
+      await mistakesSaid(() => revokeIn(where, wish, streams));
+      streams.err(`carnet: revoked; bring ${where.dir}/crl.der to every broker\n`);
     });
   keyed('crl', 'make a new CRL: its number is above all before')
     .option('--days <days>', 'until it is stale', count, 7)
@@ -83,7 +85,7 @@ export function authorityVerbs(streams: Streams): Command {
 
 type SignCsp = Where & { readonly domain: string; readonly request: string; readonly out: string; readonly days: number };
 type SignLeaf = Where & {
-  readonly profile: (typeof PROFILES)[number];
+  readonly profile: LeafProfile;
   readonly id: string;
   readonly dns: readonly string[];
   readonly request: string;

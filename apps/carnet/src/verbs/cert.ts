@@ -1,8 +1,8 @@
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { count } from '../arguments.ts';
 import { type CertificateRow, certificateColumns } from '../certificate-rows.ts';
 import { answered, type Streams, worldOf } from '../world.ts';
-import { REASONS } from './authority.ts';
+import { oneOnly, REVOKES, type Reach, reachOf, reasonOption } from './authority-words.ts';
 import { listVerb, showFromList } from './collection.ts';
 
 interface RotateOptions {
@@ -79,15 +79,18 @@ export function certVerbs(streams: Streams): Command {
       .requiredOption('--crls <dir>', 'CRLs of the root and of the CSP, *.der')
       .requiredOption('--issuer <url>', 'https://… of `carnet authority serve`; to renew, any EST server');
   atIssuer('revoke <serial>', 'revoke a certificate of this CSP for ever, as its operator')
-    .addOption(new Option('--reason <reason>', 'of RFC 5280').choices(REASONS).default('unspecified'))
-    .action(async (serial: string, options: RenewOptions & { readonly reason: (typeof REASONS)[number] }) => {
+    .addOption(reasonOption())
+    .addOption(oneOnly())
+    .addHelpText('after', `\n${REVOKES}`)
+    .action(async (serial: string, options: RenewOptions & Reach) => {
       const { mistakesSaid, revokeAt } = await import('../renew-run.ts');
-      await mistakesSaid(() => revokeAt(options, { serial: serial.toLowerCase(), reason: options.reason }, streams.nowMs));
+      const wish = { serial: serial.toLowerCase(), reason: options.reason, reach: reachOf(options.only) };
+      await mistakesSaid(() => revokeAt(options, wish, streams.nowMs));
       streams.err('carnet: revoked; brokers that renew there know within a minute\n');
     });
   atIssuer(
     'renew',
-    'renew a certificate that is still good, now: both files are replaced; brokers and agents do it by themselves',
+    'renew a certificate after half of its life: both files are replaced; brokers and agents do it by themselves',
   ).action(async (options: RenewOptions) => {
     const { mistakesSaid, renewHere } = await import('../renew-run.ts');
     const notAfter = await mistakesSaid(() => renewHere(options, streams.nowMs));

@@ -3,11 +3,12 @@ import type { TrustDomain } from '@carnet/events';
 import { accept, type Checked, refuse } from '@carnet/trust';
 import { type Certificate, isSignedBy, isStrongAlgorithm, isStrongKey, readCertificate } from '../certificate.ts';
 import type { PkiCode } from '../codes.ts';
+import { writeDurably } from '../durable.ts';
 import { PkiError } from '../error.ts';
 import type { NameConstraintSet, SubjectName } from '../names.ts';
 import { readPem, writePem } from '../pem.ts';
 import { readRequestPem } from '../request.ts';
-import { authorityPaths, readIdentity, writeDurably } from './authority-files.ts';
+import { authorityPaths, readIdentity } from './authority-files.ts';
 
 type Step = Checked<null, PkiCode>;
 const passed: Step = accept(null);

@@ -1,14 +1,16 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TrustDomain, trustDomain } from '@carnet/events';
 import { z } from 'zod';
 import { type Authority, createRoot, issuerName } from '../authority.ts';
 import type { RandomBytes } from '../build-certificate.ts';
 import { readCertificate } from '../certificate.ts';
+import { writeDurably } from '../durable.ts';
 import { PkiError } from '../error.ts';
 import { readPrivateText } from '../leaf-files.ts';
-import { BACKDATE_MS, PASSPHRASE_CHARS_MIN } from '../limits.ts';
+import { BACKDATE_MS, BUSY_MS_MAX, PASSPHRASE_CHARS_MIN } from '../limits.ts';
+import { exclusively } from '../lock-file.ts';
 import { readPem, writePem } from '../pem.ts';
 import { createRequest } from '../request.ts';
 import type { RsaKeyPair, RsaKeySource } from '../rsa-keys.ts';
@@ -89,20 +91,6 @@ function writeKey(dir: string, key: KeyObject, passphrase: string): void {
 
 const json = (value: z.infer<typeof identityFile>): string => `${JSON.stringify(value)}\n`;
 
-/** Private, whole and on the disk, or as it was before. */
-export function writeDurably(file: string, content: string | Uint8Array, mode = 0o600): void {
-  const draft = `${file}.new`;
-  rmSync(draft, { force: true });
-  const fd = openSync(draft, 'wx', mode);
-  try {
-    writeSync(fd, typeof content === 'string' ? Buffer.from(content) : content);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  renameSync(draft, file);
-}
-
 /** What an authority is without its key. `certificate`: absent until its request was signed. */
 export type AuthorityIdentity = { readonly name: string; readonly domain?: TrustDomain; readonly certificate?: Uint8Array };
 
@@ -150,36 +138,5 @@ export function openAuthority(dir: string, passphraseFile: string): Authority {
  * Alone with a directory's register.
  * @throws PkiError AUTHORITY_BUSY: another process is at work; it takes milliseconds
  */
-export function alone<T>(dir: string, work: () => T): T {
-  const { lock } = at(dir);
-  takeLock(lock);
-  try {
-    return work();
-  } finally {
-    rmSync(lock, { force: true });
-  }
-}
-
-function takeLock(lock: string): void {
-  try {
-    const fd = openSync(lock, 'wx', 0o600);
-    writeSync(fd, String(process.pid));
-    closeSync(fd);
-  } catch (cause) {
-    if (!(cause instanceof Error && 'code' in cause && cause.code === 'EEXIST')) throw cause;
-    if (isAlive(Number(readFileSync(lock, 'utf8')))) throw new PkiError('AUTHORITY_BUSY', `another process holds ${lock}`);
-    // Left by a crash. Whoever else finds it at the same moment is refused by 'wx' above.
-    rmSync(lock, { force: true });
-    takeLock(lock);
-  }
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (cause) {
-    return cause instanceof Error && 'code' in cause && cause.code === 'EPERM';
-  }
-}
+export const alone = <T>(dir: string, work: () => T): T =>
+  exclusively(at(dir).lock, { code: 'AUTHORITY_BUSY', waitMs: BUSY_MS_MAX }, work);

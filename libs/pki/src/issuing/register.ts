@@ -1,8 +1,9 @@
-import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { digest, spiffeId, timestamp, trustDomain } from '@carnet/events';
 import { z } from 'zod';
 import { REVOCATION_REASONS, type RevocationReason } from '../build-crl.ts';
+import { appendDurably } from '../durable.ts';
 import { PkiError } from '../error.ts';
 import { REGISTER_LINES_MAX } from '../limits.ts';
 import { LEAF_PROFILES, type LeafProfile } from '../profiles.ts';
@@ -26,6 +27,8 @@ const issued = z.strictObject({
   notAfter: timestamp,
   /** Milliseconds from issue to end: what a renewal gets again. */
   lifeMs: z.int().min(1),
+  /** The leaf in whose place it was given, by its digest: revoking one of a line revokes the line. */
+  renews: digest.optional(),
 });
 const revoked = z.strictObject({ kind: z.literal('revoked'), serial, at: timestamp, reason });
 const listed = z.strictObject({ kind: z.literal('crl'), number: z.int().min(1), nextUpdate: timestamp });
@@ -48,7 +51,7 @@ const fileIn = (dir: string): string => join(dir, 'register.ndjson');
 
 /** @throws PkiError REGISTER_BROKEN: an authority that does not know what it issued must issue nothing more */
 export function readRegister(dir: string): Register {
-  const text = textOf(fileIn(dir));
+  const text = bytesOf(fileIn(dir)).toString();
   // A crash in the middle of a line: what it was about was never given out, since the line comes first.
   const whole = text
     .slice(0, text.lastIndexOf('\n') + 1)
@@ -69,28 +72,23 @@ export function readRegister(dir: string): Register {
   };
 }
 
-/** Durable when it returns. Called before what the line tells is given out. */
-export function appendRegister(dir: string, said: RegisterLine): void {
-  const text = textOf(fileIn(dir));
-  const fd = openSync(fileIn(dir), 'a', 0o600);
-  try {
-    // Ends the remains of a crash; an empty line is none.
-    if (text !== '' && !text.endsWith('\n')) throw broken(dir, 'its last line is not whole');
-    writeSync(fd, `${JSON.stringify(line.parse(said))}\n`);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
+/**
+ * Durable when it returns. Called before what the lines tell is given out, and inside the lock. A last line that is not whole was
+ * never acknowledged to anybody: it makes room.
+ */
+export function appendRegister(dir: string, said: readonly RegisterLine[]): void {
+  const whole = bytesOf(fileIn(dir)).lastIndexOf('\n') + 1;
+  appendDurably(fileIn(dir), whole, said.map((one) => `${JSON.stringify(line.parse(one))}\n`).join(''));
 }
 
 const broken = (dir: string, where: string): PkiError =>
   new PkiError('REGISTER_BROKEN', `${fileIn(dir)} does not say what was issued: ${where}`);
 
-function textOf(file: string): string {
+function bytesOf(file: string): Buffer {
   try {
-    return readFileSync(file, 'utf8');
+    return readFileSync(file);
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return '';
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return Buffer.alloc(0);
     throw cause;
   }
 }

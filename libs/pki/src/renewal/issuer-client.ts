@@ -1,8 +1,8 @@
 import { request } from 'node:https';
 import type { TrustDomain } from '@carnet/events';
 import { accept, type Checked, refuse } from '@carnet/trust';
-import type { RevocationReason } from '../build-crl.ts';
 import type { PkiCode } from '../codes.ts';
+import type { RevocationWish } from '../issuing/revoke.ts';
 import { CRL_BYTES_MAX, ISSUER_ANSWER_MS_MAX } from '../limits.ts';
 import { clientTlsOptions, type TlsMaterial } from '../tls.ts';
 import { CRL_PATH, issuingServiceId, REVOKE_PATH } from './issuer-paths.ts';
@@ -73,10 +73,7 @@ export const fetchCrl = (address: IssuerAddress): Promise<Checked<Uint8Array, Pk
   askIssuingService(address, { method: 'GET', path: CRL_PATH });
 
 /** Revokes for ever, as an operator of the CSP. @returns the CRL that says so, in DER and unchecked */
-export const askRevocation = (
-  address: IssuerAddress,
-  of: { readonly serial: string; readonly reason: RevocationReason },
-): Promise<Checked<Uint8Array, PkiCode>> =>
+export const askRevocation = (address: IssuerAddress, of: Omit<RevocationWish, 'crlMs'>): Promise<Checked<Uint8Array, PkiCode>> =>
   askIssuingService(address, {
     method: 'POST',
     path: REVOKE_PATH,

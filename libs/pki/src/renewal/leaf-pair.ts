@@ -1,19 +1,12 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
-import {
-  chownSync,
-  closeSync,
-  existsSync,
-  fchmodSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
+import { existsSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { flushDirectory, writeDraft, writeDurably } from '../durable.ts';
+import { readPrivateText } from '../leaf-files.ts';
+import { BUSY_MS_MAX } from '../limits.ts';
+import { exclusively } from '../lock-file.ts';
 import { readPem } from '../pem.ts';
+import { privateKeyPem, type RsaKeyPair, type RsaKeySource } from '../rsa-keys.ts';
 
 /** PEM: leaf and intermediate, and the leaf's private key. */
 export type LeafFiles = { readonly certificateFile: string; readonly keyFile: string };
@@ -24,31 +17,96 @@ export const filesBefore = ({ certificateFile, keyFile }: LeafFiles): LeafFiles 
   keyFile: `${keyFile}.before`,
 });
 
-const draftOf = (file: string): string => `${file}.new`;
+const draftsOf = ({ certificateFile, keyFile }: LeafFiles): LeafFiles => ({
+  certificateFile: `${certificateFile}.new`,
+  keyFile: `${keyFile}.new`,
+});
+
+/** A daemon and `carnet cert renew` may both be at it. @throws PkiError LEAF_BUSY */
+const alone = <T>({ keyFile }: LeafFiles, work: () => T): T =>
+  exclusively(`${keyFile}.lock`, { code: 'LEAF_BUSY', waitMs: BUSY_MS_MAX }, work);
+
+const nextKeyFile = ({ keyFile }: LeafFiles): string => `${keyFile}.next`;
+
+/**
+ * The key of the next leaf: made once, and kept until the leaf is here. An issuer gives a leaf one successor, and gives it again only to
+ * the same key: an answer that was lost must be asked for by the key that it was for, by whoever asks.
+ *
+ * @param of the pair that shall be renewed
+ * @returns `overtaken`: another pair is there, perhaps since a moment; asked for now, its key would look like a thief's
+ */
+export async function nextKeys(files: LeafFiles, of: PairName, make: RsaKeySource): Promise<RsaKeyPair | 'overtaken'> {
+  const made = alone(files, () => (isThere(files, of) ? keptKeys(files) : 'overtaken'));
+  if (made !== undefined) return made;
+  const fresh = await make();
+  return alone(files, () => {
+    if (!isThere(files, of)) return 'overtaken';
+    const kept = keptKeys(files);
+    if (kept !== undefined) return kept;
+    writeDurably(nextKeyFile(files), privateKeyPem(fresh.privateKey), { owner: statSync(files.keyFile) });
+    return fresh;
+  });
+}
+
+/** A key that cannot be certified any more, or never could be. */
+export const dropNextKeys = (files: LeafFiles): void => alone(files, () => rmSync(nextKeyFile(files), { force: true }));
+
+/** undefined: none, none that can be read, or the one that is in use: a crash came after the files were replaced. */
+function keptKeys(files: LeafFiles): RsaKeyPair | undefined {
+  const file = nextKeyFile(files);
+  if (!existsSync(file) || isPair(files.certificateFile, file)) return undefined;
+  try {
+    const privateKey = createPrivateKey(readPrivateText(file));
+    return { privateKey, publicKey: createPublicKey(privateKey) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** A pair by its certificate. */
+type PairName = { readonly certificatePem: string };
+export type NextPair = PairName & { readonly keyPem: string };
+
+const isThere = ({ certificateFile }: LeafFiles, { certificatePem }: PairName): boolean =>
+  leafOf(readFileSync(certificateFile, 'utf8')).equals(leafOf(certificatePem));
 
 /**
  * Puts a new leaf and its key in the place of the old pair, which is kept beside. Two files cannot be renamed at once: the key goes
  * first, and a crash in between leaves a certificate that `settlePair` finishes.
+ *
+ * @param before PEM of the pair that the new one was asked for under
+ * @returns `replaced`, also where another process had done it; `overtaken`: another pair is there, and nothing was done
  */
-export function replacePair(files: LeafFiles, next: { readonly keyPem: string; readonly certificatePem: string }): void {
-  const before = filesBefore(files);
-  const owner = statSync(files.keyFile);
-  write(before.keyFile, readFileSync(files.keyFile), 0o600, owner);
-  write(before.certificateFile, readFileSync(files.certificateFile), 0o644, owner);
-  write(draftOf(files.certificateFile), next.certificatePem, 0o644, owner);
-  write(draftOf(files.keyFile), next.keyPem, 0o600, owner);
-  renameSync(draftOf(files.keyFile), files.keyFile);
-  renameSync(draftOf(files.certificateFile), files.certificateFile);
-  flush(dirname(files.certificateFile));
-  if (dirname(files.keyFile) !== dirname(files.certificateFile)) flush(dirname(files.keyFile));
+export function replacePair(files: LeafFiles, next: NextPair, before: PairName): 'replaced' | 'overtaken' {
+  return alone(files, () => {
+    if (isThere(files, next)) return 'replaced';
+    if (!isThere(files, before) || !isPair(files.certificateFile, files.keyFile)) return 'overtaken';
+    const [kept, drafts, owner] = [filesBefore(files), draftsOf(files), statSync(files.keyFile)];
+    writeDurably(kept.keyFile, readFileSync(files.keyFile), { owner });
+    writeDurably(kept.certificateFile, readFileSync(files.certificateFile), { mode: 0o644, owner });
+    writeDraft(files.certificateFile, next.certificatePem, { mode: 0o644, owner });
+    writeDraft(files.keyFile, next.keyPem, { owner });
+    renameSync(drafts.keyFile, files.keyFile);
+    renameSync(drafts.certificateFile, files.certificateFile);
+    rmSync(nextKeyFile(files), { force: true });
+    for (const directory of new Set([dirname(files.certificateFile), dirname(files.keyFile)])) flushDirectory(directory);
+    return 'replaced';
+  });
 }
 
+const leafOf = (pem: string): Buffer => Buffer.from(readPem(pem, 'CERTIFICATE')[0] ?? new Uint8Array());
+
 /** Before the first look at the files: what a crash left half done is finished, or as if it had never been begun. */
-export function settlePair({ certificateFile, keyFile }: LeafFiles): void {
-  const certificate = draftOf(certificateFile);
-  const isHalfDone = existsSync(certificate) && !existsSync(draftOf(keyFile)) && isPair(certificate, keyFile);
-  if (isHalfDone) renameSync(certificate, certificateFile);
-  for (const draft of [certificate, draftOf(keyFile)]) rmSync(draft, { force: true });
+export function settlePair(files: LeafFiles): void {
+  const drafts = draftsOf(files);
+  // Its directory need not be ours to write in.
+  if (!existsSync(drafts.certificateFile) && !existsSync(drafts.keyFile)) return;
+  alone(files, () => {
+    const isHalfDone =
+      existsSync(drafts.certificateFile) && !existsSync(drafts.keyFile) && isPair(drafts.certificateFile, files.keyFile);
+    if (isHalfDone) renameSync(drafts.certificateFile, files.certificateFile);
+    for (const draft of [drafts.certificateFile, drafts.keyFile]) rmSync(draft, { force: true });
+  });
 }
 
 function isPair(certificateFile: string, keyFile: string): boolean {
@@ -57,30 +115,5 @@ function isPair(certificateFile: string, keyFile: string): boolean {
     return new X509Certificate(leaf).checkPrivateKey(createPrivateKey(readFileSync(keyFile)));
   } catch {
     return false;
-  }
-}
-
-type Owner = { readonly uid: number; readonly gid: number };
-
-function write(file: string, content: string | Uint8Array, mode: number, { uid, gid }: Owner): void {
-  rmSync(file, { force: true });
-  const fd = openSync(file, 'wx', mode);
-  try {
-    fchmodSync(fd, mode);
-    writeSync(fd, typeof content === 'string' ? Buffer.from(content) : content);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  // Renewed by root for the account that uses it.
-  if (process.getuid?.() === 0) chownSync(file, uid, gid);
-}
-
-function flush(directory: string): void {
-  const fd = openSync(directory, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }

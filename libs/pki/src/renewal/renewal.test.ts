@@ -2,13 +2,15 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writ
 import { join } from 'node:path';
 import { accept, type Checked } from '@carnet/trust';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createCrl } from '../build-crl.ts';
 import { readCertificate } from '../certificate.ts';
 import type { PkiCode } from '../codes.ts';
 import { readCrl } from '../crl.ts';
 import { subjectNames } from '../extension-fields.ts';
 import { acceptIssuer } from '../issuing/accept-issuer.ts';
-import { makeCrl, revokeCertificate, signIssuer, signLeaf } from '../issuing/issue.ts';
+import { signIssuer, signLeaf } from '../issuing/issue.ts';
 import { readRegister } from '../issuing/register.ts';
+import { makeCrl, revokeCertificate } from '../issuing/revoke.ts';
 import { loadLeaf } from '../leaf-files.ts';
 import type { TrustStore } from '../path.ts';
 import { writePem } from '../pem.ts';
@@ -22,11 +24,12 @@ import { readCertsOnly, writeCertsOnly } from './certs-only.ts';
 import { keepCrl } from './crl-file.ts';
 import { askRevocation, fetchCrl } from './issuer-client.ts';
 import { issuingServiceId } from './issuer-paths.ts';
-import { replacePair } from './leaf-pair.ts';
+import { filesBefore, replacePair } from './leaf-pair.ts';
 import { openLeaf } from './live-leaf.ts';
 import { renew } from './renew.ts';
 import { renewFor, serveRenewals } from './serve-renewals.ts';
 import { tendLeaf } from './tend-leaf.ts';
+import { tlsOf } from './tls-of.ts';
 
 const ground = authorityGround();
 afterAll(() => rmSync(ground.dir, { recursive: true }));
@@ -51,33 +54,25 @@ let crls = [rootCrl, crlB, makeCrl(a, HOUR_MS)];
 const store = (): TrustStore => ({ roots: [root], crls });
 
 let count = 0;
+/** Issued so long ago that it may be renewed. */
+const AGE_MS = (HOUR_MS * 2) / 3;
 /** A leaf of A in files of its own. */
-async function leafFiles(spiffeId = idOf(domainA), profile: 'broker' | 'server' | 'operator' = 'broker', lifeMs = HOUR_MS) {
+async function leafFiles(spiffeId = idOf(domainA), profile: 'broker' | 'server' | 'operator' = 'broker', ageMs = AGE_MS) {
   const dir = join(ground.dir, `leaf-${count++}`);
   mkdirSync(dir);
   const files = { certificateFile: join(dir, 'leaf.pem'), keyFile: join(dir, 'leaf.key') };
   const keys = await ground.keys();
   const request = must(readRequest(createRequest(keys, { commonName: 'x', spiffeId })));
-  const { pem } = must(signLeaf(a, request, { profile, spiffeId, dnsNames: [], lifeMs }));
+  const { pem } = must(
+    signLeaf({ ...a, nowMs: () => nowMs() - ageMs }, request, { profile, spiffeId, dnsNames: [], lifeMs: HOUR_MS }),
+  );
   writeFileSync(files.certificateFile, pem);
   writeFileSync(files.keyFile, privateKeyPem(keys.privateKey), { mode: 0o600 });
   return files;
 }
 const materialOf = (files: Awaited<ReturnType<typeof leafFiles>>) => {
   const leaf = openLeaf(files, nowMs);
-  return {
-    leaf,
-    tls: {
-      store,
-      now,
-      get keyPem() {
-        return leaf.keyPem;
-      },
-      get chainPem() {
-        return leaf.certificatePem;
-      },
-    },
-  };
+  return { leaf, tls: tlsOf(leaf, store, now) };
 };
 const heldBy = ({ chain }: { readonly chain: readonly string[] }): Uint8Array =>
   Uint8Array.from(Buffer.from(chain[0] ?? '', 'base64'));
@@ -140,13 +135,76 @@ describe('over EST', async () => {
     );
   });
 
-  it('and again under the new leaf, by the same parts', async () => {
-    const { leaf, ports } = portsFor(await leafFiles());
+  it('and not again under the new leaf before half of its life, nor under the old one for another key', async () => {
+    const files = await leafFiles();
+    const { leaf, ports } = portsFor(files);
     must(await renew(ports));
+    const issued = readRegister(a.dir).issued.length;
+    const thiefs = createRequest(await ground.keys(), { commonName: 'x', spiffeId: idOf(domainA) });
+    expect(await ports.ask(thiefs)).toMatchObject({ code: 'RENEWAL_REFUSED', got: expect.stringContaining('RENEWAL_REPEATED') });
     leaf.look();
+    expect(await renew(ports)).toMatchObject({ code: 'RENEWAL_REFUSED', got: expect.stringContaining('RENEWAL_EARLY') });
+    expect(told).toMatchObject([{ outcome: 'renewed' }, { outcome: 'RENEWAL_REPEATED' }, { outcome: 'RENEWAL_EARLY' }]);
+    expect(readRegister(a.dir).issued).toHaveLength(issued);
+    expect(loadLeaf(files).signer.keyid).toBe(leaf.signer.keyid);
+  });
+
+  it('an answer that was lost is given again: the key is kept for it, over a restart', async () => {
+    const { leaf, ports } = portsFor(await leafFiles());
+    const lost = async (csr: Uint8Array): ReturnType<typeof ports.ask> => {
+      must(await ports.ask(csr));
+      return { ok: false, code: 'ISSUER_UNREACHABLE', text: 'the answer was lost' };
+    };
+    const issued = readRegister(a.dir).issued.length;
+    expect(await renew({ ...ports, ask: lost })).toMatchObject({ code: 'ISSUER_UNREACHABLE' });
+    expect(leaf.look()).toBe('same');
+    expect(statSync(`${ports.files.keyFile}.next`).mode & 0o777).toBe(0o600);
+    const restarted = portsFor(ports.files);
+    must(await renew(restarted.ports));
+    expect(restarted.leaf.look()).toBe('changed');
+    expect(readRegister(a.dir).issued).toHaveLength(issued + 1);
+    expect(existsSync(`${ports.files.keyFile}.next`)).toBe(false);
+  });
+
+  it('a kept key that was certified for another leaf is given up, and the next attempt makes another', async () => {
+    const [{ ports }, other] = [portsFor(await leafFiles()), portsFor(await leafFiles())];
+    const lost = async (csr: Uint8Array): ReturnType<typeof ports.ask> => {
+      must(await other.ports.ask(csr));
+      return { ok: false, code: 'ISSUER_UNREACHABLE', text: 'asked elsewhere' };
+    };
+    await renew({ ...ports, ask: lost });
+    expect(await renew(ports)).toMatchObject({ got: expect.stringContaining('RENEWAL_KEY_REUSED') });
     must(await renew(ports));
-    expect(leaf.look()).toBe('changed');
-    expect(told).toHaveLength(2);
+  });
+
+  it('the daemon and an operator at the same moment get one leaf, whole, and the one before it is kept', async () => {
+    const files = await leafFiles();
+    const [daemon, operator] = [portsFor(files), portsFor(files)];
+    const before = daemon.leaf.signer.keyid;
+    const issued = readRegister(a.dir).issued.length;
+    const outcomes = await Promise.all([renew(daemon.ports), renew(operator.ports)]);
+    // One may come when the other is done.
+    expect(outcomes.map((one) => (one.ok ? 'renewed' : one.code))).toContain('renewed');
+    expect(outcomes.filter((one) => !one.ok && one.code !== 'RENEWAL_OVERTAKEN')).toEqual([]);
+    expect(told).not.toContainEqual(expect.objectContaining({ outcome: 'RENEWAL_REPEATED' }));
+    expect(readRegister(a.dir).issued).toHaveLength(issued + 1);
+    expect(daemon.leaf.look()).toBe('changed');
+    expect(daemon.leaf.held().map(({ signer }) => signer.keyid)).toEqual([loadLeaf(files).signer.keyid, before]);
+    expect(loadLeaf(filesBefore(files)).signer.keyid).toBe(before);
+  });
+
+  it('who comes when another is done asks nothing: the issuer would take him for a thief', async () => {
+    const files = await leafFiles();
+    const [daemon, operator] = [portsFor(files), portsFor(files)];
+    const slow = async () => {
+      must(await renew(operator.ports));
+      return freshRsaKeys();
+    };
+    expect(await renew({ ...daemon.ports, keys: slow })).toMatchObject({ code: 'RENEWAL_OVERTAKEN' });
+    expect(await renew(daemon.ports)).toMatchObject({ code: 'RENEWAL_OVERTAKEN' });
+    expect(told).toMatchObject([{ outcome: 'renewed' }]);
+    expect(existsSync(`${files.keyFile}.next`)).toBe(false);
+    expect(daemon.leaf.look()).toBe('changed');
   });
 
   it('nobody is renewed under another CSP’s leaf, nor by a service that is not the issuer', async () => {
@@ -174,7 +232,7 @@ describe('over EST', async () => {
     const { leaf, ports } = portsFor(files);
     const issued = readRegister(a.dir).issued.length;
     const { serial } = readRegister(a.dir).issued.at(-1) ?? { serial: '' };
-    crls = [rootCrl, crlB, must(revokeCertificate(a, { serial, reason: 'keyCompromise', crlMs: HOUR_MS }))];
+    crls = [rootCrl, crlB, must(revokeCertificate(a, { serial, reason: 'keyCompromise', reach: 'line', crlMs: HOUR_MS }))];
     expect(await renew(ports)).toMatchObject({ code: 'ISSUER_UNREACHABLE' });
     expect(told).toEqual([{ who: '127.0.0.1', outcome: 'REVOKED' }]);
     expect(readRegister(a.dir).issued).toHaveLength(issued);
@@ -186,7 +244,7 @@ describe('over EST', async () => {
     const victim = materialOf(await leafFiles());
     const { serial } = readRegister(a.dir).issued.at(-1) ?? { serial: '' };
     const as = ({ tls: material }: typeof victim) => ({ url, domain: domainA, material });
-    const revocation = { serial, reason: 'keyCompromise' } as const;
+    const revocation = { serial, reason: 'keyCompromise', reach: 'line' } as const;
     const register = readFileSync(join(a.dir, 'register.ndjson'), 'utf8');
     expect(await askRevocation(as(victim), revocation)).toMatchObject({
       code: 'ISSUER_REFUSED',
@@ -325,15 +383,59 @@ describe('two files that change together', () => {
 
   it('replaced, each file is private as before', async () => {
     const [files, other] = [await leafFiles(), await leafFiles()];
-    replacePair(files, loadLeaf(other));
+    expect(replacePair(files, loadLeaf(other), loadLeaf(files))).toBe('replaced');
     expect(statSync(`${files.keyFile}.before`).mode & 0o777).toBe(0o600);
     expect(existsSync(`${files.keyFile}.new`)).toBe(false);
+  });
+
+  it('are not mixed: what was renewed under a pair that is not there any more changes nothing', async () => {
+    const [files, first, second] = [await leafFiles(), loadLeaf(await leafFiles()), loadLeaf(await leafFiles())];
+    const old = loadLeaf(files);
+    expect(replacePair(files, first, old)).toBe('replaced');
+    expect(replacePair(files, second, old)).toBe('overtaken');
+    expect(replacePair(files, first, old)).toBe('replaced');
+    expect(loadLeaf(files).signer.keyid).toBe(first.signer.keyid);
+    expect(loadLeaf(filesBefore(files)).signer.keyid).toBe(old.signer.keyid);
+  });
+
+  it('wait for who is at it, and touch nothing if he does not end', async () => {
+    const [files, next] = [await leafFiles(), loadLeaf(await leafFiles())];
+    const old = loadLeaf(files);
+    // This very test run, as another process sees it.
+    const stat = readFileSync(`/proc/${process.ppid}/stat`, 'utf8');
+    const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    writeFileSync(`${files.keyFile}.lock`, `${process.ppid} ${start}\n`);
+    expect(() => replacePair(files, next, old)).toThrow('LEAF_BUSY');
+    writeFileSync(`${files.certificateFile}.new`, next.certificatePem);
+    expect(() => openLeaf(files, nowMs)).toThrow('LEAF_BUSY');
+    expect(existsSync(`${files.certificateFile}.new`)).toBe(true);
+    expect(loadLeaf(files).signer.keyid).toBe(old.signer.keyid);
+  });
+});
+
+describe('a list that is kept', () => {
+  it('gives way to no newer one that lacks what it revoked: the authority came back from a backup', async () => {
+    const dir = join(ground.dir, 'kept');
+    mkdirSync(dir);
+    const of = { domain: domainA, issuer: must(readCertificate(a.authority.certificate)).subject };
+    const list = (number: number, ...serials: readonly string[]) =>
+      createCrl(a.authority, {
+        number,
+        thisUpdateMs: nowMs() - 1_000,
+        nextUpdateMs: nowMs() + HOUR_MS,
+        revoked: serials.map((serial) => ({ serial, atMs: nowMs(), reason: 'unspecified' })),
+      });
+    const kept = list(5, '4a', '4b');
+    expect(must(keepCrl(dir, of, kept))).toBe('kept');
+    expect(keepCrl(dir, of, list(6, '4a', '4c'))).toMatchObject({ ok: false, code: 'CRL_ENTRY_LOST', got: '4b' });
+    expect(Uint8Array.from(readFileSync(join(dir, `${domainA}.der`)))).toEqual(kept);
+    expect(must(keepCrl(dir, of, list(7, '4a', '4b', '4c')))).toBe('kept');
   });
 });
 
 describe('tending', () => {
   it('renews after two thirds of a life, once, and tries again after a failure', async () => {
-    const files = await leafFiles(idOf(domainA), 'broker', HOUR_MS);
+    const files = await leafFiles(idOf(domainA), 'broker', 0);
     let clock = nowMs();
     const leaf = openLeaf(files, () => clock);
     const events: string[] = [];

@@ -10,7 +10,9 @@ import { REVOCATION_REASONS, type RevocationReason } from '../build-crl.ts';
 import type { PkiCode } from '../codes.ts';
 import { PkiError } from '../error.ts';
 import { authorityPaths } from '../issuing/authority-files.ts';
-import { type Office, renewLeaf, revokeCertificate } from '../issuing/issue.ts';
+import type { Office } from '../issuing/issue.ts';
+import { renewLeaf } from '../issuing/renew-leaf.ts';
+import { revokeCertificate } from '../issuing/revoke.ts';
 import { CSR_BYTES_MAX, ISSUER_ANSWER_MS_MAX } from '../limits.ts';
 import type { PeerIdentity } from '../path.ts';
 import { idFitsProfile } from '../profiles.ts';
@@ -99,6 +101,7 @@ const crlAnswer = (body: Uint8Array): Answer => ({ status: 200, type: 'applicati
 const revocation = z.strictObject({
   serial: z.string().regex(/^[0-9a-f]{1,40}$/),
   reason: z.enum(Object.keys(REVOCATION_REASONS) as [RevocationReason, ...RevocationReason[]]),
+  reach: z.enum(['line', 'one']).default('line'),
 });
 
 /** Operators only: an agent that was broken into must not take its CSP down by revoking everybody. */
