@@ -48,3 +48,6 @@ export const REVOKED_SERIALS_MAX = 1_000;
 export const ACCREDITATIONS_MAX = 8;
 /** Accreditors whose revocations one announcement numbers. */
 export const ACCREDITORS_MAX = 32;
+
+/** A checkpoint and two signature lines: 1 KiB with the longest names. */
+export const NOTE_CHARS_MAX = 4_096;

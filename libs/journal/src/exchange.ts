@@ -1,5 +1,6 @@
-import type { Digest, HeadPosition, PeerMessage, TrustDomain } from '@carnet/events';
-import { accept, type Checked, positionOf, refuse, seqOf } from '@carnet/trust';
+import { type Digest, type HeadPosition, type PeerMessage, type TrustDomain, unreachable } from '@carnet/events';
+import { accept, type Checked, type CheckpointCode, positionOf, refuse, seqOf } from '@carnet/trust';
+import { nextCheckpoint, takeCosigned, witness } from './checkpoints.ts';
 import { JOURNAL_CODES } from './codes.ts';
 import { timeOf } from './draft.ts';
 import type { JournalParts } from './journal.ts';
@@ -29,7 +30,9 @@ export type Exchange = {
    * no unknown cause, and what we told was acknowledged since the last look.
    */
   readonly challengeIfInDoubt: () => Promise<readonly Uint8Array[]>;
-  readonly hear: (message: Uint8Array) => Promise<Checked<Heard, MessageRefusalCode>>;
+  readonly hear: (message: Uint8Array) => Promise<Checked<Heard, MessageRefusalCode | CheckpointCode>>;
+  /** Our ledger to the peer as far as it has acknowledged it, for it to cosign. Nothing when nothing is new, or in doubt. */
+  readonly checkpoint: () => Promise<readonly Uint8Array[]>;
   /** The peer signed that its ledger goes further than we hold. */
   readonly isBehind: () => Promise<boolean>;
 };
@@ -42,6 +45,8 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
   const { self, clock, random } = options;
   const sign = (message: PeerMessage): Uint8Array => signMessage(message, options.signing().signer);
   const theirs = { publisher: peer, audience: self };
+  const ours = { publisher: self, audience: peer };
+  const address = () => ({ from: self, to: peer, time: timeOf(clock.nowMs()) });
   // The nonce lives in memory only: one from a restored database could be met by an old answer.
   const state: State = { nonce: undefined, claimed: 0, answeredFreeze: undefined, coveredAtLastLook: -1 };
 
@@ -49,9 +54,7 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
     const own = await outbox.tellableHead();
     const received = headOf(await readLedger(db, theirs));
     return {
-      from: self,
-      to: peer,
-      time: timeOf(clock.nowMs()),
+      ...address(),
       own: own === null ? null : { seq: seqOf(own.seq), digest: own.digest },
       received,
     };
@@ -63,13 +66,17 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
     ask: async () => {
       const row = await readLedger(db, theirs);
       const fromSeq = seqOf(row.head_seq + 1);
-      return sign({ kind: 'ask', from: self, to: peer, time: timeOf(clock.nowMs()), fromSeq });
+      return sign({ kind: 'ask', ...address(), fromSeq });
     },
     challengeIfInDoubt: async () => {
       if (!(await isInDoubt(parts, peer, state))) return [];
       state.nonce ??= Buffer.from(random(NONCE_BYTES)).toString('base64');
-      const challenge = { kind: 'challenge', from: self, to: peer, time: timeOf(clock.nowMs()), nonce: state.nonce } as const;
+      const challenge = { kind: 'challenge', ...address(), nonce: state.nonce } as const;
       return [await signedHead(), sign(challenge)];
+    },
+    checkpoint: async () => {
+      const note = await nextCheckpoint(db, ours, options.signing().signer);
+      return note === undefined ? [] : [sign({ kind: 'checkpoint', ...address(), note: textOf(note) })];
     },
     hear: async (bytes) => {
       const opened = openMessage(bytes, stateOf(await readLedger(db, theirs)), clock.nowMs());
@@ -89,6 +96,17 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
         case 'challenge': {
           const answer = sign({ kind: 'answer', nonce: message.nonce, ...(await said()) });
           return accept({ replies: [answer, ...(await heldOf(parts, peer, state.claimed))], received: 'level' });
+        }
+        case 'checkpoint': {
+          const cosigned = await judgeCheckpoint(parts, peer, message.note, { bytes, digest });
+          if (!cosigned.ok) return cosigned;
+          const replies = cosigned.value.map((note) => sign({ kind: 'cosigned', ...address(), note: textOf(note) }));
+          return accept({ replies, received: 'level' });
+        }
+        case 'cosigned': {
+          const judged = await judgeCosigned(parts, peer, message.note);
+          if (!judged.ok) return judged;
+          break;
         }
         case 'answer':
           if (message.nonce !== state.nonce) return { ok: false, code: 'CHALLENGE_UNKNOWN', text: 'expected an open nonce' };
@@ -158,6 +176,59 @@ async function compare(
   const conviction = { self, peer, code: 'LEDGER_FORK' as const, digests: [held, told.digest], envelope: bytes, digest };
   await db.transaction().execute((tx) => convict(tx, { ...conviction, nowMs: clock.nowMs() }));
   return false;
+}
+
+const textOf = (note: Uint8Array): string => Buffer.from(note).toString('utf8');
+
+/** The peer's word about its whole ledger to us: cosigned if it is what we hold, else kept as proof. */
+async function judgeCheckpoint(
+  parts: JournalParts,
+  peer: TrustDomain,
+  note: string,
+  signed: { readonly bytes: Uint8Array; readonly digest: Digest },
+): Promise<Checked<readonly Uint8Array[], CheckpointCode>> {
+  const { db, options } = parts;
+  const { self, clock, log } = options;
+  const by = { signer: options.signing().signer, nowMs: clock.nowMs() };
+  const judged = await witness(db, { publisher: peer, audience: self }, Buffer.from(note), by);
+  if (!judged.ok) return judged;
+  switch (judged.value.kind) {
+    case 'cosigned':
+      return accept([judged.value.note]);
+    case 'behind':
+      return accept([]);
+    case 'contradiction': {
+      const { held, told, size } = judged.value;
+      log.error({ code: 'LEDGER_FORK', peer, size, held, got: told }, 'a signed checkpoint contradicts what is placed');
+      const conviction = { self, peer, code: 'LEDGER_FORK' as const, digests: [held, told], envelope: signed.bytes };
+      await db.transaction().execute((tx) => convict(tx, { ...conviction, digest: signed.digest, nowMs: clock.nowMs() }));
+      return accept([]);
+    }
+    default:
+      return unreachable(judged.value);
+  }
+}
+
+/** The peer's cosignature of our ledger. What it cosigned and we do not hold, we once signed: this database was restored. */
+async function judgeCosigned(
+  { db, options }: JournalParts,
+  peer: TrustDomain,
+  note: string,
+): Promise<Checked<null, CheckpointCode>> {
+  const judged = await takeCosigned(db, { publisher: options.self, audience: peer }, Buffer.from(note));
+  if (!judged.ok) return judged;
+  switch (judged.value.kind) {
+    case 'kept':
+    case 'known':
+      break;
+    case 'ahead':
+    case 'contradiction':
+      await quarantine(db, options, `${peer} cosigned our checkpoint of ${judged.value.size} events, which is not what is here`);
+      break;
+    default:
+      unreachable(judged.value);
+  }
+  return accept(null);
 }
 
 /**

@@ -34,6 +34,12 @@ export const POLL_MS = 1_000;
 export const HEAD_EVERY_MS = 30_000;
 /** After activity a head follows within this time, in ms: the peer's acknowledgement within a second, many events under one head. */
 export const HEAD_AFTER_ACTIVITY_MS = 150;
+/** Events by which one checkpoint of ours goes beyond the one before: read and hashed in about 0.1 s. A long past takes several. */
+export const CHECKPOINT_EVENTS_MAX = 10_000;
+/** Events read at once while a tree grows. */
+export const CHECKPOINT_READ_MAX = 500;
+/** Shortest time between two checkpoints of one ledger, in ms: they vouch for the past, and heads for the moment. */
+export const CHECKPOINT_EVERY_MS = 5_000;
 /** A peer's head beyond ours may be in flight: ask for what is missing only after this time, in ms. */
 export const ASK_GRACE_MS = 400;
 /** While quarantined, peers are challenged this often, in ms. */

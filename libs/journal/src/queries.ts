@@ -2,6 +2,7 @@ import type { Digest, HeadPosition, MigrationId, TrustDomain, VmId } from '@carn
 import { type Frozen, positionOf } from '@carnet/trust';
 import { type Selectable, type SqlBool, sql } from 'kysely';
 import { causalOrder } from './causal-order.ts';
+import { type CosignedCheckpoint, checkpointsOf } from './checkpoints.ts';
 import { headOf, type JournalDb, type Ledger } from './ledgers.ts';
 import { JOURNEY_VMS_MAX, QUERY_ROWS_MAX } from './limits.ts';
 import { type PlacedEvent, placedEvent, type StoredEvent, storedEvent, type Watermarks } from './stored-event.ts';
@@ -58,6 +59,8 @@ export type Queries = {
   readonly agreementsWith: (peer: TrustDomain) => Promise<readonly StoredEvent[]>;
   readonly heads: () => Promise<readonly LedgerHead[]>;
   readonly peersState: () => Promise<readonly PeerState[]>;
+  /** The newest checkpoint of each ledger that its publisher signed and its audience cosigned: C2SP notes. */
+  readonly checkpoints: () => Promise<readonly CosignedCheckpoint[]>;
 };
 
 /** Reads through any connection: the pool, or the transaction of an append, which then sees its own drafts. */
@@ -120,6 +123,7 @@ export function queries(db: JournalDb, self: TrustDomain): Queries {
       ),
     heads: () => heads(db),
     peersState: () => peersState(db, self),
+    checkpoints: () => checkpointsOf(db),
   };
 }
 

@@ -62,11 +62,23 @@ export type ProofRow = {
   readonly noted_at: string;
 };
 
+/** Each ledger as an RFC 6962 log, as far as its publisher signed and its audience cosigned it. */
+export type CheckpointRow = {
+  readonly publisher: TrustDomain;
+  readonly audience: TrustDomain;
+  readonly size: number;
+  /** Roots of the perfect subtrees of the first `size` leaves, base64, largest first: the tree grows from here. */
+  readonly peaks: Json<readonly string[]>;
+  /** The cosigned note of that size. */
+  readonly note: Uint8Array;
+};
+
 export type Tables = {
   readonly ledgers: LedgerRow;
   readonly events: EventRow;
   readonly peers: PeerRow;
   readonly proofs: ProofRow;
+  readonly checkpoints: CheckpointRow;
 };
 
 const statements: readonly string[] = [
@@ -112,6 +124,18 @@ export const journalChanges: readonly Change[] = [
       await sql
         .raw(
           `create index events_agreements on events (publisher, audience, seq) where type in ('AgreementProposed', 'AgreementAccepted')`,
+        )
+        .execute(db);
+    },
+  },
+  {
+    name: 'journal-004-checkpoints',
+    up: async (db: Db) => {
+      await sql
+        .raw(
+          `create table checkpoints (
+            publisher text not null, audience text not null, size int8 not null, peaks jsonb not null, note bytea not null,
+            primary key (publisher, audience), check (size > 0))`,
         )
         .execute(db);
     },

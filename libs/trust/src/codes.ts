@@ -122,6 +122,10 @@ export const TRUST_CODES = {
     advice: 'Check the key id at the publisher.',
   },
   NOTE_MALFORMED: { text: 'The bytes are no signed note.', advice: 'Check where the checkpoint came from.' },
+  CHECKPOINT_FOREIGN: {
+    text: 'The checkpoint is of another ledger.',
+    advice: 'Take the one that names this publisher and this audience.',
+  },
   CHECKPOINT_MALFORMED: { text: 'The text is no C2SP tlog-checkpoint.', advice: 'Check where the checkpoint came from.' },
 } as const satisfies Readonly<Record<string, { readonly text: string; readonly advice: string }>>;
 
@@ -142,5 +146,12 @@ export type VoidCode = Extract<
 /** Why an event was not placed. */
 export type AdmissionCode = Exclude<
   TrustCode,
-  VoidCode | 'SIGNER_UNKNOWN' | 'SEQUENCE_GAP' | 'LEDGER_FORK' | 'CAUSE_UNKNOWN' | 'NOTE_MALFORMED' | 'CHECKPOINT_MALFORMED'
+  | VoidCode
+  | 'SIGNER_UNKNOWN'
+  | 'SEQUENCE_GAP'
+  | 'LEDGER_FORK'
+  | 'CAUSE_UNKNOWN'
+  | 'NOTE_MALFORMED'
+  | 'CHECKPOINT_MALFORMED'
+  | 'CHECKPOINT_FOREIGN'
 >;

@@ -5,6 +5,7 @@ import {
   ASK_GRACE_MS,
   BACKOFF_MS_MAX,
   CHALLENGE_EVERY_MS,
+  CHECKPOINT_EVERY_MS,
   HEAD_AFTER_ACTIVITY_MS,
   HEAD_EVERY_MS,
   MESSAGES_WAITING_MAX,
@@ -36,7 +37,7 @@ export type Channel = {
   readonly missing: () => void;
 };
 
-type Timers = { headMs: number; askMs: number; askPauseMs: number; challengeMs: number; resentMs: number };
+type Timers = { headMs: number; checkpointMs: number; askMs: number; askPauseMs: number; challengeMs: number; resentMs: number };
 
 /** Talks with one peer on core subjects: heads, questions, challenges, and re-sent envelopes. Nothing here is stored by the bus. */
 export function openChannel(ports: ChannelPorts): Channel {
@@ -44,7 +45,7 @@ export function openChannel(ports: ChannelPorts): Channel {
   const incoming: Uint8Array[] = [];
   const woken = bell();
   const never = Number.POSITIVE_INFINITY;
-  const due: Timers = { headMs: 0, askMs: never, askPauseMs: ASK_GRACE_MS, challengeMs: 0, resentMs: 0 };
+  const due: Timers = { headMs: 0, checkpointMs: 0, askMs: never, askPauseMs: ASK_GRACE_MS, challengeMs: 0, resentMs: 0 };
   const soon = (timer: 'headMs' | 'askMs', ms: number): void => {
     due[timer] = Math.min(due[timer], clock.nowMs() + ms);
     woken.ring();
@@ -137,6 +138,11 @@ async function sayWhatIsDue(ports: ChannelPorts, { due }: Talk): Promise<void> {
   if (nowMs >= due.headMs) {
     due.headMs = nowMs + HEAD_EVERY_MS;
     say(ports, await exchange.head());
+    // After a head: what the peer acknowledged since then goes with the next one.
+    if (nowMs >= due.checkpointMs) {
+      due.checkpointMs = nowMs + CHECKPOINT_EVERY_MS;
+      say(ports, await exchange.checkpoint());
+    }
   }
   if (nowMs >= due.challengeMs) {
     due.challengeMs = nowMs + CHALLENGE_EVERY_MS;

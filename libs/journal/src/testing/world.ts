@@ -112,7 +112,7 @@ export const journalOptions = (
 
 /** As it was before the first journal. */
 export const emptyStore = async (one: Store): Promise<void> => {
-  for (const table of ['events', 'ledgers', 'peers', 'proofs', 'changes_journal', 'changes_journal_lock'])
+  for (const table of ['events', 'ledgers', 'peers', 'proofs', 'checkpoints', 'changes_journal', 'changes_journal_lock'])
     await sql.raw(`drop table if exists ${table}`).execute(one.db);
 };
 
