@@ -8,6 +8,7 @@ import { runsAt } from './harness/checks.ts';
 import type { Cloud } from './harness/cloud.ts';
 import { type Clouds, startClouds } from './harness/clouds.ts';
 import { watchEvents } from './harness/event-watch.ts';
+import { ledgerRows } from './harness/ledger-db.ts';
 import { createVm, intend, must, settled } from './harness/moves.ts';
 
 const SOON_MS = 30_000;
@@ -181,4 +182,19 @@ describe('a release without an answer', () => {
     expect([(await diagnosis(a, migration)).standing, (await diagnosis(b, migration)).standing]).toEqual(['moved', 'moved']);
     expect([await alarmsAt(a), await doubtSeconds(a)]).toEqual([[], 0]);
   });
+});
+
+it('both sides have cosigned the whole of both ledgers, with one note for each', async () => {
+  type Row = { readonly publisher: string; readonly size: number; readonly note: string };
+  const notes = async (at: Cloud) => must(await at.api.get<{ readonly items: readonly Row[] }>('/v1/checkpoints')).items;
+  const lengths = async () => Map.groupBy(await ledgerRows(a.database), ({ publisher }) => publisher);
+  await eventually(
+    'equal checkpoints of all events',
+    async () => {
+      const [atA, atB, rows] = [await notes(a), await notes(b), await lengths()];
+      const whole = atA.length === 2 && atA.every(({ publisher, size }) => size === rows.get(publisher)?.length);
+      return whole && JSON.stringify(atA) === JSON.stringify(atB) ? true : undefined;
+    },
+    SOON_MS,
+  );
 });

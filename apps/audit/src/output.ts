@@ -27,10 +27,17 @@ export function renderReport(report: AuditReport): string {
 
 const section = (title: string, lines: readonly string[]): string => (lines.length === 0 ? '' : `\n${title}\n${lines.join('')}`);
 
-function ledgerText({ publisher, audience, verdict, events, voids, copies, note }: AuditedLedger): string {
+function ledgerText({ publisher, audience, verdict, events, voids, copies, cosigned, note }: AuditedLedger): string {
   const shown = copies.map((copy) => `${copy.events} in ${copy.source}`).join(', ');
   const counted = voids === 0 ? '' : `, ${voids} void`;
-  return `  ${publisher} → ${audience}  ${verdict}\n    ${events} events verified${counted}; shown: ${shown || 'nowhere'}\n${note === undefined ? '' : `    ${note}\n`}`;
+  return [
+    `  ${publisher} → ${audience}  ${verdict}\n`,
+    `    ${events} events verified${counted}; shown: ${shown || 'nowhere'}\n`,
+    cosigned === undefined
+      ? ''
+      : `    the first ${cosigned.events} by a checkpoint that ${audience} cosigned at ${cosigned.at}\n`,
+    note === undefined ? '' : `    ${note}\n`,
+  ].join('');
 }
 
 const keyHistoryText = ({ csp, source, keys, lines, signed }: AuditedKeyHistory): string =>

@@ -19,6 +19,7 @@ type VerifyOptions = {
   readonly crls?: string;
   readonly policies?: string;
   readonly context: readonly string[];
+  readonly checkpoint: readonly string[];
   readonly asOf?: string;
   readonly json?: true;
 };
@@ -52,6 +53,12 @@ export function program(streams: Streams, end: (code: ExitCode) => void): Comman
       (name: string, all: readonly string[]) => [...all, name],
       [],
     )
+    .option(
+      '--checkpoint <file>',
+      'a checkpoint that was kept (`carnet event checkpoints --of`): the ledger must still contain it; repeatable',
+      (name: string, all: readonly string[]) => [...all, name],
+      [],
+    )
     .option('--as-of <time>', 'judge an archived export by this clock, e.g. 2026-11-23T12:00:00.000Z (default: now)')
     .option('--json', 'the report as JSON, by the schema `auditReport`')
     .addHelpText('after', `${VERIFY_HELP}\n\n${EXIT_HELP}`)
@@ -74,12 +81,13 @@ export function program(streams: Streams, end: (code: ExitCode) => void): Comman
 
 async function runVerify(
   files: readonly string[],
-  { root, crls, policies, context, asOf, json }: VerifyOptions,
+  { root, crls, policies, context, checkpoint, asOf, json }: VerifyOptions,
   streams: Streams,
 ): Promise<ExitCode> {
   const report = await verify({
     files,
     contexts: context,
+    checkpoints: checkpoint,
     ...(root === undefined ? {} : { root }),
     ...(crls === undefined ? {} : { crls }),
     ...(policies === undefined ? {} : { policies }),

@@ -45,6 +45,8 @@ export const auditedLedger = z
     head: z.strictObject({ seq: z.number().int(), digest }).readonly().nullable(),
     /** Up to here both CSPs are known to hold it: by both copies, or because the audience cites it. */
     settledSeq: z.number().int(),
+    /** Up to here the audience cosigned a checkpoint of the publisher, and this is what both signed. */
+    cosigned: z.strictObject({ events: z.number().int(), at: timestamp }).readonly().optional(),
     copies: z.array(z.strictObject({ source: z.string(), holder: trustDomain, events: z.number().int() }).readonly()).readonly(),
     voids: z.number().int(),
     note: z.string().optional(),

@@ -4,8 +4,9 @@ import { dirname, join } from 'node:path';
 import { type Context, loadContext } from '@carnet/publisher';
 import { auditLedgers } from './core/audit-ledgers.ts';
 import { AuditError, EXIT } from './exit.ts';
-import { type ExportFile, historiesOf, indexExport } from './io/export-file.ts';
+import { type ExportFile, historiesOf, indexExport, notesOf } from './io/export-file.ts';
 import { fetchExport } from './io/fetch-export.ts';
+import { readNoteFiles } from './io/note-files.ts';
 import { pairsOf } from './io/pairs.ts';
 import { readPolicySets } from './io/policy-sets.ts';
 import { readTrust } from './io/trust-files.ts';
@@ -17,6 +18,8 @@ export type VerifyRequest = {
   readonly contexts: readonly string[];
   readonly root?: string;
   readonly crls?: string;
+  /** Files, each a checkpoint that the auditor kept: a C2SP note. */
+  readonly checkpoints?: readonly string[];
   /** Folder of policy sets. */
   readonly policies?: string;
   readonly nowMs: number;
@@ -41,7 +44,8 @@ export async function verify(request: VerifyRequest): Promise<AuditReport> {
     const exports = [...(await indexAll(request.files)), ...(await fetchAll(contexts, scratch))];
     const pairs = pairsOf(exports);
     if (pairs.length === 0) throw new AuditError('EXPORT_EMPTY', EXIT.failed, 'no ledger holds any event');
-    return await auditLedgers({ pairs, histories: historiesOf(exports), trust, ...policies, nowMs: request.nowMs });
+    const notes = [...notesOf(exports), ...readNoteFiles(request.checkpoints ?? [])];
+    return await auditLedgers({ pairs, notes, histories: historiesOf(exports), trust, ...policies, nowMs: request.nowMs });
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   apiKey,
   certificate,
+  checkpoint,
   custodian,
   DIGEST,
   detail,
@@ -97,6 +98,12 @@ const VERBS: readonly [line: string, script: Script, seen: string | RegExp, aske
     `migration doctor ${MIGRATION} -f table`,
     { [`GET /v1/migrations/${MIGRATION}/diagnosis`]: { json: diagnosis } },
     /who acts +csp-b\.example must import the keys, or give the VM back\n[\s\S]*IN_DOUBT: .*\n[\s\S]*NOT safe +Starting/,
+  ],
+  ['event checkpoints', { 'GET /v1/checkpoints': items(checkpoint) }, '"size": 7'],
+  [
+    'event checkpoints --of csp-a.example',
+    { 'GET /v1/checkpoints': items(checkpoint) },
+    /^csp-a.example\/ledger\/csp-b.example\n7\n/,
   ],
   ['migration requests', { 'GET /v1/requests': items(request) }, 'spiffe://csp-a.example/scheduler'],
   [

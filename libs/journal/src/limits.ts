@@ -38,8 +38,8 @@ export const HEAD_AFTER_ACTIVITY_MS = 150;
 export const CHECKPOINT_EVENTS_MAX = 10_000;
 /** Events read at once while a tree grows. */
 export const CHECKPOINT_READ_MAX = 500;
-/** Shortest time between two checkpoints of one ledger, in ms: they vouch for the past, and heads for the moment. */
-export const CHECKPOINT_EVERY_MS = 5_000;
+/** A checkpoint follows a head after this time, in ms: the peer's own head, which acknowledges, is then here. Not more often than that. */
+export const CHECKPOINT_AFTER_HEAD_MS = 2_000;
 /** A peer's head beyond ours may be in flight: ask for what is missing only after this time, in ms. */
 export const ASK_GRACE_MS = 400;
 /** While quarantined, peers are challenged this often, in ms. */

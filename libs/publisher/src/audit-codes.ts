@@ -20,6 +20,22 @@ export const AUDIT_CODES = {
   },
   USAGE: { text: 'The command line cannot be followed.', advice: '`carnet-audit --help` lists everything.' },
 
+  CHECKPOINT_DIFFERS: {
+    text: 'The ledger that is shown is not the one whose checkpoint its publisher signed.',
+    advice: 'Somebody rewrote history: keep the note and the export, and call both CSPs.',
+  },
+  CHECKPOINT_TRUNCATED: {
+    text: 'The checkpoint counts more events than are shown.',
+    advice: 'The end was cut off, or a database was restored: ask the other side for its export.',
+  },
+  CHECKPOINT_NEWER: {
+    text: 'The checkpoint was cosigned after the exports were made.',
+    advice: 'Export again to judge it.',
+  },
+  CHECKPOINT_UNVERIFIED: {
+    text: 'The note is no checkpoint that a publisher of these ledgers signed.',
+    advice: 'It proves nothing: look where it came from.',
+  },
   ENVELOPE_REPEATED: {
     text: 'The export holds one envelope twice.',
     advice: 'The export was edited: get another one from the CSP.',

@@ -1,10 +1,11 @@
 import { type Timestamp, timestamp } from '@carnet/events';
 import { chainValidator, type TrustStore } from '@carnet/pki';
 import { ended, type MigrationState, phaseOf } from '@carnet/saga';
-import { positionOf } from '@carnet/trust';
+import { originOf, positionOf } from '@carnet/trust';
 import type { AuditedKeyHistory, AuditedLedger, AuditedMigration, AuditReport, Finding } from '../report.ts';
 import { identifyAsOf } from './agents.ts';
 import { type AuditedPair, type AuditedReplay, auditPair } from './audit-pair.ts';
+import { readNotes, type ShownNote } from './checkpoints.ts';
 import type { LedgerPair } from './copies.ts';
 import { custodyOf, type PositionOf } from './custody.ts';
 import { openEscrows } from './escrows.ts';
@@ -17,6 +18,8 @@ export type AuditQuestion = {
   readonly pairs: readonly LedgerPair[];
   /** Of their own keys, by the CSPs that show them. */
   readonly histories?: readonly HistoryCopy[];
+  /** Checkpoints that exports show or that the auditor kept. */
+  readonly notes?: readonly ShownNote[];
   readonly trust: TrustStore;
   /** Decisions that these gave are made again. */
   readonly policies?: PolicySets;
@@ -25,7 +28,14 @@ export type AuditQuestion = {
 };
 
 /** Re-derives everything from the envelopes and trusts no one but the federation's root. Reads each copy once. */
-export async function auditLedgers({ pairs, histories = [], trust, policies, nowMs }: AuditQuestion): Promise<AuditReport> {
+export async function auditLedgers({
+  pairs,
+  histories = [],
+  notes = [],
+  trust,
+  policies,
+  nowMs,
+}: AuditQuestion): Promise<AuditReport> {
   const now: Timestamp = timestamp.parse(new Date(nowMs).toISOString());
   const findings = openFindings();
   const rules = {
@@ -40,10 +50,12 @@ export async function auditLedgers({ pairs, histories = [], trust, policies, now
   const identify = identifyAsOf(trust, now);
   const inspection = { identify, rules: openRules(policies), escrows: openEscrows(), witnessed, findings };
   const audited: AuditedPair[] = [];
-  for (const pair of pairs) audited.push(await auditPair(pair, rules, inspection));
+  const shown = readNotes(notes);
+  for (const pair of pairs) audited.push(await auditPair(pair, { ...rules, checkpoints: shown.checkpoints }, inspection));
   const migrations = audited.flatMap(({ journeys }) => journeys.all().flatMap((journey) => journey.migrations)).toSorted(byTime);
   const positionIn = positionsIn(audited);
   violateHolders(migrations, positionIn, findings);
+  noticeStrangers(shown, audited, findings);
   const keyHistories: AuditedKeyHistory[] = [];
   for (const history of histories) keyHistories.push(await auditKeyHistory(history, witnessed, findings));
   const ledgers = audited.flatMap((pair) => pair.ledgers).map((replayed) => ledgerOf(replayed, findings));
@@ -88,10 +100,31 @@ function violateHolders(migrations: readonly MigrationState[], positionIn: Posit
   }
 }
 
+/** Notes that are none, or of no ledger that is shown: whoever brought them should know that they were not judged. */
+function noticeStrangers(
+  { checkpoints, unreadable }: ReturnType<typeof readNotes>,
+  audited: readonly AuditedPair[],
+  findings: Findings,
+): void {
+  const names = audited.flatMap((pair) => pair.ledgers).map(({ replay }) => replay.ledger);
+  const [first] = names;
+  if (first === undefined) return;
+  const known = new Set(names.map(originOf));
+  const strangers = checkpoints.filter(({ origin }) => !known.has(origin)).map(({ source }) => source);
+  for (const source of [...unreadable, ...strangers])
+    findings.notice({
+      code: 'CHECKPOINT_UNVERIFIED',
+      text: 'it is no checkpoint of a ledger that is shown',
+      ledger: { publisher: first.publisher, audience: first.audience },
+      seq: 0,
+      sources: [source],
+    });
+}
+
 const isLedger = (a: Finding['ledger'], b: Finding['ledger']): boolean =>
   a.publisher === b.publisher && a.audience === b.audience;
 
-function ledgerOf({ replay, voids, citedSeq, note }: AuditedReplay, findings: Findings): AuditedLedger {
+function ledgerOf({ replay, voids, citedSeq, cosigned, note }: AuditedReplay, findings: Findings): AuditedLedger {
   const { publisher, audience } = replay.ledger;
   const { head } = replay.state;
   const seq = positionOf(head?.seq);
@@ -101,7 +134,8 @@ function ledgerOf({ replay, voids, citedSeq, note }: AuditedReplay, findings: Fi
     return counts.length === 0 ? undefined : Math.max(...counts);
   };
   // The publisher holds what it signed; only its own, shorter copy says that it has lost it.
-  const settledSeq = Math.min(held(publisher) ?? seq, held(audience) ?? citedSeq);
+  // Cosigned is as good as cited: the audience's own signature says that it holds it.
+  const settledSeq = Math.min(held(publisher) ?? seq, held(audience) ?? Math.max(citedSeq, cosigned?.size ?? 0));
   const isDiverged = findings.isDiverged(replay.ledger);
   const isSettled = settledSeq === seq && note === undefined;
   const why = note ?? (isSettled || isDiverged ? undefined : tailNote(settledSeq, seq));
@@ -112,6 +146,7 @@ function ledgerOf({ replay, voids, citedSeq, note }: AuditedReplay, findings: Fi
     events: seq,
     head: head === null ? null : { seq, digest: head.digest },
     settledSeq,
+    ...(cosigned === undefined ? {} : { cosigned: { events: cosigned.size, at: cosigned.at } }),
     copies,
     voids,
     ...(why === undefined ? {} : { note: why }),

@@ -1,6 +1,7 @@
 import { CLOCK_SKEW_MS_MAX } from '../limits.ts';
 import type { Finding } from '../report.ts';
-import type { LedgerPair } from './copies.ts';
+import { type Cosigned, judgeCheckpoints, marksOf, type ShownCheckpoint } from './checkpoints.ts';
+import type { LedgerCopies, LedgerPair } from './copies.ts';
 import { type Inspection, inspect } from './inspect.ts';
 import { type Journeys, openJourneys } from './journeys.ts';
 import { LedgerReplay, type ReplayRules } from './replay.ts';
@@ -16,6 +17,8 @@ export type AuditedReplay = {
   readonly voids: number;
   /** Highest own position that the audience's ledger cites: the audience holds it, by its own signature. */
   readonly citedSeq: number;
+  /** How far the audience cosigned what was replayed, and when. */
+  readonly cosigned?: Cosigned;
   /** Why the end was not judged, though nothing is wrong with it. */
   readonly note?: string;
 };
@@ -26,8 +29,13 @@ type Tally = { voids: number; citedSeq: number };
  * Merges the two ledgers so that causes come before effects, each read once from end to end. There is always one that can go on:
  * each digest covers everything before it, so two ledgers that wait for each other cannot be made.
  */
-export async function auditPair([first, second]: LedgerPair, rules: ReplayRules, inspection: Inspection): Promise<AuditedPair> {
-  const replays = [new LedgerReplay(first, rules), new LedgerReplay(second, rules)] as const;
+export async function auditPair(
+  [first, second]: LedgerPair,
+  rules: ReplayRules & { readonly checkpoints: readonly ShownCheckpoint[] },
+  inspection: Inspection,
+): Promise<AuditedPair> {
+  const replayOf = (ledger: LedgerCopies) => new LedgerReplay(ledger, rules, marksOf(ledger, rules.checkpoints));
+  const replays = [replayOf(first), replayOf(second)] as const;
   const tallies: readonly [Tally, Tally] = [
     { voids: 0, citedSeq: 0 },
     { voids: 0, citedSeq: 0 },
@@ -46,15 +54,24 @@ export async function auditPair([first, second]: LedgerPair, rules: ReplayRules,
   };
   while ((await run(0, 1)) + (await run(1, 0)) > 0);
   // Which came first is a matter of reading: of two divergences the first ledger's is named first.
-  const audited = ([0, 1] as const).map((own) => conclude(replays[own], replays[own === 0 ? 1 : 0], tallies[own], inspection));
+  const audited = ([0, 1] as const).map((own) =>
+    conclude(replays[own], replays[own === 0 ? 1 : 0], tallies[own], inspection, rules.checkpoints),
+  );
   return { ledgers: audited, journeys };
 }
 
-function conclude(replay: LedgerReplay, other: LedgerReplay, tally: Tally, { findings }: Inspection): AuditedReplay {
+function conclude(
+  replay: LedgerReplay,
+  other: LedgerReplay,
+  tally: Tally,
+  { findings }: Inspection,
+  checkpoints: readonly ShownCheckpoint[],
+): AuditedReplay {
   const note = noteOf(replay, other);
   const divergence: Finding | undefined = replay.divergence ?? (note === undefined ? replay.endBlocked() : undefined);
   if (divergence !== undefined) findings.violate(divergence);
-  return { replay, ...tally, ...(note === undefined ? {} : { note }) };
+  const cosigned = judgeCheckpoints(replay, other, checkpoints, findings);
+  return { replay, ...tally, ...(note === undefined ? {} : { note }), ...(cosigned === undefined ? {} : { cosigned }) };
 }
 
 /**

@@ -2,12 +2,17 @@ import { type Digest, type Event, PAYLOAD_TYPES, type Placement, placement, type
 import {
   type Admission,
   admit,
+  appendLeaf,
+  emptyTree,
+  eventLeaf,
   initialLedger,
   type LedgerState,
+  type MerkleTree,
   openEnvelope,
   parseStrictJson,
   positionOf,
   seqOf,
+  treeRoot,
   type ValidateChain,
 } from '@carnet/trust';
 import type { Finding } from '../report.ts';
@@ -45,12 +50,17 @@ export class LedgerReplay {
   #parked: { readonly candidates: readonly Candidate[]; readonly cause: Digest } | undefined;
   #divergence: Finding | undefined;
   #issuers: readonly string[] = [];
+  #tree: MerkleTree = emptyTree;
+  readonly #marks: ReadonlySet<number>;
+  readonly #roots = new Map<number, string>();
 
-  constructor(ledger: LedgerCopies, rules: ReplayRules) {
+  /** @param marks sizes at which the root of the ledger's RFC 6962 tree is wanted */
+  constructor(ledger: LedgerCopies, rules: ReplayRules, marks: ReadonlySet<number> = new Set()) {
     this.ledger = ledger;
     this.readers = ledger.copies.map(readerOf);
     this.#state = initialLedger(ledger.publisher, ledger.audience);
     this.#rules = rules;
+    this.#marks = marks;
   }
 
   get state(): LedgerState {
@@ -62,6 +72,14 @@ export class LedgerReplay {
   }
   get divergence(): Finding | undefined {
     return this.#divergence;
+  }
+  /** Events placed. */
+  get placed(): number {
+    return this.#digests.length;
+  }
+  /** Root of the tree of the first `size` envelopes, hex; of the marks that were reached. */
+  rootAt(size: number): string | undefined {
+    return this.#roots.get(size);
   }
   /** Position of a placed event; `undefined` if it is not placed here. */
   positionOf(digest: Digest): number | undefined {
@@ -119,10 +137,18 @@ export class LedgerReplay {
     const { state, digest, payload, event, voidCode } = only;
     this.#state = state;
     this.#digests.push(digest);
+    this.#grow(candidates[0]?.bytes);
     this.#positions.set(digest, this.#digests.length);
     this.#ids.add(payload.id);
     if (event?.type === 'KeyAnnounced') this.#issuers = event.data.chain.slice(1);
     return { kind: 'placed', digest, payload, event, ...(voidCode === undefined ? {} : { voidCode }) };
+  }
+
+  #grow(envelope: Uint8Array | undefined): void {
+    // Nobody asks: a tree of a million events is two million hashes.
+    if (this.#marks.size === 0 || envelope === undefined) return;
+    this.#tree = appendLeaf(this.#tree, eventLeaf(envelope));
+    if (this.#marks.has(this.#tree.size)) this.#roots.set(this.#tree.size, Buffer.from(treeRoot(this.#tree)).toString('hex'));
   }
 
   #diverge(candidates: readonly Candidate[], admissions: readonly Admission[]): Extract<Advance, { readonly kind: 'diverged' }> {

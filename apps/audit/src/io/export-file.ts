@@ -1,9 +1,11 @@
 import type { TrustDomain } from '@carnet/events';
 import type { ExportedLine } from '@carnet/keys';
+import type { ShownNote } from '../core/checkpoints.ts';
 import type { Copy } from '../core/copies.ts';
 import type { HistoryCopy } from '../core/key-history.ts';
 import { AuditError, EXIT } from '../exit.ts';
 import {
+  checkpointLine,
   type ExportHeader,
   type ExportLine,
   exportEnd,
@@ -23,9 +25,14 @@ export type ExportFile = {
   readonly source: string;
   readonly header: ExportHeader;
   readonly stretches: readonly Stretch[];
+  /** C2SP notes, as they stand there. */
+  readonly notes: readonly string[];
   /** Where the histories of its keys lie; absent in an export for one peer. */
   readonly history?: { readonly start: number; readonly end: number };
 };
+
+/** Two for each peer; more is a flood. */
+const NOTES_MAX = 2_048;
 
 const malformed = (source: string, line: number, what: string): AuditError =>
   new AuditError('EXPORT_MALFORMED', EXIT.verificationFailed, `${source}, line ${line}: ${what}`);
@@ -40,6 +47,7 @@ export async function indexExport(path: string, source = path): Promise<ExportFi
   let isEnded = false;
   let number = 0;
   const stretches: Stretch[] = [];
+  const notes: string[] = [];
   let history: ExportFile['history'];
   for await (const line of fileLines(path)) {
     number++;
@@ -52,6 +60,11 @@ export async function indexExport(path: string, source = path): Promise<ExportFi
     else if (keyHistoryLine.safeParse(json).success) history = { start: history?.start ?? line.start, end: line.end };
     else {
       if (history !== undefined) throw malformed(source, number, 'expected the history of a key, or the end line');
+      const note = checkpointLine.safeParse(json).data?.checkpoint;
+      if (note !== undefined && notes.length < NOTES_MAX) {
+        notes.push(note);
+        continue;
+      }
       const said = exportLine.safeParse(json).data;
       if (said === undefined) throw cutOr(source, number, line);
       extend(
@@ -65,7 +78,7 @@ export async function indexExport(path: string, source = path): Promise<ExportFi
   }
   if (header === undefined || !isEnded)
     throw new AuditError('EXPORT_TRUNCATED', EXIT.verificationFailed, `${source}: no end line after ${number} lines`);
-  return { path, source, header, stretches, ...(history === undefined ? {} : { history }) };
+  return { path, source, header, stretches, notes, ...(history === undefined ? {} : { history }) };
 }
 
 /** A last line without its newline was cut, not mangled. */
@@ -107,6 +120,10 @@ export const historiesOf = (exports: readonly ExportFile[]): readonly HistoryCop
   exports.flatMap(({ path, source, header, history }) =>
     history === undefined ? [] : [{ source, holder: header.self, lines: () => linesOfHistory(path, history) }],
   );
+
+/** Every checkpoint that the exports show. */
+export const notesOf = (exports: readonly ExportFile[]): readonly ShownNote[] =>
+  exports.flatMap(({ source, notes }) => notes.map((note) => ({ source, note: Buffer.from(note) })));
 
 async function* linesOfHistory(path: string, range: NonNullable<ExportFile['history']>): AsyncGenerator<ExportedLine> {
   for await (const { text } of fileLines(path, range)) {

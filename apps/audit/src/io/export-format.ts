@@ -1,4 +1,4 @@
-import { digest, EVENT_BYTES_MAX, timestamp, trustDomain } from '@carnet/events';
+import { digest, EVENT_BYTES_MAX, NOTE_CHARS_MAX, timestamp, trustDomain } from '@carnet/events';
 import { chainedLine } from '@carnet/keys';
 import { z } from 'zod';
 
@@ -25,6 +25,9 @@ export type ExportLine = z.infer<typeof exportLine>;
 
 /** A line of the history of one of the CSP's own keys; these come after the ledgers. */
 export const keyHistoryLine = z.strictObject({ keyHistory: chainedLine });
+
+/** The newest cosigned checkpoint of a ledger, a C2SP note; these come after the ledgers, before the histories. */
+export const checkpointLine = z.strictObject({ checkpoint: z.string().min(1).max(NOTE_CHARS_MAX) });
 
 /** `undefined`: no JSON. */
 export function parseJson(text: string): unknown {

@@ -43,6 +43,7 @@ const GOOD: Readonly<Record<string, { readonly path: string; readonly body?: unk
   'GET /v1/migrations': { path: `/v1/migrations?open=true&limit=5&vm=${encodeURIComponent(VM)}` },
   'GET /v1/migrations/:migration': { path: `/v1/migrations/${MIGRATION}` },
   'GET /v1/migrations/:migration/diagnosis': { path: `/v1/migrations/${MIGRATION}/diagnosis` },
+  'GET /v1/checkpoints': { path: '/v1/checkpoints' },
   'GET /v1/alarms': { path: '/v1/alarms' },
   'POST /v1/peers/:peer/event-keys/:key/end': {
     path: `/v1/peers/csp-b.example/event-keys/${'ab'.repeat(32)}/end`,

@@ -125,6 +125,15 @@ const ledgerRoutes: readonly Route[] = [
   }),
   route({
     ...takesNothing,
+    method: 'GET',
+    path: '/v1/checkpoints',
+    summary: 'The newest checkpoint of each ledger: a C2SP note, signed by its publisher and cosigned by its audience',
+    roles: readers,
+    answer: s.checkpointRows,
+    handle: async (service) => done({ items: await service.checkpoints() }),
+  }),
+  route({
+    ...takesNothing,
     method: 'POST',
     path: '/v1/peers/:peer/event-keys/:key/end',
     summary: 'End an event key of ours that others may hold, as of an earlier position; what it signed since stays, and is named',

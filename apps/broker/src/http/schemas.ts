@@ -178,6 +178,9 @@ export const peerRows = rows(
     certificate: z.string().optional(),
   }),
 );
+export const checkpointRows = rows(
+  z.strictObject({ publisher: z.string(), audience: z.string(), size: z.int(), note: z.string() }),
+);
 export const hostRows = rows(
   z.strictObject({
     name: z.string(),

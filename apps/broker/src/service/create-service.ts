@@ -115,6 +115,8 @@ export function createService(ports: ServicePorts): BrokerService {
         })),
       );
     },
+    checkpoints: async () =>
+      (await journal.checkpoints()).map((one) => ({ ...one, note: Buffer.from(one.note).toString('utf8') })),
     endEventKey: async (peer, { keyid, lastSeq, text }) => {
       const ended = await journal.endKey(peer, { keyid, lastSeq, reason: reasonOf('KEY_COMPROMISED', text) });
       return ended.ok ? { ok: true, value: { key: keyid } } : refuse(ended.code, ended.text);

@@ -97,8 +97,8 @@ export function peerStateOf(peer: PeerState, nowMs: number): PeerRow['state'] {
 const EXPORT_PAGE = 500;
 
 /**
- * Both directions of every ledger, each envelope exactly as chained; then the histories of this CSP's own keys. The first line says whose view this is; the auditor trusts
- * nothing else in it.
+ * Both directions of every ledger, each envelope exactly as chained; then the newest cosigned checkpoint of each, and the histories of
+ * this CSP's own keys. The first line says whose view this is; the auditor trusts nothing else in it.
  */
 export async function* exportLines(
   journal: Journal,
@@ -115,6 +115,10 @@ export async function* exportLines(
       if (page.length < EXPORT_PAGE) break;
       from += page.length;
     }
+  }
+  for (const { publisher, audience, note } of await journal.checkpoints()) {
+    if (wanted !== undefined && publisher !== wanted && audience !== wanted) continue;
+    yield JSON.stringify({ checkpoint: Buffer.from(note).toString('utf8') });
   }
   // Keys that no peer ever held are in no ledger; what is for one peer's auditor holds none of the others' keys.
   if (wanted === undefined) for await (const keyHistory of keys.historyLines()) yield JSON.stringify({ keyHistory });

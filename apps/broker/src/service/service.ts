@@ -145,6 +145,15 @@ export interface PeerRow {
   readonly certificate?: string;
 }
 
+/** What both CSPs signed of one ledger; `note` is C2SP's signed note, whole. */
+export interface CheckpointRow {
+  readonly publisher: string;
+  readonly audience: string;
+  /** Events that it covers. */
+  readonly size: number;
+  readonly note: string;
+}
+
 export interface HostRow {
   readonly name: string;
   readonly state: 'up' | 'down';
@@ -249,6 +258,7 @@ export interface BrokerService {
   readonly keyUses: (id: string) => Promise<ServiceResult<readonly KeyUseRow[]>>;
   readonly verifyKeyUses: () => Promise<UsesVerdictRow>;
   readonly peers: () => Promise<readonly PeerRow[]>;
+  readonly checkpoints: () => Promise<readonly CheckpointRow[]>;
   /** Said to one peer, in the ledger that it reads. */
   readonly endEventKey: (
     peer: TrustDomain,

@@ -287,3 +287,10 @@ export const diagnosis = {
   safe: ['Bring it back.'],
   unsafe: ['Starting it at the source.'],
 };
+
+export const checkpoint = {
+  publisher: 'csp-a.example',
+  audience: 'csp-b.example',
+  size: 7,
+  note: 'csp-a.example/ledger/csp-b.example\n7\nBwcHBw==\n\n— csp-a.example/ledger/csp-b.example AAAA\n',
+};

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
-import { type Format, render } from '../output.ts';
+import { EXIT, VerbError } from '../exit.ts';
+import { type Column, type Format, render } from '../output.ts';
 import { type Entry, entryColumns } from '../rows.ts';
 import { answered, type Streams, verbErrorOf, type World, worldOf } from '../world.ts';
 
@@ -45,5 +46,39 @@ export function eventVerbs(streams: Streams): Command {
       if (options.envelope === true) return streams.out(Buffer.from(entry.envelope, 'base64').toString('utf8'));
       return world.show(entry, [...entryColumns, { name: 'event', cell: (row) => JSON.stringify(row.event) }]);
     });
+  group
+    .command('checkpoints')
+    .description(
+      'the newest checkpoint of each ledger: what both CSPs signed of it. Kept elsewhere, it proves a later cut or change',
+    )
+    .option(
+      '--of <publisher>',
+      'only the note of the ledger that this CSP writes, as it was signed: for `carnet-audit --checkpoint`',
+    )
+    .option('--to <audience>', 'with --of: the CSP that reads it')
+    .action(async ({ of, to }: { readonly of?: string; readonly to?: string }, command: Command) => {
+      const world = worldOf(command, streams);
+      const broker = await world.broker();
+      const { items } = answered(await broker.get<{ readonly items: readonly Checkpoint[] }>('/v1/checkpoints'));
+      if (of === undefined) return world.list(items, checkpointColumns);
+      const [first, ...others] = items.filter(({ publisher, audience }) => publisher === of && (to ?? audience) === audience);
+      if (first !== undefined && others.length === 0) return streams.out(first.note);
+      const what = first === undefined ? 'no checkpoint of that ledger was cosigned yet' : 'several ledgers: name one with --to';
+      throw new VerbError(EXIT.usage, 'ARGUMENT_INVALID', what);
+    });
   return group;
 }
+
+/** What the broker answers; only fields that are shown. */
+interface Checkpoint {
+  readonly publisher: string;
+  readonly audience: string;
+  readonly size: number;
+  readonly note: string;
+}
+const checkpointColumns: readonly Column<Checkpoint>[] = [
+  { name: 'publisher', cell: (one) => one.publisher },
+  { name: 'audience', cell: (one) => one.audience },
+  { name: 'events', cell: (one) => one.size },
+  { name: 'root', cell: (one) => one.note.split('\n')[2] },
+];

@@ -5,7 +5,7 @@ import {
   ASK_GRACE_MS,
   BACKOFF_MS_MAX,
   CHALLENGE_EVERY_MS,
-  CHECKPOINT_EVERY_MS,
+  CHECKPOINT_AFTER_HEAD_MS,
   HEAD_AFTER_ACTIVITY_MS,
   HEAD_EVERY_MS,
   MESSAGES_WAITING_MAX,
@@ -45,7 +45,7 @@ export function openChannel(ports: ChannelPorts): Channel {
   const incoming: Uint8Array[] = [];
   const woken = bell();
   const never = Number.POSITIVE_INFINITY;
-  const due: Timers = { headMs: 0, checkpointMs: 0, askMs: never, askPauseMs: ASK_GRACE_MS, challengeMs: 0, resentMs: 0 };
+  const due: Timers = { headMs: 0, checkpointMs: never, askMs: never, askPauseMs: ASK_GRACE_MS, challengeMs: 0, resentMs: 0 };
   const soon = (timer: 'headMs' | 'askMs', ms: number): void => {
     due[timer] = Math.min(due[timer], clock.nowMs() + ms);
     woken.ring();
@@ -74,7 +74,7 @@ async function talk(ports: ChannelPorts, state: Talk): Promise<void> {
         await hearAll(ports, state);
         await sayWhatIsDue(ports, state);
         if (state.incoming.length > 0) return;
-        const nextMs = Math.min(state.due.headMs, state.due.askMs, state.due.challengeMs);
+        const nextMs = Math.min(state.due.headMs, state.due.checkpointMs, state.due.askMs, state.due.challengeMs);
         await state.woken.wait(Math.max(1, nextMs - ports.clock.nowMs()), signal);
       },
     );
@@ -138,11 +138,11 @@ async function sayWhatIsDue(ports: ChannelPorts, { due }: Talk): Promise<void> {
   if (nowMs >= due.headMs) {
     due.headMs = nowMs + HEAD_EVERY_MS;
     say(ports, await exchange.head());
-    // After a head: what the peer acknowledged since then goes with the next one.
-    if (nowMs >= due.checkpointMs) {
-      due.checkpointMs = nowMs + CHECKPOINT_EVERY_MS;
-      say(ports, await exchange.checkpoint());
-    }
+    due.checkpointMs = Math.min(due.checkpointMs, nowMs + CHECKPOINT_AFTER_HEAD_MS);
+  }
+  if (nowMs >= due.checkpointMs) {
+    due.checkpointMs = Number.POSITIVE_INFINITY;
+    say(ports, await exchange.checkpoint());
   }
   if (nowMs >= due.challengeMs) {
     due.challengeMs = nowMs + CHALLENGE_EVERY_MS;

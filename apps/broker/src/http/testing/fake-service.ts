@@ -12,6 +12,7 @@ import {
 } from '@carnet/events';
 import type { ServiceResult } from '../../service/result.ts';
 import type { BrokerService, LedgerEntry, MigrationDetail, VmRow } from '../../service/service.ts';
+import { fakeDiagnosis } from './fake-diagnosis.ts';
 import { fakeEscrow } from './fake-escrow.ts';
 
 export const AT = timestamp.parse('2026-11-23T12:00:00.000Z');
@@ -225,20 +226,7 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
       return [row];
     }),
     migration: noted('migration', () => ok(detail)),
-    diagnosis: noted('diagnosis', () =>
-      ok({
-        migration: MIGRATION,
-        vm: VM,
-        phase: 'agreed',
-        standing: 'at-source' as const,
-        meaning: 'It stands there.',
-        since: AT,
-        turns: [{ domain: trustDomain.parse('csp-a.example'), must: ['deposit the keys'], givesUpAt: AT }],
-        findings: [{ code: 'PEER_SILENT' as const, text: 'silent' }],
-        safe: ['wait'],
-        unsafe: ['haste'],
-      }),
-    ),
+    diagnosis: noted('diagnosis', () => ok(fakeDiagnosis(MIGRATION, VM, AT))),
     alarms: noted('alarms', async () => []),
     events: noted('events', async ({ after, digest: wanted, limit }) => {
       if (wanted !== undefined) return entries.filter((one) => one.digest === wanted);
@@ -257,6 +245,9 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
     rotateProject: noted('rotateProject', () => ok(rotation)),
     keyUses: noted('keyUses', () => ok([use])),
     verifyKeyUses: noted('verifyKeyUses', async () => ({ intact: true, uses: 1, head: DIGEST })),
+    checkpoints: noted('checkpoints', async () => [
+      { publisher: 'csp-a.example', audience: 'csp-b.example', size: 3, note: 'a note' },
+    ]),
     peers: noted('peers', async () => [
       { domain: 'csp-b.example', state: 'ready' as const, ownSeq: 2, acknowledgedSeq: 1, receivedSeq: 3, lastHeardAt: AT },
     ]),
