@@ -14,6 +14,7 @@ import type { ChainValidator, ChainVerdict, Clock, Log, RandomBytes, Signing } f
 import { quarantine, quarantineIfBehind } from './quarantine.ts';
 import { type Queries, queries } from './queries.ts';
 import { openReceiver, type Received, type Receiver } from './receive.ts';
+import { openRoster, type Roster } from './roster.ts';
 import { openStanding, type Standing } from './standing.ts';
 import { journalChanges, type Tables } from './tables.ts';
 import type { AppendOutcome, Plan } from './writer.ts';
@@ -34,7 +35,12 @@ export type JournalOptions = {
 
 export type Journal = Queries & {
   readonly self: TrustDomain;
+  /** Of now: one list that changes in place when a peer is attached or detached. */
   readonly peers: readonly TrustDomain[];
+  /** Opens the two ledgers with a further peer, and the bus's link to it, while everything else goes on. Idempotent. */
+  readonly attach: (peer: TrustDomain) => Promise<void>;
+  /** From now on nothing is said to this peer and nothing of it is heard; what stands in both ledgers stays. Idempotent. */
+  readonly detach: (peer: TrustDomain) => void;
   /**
    * Decides events of our ledger to one peer: one transaction under the ledger's head lock. The first append to a peer, and the
    * first after a change of the event key, writes `KeyAnnounced` before the drafts. Throws what the plan throws; whatever the plan
@@ -71,6 +77,7 @@ export type Journal = Queries & {
 export type JournalParts = {
   readonly options: JournalOptions;
   readonly db: JournalDb;
+  readonly roster: Roster;
   readonly headFiles: ReadonlyMap<TrustDomain, HeadFile>;
   readonly appenders: ReadonlyMap<TrustDomain, Appender>;
   readonly theirs: ReadonlyMap<TrustDomain, Receiver>;
@@ -83,59 +90,73 @@ const REPLICA_BYTES = 8;
 
 /** Opens the ledgers between `self` and each peer. Runs this lib's changes, compares heads with their files. */
 export async function openJournal(options: JournalOptions): Promise<{ readonly journal: Journal; readonly parts: JournalParts }> {
-  const parts = await openParts(options);
-  return { journal: journalOf(parts), parts };
+  const opened = await openParts(options);
+  return { journal: journalOf(opened), parts: opened.parts };
 }
 
-async function openParts(options: JournalOptions): Promise<JournalParts> {
-  const { store, self, peers, validateChain, clock, log } = options;
+type Opened = {
+  readonly parts: JournalParts;
+  readonly attach: Journal['attach'];
+  readonly detach: Journal['detach'];
+};
+
+async function openParts(options: JournalOptions): Promise<Opened> {
+  const { store, self, validateChain, clock, log, random, signing } = options;
   await runChanges(store, journalChanges);
   const db = store.db.$extendTables<Tables>();
-  await ensureLedgers(db, self, peers);
-  const headFiles = new Map<TrustDomain, HeadFile>();
-  for (const peer of peers) headFiles.set(peer, await openHeadFile(options.headDir, peer));
-  await quarantineIfBehind(db, { self, headFiles, clock, log });
-  const ledgers = peers.flatMap((peer): readonly Ledger[] => [
-    { publisher: self, audience: peer },
-    { publisher: peer, audience: self },
-  ]);
   const standing = openStanding(self, validateChain);
-  const replica = Buffer.from(options.random(REPLICA_BYTES)).toString('hex');
-  const notices = await openNotices({ store, db, ledgers, replica, log });
-  const receiver = (peer: TrustDomain, ledger: 'theirs' | 'ours'): readonly [TrustDomain, Receiver] => [
-    peer,
-    openReceiver(db, { self, peer, ledger, validateChain, standing, clock, log }, notices.committed),
-  ];
-  const { signing, random } = options;
+  const replica = Buffer.from(random(REPLICA_BYTES)).toString('hex');
+  const notices = await openNotices({ store, db, replica, log });
+  const roster = openRoster();
+  const headFiles = new Map<TrustDomain, HeadFile>();
+  const appenders = new Map<TrustDomain, Appender>();
+  const theirs = new Map<TrustDomain, Receiver>();
+  const ours = new Map<TrustDomain, Receiver>();
   const author = (): Author => ({ ...signing(), clock, random });
-  const appender = (audience: TrustDomain): readonly [TrustDomain, Appender] => [
-    audience,
+  const receiver = (peer: TrustDomain, ledger: 'theirs' | 'ours'): Receiver =>
+    openReceiver(db, { self, peer, ledger, validateChain, standing, clock, log }, notices.committed);
+  const appender = (audience: TrustDomain, headFile: HeadFile): Appender =>
     openAppender(db, {
       self,
       audience,
       author,
       validateChain,
       standing,
-      durableHead: () => headFiles.get(audience)?.known() ?? null,
+      durableHead: headFile.known,
       committed: notices.committed,
       foundBehind: () => quarantine(db, { self, clock, log }, `the ledger to ${audience} is behind its durable head`),
-    }),
-  ];
-  return {
-    options,
-    db,
-    headFiles,
-    appenders: new Map(peers.map(appender)),
-    theirs: new Map(peers.map((peer) => receiver(peer, 'theirs'))),
-    ours: new Map(peers.map((peer) => receiver(peer, 'ours'))),
-    notices,
-    standing,
+    });
+  const attach = async (peer: TrustDomain): Promise<void> => {
+    if (roster.has(peer)) return;
+    await ensureLedgers(db, self, [peer]);
+    const headFile = await openHeadFile(options.headDir, peer);
+    await quarantineIfBehind(db, { self, headFiles: new Map([[peer, headFile]]), clock, log });
+    headFiles.set(peer, headFile);
+    appenders.set(peer, appender(peer, headFile));
+    theirs.set(peer, receiver(peer, 'theirs'));
+    ours.set(peer, receiver(peer, 'ours'));
+    for (const ledger of ledgersWith(self, peer)) await notices.follow(ledger);
+    roster.add(peer);
   };
+  const detach = (peer: TrustDomain): void => {
+    roster.remove(peer);
+    for (const ledger of ledgersWith(self, peer)) notices.forget(ledger);
+    for (const part of [headFiles, appenders, theirs, ours]) part.delete(peer);
+  };
+  // All before any: a database that is found behind one head file quarantines every own ledger.
+  await ensureLedgers(db, self, options.peers);
+  for (const peer of options.peers) await attach(peer);
+  return { parts: { options, db, roster, headFiles, appenders, theirs, ours, notices, standing }, attach, detach };
 }
 
-function journalOf(parts: JournalParts): Journal {
-  const { options, db, notices, theirs, appenders } = parts;
-  const { self, peers } = options;
+const ledgersWith = (self: TrustDomain, peer: TrustDomain): readonly Ledger[] => [
+  { publisher: self, audience: peer },
+  { publisher: peer, audience: self },
+];
+
+function journalOf({ parts, attach, detach }: Opened): Journal {
+  const { options, db, notices, theirs, appenders, roster } = parts;
+  const { self } = options;
   const receiveAll = async (peer: TrustDomain, deliveries: readonly Delivery[]): Promise<readonly Received[]> => {
     const receiver = theirs.get(peer);
     if (receiver === undefined) throw new JournalError('PEER_UNCONFIGURED', `${peer} (${ledgerSubjects(peer, self)})`);
@@ -145,7 +166,9 @@ function journalOf(parts: JournalParts): Journal {
   return {
     ...queries(db, self),
     self,
-    peers,
+    peers: roster.peers,
+    attach,
+    detach,
     append: async (audience, plan) => {
       const appender = appenders.get(audience);
       if (appender === undefined) return refuse('PEER_UNKNOWN', 'expected a configured peer', { got: audience });

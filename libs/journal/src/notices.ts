@@ -24,13 +24,15 @@ export type Notices = {
   readonly committed: (notices: readonly Notice[]) => void;
   /** A held event was released: nothing is new, but something can be published. */
   readonly released: (ledger: Ledger) => void;
+  /** Tells of this ledger from now on: of what is placed after its end of now. */
+  readonly follow: (ledger: Ledger) => Promise<void>;
+  readonly forget: (ledger: Ledger) => void;
   readonly stop: () => Promise<void>;
 };
 
 export type NoticePorts = {
   readonly store: Store;
   readonly db: JournalDb;
-  readonly ledgers: readonly Ledger[];
   /** Unique among replicas: a replica skips its own echo. */
   readonly replica: string;
   readonly log: Log;
@@ -44,7 +46,8 @@ const nameOf = ({ publisher, audience }: Ledger): string => `${publisher} ${audi
  * notices get lost. Positions in a ledger order the looks: they are given under its head lock, so none becomes visible late.
  */
 export async function openNotices(ports: NoticePorts): Promise<Notices> {
-  const { store, db, ledgers, replica, log } = ports;
+  const { store, db, replica, log } = ports;
+  const ledgers = new Map<string, Ledger>();
   const subscribers = new Set<(notices: readonly Notice[]) => void>();
   const told = new Map<string, number>();
   const looking = new Map<string, Promise<void>>();
@@ -76,15 +79,14 @@ export async function openNotices(ports: NoticePorts): Promise<Notices> {
     looking.set(name, under);
   };
 
-  for (const ledger of ledgers) told.set(nameOf(ledger), (await readLedger(db, ledger)).head_seq);
   const hush = await store.listen(CHANNEL, (payload) => {
     const [origin, ...name] = payload.split(' ');
     if (origin === replica) return;
-    for (const ledger of ledgers) if (payload === '' || name.join(' ') === nameOf(ledger)) lookSoon(ledger);
+    for (const ledger of ledgers.values()) if (payload === '' || name.join(' ') === nameOf(ledger)) lookSoon(ledger);
     tell([]);
   });
   const poll = setInterval(() => {
-    for (const ledger of ledgers) lookSoon(ledger);
+    for (const ledger of ledgers.values()) lookSoon(ledger);
   }, POLL_MS);
   poll.unref();
   const shout = shouter(store, replica, log);
@@ -110,6 +112,11 @@ export async function openNotices(ports: NoticePorts): Promise<Notices> {
       tell([]);
       shout(nameOf(ledger));
     },
+    follow: async (ledger) => {
+      told.set(nameOf(ledger), (await readLedger(db, ledger)).head_seq);
+      ledgers.set(nameOf(ledger), ledger);
+    },
+    forget: (ledger) => void ledgers.delete(nameOf(ledger)),
     stop: async () => {
       stopped = true;
       clearInterval(poll);

@@ -1,3 +1,4 @@
+import type { TrustDomain } from '@carnet/events';
 import type { NatsConnection } from 'nats';
 import type { JournalParts } from '../journal.ts';
 import { DRAIN_MS_MAX } from '../limits.ts';
@@ -17,15 +18,25 @@ export type Bus = {
 export async function connectBus(parts: JournalParts, address: BusAddress): Promise<Bus> {
   const stopping = new AbortController();
   const bus = await connectWatched(address);
-  const links = parts.options.peers.map((peer) => runLink(parts, peer, bus, stopping.signal));
+  const links = new Map<TrustDomain, { readonly stop: AbortController; readonly done: Promise<void> }>();
+  const begin = (peer: TrustDomain): void => {
+    const stop = new AbortController();
+    links.set(peer, { stop, done: runLink(parts, peer, bus, AbortSignal.any([stopping.signal, stop.signal])) });
+  };
+  const unsubscribe = parts.roster.subscribe((peer, change) => {
+    links.get(peer)?.stop.abort();
+    if (change === 'came') begin(peer);
+  });
+  for (const peer of parts.roster.peers) begin(peer);
   const atMost = (work: Promise<unknown>): Promise<unknown> =>
     Promise.race([work, pause(DRAIN_MS_MAX, new AbortController().signal)]);
   return {
     connection: bus.connection,
     isConnected: bus.isUp,
     close: async () => {
+      unsubscribe();
       stopping.abort();
-      await atMost(Promise.allSettled(links));
+      await atMost(Promise.allSettled([...links.values()].map(({ done }) => done)));
       // Draining a connection that is down waits for it to come back: bounded, and then cut.
       if (bus.isUp()) await atMost(bus.connection.drain().catch(() => undefined));
       await bus.connection.close();
