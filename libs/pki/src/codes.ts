@@ -130,6 +130,11 @@ export const PKI_CODES = {
     text: 'A certificate is revoked.',
     advice: 'Do not trust its holder; ask the CSP for the new certificate.',
   },
+  ISSUER_NOT_PINNED: {
+    text: 'The certificate is signed by another issuing authority than the one that was confirmed for this CSP.',
+    advice:
+      'If the CSP set up a new authority, remove the peer and invite it again. If not, somebody got the federation root to sign an impostor: tell whoever keeps it.',
+  },
   CSR_MALFORMED: {
     text: 'A certificate request is no PKCS #10 request in DER or PEM.',
     advice: 'Make it with `carnet cert request`, or `openssl req -new`.',

@@ -9,6 +9,7 @@ export { type CrlMarks, fileCrlMarks, memoryCrlMarks } from './crl-marks.ts';
 export { writeDurably } from './durable.ts';
 export * from './error.ts';
 export * from './federation.ts';
+export { type Introducing, introducingTlsOptions, shownLeaf } from './introducing.ts';
 export { acceptIssuer } from './issuing/accept-issuer.ts';
 export { authorityPaths, initIssuer, initRoot, openAuthority, readIdentity } from './issuing/authority-files.ts';
 export { type LeafWish, type Office, signIssuer, signLeaf } from './issuing/issue.ts';

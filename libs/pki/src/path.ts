@@ -17,6 +17,8 @@ export type TrustStore = {
   readonly crls: readonly Uint8Array[];
   /** Numbers of CRLs that never go back. Absent: the lists at hand are all that is known, as for an auditor of the past. */
   readonly marks?: CrlMarks;
+  /** Issuing authorities that were confirmed for a domain, by SHA-256: under them alone anybody speaks for it, whatever the roots sign. */
+  readonly issuers?: ReadonlyMap<TrustDomain, Digest>;
 };
 
 export type PathQuestion = TrustStore & {
@@ -70,6 +72,8 @@ export function validatePath(question: PathQuestion): Checked<PeerIdentity, PkiC
   if (!checked.ok) return checked;
   const leaf = checkLeaf(chain.value[0], question);
   if (!leaf.ok) return leaf;
+  const pinned = checkPinned(chain.value, question.issuers?.get(leaf.value.domain));
+  if (!pinned.ok) return pinned;
   return accept({ ...leaf.value, verifier: rsaPssVerifier(chain.value[0].publicKey) });
 }
 
@@ -228,6 +232,15 @@ function checkNames(path: Path): Step {
     const foreign = names.find((name) => above.some((constraints) => judgeName(name, constraints) !== 'permitted'));
     if (foreign === undefined) return passed;
     return refuse('NAME_NOT_PERMITTED', 'expected names that the issuer may give', { got: nameOf(foreign) });
+  });
+}
+
+/** Only the certificate right above the leaf counts: whoever stands between it and the root could give another the same name. */
+function checkPinned([, issuer]: Path, expected: Digest | undefined): Step {
+  if (expected === undefined || issuer?.digest === expected) return passed;
+  return refuse('ISSUER_NOT_PINNED', 'expected the issuing authority that was confirmed', {
+    expected,
+    got: issuer?.digest ?? 'none',
   });
 }
 
