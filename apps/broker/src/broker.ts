@@ -27,6 +27,8 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
   const ops = await openOps(config.ops, metrics, () => checks());
   const ground = await openGround(config, environment, log, metrics, waiting);
   const parts = wire(ground);
+  // Before anything is said or heard: peers by invitation are peers from the start.
+  await waiting.for('database', parts.peerings.settle);
   const loop = startLoop(loopPorts({ ...ground, ...parts, self: config.domain }));
   const watch = watchPeers({ ...ground, changed: parts.tellHosts });
   const tending = tendEventKeys(ground.identity, ground.journal, log);
@@ -41,7 +43,14 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
   return {
     stop: async () => {
       await settled?.();
-      await Promise.all([watch.stop(), tending.stop(), parts.escrowNews.stop(), renewal.stop(), ownCrl.stop()]);
+      await Promise.all([
+        watch.stop(),
+        tending.stop(),
+        parts.peerings.stop(),
+        parts.escrowNews.stop(),
+        renewal.stop(),
+        ownCrl.stop(),
+      ]);
       await stopAll(ground, loop, hush, doors, parts);
       await ops.close();
     },

@@ -3,6 +3,7 @@ import { LOG_LEVELS } from '@carnet/runtime';
 import { z } from 'zod';
 import { keysConfig } from './keys/key-config.ts';
 import { profile } from './keys/profiles.ts';
+import { doorUrl } from './peering/invitation.ts';
 import { network } from './peers/data-paths.ts';
 import { issuerConfig } from './users/issuers.ts';
 import { keystoneConfig } from './users/keystone-config.ts';
@@ -48,8 +49,17 @@ const settings = z.strictObject({
         dataPaths: z.array(network).max(64).default([]),
       }),
     )
-    .min(1)
-    .max(64),
+    .max(64)
+    .default([]),
+  /** Further peers, by invitation (`carnet peer invite`, `join`, `confirm`): they stand in the database. */
+  peering: z
+    .strictObject({
+      /** Where CSPs that were invited answer; `url` is its address in invitations. Absent: this broker joins others, and invites nobody. */
+      door: z.strictObject({ address: z.string().default('127.0.0.1'), port, url: doorUrl }).optional(),
+      /** Who confirms a peer here: any administrator, or another than who invited or joined. */
+      confirmedBy: z.enum(['anyone', 'another']).default('anyone'),
+    })
+    .prefault({}),
   /** Where keys are kept, and what wraps them. */
   keys: keysConfig,
   hosts: z

@@ -14,6 +14,8 @@ import type { BrokerConfig } from './config.ts';
 import { type BrokerIdentity, openIdentity } from './identity.ts';
 import { inventoryChanges } from './inventory.ts';
 import { ensureKeyRoot, keyBackendOf } from './keys/key-root.ts';
+import { type Invited, openInvited } from './peering/invited.ts';
+import { peeringChanges } from './peering/table.ts';
 import { archivePolicySet, readPolicySet, refuseDowngrade } from './policy-start.ts';
 import { requestChanges } from './service/requests.ts';
 import { settledChanges } from './settled-table.ts';
@@ -25,6 +27,7 @@ export interface Ground {
   readonly config: BrokerConfig;
   readonly identity: BrokerIdentity;
   readonly trust: () => TrustStore;
+  readonly invited: Invited;
   readonly tls: TlsMaterial;
   readonly store: Store;
   readonly journal: Journal;
@@ -49,7 +52,8 @@ export async function openGround(
   const random = (n: number): Uint8Array => randomBytes(n);
   const policies = readPolicySet(config.policy.directory);
   await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
-  const trust = openTrustFiles(
+  const invited = openInvited();
+  const files = openTrustFiles(
     {
       rootFile: config.trust.rootFile,
       crlDirectories: [config.trust.crlDirectory],
@@ -57,6 +61,7 @@ export async function openGround(
     },
     nowMs,
   );
+  const trust = (): TrustStore => ({ ...files(), issuers: invited.issuers });
   const identity = openIdentity(config.identity, log, nowMs);
   // The environment wins over the file, as it does for every other setting.
   const url = environment['CARNET_DATABASE_URL'] ?? config.database.url;
@@ -89,6 +94,7 @@ export async function openGround(
       await runChanges(opened, usersChanges);
       await runChanges(opened, settledChanges);
       await runChanges(opened, requestChanges);
+      await runChanges(opened, peeringChanges);
       const manager = await keysFrom(opened);
       const ledgers = await closedUnless(manager.close, () => journalFrom(opened));
       return { store: opened, keys: manager, ...ledgers };
@@ -105,7 +111,7 @@ export async function openGround(
       tls: busTls(config, tls),
     }),
   );
-  return { config, identity, trust, tls, store, journal, bus, keys, policies, log, metrics, nowMs, now };
+  return { config, identity, trust, invited, tls, store, journal, bus, keys, policies, log, metrics, nowMs, now };
 }
 
 /** A database that goes away in the middle of the start leaves nothing half open behind for the next attempt. */

@@ -22,6 +22,9 @@ import { startKeyNews } from './keys/key-news.ts';
 import { KEM_OF } from './keys/profiles.ts';
 import { createLedgers } from './ledgers.ts';
 import { openCounts } from './open-counts.ts';
+import { openPeering } from './peering/open-peering.ts';
+import { createPeeringService } from './peering/service.ts';
+import { tendPeerings } from './peering/tend.ts';
 import { openAgreements } from './peers/agreements.ts';
 import { openPeerTrust } from './peers/peer-trust.ts';
 import { createPerformer } from './perform/perform.ts';
@@ -37,6 +40,9 @@ import type { MachinePorts } from './service/machines.ts';
 import { openWaitingRequests } from './service/requests.ts';
 import { openApiKeys } from './users/api-keys.ts';
 import { stillGood } from './users/credential.ts';
+
+/** Open migrations that are looked through for those with one peer. */
+const OPEN_LISTED_MAX = 10_000;
 
 /** Ties the broker's parts together. Nothing here decides anything. */
 export function wire(ground: Ground) {
@@ -157,7 +163,20 @@ export function wire(ground: Ground) {
   const certificates = () =>
     certificateRows({ ...ground, self, leaf: ground.identity.leaf, hosts: hostNames, hello: (host) => registry().hello(host) });
   meterCertificates(ground.metrics, certificates);
+  const peering = openPeering(ground);
+  const peerings = tendPeerings({ peering, journal, invited: ground.invited, crlDirectory: config.trust.crlDirectory, log });
   const service = createService({
+    peering: createPeeringService({
+      ...peering,
+      url: config.peering.door?.url,
+      confirmedBy: config.peering.confirmedBy,
+      openMigrationsWith: async (domain) => {
+        const open = await views.list({ open: true, limit: OPEN_LISTED_MAX });
+        return open.filter(({ source, target }) => source === domain || target === domain).length;
+      },
+      changed: peerings.nudge,
+    }),
+    configured: peering.configured,
     self,
     journal,
     views,
@@ -178,7 +197,22 @@ export function wire(ground: Ground) {
     for (const host of hostNames) tellHost(host);
   };
   const secrets = openSecretReader(keys, self);
-  return { views, ledgers, hosts, policy, failures, perform, service, secrets, apiKeys, news, escrowNews, tellHosts };
+  return {
+    peering,
+    peerings,
+    views,
+    ledgers,
+    hosts,
+    policy,
+    failures,
+    perform,
+    service,
+    secrets,
+    apiKeys,
+    news,
+    escrowNews,
+    tellHosts,
+  };
 }
 export type Wired = ReturnType<typeof wire>;
 

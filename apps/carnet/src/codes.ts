@@ -4,7 +4,7 @@ import { JOURNAL_CODES } from '@carnet/journal';
 import { CODES as KEY_CODES } from '@carnet/keys';
 import { PKI_CODES } from '@carnet/pki';
 import { POLICY_CODES } from '@carnet/policy';
-import { AUDIT_CODES, CONTEXT_CODES, DOOR_CODES, FINDING_CODES } from '@carnet/publisher';
+import { AUDIT_CODES, CONTEXT_CODES, DOOR_CODES, FINDING_CODES, PEERING_CODES } from '@carnet/publisher';
 import { CODES as SAGA_CODES } from '@carnet/saga';
 import { TRUST_CODES } from '@carnet/trust';
 import { OWN_CODES } from './own-codes.ts';
@@ -16,6 +16,7 @@ const TABLES: readonly (readonly [string, Table])[] = [
   ['carnet', OWN_CODES],
   ['context', CONTEXT_CODES],
   ['broker', DOOR_CODES],
+  ['peering', PEERING_CODES],
   ['migration', SAGA_CODES],
   ['policy', POLICY_CODES],
   ['ledger', TRUST_CODES],

@@ -4,6 +4,7 @@ export { type BrokerAddress, type BrokerClient, type ClientOptions, connectBroke
 export * from './codes.ts';
 export * from './context.ts';
 export * from './finding-codes.ts';
+export * from './peering-codes.ts';
 export * from './policy-crypto.ts';
 export * from './policy-files.ts';
 export * from './publisher.ts';

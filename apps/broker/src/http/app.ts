@@ -95,7 +95,7 @@ export function addRoutes(app: App, ports: AppPorts): void {
 }
 
 /** CloudEvents clients say so in the content type; both are plain JSON, of which every parser reads the same. */
-function takeStrictJson(app: App): void {
+export function takeStrictJson(app: App): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser<Buffer>(
     ['application/json', 'application/cloudevents+json'],

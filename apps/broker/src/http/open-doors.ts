@@ -1,6 +1,8 @@
 import { serverTlsOptions, tokenServerTlsOptions } from '@carnet/pki';
 import type { BrokerConfig } from '../config.ts';
 import type { Ground } from '../ground.ts';
+import { peeringDoor } from '../peering/door.ts';
+import { openInviter } from '../peering/inviter.ts';
 import type { ApiKeys } from '../users/api-keys.ts';
 import { openIssuers } from '../users/issuers.ts';
 import { openKeystoneUsers } from '../users/keystone.ts';
@@ -15,15 +17,21 @@ export interface Doors {
 }
 
 /** Opens every door that the configuration names, or none: a port that is taken ends the start, with its name. */
-export async function openDoors(ground: Ground, { service, secrets, policy, apiKeys }: Wired): Promise<Doors> {
+export async function openDoors(ground: Ground, { service, secrets, policy, apiKeys, peering }: Wired): Promise<Doors> {
   const { config, log, metrics, tls } = ground;
   const ports: DoorPorts = { service, secrets, roleOf: policy.roleOf, log, metrics, domain: config.domain, tls };
-  const tokens = config.tokens;
+  const {
+    tokens,
+    peering: { door },
+  } = config;
   const apps = [
     { app: certificateDoor(ports), at: config.http, options: serverTlsOptions },
     ...(tokens === undefined
       ? []
       : [{ app: tokenDoor(ports, usersOf(tokens, ground, apiKeys)), at: tokens, options: tokenServerTlsOptions }]),
+    ...(door === undefined
+      ? []
+      : [{ app: peeringDoor({ ...ground, inviter: openInviter(peering) }), at: door, options: serverTlsOptions }]),
   ];
   for (const { app, at } of apps) await app.listen({ host: at.address, port: at.port });
   return {

@@ -4,6 +4,7 @@ import { certificateRoutes } from './certificate-routes.ts';
 import { escrowRoutes } from './escrow-routes.ts';
 import { intendFromCloudEvent } from './intents.ts';
 import { keyRoutes } from './key-routes.ts';
+import { peeringRoutes } from './peering-routes.ts';
 import { policyRoutes } from './policy-routes.ts';
 import { present } from './present.ts';
 import { done, operators, type Route, readers, route, takesNothing } from './route.ts';
@@ -270,5 +271,6 @@ export const routes: readonly Route[] = [
   ...machineRoutes,
   ...certificateRoutes,
   ...agreementRoutes,
+  ...peeringRoutes,
   ...userRoutes,
 ];

@@ -169,7 +169,9 @@ export const keyEnded = z.strictObject({ key: digest });
 export const peerRows = rows(
   z.strictObject({
     domain: z.string(),
-    state: z.enum(['ready', 'silent', 'frozen', 'quarantined']),
+    state: z.enum(['ready', 'silent', 'frozen', 'quarantined', 'unconfirmed']),
+    origin: z.enum(['configuration', 'invitation', 'former']),
+    issuer: z.string().optional(),
     ownSeq: z.int(),
     acknowledgedSeq: z.int(),
     receivedSeq: z.int(),

@@ -22,7 +22,7 @@ export interface PeerTrust {
 }
 
 export function openPeerTrust(
-  { config, journal, trust, now }: Pick<Ground, 'config' | 'journal' | 'trust' | 'now'>,
+  { config, invited, journal, trust, now }: Pick<Ground, 'config' | 'invited' | 'journal' | 'trust' | 'now'>,
   agreements: Pick<Agreements, 'fault'>,
 ): PeerTrust {
   const identify = async (domain: TrustDomain, leaf: string): Promise<PeerIdentity | undefined> => {
@@ -38,7 +38,7 @@ export function openPeerTrust(
     agentFault: (domain, agent) => agentFault(trust(), now(), domain, agent),
     witnessFault: (domain, agent, at) => witnessFault(trust(), { at, now: now() }, domain, agent),
     dataPathFault: (domain, dataPath) =>
-      dataPathFault(dataPath, config.peers.find((peer) => peer.domain === domain)?.dataPaths ?? []),
+      dataPathFault(dataPath, config.peers.find((peer) => peer.domain === domain)?.dataPaths ?? invited.dataPaths(domain)),
     releaseFault: (domain, agent) => releaseFault({ journal, trust, now }, domain, agent),
     agreementFault: agreements.fault,
     requestFault: (migration, intent) => requestFault(identify, migration, intent),

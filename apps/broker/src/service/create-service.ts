@@ -17,6 +17,7 @@ import type { EscrowService } from './escrows.ts';
 import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
 import type { createKeyService } from './keys.ts';
 import { createVm, guarded, imageRow, type MachinePorts, registerImage, setPower, verifyImage, vmRow } from './machines.ts';
+import { withOrigins } from './peer-rows.ts';
 import { planOf } from './plan.ts';
 import { currentPolicy, policySetRows, requestRow } from './policy-rows.ts';
 import { exportLines, peerRow, readEvents } from './readings.ts';
@@ -36,6 +37,9 @@ export interface ServicePorts {
   readonly apiKeys: ApiKeys;
   readonly escrow: EscrowService;
   readonly agreements: BrokerService['agreements'];
+  readonly peering: BrokerService['peering'];
+  /** Peers of the configuration. */
+  readonly configured: readonly TrustDomain[];
   readonly certificates: BrokerService['certificates'];
   /** SHA-256 of a peer's event key, once it has announced one. */
   readonly fingerprintOf: (peer: string) => Promise<string | undefined>;
@@ -106,14 +110,17 @@ export function createService(ports: ServicePorts): BrokerService {
     events: (filter) => readEvents(journal, filter),
     onChange: (listener) => journal.subscribe(() => listener()),
     ...ports.keyService,
+    peering: ports.peering,
     peers: async () => {
       const states = await journal.peersState();
-      return Promise.all(
+      const invited = await ports.peering.peerings();
+      const rows = await Promise.all(
         states.map(async (peer) => ({
           ...peerRow(peer, ports.nowMs(), await ports.fingerprintOf(peer.peer)),
           ...certificateOf(await journal.standing(peer.peer)),
         })),
       );
+      return withOrigins(rows, ports.configured, invited);
     },
     checkpoints: async () =>
       (await journal.checkpoints()).map((one) => ({ ...one, note: Buffer.from(one.note).toString('utf8') })),

@@ -75,7 +75,7 @@ function stateOf({ published, held }: StoredEvent): LedgerEntry['state'] {
 /** A peer that has been silent for longer than this while we heard from it before. */
 const SILENT_MS = 90_000;
 
-export function peerRow(peer: PeerState, nowMs: number, fingerprint: string | undefined): PeerRow {
+export function peerRow(peer: PeerState, nowMs: number, fingerprint: string | undefined): Omit<PeerRow, 'origin'> {
   return {
     domain: peer.peer,
     state: peerStateOf(peer, nowMs),
@@ -87,7 +87,7 @@ export function peerRow(peer: PeerState, nowMs: number, fingerprint: string | un
   };
 }
 
-export function peerStateOf(peer: PeerState, nowMs: number): PeerRow['state'] {
+export function peerStateOf(peer: PeerState, nowMs: number): Exclude<PeerRow['state'], 'unconfirmed'> {
   if (peer.own.quarantinedAt !== undefined) return 'quarantined';
   if (peer.received.frozen !== undefined || peer.own.frozen !== undefined) return 'frozen';
   return peer.heardAt !== undefined && nowMs - Date.parse(peer.heardAt) < SILENT_MS ? 'ready' : 'silent';

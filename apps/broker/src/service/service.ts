@@ -19,6 +19,7 @@ import type { VmState } from '@carnet/hypervisor';
 import type { KeyVerb } from '@carnet/keys';
 import type { MigrationRow } from '@carnet/views';
 import type { CertificateRow } from '../certificates.ts';
+import type { PeeringService } from '../peering/service.ts';
 import type { Agreements } from '../peers/agreements.ts';
 import type { ApiKeyRequest, ApiKeyRow, NewApiKey } from '../users/api-keys.ts';
 import type { Credential } from '../users/credential.ts';
@@ -135,7 +136,12 @@ export interface Plan {
 
 export interface PeerRow {
   readonly domain: string;
-  readonly state: 'ready' | 'silent' | 'frozen' | 'quarantined';
+  /** `unconfirmed`: by invitation, and nothing is trusted before people at both sides confirmed. */
+  readonly state: 'ready' | 'silent' | 'frozen' | 'quarantined' | 'unconfirmed';
+  /** `former`: it is no peer any more, and its ledgers stay. */
+  readonly origin: 'configuration' | 'invitation' | 'former';
+  /** SHA-256 of the authority that was confirmed for a peer by invitation: no other speaks for it. */
+  readonly issuer?: string;
   readonly ownSeq: number;
   readonly acknowledgedSeq: number;
   readonly receivedSeq: number;
@@ -264,6 +270,7 @@ export interface BrokerService {
     peer: TrustDomain,
     ending: { readonly keyid: Digest; readonly lastSeq: Seq; readonly text: string },
   ) => Promise<ServiceResult<{ readonly key: Digest }>>;
+  readonly peering: PeeringService;
   readonly agreements: Pick<Agreements, 'with' | 'propose' | 'accept'>;
   readonly certificates: () => Promise<readonly CertificateRow[]>;
   readonly hosts: () => Promise<readonly HostRow[]>;

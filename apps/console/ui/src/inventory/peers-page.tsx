@@ -13,6 +13,7 @@ const STATES: Readonly<Record<PeerRow['state'], { readonly status: 'success' | '
   ready: { status: 'success', text: 'Both ledgers advance' },
   silent: { status: 'warning', text: 'Not heard for longer than heads take' },
   frozen: { status: 'danger', text: 'A fork or an unknown cause was found; no new work with this peer' },
+  unconfirmed: { status: 'warning', text: 'Invited; nothing is trusted before people at both sides confirm' },
   quarantined: { status: 'danger', text: 'Our database may be older than what the peer has seen' },
 };
 
@@ -24,7 +25,7 @@ export function PeersPage() {
       <ResourceView resource={resource}>
         {({ items }) =>
           items.length === 0 ? (
-            <Nothing title="No peers" text="The broker's configuration names none." />
+            <Nothing title="No peers" text="The broker's configuration names none, and none was invited." />
           ) : (
             <Table aria-label="Peers" variant="compact" gridBreakPoint="grid-md">
               <Thead>

@@ -77,7 +77,7 @@ export const keyDetail = z.object({
 
 export const peerRow = z.object({
   domain: z.string(),
-  state: z.enum(['ready', 'silent', 'frozen', 'quarantined']),
+  state: z.enum(['ready', 'silent', 'frozen', 'quarantined', 'unconfirmed']),
   ownSeq: z.number(),
   acknowledgedSeq: z.number(),
   receivedSeq: z.number(),

@@ -1,0 +1,122 @@
+import type { TrustDomain } from '@carnet/events';
+import type { Journal } from '@carnet/journal';
+import { keepCrl, readCertificate, readCrl } from '@carnet/pki';
+import type { Log } from '@carnet/runtime';
+import { fingerprintOf } from './card.ts';
+import type { Invited } from './invited.ts';
+import { askNews } from './joiner.ts';
+import { EXCHANGE_MS, LOOK_MS } from './limits.ts';
+import { isStale, type PeeringPorts } from './ports.ts';
+import { isTrusted, type Peering } from './table.ts';
+
+export interface TendPorts {
+  readonly peering: PeeringPorts;
+  readonly journal: Pick<Journal, 'peers' | 'attach' | 'detach'>;
+  readonly invited: Invited;
+  readonly crlDirectory: string;
+  readonly log: Log;
+}
+export interface PeeringTending {
+  /** Makes of the rows what they say: who is trusted is attached, who is not any more is detached. Asks nobody. */
+  readonly settle: () => Promise<void>;
+  /** Looks soon: something was confirmed, joined or removed. */
+  readonly nudge: () => void;
+  readonly stop: () => Promise<void>;
+}
+
+/**
+ * Keeps this replica's peers as the table has them, whichever replica or side changed it, and brings what the other side says. An
+ * authority is pinned and its revocation list lies here before its ledger is opened; other peers notice nothing.
+ */
+export function tendPeerings(ports: TendPorts): PeeringTending {
+  const { peering, log } = ports;
+  const attached = new Set<TrustDomain>();
+  const askedAt = new Map<TrustDomain, number>();
+  const said = new Map<TrustDomain, string>();
+
+  const askOne = async (one: Peering): Promise<void> => {
+    const nowMs = peering.nowMs();
+    if (one.url === undefined || isStale(one, nowMs)) return;
+    if (isTrusted(one) && nowMs - (askedAt.get(one.domain) ?? 0) < EXCHANGE_MS) return;
+    askedAt.set(one.domain, nowMs);
+    const news = await askNews(peering, one);
+    const code = news.ok ? '' : news.code;
+    if (!news.ok && code !== said.get(one.domain))
+      log.warn({ peer: one.domain, code, text: news.text }, 'the peer is not heard at its door');
+    said.set(one.domain, code);
+  };
+  const look = async (): Promise<void> => {
+    // One that does not answer keeps nobody waiting.
+    await Promise.all((await peering.rows.peerings()).map(askOne));
+    await settleRows(ports, attached);
+  };
+  // One at a time: two at once would open a ledger twice.
+  let work: Promise<void> = Promise.resolve();
+  const nudge = (): void => {
+    work = work.then(look).catch((cause: unknown) => log.warn({ err: cause }, 'could not look after invited peers'));
+  };
+  const timer = setInterval(nudge, LOOK_MS);
+  timer.unref();
+  return {
+    settle: () => {
+      const mine = work.then(() => settleRows(ports, attached));
+      work = mine.catch(() => undefined);
+      return mine;
+    },
+    nudge,
+    stop: async () => {
+      clearInterval(timer);
+      await work;
+    },
+  };
+}
+
+async function settleRows(
+  { peering, journal, invited, crlDirectory, log }: TendPorts,
+  attached: Set<TrustDomain>,
+): Promise<void> {
+  const rows = await peering.rows.peerings();
+  // The configuration's word about a peer stands, whatever was exchanged.
+  const trusted = rows.filter((one) => isTrusted(one) && !peering.configured.includes(one.domain));
+  invited.set(trusted.map(({ domain, card, dataPaths }) => ({ domain, issuer: fingerprintOf(card.issuer), dataPaths })));
+  for (const one of trusted) {
+    keepLists(one, crlDirectory, log);
+    if (attached.has(one.domain) || !hasList(peering, one)) continue;
+    await journal.attach(one.domain);
+    attached.add(one.domain);
+    log.info({ peer: one.domain, issuer: fingerprintOf(one.card.issuer) }, 'an invited peer is trusted: its ledgers are open');
+  }
+  for (const domain of [...attached].filter((one) => !trusted.some((row) => row.domain === one))) {
+    journal.detach(domain);
+    attached.delete(domain);
+    log.warn({ peer: domain }, 'an invited peer was removed');
+  }
+}
+
+const authorityOf = ({ card }: Peering) => readCertificate(Uint8Array.from(Buffer.from(card.issuer, 'base64')));
+
+/** Where trust files are read from, and hosts are told from. What came was judged by its signature before it came to stand in the row. */
+function keepLists(one: Peering, directory: string, log: Log): void {
+  const authority = authorityOf(one);
+  if (!authority.ok) return;
+  for (const text of one.card.crls) {
+    const kept = keepCrl(
+      directory,
+      { domain: one.domain, issuer: authority.value.subject },
+      Uint8Array.from(Buffer.from(text, 'base64')),
+    );
+    if (!kept.ok) log.warn({ peer: one.domain, code: kept.code }, 'the revocation list of a peer is not kept');
+  }
+}
+
+/** Without its list everything of the peer would be refused, its first event too: the next look comes in two seconds. */
+function hasList({ trust }: PeeringPorts, one: Peering): boolean {
+  const authority = authorityOf(one);
+  return (
+    authority.ok &&
+    trust().crls.some((der) => {
+      const crl = readCrl(der);
+      return crl.ok && crl.value.issuer === authority.value.subject;
+    })
+  );
+}
