@@ -141,7 +141,7 @@ function ofWholeCsp(caller: Caller | ServiceRefusal): Caller | ServiceRefusal {
 }
 
 /** What Fastify itself refuses comes by status; what nobody foresaw is ours to explain in the log, not to the caller. */
-export function refusalOf(ports: AppPorts, error: unknown): ServiceRefusal {
+export function refusalOf(ports: Pick<AppPorts, 'log'>, error: unknown): ServiceRefusal {
   if (error instanceof RequestRefused) return error.refusal;
   switch (statusCodeOf(error)) {
     case 413:

@@ -38,17 +38,27 @@ export function fingerprintOf(certificate: string): Digest {
   return read.value.digest;
 }
 
-/** Newest lists of this authority among those that lie here, small enough to be sent. */
-export function listsOf(issuer: string, { trust }: Pick<CardPorts, 'trust'>): readonly string[] {
-  const read = readCertificate(bytesOf(issuer));
-  const subject = read.ok ? read.value.subject : undefined;
-  const own = trust().crls.flatMap((der) => {
+/** The newest of these lists that is of this authority: those of others are not for its CSP to bring. None, or one. */
+export function newestList(issuer: string, lists: readonly Uint8Array[]): readonly string[] {
+  const authority = readCertificate(bytesOf(issuer));
+  const own = lists.flatMap((der) => {
     const crl = readCrl(der);
-    return crl.ok && crl.value.issuer === subject && der.length <= CRL_SENT_BYTES_MAX ? [{ der, number: crl.value.number }] : [];
+    return crl.ok && authority.ok && crl.value.issuer === authority.value.subject ? [{ der, number: crl.value.number }] : [];
   });
   const [newest] = own.toSorted((one, other) => (one.number < other.number ? 1 : -1));
   return newest === undefined ? [] : [Buffer.from(newest.der).toString('base64')];
 }
+
+/** What came, beside what is held: an older list takes nothing's place. */
+export const newerList = (issuer: string, came: readonly string[], held: readonly string[]): readonly string[] =>
+  newestList(issuer, [...came, ...held].map(bytesOf));
+
+/** Our own newest list, if it is small enough to be sent. */
+export const ownList = (issuer: string, { trust }: Pick<CardPorts, 'trust'>): readonly string[] =>
+  newestList(
+    issuer,
+    trust().crls.filter(({ length }) => length <= CRL_SENT_BYTES_MAX),
+  );
 
 /**
  * Whether the leaf of a connection is that domain's broker under this authority: the whole path with name constraints, by the lists
@@ -72,11 +82,7 @@ export function judgeBroker(
   const authority = readCertificate(bytesOf(issuer));
   if (!authority.ok) return { ok: false, code: authority.code, text: authority.text };
   const store = trust();
-  // Lists of others are not for this peer to bring.
-  const came = crls.map(bytesOf).filter((der) => {
-    const crl = readCrl(der);
-    return crl.ok && crl.value.issuer === authority.value.subject;
-  });
+  const came = newestList(issuer, crls.map(bytesOf)).map(bytesOf);
   const path = validatePath({
     ...store,
     crls: [...store.crls, ...came],

@@ -1,7 +1,7 @@
 import { serverTlsOptions, shownLeaf, type TlsMaterial } from '@carnet/pki';
 import type { Log, Metrics } from '@carnet/runtime';
 import type { z } from 'zod';
-import { type App, createApp, type Reply, type Request, takeStrictJson } from '../http/app.ts';
+import { type App, createApp, type Reply, type Request, refusalOf, takeStrictJson } from '../http/app.ts';
 import { statusOf } from '../http/status.ts';
 import type { ServiceResult } from '../service/result.ts';
 import type { Inviter } from './inviter.ts';
@@ -26,7 +26,10 @@ export function peeringDoor(ports: PeeringDoorPorts): App {
   const app = createApp(serverTlsOptions(ports.tls));
   const mayAsk = limiter(ports.nowMs);
   takeStrictJson(app);
-  app.setErrorHandler((_error, _request, reply) => reply.code(400).send(MALFORMED));
+  app.setErrorHandler((error, _request, reply) => {
+    const { code, text } = refusalOf(ports, error);
+    return reply.code(statusOf(code)).send({ code, text });
+  });
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ code: 'ROUTE_UNKNOWN', text: 'no such path' }));
   const serve = <B extends z.ZodType, A>(
     path: string,

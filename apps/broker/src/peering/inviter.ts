@@ -1,7 +1,7 @@
 import type { Digest, TrustDomain } from '@carnet/events';
 import type { z } from 'zod';
 import type { ServiceRefusal, ServiceResult } from '../service/result.ts';
-import { fingerprintOf, judgeBroker, listsOf } from './card.ts';
+import { fingerprintOf, judgeBroker, newerList, ownList } from './card.ts';
 import { NONCE_BYTES, PROOFS_WRONG_MAX } from './limits.ts';
 import { isStale, type PeeringPorts, refuse, takenFault } from './ports.ts';
 import { answerOf, isProof, transcriptOf } from './proof.ts';
@@ -30,7 +30,10 @@ export function openInviter(ports: PeeringPorts): Inviter {
         const fault = invitationFault(invitation, from, nowMs()) ?? (await takenFault(ports, tx, from));
         if (fault !== undefined || invitation === undefined) return fault ?? unknownInvitation();
         const inviterNonce = Buffer.from(random(NONCE_BYTES)).toString('hex');
-        await tx.putInvitation({ ...invitation, hello: { inviterNonce, joinerNonce: nonce, card } });
+        await tx.putInvitation({
+          ...invitation,
+          hello: { inviterNonce, joinerNonce: nonce, card: { ...card, crls: newerList(card.issuer, card.crls, []) } },
+        });
         return { ok: true, value: { nonce: inviterNonce, card: own } };
       });
     },
@@ -62,12 +65,12 @@ export function openInviter(ports: PeeringPorts): Inviter {
       if (peering === undefined || peering.transcript !== transcript || peering.url !== undefined || isStale(peering, nowMs()))
         return refuse('PEERING_UNKNOWN', `${from} is not invited here, or was removed`);
       const { issuer } = peering.card;
-      const lists = crls.length > 0 ? crls : peering.card.crls;
+      const lists = newerList(issuer, crls, peering.card.crls);
       const judged = judgeBroker(ports, leaf, { domain: from, issuer, crls: lists, role: 'clientAuth' });
       if (!judged.ok) return judged;
       await rows.keepLists(peering, lists);
       if (confirmed) await rows.confirm(peering, 'there', now());
-      return { ok: true, value: { confirmed: peering.confirmedAt !== undefined, crls: listsOf(ownCard().issuer, ports) } };
+      return { ok: true, value: { confirmed: peering.confirmedAt !== undefined, crls: ownList(ownCard().issuer, ports) } };
     },
   };
 }

@@ -1,7 +1,7 @@
 import { brokerId, clientTlsOptions, introducingTlsOptions } from '@carnet/pki';
 import type { ServiceRefusal, ServiceResult } from '../service/result.ts';
 import { ask } from './ask.ts';
-import { fingerprintOf, judgeBroker, listsOf } from './card.ts';
+import { fingerprintOf, judgeBroker, newerList, ownList } from './card.ts';
 import { type Invitation, readInvitation } from './invitation.ts';
 import { NONCE_BYTES } from './limits.ts';
 import { type PeeringPorts, refuse, takenFault } from './ports.ts';
@@ -91,12 +91,12 @@ export async function askNews(ports: PeeringPorts, peering: Peering): Promise<Se
   const news = await ask(
     clientTlsOptions(known, { trustDomain: domain, spiffeId: brokerId(domain) }),
     `${url}${NEWS_PATH}`,
-    { from: ports.self, transcript, confirmed: confirmedAt !== undefined, crls: listsOf(ports.ownCard().issuer, ports) },
+    { from: ports.self, transcript, confirmed: confirmedAt !== undefined, crls: ownList(ports.ownCard().issuer, ports) },
     newsAnswer,
   );
   if (!news.ok) return news;
   const { said, leaf } = news.value;
-  const crls = said.crls.length > 0 ? said.crls : card.crls;
+  const crls = newerList(card.issuer, said.crls, card.crls);
   const judged = judgeBroker(ports, leaf, { domain, issuer: card.issuer, crls, role: 'serverAuth' });
   if (!judged.ok) return judged;
   await ports.rows.keepLists(peering, crls);

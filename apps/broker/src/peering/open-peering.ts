@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Digest, TrustDomain } from '@carnet/events';
 import { readCertificate } from '@carnet/pki';
 import type { Ground } from '../ground.ts';
-import { listsOf } from './card.ts';
+import { ownList } from './card.ts';
 import type { PeeringPorts } from './ports.ts';
 import { openPeeringStore } from './table.ts';
 
@@ -30,7 +30,7 @@ export function openPeering({ config, store, trust, tls, identity, nowMs, now }:
     roots: () => rootsRead().map(({ digest }) => digest),
     ownCard: () => ({
       issuer: ownIssuer(),
-      crls: listsOf(ownIssuer(), { trust }),
+      crls: ownList(ownIssuer(), { trust }),
       eventKey: identity.signing().signer.keyid,
       bus: config.bus.domain,
     }),

@@ -33,13 +33,16 @@ export function tendPeerings(ports: TendPorts): PeeringTending {
   const attached = new Set<TrustDomain>();
   const askedAt = new Map<TrustDomain, number>();
   const said = new Map<TrustDomain, string>();
+  /** Exchanges of which the other side has heard our word, as far as this process knows. */
+  const told = new Set<Peering['transcript']>();
 
   const askOne = async (one: Peering): Promise<void> => {
     const nowMs = peering.nowMs();
     if (one.url === undefined || isStale(one, nowMs)) return;
-    if (isTrusted(one) && nowMs - (askedAt.get(one.domain) ?? 0) < EXCHANGE_MS) return;
+    if (isTrusted(one) && told.has(one.transcript) && nowMs - (askedAt.get(one.domain) ?? 0) < EXCHANGE_MS) return;
     askedAt.set(one.domain, nowMs);
     const news = await askNews(peering, one);
+    if (news.ok && one.confirmedAt !== undefined) told.add(one.transcript);
     const code = news.ok ? '' : news.code;
     if (!news.ok && code !== said.get(one.domain))
       log.warn({ peer: one.domain, code, text: news.text }, 'the peer is not heard at its door');
