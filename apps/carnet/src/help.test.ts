@@ -19,6 +19,7 @@ const silent: Streams = {
   nowMs: () => 0,
   random: (n) => new Uint8Array(n),
   interrupt: new AbortController().signal,
+  input: async () => '',
   auditor: () => '',
 };
 

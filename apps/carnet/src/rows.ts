@@ -76,6 +76,8 @@ export interface Key {
 export interface Peer {
   readonly domain: string;
   readonly state: string;
+  readonly origin: string;
+  readonly issuer?: string;
   readonly ownSeq: number;
   readonly acknowledgedSeq: number;
   readonly receivedSeq: number;
@@ -204,10 +206,12 @@ export const peerColumns: readonly Column<Peer>[] = [
     (p) => p.state,
     (p) => (p.state === 'ready' ? 'good' : 'bad'),
   ),
+  column('origin', (p) => p.origin),
   column('own', (p) => p.ownSeq),
   column('acknowledged', (p) => p.acknowledgedSeq),
   column('received', (p) => p.receivedSeq),
   column('heard', (p) => p.lastHeardAt),
+  column('authority', (p) => p.issuer),
   column('fingerprint', (p) => p.fingerprint),
   column(
     'certificate',

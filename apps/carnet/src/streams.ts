@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline/promises';
+import { text } from 'node:stream/consumers';
 import type { Streams } from './world.ts';
 
 /** The process's own streams. A closed pipe (`| head`) ends the program quietly. */
@@ -16,6 +18,16 @@ export function processStreams(interrupt: AbortSignal): Streams {
     nowMs: () => Date.now(),
     random: (n) => randomBytes(n),
     interrupt,
+    input: (prompt) => (process.stdin.isTTY ? typed(prompt, interrupt) : text(process.stdin)),
     auditor: () => createRequire(import.meta.url).resolve('@carnet/audit'),
   };
+}
+
+async function typed(prompt: string, signal: AbortSignal): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return await lines.question(prompt, { signal });
+  } finally {
+    lines.close();
+  }
 }

@@ -16,6 +16,8 @@ export interface Streams {
   readonly nowMs: () => number;
   readonly random: (n: number) => Uint8Array;
   readonly interrupt: AbortSignal;
+  /** All of stdin, or one line where a person types it: what must be no argument. */
+  readonly input: (prompt: string) => Promise<string>;
   /** The auditor's program. */
   readonly auditor: () => string;
 }

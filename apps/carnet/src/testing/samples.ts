@@ -126,11 +126,35 @@ export const keyUse = {
 export const peer = {
   domain: 'csp-b.example',
   state: 'ready',
+  origin: 'configuration',
   ownSeq: 3,
   acknowledgedSeq: 2,
   receivedSeq: 4,
   lastHeardAt: AT,
   fingerprint: DIGEST,
+};
+export const invitation = {
+  id: '0123456789abcdef',
+  domain: 'csp-c.example',
+  state: 'open',
+  createdBy: 'spiffe://csp-a.example/administrator',
+  createdAt: AT,
+  expiresAt: AT,
+  dataPaths: ['192.0.2.0/24'],
+};
+export const peering = {
+  domain: 'csp-c.example',
+  state: 'confirmed-here',
+  code: '00000 11111 22222 33333 44444 55555',
+  issuer: DIGEST,
+  ownIssuer: DIGEST,
+  eventKey: DIGEST,
+  side: 'joined',
+  dataPaths: [],
+  startedBy: 'spiffe://csp-a.example/administrator',
+  startedAt: AT,
+  confirmedBy: 'spiffe://csp-a.example/administrator',
+  confirmedAt: AT,
 };
 export const host = {
   name: 'host-1',

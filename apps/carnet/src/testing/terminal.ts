@@ -13,6 +13,7 @@ export interface Settings {
   readonly environment?: NodeJS.ProcessEnv;
   readonly interrupt?: AbortSignal;
   readonly auditor?: string;
+  readonly stdin?: string;
   /** Called with everything that was written to stdout so far. */
   readonly onOut?: (out: string) => void;
 }
@@ -35,6 +36,7 @@ export async function carnet(args: readonly string[], configHome: string, settin
     nowMs: () => Date.now(),
     random: (n) => randomBytes(n),
     interrupt: settings.interrupt ?? new AbortController().signal,
+    input: async () => settings.stdin ?? '',
     auditor: () => settings.auditor ?? join(import.meta.dirname, 'auditor-double.ts'),
   };
   const exit = await run(args, streams);

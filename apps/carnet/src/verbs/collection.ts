@@ -7,16 +7,17 @@ interface Items<R> {
   readonly items: readonly R[];
 }
 
-/** `<group> list` over one collection of the broker. */
+/** `<group> list`, or another word for it, over one collection of the broker. */
 export function listVerb<R>(
   group: Command,
   streams: Streams,
   path: string,
   description: string,
   columns: readonly Column<R>[],
+  verb = 'list',
 ): void {
   group
-    .command('list')
+    .command(verb)
     .description(description)
     .action(async (_options: unknown, command: Command) => {
       const world = worldOf(command, streams);

@@ -1,13 +1,14 @@
 import { Command } from 'commander';
-import { type Host, hostColumns, type Peer, peerColumns } from '../rows.ts';
+import { type Host, hostColumns, peerColumns } from '../rows.ts';
 import type { Streams } from '../world.ts';
-import { listVerb, showFromList } from './collection.ts';
+import { listVerb } from './collection.ts';
 import { agreementVerbs } from './peer-agreement.ts';
+import { invitationVerbs } from './peer-invitation.ts';
 
 export function peerVerbs(streams: Streams): Command {
-  const group = new Command('peer').description('peers, and how far the ledgers with each have come');
+  const group = new Command('peer').description('peers: how they come and go, and how far the ledgers with each have come');
   listVerb(group, streams, '/v1/peers', 'all peers', peerColumns);
-  showFromList<Peer>(group, streams, '/v1/peers', 'peer', peerColumns, (peer, name) => peer.domain === name);
+  invitationVerbs(group, streams);
   agreementVerbs(group, streams);
   return group;
 }
