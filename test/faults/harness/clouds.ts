@@ -39,12 +39,16 @@ export type Clouds = {
   /** Its authorities with their keys: a test may revoke. */
   readonly federation: FederationPki;
   readonly bus: Nats;
+  /** What the bus's operator does for CSPs that were strangers: their ledgers, and leave to use them. */
+  readonly pairOnBus: () => Promise<void>;
   readonly a: Cloud;
   readonly b: Cloud;
   readonly stop: () => Promise<void>;
 };
 
 export type CloudsOptions = {
+  /** Both are members of the bus, and it lets neither say anything to the other. */
+  readonly strangers?: true;
   /** Changes the text of each file of a side's policy set, e.g. to deny what the other side allows. */
   readonly policy?: (text: string, plan: CspPlan) => string;
   /** Changes a side's broker configuration. */
@@ -77,7 +81,7 @@ export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> 
     random: randomBytes,
     keys,
   });
-  const bus = await startBus(root, pki, members);
+  const { bus, pairOnBus } = await startBus(root, pki, members, options.strangers === true ? [] : undefined);
   const [a, b] = await Promise.all([
     startCloud(root, federation, pki, bus, CSP_A, CSP_B, options),
     startCloud(root, federation, pki, bus, CSP_B, CSP_A, options),
@@ -87,6 +91,7 @@ export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> 
     pki,
     federation,
     bus,
+    pairOnBus,
     a,
     b,
     stop: async () => {
@@ -98,7 +103,7 @@ export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> 
 
 type Members = Parameters<typeof ensureStreams>[1]['members'];
 
-async function startBus(root: string, pki: string, members: Members): Promise<Nats> {
+async function startBus(root: string, pki: string, members: Members, pairs: Parameters<typeof ensureStreams>[1]['pairs']) {
   const as = runAs();
   const dir = privateDir(join(root, 'bus'), as);
   const bring = (file: string): string => {
@@ -109,9 +114,15 @@ async function startBus(root: string, pki: string, members: Members): Promise<Na
     return to;
   };
   const tls = { cert: bring('bus/server.pem'), key: bring('bus/server.key'), ca: bring('root.pem') };
-  const bus = await startNats({ dir, configText: busConfig({ busDomain: BUS_DOMAIN, members, tls }) });
-  await ensureStreams(busAddress(pki, bus, 'bus', 'operator'), { members });
-  return bus;
+  const configOf = (of: typeof pairs) => ({ busDomain: BUS_DOMAIN, members, tls, ...(of === undefined ? {} : { pairs: of }) });
+  const bus = await startNats({ dir, configText: busConfig(configOf(pairs)) });
+  const operator = busAddress(pki, bus, 'bus', 'operator');
+  await ensureStreams(operator, configOf(pairs));
+  const pairOnBus = async (): Promise<void> => {
+    await ensureStreams(operator, { members });
+    await bus.reload(busConfig(configOf(undefined)));
+  };
+  return { bus, pairOnBus };
 }
 
 /** The bus as one holder of a certificate of this federation reaches it. */

@@ -11,7 +11,7 @@ import { isTrusted, type Peering } from './table.ts';
 
 export interface TendPorts {
   readonly peering: PeeringPorts;
-  readonly journal: Pick<Journal, 'peers' | 'attach' | 'detach'>;
+  readonly journal: Pick<Journal, 'attach' | 'detach' | 'append'>;
   readonly invited: Invited;
   readonly crlDirectory: string;
   readonly log: Log;
@@ -87,6 +87,9 @@ async function settleRows(
     if (attached.has(one.domain) || !hasList(peering, one)) continue;
     await journal.attach(one.domain);
     attached.add(one.domain);
+    // Both introduce their event keys now: else each would stay silent until it has something to say. A repeat says nothing.
+    const begun = await journal.append(one.domain, async () => ({ drafts: [], announce: true, value: null }));
+    if (!begun.ok) log.warn({ peer: one.domain, code: begun.code }, 'our ledger to an invited peer does not begin yet');
     log.info({ peer: one.domain, issuer: fingerprintOf(one.card.issuer) }, 'an invited peer is trusted: its ledgers are open');
   }
   for (const domain of [...attached].filter((one) => !trusted.some((row) => row.domain === one))) {

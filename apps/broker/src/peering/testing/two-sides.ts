@@ -199,8 +199,8 @@ async function openSide({ domain, home, rootFile, store, leaf, closing, change }
   const tending = tendPeerings({
     peering: base,
     journal: {
-      peers: attached,
       attach: async (peer) => void attached.push(peer),
+      append: async () => ({ ok: false, code: 'APPEND_OVERLOADED', text: 'no ledgers here' }),
       detach: (peer) => void attached.splice(attached.indexOf(peer), 1),
     },
     invited,
