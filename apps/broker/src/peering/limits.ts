@@ -17,6 +17,8 @@ export const INVITATION_HOURS_MAX = 168;
 export const INVITATIONS_OPEN_MAX = 32;
 /** Invitations in one answer, ended ones included. */
 export const INVITATIONS_LISTED_MAX = 200;
+/** Invitations that ended this long ago, in ms, are forgotten when the next is made: what was confirmed says by whom, without them. */
+export const INVITATIONS_KEPT_MS = 90 * 86_400_000;
 /** Wrong proofs after which an invitation is spent: a right one comes at the first. */
 export const PROOFS_WRONG_MAX = 5;
 /** Peers of a broker, those of its configuration included. */

@@ -9,7 +9,7 @@ import { ask } from './ask.ts';
 import { fingerprintOf } from './card.ts';
 import { type Invitation, readInvitation, writeInvitation } from './invitation.ts';
 import { openInviter } from './inviter.ts';
-import { PROOFS_WRONG_MAX, UNCONFIRMED_MS_MAX } from './limits.ts';
+import { INVITATIONS_KEPT_MS, INVITATIONS_OPEN_MAX, PEERS_MAX, PROOFS_WRONG_MAX, UNCONFIRMED_MS_MAX } from './limits.ts';
 import { A, ADMIN, B, C, createWorld, type Side, type World } from './testing/two-sides.ts';
 import { FINISH_PATH, finishAnswer, HELLO_PATH, helloAnswer, NEWS_PATH, newsAnswer } from './wire.ts';
 
@@ -355,6 +355,24 @@ describe('confirming', () => {
     expect(await news(leafOf(B), said)).toMatchObject({ ok: true });
     expect((await rowOf(a, B))?.state).toBe('confirmed-there');
   });
+});
+
+it('no more invitations are open than anybody looks after; what ended long ago is forgotten', async () => {
+  const made: string[] = [];
+  for (let n = 0; n < INVITATIONS_OPEN_MAX; n += 1) made.push(await invite());
+  const one = { domain: B, dataPaths: [], hours: 1 };
+  expect(await a.service.invite(one, ADMIN)).toMatchObject({ code: 'INVITATIONS_TOO_MANY' });
+  must(await a.service.revoke(must(readInvitation(made[0] ?? '')).id));
+  must(await a.service.invite(one, ADMIN));
+  a.skew(INVITATIONS_KEPT_MS + 2 * HOUR_MS);
+  must(await a.service.invite(one, ADMIN));
+  expect((await a.service.invitations()).map(({ state }) => state)).toEqual(['open']);
+  const silent = await world.side(A);
+  expect(await silent.service.invite(one, ADMIN)).toMatchObject({ code: 'PEERING_NO_DOOR' });
+  const full = await world.side(B, {
+    configured: Array.from({ length: PEERS_MAX }, (_, n) => trustDomain.parse(`csp-${n}.example`)),
+  });
+  expect(await joinCode(full, await invite())).toBe('PEERS_TOO_MANY');
 });
 
 it('a peer with which migrations are under way is not removed; what it brings later reaches the folder of lists', async () => {

@@ -9,6 +9,7 @@ import {
   INVITATION_HOURS,
   INVITATION_HOURS_MAX,
   INVITATION_ID_BYTES,
+  INVITATIONS_KEPT_MS,
   INVITATIONS_LISTED_MAX,
   INVITATIONS_OPEN_MAX,
   PEERS_MAX,
@@ -90,6 +91,7 @@ export function createPeeringService(ports: PeeringServicePorts): PeeringService
     invite: async ({ domain, dataPaths, hours }, principal) => {
       const fault = await inviteFault(ports, domain);
       if (fault !== undefined || ports.url === undefined) return fault ?? noDoor();
+      await rows.forgetInvitations(new Date(nowMs() - INVITATIONS_KEPT_MS).toISOString());
       const secret = random(SECRET_BYTES);
       const stored: StoredInvitation = {
         id: Buffer.from(random(INVITATION_ID_BYTES)).toString('hex'),

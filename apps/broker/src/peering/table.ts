@@ -108,6 +108,7 @@ export interface PeeringTx {
   readonly invitation: (id: string) => Promise<StoredInvitation | undefined>;
   readonly putInvitation: (invitation: StoredInvitation) => Promise<void>;
   readonly invitations: () => Promise<readonly StoredInvitation[]>;
+  readonly forgetInvitations: (endedBefore: string) => Promise<void>;
   readonly peering: (domain: string) => Promise<Peering | undefined>;
   readonly peerings: () => Promise<readonly Peering[]>;
   /** False: there is one for this domain. What it pins is never replaced. */
@@ -143,6 +144,9 @@ function rowsIn(db: Kysely<Tables> | Transaction<Tables>, mode?: 'locking'): Pee
     },
     invitations: async () =>
       (await db.selectFrom('peering_invitations').selectAll().orderBy('created_at', 'desc').execute()).map(invitationOf),
+    forgetInvitations: async (endedBefore) => {
+      await db.deleteFrom('peering_invitations').where('expires_at', '<', endedBefore).execute();
+    },
     peering: async (domain) => {
       const row = await db.selectFrom('peering_peers').selectAll().where('domain', '=', domain).executeTakeFirst();
       return row === undefined ? undefined : peeringOf(row);
