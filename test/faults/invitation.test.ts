@@ -115,7 +115,7 @@ it('strangers become peers by one line of text and two confirmations, and a VM m
   );
 }, 90_000);
 
-it('it is a peer after a restart, terms are agreed with it, and once it is removed nothing is sent to it', async () => {
+it('is a peer after a restart, terms are agreed with it, and once it is removed nothing is sent to it', async () => {
   await b.broker.restart();
   await eventually('B ready again', isReady(b), 30_000);
   const terms = ['--modes', 'cold', '--jurisdictions', 'DE', '--days', '30', '--rollback-seconds', '600'];

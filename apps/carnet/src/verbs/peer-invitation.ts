@@ -89,7 +89,7 @@ interface PathOptions {
 }
 const pathsOf = ({ dataPaths }: PathOptions): readonly string[] =>
   dataPaths === undefined ? [] : dataPaths.split(',').map((one) => one.trim());
-const PATHS = 'networks (CIDR) in which its agents may serve images, e.g. 192.0.2.0/24 (default: any public address)';
+const PATHS = 'networks (CIDR) in which its agents may serve images, e.g. 192.0.2.0/24 (default: all public addresses)';
 
 /** How peers come and go, under `carnet peer`. */
 export function invitationVerbs(group: Command, streams: Streams): void {

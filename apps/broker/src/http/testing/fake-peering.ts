@@ -1,10 +1,11 @@
 import { type TrustDomain, trustDomain } from '@carnet/events';
 import type { InvitationRow, PeeringRow, PeeringService } from '../../peering/service.ts';
+import type { PeerRow } from '../../service/service.ts';
 
 const AT = '2026-11-23T12:00:00.000Z';
 const FINGERPRINT = 'ab'.repeat(32);
 const DOMAIN: TrustDomain = trustDomain.parse('csp-c.example');
-export const invitation: InvitationRow = {
+const invitation: InvitationRow = {
   id: '0123456789abcdef',
   domain: DOMAIN,
   state: 'open',
@@ -24,6 +25,17 @@ const peering: PeeringRow = {
   dataPaths: [],
   startedBy: 'spiffe://csp-a.example/administrator',
   startedAt: AT,
+};
+
+/** A peer of the configuration. */
+export const configuredPeer: PeerRow = {
+  domain: 'csp-b.example',
+  state: 'ready',
+  origin: 'configuration',
+  ownSeq: 2,
+  acknowledgedSeq: 1,
+  receivedSeq: 3,
+  lastHeardAt: AT,
 };
 
 /** Notes the call's name and arguments. */

@@ -14,7 +14,7 @@ import type { ServiceResult } from '../../service/result.ts';
 import type { BrokerService, LedgerEntry, MigrationDetail, VmRow } from '../../service/service.ts';
 import { fakeDiagnosis } from './fake-diagnosis.ts';
 import { fakeEscrow } from './fake-escrow.ts';
-import { fakePeering } from './fake-peering.ts';
+import { configuredPeer, fakePeering } from './fake-peering.ts';
 
 export const AT = timestamp.parse('2026-11-23T12:00:00.000Z');
 export const MIGRATION = migrationId.parse('01936ad4-0000-7000-8000-000000000001');
@@ -249,17 +249,7 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
     checkpoints: noted('checkpoints', async () => [
       { publisher: 'csp-a.example', audience: 'csp-b.example', size: 3, note: 'a note' },
     ]),
-    peers: noted('peers', async () => [
-      {
-        domain: 'csp-b.example',
-        state: 'ready' as const,
-        origin: 'configuration' as const,
-        ownSeq: 2,
-        acknowledgedSeq: 1,
-        receivedSeq: 3,
-        lastHeardAt: AT,
-      },
-    ]),
+    peers: noted('peers', async () => [configuredPeer]),
     endEventKey: noted('endEventKey', () => ok({ key: DIGEST })),
     peering: fakePeering(noted),
     agreements: {
