@@ -357,6 +357,23 @@ describe('confirming', () => {
   });
 });
 
+it('a peer is one after a restart and at another replica, without asking anybody; the configuration’s word stands over it', async () => {
+  must(await joinAs(b, await invite()));
+  const { code = '' } = (await rowOf(a, B)) ?? {};
+  must(await a.service.confirm(B, code, ADMIN));
+  must(await b.service.confirm(A, code, ADMIN));
+  await eventually('the peer at A', () => (a.attached.length === 1 ? true : undefined));
+  const configured = await world.side(A, { configured: [B] });
+  await configured.tending.settle();
+  expect([configured.attached, configured.invited.issuers.size]).toEqual([[], 0]);
+  const again = await world.side(A);
+  await again.tending.settle();
+  await eventually('the peer at the replica', () => (again.attached.length === 1 ? true : undefined));
+  expect(again.invited.issuers).toEqual(a.invited.issuers);
+  must(await again.service.remove(B));
+  await eventually('the end at the other', () => (a.attached.length === 0 ? true : undefined));
+}, 30_000);
+
 it('no more invitations are open than anybody looks after; what ended long ago is forgotten', async () => {
   const made: string[] = [];
   for (let n = 0; n < INVITATIONS_OPEN_MAX; n += 1) made.push(await invite());
