@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { daemonEnv, eventually, repositoryRoot } from '@carnet/dev';
@@ -33,7 +33,12 @@ beforeAll(async () => {
     broker: (of, { key }) =>
       of.replace(/\[\[peers\]\]\n.*\n.*\n/, '') +
       (key === 'a' ? `\n[peering.door]\nport = ${door}\nurl = "https://127.0.0.1:${door}"\n` : ''),
-    prepare: async (plan, paths) => rmSync(join(paths.crls, `${plan.key === 'a' ? CSP_B.domain : CSP_A.domain}.der`)),
+    // A host has a folder of lists of its own: what it is not told it does not know.
+    agent: (of) => of.replace(/crlDirectory = "(.*)\/pki\/crls"/, 'crlDirectory = "$1/lists"'),
+    prepare: async (plan, paths) => {
+      rmSync(join(paths.crls, `${plan.key === 'a' ? CSP_B.domain : CSP_A.domain}.der`));
+      cpSync(paths.crls, join(paths.home, 'lists'), { recursive: true });
+    },
   });
   ({ a, b } = clouds);
   for (const { paths, plan, facts } of [a, b])
