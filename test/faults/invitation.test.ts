@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers';
 import { daemonEnv, eventually, repositoryRoot } from '@carnet/dev';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { contextText } from '../../infra/dev/src/clouds/config-text.ts';
-import { CSP_A, CSP_B } from '../../infra/dev/src/clouds/layout.ts';
+import { BUS_DOMAIN, CSP_A, CSP_B, HOST } from '../../infra/dev/src/clouds/layout.ts';
 import { ledgersAgree, runsAt } from './harness/checks.ts';
 import type { Cloud } from './harness/cloud.ts';
 import { type Clouds, startClouds } from './harness/clouds.ts';
@@ -53,10 +53,11 @@ interface Said {
   readonly err: string;
 }
 /** As an administrator of that cloud types it. */
-async function carnet({ paths }: Cloud, args: readonly string[], stdin = ''): Promise<Said> {
+const carnet = ({ paths }: Cloud, args: readonly string[], stdin = ''): Promise<Said> =>
+  typed(['--context', paths.context('operator'), '-f', 'json', ...args], stdin);
+async function typed(args: readonly string[], stdin = ''): Promise<Said> {
   const main = join(repositoryRoot, 'apps', 'carnet', 'src', 'main.ts');
-  const command = [main, '--context', paths.context('operator'), '-f', 'json', ...args];
-  const child = spawn(join(repositoryRoot, 'node_modules', '.bin', 'node'), command, { env: daemonEnv, cwd: '/' });
+  const child = spawn(join(repositoryRoot, 'node_modules', '.bin', 'node'), [main, ...args], { env: daemonEnv, cwd: '/' });
   child.stdin.end(stdin);
   const [[exit], out, err] = await Promise.all([once(child, 'exit'), text(child.stdout), text(child.stderr)]);
   return { exit: Number(exit), out, err };
@@ -65,6 +66,33 @@ async function row<T = Record<string, string>>(at: Cloud, args: readonly string[
   const { exit, out, err } = await carnet(at, args, stdin);
   if (exit !== 0) throw new Error(err);
   return JSON.parse(out) as T;
+}
+/** What the bus's operator does for two members that were strangers: their ledgers, then leave to use them. */
+async function pairOnBus(): Promise<void> {
+  const { root, pki, bus } = clouds;
+  const inBus = (name: string): string => join(root, 'bus', name);
+  writeFileSync(join(root, 'nats.pid'), String(bus.pid));
+  const table = (of: Readonly<Record<string, string>>): readonly string[] =>
+    Object.entries(of).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
+  const lines = [
+    ...table({ domain: BUS_DOMAIN, listen: `127.0.0.1:${bus.port}` }),
+    '[server]',
+    ...table({ configFile: inBus('nats.conf'), pidFile: join(root, 'nats.pid'), directory: inBus('') }),
+    ...table({ certificateFile: inBus('server.pem'), keyFile: inBus('server.key') }),
+    '[trust]',
+    ...table({ rootFile: inBus('root.pem'), crlDirectory: join(pki, 'crls'), marksFile: join(root, 'marks.json') }),
+    ...[CSP_A, CSP_B].flatMap(({ domain }) => [
+      '[[members]]',
+      ...table({ domain, certificateFile: join(pki, domain, 'broker.pem') }),
+      `hosts = ["${HOST}"]`,
+    ]),
+  ];
+  const config = join(root, 'bus.toml');
+  writeFileSync(config, lines.join('\n'));
+  const as = ['--certificate', join(pki, 'bus', 'operator.pem'), '--key', join(pki, 'bus', 'operator.key')];
+  const made = await typed(['bus', 'streams', '--config', config, '--server', `tls://127.0.0.1:${bus.port}`, ...as]);
+  expect(made).toMatchObject({ exit: 0, err: expect.stringContaining('every pair') });
+  expect((await typed(['bus', 'apply', '--config', config])).err).toContain('reloaded');
 }
 interface Shown {
   readonly state: string;
@@ -103,7 +131,7 @@ it('strangers become peers by one line of text and two confirmations, and a VM m
   });
   await eventually('A’s word at B', async () => ((await show(b, a)).peering.state === 'confirmed-there' ? true : undefined));
   // The bus would carry it now: what keeps them apart are the brokers.
-  await clouds.pairOnBus();
+  await pairOnBus();
   expect(await a.api.post('/v1/intents', offer)).toMatchObject({ ok: false, code: 'PEER_UNKNOWN' });
   for (const { database } of [a, b]) {
     expect(await ledgerRows(database)).toEqual([]);

@@ -39,8 +39,6 @@ export type Clouds = {
   /** Its authorities with their keys: a test may revoke. */
   readonly federation: FederationPki;
   readonly bus: Nats;
-  /** What the bus's operator does for CSPs that were strangers: their ledgers, and leave to use them. */
-  readonly pairOnBus: () => Promise<void>;
   readonly a: Cloud;
   readonly b: Cloud;
   readonly stop: () => Promise<void>;
@@ -81,7 +79,7 @@ export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> 
     random: randomBytes,
     keys,
   });
-  const { bus, pairOnBus } = await startBus(root, pki, members, options.strangers === true ? [] : undefined);
+  const bus = await startBus(root, pki, members, options.strangers === true ? [] : undefined);
   const [a, b] = await Promise.all([
     startCloud(root, federation, pki, bus, CSP_A, CSP_B, options),
     startCloud(root, federation, pki, bus, CSP_B, CSP_A, options),
@@ -91,7 +89,6 @@ export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> 
     pki,
     federation,
     bus,
-    pairOnBus,
     a,
     b,
     stop: async () => {
@@ -114,15 +111,10 @@ async function startBus(root: string, pki: string, members: Members, pairs: Para
     return to;
   };
   const tls = { cert: bring('bus/server.pem'), key: bring('bus/server.key'), ca: bring('root.pem') };
-  const configOf = (of: typeof pairs) => ({ busDomain: BUS_DOMAIN, members, tls, ...(of === undefined ? {} : { pairs: of }) });
-  const bus = await startNats({ dir, configText: busConfig(configOf(pairs)) });
-  const operator = busAddress(pki, bus, 'bus', 'operator');
-  await ensureStreams(operator, configOf(pairs));
-  const pairOnBus = async (): Promise<void> => {
-    await ensureStreams(operator, { members });
-    await bus.reload(busConfig(configOf(undefined)));
-  };
-  return { bus, pairOnBus };
+  const between = { members, ...(pairs === undefined ? {} : { pairs }) };
+  const bus = await startNats({ dir, configText: busConfig({ busDomain: BUS_DOMAIN, tls, ...between }) });
+  await ensureStreams(busAddress(pki, bus, 'bus', 'operator'), between);
+  return bus;
 }
 
 /** The bus as one holder of a certificate of this federation reaches it. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
+import type { BusFile } from '../bus/bus-file.ts';
 import type { BusStanding } from '../bus/cut-off.ts';
 import { EXIT, VerbError } from '../exit.ts';
 import { type Streams, worldOf } from '../world.ts';
@@ -60,17 +61,45 @@ export function busVerbs(streams: Streams): Command {
         await sleep(LOOK_MS, undefined, { signal: streams.interrupt }).catch(() => undefined);
       }
     });
+  group
+    .command('streams')
+    .description('make the ledgers of every pair on the server: what there is stays as it is')
+    .requiredOption('--config <file>', 'members, pairs and trust (TOML)')
+    .requiredOption('--certificate <file>', 'of spiffe://<domain of the bus>/operator, and its issuer (PEM)')
+    .requiredOption('--key <file>', 'its private key (PEM)')
+    .option('--server <url>', 'where the server listens', 'tls://127.0.0.1:4222')
+    .option('--server-name <name>', 'DNS name in its certificate (default: nats.<domain of the bus>)')
+    .action(async (options: StreamsOptions) => {
+      const [file, { makeStreams }] = await Promise.all([read(options), import('../bus/make-streams.ts')]);
+      const { certificate: certificateFile, key: keyFile, server, serverName = `nats.${file.domain}` } = options;
+      const made = makeStreams(file, { server, serverName, certificateFile, keyFile });
+      // A server that is down is tried for ever: whoever interrupts has waited enough.
+      const given = new Promise<'given up'>((resolve) => streams.interrupt.addEventListener('abort', () => resolve('given up')));
+      const outcome = await Promise.race([made, given]).catch((cause: unknown) => {
+        throw new VerbError(EXIT.failed, 'BUS_NOT_APPLIED', cause instanceof Error ? cause.message : String(cause));
+      });
+      if (outcome === 'given up') throw new VerbError(EXIT.unreachable, 'BUS_NOT_APPLIED', `${server} did not answer`);
+      streams.err('carnet: every pair has its ledgers on the bus\n');
+    });
   return group;
 }
 
+interface StreamsOptions extends BusOptions {
+  readonly certificate: string;
+  readonly key: string;
+  readonly server: string;
+  readonly serverName?: string;
+}
+
 async function keeper({ config }: BusOptions, streams: Streams): Promise<() => BusStanding> {
-  const [{ loadConfig, ConfigError }, { busFile }, { openBusKeeper }] = await Promise.all([
-    import('@carnet/runtime'),
-    import('../bus/bus-file.ts'),
-    import('../bus/cut-off.ts'),
-  ]);
+  const [file, { openBusKeeper }] = await Promise.all([read({ config }), import('../bus/cut-off.ts')]);
+  return openBusKeeper(file, streams.nowMs);
+}
+
+async function read({ config }: BusOptions): Promise<BusFile> {
+  const [{ loadConfig, ConfigError }, { busFile }] = await Promise.all([import('@carnet/runtime'), import('../bus/bus-file.ts')]);
   try {
-    return openBusKeeper(loadConfig(config, busFile), streams.nowMs);
+    return loadConfig(config, busFile);
   } catch (cause) {
     if (!(cause instanceof ConfigError)) throw cause;
     throw new VerbError(EXIT.usage, cause.code, [config, ...cause.faults].join('\n  '));

@@ -80,7 +80,7 @@ const TEXT = `One CSP invites, the other joins; then people at both compare the 
   at csp-b.example   carnet peer join                       # reads the line from stdin; the brokers prove to each other that they know it
   at both            carnet peer show <the other>           # code and fingerprints: read the code to each other on the telephone
   at both            carnet peer confirm <the other> --code "<what the other side reads out>"
-  bus’s operator     adds the pair to the bus, if it is not there yet: \`carnet bus apply\`
+  bus’s operator     adds the pair to his file, if it is not there yet: \`carnet bus streams\`, then \`carnet bus apply\`
 
 Both need certificates under one federation root: an invitation brings no root. It pins the authority that issues for each.`;
 
