@@ -321,6 +321,9 @@ describe('confirming', () => {
     must(await joinAs(careful, await invite()));
     const { code = '' } = (await rowOf(careful, A)) ?? {};
     expect(await careful.service.confirm(A, code, ADMIN)).toMatchObject({ code: 'PEERING_SAME_PERSON' });
+    // Under another name the same person is the same, and a key is none.
+    for (const same of ['spiffe://csp-b.example/operator/administrator', 'api-key/other'])
+      expect(await careful.service.confirm(A, code, same)).toMatchObject({ code: 'PEERING_SAME_PERSON' });
     expect(await careful.service.confirm(A, code, `${ADMIN}-2`)).toMatchObject({ ok: true });
   });
 

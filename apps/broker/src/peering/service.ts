@@ -1,4 +1,4 @@
-import { type Timestamp, type TrustDomain, timestamp, trustDomain } from '@carnet/events';
+import { approverFault, type Timestamp, type TrustDomain, timestamp, trustDomain } from '@carnet/events';
 import { z } from 'zod';
 import type { ServiceRefusal, ServiceResult } from '../service/result.ts';
 import { fingerprintOf } from './card.ts';
@@ -189,8 +189,8 @@ function confirmFault(
     return refuse('PEERING_EXPIRED', `nobody confirmed ${domain} in time: remove it, and invite it again`);
   if (!isCode(transcript, code))
     return refuse('PEERING_CODE_WRONG', `the code is not the one that this broker and ${domain} share`);
-  return confirmedBy === 'another' && startedBy === principal
-    ? refuse('PEERING_SAME_PERSON', `${principal} began this: another administrator confirms it`)
+  return confirmedBy === 'another' && approverFault(principal, startedBy) !== undefined
+    ? refuse('PEERING_SAME_PERSON', `${startedBy} began this: another person confirms it, whatever names that one has`)
     : undefined;
 }
 

@@ -1,6 +1,8 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { TrustDomain } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
-import { keepCrl, readCertificate, readCrl } from '@carnet/pki';
+import { type Crl, readCertificate, readCrl, writeDurably } from '@carnet/pki';
 import type { Log } from '@carnet/runtime';
 import { fingerprintOf } from './card.ts';
 import type { Invited } from './invited.ts';
@@ -83,7 +85,7 @@ async function settleRows(
   const trusted = rows.filter((one) => isTrusted(one) && !peering.configured.includes(one.domain));
   invited.set(trusted.map(({ domain, card, dataPaths }) => ({ domain, issuer: fingerprintOf(card.issuer), dataPaths })));
   for (const one of trusted) {
-    keepLists(one, crlDirectory, log);
+    keepLists(one, crlDirectory);
     if (attached.has(one.domain) || !hasList(peering, one)) continue;
     await journal.attach(one.domain);
     attached.add(one.domain);
@@ -101,18 +103,24 @@ async function settleRows(
 
 const authorityOf = ({ card }: Peering) => readCertificate(Uint8Array.from(Buffer.from(card.issuer, 'base64')));
 
-/** Where trust files are read from, and hosts are told from. What came was judged by its signature before it came to stand in the row. */
-function keepLists(one: Peering, directory: string, log: Log): void {
-  const authority = authorityOf(one);
-  if (!authority.ok) return;
-  for (const text of one.card.crls) {
-    const kept = keepCrl(
-      directory,
-      { domain: one.domain, issuer: authority.value.subject },
-      Uint8Array.from(Buffer.from(text, 'base64')),
-    );
-    if (!kept.ok) log.warn({ peer: one.domain, code: kept.code }, 'the revocation list of a peer is not kept');
+/**
+ * Where trust files are read from, and hosts are told from. What came was judged by its signature before it came to stand in the row; an
+ * older number takes nothing's place. Unlike our own authority a peer's may take ended certificates out of its list (RFC 5280, section 3.3).
+ */
+function keepLists({ domain, card }: Peering, directory: string): void {
+  const file = join(directory, `${domain}.der`);
+  for (const text of card.crls) {
+    const der = Uint8Array.from(Buffer.from(text, 'base64'));
+    const crl = readCrl(der);
+    if (crl.ok && isNewer(crl.value, file)) writeDurably(file, der, { mode: 0o644 });
   }
+}
+
+/** The list of an authority that the peer had before counts for nothing: it is not the one that was confirmed. */
+function isNewer({ issuer, number }: Crl, file: string): boolean {
+  if (!existsSync(file)) return true;
+  const held = readCrl(Uint8Array.from(readFileSync(file)));
+  return !held.ok || held.value.issuer !== issuer || held.value.number < number;
 }
 
 /** Without its list everything of the peer would be refused, its first event too: the next look comes in two seconds. */
