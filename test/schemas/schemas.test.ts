@@ -140,6 +140,7 @@ describe('the example in Python', () => {
 it('an export is lines of its schema', async () => {
   const stored = { envelope: bytesOf(vector('key-announced')) } as unknown as StoredEvent;
   const journal = {
+    checkpoints: async () => [],
     self: A,
     peers: [B],
     ledger: async ({ publisher }: { readonly publisher: string }) => (publisher === A ? [stored] : []),
