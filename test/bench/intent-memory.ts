@@ -92,7 +92,7 @@ export async function brokerMemory(
 }
 
 async function seed(a: Clouds['a'], { finished, active }: { readonly finished: number; readonly active: number }): Promise<void> {
-  await rowsOf(a.database, 'truncate events, proofs');
+  await rowsOf(a.database, 'truncate events, proofs, checkpoints');
   await rowsOf(
     a.database,
     `update ledgers set head_seq = 0, head_digest = null, keys = '[]', acked_seq = 0, read_back_seq = 0, covered_seq = 0`,

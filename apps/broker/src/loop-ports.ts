@@ -2,20 +2,18 @@ import { event, type MigrationId, type TrustDomain, timestamp, trustDomain, vmId
 import type { Journal } from '@carnet/journal';
 import type { JourneyKey, Loop, LoopPorts, Metrics, Outcome } from '@carnet/runtime';
 import { type Command, nextDeadline, react } from '@carnet/saga';
-import type { Store } from '@carnet/store';
 import { type MigrationViews, rowsOf } from '@carnet/views';
 import type { Failures } from './failures.ts';
+import { destroyWhatIsGone, type GonePorts } from './gone.ts';
 import type { Ledgers } from './ledgers.ts';
 import { createOpenJourneys } from './open-journeys.ts';
 import { isSettled, isSettledForGood } from './settled.ts';
 import { openSettledTable } from './settled-table.ts';
 
-export interface BrokerLoopPorts {
-  readonly self: TrustDomain;
+export interface BrokerLoopPorts extends GonePorts {
   readonly journal: Journal;
   readonly ledgers: Ledgers;
   readonly views: MigrationViews;
-  readonly store: Store;
   readonly failures: Failures;
   readonly perform: (command: Command) => Promise<Outcome>;
   readonly nowMs: () => number;
@@ -42,6 +40,7 @@ export function loopPorts(ports: BrokerLoopPorts): LoopPorts {
       await views.record(rowsOf(journey).slice(-ROWS_RECORDED));
       const deadline = nextDeadline(journey, self);
       const open = !isSettled(journey, self, now());
+      if (!open) await destroyWhatIsGone(ports, journey);
       if (!open) await openJourneys.settle(ends, isSettledForGood(journey, self) ? 'for-good' : 'for-now');
       return {
         commands: react(journey, self, now()),

@@ -201,6 +201,7 @@ export function wire(ground: Ground) {
     peering,
     peerings,
     views,
+    inventory,
     ledgers,
     hosts,
     policy,

@@ -229,8 +229,9 @@ export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
       const resumed = tx === undefined ? await inTransaction(store.db, (own) => keys.resume(own, of)) : await keys.resume(tx, of);
       if (!resumed.ok && !UNKNOWN.has(resumed.code)) granted(resumed);
     },
-    retire: async (tx, { migration, epoch, facts }) => {
-      granted(await keys.retire(tx, { migration, epoch, cause: facts.MigrationFinalized.digest }));
+    retire: async (tx, { migration, epoch, vm, facts }) => {
+      const cause = facts.MigrationFinalized.digest;
+      granted(await keys.retireByLedger(tx, { migration, epoch, cause, vm, keys: facts.KeyDeposited.data.keys }));
     },
     createMigrationKeyPair: ({ migration, epoch, vm, facts }) => {
       const { spec } = facts.MigrationIntended.data;

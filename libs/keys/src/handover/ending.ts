@@ -1,10 +1,10 @@
-import type { KeyId } from '@carnet/events';
+import type { KeyId, VmId } from '@carnet/events';
 import type { Tx } from '@carnet/store';
 import { removeConsumer, vmConsumer } from '../deks.ts';
 import type { KeyPorts } from '../ports.ts';
 import { change, type Mark } from '../records/history.ts';
-import { type Held, lockHeld } from '../records/holding.ts';
-import type { KeyState } from '../records/states.ts';
+import { type Held, type KeyVersion, lockHeld } from '../records/holding.ts';
+import { destructionOf, isDestroyed, type KeyState } from '../records/states.ts';
 import { inTransaction, type KeysTx } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { impossible, ok, type Refusal, type Result } from '../result.ts';
@@ -31,20 +31,53 @@ export async function resume(ports: KeyPorts, tx: Tx, ending: Ending): Promise<R
 export async function retire(ports: KeyPorts, tx: Tx, ending: Ending): Promise<Result<readonly KeyId[]>> {
   return end(ports, tx, ending, 'retired', async (db, held, mark, { handover, state }) => {
     if (state !== 'released') return refusal('DEPOSIT_STATE', { about: ending.migration, expected: 'released', got: state });
-    for (const { record } of held) {
-      const other = await db
-        .selectFrom('keys_consumers')
-        .select('consumer')
-        .where('key', '=', record.key)
-        .where('consumer', '!=', vmConsumer(handover.vm))
-        .limit(1)
-        .executeTakeFirst();
-      if (other !== undefined) return refusal('KEY_IN_USE', { about: record.key, got: other.consumer });
-    }
-    for (const { record } of held) await removeConsumer(tx, record.key, vmConsumer(handover.vm));
-    await moveAll(db, held, 'destroyed', { ...mark, reason: `retired in epoch ${ending.epoch}` });
-    return undefined;
+    return destroyAll(tx, db, { held, vm: handover.vm, mark: { ...mark, reason: `retired in epoch ${ending.epoch}` } });
   });
+}
+
+/** What the signed events say was handed over. */
+export type ByLedger = Ending & { readonly vm: VmId; readonly keys: readonly KeyVersion[] };
+
+/**
+ * As `retire`, where the record of the deposit is gone or from before the release: the database is a backup, and the events came back
+ * from the peer. Then the keys are here as they were then, and what was made since is not here at all.
+ */
+export async function retireByLedger(ports: KeyPorts, tx: Tx, ending: ByLedger): Promise<Result<readonly KeyId[]>> {
+  const db = inTransaction(tx);
+  const deposit = await lockDeposit(db, ending.migration);
+  if (deposit?.state === 'released' || deposit?.state === 'retired') return retire(ports, tx, ending);
+  const at = ports.now();
+  const held: Held[] = [];
+  for (const key of ending.keys) {
+    const one = await lockHeld(db, key);
+    if (one !== undefined && one.record.vm === ending.vm && !isDestroyed(one.record.state)) held.push(one);
+  }
+  const cause = ending.cause === undefined ? {} : { cause: ending.cause };
+  const reason = `retired in epoch ${ending.epoch}, by the ledger: the record of its release was lost`;
+  const refused = await destroyAll(tx, db, { held, vm: ending.vm, mark: { at, actor: ports.actor, ...cause, reason } });
+  if (refused !== undefined) return refused;
+  if (deposit !== undefined) await updateDeposit(db, ending.migration, { state: 'retired', secrets: null, changed_at: at });
+  return ok(ending.keys.map(({ key }) => key));
+}
+
+type Destroying = { readonly held: readonly Held[]; readonly vm: VmId; readonly mark: Mark };
+
+async function destroyAll(tx: Tx, db: KeysTx, { held, vm, mark }: Destroying): Promise<Refusal | undefined> {
+  for (const { record } of held) {
+    const other = await db
+      .selectFrom('keys_consumers')
+      .select('consumer')
+      .where('key', '=', record.key)
+      .where('consumer', '!=', vmConsumer(vm))
+      .limit(1)
+      .executeTakeFirst();
+    if (other !== undefined) return refusal('KEY_IN_USE', { about: record.key, got: other.consumer });
+  }
+  for (const { record } of held) {
+    await removeConsumer(tx, record.key, vmConsumer(vm));
+    await moveAll(db, [{ record }], destructionOf(record.state), mark);
+  }
+  return undefined;
 }
 
 type Finish = (db: KeysTx, held: readonly Held[], mark: Omit<Mark, 'reason'>, deposit: Deposit) => Promise<Refusal | undefined>;

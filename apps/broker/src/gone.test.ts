@@ -1,0 +1,40 @@
+import type { VmId } from '@carnet/events';
+import { expect, it } from 'vitest';
+import { CSP_A, CSP_B, finish, given, type Party, VM } from '../../../libs/saga/src/testing.ts';
+import { destroyWhatIsGone, type GonePorts } from './gone.ts';
+import type { HeldVm } from './inventory.ts';
+
+/** An inventory with or without the VM, and what was done. */
+function world(self: GonePorts['self'], epoch: number | undefined) {
+  const done: string[] = [];
+  const ports = {
+    self,
+    store: { db: { transaction: () => ({ execute: (work: (tx: unknown) => unknown) => work({}) }) } },
+    inventory: {
+      vm: async (vm: VmId) => (epoch === undefined ? undefined : ({ vm, epoch } as HeldVm)),
+      remove: async () => void done.push('listed no more'),
+    },
+    keys: {
+      retireByLedger: async (_tx: unknown, { keys }: { readonly keys: readonly unknown[] }) => {
+        done.push(`${keys.length} keys destroyed`);
+        return { ok: true, value: [] };
+      },
+    },
+    log: { warn: () => undefined },
+  } as unknown as GonePorts;
+  return { done, look: ({ journey }: Party) => destroyWhatIsGone(ports, journey) };
+}
+
+it.each([
+  ['moved away and is still listed, as of home', CSP_A, 0, () => finish(given('VmStarted')).a, true],
+  ['moved away and is listed no more', CSP_A, undefined, () => finish(given('VmStarted')).a, false],
+  ['came back since, in a later epoch', CSP_A, 2, () => finish(given('VmStarted')).a, false],
+  ['came here by this very migration', CSP_B, 1, () => finish(given('VmStarted')).b, false],
+  ['is released and not retired', CSP_A, 0, () => given('KeyReleased').a, false],
+] as const)('a VM that %s', async (_, self, epoch, story, isDestroyed) => {
+  const { done, look } = world(self, epoch);
+  const party = story();
+  expect(party.journey.vm).toBe(VM);
+  await look(party);
+  expect(done).toEqual(isDestroyed ? ['2 keys destroyed', 'listed no more'] : []);
+});

@@ -1,0 +1,41 @@
+import type { TrustDomain } from '@carnet/events';
+import type { KeyManager } from '@carnet/keys';
+import type { Log } from '@carnet/runtime';
+import type { Journey, MigrationState } from '@carnet/saga';
+import type { Store, Tx } from '@carnet/store';
+import type { Inventory } from './inventory.ts';
+import { inTransaction } from './keys/new-dek.ts';
+import { granted } from './keys/refused.ts';
+
+export interface GonePorts {
+  readonly self: TrustDomain;
+  readonly store: Store;
+  readonly inventory: Pick<Inventory, 'vm' | 'remove'>;
+  readonly keys: Pick<KeyManager, 'retireByLedger'>;
+  readonly log: Pick<Log, 'warn'>;
+}
+
+/**
+ * A database that came back from a backup holds VMs and keys that this CSP has destroyed since, by its own signed word. They are
+ * destroyed again: what the ledger says is gone stays gone. Asked of each journey when it is found to owe nothing.
+ */
+export async function destroyWhatIsGone(ports: GonePorts, journey: Journey): Promise<void> {
+  const retired = journey.migrations.findLast((m) => m.source === ports.self && m.sourcePhase === 'retired');
+  if (retired === undefined) return;
+  const held = await ports.inventory.vm(journey.vm);
+  // One that came back has the epoch in which it did.
+  if (held === undefined || held.epoch >= retired.epoch) return;
+  await inTransaction(ports.store, (tx) => destroy(ports, tx, retired));
+  ports.log.warn(
+    { vm: journey.vm, migration: retired.id },
+    'this database still held a VM that had left: its keys are destroyed again',
+  );
+}
+
+async function destroy({ keys, inventory }: GonePorts, tx: Tx, { id, epoch, vm, facts }: MigrationState): Promise<void> {
+  const { KeyDeposited: deposit, MigrationFinalized: finalized } = facts;
+  if (deposit === undefined) return;
+  const cause = finalized === undefined ? {} : { cause: finalized.digest };
+  granted(await keys.retireByLedger(tx, { migration: id, epoch, vm, keys: deposit.data.keys, ...cause }));
+  await inventory.remove(tx, vm);
+}

@@ -1,0 +1,130 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { eventually } from '@carnet/dev';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ledgersAgree, neverBoth, runsAt } from './harness/checks.ts';
+import type { Cloud } from './harness/cloud.ts';
+import { type Clouds, startClouds } from './harness/clouds.ts';
+import { eventAppears, rowsOf } from './harness/ledger-db.ts';
+import { createVm, intend, must, settled, type Vm } from './harness/moves.ts';
+
+const SOON_MS = 30_000;
+const END_MS_MAX = 90_000;
+
+let clouds: Clouds;
+beforeAll(async () => {
+  clouds = await startClouds();
+});
+afterAll(() => clouds?.stop());
+
+const dataOf = ({ paths }: Cloud) => join(paths.database, 'data');
+const backupOf = (cloud: Cloud) => `${dataOf(cloud)}.backup`;
+/** With its owner: PostgreSQL has an account of its own. */
+function copyWhole(from: string, to: string): void {
+  execFileSync('rm', ['-rf', to]);
+  execFileSync('cp', ['-a', from, to]);
+}
+
+/** Cold, as an administrator makes one: the server is stopped, and its files are copied. */
+async function backUp(cloud: Cloud): Promise<void> {
+  await cloud.broker.stop();
+  await cloud.database.stop();
+  copyWhole(dataOf(cloud), backupOf(cloud));
+  await cloud.database.restart();
+  await cloud.broker.restart();
+}
+
+/** The machine is lost in the middle of its work, and what is brought back is the backup. What a broker keeps outside of its database stays. */
+async function loseAndRestore(...sides: readonly Cloud[]): Promise<void> {
+  await Promise.all(sides.map(({ broker }) => broker.kill('SIGKILL')));
+  for (const cloud of sides) {
+    await cloud.database.stop();
+    copyWhole(backupOf(cloud), dataOf(cloud));
+    await cloud.database.restart();
+  }
+  await Promise.all(sides.map(({ broker }) => broker.restart()));
+}
+
+type Peer = { readonly state: string };
+const peerStateAt = async (cloud: Cloud): Promise<string | undefined> =>
+  must(await cloud.api.get<{ readonly items: readonly Peer[] }>('/v1/peers')).items[0]?.state;
+
+/** Nobody is accused, and both say the same again. */
+async function isHealed(): Promise<void> {
+  for (const cloud of [clouds.a, clouds.b])
+    await eventually(
+      'a peer that is ready',
+      async () => ((await peerStateAt(cloud).catch(() => undefined)) === 'ready' ? true : undefined),
+      SOON_MS,
+    );
+  await ledgersAgree(clouds);
+  for (const { database } of [clouds.a, clouds.b]) expect(await rowsOf(database, 'select * from proofs')).toEqual([]);
+}
+
+async function isWholeAtOneSide(vm: Vm): Promise<void> {
+  await eventually('the VM at one side', async () => (runsAt(clouds, vm).length === 1 ? true : undefined), SOON_MS);
+  neverBoth(clouds, vm);
+}
+
+/** What this CSP says that it holds of the VM, and the states of all keys that it ever had for it. */
+async function heldAt(cloud: Cloud, { vm }: Vm): Promise<{ readonly listed: boolean; readonly keys: readonly string[] }> {
+  type Rows<T> = { readonly items: readonly T[] };
+  const { items: vms } = must(await cloud.api.get<Rows<{ readonly vm: string }>>('/v1/vms'));
+  const { items: keys } = must(await cloud.api.get<Rows<{ readonly vm?: string; readonly state: string }>>('/v1/keys'));
+  return { listed: vms.some((one) => one.vm === vm), keys: keys.filter((one) => one.vm === vm).map(({ state }) => state) };
+}
+
+describe.each<{ readonly side: 'a' | 'b'; readonly since?: string; readonly until: string; readonly ends: 'forward' | 'back' }>([
+  { side: 'a', until: 'SourceQuiesced', ends: 'back' },
+  { side: 'a', until: 'KeyReleased', ends: 'back' },
+  { side: 'a', until: 'StartAuthorized', ends: 'forward' },
+  { side: 'a', since: 'KeyDeposited', until: 'SourceRetired', ends: 'forward' },
+  { side: 'b', until: 'TargetReady', ends: 'back' },
+  { side: 'b', until: 'KeyReleased', ends: 'back' },
+])('the database of $side is lost when it holds $until, and comes back as it was before the move, or at $since', (story) => {
+  it('it asks the peer, forks nothing, destroys again what is gone, and the VM is at exactly one side', async () => {
+    const { side, since, until, ends } = story;
+    const restored = clouds[side];
+    const vm = await createVm(clouds.a);
+    if (since === undefined) await backUp(restored);
+    const migration = await intend(clouds.a, clouds.b, vm, 'cold');
+    if (since !== undefined) {
+      await eventAppears(restored.database, migration, since, SOON_MS);
+      await backUp(restored);
+    }
+    await eventAppears(restored.database, migration, until, SOON_MS);
+    await loseAndRestore(restored);
+    const { outcome } = await settled(clouds, migration, END_MS_MAX);
+    // What the machine did before it was lost may have reached the peer in time: then it goes on instead of back.
+    if (ends === 'forward') expect(outcome).toBe('done');
+    else expect(['withdrawn', 'rolled-back', 'done']).toContain(outcome);
+    await isHealed();
+    await isWholeAtOneSide(vm);
+    const [here] = runsAt(clouds, vm);
+    for (const cloud of [clouds.a, clouds.b]) {
+      const gone = cloud.plan.domain !== here;
+      await eventually(
+        `what ${cloud.plan.domain} holds`,
+        async () => {
+          const { listed, keys } = await heldAt(cloud, vm);
+          return listed !== gone && (!gone || keys.every((state) => state === 'destroyed')) ? true : undefined;
+        },
+        SOON_MS,
+      );
+    }
+  });
+});
+
+it('both sides restored at once go on with what both still know, and the VM runs where it was', async () => {
+  const vm = await createVm(clouds.a);
+  await backUp(clouds.a);
+  await backUp(clouds.b);
+  const migration = await intend(clouds.a, clouds.b, vm, 'cold');
+  await eventAppears(clouds.b.database, migration, 'KeyDeposited', SOON_MS);
+  await loseAndRestore(clouds.a, clouds.b);
+  await isHealed();
+  await isWholeAtOneSide(vm);
+  expect(runsAt(clouds, vm)).toEqual([clouds.a.plan.domain]);
+  const next = await intend(clouds.a, clouds.b, vm, 'cold');
+  expect((await settled(clouds, next, END_MS_MAX)).outcome).toBe('done');
+});
