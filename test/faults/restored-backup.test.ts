@@ -82,7 +82,7 @@ describe.each<{ readonly side: 'a' | 'b'; readonly since?: string; readonly unti
   { side: 'b', until: 'TargetReady', ends: 'back' },
   { side: 'b', until: 'KeyReleased', ends: 'back' },
 ])('the database of $side is lost when it holds $until, and comes back as it was before the move, or at $since', (story) => {
-  it('it asks the peer, forks nothing, destroys again what is gone, and the VM is at exactly one side', async () => {
+  it('asks the peer, forks nothing, destroys again what is gone, and the VM is at exactly one side', async () => {
     const { side, since, until, ends } = story;
     const restored = clouds[side];
     const vm = await createVm(clouds.a);
