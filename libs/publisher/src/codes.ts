@@ -128,6 +128,10 @@ export const DOOR_CODES = {
     text: 'This broker’s rollback window is longer than the terms allow.',
     advice: 'Shorten migration.rollbackWindowSeconds, or agree on a longer window.',
   },
+  STREAMS_EXCEEDED: {
+    text: 'You have as many streams open as one principal may.',
+    advice: 'Close some: readers of one program can share one stream.',
+  },
   VM_UNKNOWN: { text: 'This CSP does not hold such a VM.', advice: '`carnet vm list` shows what it holds.' },
   QUOTA_BUSY: {
     text: 'Other moves with this peer are being decided, and each counts for the next.',

@@ -8,6 +8,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, 
 import type { ServiceRefusal } from '../service/result.ts';
 import type { BrokerService } from '../service/service.ts';
 import type { Caller } from '../users/caller.ts';
+import { openStreams, stillAdmitted } from './admitted.ts';
 import { BODY_BYTES_MAX, PARAMETER_CHARS_MAX, REQUEST_MS_MAX } from './limits.ts';
 import { openapi } from './openapi.ts';
 import type { Route } from './route.ts';
@@ -86,12 +87,21 @@ export function addRoutes(app: App, ports: AppPorts): void {
   // Made once: anyone may ask for it.
   const document = openapi();
   app.get('/openapi.json', () => document);
-  app.get('/v1/follow', { onRequest: admit(streamRoles.follow) }, (request, reply) =>
-    followEvents(ports, request, reply, (refusal) => refuse(ports, reply, refusal)),
-  );
-  app.get('/v1/export', { onRequest: admit(streamRoles.export) }, (request, reply) =>
-    exportLedgers(ports, request, reply, (refusal) => refuse(ports, reply, refusal)),
-  );
+  const streams = openStreams();
+  const stream = (path: string, roles: readonly Role[], send: typeof followEvents): void => {
+    app.get(path, { onRequest: admit(roles) }, async (request, reply) => {
+      const left = streams.enter(callers.get(request)?.principal ?? '');
+      if (typeof left !== 'function') return refuse(ports, reply, left);
+      reply.raw.once('close', left);
+      const judge = async () => ofWholeCsp(await callerWith(roles, ports, request));
+      return send(ports, request, reply, {
+        refuse: (refusal) => refuse(ports, reply, refusal),
+        still: stillAdmitted(judge, () => performance.now()),
+      });
+    });
+  };
+  stream('/v1/follow', streamRoles.follow, followEvents);
+  stream('/v1/export', streamRoles.export, exportLedgers);
 }
 
 /** CloudEvents clients say so in the content type; both are plain JSON, of which every parser reads the same. */

@@ -33,7 +33,7 @@ const leafOf = (socket: object): string =>
 /** The door for tokens: same TLS certificate, no client certificate asked for. */
 export function tokenDoor(ports: DoorPorts, byToken: ByToken): App {
   const app = createApp(tokenServerTlsOptions(ports.tls));
-  serveOn(app, { ...ports, authenticate: (request) => byToken(request.headers) });
+  serveOn(app, { ...ports, authenticate: (request) => byToken(request.headers, request.raw.socket.remoteAddress ?? '') });
   return app;
 }
 

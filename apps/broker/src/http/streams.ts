@@ -5,8 +5,9 @@ import type { Role } from '@carnet/policy';
 import { z } from 'zod';
 import type { ServiceRefusal } from '../service/result.ts';
 import type { BrokerService } from '../service/service.ts';
+import type { StillAdmitted } from './admitted.ts';
 import type { AppPorts, Reply, Request } from './app.ts';
-import { CURSOR_CHARS_MAX, FOLLOW_BATCH, KEEPALIVE_MS } from './limits.ts';
+import { CURSOR_CHARS_MAX, FOLLOW_BATCH, JUDGED_FOR_MS, KEEPALIVE_MS } from './limits.ts';
 import { invalid } from './route.ts';
 
 export const streamRoles = {
@@ -18,13 +19,19 @@ export const followQuery = z.strictObject({ after: z.string().max(CURSOR_CHARS_M
 export const exportQuery = z.strictObject({ peer: trustDomain.optional() });
 
 type Refuse = (refusal: ServiceRefusal) => Reply;
+/** `still`: asked again and again while the stream lasts. */
+interface Door {
+  readonly refuse: Refuse;
+  readonly still: StillAdmitted;
+}
 type Ports = Pick<AppPorts, 'service' | 'log'>;
 
 const JSON_LINES = { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' };
 const EVENT_STREAM = { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' };
 
 /** Server-sent events: every ledger entry from the cursor on, then live. `id` is the cursor, for `Last-Event-ID`. */
-export async function followEvents({ service, log }: Ports, request: Request, reply: Reply, refuse: Refuse): Promise<Reply> {
+export async function followEvents({ service, log }: Ports, request: Request, reply: Reply, door: Door): Promise<Reply> {
+  const { refuse, still } = door;
   const query = followQuery.safeParse(request.query);
   if (!query.success) return refuse(invalid('query', query.error));
   // A browser that reconnects sends the header; whoever starts says where in the query.
@@ -35,7 +42,7 @@ export async function followEvents({ service, log }: Ports, request: Request, re
   // The head goes out at once: a reader of a quiet ledger must see that it is connected.
   reply.raw.flushHeaders();
   try {
-    await sendEntries(service, cursor, reply.raw);
+    await sendEntries({ service, still, cursor }, reply.raw);
   } catch (cause) {
     log.error({ err: cause }, 'follow failed');
   }
@@ -44,7 +51,13 @@ export async function followEvents({ service, log }: Ports, request: Request, re
   return reply;
 }
 
-async function sendEntries(service: BrokerService, from: string, out: ServerResponse): Promise<void> {
+interface Following {
+  readonly service: BrokerService;
+  readonly still: StillAdmitted;
+  readonly cursor: string;
+}
+
+async function sendEntries({ service, still, cursor: from }: Following, out: ServerResponse): Promise<void> {
   let cursor = from;
   let wake: () => void = () => undefined;
   const unsubscribe = service.onChange(() => wake());
@@ -55,13 +68,16 @@ async function sendEntries(service: BrokerService, from: string, out: ServerResp
       const woken = new Promise<void>((resolve) => {
         wake = resolve;
       });
+      const refused = await still();
+      // A comment: readers come back from their cursor, and are told at the door.
+      if (refused !== undefined) return void (await write(out, `: ${refused.code}\n\n`));
       const entries = await service.events({ after: cursor, limit: FOLLOW_BATCH });
       for (const entry of entries) {
         await write(out, `id: ${entry.cursor}\nevent: ledger-entry\ndata: ${JSON.stringify(entry)}\n\n`);
         cursor = entry.cursor;
       }
       if (entries.length > 0) continue;
-      const timer = setTimeout(() => wake(), KEEPALIVE_MS);
+      const timer = setTimeout(() => wake(), Math.min(KEEPALIVE_MS, JUDGED_FOR_MS));
       await woken;
       clearTimeout(timer);
       await write(out, ': keepalive\n\n');
@@ -72,7 +88,8 @@ async function sendEntries(service: BrokerService, from: string, out: ServerResp
 }
 
 /** Newline-delimited JSON of every envelope exactly as chained, for the auditor. */
-export async function exportLedgers({ service, log }: Ports, request: Request, reply: Reply, refuse: Refuse): Promise<Reply> {
+export async function exportLedgers({ service, log }: Ports, request: Request, reply: Reply, door: Door): Promise<Reply> {
+  const { refuse, still } = door;
   const query = exportQuery.safeParse(request.query);
   if (!query.success) return refuse(invalid('query', query.error));
   const { peer } = query.data;
@@ -84,6 +101,7 @@ export async function exportLedgers({ service, log }: Ports, request: Request, r
   try {
     for await (const line of service.exportLedgers(peer)) {
       if (reply.raw.destroyed) return reply;
+      if ((await still()) !== undefined) throw new Error('whoever asked for the export is not admitted any more');
       await write(reply.raw, `${line}\n`);
     }
     reply.raw.end();

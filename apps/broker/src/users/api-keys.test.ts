@@ -131,3 +131,12 @@ describe('is refused, and nothing changes', () => {
     expect(apiKeyRequest.safeParse(request).success).toBe(false);
   });
 });
+
+it('of several that make a key of one name in one moment, one does', async () => {
+  const elsewhere = openApiKeys(store, () => nowMs, randomBytes);
+  const request = { name: 'raced', roles: ['viewer'] as const, days: 1 };
+  const results = await Promise.all([keys, elsewhere, keys, elsewhere].map((one) => one.create(request, ADMIN)));
+  expect(results.filter(({ ok }) => ok)).toHaveLength(1);
+  for (const result of results) if (!result.ok) expect(result.code).toBe('API_KEY_EXISTS');
+  expect((await keys.list()).map(({ name }) => name)).toEqual(['raced']);
+});

@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { API_KEY_PRINCIPALS, type Timestamp, timestamp } from '@carnet/events';
 import { type Tenant, tenant } from '@carnet/keys';
 import { type Role, role } from '@carnet/policy';
-import type { Change, Store } from '@carnet/store';
+import { type Change, type Store, withLease } from '@carnet/store';
 import { sha256Hex } from '@carnet/trust';
 import type { Kysely } from 'kysely';
 import { z } from 'zod';
@@ -115,28 +115,10 @@ export function openApiKeys(store: Store, nowMs: () => number, random: (bytes: n
   return {
     list: async () =>
       (await db.selectFrom('users_api_keys').selectAll().orderBy('created_at', 'desc').limit(API_KEYS_MAX).execute()).map(rowOf),
-    create: async ({ name, roles, days, project }, principal) => {
-      const taken = await db.selectFrom('users_api_keys').selectAll().where('name', '=', name).execute();
-      // One name at a time: an audit record that says `api-key/nightly` must mean one key. Names of ended keys are free again.
-      if (taken.some((row) => rowOf(row).state === 'active')) return refuse('API_KEY_EXISTS', `a key ${name} is active`);
-      const id = Buffer.from(random(API_KEY_ID_BYTES)).toString('hex');
-      const apiKey = `carnet_${id}_${Buffer.from(random(API_KEY_SECRET_BYTES)).toString('base64url')}`;
-      const createdMs = nowMs();
-      const row: Row = {
-        id,
-        name,
-        hash: sha256Hex(Buffer.from(apiKey)),
-        roles: [...new Set(roles)].join(' '),
-        project: project ?? null,
-        created_at: at(createdMs),
-        created_by: principal,
-        expires_at: at(createdMs + days * 86_400_000),
-        revoked_at: null,
-        revoked_by: null,
-        last_used_at: null,
-      };
-      await db.insertInto('users_api_keys').values(row).execute();
-      return { ok: true, value: { ...rowOf(row), apiKey } };
+    // Alone with the name, over all replicas: two of one moment would both find it free.
+    create: async (request, principal) => {
+      const created = await withLease(store, `carnet api key ${request.name}`, () => create(request, principal));
+      return created.held ? created.value : refuse('API_KEY_EXISTS', `a key ${request.name} is being made`);
     },
     revoke: async (id, principal) => {
       await db
@@ -164,6 +146,30 @@ export function openApiKeys(store: Store, nowMs: () => number, random: (bytes: n
       return row !== undefined && rowOf(row).state === 'active';
     },
   };
+
+  async function create({ name, roles, days, project }: ApiKeyRequest, principal: string): Promise<ServiceResult<NewApiKey>> {
+    const taken = await db.selectFrom('users_api_keys').selectAll().where('name', '=', name).execute();
+    // One name at a time: an audit record that says `api-key/nightly` must mean one key. Names of ended keys are free again.
+    if (taken.some((row) => rowOf(row).state === 'active')) return refuse('API_KEY_EXISTS', `a key ${name} is active`);
+    const id = Buffer.from(random(API_KEY_ID_BYTES)).toString('hex');
+    const apiKey = `carnet_${id}_${Buffer.from(random(API_KEY_SECRET_BYTES)).toString('base64url')}`;
+    const createdMs = nowMs();
+    const row: Row = {
+      id,
+      name,
+      hash: sha256Hex(Buffer.from(apiKey)),
+      roles: [...new Set(roles)].join(' '),
+      project: project ?? null,
+      created_at: at(createdMs),
+      created_by: principal,
+      expires_at: at(createdMs + days * 86_400_000),
+      revoked_at: null,
+      revoked_by: null,
+      last_used_at: null,
+    };
+    await db.insertInto('users_api_keys').values(row).execute();
+    return { ok: true, value: { ...rowOf(row), apiKey } };
+  }
 
   async function noteUse({ id, last_used_at: last }: Row): Promise<void> {
     if (last !== null && nowMs() - Date.parse(last) < API_KEY_USE_NOTED_MS) return;

@@ -11,6 +11,7 @@ import { type KeystoneConfig, keystoneId, WHOLE_CSP } from './keystone-config.ts
 import {
   KEYSTONE_ANSWER_MS_MAX,
   KEYSTONE_QUESTIONS_MAX,
+  KEYSTONE_QUESTIONS_OF_ONE_MAX,
   KEYSTONE_REST_MS,
   KEYSTONE_WORD_MS,
   KEYSTONE_WORDS_MAX,
@@ -18,7 +19,8 @@ import {
 
 export interface KeystoneUsers {
   /** Who has this token, as Keystone says. */
-  readonly authenticate: (token: string) => Promise<Word>;
+  /** `from`: the client's address, of which only so many tokens are asked about at once. */
+  readonly authenticate: (token: string, from: string) => Promise<Word>;
 }
 type Word = Caller | ServiceRefusal;
 
@@ -31,6 +33,9 @@ const shown = z.object({
     expires_at: z.iso.datetime(),
   }),
 });
+
+/** Fernet's and JSON Web Signatures alike, of at most 2,048 characters: larger ones are no token, and a header that a server may refuse whole. */
+const KEYSTONE_TOKEN = /^[A-Za-z0-9._~+/=-]{16,2048}$/;
 
 const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, code, text });
 const UNAVAILABLE = refuse('KEYSTONE_UNAVAILABLE', 'Keystone does not answer, so the token cannot be judged; try again');
@@ -50,6 +55,8 @@ export function openKeystoneUsers(config: KeystoneConfig, log: Log, nowMs: () =>
   const words = new Map<string, { readonly word: Word; readonly untilMs: number }>();
   const questions = new Map<string, Promise<Word>>();
   const own = ownToken(config);
+  /** Questions under way, by the client's address. */
+  const asking = new Map<string, number>();
   let restsUntilMs = 0;
 
   const keep = (digest: string, word: Word, untilMs: number): void => {
@@ -70,14 +77,23 @@ export function openKeystoneUsers(config: KeystoneConfig, log: Log, nowMs: () =>
   };
 
   return {
-    authenticate: async (token) => {
+    authenticate: async (token, from) => {
+      if (!KEYSTONE_TOKEN.test(token)) return refuse('TOKEN_REFUSED', 'no Keystone makes such a token');
       const digest = sha256Hex(Buffer.from(token));
       const kept = words.get(digest);
       if (kept !== undefined && nowMs() < kept.untilMs) return kept.word;
       const asked = questions.get(digest);
       if (asked !== undefined) return asked;
-      if (nowMs() < restsUntilMs || questions.size >= KEYSTONE_QUESTIONS_MAX) return UNAVAILABLE;
-      const question = ask(digest, token).finally(() => questions.delete(digest));
+      const others = asking.get(from) ?? 0;
+      if (nowMs() < restsUntilMs || questions.size >= KEYSTONE_QUESTIONS_MAX || others >= KEYSTONE_QUESTIONS_OF_ONE_MAX)
+        return UNAVAILABLE;
+      asking.set(from, others + 1);
+      const question = ask(digest, token).finally(() => {
+        questions.delete(digest);
+        const left = (asking.get(from) ?? 1) - 1;
+        if (left === 0) asking.delete(from);
+        else asking.set(from, left);
+      });
       questions.set(digest, question);
       return question;
     },
@@ -104,17 +120,18 @@ async function said(config: KeystoneConfig, own: OwnToken, token: string): Promi
       own.ended(ours);
       continue;
     }
-    if (answer.status === 404)
-      return { word: refuse('TOKEN_REFUSED', 'Keystone does not know the token: it has ended, or never was') };
-    if (answer.status !== 200) return { failed: REFUSED };
-    return readWord(config, answer.body);
+    // Our own right to ask, or an address that is not Keystone's.
+    if (answer.status === 403 || (answer.status >= 300 && answer.status < 400)) return { failed: REFUSED };
+    if (answer.status === 200) return readWord(config, answer.body);
+    // About this token only: one that nobody but its sender knows must not rest everybody.
+    return { word: refuse('TOKEN_REFUSED', 'Keystone does not know the token: it has ended, or never was') };
   }
   return { failed: REFUSED };
 }
 
 function readWord(config: KeystoneConfig, body: Buffer): Said {
   const parsed = shown.safeParse(jsonOf(body));
-  if (!parsed.success) return { failed: INVALID };
+  if (!parsed.success) return { word: INVALID };
   const { user, project, roles, expires_at } = parsed.data.token;
   const endsAtMs = Date.parse(expires_at);
   if (project === undefined) return { word: refuse('TOKEN_REFUSED', 'the token is of no project'), endsAtMs };

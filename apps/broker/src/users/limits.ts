@@ -21,6 +21,8 @@ export const KEYSTONE_WORD_MS = 5_000;
 export const KEYSTONE_WORDS_MAX = 1_000;
 /** Tokens that Keystone is asked about at once: whoever invents tokens must not make us hammer it. */
 export const KEYSTONE_QUESTIONS_MAX = 32;
+/** Of them, those from one client address: one that invents tokens must not keep others out. */
+export const KEYSTONE_QUESTIONS_OF_ONE_MAX = 8;
 /** Milliseconds for one answer about a token. */
 export const KEYSTONE_ANSWER_MS_MAX = 5_000;
 /** Milliseconds after a failure in which Keystone is not asked again. */

@@ -7,6 +7,7 @@ const apiKeys = answer('api-key') as ApiKeys;
 const jwt = (claims: object): string =>
   `${Buffer.from('{"alg":"ES256"}').toString('base64url')}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.c2ln`;
 const API_KEY = `carnet_${'0'.repeat(16)}_${'A'.repeat(43)}`;
+const HERE = '127.0.0.1';
 const FERNET = `gAAAA${'b'.repeat(180)}==`;
 
 describe('a token is known by its form, in the header of either world', () => {
@@ -18,12 +19,12 @@ describe('a token is known by its form, in the header of either world', () => {
     [FERNET, 'keystone'],
   ])('%s', async (token, via) => {
     const said = { code: via, text: token };
-    expect(await users({ authorization: `Bearer ${token}` })).toMatchObject(said);
-    expect(await users({ 'x-auth-token': token })).toMatchObject(said);
+    expect(await users({ authorization: `Bearer ${token}` }, HERE)).toMatchObject(said);
+    expect(await users({ 'x-auth-token': token }, HERE)).toMatchObject(said);
   });
 
   it('without a Keystone it is an identity provider that must know it', async () => {
-    expect(await byToken(apiKeys, answer('issuer'))({ 'x-auth-token': FERNET })).toMatchObject({ code: 'issuer' });
+    expect(await byToken(apiKeys, answer('issuer'))({ 'x-auth-token': FERNET }, HERE)).toMatchObject({ code: 'issuer' });
   });
 
   it.each([
@@ -31,6 +32,6 @@ describe('a token is known by its form, in the header of either world', () => {
     ['one that cannot be one', { 'x-auth-token': 'a b'.repeat(20) }, 'CALLER_UNKNOWN'],
     ['two', { authorization: `Bearer ${API_KEY}`, 'x-auth-token': FERNET }, 'TOKEN_REFUSED'],
   ])('%s is refused', async (_, headers, code) => {
-    expect(await users(headers)).toMatchObject({ ok: false, code });
+    expect(await users(headers, HERE)).toMatchObject({ ok: false, code });
   });
 });
