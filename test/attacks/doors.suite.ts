@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { eventually } from '@carnet/dev';
 import { PAYLOAD_TYPES } from '@carnet/events';
 import { leafSigner, readPem } from '@carnet/pki';
-import type { Answer, BrokerClient } from '@carnet/publisher';
+import { type Answer, type BrokerClient, StreamRefused } from '@carnet/publisher';
 import { signEnvelope } from '@carnet/trust';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { apiKeyAt } from '../faults/harness/api-keys.ts';
 import { runsAt, tracesOf } from '../faults/harness/checks.ts';
-import { clientOf } from '../faults/harness/cloud.ts';
+import { clientOf, tokenClientOf } from '../faults/harness/cloud.ts';
 import type { Clouds } from '../faults/harness/clouds.ts';
 import { eventAppears, ledgerRows, rowsOf } from '../faults/harness/ledger-db.ts';
 import { createVm, intend, intentOf, must, newMigration, settled, type Vm } from '../faults/harness/moves.ts';
@@ -143,5 +145,25 @@ describe('while a VM is moving', () => {
     await eventually('the VM at B only', () => (runsAt({ a, b }, vm).join() === 'csp-b.example' ? true : undefined));
     // It left: its old home no longer knows it, and says so.
     await isRefused(() => post(valid()), 'VM_UNKNOWN');
+  });
+});
+
+describe('a stream', () => {
+  it('does not outlive the credential that opened it', async () => {
+    const { a } = clouds;
+    const reader = tokenClientOf(a, await apiKeyAt(a, 'reader', ['viewer']));
+    const read = async (): Promise<string> => {
+      for await (const _entry of reader.follow(''));
+      return 'ended';
+    };
+    const verdict = read().catch((cause: unknown) => (cause instanceof StreamRefused ? cause.refused.code : String(cause)));
+    const whose = "from users_api_keys where name = 'reader' and last_used_at is not null";
+    await eventually('a reader at the door', async () =>
+      (await rowsOf(a.database, `select id ${whose}`)).length > 0 ? true : undefined,
+    );
+    await rowsOf(a.database, "update users_api_keys set revoked_at = expires_at, revoked_by = 'a test' where name = 'reader'");
+    // JUDGED_FOR_MS of the broker, and the reader's own coming back.
+    expect(await Promise.race([verdict, pause(30_000)])).toBe('TOKEN_EXPIRED');
+    reader.close();
   });
 });
