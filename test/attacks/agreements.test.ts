@@ -37,7 +37,7 @@ const terms = (modes: readonly string[]) => ({
   modes,
   algorithms: ['x25519-ml-kem-768'],
   retentionDays: 365,
-  jurisdictions: ['DE'],
+  jurisdictions: ['DE', 'EU', 'FR'],
   rollbackWindowSecondsMax: 600,
   notBefore: new Date(Date.now() - 60_000).toISOString(),
   notAfter: new Date(Date.now() + 86_400_000).toISOString(),

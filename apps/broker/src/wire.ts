@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type Digest, digest, type HostName } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import { validatePath } from '@carnet/pki';
-import { levelOf } from '@carnet/policy';
+import { jurisdictionsOf, levelOf } from '@carnet/policy';
 import { openMigrationViews } from '@carnet/views';
 import { aloneWith } from './alone.ts';
 import { openSecretReader } from './barbican/secrets.ts';
@@ -94,7 +94,13 @@ export function wire(ground: Ground) {
   const alone = aloneWith(store);
   const quotas = openQuotas({ store, views, ledgers });
   const { rollbackWindowSeconds } = config.migration;
-  const agreements = openAgreements({ self, journal, nowMs, rollbackWindowSeconds });
+  const agreements = openAgreements({
+    self,
+    journal,
+    nowMs,
+    rollbackWindowSeconds,
+    jurisdictionsOf: (csp) => jurisdictionsOf(policies, csp),
+  });
   const identify = ownIdentity(ground);
   const apiKeys = openApiKeys(store, nowMs, randomBytes);
   const intake: IntakePorts = {
@@ -136,6 +142,7 @@ export function wire(ground: Ground) {
     rollbackWindowMs: config.migration.rollbackWindowSeconds * 1_000,
     graceSeconds: config.migration.graceSeconds,
     rekeyArriving: config.rekey.arriving,
+    kemArriving: KEM_OF[config.profile.arriving],
     kemsLeaving: config.profile.leaving.map((one) => KEM_OF[one]),
   };
   const perform = createPerformer({

@@ -6,7 +6,7 @@ import { jurisdiction, migrationMode } from './vm.ts';
 /** What two CSPs agree on before VMs move between them, in either direction. */
 export const agreementTerms = z
   .strictObject({
-    /** Rises with each agreement of the pair: the highest that both signed is in force, whatever any clock says. */
+    /** One above that in force: the highest that both signed is in force, whatever any clock says. */
     version: z.int().min(1).max(1_000_000),
     modes: z.array(migrationMode).min(1).max(migrationMode.options.length).readonly(),
     /** How keys are sealed to the receiver. */
@@ -15,14 +15,14 @@ export const agreementTerms = z
       .min(1)
       .max(2)
       .readonly(),
-    /** Quorum of custodians that a receiver may keep shares with. Absent: it keeps none. */
+    /** Quorum of custodians that a receiver may keep shares with. Absent: it keeps none. Signed, and no broker can see what the other keeps. */
     escrow: z
       .strictObject({ threshold: z.int().min(2).max(16), shares: z.int().min(2).max(16) })
       .readonly()
       .optional(),
-    /** How long each keeps its ledgers after the last migration. */
+    /** How long each keeps its ledgers after the last migration. Signed, as `escrow` is. */
     retentionDays: z.int().min(1).max(RETENTION_DAYS_MAX),
-    /** Where VMs may be kept. */
+    /** Where VMs may be kept: a target answers to none but these. */
     jurisdictions: z.array(jurisdiction).min(1).max(JURISDICTIONS_MAX).readonly(),
     rollbackWindowSecondsMax: z.int().min(0).max(ROLLBACK_WINDOW_SECONDS_MAX),
     notBefore: timestamp,

@@ -26,6 +26,8 @@ export const READ_BYTES_MAX = 16_777_216;
 export const JOURNEY_VMS_MAX = 2_000;
 /** Envelopes kept as proof against one peer: the first few convict, the rest is a flood. */
 export const PROOFS_MAX = 64;
+/** Words about agreements that count in one ledger: the first ones, for both sides alike. A pair agrees a few times a year; a flood is read no further. */
+export const AGREEMENT_EVENTS_MAX = 500;
 /** Events read for one notice to subscribers. */
 export const NOTICE_EVENTS_MAX = 500;
 /** Look for what other replicas placed, in ms, when no notice came: a lost notice costs this much. */

@@ -4,7 +4,7 @@ import { type Selectable, type SqlBool, sql } from 'kysely';
 import { causalOrder } from './causal-order.ts';
 import { type CosignedCheckpoint, checkpointsOf } from './checkpoints.ts';
 import { headOf, type JournalDb, type Ledger } from './ledgers.ts';
-import { JOURNEY_VMS_MAX, QUERY_ROWS_MAX } from './limits.ts';
+import { AGREEMENT_EVENTS_MAX, JOURNEY_VMS_MAX, QUERY_ROWS_MAX } from './limits.ts';
 import { type PlacedEvent, placedEvent, type StoredEvent, storedEvent, type Watermarks } from './stored-event.ts';
 import type { EventRow, ProofRow } from './tables.ts';
 
@@ -55,7 +55,7 @@ export type Queries = {
   ) => Promise<readonly StoredEvent[]>;
   /** What this CSP said of its policy sets, to one peer or to all, oldest first for each. */
   readonly policiesAnnounced: (audience?: TrustDomain) => Promise<readonly StoredEvent[]>;
-  /** What we and a peer proposed and accepted, of both ledgers, each oldest first. */
+  /** What we and a peer proposed and accepted: of both ledgers, each oldest first, the first AGREEMENT_EVENTS_MAX. */
   readonly agreementsWith: (peer: TrustDomain) => Promise<readonly StoredEvent[]>;
   readonly heads: () => Promise<readonly LedgerHead[]>;
   readonly peersState: () => Promise<readonly PeerState[]>;
@@ -108,19 +108,19 @@ export function queries(db: JournalDb, self: TrustDomain): Queries {
       if (audience !== undefined) query = query.where('audience', '=', audience);
       return decorated(db, self, await query.orderBy('audience').orderBy('seq').execute());
     },
-    agreementsWith: async (peer) =>
-      decorated(
-        db,
-        self,
-        await db
+    agreementsWith: async (peer) => {
+      const said = (publisher: TrustDomain, audience: TrustDomain) =>
+        db
           .selectFrom('events')
           .selectAll()
           .where(sql<boolean>`type in ('AgreementProposed', 'AgreementAccepted')`)
-          .where(withPeer(peer))
-          .orderBy('publisher')
+          .where('publisher', '=', publisher)
+          .where('audience', '=', audience)
           .orderBy('seq')
-          .execute(),
-      ),
+          .limit(AGREEMENT_EVENTS_MAX)
+          .execute();
+      return decorated(db, self, [...(await said(self, peer)), ...(await said(peer, self))]);
+    },
     heads: () => heads(db),
     peersState: () => peersState(db, self),
     checkpoints: () => checkpointsOf(db),

@@ -19,6 +19,7 @@ export {
   type Announced,
   downgradeOf,
   highestAnnounced,
+  jurisdictionsOf,
   levelOf,
   openPolicySet,
   type PolicyFiles,

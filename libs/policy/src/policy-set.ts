@@ -179,6 +179,12 @@ export const levelOf = ({ entities }: PolicySet, host: string): number => levelI
 export const placesOf = ({ entities }: PolicySet): readonly string[] =>
   entities.filter(({ uid }) => uid.type === 'Csp').map(({ uid }) => uid.id);
 
+/** To which jurisdictions a CSP answers, by this set; absent: the set does not know the CSP. */
+export function jurisdictionsOf({ entities }: PolicySet, csp: string): readonly string[] | undefined {
+  const said = entities.find(({ uid }) => uid.type === 'Csp' && uid.id === csp)?.attrs['jurisdictions'];
+  return Array.isArray(said) ? said.filter((one) => typeof one === 'string') : undefined;
+}
+
 /** What was announced of rules, as far as an older one can be told by it. */
 export type Announced = Pick<PolicyAnnounced, 'version' | 'policySet' | 'revocations'>;
 

@@ -124,6 +124,18 @@ export const DOOR_CODES = {
     advice: '`carnet peer agreement` shows what is open. It may have been replaced, or not arrived yet.',
   },
   AGREEMENT_OWN: { text: 'A CSP does not accept what it proposed itself.', advice: 'The peer accepts it, at its own broker.' },
+  AGREEMENT_CROSSED: {
+    text: 'The peer has proposed this version, too, and of two crossed proposals its one counts.',
+    advice: '`carnet peer accept` it, or ask the peer to propose what you want.',
+  },
+  ALGORITHM_NOT_AGREED: {
+    text: 'Keys would be sealed by an algorithm that the agreement does not name.',
+    advice: 'The target offers by `profile.arriving`: change it, or agree on more algorithms.',
+  },
+  JURISDICTION_NOT_AGREED: {
+    text: 'The target answers to a jurisdiction that the agreement does not name.',
+    advice: 'Agree on more jurisdictions (`carnet peer propose`), or move the VM elsewhere.',
+  },
   ROLLBACK_WINDOW_TOO_LONG: {
     text: 'This broker’s rollback window is longer than the terms allow.',
     advice: 'Shorten migration.rollbackWindowSeconds, or agree on a longer window.',

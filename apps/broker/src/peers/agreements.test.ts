@@ -22,16 +22,21 @@ const termsOf = (version: number, more: Partial<AgreementTerms> = {}): Agreement
     notAfter: '2027-01-01T00:00:00.000Z',
     ...more,
   });
+const OWN = {
+  nowMs: NOW_MS,
+  rollbackWindowSeconds: 300,
+  jurisdictionsOf: (csp: typeof A) => (csp === C ? ['DE', 'US'] : ['DE']),
+};
 const idOf = (n: number): Digest => digest.parse(n.toString(16).padStart(64, '0'));
 
 type Said = { readonly digest: Digest; readonly event: Event | undefined; readonly voidCode?: string };
 const proposed = (n: number, publisher: typeof A, terms: AgreementTerms): Said => ({
   digest: idOf(n),
-  event: { type: 'AgreementProposed', publisher, data: { terms } } as Event,
+  event: { type: 'AgreementProposed', publisher, seq: String(n), data: { terms } } as Event,
 });
 const accepted = (n: number, publisher: typeof A, proposal: number): Said => ({
   digest: idOf(n),
-  event: { type: 'AgreementAccepted', publisher, data: { proposal: idOf(proposal) } } as Event,
+  event: { type: 'AgreementAccepted', publisher, seq: String(n), data: { proposal: idOf(proposal) } } as Event,
 });
 
 describe('what two ledgers agree on', () => {
@@ -85,7 +90,65 @@ describe('what two ledgers agree on', () => {
   });
 });
 
+describe('proposals that cross', () => {
+  const [fromA, fromB] = [proposed(1, A, termsOf(1, { modes: ['suspend'] })), proposed(2, B, termsOf(1))];
+  it.each<[string, readonly Said[], typeof A | undefined]>([
+    ['nobody accepted: A’s counts', [fromA, fromB], undefined],
+    ['B accepted A’s', [fromA, fromB, accepted(3, B, 1)], A],
+    ['A accepted B’s after it had proposed itself: that counts for nothing', [fromA, fromB, accepted(4, A, 2)], undefined],
+    ['both accepted the other’s: A’s', [fromA, fromB, accepted(3, B, 1), accepted(4, A, 2)], A],
+    ['A accepted B’s, and proposed afterwards', [fromB, accepted(3, A, 2), proposed(5, A, termsOf(1))], B],
+    [
+      '… and B accepts that, too: it had been decided',
+      [fromB, accepted(3, A, 2), proposed(5, A, termsOf(1)), accepted(6, B, 5)],
+      B,
+    ],
+  ])('%s', (_, events, proposer) => {
+    expect(agreedIn(events).inForce?.proposer).toBe(proposer);
+  });
+
+  it('what is in force stays so, whatever either says of that version afterwards, in whatever order it arrives', () => {
+    const word = fc.oneof(
+      fc.constantFrom(A, B).map((by) => (n: number) => proposed(n, by, termsOf(1))),
+      // What is accepted was proposed before: its digest is the cause.
+      fc.tuple(fc.constantFrom(A, B), fc.nat()).map(
+        ([by, of]) =>
+          (n: number) =>
+            accepted(n, by, 1 + (of % n)),
+      ),
+    );
+    fc.assert(
+      fc.property(fc.array(word, { maxLength: 14 }), fc.infiniteStream(fc.nat()), (makers, random) => {
+        const events = makers.map((make, i) => make(i + 1));
+        let before: string | undefined;
+        for (let length = 1; length <= events.length; length++) {
+          const { inForce } = agreedIn(events.slice(0, length));
+          if (before !== undefined) expect(inForce?.proposal).toBe(before);
+          before = inForce?.proposal;
+        }
+        const shuffled = events.map((one) => ({ one, at: random.next().value })).toSorted((x, y) => x.at - y.at);
+        expect(agreedIn(shuffled.map(({ one }) => one))).toEqual(agreedIn(events));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
 describe('terms', () => {
+  it.each([
+    ['another algorithm', { kem: '0x0010' }, 'ALGORITHM_NOT_AGREED'],
+    ['a target that answers to more than was agreed on', { target: C }, 'JURISDICTION_NOT_AGREED'],
+  ] as const)('refuse %s', (_, more, code) => {
+    const good = { mode: 'cold', target: B, kem: '0x647a' } as const;
+    expect(termsFault({ terms: termsOf(1) }, good, OWN)).toBeUndefined();
+    expect(termsFault({ terms: termsOf(1) }, { ...good, ...more }, OWN)?.code).toBe(code);
+  });
+
+  it('refuse a broker that keeps a longer window since', () => {
+    const own = { ...OWN, rollbackWindowSeconds: 301 };
+    expect(termsFault({ terms: termsOf(1) }, { mode: 'cold', target: B }, own)?.code).toBe('ROLLBACK_WINDOW_TOO_LONG');
+  });
+
   it.each([
     ['in time and mode', termsOf(1), 'cold', undefined],
     ['of another mode', termsOf(1), 'suspend', 'MODE_NOT_AGREED'],
@@ -97,7 +160,7 @@ describe('terms', () => {
     ],
     ['that did not begin', termsOf(1, { notBefore: '2026-12-01T00:00:00.000Z' as never }), 'cold', 'AGREEMENT_NOT_BEGUN'],
   ] as const)('%s', (_, terms, mode, code) => {
-    expect(termsFault({ terms }, mode, NOW_MS)?.code).toBe(code);
+    expect(termsFault({ terms }, { mode, target: B }, OWN)?.code).toBe(code);
   });
 
   it('that end before they begin, or want more shares than there are, are none', () => {
@@ -109,39 +172,50 @@ describe('terms', () => {
 
 describe('a broker', () => {
   /** Appends as A; what B says is put in by hand. */
-  function broker(said: Said[] = []) {
+  function broker(said: Said[] = [], self = A) {
     const journal = {
-      peers: [B],
+      peers: [A, B].filter((one) => one !== self),
       agreementsWith: async () => said,
       append: async (_: unknown, plan: (tx: never) => Promise<{ readonly drafts: readonly object[] }>) => {
         const { drafts } = await plan(undefined as never);
-        for (const draft of drafts) said.push({ digest: idOf(100 + said.length), event: { ...draft, publisher: A } as Event });
+        for (const draft of drafts)
+          said.push({
+            digest: idOf(100 + said.length),
+            event: { ...draft, publisher: self, seq: String(100 + said.length) } as Event,
+          });
         return { ok: true, value: null };
       },
     };
-    const ports = { self: A, journal, nowMs: () => NOW_MS, rollbackWindowSeconds: 300 };
+    const ports = { self, journal, ...OWN, nowMs: () => NOW_MS };
     return { said, agreements: openAgreements(ports as unknown as Parameters<typeof openAgreements>[0]) };
   }
   const { version: _version, ...wanted } = termsOf(1);
 
   it('binds itself by accepting, and names what it accepted as the cause', async () => {
     const { said, agreements } = broker([proposed(1, B, termsOf(1))]);
-    expect(await agreements.fault(B, 'suspend')).toBeUndefined();
+    expect(await agreements.fault(B, { mode: 'suspend', target: B })).toBeUndefined();
     expect(await agreements.accept(B, idOf(1))).toMatchObject({ ok: true, value: { inForce: { proposer: B } } });
     expect(said.at(-1)?.event).toMatchObject({ causes: [idOf(1)], data: { proposal: idOf(1) } });
-    expect((await agreements.fault(B, 'suspend'))?.code).toBe('MODE_NOT_AGREED');
-    expect(await agreements.fault(B, 'cold')).toBeUndefined();
+    expect((await agreements.fault(B, { mode: 'suspend', target: B }))?.code).toBe('MODE_NOT_AGREED');
+    expect(await agreements.fault(B, { mode: 'cold', target: B })).toBeUndefined();
   });
 
-  it('proposes above everything that is agreed or open', async () => {
-    const { agreements } = broker([proposed(1, B, termsOf(4))]);
-    expect(await agreements.propose(B, wanted)).toMatchObject({ ok: true, value: { proposer: A, terms: { version: 5 } } });
+  it('proposes the version after the one in force, whatever number the peer took', async () => {
+    const { agreements } = broker([proposed(1, B, termsOf(1)), accepted(2, A, 1), proposed(3, B, termsOf(1_000_000))]);
+    expect(await agreements.propose(B, wanted)).toMatchObject({ ok: true, value: { proposer: A, terms: { version: 2 } } });
+  });
+
+  it('whose proposal would not count beside the peer’s says so, and says nothing in its ledger', async () => {
+    const { said, agreements } = broker([proposed(1, A, termsOf(1))], B);
+    expect(await agreements.propose(A, wanted)).toMatchObject({ ok: false, code: 'AGREEMENT_CROSSED' });
+    expect(said).toHaveLength(1);
   });
 
   it.each([
     ['what nobody proposed', [], 9, 'AGREEMENT_UNKNOWN'],
     ['its own proposal', [proposed(1, A, termsOf(1))], 1, 'AGREEMENT_OWN'],
-    ['what was replaced', [proposed(1, B, termsOf(1)), proposed(2, A, termsOf(2)), accepted(3, B, 2)], 1, 'AGREEMENT_UNKNOWN'],
+    ['what its own proposal has crossed', [proposed(1, B, termsOf(1)), proposed(2, A, termsOf(1))], 1, 'AGREEMENT_UNKNOWN'],
+    ['a version that skips one', [proposed(1, B, termsOf(2))], 1, 'AGREEMENT_UNKNOWN'],
     ['what is over', [proposed(1, B, termsOf(1, { notAfter: '2026-02-01T00:00:00.000Z' as never }))], 1, 'AGREEMENT_EXPIRED'],
     [
       'a shorter window than it keeps',

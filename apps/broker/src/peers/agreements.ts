@@ -1,4 +1,4 @@
-import type { AgreementTerms, Digest, MigrationMode, Reason, TrustDomain } from '@carnet/events';
+import type { AgreementTerms, Digest, HpkeKem, MigrationMode, Reason, TrustDomain } from '@carnet/events';
 import type { Journal, StoredEvent } from '@carnet/journal';
 import { reasonOf } from '../reason.ts';
 import type { ServiceRefusal, ServiceResult } from '../service/result.ts';
@@ -22,37 +22,116 @@ export interface Agreed {
   readonly open: readonly Proposal[];
 }
 
+type Said = Pick<StoredEvent, 'digest' | 'event' | 'voidCode'>;
+/** One word about agreements: a proposal, or an acceptance of one. */
+type Word = { readonly by: TrustDomain; readonly seq: number } & (
+  | { readonly kind: 'proposal'; readonly proposal: Proposal }
+  | { readonly kind: 'acceptance'; readonly of: Proposal; readonly acceptance: Digest }
+);
+
 /**
  * What two ledgers say was agreed: a pure function of them, so that both sides and an auditor find the same, and neither a clock nor the
  * order of arrival decides. An acceptance of anything but the other side's proposal counts for nothing: nobody agrees with himself.
+ *
+ * Versions follow one another: a proposal of any other than the next one counts for nothing. Threats: a peer that takes the last number
+ * there is, and one that waits which of two crossed proposals suits it. So of proposals of one version those of the CSP whose name sorts
+ * first count, unless it accepted the other's before it proposed: an order that its own ledger has fixed.
  */
-export function agreedIn(events: readonly Pick<StoredEvent, 'digest' | 'event' | 'voidCode'>[]): Agreed {
-  const proposals = new Map<Digest, Proposal>();
-  for (const { digest, event, voidCode } of events) {
-    if (voidCode !== undefined || event?.type !== 'AgreementProposed') continue;
-    proposals.set(digest, { terms: event.data.terms, proposer: event.publisher, proposal: digest });
+export function agreedIn(events: readonly Said[]): Agreed {
+  const words = wordsIn(events);
+  let inForce: Agreement | undefined;
+  for (;;) {
+    const version = (inForce?.terms.version ?? 0) + 1;
+    const { counting, accepted } = negotiation(words, version);
+    if (accepted === undefined) return inForce === undefined ? { open: counting } : { inForce, open: counting };
+    inForce = accepted;
   }
-  const agreements = events.flatMap(({ digest, event, voidCode }): readonly Agreement[] => {
-    if (voidCode !== undefined || event?.type !== 'AgreementAccepted') return [];
-    const proposal = proposals.get(event.data.proposal);
-    return proposal === undefined || proposal.proposer === event.publisher ? [] : [{ ...proposal, acceptance: digest }];
-  });
-  // Two of one version, accepted across each other: the same one for everybody.
-  const [inForce] = agreements.toSorted(
-    (one, other) => other.terms.version - one.terms.version || (one.proposal < other.proposal ? -1 : 1),
+}
+
+function wordsIn(events: readonly Said[]): readonly Word[] {
+  const valid = events.flatMap(({ digest, event, voidCode }) =>
+    voidCode === undefined && event !== undefined ? [{ digest, event }] : [],
   );
-  const version = inForce?.terms.version ?? 0;
-  const open = [...proposals.values()].filter(({ terms }) => terms.version > version);
-  return inForce === undefined ? { open } : { inForce, open };
+  const proposals = new Map(
+    valid.flatMap(({ digest, event }) =>
+      event.type === 'AgreementProposed'
+        ? [[digest, { terms: event.data.terms, proposer: event.publisher, proposal: digest }] as const]
+        : [],
+    ),
+  );
+  return valid
+    .flatMap(({ digest, event }): readonly Word[] => {
+      const said = { by: event.publisher, seq: Number(event.seq) };
+      const own = proposals.get(digest);
+      if (own !== undefined) return [{ ...said, kind: 'proposal', proposal: own }];
+      const of = event.type === 'AgreementAccepted' ? proposals.get(event.data.proposal) : undefined;
+      return of === undefined || of.proposer === event.publisher ? [] : [{ ...said, kind: 'acceptance', of, acceptance: digest }];
+    })
+    .toSorted((one, other) => one.seq - other.seq);
+}
+
+/** Of one version: the proposals that count, and what was agreed. Only orders within one ledger decide. */
+function negotiation(
+  words: readonly Word[],
+  version: number,
+): { readonly counting: readonly Proposal[]; readonly accepted?: Agreement } {
+  const about = words.filter((word) => (word.kind === 'proposal' ? word.proposal : word.of).terms.version === version);
+  const [first] = [
+    ...new Set(about.flatMap((word) => [word.by, ...(word.kind === 'acceptance' ? [word.of.proposer] : [])])),
+  ].toSorted();
+  const ledgerOf = (csp: TrustDomain | undefined) => about.filter(({ by }) => by === csp);
+  const [opening] = ledgerOf(first);
+  if (opening === undefined) return { counting: [] };
+  // It accepted the other's before it proposed anything itself.
+  if (opening.kind === 'acceptance')
+    return { counting: [opening.of], accepted: { ...opening.of, acceptance: opening.acceptance } };
+  const counting = ledgerOf(first).flatMap((word) => (word.kind === 'proposal' ? word.proposal : []));
+  const [acceptance] = about.flatMap((word) => (word.kind === 'acceptance' && word.of.proposer === first ? word : []));
+  return acceptance === undefined
+    ? { counting }
+    : { counting, accepted: { ...acceptance.of, acceptance: acceptance.acceptance } };
+}
+
+/** A move as the terms look at it. `kem`: of the offer, where there is one. */
+export interface Terms {
+  readonly mode: MigrationMode;
+  readonly target: TrustDomain;
+  readonly kem?: HpkeKem;
+}
+
+/** What an agreement calls the KEMs of offers. */
+const ALGORITHM_OF: Readonly<Record<HpkeKem, AgreementTerms['algorithms'][number]>> = {
+  '0x647a': 'x25519-ml-kem-768',
+  '0x0010': 'dhkem-p256',
+};
+
+/** What this CSP knows and keeps, against which terms are held. */
+export interface Own {
+  readonly nowMs: number;
+  readonly rollbackWindowSeconds: number;
+  /** To which jurisdictions a CSP answers, by this CSP's own policy set. */
+  readonly jurisdictionsOf: (csp: TrustDomain) => readonly string[] | undefined;
 }
 
 /** Why no migration may begin under these terms now. One that began goes on to its end. */
-export function termsFault({ terms }: Pick<Agreement, 'terms'>, mode: MigrationMode, nowMs: number): Reason | undefined {
+export function termsFault({ terms }: Pick<Agreement, 'terms'>, move: Terms, own: Own): Reason | undefined {
+  const { nowMs, rollbackWindowSeconds } = own;
   if (nowMs < Date.parse(terms.notBefore)) return reasonOf('AGREEMENT_NOT_BEGUN', `the agreement begins at ${terms.notBefore}`);
   // Written so that a time that is no number is refused.
   if (!(nowMs < Date.parse(terms.notAfter))) return reasonOf('AGREEMENT_EXPIRED', `the agreement ended at ${terms.notAfter}`);
-  if (terms.modes.includes(mode)) return undefined;
-  return reasonOf('MODE_NOT_AGREED', `the agreement allows ${terms.modes.join(', ')}, not ${mode}`);
+  if (!terms.modes.includes(move.mode))
+    return reasonOf('MODE_NOT_AGREED', `the agreement allows ${terms.modes.join(', ')}, not ${move.mode}`);
+  if (move.kem !== undefined && !terms.algorithms.includes(ALGORITHM_OF[move.kem]))
+    return reasonOf('ALGORITHM_NOT_AGREED', `the agreement allows ${terms.algorithms.join(', ')}, not ${ALGORITHM_OF[move.kem]}`);
+  if (rollbackWindowSeconds > terms.rollbackWindowSecondsMax)
+    return reasonOf(
+      'ROLLBACK_WINDOW_TOO_LONG',
+      `the agreement allows ${terms.rollbackWindowSecondsMax} s, not ${rollbackWindowSeconds} s`,
+    );
+  const outside = (own.jurisdictionsOf(move.target) ?? []).filter((one) => !terms.jurisdictions.some((agreed) => agreed === one));
+  return outside.length === 0
+    ? undefined
+    : reasonOf('JURISDICTION_NOT_AGREED', `${move.target} answers to ${outside.join(', ')}, which was not agreed on`);
 }
 
 export interface AgreementPorts {
@@ -61,11 +140,12 @@ export interface AgreementPorts {
   readonly nowMs: () => number;
   /** Of this broker's configuration: nothing shorter may be agreed on. */
   readonly rollbackWindowSeconds: number;
+  readonly jurisdictionsOf: Own['jurisdictionsOf'];
 }
 export interface Agreements {
   readonly with: (peer: TrustDomain) => Promise<ServiceResult<Agreed>>;
   /** Absent where the peers have never agreed on terms: then the configuration alone decides. */
-  readonly fault: (peer: TrustDomain, mode: MigrationMode) => Promise<Reason | undefined>;
+  readonly fault: (peer: TrustDomain, move: Terms) => Promise<Reason | undefined>;
   /** @param terms without version: the next one is taken */
   readonly propose: (peer: TrustDomain, terms: Omit<AgreementTerms, 'version'>) => Promise<ServiceResult<Proposal>>;
   readonly accept: (peer: TrustDomain, proposal: Digest) => Promise<ServiceResult<Agreed>>;
@@ -73,7 +153,8 @@ export interface Agreements {
 
 const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, code, text });
 
-export function openAgreements({ self, journal, nowMs, rollbackWindowSeconds }: AgreementPorts): Agreements {
+export function openAgreements(ports: AgreementPorts): Agreements {
+  const { self, journal, nowMs, rollbackWindowSeconds, jurisdictionsOf } = ports;
   const agreedWith = async (peer: TrustDomain): Promise<Agreed> => agreedIn(await journal.agreementsWith(peer));
   const unknown = (peer: TrustDomain) =>
     journal.peers.includes(peer) ? undefined : refuse('PEER_UNKNOWN', `${peer} is not configured here`);
@@ -85,15 +166,21 @@ export function openAgreements({ self, journal, nowMs, rollbackWindowSeconds }: 
   };
   return {
     with: async (peer) => unknown(peer) ?? { ok: true, value: await agreedWith(peer) },
-    fault: async (peer, mode) => {
+    fault: async (peer, move) => {
       const { inForce } = await agreedWith(peer);
-      return inForce === undefined ? undefined : termsFault(inForce, mode, nowMs());
+      const own = { nowMs: nowMs(), rollbackWindowSeconds, jurisdictionsOf };
+      return inForce === undefined ? undefined : termsFault(inForce, move, own);
     },
     propose: async (peer, wanted) => {
       const fault = unknown(peer) ?? unfit(wanted);
       if (fault !== undefined) return fault;
       const { inForce, open } = await agreedWith(peer);
-      const terms = { ...wanted, version: Math.max(inForce?.terms.version ?? 0, ...open.map((one) => one.terms.version)) + 1 };
+      if (peer < self && open.some(({ proposer }) => proposer === peer))
+        return refuse(
+          'AGREEMENT_CROSSED',
+          `${peer} has proposed this version, and its proposal counts: accept it, or ask for another`,
+        );
+      const terms = { ...wanted, version: (inForce?.terms.version ?? 0) + 1 };
       const appended = await journal.append(peer, async () => ({
         drafts: [{ type: 'AgreementProposed', causes: [], data: { terms } }],
         value: null,

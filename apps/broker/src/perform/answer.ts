@@ -145,7 +145,11 @@ async function whyUnfit(context: PerformContext, command: Owed<'AnswerIntent'>):
   if ((await context.inventory.vm(command.vm)) !== undefined) return reasonOf('VM_PRESENT', 'the VM is held here');
   if (await context.ledgers.isIdTaken(command))
     return reasonOf('MIGRATION_ID_TAKEN', 'the migration has an id that was used before');
-  const outside = await context.peers.agreementFault(command.peer, data.mode);
+  const outside = await context.peers.agreementFault(command.peer, {
+    mode: data.mode,
+    target: context.self,
+    kem: context.settings.kemArriving,
+  });
   if (outside !== undefined) return outside;
   return (await whyNotOurs(context, command)) ?? context.peers.requestFault(command.migration, data);
 }

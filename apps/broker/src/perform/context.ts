@@ -46,6 +46,8 @@ export interface PerformContext {
     readonly rekeyArriving: RekeyMethod;
     /** To what keys that leave may be sealed. */
     readonly kemsLeaving: readonly HpkeKem[];
+    /** What this CSP, as a target, has keys sealed to. */
+    readonly kemArriving: HpkeKem;
   };
   readonly nowMs: () => number;
 }

@@ -33,6 +33,12 @@ export const agreeOffer: Performer<'AgreeOffer'> = async (context, command) => {
   if (fault !== undefined) return { kind: 'give-up', reason: fault };
   const unfit = profileFault(offer.data, context.settings.kemsLeaving);
   if (unfit !== undefined) return { kind: 'give-up', reason: unfit };
+  const outside = await context.peers.agreementFault(command.peer, {
+    mode: command.mode,
+    target: command.peer,
+    kem: offer.data.kem,
+  });
+  if (outside !== undefined) return { kind: 'give-up', reason: outside };
   const host = await context.inventory.hostOf(command.vm);
   if (host === undefined) return giveUp('VM_NOT_HERE', 'this CSP no longer holds the VM');
   const checked = await context.hosts.step(stepOf(command, host), 'preflight', async () => ({

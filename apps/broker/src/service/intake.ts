@@ -98,7 +98,7 @@ export async function draftIntent(
   if (!ports.peers.includes(request.target)) return refuse('PEER_UNKNOWN', `there is no agreement with ${request.target}`);
   if (request.notAfter !== undefined && Date.parse(request.notAfter) <= ports.nowMs())
     return refuse('INTENT_EXPIRED', `the request was good until ${request.notAfter}`);
-  const outside = await ports.agreementFault(request.target, request.mode);
+  const outside = await ports.agreementFault(request.target, request);
   if (outside !== undefined) return refuse(outside.code, outside.text);
   const held = await ports.inventory.vm(request.vm);
   if (held === undefined) return refuse('VM_UNKNOWN', `${request.vm} is not held by ${ports.self}`);
