@@ -8,6 +8,8 @@ import { BROKER_CHAINS_MAX, CHAIN_BYTES_MAX } from './limits.ts';
 
 export type KnownBroker = {
   readonly keys: BrokerKeys;
+  /** The chain that belongs to a key id, for who must judge later what it signed now. Says nothing of whether it is good. */
+  readonly chainOf: (keyid: string) => readonly string[];
   /** Takes a chain that was shown on the bus, if it is our broker's. */
   readonly learn: (bytes: Uint8Array) => void;
 };
@@ -37,6 +39,7 @@ export function brokerKeys(
     return learned.get(keyid) ?? chain;
   };
   return {
+    chainOf: chainFor,
     keys: (keyid) => {
       const broker = validateBroker(chainFor(keyid), domain, store(), now());
       return broker?.leafDigest === keyid ? broker.verifier : undefined;

@@ -13,6 +13,8 @@ export type Rejected = { readonly rejected: 'TOO_LARGE' | 'NOT_SIGNED_BY_BROKER'
 /** Leaf certificates of our broker, by the keyid that its signatures name. Asked at each command: certificates and CRLs change. */
 export type BrokerKeys = (keyid: string) => Verifier | undefined;
 
+export const brokerSpiffeId = (domain: TrustDomain) => spiffeId.parse(`spiffe://${domain}/broker`);
+
 /** Judges a chain as exactly this CSP's broker, now. */
 export function validateBroker(
   chain: readonly string[],
@@ -25,7 +27,7 @@ export function validateBroker(
     chain,
     at: now,
     trustDomain: domain,
-    spiffeId: spiffeId.parse(`spiffe://${domain}/broker`),
+    spiffeId: brokerSpiffeId(domain),
   });
   return judged.ok ? judged.value : undefined;
 }

@@ -6,7 +6,6 @@ import {
   createHostAgent,
   type HostAgent,
   type HostAgentOptions,
-  hostPaths,
   type Log,
   libvirtHypervisor,
   nodeFiles,
@@ -16,9 +15,12 @@ import { openImageStore } from '@carnet/images';
 import { createHostKeyPair } from '@carnet/keys';
 import type { LiveLeaf, TrustStore } from '@carnet/pki';
 import { openArtifacts } from './artifacts.ts';
+import type { KnownBroker } from './broker-keys.ts';
 import { systemClock } from './clock.ts';
 import type { AgentConfig } from './config.ts';
 import { evidenceSigner } from './evidence.ts';
+import { pathsOf } from './paths.ts';
+import { permitsOnDisk } from './run-permits.ts';
 import { secretOpener } from './secrets.ts';
 
 export type Host = { readonly agent: HostAgent; close(): Promise<void> };
@@ -39,16 +41,16 @@ export const helloFacts = (leaf: LiveLeaf, publicKey: string): HostAgentOptions[
 });
 
 /** Everything of this host but the bus: libvirtd, qemu-img, the data path, the disk. Usable in a test's own process. */
-export async function openHost(config: AgentConfig, identity: LiveLeaf, store: () => TrustStore, log: Log): Promise<Host> {
+export async function openHost(
+  config: AgentConfig,
+  identity: LiveLeaf,
+  store: () => TrustStore,
+  broker: Pick<KnownBroker, 'keys' | 'chainOf'>,
+  log: Log,
+): Promise<Host> {
   const { directories, machine } = config;
   const now = (): Timestamp => systemClock.now();
-  const paths = hostPaths({
-    stateDir: directories.state,
-    volumesDir: directories.volumes,
-    tmpfsDir: directories.tmpfs,
-    bootDir: directories.boot,
-    importDir: directories.imports,
-  });
+  const paths = pathsOf(config);
   await nodeFiles.ensureDir(directories.state);
   await nodeFiles.ensureDir(directories.volumes);
   const imageStore = await openImageStore({ dir: directories.images, now });
@@ -80,6 +82,7 @@ export async function openHost(config: AgentConfig, identity: LiveLeaf, store: (
       hypervisor,
       volumes: qemuVolumes({ ...machine, tmpfsDir: directories.tmpfs }, log),
       artifacts,
+      permits: permitsOnDisk({ self: { domain: config.domain, host: config.host }, files: nodeFiles, paths, broker, store }),
       files: nodeFiles,
       paths,
       openSecret: secretOpener(transport.privateKey),

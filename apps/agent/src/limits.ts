@@ -16,3 +16,5 @@ export const BUS_PING_MS = 10_000;
 export const BROKER_CHAINS_MAX = 16;
 /** One chain that was shown, in bytes: four certificates in base64. */
 export const CHAIN_BYTES_MAX = 65_536;
+/** Seconds that libvirt's hook may take: half a second in peace, several on a busy host; libvirt itself would wait for ever. */
+export const HOOK_SECONDS_MAX = 30;

@@ -23,9 +23,9 @@ async function start(config: AgentConfig): Promise<void> {
   const store = openAgentTrust(config, Date.now);
   const leaf = openLeaf(config.identity, Date.now);
   const tls = tlsOf(leaf, store, now);
-  const host = await openHost(config, leaf, store, log);
-  const bus = await connectBus(config, tls);
   const broker = brokerKeys(config.trust.brokerCertificateFile, config.domain, store, now);
+  const host = await openHost(config, leaf, store, broker, log);
+  const bus = await connectBus(config, tls);
   const service = serveBus({
     bus,
     agent: host.agent,

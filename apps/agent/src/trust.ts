@@ -10,13 +10,18 @@ import type { AgentConfig } from './config.ts';
 /** CRLs that the broker told: beside those of the operator, and never instead of them. */
 const toldDirectory = ({ directories }: Pick<AgentConfig, 'directories'>): string => join(directories.state, 'crls');
 
+export const crlDirectoriesOf = (config: Pick<AgentConfig, 'trust' | 'directories'>): readonly string[] => [
+  config.trust.crlDirectory,
+  toldDirectory(config),
+];
+
 export function openAgentTrust(config: Pick<AgentConfig, 'trust' | 'directories'>, nowMs: () => number): () => TrustStore {
   const told = toldDirectory(config);
   mkdirSync(told, { recursive: true, mode: 0o700 });
   return openTrustFiles(
     {
       rootFile: config.trust.rootFile,
-      crlDirectories: [config.trust.crlDirectory, told],
+      crlDirectories: crlDirectoriesOf(config),
       marksFile: join(config.directories.state, 'crl-numbers.json'),
     },
     nowMs,

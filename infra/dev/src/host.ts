@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { restoreCapabilities, saveCapabilities } from './capabilities.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { DevError } from './error.ts';
+import { type HookInstaller, prepareHooks } from './hooks.ts';
 import { type RunAs, runAs, runOnce } from './identity.ts';
 import { HOST_DIR_BYTES_MAX, KILL_MS_MAX } from './limits.ts';
 import { accepts } from './ports.ts';
@@ -31,6 +32,8 @@ export type HostOptions = {
   readonly tls?: HostTls;
   /** More lines for qemu.conf, e.g. migration ports and TLS directories. */
   readonly qemuConfig?: readonly string[];
+  /** The command that puts a hook into a folder. Needs root to be of use: see `Host.hooks`. */
+  readonly hook?: HookInstaller;
 };
 
 export type HostDirs = {
@@ -52,6 +55,8 @@ export type Host = Daemon & {
   /** For virsh: `qemu+unix:///session?socket=…`. */
   readonly uri: string;
   readonly dirs: HostDirs;
+  /** Its own hooks folder; absent: it has no hook, because none was asked for or nobody could mount it. */
+  readonly hooks?: string;
   readonly as: RunAs;
   /** virsh as this host's user, against this host only; returns stdout. */
   virsh(...args: readonly string[]): string;
@@ -80,9 +85,10 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const socket = join(dirs.run, 'libvirt', 'libvirt-sock');
   const uri = `qemu+unix:///session?socket=${socket}`;
   const env = hostEnv(dirs);
+  const hooks = options.hook === undefined ? undefined : prepareHooks(dirs.root, as, options.hook);
   const daemon = await startDaemon({
     name: `libvirtd ${options.name}`,
-    as,
+    as: hooks?.as ?? as,
     command: [systemTool('libvirtd'), ...(options.tls === undefined ? [] : ['--listen'])],
     env,
     cwd: dirs.root,
@@ -95,7 +101,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
     },
   });
   const virsh = (...args: readonly string[]): string => runOnce(as, [systemTool('virsh'), '-q', '-c', uri, ...args], env);
-  return Object.assign(daemon, { name: options.name, socket, uri, dirs, as, virsh });
+  const own = { name: options.name, socket, uri, dirs, as, virsh };
+  return Object.assign(daemon, own, hooks === undefined ? {} : { hooks: hooks.dir });
 }
 
 function makeDirs(dir: string, as: RunAs): HostDirs {

@@ -7,6 +7,7 @@ export { eventually } from './eventually.ts';
 export { buildGuest, type Guest } from './guest.ts';
 export { lastTick, type Tick, tickFoundOnDisk } from './guest-console.ts';
 export { type GuestDomain, guestDomainXml } from './guest-domain.ts';
+export type { HookInstaller } from './hooks.ts';
 export { type Host, type HostDirs, type HostOptions, type HostTls, startHost } from './host.ts';
 export { DEFAULT_USER, type Identity, type RunAs, runAs, runOnce } from './identity.ts';
 export { findLeftovers, type Leftover, type LeftoverSearch } from './leftovers.ts';

@@ -14,6 +14,8 @@ export const PAYLOAD_TYPES = {
   peerMessage: 'application/vnd.carnet.peer-message.v1+json',
   command: 'application/vnd.carnet.command.v1+json',
   report: 'application/vnd.carnet.report.v1+json',
+  /** A broker's leave to run one VM on one host in one epoch, kept by that host for libvirt's hook. */
+  runPermit: 'application/vnd.carnet.run-permit.v1+json',
   keyChange: 'application/vnd.carnet.key-change.v1+json',
   /** What people and their CSP say of escrows: sealing keys, shares, drills, recoveries. */
   escrow: 'application/vnd.carnet.escrow.v1+json',

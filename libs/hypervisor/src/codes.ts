@@ -36,6 +36,22 @@ export const HOST_CODES = {
     text: 'The fence register of this VM is missing or damaged.',
     advice: 'Restore nothing from a backup; ask the broker which epoch holds, then set it by hand.',
   },
+  RUN_PERMIT_MISSING: {
+    text: 'This host keeps no run permit of this VM.',
+    advice: 'Start the VM through its broker: the command brings a permit.',
+  },
+  RUN_PERMIT_INVALID: {
+    text: 'The run permit of this VM is damaged, or not this CSP’s broker signed it.',
+    advice: 'Start the VM through its broker: the command brings a new permit. If it repeats, look at who writes to the state folder.',
+  },
+  RUN_PERMIT_MISMATCH: {
+    text: 'The run permit is for another VM, host or epoch.',
+    advice: 'Start the VM through its broker: the command brings the right permit. Never copy permits between hosts.',
+  },
+  RUN_PERMIT_REVOKED: {
+    text: 'The certificate that signed the run permit is revoked.',
+    advice: 'Find out whether this VM should be here; then start it through its broker, which signs with its new certificate.',
+  },
   STEP_LOG_DAMAGED: {
     text: 'The step log of this VM is damaged.',
     advice: 'Move the file away only after comparing it with the broker’s events.',

@@ -21,6 +21,8 @@ export const hostPaths = (folders: HostFolders) => ({
   ...folders,
   fence: (vm: VmId) => join(folders.stateDir, 'fence', `${uuidOf(vm)}.json`),
   fenceDir: join(folders.stateDir, 'fence'),
+  /** The broker's leave to run the VM, for libvirt's hook. */
+  permit: (vm: VmId) => join(folders.stateDir, 'permits', `${uuidOf(vm)}.json`),
   steps: (vm: VmId) => join(folders.stateDir, 'steps', `${uuidOf(vm)}.jsonl`),
   spec: (vm: VmId) => join(folders.stateDir, 'vms', `${uuidOf(vm)}.json`),
   specDir: join(folders.stateDir, 'vms'),
@@ -41,5 +43,7 @@ export const hostPaths = (folders: HostFolders) => ({
   rekeyed: (vm: VmId, epoch: Epoch, artifact: ArtifactId) =>
     join(folders.volumesDir, 'staging', `${uuidOf(vm)}-${epoch}`, `${artifact}.replaced`),
   clearMemory: (vm: VmId) => join(folders.tmpfsDir, `${uuidOf(vm)}.save`),
+  /** While the agent itself starts a held VM. In tmpfs: no reboot brings one back. */
+  startTicket: (vm: VmId) => join(folders.tmpfsDir, `${uuidOf(vm)}.start`),
 });
 export type HostPaths = ReturnType<typeof hostPaths>;

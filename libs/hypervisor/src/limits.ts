@@ -60,3 +60,9 @@ export const ENDS_REMEMBERED_MAX = 1_024;
 export const CONNECTED_WITHIN_MS = 3_000;
 /** Milliseconds that a save begun by an earlier run of the agent is waited for: 64 GiB at a slow 128 MiB/s. */
 export const SAVE_MS_MAX = 512_000;
+/** Milliseconds that a start ticket counts, at most: libvirt asks its hook before it starts QEMU, within seconds on a busy host. */
+export const START_TICKET_MS = 60_000;
+/** Bytes of one kept run permit: an envelope of 1 KiB and four certificates. A larger file is not ours. */
+export const PERMIT_FILE_BYTES_MAX = 65_536;
+/** Bytes of a domain's XML as libvirt hands it to its hook: a large guest has some 50 KiB. */
+export const DOMAIN_XML_BYTES_MAX = 4_194_304;

@@ -34,8 +34,13 @@ export type Crl = SignedPart & {
 
 type CrlCode = Extract<PkiCode, `CRL_${string}` | 'REVOKED'>;
 
-/** `clockMs` judges freshness; revocations dated after `ignoreAfterMs` do not count; `marks` remembers numbers. */
-export type CrlQuestion = { readonly clockMs: number; readonly ignoreAfterMs: number; readonly marks?: CrlMarks };
+/** `clockMs` judges freshness, unless age is not judged; revocations dated after `ignoreAfterMs` do not count; `marks` remembers numbers. */
+export type CrlQuestion = {
+  readonly clockMs: number;
+  readonly crlAge?: 'not judged';
+  readonly ignoreAfterMs: number;
+  readonly marks?: CrlMarks;
+};
 
 // A cache of pure results: CRLs come from files and are asked about for each certificate. The bytes must not be changed.
 const read = new WeakMap<Uint8Array, Checked<Crl, 'CRL_MALFORMED'>>();
@@ -100,22 +105,25 @@ export function checkRevocation(
   certificate: Certificate,
   issuer: Certificate,
   crls: readonly Uint8Array[],
-  { clockMs, ignoreAfterMs, marks }: CrlQuestion,
+  { clockMs, crlAge, ignoreAfterMs, marks }: CrlQuestion,
 ): Checked<null, CrlCode> {
   const found = newestOf(issuer, crls);
   if (!found.ok) return found;
   const crl = found.value;
-  // Written so that a time that is no number (NaN) is refused.
-  if (!(crl.thisUpdateMs <= clockMs))
-    return refuse('CRL_NOT_YET_VALID', 'expected a CRL that has begun', timeOf(crl.thisUpdateMs));
-  if (crl.nextUpdateMs === undefined || !(clockMs < crl.nextUpdateMs)) {
-    return refuse('CRL_STALE', 'expected a CRL before its next update', timeOf(crl.nextUpdateMs));
-  }
+  const fresh = crlAge === 'not judged' ? accept(null) : checkAge(crl, clockMs);
+  if (!fresh.ok) return fresh;
   const numbered = checkNumber(crl, issuer, marks);
   if (!numbered.ok) return numbered;
   const revokedMs = crl.revoked.get(certificate.serial);
   if (revokedMs === undefined || revokedMs > ignoreAfterMs) return accept(null);
   return refuse('REVOKED', 'expected a certificate that is not revoked', { got: `serial ${certificate.serial}` });
+}
+
+function checkAge({ thisUpdateMs, nextUpdateMs }: Crl, clockMs: number): Checked<null, CrlCode> {
+  // Written so that a time that is no number (NaN) is refused.
+  if (!(thisUpdateMs <= clockMs)) return refuse('CRL_NOT_YET_VALID', 'expected a CRL that has begun', timeOf(thisUpdateMs));
+  if (nextUpdateMs !== undefined && clockMs < nextUpdateMs) return accept(null);
+  return refuse('CRL_STALE', 'expected a CRL before its next update', timeOf(nextUpdateMs));
 }
 
 const NUMBER_CODES = {

@@ -45,4 +45,4 @@ export {
   type TlsTrust,
   tokenServerTlsOptions,
 } from './tls.ts';
-export { openTrustFiles, type TrustFiles } from './trust-files.ts';
+export { openTrustFiles, readTrustFiles, type TrustFiles } from './trust-files.ts';

@@ -28,6 +28,11 @@ export type PathQuestion = TrustStore & {
   readonly at: Timestamp;
   /** Our clock, which judges the freshness of CRLs. Absent: `at`. */
   readonly now?: Timestamp;
+  /**
+   * For who decides offline, long after: a list of any age counts for what it revokes, and no age of it revokes anything. Absent: a
+   * list must be fresh. That there is one at all, signed by its issuer, is demanded either way.
+   */
+  readonly crlAge?: 'not judged';
   /** For an auditor who judges the past: a certificate revoked later was good then. Absent: revoked is revoked. */
   readonly ignoreRevokedAfter?: Timestamp;
   readonly trustDomain?: TrustDomain;
@@ -247,10 +252,11 @@ function checkPinned([, issuer]: Path, expected: Digest | undefined): Step {
 /** Names in a hostile certificate may hold anything: escaped and cut, so that they cannot forge a line of a log. */
 const nameOf = (name: Certificate['names'][number]): string => JSON.stringify(name).slice(0, 200);
 
-function checkRevocations(path: Path, { crls, marks, at, now = at, ignoreRevokedAfter }: PathQuestion): Step {
+function checkRevocations(path: Path, { crls, marks, at, now = at, crlAge, ignoreRevokedAfter }: PathQuestion): Step {
   const question = {
     clockMs: Date.parse(now),
     ...(marks === undefined ? {} : { marks }),
+    ...(crlAge === undefined ? {} : { crlAge }),
     ignoreAfterMs: ignoreRevokedAfter === undefined ? Number.POSITIVE_INFINITY : Date.parse(ignoreRevokedAfter),
   };
   return firstOf(path, (certificate, issuer, depth) =>

@@ -40,6 +40,12 @@ export function openTrustFiles(files: TrustFiles, nowMs: () => number): () => Tr
   };
 }
 
+/** The same, read once and without marks: for who looks and must write nothing. What cannot be read throws. */
+export const readTrustFiles = ({ rootFile, crlDirectories }: Omit<TrustFiles, 'marksFile'>): TrustStore => ({
+  roots: readPem(readFileSync(rootFile, 'utf8'), 'CERTIFICATE'),
+  crls: readCrls(crlDirectories),
+});
+
 const crlFiles = (directory: string): readonly string[] =>
   readdirSync(directory)
     .filter((name) => name.endsWith('.der'))

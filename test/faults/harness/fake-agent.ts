@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { createHostAgent, hostPaths, nodeFiles } from '@carnet/hypervisor';
+import { createHostAgent, nodeFiles } from '@carnet/hypervisor';
 import { openImageStore } from '@carnet/images';
 import { createHostKeyPair } from '@carnet/keys';
 import { openLeaf, tlsOf } from '@carnet/pki';
@@ -11,6 +11,8 @@ import { systemClock } from '../../../apps/agent/src/clock.ts';
 import { agentConfig } from '../../../apps/agent/src/config.ts';
 import { evidenceSigner } from '../../../apps/agent/src/evidence.ts';
 import { helloFacts } from '../../../apps/agent/src/host.ts';
+import { pathsOf } from '../../../apps/agent/src/paths.ts';
+import { permitsOnDisk } from '../../../apps/agent/src/run-permits.ts';
 import { secretOpener } from '../../../apps/agent/src/secrets.ts';
 import { tendAgentLeaf } from '../../../apps/agent/src/tend-leaf.ts';
 import { crlTaker, openAgentTrust } from '../../../apps/agent/src/trust.ts';
@@ -29,6 +31,8 @@ const now = () => systemClock.now();
 const store = openAgentTrust(config, Date.now);
 const leaf = openLeaf(config.identity, Date.now);
 const tls = tlsOf(leaf, store, now);
+const paths = pathsOf(config);
+const broker = brokerKeys(config.trust.brokerCertificateFile, config.domain, store, now);
 const transport = await createHostKeyPair();
 const imageStore = await openImageStore({ dir: directories.images, now });
 if (!imageStore.ok) throw new Error(imageStore.code);
@@ -51,13 +55,8 @@ const agent = createHostAgent({
     volumes: lyingVolumes(diskVolumes(nodeFiles), directories.state),
     artifacts: lyingArtifacts(artifacts, directories.state),
     files: nodeFiles,
-    paths: hostPaths({
-      stateDir: directories.state,
-      volumesDir: directories.volumes,
-      tmpfsDir: directories.tmpfs,
-      bootDir: directories.boot,
-      importDir: directories.imports,
-    }),
+    paths,
+    permits: permitsOnDisk({ self: config, files: nodeFiles, paths, broker, store }),
     openSecret: secretOpener(transport.privateKey),
     signEvidence: evidenceSigner(leaf.current),
     // Pretended guests need no memory: room for every VM of a test.
@@ -68,7 +67,6 @@ const agent = createHostAgent({
   },
 });
 const bus = await connectBus(config, tls);
-const broker = brokerKeys(config.trust.brokerCertificateFile, config.domain, store, now);
 const service = serveBus({
   bus,
   agent,

@@ -2,13 +2,29 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, copyFileSync, rmSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { buildGuest, freePort, type Guest, type Host as Machine, privateDir, runAs, scratch, startHost } from '@carnet/dev';
+import {
+  buildGuest,
+  freePort,
+  type Guest,
+  type Host as Machine,
+  privateDir,
+  privateFile,
+  runAs,
+  scratch,
+  stageCode,
+  startHost,
+} from '@carnet/dev';
 import { type HostName, hostName, type TrustDomain, trustDomain, type VmSpec } from '@carnet/events';
 import type { Log } from '@carnet/hypervisor';
 import { createFederationPki, openLeaf, rememberedRsaKeys } from '@carnet/pki';
+import type { Signer } from '@carnet/trust';
+import { brokerKeys } from '../broker-keys.ts';
+import { systemClock } from '../clock.ts';
 import { type AgentConfig, agentConfig } from '../config.ts';
 import { type Host, openHost } from '../host.ts';
 import { openAgentTrust } from '../trust.ts';
+import { brokerSigner, permitting } from './permitting.ts';
+import { toToml } from './toml.ts';
 
 export const A = { domain: trustDomain.parse('csp-a.example'), host: hostName.parse('a1') };
 export const BUS = trustDomain.parse('bus.example');
@@ -19,6 +35,8 @@ export type RealHost = {
   readonly machine: Machine;
   readonly config: AgentConfig;
   readonly dir: string;
+  /** The same configuration as a file, for libvirt's hook. */
+  readonly configFile: string;
   agent: Host;
   reopen(): Promise<void>;
 };
@@ -54,6 +72,8 @@ export async function startTwoHosts(): Promise<TwoHosts> {
   const pkiDir = join(root, 'pki');
   await createPki(pkiDir);
   const guest = buildGuest({ dir: join(root, 'guest') });
+  const code = stageCode();
+  const fence = join(code.root, 'apps/agent/src/fence/main.ts');
   const machines = await Promise.all(
     [A, B].map((side, i) =>
       startHost({
@@ -61,6 +81,7 @@ export async function startTwoHosts(): Promise<TwoHosts> {
         name: side.host,
         user: as.identity.name,
         hostUuid: `0000000${i + 1}-aaaa-4bbb-8ccc-00000000000${i + 1}`,
+        hook: (hooks) => [code.node, fence, 'install', '--config', configFileOf(join(root, side.host)), '--hooks', hooks],
       }),
     ),
   );
@@ -71,8 +92,9 @@ export async function startTwoHosts(): Promise<TwoHosts> {
     prepare(A, machineA, pkiDir, tmpfs, guest, await freePort()),
     prepare(B, machineB, pkiDir, tmpfs, guest, await freePort()),
   ] as const;
+  const signers = [brokerSigner(pkiDir, A.domain), brokerSigner(pkiDir, B.domain)] as const;
   const back = becomeUser(as.identity);
-  const [a, b] = [await open(prepared[0], machineA), await open(prepared[1], machineB)];
+  const [a, b] = [await open(prepared[0], machineA, signers[0]), await open(prepared[1], machineB, signers[1])];
   return {
     a,
     b,
@@ -96,6 +118,8 @@ export async function startTwoHosts(): Promise<TwoHosts> {
     },
   };
 }
+
+const configFileOf = (hostDir: string): string => join(hostDir, 'agent', 'agent.toml');
 
 /** Certificates of both CSPs and the bus. RSA keys are remembered between runs: making one takes 0.3 s. */
 export const createPki = (dir: string): Promise<unknown> =>
@@ -184,12 +208,20 @@ export function prepare(
   });
 }
 
-async function open(config: AgentConfig, machine: Machine): Promise<RealHost> {
-  const make = (): Promise<Host> => openHost(config, openLeaf(config.identity, Date.now), openAgentTrust(config, Date.now), log);
+async function open(config: AgentConfig, machine: Machine, signer: Signer): Promise<RealHost> {
+  const make = async (): Promise<Host> => {
+    const store = openAgentTrust(config, Date.now);
+    const broker = brokerKeys(config.trust.brokerCertificateFile, config.domain, store, () => systemClock.now());
+    const host = await openHost(config, openLeaf(config.identity, Date.now), store, broker, log);
+    return { ...host, agent: permitting(host.agent, signer) };
+  };
+  const configFile = configFileOf(machine.dirs.root);
+  privateFile(configFile, toToml(config), machine.as);
   const host: RealHost = {
     machine,
     config,
     dir: config.directories.volumes,
+    configFile,
     agent: await make(),
     reopen: async () => {
       await host.agent.close();

@@ -1,4 +1,4 @@
-import type { HostName, Timestamp, TrustDomain } from '@carnet/events';
+import { type HostName, type Timestamp, type TrustDomain, timestamp } from '@carnet/events';
 import { type Hello, type HostReply, type HostReport, hello as helloSchema } from '@carnet/hypervisor';
 import type { Log } from '@carnet/runtime';
 import type { Signer, Verifier } from '@carnet/trust';
@@ -132,13 +132,18 @@ export function openHostClient(options: HostClientOptions): HostClient {
 
   return {
     registry,
-    sign: (draft) => signCommand(draft, new Date(options.nowMs() + COMMAND_MS_VALID).toISOString() as Timestamp, options.signer),
+    sign: (draft) => {
+      const now = options.nowMs();
+      return signCommand(draft, timestampOf(now + COMMAND_MS_VALID), timestampOf(now), options.signer);
+    },
     ask,
     close: () => {
       for (const subscription of subscriptions) subscription.unsubscribe();
     },
   };
 }
+
+const timestampOf = (ms: number): Timestamp => timestamp.parse(new Date(ms).toISOString());
 
 /** The chain that an unverified hello claims for itself: looked at only to find out whether it verifies. */
 function claimOf(bytes: Uint8Array): Hello | undefined {

@@ -246,7 +246,15 @@ export async function setPower(
     power === 'on'
       ? await perform(
           ports,
-          { step: 'startVm', host, vm, body: { secrets: await runSecrets(ports, held, { reason: 'VM_START', principal }) } },
+          {
+            step: 'startVm',
+            host,
+            vm,
+            body: {
+              secrets: await runSecrets(ports, held, { reason: 'VM_START', principal }),
+              epoch: vmRow(ports, held).epoch,
+            },
+          },
           'startVm',
         )
       : await perform(ports, { step: 'stopVm', host, vm, body: { graceSeconds: STOP_GRACE_SECONDS } }, 'stopVm');

@@ -3,6 +3,7 @@ import { chmodSync, copyFileSync, existsSync, readdirSync, rmSync } from 'node:f
 import { join } from 'node:path';
 import { type Daemon, startDaemon } from '../daemon.ts';
 import type { Guest } from '../guest.ts';
+import type { HookInstaller } from '../hooks.ts';
 import { type Host, startHost } from '../host.ts';
 import { type RunAs, runAs } from '../identity.ts';
 import { freePort } from '../ports.ts';
@@ -65,7 +66,13 @@ export async function startCsp(options: CspOptions): Promise<Csp> {
   installBootImages(options.guest, paths, as);
   const [database, host, ports] = await Promise.all([
     startPostgres({ dir: paths.database, user: plan.user }),
-    startHost({ dir: paths.host, name: plan.domain, user: plan.user, hostUuid: plan.hostUuid }),
+    startHost({
+      dir: paths.host,
+      name: plan.domain,
+      user: plan.user,
+      hostUuid: plan.hostUuid,
+      hook: fenceHook(options.code, paths.agentConfig),
+    }),
     choosePorts(),
   ]);
   const facts: ConfigFacts = {
@@ -87,6 +94,12 @@ export async function startCsp(options: CspOptions): Promise<Csp> {
   ]);
   return { plan, paths, ports, database, host, broker, agent, as, context: (who) => paths.context(who) };
 }
+
+/** The agent's configuration comes later: the hook reads it when it is asked. */
+const fenceHook = (code: StagedCode, config: string): HookInstaller => (dir) => {
+  const main = join(code.root, 'apps', 'agent', 'src', 'fence', 'main.ts');
+  return [code.node, main, 'install', '--config', config, '--hooks', dir];
+};
 
 function startApp(
   { code, plan }: CspOptions,

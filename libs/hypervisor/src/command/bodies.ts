@@ -27,7 +27,8 @@ export const lifeBodies = {
   inspect: nothing,
   /** Each disk blank, or (the first) converted from a registered image. `secrets` has one for each disk, and the image's own. */
   createVm: record({ spec: vmSpec, from: record({ image: imageName, secret: sealedSecret }).optional(), secrets }),
-  startVm: record({ secrets }),
+  /** `epoch`: the one that the broker takes the VM to be in; a permit that comes along renews that epoch's. */
+  startVm: record({ secrets, epoch: z.int().min(0).optional() }),
   /** Power is cut after `graceSeconds`; 0 cuts it at once. */
   stopVm: record({ graceSeconds }),
   deleteVm: nothing,

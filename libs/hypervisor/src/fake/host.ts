@@ -9,6 +9,7 @@ import { type FakeNetwork, fakeArtifacts, fakeNetwork } from './artifacts.ts';
 import { type FaultPlan, withFaults } from './faults.ts';
 import { type FakeHypervisor, fakeHypervisor } from './hypervisor.ts';
 import { type MemoryFiles, memoryFiles } from './memory-files.ts';
+import { type FakePermits, fakePermits } from './run-permits.ts';
 import { fakeVolumes } from './volumes.ts';
 
 export type FakeHostOptions = {
@@ -39,6 +40,7 @@ export type FakeHost = {
   readonly ports: HostPorts;
   readonly hypervisor: FakeHypervisor;
   readonly files: MemoryFiles;
+  readonly permits: FakePermits;
   /** SHA-256 that stands for the agent's leaf on the fake network. */
   readonly leaf: ReturnType<typeof sha256>;
   /** A fresh agent over the same disk and the same guests: what a crash and a restart leave. */
@@ -71,12 +73,14 @@ export function fakeHost(options: FakeHostOptions): FakeHost {
     ...(options.volumeBytesFree === undefined ? {} : { freeBytes: options.volumeBytesFree }),
   });
   const hypervisor = fakeHypervisor(files);
+  const permits = fakePermits();
   const leaf = sha256(`leaf of ${domain}/${host}`);
   const plan = options.faults ?? (() => undefined);
   const ports: HostPorts = {
     hypervisor: withFaults('hypervisor', hypervisor, plan),
     volumes: withFaults('volumes', fakeVolumes(files), plan),
     artifacts: withFaults('artifacts', fakeArtifacts({ files, network: options.network ?? fakeNetwork(), leaf }), plan),
+    permits: withFaults('permits', permits, plan),
     files: withFaults('files', files, plan),
     paths,
     openSecret: options.openSecret ?? plainSecret,
@@ -101,6 +105,7 @@ export function fakeHost(options: FakeHostOptions): FakeHost {
     ports,
     hypervisor,
     files,
+    permits,
     leaf,
     restart: () => {
       agent = restart();

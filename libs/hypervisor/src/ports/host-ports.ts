@@ -6,6 +6,7 @@ import type { SecretContext } from '../secret-context.ts';
 import type { Artifacts } from './artifacts.ts';
 import type { HostFiles } from './files.ts';
 import type { Hypervisor } from './hypervisor.ts';
+import type { RunPermits } from './run-permits.ts';
 import type { Volumes } from './volumes.ts';
 
 /** pino's shape, as far as it is used here. */
@@ -25,6 +26,7 @@ export type HostPorts = {
   readonly hypervisor: Hypervisor;
   readonly volumes: Volumes;
   readonly artifacts: Artifacts;
+  readonly permits: RunPermits;
   readonly files: HostFiles;
   readonly paths: HostPaths;
   readonly openSecret: SecretOpener;

@@ -5,6 +5,7 @@ import type { VolumeFacts } from '../command/result.ts';
 import { capacityAt, roomFor } from '../leases.ts';
 import { isNameTaken, readVm, writeVm } from '../vm-record.ts';
 import { definitionOf, stateOf } from './domains.ts';
+import { keepPermit } from './permit.ts';
 import { finished, luksPassphrase, moveFor, openPassphrases, openSecret, type Step, type StepContext } from './step.ts';
 
 type CreateVm = CommandOf<'createVm'>;
@@ -27,6 +28,8 @@ export const createVm: Step<'createVm'> = async (command, context) => {
     body.secrets,
   );
   if (!passphrases.ok) return passphrases.setback;
+  const unpermitted = await keepPermit(context, command);
+  if (unpermitted !== undefined) return unpermitted;
 
   await context.intend({});
   const enrolled = await moveFor(context, command, { kind: 'enroll' });

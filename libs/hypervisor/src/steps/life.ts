@@ -1,5 +1,6 @@
 import type { VmId, VmSpec } from '@carnet/events';
 import { refused, type Setback } from '../codes.ts';
+import type { CommandOf } from '../command/command.ts';
 import { forbidsRunning } from '../fence/moves.ts';
 import { uuidOf } from '../host-paths.ts';
 import { readVm } from '../vm-record.ts';
@@ -13,6 +14,7 @@ import {
   stopDomain,
   unlockDisks,
 } from './domains.ts';
+import { keepPermit } from './permit.ts';
 import { shredAll } from './shred.ts';
 import { finished, openPassphrases, type Step, type StepContext } from './step.ts';
 
@@ -61,11 +63,20 @@ async function runnable(vm: VmId, { ports, fence }: StepContext): Promise<VmSpec
 
 const isSetback = (value: VmSpec | Setback): value is Setback => 'status' in value;
 
+/** Of the register's epoch only: the broker learns of epochs by hellos, and may be a move behind. */
+async function renewPermit(command: CommandOf<'startVm'>, context: StepContext): Promise<Setback | undefined> {
+  const entry = await context.fence.read(command.vm);
+  if (!entry.ok) return entry.setback;
+  return entry.value?.epoch === command.body.epoch ? keepPermit(context, command) : undefined;
+}
+
 export const startVm: Step<'startVm'> = async (command, context) => {
   const { vm, body } = command;
   const { ports } = context;
   const spec = await runnable(vm, context);
   if (isSetback(spec)) return spec;
+  const renewed = await renewPermit(command, context);
+  if (renewed !== undefined) return renewed;
   if ((await stateOf(context, vm)) === 'running') return finished({ step: 'startVm' });
   const definition = await definitionOf(context, vm, spec);
   if (!definition.ok) return definition.setback;
@@ -106,6 +117,7 @@ export const deleteVm: Step<'deleteVm'> = async ({ vm }, context) => {
   await dropSecrets(context, spec?.disks.map(({ key }) => key) ?? []);
   await shredAll(context, [ports.paths.home(vm)]);
   await ports.files.remove(ports.paths.spec(vm));
+  await ports.permits.forget(vm);
   await fence.forget(vm);
   return finished({ step: 'deleteVm' });
 };

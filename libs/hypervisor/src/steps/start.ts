@@ -7,6 +7,7 @@ import type { DomainDefinition } from '../ports/hypervisor.ts';
 import { writeVm } from '../vm-record.ts';
 import { definitionOf, isOff, letRun, provideSecrets, stateOf, unlockDisks } from './domains.ts';
 import { restoreMemory } from './memory.ts';
+import { keepPermit, withStartTicket } from './permit.ts';
 import { finished, moveFor, openPassphrases, type Step, type StepContext, testify } from './step.ts';
 
 type Start = CommandOf<'start'>;
@@ -31,6 +32,8 @@ export const start: Step<'start'> = async (command, context) => {
     body.secrets,
   );
   if (!passphrases.ok) return passphrases.setback;
+  const unpermitted = await keepPermit(context, command);
+  if (unpermitted !== undefined) return unpermitted;
 
   await context.intend({});
   const admitted = await moveFor(context, command, { kind: 'admit', epoch });
@@ -43,7 +46,7 @@ export const start: Step<'start'> = async (command, context) => {
     await ports.hypervisor.define(definition.value);
     await provideSecrets(context, vm, passphrases.value);
   }
-  return body.vcpus === 'held' ? leaveStopped(command, context) : run(command, context, definition.value);
+  return body.vcpus === 'held' ? leaveStopped(command, context) : run(command, withStartTicket(context, command), definition.value);
 };
 
 /** Renames each staged artifact to its place; done before is done. The record of the VM comes last: then it lives here. */
@@ -89,6 +92,8 @@ async function run(command: Start, context: StepContext, definition: DomainDefin
     memory = restored.value;
     if (memory === 'none') await hypervisor.startHeld(uuidOf(vm));
   }
+  // Also one that an attempt left behind which crashed after its start.
+  await files.remove(paths.startTicket(vm));
   const mine = await moveFor(context, command, { kind: 'letGo', epoch });
   if (!mine.ok) return mine.setback;
   if (body.memory !== undefined) await files.remove(paths.sealedMemory(vm, body.memory.artifact));

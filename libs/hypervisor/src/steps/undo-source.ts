@@ -6,6 +6,7 @@ import { uuidOf } from '../host-paths.ts';
 import { readVm } from '../vm-record.ts';
 import { definitionOf, dropSecrets, isOff, letRun, provideSecrets, stateOf, unlockDisks } from './domains.ts';
 import { restoreMemory } from './memory.ts';
+import { keepPermit } from './permit.ts';
 import { stateBefore } from './quiesce.ts';
 import { fateFacts, fatesOf, lookBeforeShredding, shredAll } from './shred.ts';
 import { finished, openPassphrases, type Step, type StepContext, testify } from './step.ts';
@@ -24,6 +25,8 @@ export const resume: Step<'resume'> = async (command, context) => {
   const move = { kind: 'reopen', epoch, proof: body.proof.kind } as const;
   const allowed = moveFence(entry.value, move, { vm, because: body.proof.event, time: ports.clock.now() });
   if (!allowed.ok) return allowed.setback;
+  const unpermitted = await keepPermit(context, command);
+  if (unpermitted !== undefined) return unpermitted;
 
   await context.intend({});
   await ports.artifacts.unserve(command.migration);
@@ -92,6 +95,7 @@ export const retire: Step<'retire'> = async (command, context) => {
   await dropSecrets(context, spec?.disks.map(({ key }) => key) ?? []);
   await ports.files.remove(ports.paths.clearMemory(vm));
   await shredAll(context, [home]);
+  await ports.permits.forget(vm);
   await ports.files.remove(ports.paths.spec(vm));
   const fates = fatesOf(seen);
   const artifacts = fates.map(({ artifact }) => artifact);

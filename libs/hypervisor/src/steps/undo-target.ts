@@ -48,6 +48,8 @@ export const destroy: Step<'destroy'> = async (command, context) => {
   await files.remove(paths.clearMemory(vm));
   await shredAll(context, folders);
   await dropLease(ports, { vm, epoch });
+  await files.remove(paths.startTicket(vm));
+  await ports.permits.forget(vm);
   await files.remove(paths.spec(vm));
   const fates = fatesOf(seen);
   const artifacts = fates.map(({ artifact }) => artifact);

@@ -1,0 +1,11 @@
+import { type HostPaths, hostPaths } from '@carnet/hypervisor';
+import type { AgentConfig } from './config.ts';
+
+export const pathsOf = ({ directories }: Pick<AgentConfig, 'directories'>): HostPaths =>
+  hostPaths({
+    stateDir: directories.state,
+    volumesDir: directories.volumes,
+    tmpfsDir: directories.tmpfs,
+    bootDir: directories.boot,
+    importDir: directories.imports,
+  });
