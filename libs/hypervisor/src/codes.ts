@@ -42,7 +42,8 @@ export const HOST_CODES = {
   },
   RUN_PERMIT_INVALID: {
     text: 'The run permit of this VM is damaged, or not this CSP’s broker signed it.',
-    advice: 'Start the VM through its broker: the command brings a new permit. If it repeats, look at who writes to the state folder.',
+    advice:
+      'Start the VM through its broker: the command brings a new permit. If it repeats, look at who writes to the state folder.',
   },
   RUN_PERMIT_MISMATCH: {
     text: 'The run permit is for another VM, host or epoch.',

@@ -8,7 +8,7 @@ import { createRunning, moves, play, type Side, undoing } from './testing/journe
 
 /** What changes something. Questions fail, too, but a failed question leaves nothing half done. */
 const EFFECTS =
-  /^(hypervisor\.(?!find|list|hasSecret)|artifacts\.(?!guard|luksPlace|findImage|imageRoom)|volumes\.(?!unlock)|files\.(write|append|rename|remove|truncate|blank|flush|ensureDir))/;
+  /^(hypervisor\.(?!find|list|hasSecret)|artifacts\.(?!guard|luksPlace|findImage|imageRoom)|volumes\.(?!unlock)|permits\.|files\.(write|append|rename|remove|truncate|blank|flush|ensureDir))/;
 
 /** Counts effects, and fails the n-th one: before it was done, or after it was done and before anyone heard. */
 const faultAt = (n: number, when: 'before' | 'after') => {

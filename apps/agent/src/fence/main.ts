@@ -40,7 +40,9 @@ async function check(config: string, vm: string): Promise<number> {
     process.stderr.write(refusalText(vm, refusal));
     return HOOK_REFUSES;
   }
-  process.stdout.write(facts === undefined ? `${config} does not load: run carnet-agent --check-config\n` : allowedText(vm, facts));
+  process.stdout.write(
+    facts === undefined ? `${config} does not load: run carnet-agent --check-config\n` : allowedText(vm, facts),
+  );
   return facts === undefined ? FAILED : HOOK_ALLOWS;
 }
 

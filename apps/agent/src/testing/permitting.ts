@@ -13,8 +13,11 @@ export function brokerSigner(pkiDir: string, domain: TrustDomain): Signer {
   return leafSigner(pem('broker.key'), leaf);
 }
 
-export const permitBy = (signer: Signer, said: { readonly host: string; readonly vm: string; readonly epoch: number }) =>
-  enveloped({ ...said, time: systemClock.now() }, signer);
+export const permitBy = (
+  signer: Signer,
+  said: { readonly host: string; readonly vm: string; readonly epoch: number },
+  time = systemClock.now(),
+) => enveloped({ ...said, time }, signer);
 
 const enveloped = (said: object, signer: Signer): DsseEnvelope =>
   dsseEnvelope.parse(

@@ -96,10 +96,12 @@ export async function startCsp(options: CspOptions): Promise<Csp> {
 }
 
 /** The agent's configuration comes later: the hook reads it when it is asked. */
-const fenceHook = (code: StagedCode, config: string): HookInstaller => (dir) => {
-  const main = join(code.root, 'apps', 'agent', 'src', 'fence', 'main.ts');
-  return [code.node, main, 'install', '--config', config, '--hooks', dir];
-};
+const fenceHook =
+  (code: StagedCode, config: string): HookInstaller =>
+  (dir) => {
+    const main = join(code.root, 'apps', 'agent', 'src', 'fence', 'main.ts');
+    return [code.node, main, 'install', '--config', config, '--hooks', dir];
+  };
 
 function startApp(
   { code, plan }: CspOptions,

@@ -46,7 +46,9 @@ export const start: Step<'start'> = async (command, context) => {
     await ports.hypervisor.define(definition.value);
     await provideSecrets(context, vm, passphrases.value);
   }
-  return body.vcpus === 'held' ? leaveStopped(command, context) : run(command, withStartTicket(context, command), definition.value);
+  return body.vcpus === 'held'
+    ? leaveStopped(command, context)
+    : run(command, withStartTicket(context, command), definition.value);
 };
 
 /** Renames each staged artifact to its place; done before is done. The record of the VM comes last: then it lives here. */

@@ -8,6 +8,7 @@ import {
   hostName,
   keyId,
   migrationId,
+  PAYLOAD_TYPES,
   timestamp,
   trustDomain,
   vmId,
@@ -15,6 +16,7 @@ import {
 } from '@carnet/events';
 import type { HostAgent } from '../agent/host-agent.ts';
 import { type CommandOf, type HostStep, hostCommand } from '../command/command.ts';
+import { grantedEpoch } from '../command/permit.ts';
 import { type HostReply, hostReply } from '../command/report.ts';
 import type { FakeHost, FakeHostOptions } from '../fake/host.ts';
 import { fakeHost } from '../fake/host.ts';
@@ -69,10 +71,19 @@ const nextId = (): string => {
   return `00000000-0000-4000-8000-${String(commands).padStart(12, '0')}`;
 };
 
+/** What a broker signs along with whatever lets a VM run. The fake looks at no signature. */
+export const permitOf = (host: string, runs: number, vm: string = VM) => ({
+  payloadType: PAYLOAD_TYPES.runPermit,
+  payload: Buffer.from(JSON.stringify({ host, vm, epoch: runs, time: UNTIL })).toString('base64'),
+  signatures: [{ keyid: 'fake', sig: Buffer.alloc(32).toString('base64') }],
+});
+
 const OF_NO_VM: ReadonlySet<HostStep> = new Set(['listImages', 'registerImage', 'verifyImage']);
 export const draft = (host: string, step: HostStep, body: unknown, more: object = {}) => {
   const of = OF_NO_VM.has(step) ? {} : { vm: VM };
-  return hostCommand.parse({ id: nextId(), host, deadline: UNTIL, step, ...of, body, ...more });
+  const command = hostCommand.parse({ id: nextId(), host, deadline: UNTIL, step, ...of, body, ...more });
+  const runs = grantedEpoch(command);
+  return runs === undefined ? command : hostCommand.parse({ permit: permitOf(host, runs), ...command });
 };
 
 export const ofEpoch = (n: number) => ({ migration: MIGRATION, epoch: epoch.parse(n), attempt: 1, because: BECAUSE });
