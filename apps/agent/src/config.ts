@@ -40,7 +40,12 @@ export const agentConfig = z.strictObject({
     /** Kernels and initrds, named by their SHA-256. */
     boot: path,
   }),
-  libvirt: z.strictObject({ socket: path, uri: z.enum(['qemu:///session', 'qemu:///system']).default('qemu:///session') }),
+  libvirt: z.strictObject({
+    socket: path,
+    uri: z.enum(['qemu:///session', 'qemu:///system']).default('qemu:///session'),
+    /** Where that libvirtd looks for hooks; a warning says when ours is not there. */
+    hooks: path.default('/etc/libvirt/hooks'),
+  }),
   machine: z
     .strictObject({
       emulator: path.default('/usr/bin/qemu-system-x86_64'),

@@ -5,6 +5,7 @@ import { brokerKeys } from './broker-keys.ts';
 import { connectBus, serveBus } from './bus.ts';
 import { systemClock } from './clock.ts';
 import { type AgentConfig, agentConfig } from './config.ts';
+import { isHookInstalled } from './fence/install.ts';
 import { openHost } from './host.ts';
 import { tendAgentLeaf } from './tend-leaf.ts';
 import { crlTaker, openAgentTrust } from './trust.ts';
@@ -16,6 +17,12 @@ One hypervisor host's agent: performs its broker's signed commands beside libvir
   --config FILE     TOML; CARNET_* variables override it
   --check-config    report every fault of the configuration at once, and stop
 `;
+
+/** The register binds this agent; an administrator's virsh is bound by the hook only. */
+const hookWarnings = ({ libvirt }: AgentConfig): readonly string[] =>
+  isHookInstalled(libvirt.hooks)
+    ? []
+    : [`${libvirt.hooks} has no hook of Carnet: virsh and autostart can start a VM that was given away (carnet-fence install)`];
 
 async function start(config: AgentConfig): Promise<void> {
   const log = createLog('agent', config.log.level);
@@ -37,6 +44,7 @@ async function start(config: AgentConfig): Promise<void> {
     log,
   });
   const renewal = tendAgentLeaf(config, leaf, tls, service, log);
+  for (const warning of hookWarnings(config)) log.warn({}, warning);
   log.info({ host: config.host, domain: config.domain }, 'agent ready');
   drainOnSignals(log, async () => {
     await renewal.stop();
@@ -45,4 +53,4 @@ async function start(config: AgentConfig): Promise<void> {
   });
 }
 
-await runService({ usage: USAGE, schema: agentConfig, start });
+await runService({ usage: USAGE, schema: agentConfig, start, warnings: hookWarnings });

@@ -82,6 +82,14 @@ describe('revocation in the past', () => {
     expect(codeOf({ ignoreRevokedAfter: NOW })).toBe('REVOKED');
   });
 
+  it('offline, a list of any age revokes; none at all is still none', () => {
+    const offline = (more: object) => codeOf({ at: before, crlAge: 'not judged', ...more });
+    expect(offline({ now: timeAt(NOW_MS + 48 * HOUR_MS) })).toBe('REVOKED');
+    expect(offline({ now: timeAt(NOW_MS + 48 * HOUR_MS), ignoreRevokedAfter: before })).toBe('ok');
+    expect(offline({ now: timeAt(NOW_MS - 48 * HOUR_MS), ignoreRevokedAfter: before })).toBe('ok');
+    expect(offline({ crls: [] })).toBe('CRL_MISSING');
+  });
+
   it('is judged by lists that are fresh by our own clock', () => {
     expect(codeOf({ at: before, now: timeAt(NOW_MS + 48 * HOUR_MS) })).toBe('CRL_STALE');
   });

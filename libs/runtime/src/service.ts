@@ -11,6 +11,8 @@ export interface Service<S extends z.ZodType> {
   /** Shown for `--help` and after a wrong argument. */
   readonly usage: string;
   readonly schema: S;
+  /** What is well-formed and yet worth a word: lines that `--check-config` adds. */
+  readonly warnings?: (config: z.infer<S>) => readonly string[];
   /** Starts, and arranges its own end (`drainOnSignals`). What it throws is told in one line, and the process ends. */
   readonly start: (config: z.infer<S>) => Promise<void>;
 }
@@ -24,11 +26,12 @@ export class StartRefused extends Error {
  * The command line that every daemon of ours has: `--config FILE [--check-config] [--help]`. Never returns before `start` has.
  * An accident of the start is told without a stack: its reader is an operator. `CARNET_LOG_LEVEL=debug` shows the rest in the log.
  */
-export async function runService<S extends z.ZodType>({ usage, schema, start }: Service<S>): Promise<void> {
+export async function runService<S extends z.ZodType>({ usage, schema, start, warnings }: Service<S>): Promise<void> {
   const { file, checkOnly } = readArguments(usage);
   const config = readConfig(file, schema);
   if (checkOnly) {
     process.stdout.write(`${file}: ok\n`);
+    for (const warning of warnings?.(config) ?? []) process.stderr.write(`warning: ${warning}\n`);
     return;
   }
   try {

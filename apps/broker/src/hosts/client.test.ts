@@ -1,14 +1,15 @@
-import { PAYLOAD_TYPES, timestamp } from '@carnet/events';
-import type { HostReport } from '@carnet/hypervisor';
+import { GENESIS, PAYLOAD_TYPES, timestamp, vmId } from '@carnet/events';
+import { type HostReport, runPermit } from '@carnet/hypervisor';
 import { validatePath } from '@carnet/pki';
-import { signEnvelope } from '@carnet/trust';
+import { openEnvelope, signEnvelope } from '@carnet/trust';
 import type { Msg, NatsConnection } from 'nats';
 import { pino } from 'pino';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { FIRST_EPOCH, migration } from '../../../../libs/saga/src/testing.ts';
 import { A, B, type Certified, certified, HOST, NOW, NOW_MS } from '../perform/testing/certified.ts';
 import { HELLO_MS_OFF_MAX, openHostClient } from './client.ts';
 import { HAILED_MS_MAX } from './registry.ts';
-import { agentSpiffeId } from './wire.ts';
+import { agentSpiffeId, type CommandDraft } from './wire.ts';
 
 let pki: Certified;
 beforeAll(async () => {
@@ -134,5 +135,32 @@ describe('asking a host', () => {
     world.pass(31_000);
     await world.client.ask(command);
     expect(world.asked()).toBe(1);
+  });
+});
+
+describe('a command after which a host may run a VM', () => {
+  const vm = vmId.parse('csp-a.example/33333333-3333-4333-8333-333333333333');
+  /** The permit, if our broker's own leaf signed it and no other. */
+  const granted = (draft: CommandDraft) => {
+    const { command } = listening().client.sign(draft);
+    if (!('permit' in command) || command.permit === undefined) return undefined;
+    const path = validatePath({ ...pki.trust, chain: pki.leafOf(A, 'broker').chain, at: NOW, trustDomain: A });
+    const opened = openEnvelope(Buffer.from(JSON.stringify(command.permit)), PAYLOAD_TYPES.runPermit, (keyid) =>
+      path.ok && keyid === path.value.leafDigest ? path.value.verifier : undefined,
+    );
+    if (!opened.ok) throw new Error(opened.code);
+    return runPermit.parse(JSON.parse(Buffer.from(opened.value.payload).toString('utf8')));
+  };
+
+  it('brings a permit that is signed by itself, for this VM, host and epoch; any other brings none', () => {
+    const to = { host: HOST, vm } as const;
+    const attempt = { migration: migration(1), epoch: FIRST_EPOCH, attempt: 1, because: GENESIS } as const;
+    const proof = { kind: 'withdrawn', event: GENESIS } as const;
+    const of = (epoch: number) => ({ host: HOST, vm, epoch, time: NOW });
+    expect(granted({ ...to, step: 'startVm', body: { secrets: [], epoch: 4 } })).toEqual(of(4));
+    expect(granted({ ...to, ...attempt, step: 'resume', body: { proof, secrets: [] } })).toEqual(of(FIRST_EPOCH));
+    expect(granted({ ...to, step: 'startVm', body: { secrets: [] } })).toBeUndefined();
+    expect(granted({ ...to, step: 'stopVm', body: { graceSeconds: 0 } })).toBeUndefined();
+    expect(granted({ ...to, ...attempt, step: 'surrender', body: {} })).toBeUndefined();
   });
 });

@@ -242,24 +242,17 @@ export async function setPower(
   if (held === undefined) return refuse('VM_UNKNOWN', `${vm} is not held by ${ports.self}`);
   if (await ports.isMoving(vm)) return refuse('VM_MOVING', `${vm} is in a migration that has not ended`);
   const { host, spec } = held;
+  const row = vmRow(ports, held);
+  const turnOn = async () => {
+    const secrets = await runSecrets(ports, held, { reason: 'VM_START', principal });
+    return perform(ports, { step: 'startVm', host, vm, body: { secrets, epoch: row.epoch } }, 'startVm');
+  };
   const done =
     power === 'on'
-      ? await perform(
-          ports,
-          {
-            step: 'startVm',
-            host,
-            vm,
-            body: {
-              secrets: await runSecrets(ports, held, { reason: 'VM_START', principal }),
-              epoch: vmRow(ports, held).epoch,
-            },
-          },
-          'startVm',
-        )
+      ? await turnOn()
       : await perform(ports, { step: 'stopVm', host, vm, body: { graceSeconds: STOP_GRACE_SECONDS } }, 'stopVm');
   if (!done.ok) return done;
-  return { ok: true, value: { ...vmRow(ports, held), state: power === 'on' ? 'running' : 'shutoff', spec } };
+  return { ok: true, value: { ...row, state: power === 'on' ? 'running' : 'shutoff', spec } };
 }
 
 /** Steps outside migrations carry no epoch, wherever the VM came from; the host opens their secrets under this one. */

@@ -11,6 +11,8 @@ export type ConfigFacts = {
   readonly busUrl: string;
   readonly databaseUrl: string;
   readonly libvirtSocket: string;
+  /** Absent: libvirtd runs without a hooks folder of its own. */
+  readonly hooks?: string;
   readonly tmpfs: string;
   readonly rollbackWindowSeconds: number;
   readonly logLevel: 'debug' | 'info';
@@ -80,7 +82,7 @@ export function agentConfigText(facts: ConfigFacts): string {
       imports: paths.imports,
       boot: paths.boot,
     }),
-    table('libvirt', { socket: facts.libvirtSocket }),
+    table('libvirt', { socket: facts.libvirtSocket, ...(facts.hooks === undefined ? {} : { hooks: facts.hooks }) }),
     table('dataPath', { address: '127.0.0.1', port: ports.dataPath, serverName: `${HOST}.${plan.domain}` }),
     table('log', { level: facts.logLevel }),
   ].join('\n');

@@ -81,6 +81,7 @@ export async function startCsp(options: CspOptions): Promise<Csp> {
     ports,
     databaseUrl: database.url,
     libvirtSocket: host.socket,
+    ...(host.hooks === undefined ? {} : { hooks: host.hooks }),
     tmpfs: tmpfsFor(root, plan, as),
   };
   privateDir(paths.policy, as);

@@ -5,7 +5,7 @@ import { createPublisher } from '@carnet/publisher';
 import { lastTick, type Tick, tickFoundOnDisk } from '../guest-console.ts';
 import type { Screen } from './screen.ts';
 import { type EntryAnswer, type MigrationAnswer, type Side, unwrapped } from './sides.ts';
-import { consoleOf, leftAt, tickAfter, virshList, watchStop } from './witnesses.ts';
+import { consoleOf, leftAt, startOfCopy, tickAfter, virshList, watchStop } from './witnesses.ts';
 
 /** What one migration showed. Times in milliseconds, sizes in bytes. */
 export type ActReport = {
@@ -102,7 +102,8 @@ export async function move(
           holds: after.boot === before.boot && after.n > stop.last.n,
         },
   ];
-  witness(screen, [source, target], machine, claims);
+  const fenced = mode === 'cold' ? witnessHook(screen, source, machine) : [];
+  witness(screen, [source, target], machine, [...claims, ...fenced]);
   return {
     name: mode,
     migration: id,
@@ -115,8 +116,22 @@ export async function move(
     stopMs: stop.stopMs,
     bytesSent: atTarget.transferredBytes ?? 0,
     events: (await eventsOf(source, id)).length,
-    claims,
+    claims: [...claims, ...fenced],
   };
+}
+
+/** The source's own administrator does not run the VM by mistake. */
+function witnessHook(screen: Screen, { csp }: Side, { uuid }: Machine): ActReport['claims'] {
+  if (csp.host.hooks === undefined) {
+    screen.line(
+      'libvirtd runs without our hook here: one machine has one hooks folder, and only root can give each cloud its own',
+    );
+    return [];
+  }
+  const heard = startOfCopy(csp, uuid);
+  screen.witness(`virsh start of a copy at ${csp.plan.domain}`, heard);
+  const text = `${csp.plan.domain}: a copy that its administrator starts with virsh is refused, by the host alone`;
+  return [{ text, holds: heard.includes('VM_SURRENDERED') }];
 }
 
 function witness(screen: Screen, sides: readonly Side[], machine: Machine, claims: ActReport['claims']): void {
