@@ -22,7 +22,7 @@ export function hookScript({ node, main, config }: HookProgram): string {
   return `#!/bin/sh
 ${HOOK_SIGNATURE}
 case "$2" in
-  prepare | start | restore | migrate | attach | reconnect) ;;
+  prepare | start | attach | reconnect) ;;
   *) exit 0 ;;
 esac
 xml=$(cat)

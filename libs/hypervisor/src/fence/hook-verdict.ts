@@ -12,7 +12,12 @@ import { type StartTicket, ticketLets } from './ticket.ts';
  */
 export type HookQuestion = 'start' | 'reconnect' | 'other';
 
-const STARTING: ReadonlySet<string> = new Set(['prepare', 'start', 'restore', 'migrate', 'attach']);
+/**
+ * Whatever brings a guest to life passes `prepare`, before anything of it is on the host, and `start`, the last moment before QEMU
+ * runs: what the register learned in between counts. `restore` and `migrate` come before those two: asking there, too,
+ * would refuse nothing more, and lengthen the stop of every suspended move.
+ */
+const STARTING: ReadonlySet<string> = new Set(['prepare', 'start', 'attach']);
 
 /** libvirt's operation, as the hook's second argument names it. */
 export function hookQuestion(operation: string): HookQuestion {
