@@ -153,7 +153,8 @@ describe('a stream', () => {
     const { a } = clouds;
     const reader = tokenClientOf(a, await apiKeyAt(a, 'reader', ['viewer']));
     const read = async (): Promise<string> => {
-      for await (const _entry of reader.follow(''));
+      const entries = reader.follow('')[Symbol.asyncIterator]();
+      while ((await entries.next()).done !== true);
       return 'ended';
     };
     const verdict = read().catch((cause: unknown) => (cause instanceof StreamRefused ? cause.refused.code : String(cause)));

@@ -93,6 +93,8 @@ export function addRoutes(app: App, ports: AppPorts): void {
       const left = streams.enter(callers.get(request)?.principal ?? '');
       if (typeof left !== 'function') return refuse(ports, reply, left);
       reply.raw.once('close', left);
+      // It may have gone while it was judged: then no close comes any more.
+      if (reply.raw.destroyed || reply.raw.closed) left();
       const judge = async () => ofWholeCsp(await callerWith(roles, ports, request));
       return send(ports, request, reply, {
         refuse: (refusal) => refuse(ports, reply, refusal),

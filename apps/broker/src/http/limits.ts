@@ -20,5 +20,5 @@ export const KEEPALIVE_MS = 15_000;
 export const FAULTS_CHARS_MAX = 500;
 /** Milliseconds after which whoever reads a stream is judged again, in the middle of it. A token that was revoked reads on for so long. */
 export const JUDGED_FOR_MS = 10_000;
-/** Streams that one principal has open at once: a console shares one among its readers. */
+/** Streams that one principal has open at once, at one door of one replica: a console shares one among its readers. */
 export const STREAMS_MAX = 32;

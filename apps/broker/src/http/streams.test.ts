@@ -1,5 +1,11 @@
+import { readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SHOWN } from '../users/testing/shown.ts';
+import type { ByToken } from '../users/users.ts';
+import { STREAMS_MAX } from './limits.ts';
 import { createDoorsWorld, type DoorsWorld } from './testing/doors-world.ts';
 import { type FakeService, fakeService } from './testing/fake-service.ts';
 
@@ -66,6 +72,34 @@ describe('/v1/follow', () => {
     for await (const part of response) expect(part).toBe('');
     expect(response.complete).toBe(true);
   });
+});
+
+it('a reader that leaves while it is judged keeps no place: others of its name come in', async () => {
+  const judged = Promise.withResolvers<undefined>();
+  let asked = 0;
+  const slow: ByToken = async () => {
+    asked += 1;
+    if (asked <= STREAMS_MAX) await judged.promise;
+    return { principal: 'auditor', via: 'token', credential: SHOWN };
+  };
+  const { token } = await world.open(fake.service, slow);
+  const leavers = Array.from({ length: STREAMS_MAX }, () =>
+    connect({
+      host: '127.0.0.1',
+      port: token,
+      ca: readFileSync(join(world.dir, 'root.pem')),
+      servername: 'broker.csp-a.example',
+    }),
+  );
+  for (const one of leavers) one.on('error', () => undefined).write('GET /v1/follow HTTP/1.1\r\nhost: x\r\n\r\n');
+  await expect.poll(() => asked, { timeout: 5_000 }).toBe(STREAMS_MAX);
+  for (const one of leavers) one.destroy();
+  // Their sockets are closed at the server, too, before it goes on with them.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  judged.resolve(undefined);
+  const response = await world.stream(token, { token: 'any' }, { path: '/v1/follow' });
+  expect(response.statusCode).toBe(200);
+  response.destroy();
 });
 
 describe('/v1/export', () => {

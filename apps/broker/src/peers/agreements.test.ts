@@ -178,12 +178,13 @@ describe('a broker', () => {
       agreementsWith: async () => said,
       append: async (_: unknown, plan: (tx: never) => Promise<{ readonly drafts: readonly object[] }>) => {
         const { drafts } = await plan(undefined as never);
+        const length = said.length;
         for (const draft of drafts)
           said.push({
             digest: idOf(100 + said.length),
             event: { ...draft, publisher: self, seq: String(100 + said.length) } as Event,
           });
-        return { ok: true, value: null };
+        return { ok: true, value: { value: null, events: said.slice(length) } };
       },
     };
     const ports = { self, journal, ...OWN, nowMs: () => NOW_MS };
@@ -203,6 +204,11 @@ describe('a broker', () => {
   it('proposes the version after the one in force, whatever number the peer took', async () => {
     const { agreements } = broker([proposed(1, B, termsOf(1)), accepted(2, A, 1), proposed(3, B, termsOf(1_000_000))]);
     expect(await agreements.propose(B, wanted)).toMatchObject({ ok: true, value: { proposer: A, terms: { version: 2 } } });
+  });
+
+  it('is told what it proposed, beside an older proposal of its own', async () => {
+    const { agreements } = broker([proposed(1, A, termsOf(1, { modes: ['suspend'] }))]);
+    expect(await agreements.propose(B, wanted)).toMatchObject({ ok: true, value: { terms: { modes: ['cold'] } } });
   });
 
   it('whose proposal would not count beside the peer’s says so, and says nothing in its ledger', async () => {

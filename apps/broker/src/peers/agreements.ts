@@ -186,9 +186,8 @@ export function openAgreements(ports: AgreementPorts): Agreements {
         value: null,
       }));
       if (!appended.ok) return refuse(appended.code, appended.text);
-      const made = (await agreedWith(peer)).open.find(
-        ({ proposer, terms: one }) => proposer === self && one.version === terms.version,
-      );
+      const digest = appended.value.events.at(-1)?.digest;
+      const made = (await agreedWith(peer)).open.find(({ proposal }) => proposal === digest);
       return made === undefined
         ? refuse('AGREEMENT_UNKNOWN', 'another agreement came first: propose again')
         : { ok: true, value: made };
@@ -206,7 +205,12 @@ export function openAgreements(ports: AgreementPorts): Agreements {
         drafts: [{ type: 'AgreementAccepted', causes: [digest], data: { proposal: digest } }],
         value: null,
       }));
-      return appended.ok ? { ok: true, value: await agreedWith(peer) } : refuse(appended.code, appended.text);
+      if (!appended.ok) return refuse(appended.code, appended.text);
+      const agreed = await agreedWith(peer);
+      // A proposal of our own, of the same moment, may have come before it in our ledger.
+      return agreed.inForce?.proposal === digest
+        ? { ok: true, value: agreed }
+        : refuse('AGREEMENT_CROSSED', 'another proposal of this version came first: look at what is open now');
     },
   };
 }

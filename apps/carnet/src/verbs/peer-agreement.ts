@@ -47,8 +47,8 @@ const columns: readonly Column<Row>[] = [
 const TEXT = `One side proposes, the other accepts that very event: both have then signed the same terms, in ledgers that neither can change. Versions
 follow one another; of two proposals that cross, the one of the CSP whose name sorts first counts. From then on neither begins a migration
 outside of the terms: of another mode, algorithm or time, to a target that answers to other jurisdictions, or with a longer rollback window.
-Escrow and retention are what both have signed and auditors can hold them to: no broker can see what the other one keeps. Before the first
-agreement, the configuration of each broker decides alone.`;
+Escrow and retention are signed and shown only: for people, and for courts. Before the first agreement, the configuration of each broker
+decides alone.`;
 
 interface ProposeOptions {
   readonly modes: string;
