@@ -42,7 +42,7 @@ export function connectBus(config: AgentConfig, material: TlsMaterial): Promise<
       .join(''),
   };
   return connect({
-    servers: url,
+    servers: url.split(','),
     name: `agent ${config.host}`,
     tls,
     waitOnFirstConnect: true,

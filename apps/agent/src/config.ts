@@ -25,8 +25,12 @@ export const agentConfig = z.strictObject({
     /** The broker’s leaf and intermediate, PEM: known from the start. A renewed one the broker tells by itself. */
     brokerCertificateFile: path,
   }),
-  /** `serverName`: the DNS name in the server's certificate; `domain`: the bus's own trust domain, absent: the same. */
-  bus: z.strictObject({ url: z.string().startsWith('tls://'), serverName: trustDomain, domain: trustDomain.optional() }),
+  /** `url`: every server, with commas between; `serverName`: DNS name in their certificate; `domain`: of the bus, absent: the same. */
+  bus: z.strictObject({
+    url: z.string().regex(/^tls:\/\/[^\s,]+(,tls:\/\/[^\s,]+)*$/, 'expected tls://host:port, several with commas between'),
+    serverName: trustDomain,
+    domain: trustDomain.optional(),
+  }),
   directories: z.strictObject({
     /** Fence register, step logs, leases: on a disk that keeps what was flushed, outside every backup that is ever restored. */
     state: path,

@@ -39,8 +39,12 @@ const settings = z.strictObject({
     /** DER CRLs of the root and of every intermediate; read again when one changes. With `renewal` our own is written here. */
     crlDirectory: path,
   }),
-  /** `domain`: trust domain of the bus itself; `serverName`: the DNS name in its certificate. */
-  bus: z.strictObject({ url: z.string().startsWith('tls://'), domain: trustDomain, serverName: z.string().min(1) }),
+  /** `url`: every server of the bus, with commas between; `domain`: its own trust domain; `serverName`: DNS name in its certificate. */
+  bus: z.strictObject({
+    url: z.string().regex(/^tls:\/\/[^\s,]+(,tls:\/\/[^\s,]+)*$/, 'expected tls://host:port, several with commas between'),
+    domain: trustDomain,
+    serverName: z.string().min(1),
+  }),
   peers: z
     .array(
       z.strictObject({

@@ -105,7 +105,7 @@ export async function openGround(
   const tls = tlsOf(identity.leaf, trust, now);
   const bus = await waiting.for(`bus at ${config.bus.url}`, () =>
     connectBus(parts, {
-      servers: [config.bus.url],
+      servers: config.bus.url.split(','),
       serverName: config.bus.serverName,
       name: `broker ${config.domain}`,
       tls: busTls(config, tls),

@@ -13,6 +13,19 @@ export type BusConfig = {
   readonly pairs?: readonly (readonly [TrustDomain, TrustDomain])[];
   /** Paths of PEM files; `ca` is the federation root. */
   readonly tls: { readonly cert: string; readonly key: string; readonly ca: string };
+  /** This server is one of several that keep the streams together. Absent: it is alone. */
+  readonly cluster?: BusNode;
+};
+
+export type BusNode = {
+  /** Of this server, unlike those of the others; it keeps it for ever. */
+  readonly node: string;
+  /** `host:port` where the other servers call. */
+  readonly listen: string;
+  /** `host:port` of every server of the cluster; its own may be among them. */
+  readonly routes: readonly string[];
+  /** SHA-256, hex, of the SubjectPublicKeyInfo of every server's TLS key. */
+  readonly keyPins: readonly string[];
 };
 
 /** JetStream's API as a CSP's account sees the part of it that it may use. */
@@ -40,17 +53,17 @@ const everyPair = (members: readonly BusMember[]): readonly (readonly [TrustDoma
  * publisher its subjects and reading back, to the audience its one consumer. The TLS certificate's SPIFFE URI is the user.
  */
 export function busConfig(config: BusConfig): string {
-  const { tls } = config;
+  const { tls, cluster } = config;
   const ledgers = busLedgers(config);
   return [
     'listen: "127.0.0.1:{{port}}"',
-    'server_name: "carnet-bus"',
+    `server_name: ${text(cluster?.node ?? 'carnet-bus')}`,
     `max_payload: ${BUS_MESSAGE_BYTES_MAX}`,
     `tls {`,
     `  cert_file: ${text(tls.cert)}, key_file: ${text(tls.key)}, ca_file: ${text(tls.ca)}`,
     '  verify_and_map: true, min_version: "1.3", timeout: 5',
     '}',
-    'jetstream { store_dir: "{{dir}}/jetstream" }',
+    ...(cluster === undefined ? ['jetstream { store_dir: "{{dir}}/jetstream" }'] : clusterOf(cluster, tls)),
     'accounts {',
     ...ownerAccount(config, ledgers),
     ...config.members.flatMap((member) =>
@@ -59,6 +72,32 @@ export function busConfig(config: BusConfig): string {
     '}',
     '',
   ].join('\n');
+}
+
+/**
+ * Whoever is let in as a route is the bus itself: it reads every ledger. Every member holds a certificate under the same root, so
+ * routes are known by their keys; names, which are none on an address, are not asked for. An acknowledgement is on most disks:
+ * without `always` a server flushes every two minutes, and most of them may lose power together.
+ */
+function clusterOf({ listen, routes, keyPins }: BusNode, tls: BusConfig['tls']): readonly string[] {
+  const pins = keyPins.map((pin) => {
+    if (!/^[0-9a-f]{64}$/.test(pin)) throw new RangeError(`expected a SHA-256 in hex, got ${pin}`);
+    return text(pin);
+  });
+  if (pins.length === 0)
+    throw new RangeError('expected the key of one server at least: without any, every member could be a route');
+  return [
+    'jetstream { store_dir: "{{dir}}/jetstream", sync_interval: always }',
+    'lame_duck_grace_period: "2s", lame_duck_duration: "30s"',
+    'cluster {',
+    `  name: "carnet-bus", listen: ${text(listen)}`,
+    `  routes: [${routes.map((route) => text(`nats-route://${route}`)).join(', ')}]`,
+    '  tls {',
+    `    cert_file: ${text(tls.cert)}, key_file: ${text(tls.key)}, ca_file: ${text(tls.ca)}`,
+    `    verify: true, insecure: true, min_version: "1.3", timeout: 5, pinned_certs: [${pins.join(', ')}]`,
+    '  }',
+    '}',
+  ];
 }
 
 function ownerAccount({ busDomain }: BusConfig, ledgers: readonly BusLedger[]): readonly string[] {

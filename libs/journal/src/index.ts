@@ -1,7 +1,7 @@
 export { type Bus, connectBus } from './bus/bus.ts';
 export { type BusAddress, connectNats } from './bus/connection.ts';
 export { ensureStreams } from './bus/streams.ts';
-export { type BusConfig, type BusMember, busConfig, inboxPrefix } from './bus-config.ts';
+export { type BusConfig, type BusMember, type BusNode, busConfig, inboxPrefix } from './bus-config.ts';
 export type { CosignedCheckpoint } from './checkpoints.ts';
 export { type AppendCode, JOURNAL_CODES, type JournalCode, type MessageCode } from './codes.ts';
 export { coveredBy } from './covered.ts';

@@ -177,6 +177,21 @@ describe('busConfig', () => {
     expect(without).toEqual(all?.filter((line) => gone?.includes(line) === false));
   });
 
+  it('a route is known by its key: no member’s certificate makes it a server of the bus', () => {
+    const cluster = {
+      node: 'n1',
+      listen: '127.0.0.1:6222',
+      routes: ['127.0.0.1:6222', '127.0.0.1:6223'],
+      keyPins: ['0'.repeat(64)],
+    };
+    expect(busConfig({ ...config, cluster })).toContain(
+      `verify: true, insecure: true, min_version: "1.3", timeout: 5, pinned_certs: ["${'0'.repeat(64)}"]`,
+    );
+    expect(busConfig({ ...config, cluster })).toContain('sync_interval: always');
+    for (const keyPins of [[], ['x']])
+      expect(() => busConfig({ ...config, cluster: { ...cluster, keyPins } })).toThrow(RangeError);
+  });
+
   it('refuses a path that would escape its quotes', () => {
     expect(() => busConfig({ ...config, tls: { ...config.tls, cert: '/c" }' } })).toThrow(RangeError);
   });

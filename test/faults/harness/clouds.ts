@@ -1,8 +1,9 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import {
+  eventually,
   hold,
   type Nats,
   own,
@@ -12,9 +13,10 @@ import {
   runAs,
   scratch,
   startNats,
+  startNatsCluster,
   startPostgres,
 } from '@carnet/dev';
-import { busConfig, ensureStreams } from '@carnet/journal';
+import { type BusNode, busConfig, ensureStreams } from '@carnet/journal';
 import { createFederationPki, type FederationPki, rememberedRsaKeys } from '@carnet/pki';
 import { agentConfigText, brokerConfigText, type ConfigFacts, type CspPorts } from '../../../infra/dev/src/clouds/config-text.ts';
 import {
@@ -39,6 +41,8 @@ export type Clouds = {
   /** Its authorities with their keys: a test may revoke. */
   readonly federation: FederationPki;
   readonly bus: Nats;
+  /** All servers of the bus; `bus` is the first. */
+  readonly nodes: readonly Nats[];
   readonly a: Cloud;
   readonly b: Cloud;
   readonly stop: () => Promise<void>;
@@ -47,6 +51,8 @@ export type Clouds = {
 export type CloudsOptions = {
   /** Both are members of the bus, and it lets neither say anything to the other. */
   readonly strangers?: true;
+  /** The bus is a cluster of three, and its streams have three replicas. */
+  readonly busNodes?: 3;
   /** Changes the text of each file of a side's policy set, e.g. to deny what the other side allows. */
   readonly policy?: (text: string, plan: CspPlan) => string;
   /** Changes a side's broker configuration. */
@@ -79,28 +85,31 @@ export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> 
     random: randomBytes,
     keys,
   });
-  const bus = await startBus(root, pki, members, options.strangers === true ? [] : undefined);
+  const nodes = await startBus(root, pki, { members, ...(options.strangers === true ? { pairs: [] } : {}) }, options.busNodes);
+  const [bus] = nodes;
+  if (bus === undefined) throw new Error('a bus has a server');
   const [a, b] = await Promise.all([
-    startCloud(root, federation, pki, bus, CSP_A, CSP_B, options),
-    startCloud(root, federation, pki, bus, CSP_B, CSP_A, options),
+    startCloud(root, federation, pki, nodes, CSP_A, CSP_B, options),
+    startCloud(root, federation, pki, nodes, CSP_B, CSP_A, options),
   ]);
   return {
     root,
     pki,
     federation,
     bus,
+    nodes,
     a,
     b,
     stop: async () => {
       await Promise.all([a.stop(), b.stop()]);
-      await bus.stop();
+      await Promise.all(nodes.map((node) => node.stop()));
     },
   };
 }
 
-type Members = Parameters<typeof ensureStreams>[1]['members'];
+type Between = Parameters<typeof ensureStreams>[1];
 
-async function startBus(root: string, pki: string, members: Members, pairs: Parameters<typeof ensureStreams>[1]['pairs']) {
+async function startBus(root: string, pki: string, between: Between, busNodes: 3 | undefined): Promise<readonly Nats[]> {
   const as = runAs();
   const dir = privateDir(join(root, 'bus'), as);
   const bring = (file: string): string => {
@@ -111,10 +120,25 @@ async function startBus(root: string, pki: string, members: Members, pairs: Para
     return to;
   };
   const tls = { cert: bring('bus/server.pem'), key: bring('bus/server.key'), ca: bring('root.pem') };
-  const between = { members, ...(pairs === undefined ? {} : { pairs }) };
-  const bus = await startNats({ dir, configText: busConfig({ busDomain: BUS_DOMAIN, tls, ...between }) });
-  await ensureStreams(busAddress(pki, bus, 'bus', 'operator'), between);
-  return bus;
+  const configText = (cluster?: BusNode): string =>
+    busConfig({ busDomain: BUS_DOMAIN, tls, ...between, ...(cluster === undefined ? {} : { cluster }) });
+  if (busNodes === undefined) {
+    const bus = await startNats({ dir, configText: configText() });
+    await ensureStreams(busAddress(pki, bus, 'bus', 'operator'), between);
+    return [bus];
+  }
+  const spki = new X509Certificate(readFileSync(tls.cert)).publicKey.export({ type: 'spki', format: 'der' });
+  const keyPins = [createHash('sha256').update(spki).digest('hex')];
+  const nodes = await startNatsCluster({ dir, count: busNodes, configText: (node) => configText({ ...node, keyPins }) });
+  const operator = { ...busAddress(pki, nodes[0], 'bus', 'operator'), servers: nodes.map(({ url }) => url) };
+  // The first leader of a new cluster is elected within seconds; until then it refuses.
+  await eventually('a cluster with a leader', () =>
+    ensureStreams(operator, { ...between, replicas: busNodes }).then(
+      () => true as const,
+      () => undefined,
+    ),
+  );
+  return nodes;
 }
 
 /** The bus as one holder of a certificate of this federation reaches it. */
@@ -128,7 +152,7 @@ async function startCloud(
   root: string,
   federation: FederationPki,
   pki: string,
-  bus: Nats,
+  nodes: readonly Nats[],
   plan: CspPlan,
   peer: CspPlan,
   options: CloudsOptions,
@@ -162,7 +186,7 @@ async function startCloud(
     peer,
     paths,
     ports: await choosePorts(),
-    busUrl: `tls://127.0.0.1:${bus.port}`,
+    busUrl: nodes.map(({ port }) => `tls://127.0.0.1:${port}`).join(','),
     databaseUrl: database.url,
     libvirtSocket: '/nonexistent/libvirt-sock',
     tmpfs: tmpfsOf(root, plan),

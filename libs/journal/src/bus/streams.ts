@@ -9,6 +9,7 @@ import {
   jetstreamManager,
   RetentionPolicy,
   StorageType,
+  type StreamConfig,
 } from '@nats-io/jetstream';
 import { type BusConfig, busLedgers, durableOf } from '../bus-config.ts';
 import {
@@ -24,13 +25,17 @@ const NANOSECONDS_PER_MS = 1_000_000;
 
 /**
  * Creates what is missing: a stream for each ledger and the one consumer of its audience. Run by the bus's operator; brokers may
- * not, since whoever may create a stream may also empty one. Idempotent; an existing stream is left as it is.
+ * not, since whoever may create a stream may also empty one. Idempotent; an existing stream is left as it is, but for its number
+ * of replicas where that is given (an odd one, up to the servers of the cluster; a new stream without it has one).
  */
-export async function ensureStreams(operator: BusAddress, config: Pick<BusConfig, 'members' | 'pairs'>): Promise<void> {
+export async function ensureStreams(
+  operator: BusAddress,
+  config: Pick<BusConfig, 'members' | 'pairs'> & { readonly replicas?: number },
+): Promise<void> {
   const connection = await connectNats(operator);
   try {
     const manager = await jetstreamManager(connection);
-    for (const ledger of busLedgers(config)) await ensureLedger(manager, ledger);
+    for (const ledger of busLedgers(config)) await ensureLedger(manager, ledger, config.replicas);
   } finally {
     await connection.close();
   }
@@ -39,9 +44,11 @@ export async function ensureStreams(operator: BusAddress, config: Pick<BusConfig
 async function ensureLedger(
   manager: JetStreamManager,
   { publisher, audience }: ReturnType<typeof busLedgers>[number],
+  replicas: number | undefined,
 ): Promise<void> {
   const name = ledgerStream(publisher, audience);
-  if (!(await exists(manager, name)))
+  const held = await configOf(manager, name);
+  if (held === undefined)
     await manager.streams.add({
       name,
       subjects: [ledgerSubjects(publisher, audience)],
@@ -53,7 +60,10 @@ async function ensureLedger(
       duplicate_window: STREAM_DUPLICATE_MS * NANOSECONDS_PER_MS,
       deny_delete: true,
       deny_purge: true,
+      ...(replicas === undefined ? {} : { num_replicas: replicas }),
     });
+  else if (replicas !== undefined && held.num_replicas !== replicas)
+    await manager.streams.update(name, { ...held, num_replicas: replicas });
   await manager.consumers.add(name, {
     durable_name: durableOf(audience),
     ack_policy: AckPolicy.Explicit,
@@ -64,12 +74,11 @@ async function ensureLedger(
   });
 }
 
-async function exists(manager: JetStreamManager, stream: string): Promise<boolean> {
+async function configOf(manager: JetStreamManager, stream: string): Promise<StreamConfig | undefined> {
   try {
-    await manager.streams.info(stream);
-    return true;
+    return (await manager.streams.info(stream)).config;
   } catch (cause) {
-    if (cause instanceof JetStreamApiError && cause.code === JetStreamApiCodes.StreamNotFound) return false;
+    if (cause instanceof JetStreamApiError && cause.code === JetStreamApiCodes.StreamNotFound) return undefined;
     throw cause;
   }
 }
