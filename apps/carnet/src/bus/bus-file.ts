@@ -2,13 +2,14 @@ import { hostName, trustDomain } from '@carnet/events';
 import { z } from 'zod';
 
 const path = z.string().startsWith('/');
+const hostPort = z.string().regex(/^[^\s"\\]+:\d{1,5}$/);
 
 /** What the operator of the bus keeps about it: who is a member, and which nats-server is told. */
 export const busFile = z.strictObject({
   /** Trust domain of the bus itself. */
   domain: trustDomain,
   /** host:port */
-  listen: z.string().regex(/^[^\s"\\]+:\d{1,5}$/),
+  listen: hostPort,
   server: z.strictObject({
     /** nats-server's configuration, written here. */
     configFile: path,
@@ -18,6 +19,19 @@ export const busFile = z.strictObject({
     directory: path,
     certificateFile: path,
     keyFile: path,
+    /** This server is one of several; the others have a file of their own. Absent: it is alone. */
+    cluster: z
+      .strictObject({
+        node: z.string().regex(/^[a-zA-Z0-9._-]{1,64}$/),
+        listen: hostPort,
+        routes: z.array(hostPort).min(1).max(16),
+        /** SHA-256 (hex) of the public key of each server: only they are let in as servers. */
+        keyPins: z
+          .array(z.string().regex(/^[0-9a-f]{64}$/))
+          .min(1)
+          .max(16),
+      })
+      .optional(),
   }),
   trust: z.strictObject({
     rootFile: path,
@@ -36,6 +50,8 @@ export const busFile = z.strictObject({
     )
     .min(1)
     .max(256),
+  /** Servers of the cluster that keep each stream; absent: new streams are kept by one, and what there is stays as it is. */
+  replicas: z.union([z.literal(1), z.literal(3), z.literal(5)]).optional(),
   /** Which CSPs exchange ledgers; absent: each with each. */
   pairs: z.array(z.tuple([trustDomain, trustDomain])).optional(),
 });

@@ -8,7 +8,7 @@ import { afterAll, afterEach, expect, it, vi } from 'vitest';
 import { EXIT } from '../exit.ts';
 import { carnet } from '../testing/terminal.ts';
 import { busFile } from './bus-file.ts';
-import { openBusKeeper } from './cut-off.ts';
+import { configOf, openBusKeeper } from './cut-off.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'carnet-bus-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -71,6 +71,15 @@ it('a member is cut off for a revocation only, and a server that could not be to
   const after = readFileSync(configFile, 'utf8');
   expect(after).toContain(`spiffe://${A}/broker`);
   expect(after).not.toContain(`spiffe://${B}/`);
+});
+
+it('a server of a cluster is told who the others are, by their keys', () => {
+  const cluster = { node: 'bus-1', listen: '192.0.2.1:6222', routes: ['192.0.2.2:6222'], keyPins: ['a'.repeat(64)] };
+  const text = configOf(busFile.parse({ ...file, server: { ...file.server, cluster }, replicas: 3 }), []);
+  expect(text).toContain('server_name: "bus-1"');
+  expect(text).toContain(`pinned_certs: ["${'a'.repeat(64)}"]`);
+  expect(text).toContain('store_dir: "/var/lib/nats/jetstream", sync_interval: always');
+  expect(busFile.safeParse({ ...file, server: { ...file.server, cluster: { ...cluster, keyPins: [] } } }).success).toBe(false);
 });
 
 it('a file that is not well formed is wrong use, with every fault', async () => {

@@ -54,7 +54,9 @@ function standingOf(chain: readonly Uint8Array[], domain: TrustDomain, trust: Tr
 
 export function configOf({ domain, listen, server, trust, members, pairs }: BusFile, cutOff: readonly TrustDomain[]): string {
   const tls = { cert: server.certificateFile, key: server.keyFile, ca: trust.rootFile };
-  return busConfig({ busDomain: domain, members, tls, cutOff, ...(pairs === undefined ? {} : { pairs }) })
+  const { cluster } = server;
+  const more = { ...(pairs === undefined ? {} : { pairs }), ...(cluster === undefined ? {} : { cluster }) };
+  return busConfig({ busDomain: domain, members, tls, cutOff, ...more })
     .replaceAll('127.0.0.1:{{port}}', listen)
     .replaceAll('{{dir}}', server.directory);
 }

@@ -12,7 +12,7 @@ export interface OperatorAddress {
 
 /** The ledgers of every pair in the file, with their readers; what there is stays as it is. @throws what the server or a file refuses */
 export const makeStreams = (
-  { members, pairs, trust }: BusFile,
+  { members, pairs, replicas, trust }: BusFile,
   { server, serverName, certificateFile, keyFile }: OperatorAddress,
 ): Promise<void> =>
   ensureStreams(
@@ -26,5 +26,5 @@ export const makeStreams = (
         ca: readFileSync(trust.rootFile, 'utf8'),
       },
     },
-    { members, ...(pairs === undefined ? {} : { pairs }) },
+    { members, ...(pairs === undefined ? {} : { pairs }), ...(replicas === undefined ? {} : { replicas }) },
   );

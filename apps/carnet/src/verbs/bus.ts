@@ -14,12 +14,18 @@ users, and the server reads its configuration again; nobody else is disturbed. W
 
   domain = "bus.example"
   listen = "0.0.0.0:4222"
+  replicas = 3                           # of each ledger, where servers form a cluster
   [server]
   configFile = "/etc/nats/carnet.conf"   # written by this tool
   pidFile = "/run/nats/nats.pid"
   directory = "/var/lib/nats"
   certificateFile = "/etc/nats/server.pem"
   keyFile = "/etc/nats/server.key"
+  [server.cluster]                       # absent: one server alone
+  node = "bus-1"                         # another name in each server's file
+  listen = "192.0.2.1:6222"
+  routes = ["192.0.2.1:6222", "192.0.2.2:6222", "192.0.2.3:6222"]
+  keyPins = ["…"]                        # SHA-256 (hex) of every server's public key (DER)
   [trust]
   rootFile = "/etc/carnet/root.pem"
   crlDirectory = "/etc/carnet/crls"
