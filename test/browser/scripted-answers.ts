@@ -106,6 +106,7 @@ const INVENTORY: Answers = {
     items: [
       {
         domain: CSP_B,
+        origin: 'configuration',
         state: 'ready',
         ownSeq: 31,
         acknowledgedSeq: 31,
@@ -113,7 +114,7 @@ const INVENTORY: Answers = {
         lastHeardAt: HISTORY_START,
         fingerprint: 'd4'.repeat(32),
       },
-      { domain: 'csp-c.example', state: 'silent', ownSeq: 4, acknowledgedSeq: 2, receivedSeq: 2 },
+      { domain: 'csp-c.example', origin: 'invitation', state: 'silent', ownSeq: 4, acknowledgedSeq: 2, receivedSeq: 2 },
     ],
   },
   '/v1/hosts': {

@@ -151,7 +151,7 @@ it('strangers become peers by one line of text and two confirmations, and a VM m
 it('is a peer after a restart, terms are agreed with it, and once it is removed nothing is sent to it', async () => {
   await b.broker.restart();
   await eventually('B ready again', isReady(b), 30_000);
-  const terms = ['--modes', 'cold', '--jurisdictions', 'DE', '--days', '30', '--rollback-seconds', '600'];
+  const terms = ['--modes', 'cold', '--jurisdictions', 'DE,EU,FR', '--days', '30', '--rollback-seconds', '600'];
   const { proposal = '' } = await row(b, ['peer', 'propose', a.plan.domain, ...terms]);
   await eventually('the proposal at A', async () =>
     (await carnet(a, ['peer', 'accept', b.plan.domain, proposal])).exit === 0 ? true : undefined,
