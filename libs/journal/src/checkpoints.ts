@@ -16,7 +16,7 @@ import {
   treeRoot,
 } from '@carnet/trust';
 import { JournalError } from './error.ts';
-import { type JournalDb, type Ledger, readLedger, type StoredLedger, stateOf } from './ledgers.ts';
+import { eventsIn, type JournalDb, type Ledger, readLedger, type StoredLedger, stateOf } from './ledgers.ts';
 import { CHECKPOINT_EVENTS_MAX, CHECKPOINT_READ_MAX } from './limits.ts';
 import type { EventSigner } from './ports.ts';
 
@@ -160,11 +160,8 @@ async function treeWith(
 async function grow(db: JournalDb, { publisher, audience }: Ledger, from: MerkleTree, size: number): Promise<MerkleTree> {
   let tree = from;
   while (tree.size < size) {
-    const rows = await db
-      .selectFrom('events')
+    const rows = await eventsIn(db, { publisher, audience })
       .select(['seq', 'digest', 'envelope'])
-      .where('publisher', '=', publisher)
-      .where('audience', '=', audience)
       .where('seq', '>', tree.size)
       .where('seq', '<=', size)
       .orderBy('seq')

@@ -4,7 +4,7 @@ import { nextCheckpoint, takeCosigned, witness } from './checkpoints.ts';
 import { JOURNAL_CODES } from './codes.ts';
 import { timeOf } from './draft.ts';
 import type { JournalParts } from './journal.ts';
-import { headOf, readLedger, stateOf } from './ledgers.ts';
+import { eventsIn, headOf, readLedger, stateOf } from './ledgers.ts';
 import { NONCE_BYTES, RESEND_MAX } from './limits.ts';
 import { type MessageRefusalCode, openMessage, signMessage } from './messages.ts';
 import type { Outbox } from './outbox.ts';
@@ -270,11 +270,8 @@ async function isBehind({ db, options }: JournalParts, peer: TrustDomain): Promi
 
 /** What we hold of the peer's own ledger after the position that it said it has. */
 async function heldOf({ db, options }: JournalParts, peer: TrustDomain, afterSeq: number): Promise<readonly Uint8Array[]> {
-  const rows = await db
-    .selectFrom('events')
+  const rows = await eventsIn(db, { publisher: peer, audience: options.self })
     .select('envelope')
-    .where('publisher', '=', peer)
-    .where('audience', '=', options.self)
     .where('seq', '>', afterSeq)
     .orderBy('seq')
     .limit(RESEND_MAX)

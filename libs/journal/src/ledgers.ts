@@ -91,6 +91,10 @@ export async function readLedger(db: JournalDb, { publisher, audience }: Ledger)
   return row;
 }
 
+/** The events of one ledger, to be narrowed. */
+export const eventsIn = (db: JournalDb, { publisher, audience }: Ledger) =>
+  db.selectFrom('events').where('publisher', '=', publisher).where('audience', '=', audience);
+
 export const headOf = (row: Pick<StoredLedger, 'head_seq' | 'head_digest'>): HeadPosition =>
   row.head_digest === null ? null : { seq: seqOf(row.head_seq), digest: row.head_digest };
 

@@ -1,6 +1,6 @@
 import type { Digest, MigrationId, TrustDomain } from '@carnet/events';
 import type { Store } from '@carnet/store';
-import { type JournalDb, type Ledger, readLedger } from './ledgers.ts';
+import { eventsIn, type JournalDb, type Ledger, readLedger } from './ledgers.ts';
 import { NOTICE_EVENTS_MAX, POLL_MS } from './limits.ts';
 import type { Log } from './ports.ts';
 
@@ -148,12 +148,9 @@ function shouter(store: Store, replica: string, log: Log): (name: string) => voi
   return shout;
 }
 
-function noticesFrom(db: JournalDb, { publisher, audience }: Ledger, after: number): Promise<readonly Notice[]> {
-  return db
-    .selectFrom('events')
+function noticesFrom(db: JournalDb, ledger: Ledger, after: number): Promise<readonly Notice[]> {
+  return eventsIn(db, ledger)
     .select(['publisher', 'audience', 'seq', 'digest', 'type', 'migration'])
-    .where('publisher', '=', publisher)
-    .where('audience', '=', audience)
     .where('seq', '>', after)
     .orderBy('seq')
     .limit(NOTICE_EVENTS_MAX)

@@ -2,7 +2,7 @@ import { type Digest, eventSubject, type TrustDomain } from '@carnet/events';
 import { seqOf } from '@carnet/trust';
 import type { Selectable } from 'kysely';
 import type { HeadFile } from './head-file.ts';
-import { type JournalDb, type Ledger, readLedger, type StoredLedger } from './ledgers.ts';
+import { eventsIn, type JournalDb, type Ledger, readLedger, type StoredLedger } from './ledgers.ts';
 import type { EventRow } from './tables.ts';
 
 /** An event that may be told to its audience: not held, behind no held one, its head durable outside of the database. */
@@ -63,14 +63,11 @@ export function openOutbox(db: JournalDb, self: TrustDomain, peer: TrustDomain, 
         .execute();
     },
     seqOfDigest: async (digest) => {
-      const rows = await inLedger(db, ledger).select('seq').where('digest', '=', digest).execute();
+      const rows = await eventsIn(db, ledger).select('seq').where('digest', '=', digest).execute();
       return rows[0]?.seq;
     },
   };
 }
-
-const inLedger = (db: JournalDb, { publisher, audience }: Ledger) =>
-  db.selectFrom('events').where('publisher', '=', publisher).where('audience', '=', audience);
 
 async function rowsAfter(
   db: JournalDb,
@@ -78,7 +75,7 @@ async function rowsAfter(
   afterSeq: number,
   limit: number,
 ): Promise<readonly Selectable<EventRow>[]> {
-  return inLedger(db, ledger)
+  return eventsIn(db, ledger)
     .selectAll()
     .where('seq', '>', afterSeq)
     .where((where) =>
@@ -114,8 +111,8 @@ function tellable(rows: readonly Selectable<EventRow>[]): readonly Outgoing[] {
 }
 
 async function lastTellable(db: JournalDb, ledger: Ledger): Promise<{ readonly seq: number; readonly digest: Digest } | null> {
-  const held = await inLedger(db, ledger).select('seq').where('held', '=', true).orderBy('seq').limit(1).executeTakeFirst();
-  const last = await inLedger(db, ledger)
+  const held = await eventsIn(db, ledger).select('seq').where('held', '=', true).orderBy('seq').limit(1).executeTakeFirst();
+  const last = await eventsIn(db, ledger)
     .select(['seq', 'digest'])
     .$if(held !== undefined, (query) => query.where('seq', '<', held?.seq ?? 0))
     .orderBy('seq', 'desc')

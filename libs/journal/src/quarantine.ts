@@ -2,7 +2,7 @@ import type { TrustDomain } from '@carnet/events';
 import { positionOf } from '@carnet/trust';
 import { timeOf } from './draft.ts';
 import type { HeadFile } from './head-file.ts';
-import { headOf, type JournalDb, readLedger } from './ledgers.ts';
+import { eventsIn, headOf, type JournalDb, readLedger } from './ledgers.ts';
 import type { Clock, Log } from './ports.ts';
 
 export type QuarantinePorts = {
@@ -72,12 +72,6 @@ export async function quarantinedPeers(db: JournalDb, self: TrustDomain): Promis
 }
 
 export async function digestAt(db: JournalDb, publisher: TrustDomain, audience: TrustDomain, seq: number) {
-  const row = await db
-    .selectFrom('events')
-    .select('digest')
-    .where('publisher', '=', publisher)
-    .where('audience', '=', audience)
-    .where('seq', '=', seq)
-    .executeTakeFirst();
+  const row = await eventsIn(db, { publisher, audience }).select('digest').where('seq', '=', seq).executeTakeFirst();
   return row?.digest;
 }

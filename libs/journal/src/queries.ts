@@ -3,7 +3,7 @@ import { type Frozen, positionOf } from '@carnet/trust';
 import { type Selectable, type SqlBool, sql } from 'kysely';
 import { causalOrder } from './causal-order.ts';
 import { type CosignedCheckpoint, checkpointsOf } from './checkpoints.ts';
-import { headOf, type JournalDb, type Ledger } from './ledgers.ts';
+import { eventsIn, headOf, type JournalDb, type Ledger } from './ledgers.ts';
 import { AGREEMENT_EVENTS_MAX, JOURNEY_VMS_MAX, QUERY_ROWS_MAX } from './limits.ts';
 import { type PlacedEvent, placedEvent, type StoredEvent, storedEvent, type Watermarks } from './stored-event.ts';
 import type { EventRow, ProofRow } from './tables.ts';
@@ -92,11 +92,8 @@ export function queries(db: JournalDb, self: TrustDomain): Queries {
       return (await decorated(db, self, rows))[0];
     },
     ledger: async ({ publisher, audience }, { from = 1, limit = QUERY_ROWS_MAX } = {}) => {
-      const rows = await db
-        .selectFrom('events')
+      const rows = await eventsIn(db, { publisher, audience })
         .selectAll()
-        .where('publisher', '=', publisher)
-        .where('audience', '=', audience)
         .where('seq', '>=', from)
         .orderBy('seq')
         .limit(Math.min(limit, QUERY_ROWS_MAX))
@@ -110,12 +107,9 @@ export function queries(db: JournalDb, self: TrustDomain): Queries {
     },
     agreementsWith: async (peer) => {
       const said = (publisher: TrustDomain, audience: TrustDomain) =>
-        db
-          .selectFrom('events')
+        eventsIn(db, { publisher, audience })
           .selectAll()
           .where(sql<boolean>`type in ('AgreementProposed', 'AgreementAccepted')`)
-          .where('publisher', '=', publisher)
-          .where('audience', '=', audience)
           .orderBy('seq')
           .limit(AGREEMENT_EVENTS_MAX)
           .execute();
