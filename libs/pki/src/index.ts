@@ -45,4 +45,5 @@ export {
   type TlsTrust,
   tokenServerTlsOptions,
 } from './tls.ts';
+export { exchangeOverTls, type TlsAnswer, type TlsQuestion } from './tls-exchange.ts';
 export { openTrustFiles, readTrustFiles, type TrustFiles } from './trust-files.ts';

@@ -1,6 +1,5 @@
-import { TLSSocket } from 'node:tls';
 import type { TrustDomain } from '@carnet/events';
-import { guardServer, peerIdentity, serverTlsOptions, type TlsMaterial, tokenServerTlsOptions } from '@carnet/pki';
+import { guardServer, peerIdentity, serverTlsOptions, shownLeaf, type TlsMaterial, tokenServerTlsOptions } from '@carnet/pki';
 import { addFacade, type FacadePorts } from '../barbican/facade.ts';
 import type { ServiceRefusal } from '../service/result.ts';
 import type { Caller } from '../users/caller.ts';
@@ -23,12 +22,12 @@ export function certificateDoor(ports: DoorPorts): App {
 async function byCertificate(request: Request): Promise<Caller | ServiceRefusal> {
   const identity = peerIdentity(request.raw.socket);
   if (identity === undefined) return { ok: false, code: 'CALLER_UNKNOWN', text: 'no client certificate was accepted' };
-  return { principal: identity.spiffeId, via: 'mtls', credential: { kind: 'certificate', leaf: leafOf(request.raw.socket) } };
+  return {
+    principal: identity.spiffeId,
+    via: 'mtls',
+    credential: { kind: 'certificate', leaf: shownLeaf(request.raw.socket) ?? '' },
+  };
 }
-
-/** The leaf that was judged at the handshake; a socket without one is no TLS, and was refused there. */
-const leafOf = (socket: object): string =>
-  socket instanceof TLSSocket ? (socket.getPeerX509Certificate()?.raw.toString('base64') ?? '') : '';
 
 /** The door for tokens: same TLS certificate, no client certificate asked for. */
 export function tokenDoor(ports: DoorPorts, byToken: ByToken): App {

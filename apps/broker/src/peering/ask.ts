@@ -1,6 +1,5 @@
-import { request } from 'node:https';
 import type { ConnectionOptions } from 'node:tls';
-import { PeerRefused, shownLeaf } from '@carnet/pki';
+import { exchangeOverTls, PeerRefused, type TlsAnswer } from '@carnet/pki';
 import { PEERING_CODES } from '@carnet/publisher';
 import { parseStrictJson } from '@carnet/trust';
 import type { z } from 'zod';
@@ -8,12 +7,6 @@ import type { ServiceResult } from '../service/result.ts';
 import { ANSWER_BYTES_MAX, ANSWER_MS_MAX } from './limits.ts';
 import { refuse } from './ports.ts';
 import { refusalAnswer } from './wire.ts';
-
-interface Came {
-  readonly status: number;
-  readonly body: Uint8Array;
-  readonly leaf: string | undefined;
-}
 
 /**
  * One question to the other side's door. @param tls from `introducingTlsOptions` or `clientTlsOptions`: who is there is judged before a byte
@@ -25,9 +18,15 @@ export async function ask<A extends z.ZodType>(
   body: object,
   answer: A,
 ): Promise<ServiceResult<{ readonly said: z.output<A>; readonly leaf: string }>> {
-  let came: Came;
+  let came: TlsAnswer;
   try {
-    came = await exchange(tls, new URL(url), JSON.stringify(body));
+    came = await exchangeOverTls(tls, new URL(url), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+      timeoutMs: ANSWER_MS_MAX,
+      bytesMax: ANSWER_BYTES_MAX,
+    });
   } catch (cause) {
     if (cause instanceof PeerRefused) return refuse(cause.code, cause.refusal.text);
     return refuse('PEERING_UNREACHABLE', `${new URL(url).host}: ${printable(String(cause))}`);
@@ -52,32 +51,3 @@ const printable = (text: string): string =>
     .replaceAll(/[^\x20-\x7e]+/g, ' ')
     .trim()
     .slice(0, 300);
-
-function exchange(tls: ConnectionOptions, url: URL, body: string): Promise<Came> {
-  const answered = Promise.withResolvers<Came>();
-  const asked = request(url, {
-    ...tls,
-    method: 'POST',
-    headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
-    // A connection of its own: under the leaf of now, and judged now.
-    agent: false,
-    signal: AbortSignal.timeout(ANSWER_MS_MAX),
-  });
-  asked.once('error', answered.reject);
-  asked.once('response', (response) => {
-    const leaf = shownLeaf(response.socket);
-    const parts: Buffer[] = [];
-    let length = 0;
-    response.on('data', (part: Buffer) => {
-      parts.push(part);
-      length += part.length;
-      if (length > ANSWER_BYTES_MAX) response.destroy(new Error('the answer is too long'));
-    });
-    response.once('error', answered.reject);
-    response.once('end', () =>
-      answered.resolve({ status: response.statusCode ?? 0, body: new Uint8Array(Buffer.concat(parts)), leaf }),
-    );
-  });
-  asked.end(body);
-  return answered.promise;
-}

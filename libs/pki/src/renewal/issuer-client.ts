@@ -1,10 +1,10 @@
-import { request } from 'node:https';
 import type { TrustDomain } from '@carnet/events';
 import { accept, type Checked, refuse } from '@carnet/trust';
 import type { PkiCode } from '../codes.ts';
 import type { RevocationWish } from '../issuing/revoke.ts';
 import { CRL_BYTES_MAX, ISSUER_ANSWER_MS_MAX } from '../limits.ts';
 import { clientTlsOptions, type TlsMaterial } from '../tls.ts';
+import { exchangeOverTls } from '../tls-exchange.ts';
 import { CRL_PATH, issuingServiceId, REVOKE_PATH } from './issuer-paths.ts';
 
 /** The issuing service of one's own CSP, as the holder of a leaf meets it: TLS 1.3, both certificates judged, that one identity. */
@@ -23,7 +23,9 @@ export async function askIssuingService(
   question: IssuerQuestion,
 ): Promise<Checked<Uint8Array, PkiCode>> {
   try {
-    const { status, body } = await exchange(new URL(question.path, url), question, domain, material);
+    const tls = clientTlsOptions(material, { trustDomain: domain, spiffeId: issuingServiceId(domain) });
+    const limits = { timeoutMs: ISSUER_ANSWER_MS_MAX, bytesMax: CRL_BYTES_MAX };
+    const { status, body } = await exchangeOverTls(tls, new URL(question.path, url), { ...question, ...limits });
     if (status === 200) return accept(body);
     const said = Buffer.from(body.subarray(0, 400)).toString('latin1');
     return refuse('ISSUER_REFUSED', 'expected the issuing authority to do it', { got: printable(`${status} ${said}`) });
@@ -39,34 +41,6 @@ const printable = (text: string): string =>
     .replaceAll(/[^\x20-\x7e]+/g, ' ')
     .trim()
     .slice(0, 200);
-
-function exchange(url: URL, { method, headers = {}, body = '' }: IssuerQuestion, domain: TrustDomain, material: TlsMaterial) {
-  const answered = Promise.withResolvers<{ readonly status: number; readonly body: Uint8Array }>();
-  const asked = request(url, {
-    ...clientTlsOptions(material, { trustDomain: domain, spiffeId: issuingServiceId(domain) }),
-    method,
-    headers: { ...headers, 'content-length': Buffer.byteLength(body) },
-    // A connection of its own: under the leaf of now, and judged now.
-    agent: false,
-    signal: AbortSignal.timeout(ISSUER_ANSWER_MS_MAX),
-  });
-  asked.once('error', answered.reject);
-  asked.once('response', (response) => {
-    const parts: Buffer[] = [];
-    let length = 0;
-    response.on('data', (part: Buffer) => {
-      parts.push(part);
-      length += part.length;
-      if (length > CRL_BYTES_MAX) response.destroy(new Error('the answer is too long'));
-    });
-    response.once('error', answered.reject);
-    response.once('end', () =>
-      answered.resolve({ status: response.statusCode ?? 0, body: new Uint8Array(Buffer.concat(parts)) }),
-    );
-  });
-  asked.end(body);
-  return answered.promise;
-}
 
 /** The CSP's newest CRL, in DER and unchecked: whoever uses it judges it. */
 export const fetchCrl = (address: IssuerAddress): Promise<Checked<Uint8Array, PkiCode>> =>
