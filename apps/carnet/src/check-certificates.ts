@@ -12,8 +12,8 @@ const CRITICAL = { share: 1 / 10, msMax: 30 * DAY_MS };
 export function checkCertificates(rows: readonly CertificateRow[], nowMs: number): Verdict {
   if (rows.length === 0) return { exit: CHECK.unknown, line: 'CERT UNKNOWN - the broker names no certificate' };
   const judged = rows.map((row) => ({ row, exit: judge(row, nowMs), leftMs: Date.parse(row.notAfter) - nowMs }));
-  const exit = judged.reduce<CheckExit>((worst, one) => (one.exit > worst ? one.exit : worst), CHECK.ok);
   const [next] = judged.toSorted((a, b) => b.exit - a.exit || a.leftMs - b.leftMs);
+  const exit = next?.exit ?? CHECK.ok;
   const bad = judged.filter((one) => one.exit > CHECK.ok).length;
   const count = bad === 0 ? `${rows.length} certificates and lists` : `${bad} of ${rows.length} certificates and lists`;
   const said = next === undefined ? '' : ` ${next.row.kind} ${next.row.name} (${next.row.standing}) ${left(next.leftMs)}`;

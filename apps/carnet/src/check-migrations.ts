@@ -14,10 +14,10 @@ export interface DoubtLimits {
 
 export function checkMigrations(alarms: readonly Alarm[], limits: DoubtLimits): Verdict {
   const judged = alarms.map((alarm) => ({ alarm, exit: judge(alarm, limits) }));
-  const exit = judged.reduce<CheckExit>((worst, one) => (one.exit > worst ? one.exit : worst), CHECK.ok);
   const count = (code: string): number => alarms.filter((alarm) => alarm.code === code).length;
   const longest = Math.max(0, ...alarms.filter(({ code }) => code === 'IN_DOUBT').map(({ seconds }) => seconds));
   const [worst] = judged.toSorted((a, b) => b.exit - a.exit || b.alarm.seconds - a.alarm.seconds);
+  const exit = worst?.exit ?? CHECK.ok;
   const said = worst === undefined ? '' : `; ${worst.alarm.code} ${worst.alarm.migration} for ${worst.alarm.seconds} s`;
   const numbers = `in_doubt=${count('IN_DOUBT')} overdue=${count('OVERDUE')} in_doubt_seconds=${longest}s`;
   return {

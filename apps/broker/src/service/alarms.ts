@@ -1,16 +1,14 @@
 import type { MigrationId, Timestamp } from '@carnet/events';
 import { type Metrics, scrapedGauge } from '@carnet/runtime';
+import { type Journey, type MigrationState, phaseOf } from '@carnet/saga';
 import type { MigrationRow, MigrationViews } from '@carnet/views';
-import { type DiagnosisRow, OVERDUE_AFTER_MS } from './diagnosis.ts';
+import { type Alarming, alarmingIn, OVERDUE_AFTER_MS, secondsBetween } from './diagnosis.ts';
 
 /** An open migration that somebody should look at. */
-export interface Alarm {
+export interface Alarm extends Alarming {
   readonly migration: MigrationId;
   readonly vm: string;
   readonly phase: string;
-  readonly code: 'IN_DOUBT' | 'OVERDUE';
-  readonly text: string;
-  readonly since: Timestamp;
   /** Of the state that alarms, seconds. */
   readonly seconds: number;
 }
@@ -22,27 +20,23 @@ const ROWS_MAX = 1_000;
 const EXPOSED: ReadonlySet<string> = new Set(['released', 'imported']);
 
 export async function alarmsOf(
-  views: MigrationViews,
-  nowMs: number,
-  diagnosisOf: (row: MigrationRow) => Promise<DiagnosisRow | undefined>,
+  views: Pick<MigrationViews, 'list'>,
+  now: Timestamp,
+  stateOf: (id: MigrationId) => Promise<{ readonly journey: Journey; readonly m: MigrationState } | undefined>,
 ): Promise<readonly Alarm[]> {
   const rows = await views.list({ open: true, limit: ROWS_MAX });
-  const suspects = rows.filter(({ phase, updatedAt }) => EXPOSED.has(phase) || nowMs - Date.parse(updatedAt) > OVERDUE_AFTER_MS);
+  const isSuspect = ({ phase, updatedAt }: MigrationRow): boolean =>
+    EXPOSED.has(phase) || Date.parse(now) - Date.parse(updatedAt) > OVERDUE_AFTER_MS;
   const alarms: Alarm[] = [];
   // One after the other: whoever scrapes may wait, the journeys of others may not.
-  for (const row of suspects) alarms.push(...alarmsIn(await diagnosisOf(row), nowMs));
+  for (const { migration, vm } of rows.filter(isSuspect)) {
+    const found = await stateOf(migration);
+    if (found === undefined) continue;
+    const phase = phaseOf(found.m);
+    for (const one of alarmingIn(found.journey, found.m, now))
+      alarms.push({ migration, vm, phase, ...one, seconds: secondsBetween(one.since, now) });
+  }
   return alarms;
-}
-
-function alarmsIn(found: DiagnosisRow | undefined, nowMs: number): readonly Alarm[] {
-  if (found === undefined) return [];
-  const { migration, vm, phase, exposedSince, turns, findings } = found;
-  return findings.flatMap(({ code, text }): readonly Alarm[] => {
-    if (code !== 'IN_DOUBT' && code !== 'OVERDUE') return [];
-    const since = code === 'IN_DOUBT' ? exposedSince : turns.flatMap(({ givesUpAt }) => givesUpAt ?? []).toSorted()[0];
-    if (since === undefined) return [];
-    return [{ migration, vm, phase, code, text, since, seconds: Math.max(0, Math.round((nowMs - Date.parse(since)) / 1_000)) }];
-  });
 }
 
 /** How long the worst of each kind has lasted; 0: none. A scrape in which the database fails fails as a whole. */

@@ -106,7 +106,7 @@ export function createService(ports: ServicePorts): BrokerService {
       const found = await diagnosisOf(id);
       return found === undefined ? unknownMigration(id) : { ok: true, value: found };
     },
-    alarms: () => alarmsOf(views, ports.nowMs(), ({ migration }) => diagnosisOf(migration)),
+    alarms: () => alarmsOf(views, now(), stateOf),
     events: (filter) => readEvents(journal, filter),
     onChange: (listener) => journal.subscribe(() => listener()),
     ...ports.keyService,

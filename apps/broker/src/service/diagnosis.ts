@@ -68,31 +68,49 @@ export function diagnosisRow(journey: Journey, m: MigrationState, around: Surrou
 
 function findingsOf(found: Diagnosis, exposedSince: Timestamp | undefined, around: Surroundings): readonly Finding[] {
   return [
-    ...inDoubt(exposedSince, around.now),
-    ...overdue(found, around.now),
+    ...alarming(found, exposedSince, around.now).map(({ code, text }) => ({ code, text })),
     ...peerFindings(around),
     ...hostFindings(found, around),
     ...failureFindings(around),
   ];
 }
 
-const secondsBetween = (from: Timestamp, to: Timestamp): number =>
+/** A finding that somebody should be called for: by the ledgers alone, whatever the surroundings. */
+export interface Alarming extends Finding {
+  readonly code: 'IN_DOUBT' | 'OVERDUE';
+  readonly since: Timestamp;
+}
+
+/** What alarms in a migration at `now`; nothing once both sides have ended. */
+export const alarmingIn = (journey: Journey, m: MigrationState, now: Timestamp): readonly Alarming[] => {
+  const found = diagnose(journey, m, now);
+  return found.turns.length === 0 ? [] : alarming(found, summarize(m).exposedSince, now);
+};
+
+const alarming = (found: Diagnosis, exposedSince: Timestamp | undefined, now: Timestamp): readonly Alarming[] => [
+  ...inDoubt(exposedSince, now),
+  ...overdue(found, now),
+];
+
+/** 0 for what lies ahead. */
+export const secondsBetween = (from: Timestamp, to: Timestamp): number =>
   Math.max(0, Math.round((Date.parse(to) - Date.parse(from)) / 1_000));
 
-const inDoubt = (since: Timestamp | undefined, now: Timestamp): readonly Finding[] =>
+const inDoubt = (since: Timestamp | undefined, now: Timestamp): readonly Alarming[] =>
   since === undefined
     ? []
     : [
         {
           code: 'IN_DOUBT',
           text: `neither side has run the VM by the ledgers for ${secondsBetween(since, now)} s (since ${since})`,
+          since,
         },
       ];
 
-function overdue({ turns }: Diagnosis, now: Timestamp): readonly Finding[] {
-  return turns.flatMap(({ csp, givesUpAt }): readonly Finding[] => {
-    if (givesUpAt === undefined || Date.parse(now) - Date.parse(givesUpAt) < OVERDUE_AFTER_MS) return [];
-    return [{ code: 'OVERDUE', text: `${csp} should have given up at ${givesUpAt}; it has not, or its word has not come` }];
+function overdue({ turns }: Diagnosis, now: Timestamp): readonly Alarming[] {
+  return turns.flatMap(({ csp, givesUpAt: since }): readonly Alarming[] => {
+    if (since === undefined || Date.parse(now) - Date.parse(since) < OVERDUE_AFTER_MS) return [];
+    return [{ code: 'OVERDUE', text: `${csp} should have given up at ${since}; it has not, or its word has not come`, since }];
   });
 }
 
