@@ -15,7 +15,7 @@ function world(self: GonePorts['self'], epoch: number | undefined) {
       remove: async () => void done.push('listed no more'),
     },
     keys: {
-      retireByLedger: async (_tx: unknown, { keys }: { readonly keys: readonly unknown[] }) => {
+      retire: async (_tx: unknown, { keys }: { readonly keys: readonly unknown[] }) => {
         done.push(`${keys.length} keys destroyed`);
         return { ok: true, value: [] };
       },

@@ -11,7 +11,7 @@ export interface GonePorts {
   readonly self: TrustDomain;
   readonly store: Store;
   readonly inventory: Pick<Inventory, 'vm' | 'remove'>;
-  readonly keys: Pick<KeyManager, 'retireByLedger'>;
+  readonly keys: Pick<KeyManager, 'retire'>;
   readonly log: Pick<Log, 'warn'>;
 }
 
@@ -36,6 +36,6 @@ async function destroy({ keys, inventory }: GonePorts, tx: Tx, { id, epoch, vm, 
   const { KeyDeposited: deposit, MigrationFinalized: finalized } = facts;
   if (deposit === undefined) return;
   const cause = finalized === undefined ? {} : { cause: finalized.digest };
-  granted(await keys.retireByLedger(tx, { migration: id, epoch, vm, keys: deposit.data.keys, ...cause }));
+  granted(await keys.retire(tx, { migration: id, epoch, vm, keys: deposit.data.keys, ...cause }));
   await inventory.remove(tx, vm);
 }

@@ -17,7 +17,7 @@ import * as acknowledge from './handover/acknowledge.ts';
 import { type Acknowledgement, confirmAcknowledgement } from './handover/confirm.ts';
 import { type DepositRequest, deposit } from './handover/deposit.ts';
 import type { Ending } from './handover/deposits.ts';
-import { type ByLedger, resume, retire, retireByLedger } from './handover/ending.ts';
+import { type Retiring, resume, retire } from './handover/ending.ts';
 import * as target from './handover/import.ts';
 import { type ReleaseRequest, release } from './handover/release.ts';
 import { type HostSealRequest, sealForHost } from './hosts.ts';
@@ -164,8 +164,7 @@ const keyManager = (ports: KeyPorts, db: Db, close: () => void) => ({
   confirmAcknowledgement: (request: Acknowledgement) => again(() => confirmAcknowledgement(ports, request)),
   release: (request: ReleaseRequest) => again(() => release(ports, request)),
   resume: (tx: Tx, ending: Ending) => resume(ports, tx, ending),
-  retire: (tx: Tx, ending: Ending) => retire(ports, tx, ending),
-  retireByLedger: (tx: Tx, ending: ByLedger) => retireByLedger(ports, tx, ending),
+  retire: (tx: Tx, retiring: Retiring) => retire(ports, tx, retiring),
 
   createMigrationKeyPair: (request: acknowledge.KeyPairRequest) => acknowledge.createMigrationKeyPair(ports, request),
   acknowledge: (request: acknowledge.DepositReceived) => again(() => acknowledge.acknowledge(ports, request)),

@@ -16,6 +16,7 @@ import {
   openSide,
   record,
   released,
+  retiring,
   type Side,
   type Story,
   snapshot,
@@ -197,7 +198,7 @@ async function moved(): Promise<Story> {
   const { release, acknowledged, roots } = await released(a, b, story);
   must(await record(b, await b.keys.openRelease({ migration, epoch, release, acknowledged: acknowledged.digest, roots })));
   must(await within(b, (tx) => b.keys.importKeys(tx, { migration, epoch, release: release.digest })));
-  must(await within(a, (tx) => a.keys.retire(tx, { migration, epoch })));
+  must(await within(a, (tx) => a.keys.retire(tx, retiring(story))));
   return story;
 }
 

@@ -231,7 +231,7 @@ export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
     },
     retire: async (tx, { migration, epoch, vm, facts }) => {
       const cause = facts.MigrationFinalized.digest;
-      granted(await keys.retireByLedger(tx, { migration, epoch, cause, vm, keys: facts.KeyDeposited.data.keys }));
+      granted(await keys.retire(tx, { migration, epoch, cause, vm, keys: facts.KeyDeposited.data.keys }));
     },
     createMigrationKeyPair: ({ migration, epoch, vm, facts }) => {
       const { spec } = facts.MigrationIntended.data;

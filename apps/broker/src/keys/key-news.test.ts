@@ -10,6 +10,7 @@ import {
   must,
   openSide,
   released,
+  retiring,
   type Side,
   type Story,
   someDigest,
@@ -38,8 +39,7 @@ afterAll(async () => {
 beforeEach(async () => {
   story = await begin(a, b);
   await released(a, b, story);
-  const { migration, epoch } = story.handover;
-  must(await within(a, (tx) => a.keys.retire(tx, { migration, epoch })));
+  must(await within(a, (tx) => a.keys.retire(tx, retiring(story))));
   const { key, version } = diskOf(story);
   const change = { key, version, verb: 'compromise', principal: 'eve', reason: 'lost', code: 'key-compromise', signer } as const;
   must(await within(a, (tx) => a.keys.operate(tx, change)));

@@ -8,6 +8,7 @@ import {
   openSide,
   record,
   released,
+  retiring,
   rootsOf,
   type Side,
   snapshot,
@@ -87,7 +88,7 @@ describe('after a crash', () => {
     expect(must(await record(b, await b.keys.openRelease(open)))).toEqual(opened);
     const twice = async <T>(ask: () => Promise<T>): Promise<void> => expect(await ask()).toEqual(await ask());
     await twice(() => within(b, (tx) => b.keys.importKeys(tx, { migration, epoch, release: release.digest })));
-    await twice(() => within(a, (tx) => a.keys.retire(tx, { migration, epoch })));
+    await twice(() => within(a, (tx) => a.keys.retire(tx, retiring(story))));
     expect(await within(a, (tx) => a.keys.resume(tx, { migration, epoch }))).toMatchObject({ code: 'DEPOSIT_STATE' });
     await twice(() => within(b, (tx) => b.keys.discard(tx, { migration, epoch })));
     const gone = await within(b, (tx) => b.keys.importKeys(tx, { migration, epoch, release: release.digest }));
@@ -105,7 +106,7 @@ describe('a memory key', () => {
     const memory = story.keys.find(({ kind }) => kind === 'memory') ?? fail();
     const spent = { ...memory, to: 'destroyed', reason: 'the VM runs' } as const;
     for (const side of [a, b]) expect(must(await within(side, (tx) => side.keys.changeState(tx, spent))).state).toBe('destroyed');
-    expect((await within(a, (tx) => a.keys.retire(tx, { migration, epoch }))).ok).toBe(true);
+    expect((await within(a, (tx) => a.keys.retire(tx, retiring(story)))).ok).toBe(true);
   });
 });
 
@@ -116,7 +117,7 @@ describe('there and back again', () => {
     const { release, acknowledged, roots } = await released(a, b, out);
     must(await record(b, await b.keys.openRelease({ migration, epoch, release, acknowledged: acknowledged.digest, roots })));
     must(await within(b, (tx) => b.keys.importKeys(tx, { migration, epoch, release: release.digest })));
-    must(await within(a, (tx) => a.keys.retire(tx, { migration, epoch })));
+    must(await within(a, (tx) => a.keys.retire(tx, retiring(out))));
     const fresh = await begin(b, a, { vm });
     const back = { ...fresh, keys: out.keys.filter(({ kind }) => kind === 'disk'), disks: out.disks };
     const early = must(await record(b, await b.keys.deposit(back)));

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { begin, deposited, inlineProcess, must, openSide, released, type Side, within } from '../testing/two-sides.ts';
+import { begin, deposited, inlineProcess, must, openSide, released, retiring, type Side, within } from '../testing/two-sides.ts';
 
 let a: Side;
 let b: Side;
@@ -36,21 +36,21 @@ describe('a resume', () => {
 
 describe('retiring by the ledger alone, since the database is a backup', () => {
   type Story = Awaited<ReturnType<typeof begin>>;
-  const byLedger = (story: Story, keys = story.keys) => ({ ...story.handover, keys, cause: story.handover.intent });
+  const byLedger = (story: Story, keys = story.keys) => ({ ...retiring(story), keys, cause: story.handover.intent });
   const consumersOf = (story: Story) => a.keys.consumersOf(story.keys.map(({ key }) => key));
 
   it('destroys what was never recorded as deposited here, and asked again answers the same', async () => {
     const story = await begin(a, b);
     const keys = story.keys.map(({ key }) => key);
     for (let twice = 0; twice < 2; twice++)
-      expect(must(await within(a, (tx) => a.keys.retireByLedger(tx, byLedger(story))))).toEqual(keys);
+      expect(must(await within(a, (tx) => a.keys.retire(tx, byLedger(story))))).toEqual(keys);
     expect(new Set(await statesOf(story))).toEqual(new Set(['destroyed']));
   });
 
   it('destroys what was deposited and, here, not released yet; nothing opens that deposit any more', async () => {
     const story = await begin(a, b);
     await deposited(a, b, story);
-    must(await within(a, (tx) => a.keys.retireByLedger(tx, byLedger(story))));
+    must(await within(a, (tx) => a.keys.retire(tx, byLedger(story))));
     expect(new Set(await statesOf(story))).toEqual(new Set(['destroyed']));
     expect(await within(a, (tx) => a.keys.resume(tx, story.handover))).toMatchObject({ ok: false, code: 'DEPOSIT_STATE' });
   });
@@ -58,14 +58,14 @@ describe('retiring by the ledger alone, since the database is a backup', () => {
   it('is the ordinary retirement where the release is recorded', async () => {
     const story = await begin(a, b);
     await released(a, b, story);
-    must(await within(a, (tx) => a.keys.retireByLedger(tx, byLedger(story))));
-    expect(must(await within(a, (tx) => a.keys.retire(tx, story.handover)))).toHaveLength(story.keys.length);
+    must(await within(a, (tx) => a.keys.retire(tx, byLedger(story))));
+    expect(must(await within(a, (tx) => a.keys.retire(tx, retiring(story))))).toHaveLength(story.keys.length);
   });
 
   it('touches no key of another VM, whatever the event names', async () => {
     const story = await begin(a, b);
     const other = await begin(a, b);
-    must(await within(a, (tx) => a.keys.retireByLedger(tx, byLedger(story, [...story.keys, ...other.keys]))));
+    must(await within(a, (tx) => a.keys.retire(tx, byLedger(story, [...story.keys, ...other.keys]))));
     expect(new Set(await statesOf(other))).toEqual(new Set(['active']));
   });
 
@@ -80,7 +80,7 @@ describe('retiring by the ledger alone, since the database is a backup', () => {
       }),
     );
     const before = [await statesOf(story), await consumersOf(story)];
-    expect(await within(a, (tx) => a.keys.retireByLedger(tx, byLedger(story)))).toMatchObject({ ok: false, code: 'KEY_IN_USE' });
+    expect(await within(a, (tx) => a.keys.retire(tx, byLedger(story)))).toMatchObject({ ok: false, code: 'KEY_IN_USE' });
     expect([await statesOf(story), await consumersOf(story)]).toEqual(before);
   });
 });

@@ -27,37 +27,46 @@ export async function resume(ports: KeyPorts, tx: Tx, ending: Ending): Promise<R
   });
 }
 
-/** The VM has gone: every key of the deposit is destroyed, with Krel. Refused while another consumer than the VM uses a key. */
-export async function retire(ports: KeyPorts, tx: Tx, ending: Ending): Promise<Result<readonly KeyId[]>> {
-  return end(ports, tx, ending, 'retired', async (db, held, mark, { handover, state }) => {
-    if (state !== 'released') return refusal('DEPOSIT_STATE', { about: ending.migration, expected: 'released', got: state });
-    return destroyAll(tx, db, { held, vm: handover.vm, mark: { ...mark, reason: `retired in epoch ${ending.epoch}` } });
-  });
-}
-
-/** What the signed events say was handed over. */
-export type ByLedger = Ending & { readonly vm: VmId; readonly keys: readonly KeyVersion[] };
+/** `vm`, `keys`: what the signed events say was handed over. */
+export type Retiring = Ending & { readonly vm: VmId; readonly keys: readonly KeyVersion[] };
 
 /**
- * As `retire`, where the record of the deposit is gone or from before the release: the database is a backup, and the events came back
- * from the peer. Then the keys are here as they were then, and what was made since is not here at all.
+ * The VM has gone: every key of the deposit is destroyed, with Krel. Refused while another consumer than the VM uses a key. Where
+ * the record of the deposit is gone or from before the release, the database is a backup, and the events came back from the peer: then
+ * they say what is destroyed.
  */
-export async function retireByLedger(ports: KeyPorts, tx: Tx, ending: ByLedger): Promise<Result<readonly KeyId[]>> {
+export async function retire(ports: KeyPorts, tx: Tx, retiring: Retiring): Promise<Result<readonly KeyId[]>> {
+  const deposit = await lockDeposit(inTransaction(tx), retiring.migration);
+  return deposit?.state === 'released' || deposit?.state === 'retired'
+    ? retireRecorded(ports, tx, retiring)
+    : retireByLedger(ports, tx, retiring, deposit);
+}
+
+const retireRecorded = (ports: KeyPorts, tx: Tx, ending: Ending): Promise<Result<readonly KeyId[]>> =>
+  end(ports, tx, ending, 'retired', (db, held, mark, { handover }) =>
+    destroyAll(tx, db, { held, vm: handover.vm, mark: { ...mark, reason: `retired in epoch ${ending.epoch}` } }),
+  );
+
+/** The keys are here as they were before the release, and what was made since is not here at all. */
+async function retireByLedger(
+  ports: KeyPorts,
+  tx: Tx,
+  retiring: Retiring,
+  deposit: Deposit | undefined,
+): Promise<Result<readonly KeyId[]>> {
   const db = inTransaction(tx);
-  const deposit = await lockDeposit(db, ending.migration);
-  if (deposit?.state === 'released' || deposit?.state === 'retired') return retire(ports, tx, ending);
   const at = ports.now();
   const held: Held[] = [];
-  for (const key of ending.keys) {
+  for (const key of retiring.keys) {
     const one = await lockHeld(db, key);
-    if (one !== undefined && one.record.vm === ending.vm && !isDestroyed(one.record.state)) held.push(one);
+    if (one !== undefined && one.record.vm === retiring.vm && !isDestroyed(one.record.state)) held.push(one);
   }
-  const cause = ending.cause === undefined ? {} : { cause: ending.cause };
-  const reason = `retired in epoch ${ending.epoch}, by the ledger: the record of its release was lost`;
-  const refused = await destroyAll(tx, db, { held, vm: ending.vm, mark: { at, actor: ports.actor, ...cause, reason } });
+  const cause = retiring.cause === undefined ? {} : { cause: retiring.cause };
+  const reason = `retired in epoch ${retiring.epoch}, by the ledger: the record of its release was lost`;
+  const refused = await destroyAll(tx, db, { held, vm: retiring.vm, mark: { at, actor: ports.actor, ...cause, reason } });
   if (refused !== undefined) return refused;
-  if (deposit !== undefined) await updateDeposit(db, ending.migration, { state: 'retired', secrets: null, changed_at: at });
-  return ok(ending.keys.map(({ key }) => key));
+  if (deposit !== undefined) await updateDeposit(db, retiring.migration, { state: 'retired', secrets: null, changed_at: at });
+  return ok(retiring.keys.map(({ key }) => key));
 }
 
 type Destroying = { readonly held: readonly Held[]; readonly vm: VmId; readonly mark: Mark };

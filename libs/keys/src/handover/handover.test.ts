@@ -1,6 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHostKeyPair, openForHost } from '../hosts.ts';
-import { begin, deposited, granted, must, openSide, record, released, type Side, TENANT, within } from '../testing/two-sides.ts';
+import {
+  begin,
+  deposited,
+  granted,
+  must,
+  openSide,
+  record,
+  released,
+  retiring,
+  type Side,
+  TENANT,
+  within,
+} from '../testing/two-sides.ts';
 
 let a: Side;
 let b: Side;
@@ -53,7 +65,7 @@ describe('a whole hand-over', () => {
     expect(view.history.map(({ to }) => to)).toEqual(['pre-activation', 'active']);
     expect(await dekAt(b, story, 'run')).toBe(before);
 
-    must(await within(a, (tx) => a.keys.retire(tx, { migration, epoch, cause: release.digest })));
+    must(await within(a, (tx) => a.keys.retire(tx, { ...retiring(story), cause: release.digest })));
     const gone = must(await a.keys.show(disk));
     expect(gone.state).toBe('destroyed');
     expect(gone.kekVersion).toBeUndefined();

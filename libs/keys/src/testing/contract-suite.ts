@@ -13,6 +13,7 @@ import {
   openSide,
   record,
   released,
+  retiring,
   type Side,
   type SideOptions,
   type Story,
@@ -102,12 +103,12 @@ export function keyManagerContract(
       const [atA, atB] = [await under.a.copiesOutside(), await under.b.copiesOutside()];
       const story = await begin(a, b);
       const deks = await deksAt(a, story, 'trial-unlock');
-      const { migration, epoch } = story.handover;
+      const { migration } = story.handover;
       const { request } = await imported(a, b, story);
       // Asked again, as after a crash, it is the same import.
       must(await record(b, await b.keys.openRelease(request)));
       expect(await deksAt(b, story, 'run')).toEqual(deks);
-      must(await within(a, (tx) => a.keys.retire(tx, { migration, epoch })));
+      must(await within(a, (tx) => a.keys.retire(tx, retiring(story))));
       expect(await a.keys.settleSecrets()).toMatchObject({ refused: [] });
       expect(await b.keys.settleSecrets()).toMatchObject({ refused: [] });
       expect(await under.a.copiesOutside()).toBe(atA);

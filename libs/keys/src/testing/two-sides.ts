@@ -48,6 +48,14 @@ export type Story = {
   }[];
 };
 
+/** What the signed events would say to whoever retires it. */
+export const retiring = ({ handover: { migration, epoch: attempt, vm }, keys }: Pick<Story, 'handover' | 'keys'>) => ({
+  migration,
+  epoch: attempt,
+  vm,
+  keys,
+});
+
 export async function begin(a: Side, b: Side, over: Partial<Handover> = {}, kem = HYBRID): Promise<Story> {
   const migration = over.migration ?? newMigration();
   const attempt = over.epoch ?? epoch.parse(1);
