@@ -1,5 +1,5 @@
 import { type Draft, eventSubject, type Timestamp } from '@carnet/events';
-import { openStore, type Store } from '@carnet/store';
+import type { Store } from '@carnet/store';
 import { appendLeaf, emptyTree, eventLeaf, openCheckpoint, openWitness, signCheckpoint, treeRoot } from '@carnet/trust';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type Exchange, openExchange } from './exchange.ts';
@@ -15,9 +15,9 @@ import {
   journalOptions,
   memoryLog,
   newEventKey,
+  openTestStore,
   refusal,
   removeTemporaryDirs,
-  temporaryDir,
   testClock,
 } from './testing/world.ts';
 
@@ -28,9 +28,7 @@ let a: Side;
 let b: Side;
 
 beforeAll(async () => {
-  const open = (): Promise<Store> =>
-    openStore({ dir: temporaryDir(), log: { info: () => undefined, warn: () => undefined }, applicationName: 'test' });
-  stores = [await open(), await open()];
+  stores = [await openTestStore(), await openTestStore()];
 }, 120_000);
 afterAll(async () => {
   await a.journal.close();

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Draft, eventSubject, PAYLOAD_TYPES, vmId } from '@carnet/events';
-import { openStore, type Store } from '@carnet/store';
+import type { Store } from '@carnet/store';
 import { signEnvelope } from '@carnet/trust';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -18,6 +18,7 @@ import {
   journalOptions,
   newEventKey,
   newMigration,
+  openTestStore,
   refusal,
   removeTemporaryDirs,
   temporaryDir,
@@ -28,13 +29,7 @@ let a: Journal;
 let b: Journal;
 
 beforeAll(async () => {
-  const open = (): Promise<Store> =>
-    openStore({
-      dir: temporaryDir(),
-      log: { info: () => undefined, warn: () => undefined },
-      applicationName: 'test',
-    });
-  stores = [await open(), await open()];
+  stores = [await openTestStore(), await openTestStore()];
 }, 120_000);
 
 afterAll(async () => {

@@ -1,5 +1,5 @@
 import { type Draft, digest, eventSubject, reason, seq } from '@carnet/events';
-import { openStore, type Store } from '@carnet/store';
+import type { Store } from '@carnet/store';
 import { signEnvelope } from '@carnet/trust';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type EventSigner, type Journal, openJournal, type StoredEvent } from './index.ts';
@@ -14,6 +14,7 @@ import {
   introductionOf,
   journalOptions,
   newEventKey,
+  openTestStore,
   refusal,
   removeTemporaryDirs,
   temporaryDir,
@@ -38,9 +39,7 @@ async function replica(key: EventSigner = eventKeyOf(A)): Promise<Replica> {
 }
 
 beforeAll(async () => {
-  const open = (): Promise<Store> =>
-    openStore({ dir: temporaryDir(), log: { info: () => undefined, warn: () => undefined }, applicationName: 'test' });
-  stores = [await open(), await open()];
+  stores = [await openTestStore(), await openTestStore()];
 }, 120_000);
 const closeAll = async (): Promise<void> => {
   for (const journal of opened.splice(0)) await journal.close();

@@ -1,5 +1,5 @@
 import { type Draft, eventSubject } from '@carnet/events';
-import { openStore, type Store } from '@carnet/store';
+import type { Store } from '@carnet/store';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { openExchange } from './exchange.ts';
 import { type ChainValidator, type Journal, type JournalParts, openJournal, type StoredEvent } from './index.ts';
@@ -16,6 +16,7 @@ import {
   journalOptions,
   memoryLog,
   newEventKey,
+  openTestStore,
   refusal,
   removeTemporaryDirs,
   temporaryDir,
@@ -39,9 +40,7 @@ const judge: ChainValidator = async (chain, domain, at) =>
     : validateChain(chain, domain, at);
 
 beforeAll(async () => {
-  const open = (): Promise<Store> =>
-    openStore({ dir: temporaryDir(), log: { info: () => undefined, warn: () => undefined }, applicationName: 'test' });
-  stores = [await open(), await open()];
+  stores = [await openTestStore(), await openTestStore()];
 }, 120_000);
 afterAll(async () => {
   await a.close();

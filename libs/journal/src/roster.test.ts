@@ -1,16 +1,14 @@
 import { eventSubject } from '@carnet/events';
-import { openStore, type Store } from '@carnet/store';
+import type { Store } from '@carnet/store';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Journal, openJournal } from './index.ts';
 import { openRoster } from './roster.ts';
-import { A, B, C, decide, journalOptions, refusal, removeTemporaryDirs, temporaryDir } from './testing/world.ts';
+import { A, B, C, decide, journalOptions, openTestStore, refusal, removeTemporaryDirs } from './testing/world.ts';
 
 let store: Store;
 let other: Store;
 beforeAll(async () => {
-  const open = (): Promise<Store> =>
-    openStore({ dir: temporaryDir(), log: { info: () => undefined, warn: () => undefined }, applicationName: 'test' });
-  [store, other] = [await open(), await open()];
+  [store, other] = [await openTestStore(), await openTestStore()];
 }, 120_000);
 afterAll(async () => {
   await Promise.all([store.close(), other.close()]);

@@ -5,6 +5,7 @@ export {
   must,
   openSide,
   released,
+  retiring,
   type Side,
   type Story,
   snapshot,

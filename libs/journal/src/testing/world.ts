@@ -15,7 +15,7 @@ import {
   type VmId,
   vmSpec,
 } from '@carnet/events';
-import type { Store } from '@carnet/store';
+import { openStore, type Store } from '@carnet/store';
 import { ed25519Signer, type Signer, sha256Hex, type Verifier } from '@carnet/trust';
 import { sql } from 'kysely';
 import type { ChainValidator, Introduction, JournalOptions, Log, Signing } from '../index.ts';
@@ -109,6 +109,10 @@ export const journalOptions = (
   log: memoryLog(),
   ...over,
 });
+
+/** An embedded store of its own, which says nothing. */
+export const openTestStore = (): Promise<Store> =>
+  openStore({ dir: temporaryDir(), log: { info: () => undefined, warn: () => undefined }, applicationName: 'test' });
 
 /** As it was before the first journal. */
 export const emptyStore = async (one: Store): Promise<void> => {
