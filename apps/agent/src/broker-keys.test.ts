@@ -1,40 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { hostName, spiffeId, trustDomain } from '@carnet/events';
-import {
-  createCrl,
-  createFederationPki,
-  issueLeaf,
-  readCertificate,
-  rememberedRsaKeys,
-  type TrustStore,
-  writePem,
-} from '@carnet/pki';
+import { spiffeId } from '@carnet/events';
+import { createCrl, issueLeaf, readCertificate, type TrustStore, writePem } from '@carnet/pki';
 import { sha256Hex } from '@carnet/trust';
 import { afterAll, expect, it } from 'vitest';
 import { brokerKeys } from './broker-keys.ts';
 import { systemClock } from './clock.ts';
 import { BROKER_CHAINS_MAX } from './limits.ts';
+import { A, B, twoCsps } from './testing/two-csps.ts';
 
-const dir = mkdtempSync(join(tmpdir(), 'carnet-broker-keys-'));
-afterAll(() => rmSync(dir, { recursive: true }));
-const [A, B] = [trustDomain.parse('csp-a.example'), trustDomain.parse('csp-b.example')];
-const keySource = rememberedRsaKeys(join(tmpdir(), `carnet-test-keys-${userInfo().uid}`));
-const pki = await createFederationPki({
-  dir,
-  domains: [A, B].map((domain) => ({ domain, hosts: [hostName.parse('h1')] })),
-  busDomain: trustDomain.parse('bus.example'),
-  nowMs: Date.now(),
-  random: randomBytes,
-  keys: keySource,
-});
-const member = (domain: typeof A) => {
-  const found = pki.members.get(domain);
-  if (found === undefined) throw new Error('no member');
-  return found;
-};
+const { dir, pki, member, remove } = await twoCsps('broker-keys');
+afterAll(remove);
 const list = (domain: typeof A, number: number, serials: readonly string[] = []): Uint8Array =>
   createCrl(member(domain).authority, {
     number,

@@ -1,41 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { hostName, spiffeId, timestamp, trustDomain, vmId } from '@carnet/events';
+import { spiffeId, timestamp, vmId } from '@carnet/events';
 import { hostPaths, memoryFiles } from '@carnet/hypervisor';
-import {
-  createCrl,
-  createFederationPki,
-  issueLeaf,
-  leafSigner,
-  readCertificate,
-  rememberedRsaKeys,
-  type TrustStore,
-} from '@carnet/pki';
+import { createCrl, issueLeaf, leafSigner, readCertificate, type TrustStore } from '@carnet/pki';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openKeptPermit, permitsOnDisk } from './run-permits.ts';
 import { brokerSigner, permitBy } from './testing/permitting.ts';
+import { A, B, HOST, twoCsps } from './testing/two-csps.ts';
 
-const dir = mkdtempSync(join(tmpdir(), 'carnet-permits-'));
-afterAll(() => rmSync(dir, { recursive: true }));
-const [A, B] = [trustDomain.parse('csp-a.example'), trustDomain.parse('csp-b.example')];
-const HOST = hostName.parse('h1');
-const keySource = rememberedRsaKeys(join(tmpdir(), `carnet-test-keys-${userInfo().uid}`));
+const { dir, pki, member, remove } = await twoCsps('permits');
+afterAll(remove);
 const DAY_MS = 86_400_000;
-const pki = await createFederationPki({
-  dir,
-  domains: [A, B].map((domain) => ({ domain, hosts: [HOST] })),
-  busDomain: trustDomain.parse('bus.example'),
-  nowMs: Date.now(),
-  random: randomBytes,
-  keys: keySource,
-});
-const member = (domain: typeof A) => {
-  const found = pki.members.get(domain);
-  if (found === undefined) throw new Error('no member');
-  return found;
-};
 /** Lists of one issuer that were fresh between these times. */
 const list = (
   authority: Parameters<typeof createCrl>[0],
