@@ -3,15 +3,11 @@ import {
   apiKey,
   certificate,
   checkpoint,
-  custodian,
   DIGEST,
   detail,
   diagnosis,
-  drill,
-  ESCROW,
   ended,
   entry,
-  escrow,
   host,
   image,
   invitation,
@@ -25,11 +21,11 @@ import {
   plan,
   policy,
   policySet,
-  recovery,
   request,
   VM,
   vm,
 } from './testing/samples.ts';
+import { custodian, drill, ESCROW, escrow, recovery } from './testing/samples-escrow.ts';
 import { openStandIn, type Reply, type Script, type Seen, type StandIn } from './testing/stand-in.ts';
 import { carnet, type Settings } from './testing/terminal.ts';
 
