@@ -28,6 +28,8 @@ export type JournalOptions = {
   readonly validateChain: ChainValidator;
   /** One durable directory for each replica, outside of the database's. */
   readonly headDir: string;
+  /** Default: files in `headDir`. */
+  readonly openHeadFile?: typeof openHeadFile;
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly log: Log;
@@ -129,7 +131,7 @@ async function openParts(options: JournalOptions): Promise<Opened> {
   const attach = async (peer: TrustDomain): Promise<void> => {
     if (roster.has(peer)) return;
     await ensureLedgers(db, self, [peer]);
-    const headFile = await openHeadFile(options.headDir, peer);
+    const headFile = await (options.openHeadFile ?? openHeadFile)(options.headDir, peer);
     await quarantineIfBehind(db, { self, headFiles: new Map([[peer, headFile]]), clock, log });
     headFiles.set(peer, headFile);
     appenders.set(peer, appender(peer, headFile));
