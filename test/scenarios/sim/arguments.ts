@@ -1,0 +1,61 @@
+import { parseArgs } from 'node:util';
+import { HONEST, MUTANTS, type Mutant } from './mutants.ts';
+import { mutantOf, type Restored } from './run.ts';
+
+export const HELP = `npm run simulate -- [options]: the real libs under a seeded scheduler, in virtual time.
+
+  --seeds N       how many histories (default 100)
+  --from N        the first seed (default 1)
+  --seed N        one seed: prints its trace, and shrinks it if it fails
+  --mutant NAME   with one rule broken; 'all': each one, until it is caught
+  --restored all  after a restored backup every rule, not only safety: shows what is not mended yet
+  --processes N   child processes (default 2)
+  --help          this text
+
+Mutants:
+${MUTANTS.map(({ name, breaks }) => `  ${name.padEnd(26)}${breaks}`).join('\n')}
+`;
+
+export type Wanted =
+  | { readonly kind: 'help' }
+  | { readonly kind: 'wrong'; readonly text: string }
+  | { readonly kind: 'one'; readonly seed: number; readonly mutant: Mutant; readonly restored: Restored }
+  | { readonly kind: 'mutants'; readonly from: number; readonly seeds: number }
+  | {
+      readonly kind: 'many';
+      readonly from: number;
+      readonly seeds: number;
+      readonly processes: number;
+      readonly mutant: Mutant;
+      readonly restored: Restored;
+    };
+
+const whole = (text: string): number | undefined => (/^\d{1,9}$/.test(text) ? Number(text) : undefined);
+
+export function parseWanted(given: readonly string[]): Wanted {
+  const text = { type: 'string' } as const;
+  let values: Readonly<Record<string, string | boolean | undefined>>;
+  try {
+    ({ values } = parseArgs({
+      args: [...given],
+      options: { seeds: text, from: text, seed: text, mutant: text, restored: text, processes: text, help: { type: 'boolean' } },
+    }));
+  } catch (cause) {
+    return { kind: 'wrong', text: cause instanceof Error ? cause.message : String(cause) };
+  }
+  if (values['help'] === true) return { kind: 'help' };
+  const number = (name: string, otherwise: number): number | undefined => {
+    const value = values[name];
+    return typeof value === 'string' ? whole(value) : otherwise;
+  };
+  const [seeds, from, seed, processes] = [number('seeds', 100), number('from', 1), number('seed', 0), number('processes', 2)];
+  if (seeds === undefined || from === undefined || seed === undefined || processes === undefined)
+    return { kind: 'wrong', text: 'expected a whole number' };
+  if (values['mutant'] === 'all') return { kind: 'mutants', from, seeds };
+  const mutant = mutantOf(typeof values['mutant'] === 'string' ? values['mutant'] : HONEST.name);
+  if (mutant === undefined) return { kind: 'wrong', text: `no mutant ${String(values['mutant'])}` };
+  const restored: Restored = values['restored'] === 'all' ? 'all' : 'safety';
+  return values['seed'] === undefined
+    ? { kind: 'many', from, seeds, processes, mutant, restored }
+    : { kind: 'one', seed, mutant, restored };
+}

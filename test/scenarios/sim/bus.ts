@@ -1,0 +1,198 @@
+import { ledgerStream, ledgerSubjects, peerSubject, type TrustDomain } from '@carnet/events';
+import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
+import type { NatsConnection } from 'nats';
+import type { Faults } from './faults.ts';
+import { Accident, type Life, type Scheduler } from './scheduler.ts';
+
+type Stored = {
+  readonly seq: number;
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly id: string;
+  acked: boolean;
+  inFlightUntilMs: number;
+  deliveries: number;
+};
+type Stream = {
+  readonly subjects: string;
+  messages: Stored[];
+  lastSeq: number;
+  consumer: Consumer | undefined;
+  withheldUntilMs: number;
+};
+type Consumer = {
+  readonly life: Life;
+  readonly take: (message: object) => void;
+  readonly closed: PromiseWithResolvers<undefined>;
+};
+
+/** What an unacknowledged message waits before it is sent again, ms. */
+const REDELIVER_MS = 3_000;
+const MEAN_MS = 3;
+
+export type SimBus = ReturnType<typeof createBus>;
+
+/** What happens where a ledger is told: for the checks that stand at the moment of publishing. */
+export type Told = (publisher: TrustDomain, envelope: Uint8Array) => void;
+
+/** A bus that may do everything but forge: the client's calls that the journal uses, over streams that lie by omission. */
+export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
+  const streams = new Map<string, Stream>();
+  const channels = new Map<
+    string,
+    Set<{ readonly life: Life; readonly callback: (error: null, message: { readonly data: Uint8Array }) => void }>
+  >();
+  const cut = new Map<string, number>();
+
+  const streamOf = (name: string): Stream => {
+    const known = streams.get(name) ?? { subjects: '', messages: [], lastSeq: 0, consumer: undefined, withheldUntilMs: 0 };
+    streams.set(name, known);
+    return known;
+  };
+  const isCut = (domain: string): boolean => (cut.get(domain) ?? 0) > scheduler.elapsedMs();
+
+  const pump = (name: string): void => {
+    const stream = streamOf(name);
+    const { consumer } = stream;
+    if (consumer === undefined || consumer.life.dead) return;
+    for (const message of stream.messages) {
+      if (message.acked || message.inFlightUntilMs > scheduler.elapsedMs()) continue;
+      const delay =
+        scheduler.latency(MEAN_MS) + Math.max(0, stream.withheldUntilMs - scheduler.elapsedMs()) + faults.extraDelayMs();
+      message.inFlightUntilMs = scheduler.elapsedMs() + delay + REDELIVER_MS;
+      const copies = faults.take('bus repeats') ? 2 : 1;
+      if (!faults.take('bus drops'))
+        for (let i = 0; i < copies; i += 1)
+          scheduler.at(scheduler.elapsedMs() + delay + i, () => deliver(name, message, consumer), consumer.life);
+      scheduler.at(message.inFlightUntilMs, () => pump(name), consumer.life);
+    }
+  };
+  const deliver = (name: string, message: Stored, consumer: Consumer): void => {
+    const stream = streamOf(name);
+    if (stream.consumer !== consumer || !stream.messages.includes(message)) return;
+    message.deliveries += 1;
+    const again = (ms: number) => {
+      message.inFlightUntilMs = scheduler.elapsedMs() + ms;
+      scheduler.at(message.inFlightUntilMs, () => pump(name));
+    };
+    consumer.take({
+      data: message.data,
+      subject: message.subject,
+      info: { deliveryCount: message.deliveries },
+      ack: () => {
+        if (!faults.take('acknowledgement lost')) message.acked = true;
+      },
+      nak: (ms = 1) => again(ms),
+      term: () => {
+        message.acked = true;
+      },
+    });
+  };
+
+  const publish = async (self: TrustDomain, peer: TrustDomain, subject: string, data: Uint8Array, id: string) => {
+    if (isCut(self)) throw new Accident('not connected');
+    const name = ledgerStream(self, peer);
+    const stream = streamOf(name);
+    told(self, data);
+    const known = stream.messages.find((message) => message.id === id);
+    if (known !== undefined && !faults.take('bus forgets what it recognised')) return { seq: known.seq, duplicate: true };
+    stream.lastSeq += 1;
+    stream.messages.push({ seq: stream.lastSeq, subject, data, id, acked: false, inFlightUntilMs: 0, deliveries: 0 });
+    pump(name);
+    return { seq: stream.lastSeq, duplicate: false };
+  };
+
+  /** As one replica's connection sees it. */
+  const connect = (self: TrustDomain, life: Life) => {
+    const call = <T>(work: () => Promise<T>): Promise<T> =>
+      scheduler.point(life, scheduler.latency(MEAN_MS), () => faults.fate('bus call', ['not-done', 'unreported']), work);
+    const client = {
+      publish: (
+        subject: string,
+        data: Uint8Array,
+        { msgID, expect }: { readonly msgID: string; readonly expect: { readonly streamName: string } },
+      ) => call(() => publish(self, peerOf(self, expect.streamName), subject, data, msgID)),
+      consumers: {
+        get: async (name: string) => ({
+          consume: async ({ callback }: { readonly callback: (message: object) => void }) => {
+            const consumer: Consumer = { life, take: callback, closed: Promise.withResolvers<undefined>() };
+            streamOf(name).consumer = consumer;
+            for (const message of streamOf(name).messages) message.inFlightUntilMs = 0;
+            pump(name);
+            const close = async (): Promise<void> => {
+              if (streamOf(name).consumer === consumer) streamOf(name).consumer = undefined;
+              consumer.closed.resolve(undefined);
+            };
+            return { stop: () => void close(), close, closed: () => consumer.closed.promise };
+          },
+        }),
+      },
+    };
+    const manager = {
+      streams: {
+        getMessage: (name: string, of: { readonly seq?: number }) =>
+          call(async () => {
+            if (isCut(self)) throw new Accident('not connected');
+            const { messages } = streamOf(name);
+            const found = of.seq === undefined ? messages.at(-1) : messages.find(({ seq }) => seq === of.seq);
+            return found === undefined ? null : { seq: found.seq, data: found.data };
+          }),
+      },
+    };
+    const connection = {
+      subscribe: (
+        subject: string,
+        { callback }: { readonly callback: (error: null, message: { readonly data: Uint8Array }) => void },
+      ) => {
+        const listener = { life, callback };
+        const listeners = channels.get(subject) ?? new Set();
+        channels.set(subject, listeners.add(listener));
+        return { unsubscribe: () => void listeners.delete(listener) };
+      },
+      publish: (subject: string, data: Uint8Array) => {
+        if (isCut(self) || faults.take('message lost')) return;
+        const copies = faults.take('message repeated') ? 2 : 1;
+        for (let i = 0; i < copies; i += 1)
+          scheduler.at(scheduler.elapsedMs() + scheduler.latency(MEAN_MS) + faults.extraDelayMs(), () => {
+            for (const { life: hears, callback } of channels.get(subject) ?? [])
+              if (!hears.dead) scheduler.within(hears, () => callback(null, { data }));
+          });
+      },
+    };
+    // The journal's bus calls nothing else of these three; a whole client would be a second NATS.
+    return {
+      client: client as unknown as JetStreamClient,
+      manager: manager as unknown as JetStreamManager,
+      connection: connection as unknown as NatsConnection,
+      isUp: () => !isCut(self),
+    };
+  };
+
+  const known = new Set<string>();
+  const peerOf = (self: TrustDomain, stream: string): TrustDomain => {
+    for (const peer of known) if (ledgerStream(self, peer as TrustDomain) === stream) return peer as TrustDomain;
+    throw new Error(`no stream ${stream} of ${self}`);
+  };
+  return {
+    connect,
+    join: (domain: TrustDomain): void => void known.add(domain),
+    cutOff: (domain: TrustDomain, ms: number): void => void cut.set(domain, scheduler.elapsedMs() + ms),
+    heal: (): void => {
+      cut.clear();
+      for (const [name, stream] of streams) {
+        stream.withheldUntilMs = 0;
+        pump(name);
+      }
+    },
+    wipe: (name: string): void => {
+      const stream = streamOf(name);
+      stream.messages = [];
+      stream.lastSeq = 0;
+    },
+    withhold: (name: string, ms: number): void => {
+      streamOf(name).withheldUntilMs = scheduler.elapsedMs() + ms;
+    },
+    names: (): readonly string[] => [...streams.keys()],
+    subjects: { ledgerSubjects, peerSubject },
+  };
+}

@@ -1,0 +1,228 @@
+import { createHash } from 'node:crypto';
+import { event as eventSchema, isMigrationEvent, type TrustDomain } from '@carnet/events';
+import { evolve, initialJourney, type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
+import { decodeEntry } from '../../../libs/hypervisor/src/fence/entry.ts';
+import { payloadOf } from '../../../libs/journal/src/stored-event.ts';
+import { DISK_KEY, VM } from '../../../libs/saga/src/testing.ts';
+import type { Scheduler } from './scheduler.ts';
+import type { Csp } from './world.ts';
+
+export type Violation = { readonly rule: string; readonly text: string };
+export type Checks = ReturnType<typeof createChecks>;
+
+const UUID = VM.slice(VM.indexOf('/') + 1);
+/** Rules at the moment of publishing: what an event says must be true at the host before anyone hears it. */
+const MUST_STAND: Readonly<Record<string, string>> = { KeyReleased: 'surrendered', MigrationRelinquished: 'never' };
+
+/** Facts come in the order in which they were learned: the same state all the same. */
+const canonical = (value: unknown): string =>
+  JSON.stringify(value, (_, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+
+export function createChecks(scheduler: Scheduler, after: 'safety' | 'all') {
+  /** A restored database takes its events back, and not yet the rows that were committed with them. */
+  const isExcused = (csps: readonly Csp[]): boolean => after === 'safety' && csps.some(({ restored }) => restored);
+  let pending: Violation | undefined;
+  let all: readonly Csp[] = [];
+  const journeys = new Map<string, { readonly key: string; readonly journey: Journey }>();
+  const seen = new Set<string>();
+
+  const fenceOf = async ({ host }: Csp) => {
+    const bytes = await host.fake.files.read(host.fake.ports.paths.fence(VM));
+    return bytes === undefined ? undefined : decodeEntry(bytes);
+  };
+  const running = async ({ host }: Csp): Promise<boolean> =>
+    (await host.fake.hypervisor.list()).some(({ uuid, state }) => uuid === UUID && state === 'running');
+
+  const told = (publisher: TrustDomain, envelope: Uint8Array): void => {
+    const said = eventSchema.safeParse(payloadOf(envelope)).data;
+    if (said === undefined) return;
+    const epoch = 'epoch' in said ? said.epoch : undefined;
+    const line = `${said.publisher.charAt(4)}→${said.audience.charAt(4)} ${said.seq} ${said.type}${epoch === undefined ? '' : ` @${epoch}`}`;
+    // Told again (a lost stream) it is of the past: the host has gone on.
+    if (seen.has(line)) return;
+    seen.add(line);
+    scheduler.note(line);
+    const csp = all.find(({ domain }) => domain === publisher);
+    const must = MUST_STAND[said.type];
+    if (csp === undefined || must === undefined || epoch === undefined) return;
+    void fenceOf(csp).then((entry) => {
+      // An attempt that ended since, or the VM that was given back, moved the register on.
+      if (entry !== undefined && (entry.epoch > epoch || entry.standing === must)) return;
+      pending ??= {
+        rule: 'published before the host knows',
+        text: `${said.type} @${epoch} of ${publisher}: its host is ${entry?.standing ?? 'unaware'} @${entry?.epoch ?? '-'}`,
+      };
+    });
+  };
+
+  const journeyOf = ({ database, domain }: Csp, peer: TrustDomain): Journey => {
+    const rows = database.rows(
+      `select digest, envelope from events where (publisher = ? or audience = ?) and migration in (select migration from events where vm is not null)
+       order by placed_at, publisher, seq`,
+      peer,
+      peer,
+    );
+    const key = createHash('sha1')
+      .update(rows.map((row) => row['digest']).join())
+      .digest('hex');
+    const name = `${domain} ${peer}`;
+    const known = journeys.get(name);
+    if (known?.key === key) return known.journey;
+    // Causal order: each after what it cites, whatever order it came in.
+    const left = rows.flatMap((row) => {
+      const said = row['envelope'] instanceof Uint8Array ? eventSchema.safeParse(payloadOf(row['envelope'])).data : undefined;
+      return said === undefined ? [] : [{ event: said, digest: row['digest'] as never }];
+    });
+    const placed = new Set<string>();
+    const digests = new Set<string>(left.map(({ digest }) => digest));
+    let journey = initialJourney(VM);
+    for (let before = -1; placed.size !== before; ) {
+      before = placed.size;
+      for (const each of left) {
+        if (placed.has(each.digest)) continue;
+        const earlier = left.some(
+          (other) =>
+            other.event.publisher === each.event.publisher &&
+            Number(other.event.seq) < Number(each.event.seq) &&
+            !placed.has(other.digest),
+        );
+        if (earlier || each.event.causes.some((cause) => digests.has(cause) && !placed.has(cause))) continue;
+        placed.add(each.digest);
+        if (isMigrationEvent(each.event)) ({ journey } = evolve(journey, { event: each.event, digest: each.digest }));
+      }
+    }
+    journeys.set(name, { key, journey });
+    return journey;
+  };
+  /** An intent that nobody answered ends by its source alone. */
+  const hasEnded = (m: MigrationState): boolean => sourceEnded(m) && (targetEnded(m) || m.targetPhase === 'idle');
+  const isOver = ({ migrations }: Journey): boolean => migrations.every(hasEnded);
+  const pairs = (csps: readonly Csp[]) => csps.flatMap((one, i) => csps.slice(i + 1).map((other) => [one, other] as const));
+  const ledgerOf = ({ database }: Csp, publisher: string, audience: string): string =>
+    database
+      .rows('select digest from events where publisher = ? and audience = ? order by seq', publisher, audience)
+      .map((row) => String(row['digest']))
+      .join();
+
+  let born = false;
+  return {
+    told,
+    /** The VM is there: from now on the rules hold. */
+    begin: (): void => {
+      born = true;
+    },
+    /** After every step. */
+    look: async (csps: readonly Csp[]): Promise<Violation | undefined> => {
+      if (!born) return undefined;
+      all = csps;
+      if (pending !== undefined) return pending;
+      if (!csps.some(({ host }) => host.touched)) return undefined;
+      for (const { host } of csps) host.touched = false;
+      const run: Csp[] = [];
+      for (const csp of csps) if (await running(csp)) run.push(csp);
+      if (run.length > 1)
+        return { rule: 'I1 never both', text: `the VM runs at ${run.map(({ domain }) => domain).join(' and ')}` };
+      if (csps.some(({ restored }) => restored)) return undefined;
+      const active = csps.filter(
+        ({ database }) => database.rows(`select key from sim_keys where key = ? and state = 'active'`, DISK_KEY).length > 0,
+      );
+      if (active.length > 1)
+        return { rule: 'I4 one key', text: `the key is active at ${active.map(({ domain }) => domain).join(' and ')}` };
+      for (const csp of run) {
+        const mayRun = (await fenceOf(csp))?.vcpus === 'may-run';
+        const authorised = csps
+          .filter((other) => other !== csp)
+          .flatMap((other) => journeyOf(csp, other.domain).migrations)
+          .filter((m) => m.target === csp.domain && m.facts.StartAuthorized !== undefined);
+        const isHome = csps[0] === csp;
+        if (mayRun && !isHome && authorised.length === 0)
+          return { rule: 'start before its record', text: `${csp.domain} runs the VM, and its ledger does not say that it may` };
+        const fence = await fenceOf(csp);
+        if (fence?.role === 'target' && !authorised.some((m) => m.epoch === fence.epoch))
+          return {
+            rule: 'start before its record',
+            text: `${csp.domain} runs epoch ${fence.epoch}, and its ledger does not say that it may`,
+          };
+      }
+      return undefined;
+    },
+    isQuiet: (csps: readonly Csp[]): boolean =>
+      pairs(csps).every(([one, other]) => {
+        for (const [from, to] of [
+          [one, other],
+          [other, one],
+        ] as const)
+          if (ledgerOf(one, from.domain, to.domain) !== ledgerOf(other, from.domain, to.domain)) return false;
+        const journey = journeyOf(one, other.domain);
+        return isOver(journey);
+      }) &&
+      csps.every(
+        ({ database }) =>
+          database.rows('select quarantined_at from ledgers where quarantined_at is not null or frozen is not null').length === 0,
+      ),
+    end: (csps: readonly Csp[], endless: boolean): Violation | undefined => {
+      for (const [one, other] of pairs(csps)) {
+        const [here, there] = [journeyOf(one, other.domain), journeyOf(other, one.domain)];
+        const open = here.migrations.filter((m) => !hasEnded(m));
+        if (open.length > 0 && !isExcused(csps))
+          return {
+            rule: 'every migration ends',
+            text: open
+              .map((m) => `${m.id.slice(-4)} ${m.source}→${m.target} @${m.epoch}: ${m.sourcePhase} × ${m.targetPhase}`)
+              .join('; '),
+          };
+        if (canonical(here) !== canonical(there))
+          return { rule: 'I3 one truth', text: `${one.domain} and ${other.domain} fold to different states` };
+        for (const [from, to] of [
+          [one, other],
+          [other, one],
+        ] as const)
+          if (ledgerOf(one, from.domain, to.domain) !== ledgerOf(other, from.domain, to.domain))
+            return { rule: 'I3 one truth', text: `the ledgers of ${from.domain} to ${to.domain} differ` };
+      }
+      for (const { domain, database } of csps) {
+        const [unwell] = database.rows(
+          'select publisher, audience, frozen from ledgers where quarantined_at is not null or frozen is not null',
+        );
+        if (unwell !== undefined)
+          return {
+            rule: 'I7 heals',
+            text: `${domain}: the ledger of ${unwell['publisher']} to ${unwell['audience']} is ${unwell['frozen'] ?? 'quarantined'}`,
+          };
+      }
+      if (endless && !isExcused(csps)) return { rule: 'every migration ends', text: 'too many steps' };
+      return undefined;
+    },
+    /** Once all is quiet: somebody has the VM, and nobody else has anything of it. */
+    // A reservation for an intent that was never answered ends by its own date; fences and step logs stay for ever.
+    leftovers: async (csps: readonly Csp[]): Promise<Violation | undefined> => {
+      if (isExcused(csps)) return undefined;
+      const holders = csps.filter(({ database }) => database.rows('select vm from broker_vms').length > 0);
+      if (holders.length !== 1) return { rule: 'I2 never neither', text: `the VM is held by ${holders.length}` };
+      const [holder] = holders;
+      if (holder === undefined || !(await running(holder)))
+        return { rule: 'I2 never neither', text: `${holder?.domain} holds the VM, and it does not run there` };
+      for (const csp of csps) {
+        if (csp === holder) continue;
+        const files = csp.host.fake.files.paths().filter((path) => !/^\/s\/(fence|steps|leases)\//.test(path));
+        if (files.length > 0) return { rule: 'I6 nothing left', text: `${csp.domain}: ${files.join(', ')}` };
+        if ((await csp.host.fake.hypervisor.list()).length > 0)
+          return { rule: 'I6 nothing left', text: `${csp.domain}: a domain` };
+        const keys = csp.database.rows(`select state from sim_keys where state <> 'destroyed'`);
+        if (keys.length > 0) return { rule: 'I6 nothing left', text: `${csp.domain}: a key is ${String(keys[0]?.['state'])}` };
+      }
+      return undefined;
+    },
+    count: (csps: readonly Csp[], ends: Record<string, number>): void => {
+      for (const [one, other] of pairs(csps))
+        for (const m of journeyOf(one, other.domain).migrations) {
+          const end = `${m.sourcePhase} × ${m.targetPhase}`;
+          ends[end] = (ends[end] ?? 0) + 1;
+        }
+    },
+  };
+}

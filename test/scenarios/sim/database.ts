@@ -1,0 +1,204 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import {
+  type CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  Kysely,
+  PostgresQueryCompiler,
+  type QueryResult,
+  SqliteAdapter,
+  SqliteIntrospector,
+} from 'kysely';
+import type { NoTables } from '../../../libs/store/src/store.ts';
+
+/** What a connection waits for before it begins, and after it has committed: where the simulated world may interrupt it. */
+export type Gate = (at: 'begin' | 'committed') => Promise<void>;
+
+/** One CSP's database: PostgreSQL's statements, in memory. Transactions are serial, as in the embedded database. */
+export type Database = {
+  readonly connect: (gate: Gate, onDeath: (undo: () => void) => void) => Kysely<NoTables>;
+  readonly snapshot: () => Snapshot;
+  readonly restore: (snapshot: Snapshot) => void;
+  readonly rows: (sql: string, ...given: SQLInputValue[]) => readonly Record<string, unknown>[];
+  readonly close: () => void;
+};
+type Row = readonly SQLInputValue[];
+export type Snapshot = ReadonlyMap<string, readonly Row[]>;
+
+const ENDS = /\(array_agg\(e\.(seq|digest) order by e\.seq desc\) filter \(where (e\.publisher (?:=|<>) \$\d+)\)\)\[1\]/g;
+
+/** PostgreSQL's words as SQLite says them. What is not listed here both say alike. */
+export const translated = (sql: string): string =>
+  sql
+    .replace(ENDS, (_, what: string, whose: string) =>
+      what === 'seq'
+        ? `max(case when ${whose} then e.seq end)`
+        : `substr(max(case when ${whose} then printf('%012d', e.seq) || e.digest end), 13)`,
+    )
+    .replace(/ for update(?: of "?\w+"?)?(?: skip locked)?/g, '')
+    .replace(/\bleast\(/g, 'min(')
+    .replace(/\bgreatest\(/g, 'max(')
+    .replace(/('[^']*')::bytea/g, 'cast($1 as blob)')
+    .replace(/default now\(\)/g, 'default 0')
+    .replace(/\$(\d+)/g, '?$1');
+
+const given = (value: unknown): SQLInputValue => {
+  if (value === undefined || value === null) return null;
+  if (typeof value === 'boolean') return value ? 1 : 0;
+  if (value instanceof Date) return value.toISOString();
+  if (value instanceof Uint8Array || typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint')
+    return value;
+  return JSON.stringify(value);
+};
+
+/** By what a column was declared as; an expression by its name. */
+function taken(kind: string | null, name: string, value: unknown): unknown {
+  if (value === null) return null;
+  const declared = kind?.toLowerCase();
+  if (declared === 'jsonb') return typeof value === 'string' ? JSON.parse(value) : value;
+  if (declared === 'boolean' || (declared === undefined && name === 'quarantined')) return value !== 0;
+  if (declared === 'timestamptz') return new Date(String(value));
+  return value instanceof Uint8Array ? Buffer.from(value) : value;
+}
+
+/** Turns are taken here: Kysely's own would be held for ever by a turn that failed. */
+class ManyConnections extends SqliteAdapter {
+  override get supportsMultipleConnections(): boolean {
+    return true;
+  }
+}
+
+/** The one connection, for one turn. */
+class Held implements DatabaseConnection {
+  inTransaction = false;
+  readonly #execute: <R>(query: CompiledQuery) => QueryResult<R>;
+  constructor(execute: <R>(query: CompiledQuery) => QueryResult<R>) {
+    this.#execute = execute;
+  }
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    return this.#execute<R>(query);
+  }
+  streamQuery(): never {
+    throw new Error('impossible: nothing here streams');
+  }
+}
+
+export function openDatabase(): Database {
+  const db = new DatabaseSync(':memory:');
+  const prepared = new Map<
+    string,
+    { readonly statement: StatementSync; readonly columns: readonly { readonly name: string; readonly type: string | null }[] }
+  >();
+  let busy = false;
+  const waiting: { readonly owner: object; readonly grant: () => void }[] = [];
+
+  const prepare = (sql: string) => {
+    const known = prepared.get(sql);
+    if (known !== undefined) return known;
+    const statement = db.prepare(translated(sql));
+    const made = { statement, columns: statement.columns().map(({ name, type }) => ({ name, type })) };
+    if (!/^\s*(create|drop|alter)/i.test(sql)) prepared.set(sql, made);
+    return made;
+  };
+
+  const execute = <R>({ sql, parameters }: CompiledQuery): QueryResult<R> => {
+    const { statement, columns } = prepare(sql);
+    const values = parameters.map(given);
+    if (columns.length === 0) {
+      const { changes } = statement.run(...values);
+      return { rows: [], numAffectedRows: BigInt(changes) };
+    }
+    const rows = statement
+      .all(...values)
+      .map((row) => Object.fromEntries(columns.map(({ name, type }) => [name, taken(type, name, row[name])])));
+    return { rows: rows as R[], numAffectedRows: BigInt(rows.length) };
+  };
+
+  const connect = (gate: Gate, onDeath: (undo: () => void) => void): Kysely<NoTables> => {
+    const mine = new Set<Held>();
+    const letGo = (held: Held): void => {
+      if (!mine.delete(held)) return;
+      const next = waiting.shift();
+      busy = next !== undefined;
+      next?.grant();
+    };
+    // Whoever dies gives its turn to the next, and what it had begun is undone.
+    onDeath(() => {
+      for (let i = waiting.length - 1; i >= 0; i -= 1) if (waiting[i]?.owner === mine) waiting.splice(i, 1);
+      for (const held of mine) {
+        if (held.inTransaction) db.exec('rollback');
+        letGo(held);
+      }
+    });
+    const heldOf = (connection: DatabaseConnection): Held => {
+      if (!(connection instanceof Held)) throw new Error('impossible: a connection of another driver');
+      return connection;
+    };
+    const driver: Driver = {
+      init: async () => undefined,
+      acquireConnection: async () => {
+        await gate('begin');
+        if (busy) await new Promise<void>((grant) => void waiting.push({ owner: mine, grant }));
+        busy = true;
+        const held = new Held(execute);
+        mine.add(held);
+        return held;
+      },
+      beginTransaction: async (connection) => {
+        db.exec('begin');
+        heldOf(connection).inTransaction = true;
+      },
+      commitTransaction: async (connection) => {
+        db.exec('commit');
+        heldOf(connection).inTransaction = false;
+        letGo(heldOf(connection));
+        await gate('committed');
+      },
+      rollbackTransaction: async (connection) => {
+        if (heldOf(connection).inTransaction) db.exec('rollback');
+        heldOf(connection).inTransaction = false;
+      },
+      savepoint: async (_, name) => db.exec(`savepoint "${name}"`),
+      rollbackToSavepoint: async (_, name) => db.exec(`rollback to "${name}"`),
+      releaseSavepoint: async (_, name) => db.exec(`release "${name}"`),
+      releaseConnection: async (connection) => letGo(heldOf(connection)),
+      destroy: async () => undefined,
+    };
+    const dialect: Dialect = {
+      createAdapter: () => new ManyConnections(),
+      createDriver: () => driver,
+      createIntrospector: (kysely) => new SqliteIntrospector(kysely),
+      createQueryCompiler: () => new PostgresQueryCompiler(),
+    };
+    return new Kysely<NoTables>({ dialect });
+  };
+
+  const tables = (): readonly string[] =>
+    db
+      .prepare(`select name from sqlite_master where type = 'table' and name not like 'sqlite_%'`)
+      .all()
+      .map(({ name }) => String(name));
+  return {
+    connect,
+    snapshot: () =>
+      new Map(
+        tables().map((table) => [
+          table,
+          db
+            .prepare(`select * from "${table}"`)
+            .all()
+            .map((row) => Object.values(row) as Row),
+        ]),
+      ),
+    restore: (snapshot) => {
+      for (const table of tables()) {
+        db.exec(`delete from "${table}"`);
+        for (const row of snapshot.get(table) ?? [])
+          db.prepare(`insert into "${table}" values (${row.map(() => '?').join(', ')})`).run(...row);
+      }
+    },
+    rows: (sql, ...values) => db.prepare(sql).all(...values),
+    close: () => db.close(),
+  };
+}

@@ -1,0 +1,69 @@
+import type { Random } from './random.ts';
+import type { Fate } from './scheduler.ts';
+
+export type Fault = { readonly n: number; readonly what: string };
+
+/** Which of the faults that the seed drew happen; all are drawn from one stream, so that leaving one out leaves the others what they are. */
+export type Faults = ReturnType<typeof createFaults>;
+
+export type FaultOptions = {
+  /** Scales how likely each fault is. 0: none. */
+  readonly storm: number;
+  /** Faults by number that do not happen: how a failing history is made smaller. */
+  readonly without: ReadonlySet<number>;
+};
+
+/** How likely each is at each chance that it gets, in a storm of 1. */
+const LIKELY: Readonly<Record<string, number>> = {
+  'bus repeats': 0.05,
+  'bus drops': 0.05,
+  'acknowledgement lost': 0.03,
+  'bus forgets what it recognised': 0.2,
+  'message lost': 0.05,
+  'message repeated': 0.03,
+  'bus delays': 0.03,
+  'bus call': 0.02,
+  'database call': 0.001,
+  'commit unreported': 0.004,
+  'host call': 0.03,
+  'host port': 0.004,
+  'lease lost': 0.002,
+  'crash in a transaction': 0.0015,
+  'crash after a commit': 0.004,
+  'crash at a host': 0.002,
+};
+
+export function createFaults(random: Random, { storm, without }: FaultOptions, happened: (fault: Fault) => void) {
+  let n = 0;
+  let calm = storm === 0;
+  let paused = false;
+  const take = (what: string): boolean => {
+    if (calm || paused || !random.chance((LIKELY[what] ?? 0) * storm)) return false;
+    n += 1;
+    if (without.has(n)) return false;
+    happened({ n, what });
+    return true;
+  };
+  return {
+    take,
+    /** A fault that the world decides by itself, once its time has come. */
+    due: (what: string): boolean => {
+      n += 1;
+      if (calm || without.has(n)) return false;
+      happened({ n, what });
+      return true;
+    },
+    extraDelayMs: (): number => (take('bus delays') ? random.below(8_000) : 0),
+    fate: (what: string, among: readonly Fate[]): Fate => (take(what) ? random.pick(among) : 'done'),
+    pause: (): void => {
+      paused = true;
+    },
+    resume: (): void => {
+      paused = false;
+    },
+    calm: (): void => {
+      calm = true;
+    },
+    isCalm: (): boolean => calm,
+  };
+}

@@ -1,0 +1,171 @@
+import { dsseEnvelope, hostName, PAYLOAD_TYPES, type TrustDomain, timestamp } from '@carnet/events';
+import {
+  createHostAgent,
+  type FakeHost,
+  type FakeNetwork,
+  failed,
+  fakeHost,
+  type HostAgent,
+  HostError,
+  type HostPorts,
+  type Log,
+} from '@carnet/hypervisor';
+import { signEnvelope } from '@carnet/trust';
+import type { Faults } from './faults.ts';
+import { hostOf, type Identity } from './identities.ts';
+import type { Life, Scheduler } from './scheduler.ts';
+
+export type SimHost = {
+  readonly domain: TrustDomain;
+  readonly fake: FakeHost;
+  agent: HostAgent;
+  life: Life;
+  /** Calls of the hypervisor since somebody looked. */
+  touched: boolean;
+};
+
+export type HostOptions = {
+  readonly scheduler: Scheduler;
+  readonly faults: Faults;
+  readonly network: FakeNetwork;
+  readonly identity: Identity;
+  readonly log: Log;
+  /** A mutant's: what it changes of the ports. */
+  readonly spoil: (ports: HostPorts, domain: TrustDomain) => HostPorts;
+  readonly crashed: (host: SimHost) => void;
+};
+
+const IMMEDIATE: ReadonlySet<string | symbol> = new Set([
+  'connection',
+  'subscribe',
+  'dataPath',
+  'paths',
+  'link',
+  'isLink',
+  'guest',
+  'ran',
+  'restartDaemon',
+]);
+const MEAN_MS = 0.5;
+
+/** A host's disk and guests, which outlive its agent. */
+export function createSimHost(options: HostOptions): SimHost {
+  const { scheduler, identity, network, log } = options;
+  const { domain } = identity;
+  const clockOf = (life: Life) => ({
+    now: () => timestamp.parse(new Date(scheduler.nowMs() + life.skewMs).toISOString()),
+    sleep: (ms: number, signal: AbortSignal) =>
+      new Promise<void>((resolve, reject) => {
+        scheduler.at(scheduler.elapsedMs() + ms, resolve, life);
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      }),
+  });
+  const life = scheduler.life(`agent of ${domain}`);
+  const fake = fakeHost({
+    domain,
+    host: hostOf(domain),
+    clock: clockOf(life),
+    network,
+    log,
+    signEvidence: (evidence) =>
+      dsseEnvelope.parse(
+        JSON.parse(
+          Buffer.from(
+            signEnvelope(PAYLOAD_TYPES.evidence, Buffer.from(JSON.stringify(evidence)), identity.agent.signer),
+          ).toString(),
+        ),
+      ),
+  });
+  const host: SimHost = { domain, fake, agent: fake.agent, life, touched: true };
+  startAgent(host, options, clockOf);
+  return host;
+}
+
+/** A new run of the agent over the same disk and guests. */
+export function startAgent(host: SimHost, options: HostOptions, clock?: (life: Life) => HostPorts['clock']): void {
+  const { scheduler, identity } = options;
+  const life = scheduler.life(`agent of ${host.domain}`);
+  life.skewMs = host.life.skewMs;
+  host.life = life;
+  const { fake } = host;
+  const ports: HostPorts = options.spoil(
+    {
+      ...fake.ports,
+      clock: clock?.(life) ?? {
+        ...fake.ports.clock,
+        now: () => timestamp.parse(new Date(scheduler.nowMs() + life.skewMs).toISOString()),
+      },
+      hypervisor: interruptible(host, 'hypervisor', fake.ports.hypervisor, life, options),
+      volumes: interruptible(host, 'volumes', fake.ports.volumes, life, options),
+      artifacts: interruptible(host, 'artifacts', fake.ports.artifacts, life, options),
+      files: interruptible(host, 'files', fake.ports.files, life, options),
+    },
+    host.domain,
+  );
+  host.agent = scheduler.within(life, () =>
+    createHostAgent({
+      domain: host.domain,
+      host: hostName.parse(hostOf(host.domain)),
+      ports,
+      hello: { agent: '00000000-0000-4000-8000-000000000001', publicKey: '', chain: [...identity.agent.chain] },
+    }),
+  );
+}
+
+/** Looking at a file costs no time here: what matters is where a crash falls between two effects. */
+const LOOKS: ReadonlySet<string | symbol> = new Set([
+  'read',
+  'size',
+  'head',
+  'list',
+  'find',
+  'freeBytes',
+  'isTmpfs',
+  'hasSecret',
+  'guard',
+  'luksPlace',
+]);
+
+function interruptible<P extends object>(
+  host: SimHost,
+  name: string,
+  port: P,
+  life: Life,
+  { scheduler, faults, crashed }: HostOptions,
+): P {
+  return new Proxy(port, {
+    get: (target, property) => {
+      const member: unknown = Reflect.get(target, property);
+      if (typeof member !== 'function' || IMMEDIATE.has(property)) return member;
+      return async (...given: readonly unknown[]): Promise<unknown> => {
+        const work = async (): Promise<unknown> => {
+          if (name === 'hypervisor') host.touched = true;
+          return Reflect.apply(member, target, given);
+        };
+        if (life.dead) return new Promise(() => undefined);
+        if (LOOKS.has(property)) return work();
+        const crash = faults.take('crash at a host') ? (faults.take('bus delays') ? 'before' : 'after') : undefined;
+        const fate = faults.fate('host port', ['not-done', 'unreported']);
+        try {
+          return await scheduler.point(
+            life,
+            scheduler.latency(MEAN_MS),
+            () => fate,
+            async () => {
+              if (crash === 'before') {
+                crashed(host);
+                return new Promise(() => undefined);
+              }
+              const result = await work();
+              if (crash === 'after') crashed(host);
+              return result;
+            },
+          );
+        } catch (cause) {
+          if (cause instanceof HostError) throw cause;
+          throw new HostError(failed(name === 'hypervisor' ? 'LIBVIRT_FAILED' : 'DISK_FAILED', '(simulated)'));
+        }
+      };
+    },
+  });
+}

@@ -1,0 +1,186 @@
+import { digest, type TrustDomain } from '@carnet/events';
+import type { HostPorts } from '@carnet/hypervisor';
+import type { LoopPorts } from '@carnet/runtime';
+import type { AloneWith } from '../../../apps/broker/src/alone.ts';
+import type { Hosts } from '../../../apps/broker/src/hosts/steps.ts';
+import { type PerformContext, stepOf } from '../../../apps/broker/src/perform/context.ts';
+import { decodeEntry, encodeEntry } from '../../../libs/hypervisor/src/fence/entry.ts';
+import { VM } from '../../../libs/saga/src/testing.ts';
+import type { KeyRules } from './keys.ts';
+
+/** One deliberately broken rule. Nothing set: the honest system. */
+export type Mutant = {
+  readonly name: string;
+  readonly breaks: string;
+  readonly keys?: KeyRules;
+  readonly hosts?: (hosts: Hosts) => Hosts;
+  readonly alone?: (alone: AloneWith) => AloneWith;
+  readonly inventory?: (inventory: PerformContext['inventory']) => PerformContext['inventory'];
+  readonly loop?: (ports: LoopPorts, context: PerformContext) => LoopPorts;
+  readonly hostPorts?: (ports: HostPorts, domain: TrustDomain) => HostPorts;
+  /** No head is kept outside of the database. */
+  readonly forgetsHeads?: boolean;
+  /** What peers send again is not looked at. */
+  readonly neverHeals?: boolean;
+};
+
+export const HONEST: Mutant = { name: 'none', breaks: 'nothing' };
+
+/** A host's step that the broker takes for done without asking. */
+const without =
+  (skipped: string) =>
+  (hosts: Hosts): Hosts => ({
+    ...hosts,
+    step: (of, step, body) =>
+      step === skipped
+        ? Promise.resolve({ kind: 'done', result: { step, artifacts: [], fates: [], ran: true }, evidence: undefined } as never)
+        : hosts.step(of, step, body),
+  });
+
+const isFence = (path: string): boolean => path.includes('/fence/');
+type Files = HostPorts['files'];
+const withFiles =
+  (changed: (files: Files) => Partial<Files>) =>
+  (ports: HostPorts): HostPorts => {
+    const change = changed(ports.files);
+    const files = new Proxy(ports.files, {
+      get: (target, property) => Reflect.get(property in change ? change : target, property),
+    });
+    return { ...ports, files };
+  };
+
+const startsEarly = (ports: LoopPorts, context: PerformContext): LoopPorts => ({
+  ...ports,
+  perform: async (command, key, attempt, signal) => {
+    if (command.type === 'AuthorizeStart') {
+      const { MigrationIntended: intent, MigrationOffered: offer } = command.facts;
+      const { host } = offer.data.agent;
+      const { spec } = intent.data;
+      const by = { reason: 'MIGRATION', migration: command.migration } as const;
+      const to = { host, vm: command.vm, epoch: command.epoch, purpose: 'run', by } as const;
+      await context.hosts.step(stepOf(command, host), 'start', async () => ({
+        spec,
+        vcpus: 'run',
+        secrets: await Promise.all(spec.disks.map(({ key: disk }) => context.keys.secretForHost(to, disk))),
+      }));
+    }
+    return ports.perform(command, key, attempt, signal);
+  },
+});
+
+/** How long the impatient source waits for an answer to its release, ms. */
+const PATIENCE_MS = 500;
+
+const rollsBack = (ports: LoopPorts, context: PerformContext): LoopPorts => ({
+  ...ports,
+  owed: async (key) => {
+    const owed = await ports.owed(key);
+    for (const journey of await context.ledgers.journeys(VM)) {
+      const m = journey.migrations.at(-1);
+      const { KeyReleased: released, MigrationIntended: intent, OfferAgreed: agreed } = m?.facts ?? {};
+      if (
+        m?.source !== context.self ||
+        m.sourcePhase !== 'released' ||
+        released === undefined ||
+        intent === undefined ||
+        agreed === undefined
+      )
+        continue;
+      if (context.nowMs() - Date.parse(released.time) < PATIENCE_MS) continue;
+      await context.keys.reinstate(undefined, { migration: m.id, epoch: m.epoch });
+      const { host } = agreed.data.agent;
+      const by = { reason: 'MIGRATION', migration: m.id } as const;
+      const to = { host, vm: m.vm, epoch: m.epoch, purpose: 'run', by } as const;
+      const of = { host, vm: m.vm, migration: m.id, epoch: m.epoch, because: digest.parse('e'.repeat(64)) };
+      await context.hosts.step(of, 'resume', async () => ({
+        proof: { kind: 'relinquished', event: digest.parse('e'.repeat(64)) },
+        secrets: await Promise.all(intent.data.spec.disks.map(({ key: disk }) => context.keys.secretForHost(to, disk))),
+      }));
+    }
+    return owed;
+  },
+});
+
+const alwaysAlone: AloneWith = async (_, work) => ({ held: true, value: await work(new AbortController().signal) });
+
+export const MUTANTS: readonly Mutant[] = [
+  { name: 'rollback-on-a-timer', breaks: 'a source that hears nothing resumes by itself', loop: rollsBack },
+  {
+    name: 'release-before-surrender',
+    breaks: 'the release is published before the host surrendered',
+    hosts: without('surrender'),
+  },
+  { name: 'relinquish-before-host', breaks: 'the relinquishment is published before the host knows', hosts: without('forswear') },
+  { name: 'start-before-record', breaks: 'the start is recorded after starting', loop: startsEarly },
+  {
+    name: 'no-fence',
+    breaks: 'the host forgets epochs: there is no fence before the release',
+    hostPorts: withFiles((files) => ({
+      read: async (path) => {
+        const bytes = await files.read(path);
+        const entry = bytes !== undefined && isFence(path) ? decodeEntry(bytes) : undefined;
+        return entry === undefined
+          ? bytes
+          : Buffer.from(encodeEntry({ ...entry, epoch: 0, standing: 'mine', vcpus: 'may-run', role: 'home' }));
+      },
+    })),
+  },
+  {
+    name: 'surrender-forgotten',
+    breaks: 'a host that surrendered an epoch takes it for its own',
+    hostPorts: withFiles((files) => ({
+      read: async (path) => {
+        const bytes = await files.read(path);
+        const entry = bytes !== undefined && isFence(path) ? decodeEntry(bytes) : undefined;
+        return entry?.standing === 'surrendered'
+          ? Buffer.from(encodeEntry({ ...entry, standing: 'mine', vcpus: 'may-run' }))
+          : bytes;
+      },
+    })),
+  },
+  {
+    name: 'fence-not-durable',
+    breaks: 'the fence register is lost with the agent',
+    hostPorts: withFiles((files) => {
+      const volatile = new Map<string, Buffer>();
+      return {
+        read: async (path) => (isFence(path) ? volatile.get(path) : files.read(path)),
+        write: async (path, bytes) => (isFence(path) ? void volatile.set(path, Buffer.from(bytes)) : files.write(path, bytes)),
+      };
+    }),
+  },
+  {
+    name: 'import-before-release',
+    breaks: 'the deposit alone makes the key active at the target',
+    keys: { importsEarly: true, keepsReleased: false },
+  },
+  {
+    name: 'key-kept-after-release',
+    breaks: 'the source goes on using the key that it released',
+    keys: { importsEarly: false, keepsReleased: true },
+  },
+  {
+    name: 'heads-in-database',
+    breaks: 'no head is kept outside of the database: a restored one forks its ledger',
+    forgetsHeads: true,
+  },
+  { name: 'no-anti-entropy', breaks: 'what peers send again is not looked at', neverHeals: true },
+  { name: 'no-shredding', breaks: 'the source leaves its volumes after retirement', hosts: without('retire') },
+  { name: 'no-compensation', breaks: 'the target leaves what came when it gives up', hosts: without('destroy') },
+  {
+    name: 'no-sweep',
+    breaks: 'owed work is remembered, not derived: a crash loses it',
+    loop: (ports) => ({ ...ports, open: async () => [] }),
+  },
+  {
+    name: 'arrives-unrecorded',
+    breaks: 'the VM that arrived is in nobody’s books',
+    inventory: (inventory) => ({ ...inventory, add: async () => true }),
+  },
+  {
+    name: 'leaves-unrecorded',
+    breaks: 'the VM that left stays in the books of its source',
+    inventory: (inventory) => ({ ...inventory, remove: async () => undefined }),
+  },
+  { name: 'two-peers-at-once', breaks: 'requests about one VM are decided side by side', alone: () => alwaysAlone },
+];

@@ -1,0 +1,220 @@
+import { type TrustDomain, timestamp } from '@carnet/events';
+import { type Journal, type JournalParts, openJournal } from '@carnet/journal';
+import type { Log, Metrics } from '@carnet/runtime';
+import { startLoop } from '@carnet/runtime';
+import { runChanges, type Store } from '@carnet/store';
+import { aloneWith } from '../../../apps/broker/src/alone.ts';
+import { createFailures } from '../../../apps/broker/src/failures.ts';
+import { createHosts } from '../../../apps/broker/src/hosts/steps.ts';
+import { inventoryChanges, openInventory } from '../../../apps/broker/src/inventory.ts';
+import { createLedgers } from '../../../apps/broker/src/ledgers.ts';
+import { loopPorts, noticeJourneys } from '../../../apps/broker/src/loop-ports.ts';
+import type { PerformContext } from '../../../apps/broker/src/perform/context.ts';
+import { createPerformer } from '../../../apps/broker/src/perform/perform.ts';
+import { openPolicyGate } from '../../../apps/broker/src/policy-gate.ts';
+import type { IntakePorts } from '../../../apps/broker/src/service/intake.ts';
+import { settledChanges } from '../../../apps/broker/src/settled-table.ts';
+import { openChannel } from '../../../libs/journal/src/bus/channel.ts';
+import { follow } from '../../../libs/journal/src/bus/follower.ts';
+import { bell, pause, untilStopped } from '../../../libs/journal/src/bus/pace.ts';
+import { openPublisher } from '../../../libs/journal/src/bus/publisher.ts';
+import { openExchange } from '../../../libs/journal/src/exchange.ts';
+import type { HeadFile } from '../../../libs/journal/src/head-file.ts';
+import { receiveResent } from '../../../libs/journal/src/homecoming.ts';
+import { openOutbox } from '../../../libs/journal/src/outbox.ts';
+import { setOf } from '../../../libs/policy/src/testing.ts';
+import type { digestOf } from '../../../libs/saga/src/testing.ts';
+import type { SimBus } from './bus.ts';
+import type { Faults } from './faults.ts';
+import type { SimHost } from './host.ts';
+import { simHostClient } from './host-client.ts';
+import { chainValidator, hostOf, type Identity } from './identities.ts';
+import { retiring, simKeyChanges, simKeys } from './keys.ts';
+import type { Mutant } from './mutants.ts';
+import type { Random } from './random.ts';
+import type { Life, Scheduler } from './scheduler.ts';
+
+export type ReplicaPorts = {
+  readonly scheduler: Scheduler;
+  readonly random: Random;
+  readonly faults: Faults;
+  readonly bus: SimBus;
+  readonly life: Life;
+  readonly store: Store;
+  readonly host: SimHost;
+  readonly identity: Identity;
+  readonly identities: ReadonlyMap<TrustDomain, Identity>;
+  readonly leafOf: (certificate: string) => ReturnType<typeof digestOf>;
+  readonly openHeadFile: (dir: string, audience: TrustDomain) => Promise<HeadFile>;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly mutant: Mutant;
+};
+
+/** One broker replica: its real parts, over simulated ports. */
+export type Replica = {
+  readonly life: Life;
+  readonly journal: Journal;
+  readonly intake: IntakePorts;
+  readonly context: PerformContext;
+};
+
+/** By these every CSP decides: whoever asks may. */
+const RULES = setOf('@id("all") permit (principal, action, resource);');
+const NOTHING_OPEN = { migrations: 0, memoryMiB: 0, diskBytes: 0 };
+
+/** Migrations are given this long: short enough that many end by their deadline, long enough that most need not. */
+const OFFER_MS = 30_000;
+const DEADLINE_MS = 120_000;
+const ROLLBACK_MS = 1_000;
+
+export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
+  const { scheduler, random, life, store, identity, identities, log, metrics, mutant } = ports;
+  const self = identity.domain;
+  const peers = [...identities.keys()].filter((domain) => domain !== self);
+  const nowMs = (): number => scheduler.nowMs() + life.skewMs;
+  for (const changes of [inventoryChanges, settledChanges, simKeyChanges]) await runChanges(store, changes);
+  const { journal, parts } = await openJournal({
+    store,
+    self,
+    peers,
+    signing: () => identity.signing,
+    validateChain: chainValidator(identities),
+    headDir: '/heads',
+    openHeadFile: ports.openHeadFile,
+    clock: { nowMs },
+    random: random.bytes,
+    log,
+  });
+  const ledgers = createLedgers(journal, self, nowMs, RULES.announced);
+  const hosts = createHosts(simHostClient({ ...ports, scheduler }), nowMs);
+  const books = openInventory({ store, hosts: [hostOf(self)], registry: () => hosts.client.registry, levelOf: () => 0, log });
+  const inventory = mutant.inventory?.(books) ?? books;
+  const keys = simKeys(store, mutant.keys ?? { importsEarly: false, keepsReleased: false });
+  const alone = aloneWith(store);
+  const policy = openPolicyGate({
+    self,
+    set: RULES,
+    counts: async () => ({ outgoing: NOTHING_OPEN, incoming: NOTHING_OPEN }),
+    peers,
+    hosts: [hostOf(self)],
+    hostsUp: () => [hostOf(self)],
+    now: () => timestamp.parse(new Date(nowMs()).toISOString()),
+  });
+  const quotas: PerformContext['quotas'] = {
+    turn: async (_, __, work) => ({ held: true, value: await work(new AbortController().signal) }),
+    note: async () => undefined,
+  };
+  const context: PerformContext = {
+    self,
+    ledgers,
+    keys,
+    hosts: mutant.hosts?.(hosts) ?? hosts,
+    inventory,
+    policy,
+    peers: {
+      agentFault: () => undefined,
+      witnessFault: () => undefined,
+      dataPathFault: () => undefined,
+      releaseFault: async () => undefined,
+      agreementFault: async () => undefined,
+      requestFault: async () => undefined,
+    },
+    alone,
+    quotas,
+    settings: {
+      rollbackWindowMs: ROLLBACK_MS,
+      graceSeconds: 1,
+      rekeyArriving: 'none',
+      kemsLeaving: ['0x647a'],
+      kemArriving: '0x647a',
+    },
+    nowMs,
+  };
+  const intake: IntakePorts = {
+    agreementFault: async () => undefined,
+    self,
+    peers,
+    ledgers,
+    inventory,
+    keys,
+    alone: mutant.alone?.(alone) ?? alone,
+    policy: context.policy,
+    waiting: { get: async () => undefined, remove: async () => undefined } as unknown as IntakePorts['waiting'],
+    quotas,
+    isStillGood: async () => true,
+    nowMs,
+    offerMs: OFFER_MS,
+    deadlineMs: DEADLINE_MS,
+    leastRekey: 'none',
+    identify: () => undefined,
+  };
+  const perform = createPerformer(context);
+  const views = { record: async () => undefined } as unknown as Parameters<typeof loopPorts>[0]['views'];
+  const loopOf = loopPorts({
+    self,
+    journal,
+    ledgers,
+    views,
+    store,
+    inventory,
+    keys: retiring(),
+    failures: createFailures(),
+    perform,
+    nowMs,
+    log,
+    metrics,
+  });
+  const loop = startLoop(mutant.loop?.(loopOf, context) ?? loopOf);
+  noticeJourneys({ self, journal, metrics }, loop);
+  for (const peer of peers) void runLink(ports, parts, peer);
+  return { life, journal, intake, context };
+}
+
+/** As the journal's own link to a peer, over the simulated client. */
+async function runLink(
+  { bus, life, random, store, log, mutant }: ReplicaPorts,
+  parts: JournalParts,
+  peer: TrustDomain,
+): Promise<void> {
+  const { options, db, headFiles, theirs, notices } = parts;
+  const { self, clock } = options;
+  const stop = new AbortController().signal;
+  const [headFile, receiver] = [headFiles.get(peer), theirs.get(peer)];
+  if (headFile === undefined || receiver === undefined) throw new Error(`no ledger with ${peer}`);
+  const { client, manager, connection, isUp } = bus.connect(self, life);
+  await untilStopped(
+    { signal: stop, random: random.bytes, failed: (cause) => log.warn({ peer, cause: String(cause) }, 'link') },
+    async () => {
+      const lease = await store.tryLease(`bus ${self} ${peer}`);
+      if (lease === undefined) return pause(500, stop);
+      const signal = AbortSignal.any([stop, lease.signal]);
+      const outbox = openOutbox(db, self, peer, headFile);
+      const exchange = openExchange(parts, peer, outbox);
+      const common = { self, peer, clock, random: random.bytes, log, signal, isUp };
+      const resent = (envelopes: readonly Uint8Array[]) =>
+        mutant.neverHeals === true ? Promise.resolve([]) : receiveResent(parts, peer, envelopes);
+      const channel = openChannel({ ...common, connection, exchange, resent });
+      const tellable = bell();
+      const publisher = openPublisher({
+        ...common,
+        outbox,
+        jetstream: client,
+        manager,
+        bell: tellable,
+        published: channel.activity,
+      });
+      const unsubscribe = notices.subscribe(tellable.ring);
+      const received: Parameters<typeof follow>[0]['received'] = (results) => {
+        if (results.some(({ kind }) => kind === 'placed')) channel.activity();
+        if (results.some(({ kind }) => kind === 'gap' || kind === 'unknown-cause' || kind === 'refused')) channel.missing();
+      };
+      try {
+        await Promise.all([publisher.run(), follow({ ...common, receiver, jetstream: client, received }), channel.run()]);
+      } finally {
+        unsubscribe();
+        await lease.release();
+      }
+    },
+  );
+}
