@@ -1,10 +1,7 @@
-import { openStore } from '@carnet/store';
 import { describe } from 'vitest';
 import { journalContract } from './testing/contract-suite.ts';
-import { temporaryDir } from './testing/world.ts';
-
-const log = { info: () => undefined, warn: () => undefined };
+import { openTestStore } from './testing/world.ts';
 
 describe('a journal over the embedded database', () => {
-  journalContract(() => openStore({ dir: temporaryDir(), log, applicationName: 'test' }));
+  journalContract(openTestStore);
 });
