@@ -1,3 +1,4 @@
+import { type BlockJobs, blockJobs } from './block-jobs.ts';
 import { Channel, type ChannelOptions } from './channel.ts';
 import { type Backups, backups, type Checkpoints, checkpoints } from './checkpoints.ts';
 import type { CallOptions } from './deadline.ts';
@@ -43,6 +44,7 @@ export type Connection = AsyncDisposable & {
   readonly host: Host;
   readonly domains: Domains;
   readonly jobs: Jobs;
+  readonly blockJobs: BlockJobs;
   readonly migration: Migration;
   readonly secrets: Secrets;
   readonly pools: Pools;
@@ -99,6 +101,7 @@ function connection(channel: Channel, libVersion: bigint): Connection {
     host: host(channel),
     domains: domains(channel),
     jobs: jobs(channel),
+    blockJobs: blockJobs(channel),
     migration: migration(channel),
     secrets: secrets(channel),
     pools: pools(channel),

@@ -78,6 +78,20 @@ export const MIGRATE_FLAGS = {
   'postcopy-resume': 524_288,
   'zero-copy': 1_048_576,
 } as const;
+export const BLOCK_COPY_FLAGS = {
+  shallow: 1,
+  /** The volume is there already, as large as the disk or larger. */
+  'reuse-external': 2,
+  /** Ends with the guest; what a persistent domain requires. */
+  'transient-job': 4,
+  /** What the guest writes goes to both volumes before it is told done: the copy converges whatever it writes. */
+  'synchronous-writes': 8,
+} as const;
+export const BLOCK_JOB_ABORT_FLAGS = {
+  /** Settles when asked; the notice says when it is over. */
+  async: 1,
+  pivot: 2,
+} as const;
 export const JOB_STATS_FLAGS = { completed: 1, 'keep-completed': 2 } as const;
 export const SECRET_LIST_FLAGS = { ephemeral: 1, 'not-ephemeral': 2, private: 4, 'not-private': 8 } as const;
 export const POOL_CREATE_FLAGS = { build: 1, 'build-overwrite': 2, 'build-no-overwrite': 4 } as const;

@@ -1,3 +1,4 @@
+export type { BlockCopyOptions, BlockJobInfo, BlockJobs, BlockJobType } from './block-jobs.ts';
 export type { Backups, Checkpoints } from './checkpoints.ts';
 export { type Connection, type ConnectOptions, connect } from './connect.ts';
 export type { CallOptions } from './deadline.ts';

@@ -1,3 +1,4 @@
+import { BLOCK_JOB_TYPES, type BlockJobType } from './block-jobs.ts';
 import { type Domain, nameOf, readDomain, readSecret, type Secret } from './handles.ts';
 import { readParameters, type TypedParameter } from './typed-parameter.ts';
 import type { XdrReader } from './xdr-reader.ts';
@@ -21,6 +22,9 @@ const LIFECYCLE = [
 export type LifecycleEvent = (typeof LIFECYCLE)[number][0] | 'unknown';
 export type LifecycleDetail = (typeof LIFECYCLE)[number][1][number] | 'unknown';
 
+/** virConnectDomainEventBlockJobStatus. `ready`: the copy follows what the guest writes, and may be pivoted to. */
+const BLOCK_JOB_STATUSES = ['completed', 'failed', 'canceled', 'ready'] as const;
+
 const SECRET_EVENTS = ['defined', 'undefined'] as const;
 
 /** What libvirt tells unasked, by kind. libvirt says event; this library keeps its word for the type of one. */
@@ -31,6 +35,13 @@ export type Notices = {
   readonly 'migration-iteration': { readonly domain: Domain; readonly iteration: number };
   /** Save, migration or backup ended; the statistics are those of `domains.jobStats`. */
   readonly 'job-completed': { readonly domain: Domain; readonly statistics: readonly TypedParameter[] };
+  /** `disk` is its target, e.g. `vda` (libvirt's second form of this event; the first gave the path, which a pivot changes). */
+  readonly 'block-job': {
+    readonly domain: Domain;
+    readonly disk: string;
+    readonly type: BlockJobType;
+    readonly status: (typeof BLOCK_JOB_STATUSES)[number] | 'unknown';
+  };
   readonly 'secret-lifecycle': { readonly secret: Secret; readonly event: (typeof SECRET_EVENTS)[number] | 'unknown' };
   readonly 'secret-value-changed': { readonly secret: Secret };
 };
@@ -62,6 +73,17 @@ export const NOTICE_FORMATS: { readonly [Kind in NoticeKind]: NoticeFormat<Notic
     eventId: 21,
     procedure: 363,
     read: (r) => ({ domain: readDomain(r), statistics: readParameters(r) }),
+  },
+  'block-job': {
+    source: 'domain',
+    eventId: 16,
+    procedure: 339,
+    read: (r) => ({
+      domain: readDomain(r),
+      disk: r.string(),
+      type: nameOf(BLOCK_JOB_TYPES, r.int()),
+      status: nameOf(BLOCK_JOB_STATUSES, r.int()),
+    }),
   },
   'secret-lifecycle': {
     source: 'secret',
