@@ -216,6 +216,26 @@ describe('TLS between two CSPs', () => {
   });
 });
 
+it('a client whose certificate ends while it is connected is cut off, though no list is another', async () => {
+  let atMs = nowMs;
+  const material = { ...a, now: () => timeAt(atMs) };
+  const server = createServer(serverTlsOptions(a), (socket) => {
+    socket.on('error', () => undefined);
+    socket.write('hello');
+  });
+  open.push(server);
+  const refused: string[] = [];
+  guardServer(server, material, expectB, (refusal) => void refused.push(refusal.code));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const socket = connect({ ...clientTlsOptions(b, expectA), host: '127.0.0.1', port: portOf(server) });
+  socket.on('error', () => undefined);
+  await once(socket, 'data');
+  atMs = lifetime.notAfterMs + 1_000;
+  await once(socket, 'close');
+  expect(refused).toEqual(['EXPIRED']);
+}, 15_000);
+
 it('a client that is revoked while it is connected is cut off; another stays', async () => {
   let judge = a;
   const server = createServer(serverTlsOptions(a), (socket) => {

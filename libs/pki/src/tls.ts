@@ -82,7 +82,7 @@ export type SecureServer = { prependListener(event: 'secureConnection', listener
 const identities = new WeakMap<object, PeerIdentity>();
 
 /**
- * Destroys each connection whose client is not the expected one, before anything reads from it, and later when it is revoked. In TLS 1.3 a client believes
+ * Destroys each connection whose client is not the expected one, before anything reads from it, and later when it is revoked or ends. In TLS 1.3 a client believes
  * itself connected before the server has judged it: it learns of the refusal by the end of the connection.
  *
  * @param expected who may connect: one domain, since pools of several domains never decide identity together
@@ -106,16 +106,23 @@ export function guardServer(
       socket.destroy();
       return false;
     };
-    if (judge()) judgeAgain(socket, material, judge);
+    if (judge()) judgeAgain(socket, material, { judge, endsMs: Date.parse(certificate.valid_to) });
   });
 }
 
-/** A connection may last for days: who was let in is judged again whenever the revocation lists are others. */
-function judgeAgain(socket: TLSSocket, { store }: TlsMaterial, judge: () => boolean): void {
+/** Whom a socket let in, and when that certificate ends. */
+interface LetIn {
+  readonly judge: () => boolean;
+  readonly endsMs: number;
+}
+
+/** A connection may last for days: who was let in is judged again whenever the revocation lists are others, and once the certificate has ended. */
+function judgeAgain(socket: TLSSocket, { store, now }: TlsMaterial, { judge, endsMs }: LetIn): void {
   let judgedBy = store().crls;
   const timer = setInterval(() => {
     const { crls } = store();
-    if (crls === judgedBy) return;
+    // Written so that an end that is no time is judged each time.
+    if (crls === judgedBy && Date.parse(now()) < endsMs) return;
     judgedBy = crls;
     judge();
   }, CRL_RECHECK_MS);
