@@ -144,6 +144,14 @@ describe('terms', () => {
     expect(termsFault({ terms: termsOf(1) }, { ...good, ...more }, OWN)?.code).toBe(code);
   });
 
+  it.each([
+    ['unknown to the policy set', undefined],
+    ['of no jurisdiction', []],
+  ])('refuse a target that is %s', (_, said) => {
+    const own = { ...OWN, jurisdictionsOf: () => said };
+    expect(termsFault({ terms: termsOf(1) }, { mode: 'cold', target: B }, own)?.code).toBe('JURISDICTION_NOT_AGREED');
+  });
+
   it('refuse a broker that keeps a longer window since', () => {
     const own = { ...OWN, rollbackWindowSeconds: 301 };
     expect(termsFault({ terms: termsOf(1) }, { mode: 'cold', target: B }, own)?.code).toBe('ROLLBACK_WINDOW_TOO_LONG');

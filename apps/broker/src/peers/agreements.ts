@@ -128,7 +128,14 @@ export function termsFault({ terms }: Pick<Agreement, 'terms'>, move: Terms, own
       'ROLLBACK_WINDOW_TOO_LONG',
       `the agreement allows ${terms.rollbackWindowSecondsMax} s, not ${rollbackWindowSeconds} s`,
     );
-  const outside = (own.jurisdictionsOf(move.target) ?? []).filter((one) => !terms.jurisdictions.some((agreed) => agreed === one));
+  const answersTo = own.jurisdictionsOf(move.target) ?? [];
+  // A place of which nothing is known is within no terms.
+  if (answersTo.length === 0)
+    return reasonOf(
+      'JURISDICTION_NOT_AGREED',
+      `this CSP's policy set does not say to which jurisdictions ${move.target} answers`,
+    );
+  const outside = answersTo.filter((one) => !terms.jurisdictions.some((agreed) => agreed === one));
   return outside.length === 0
     ? undefined
     : reasonOf('JURISDICTION_NOT_AGREED', `${move.target} answers to ${outside.join(', ')}, which was not agreed on`);
