@@ -32,6 +32,19 @@ describe('an intent', () => {
     expect(answered.done).toEqual(['host reserve', 'keys pair', 'event MigrationOffered']);
   });
 
+  it('outside of the agreement, in the KEM that this CSP would offer, is refused, and no host is asked', async () => {
+    const asked: unknown[] = [];
+    const agreementFault = async (...of: readonly unknown[]) => {
+      asked.push(of);
+      return { code: 'ALGORITHM_NOT_AGREED', text: 'not that one' };
+    };
+    const answered = await answer(ASKED, { peers: { agreementFault }, settings: { kemArriving: '0x0010' } });
+    expect([reasonsOf(answered), answered.done]).toEqual([['ALGORITHM_NOT_AGREED'], ['event MigrationRefused']]);
+    expect(asked).toEqual([
+      [CSP_A, { mode: ASKED.migrations[0]?.facts.MigrationIntended?.data.mode, target: CSP_B, kem: '0x0010' }],
+    ]);
+  });
+
   it.each<readonly [string, string, Journey, Parts]>([
     ['for a VM that is held here', 'VM_PRESENT', ASKED, { inventory: { vm: async () => ({}) as never } }],
     ['for a VM that a third CSP is sending us', 'VM_MOVING', ASKED, elsewhere(journeyAt('MigrationOffered'))],

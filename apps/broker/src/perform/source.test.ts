@@ -54,6 +54,20 @@ describe('agreeing', () => {
   });
 });
 
+it('agreeing to an offer outside of the agreement, in the KEM that the peer offered, is withdrawing; no host is asked', async () => {
+  const asked: unknown[] = [];
+  const agreementFault = async (...of: readonly unknown[]) => {
+    asked.push(of);
+    return { code: 'ALGORITHM_NOT_AGREED', text: 'not that one' };
+  };
+  const journey = journeyAt('MigrationOffered');
+  const done = await perform(journey, 'AgreeOffer', {}, { peers: { agreementFault } });
+  expect(done.done).toEqual(['keys reinstate', 'keys memoryUsed', 'event MigrationWithdrawn']);
+  expect(done.proposals).toMatchObject([{ type: 'Withdraw', reason: { code: 'ALGORITHM_NOT_AGREED' } }]);
+  const { MigrationIntended, MigrationOffered } = journey.migrations[0]?.facts ?? {};
+  expect(asked).toEqual([[CSP_B, { mode: MigrationIntended?.data.mode, target: CSP_B, kem: MigrationOffered?.data.kem }]]);
+});
+
 describe('withdrawing', () => {
   it('destroys the key of a memory state that nothing can have been saved with', async () => {
     const done = await perform(journeyAt('KeyDeposited'), 'QuiesceVm').catch(() => undefined);

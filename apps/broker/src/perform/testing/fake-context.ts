@@ -169,7 +169,7 @@ export function fakeContext(
       value: await work(new AbortController().signal),
     }),
     quotas: NO_QUOTAS,
-    settings: { rollbackWindowMs: 0, graceSeconds: 0, rekeyArriving: 'none', kemsLeaving: ['0x647a'] },
+    settings: { rollbackWindowMs: 0, graceSeconds: 0, rekeyArriving: 'none', kemsLeaving: ['0x647a'], kemArriving: '0x647a' },
     nowMs: () => Date.parse(START),
   };
   const merged = Object.entries(honest).map(([name, part]) => {
