@@ -26,6 +26,9 @@ interface Agreed {
   readonly open: readonly Row[];
 }
 
+/** Of terms to which no broker holds a migration. */
+const UNHELD = 'signed only';
+
 const columns: readonly Column<Row>[] = [
   { name: 'state', cell: (row) => (row.acceptance === undefined ? 'proposed' : 'in force') },
   { name: 'version', cell: ({ terms }) => terms.version },
@@ -34,10 +37,11 @@ const columns: readonly Column<Row>[] = [
   { name: 'jurisdictions', cell: ({ terms }) => terms.jurisdictions.join(', ') },
   {
     name: 'escrow',
-    cell: ({ terms }) => (terms.escrow === undefined ? 'none' : `${terms.escrow.threshold} of ${terms.escrow.shares}`),
+    cell: ({ terms }) =>
+      terms.escrow === undefined ? 'none' : `${terms.escrow.threshold} of ${terms.escrow.shares} (${UNHELD})`,
   },
   { name: 'window', cell: ({ terms }) => `${terms.rollbackWindowSecondsMax} s` },
-  { name: 'retention', cell: ({ terms }) => `${terms.retentionDays} days` },
+  { name: 'retention', cell: ({ terms }) => `${terms.retentionDays} days (${UNHELD})` },
   { name: 'algorithms', cell: ({ terms }) => terms.algorithms.join(', ') },
   { name: 'from', cell: ({ terms }) => terms.notBefore },
   { name: 'until', cell: ({ terms }) => terms.notAfter },
@@ -70,6 +74,7 @@ export function agreementVerbs(group: Command, streams: Streams): void {
   group
     .command('agreement <peer>')
     .description('the terms in force, and what is proposed')
+    .addHelpText('after', `\n${TEXT}`)
     .action(async (peer: string, _options: unknown, command: Command) => {
       const world = worldOf(command, streams);
       const broker = await world.broker();
