@@ -63,8 +63,8 @@ async function destroyAll(tx: Any, migration: string, keys: readonly { readonly 
     await tx.updateTable('sim_keys').set({ state: 'destroyed', migration }).where('key', '=', key).execute();
 }
 
-export const retiring = (): Pick<KeyManager, 'retireByLedger'> => ({
-  retireByLedger: async (tx, { migration, keys }) => {
+export const retiring = (): Pick<KeyManager, 'retire'> => ({
+  retire: async (tx, { migration, keys }) => {
     await destroyAll(on(tx), migration, keys);
     return { ok: true, value: keys.map(({ key }) => key) };
   },
