@@ -33,7 +33,7 @@ type Agreed = {
 };
 const pathTo = (peer: Cloud): string => `/v1/peers/${peer.plan.domain}/agreement`;
 const agreedAt = async (at: Cloud, peer: Cloud): Promise<Agreed> => must(await at.api.get<Agreed>(pathTo(peer)));
-const terms = (modes: readonly string[]) => ({
+const terms = (modes: readonly string[], more: object = {}) => ({
   modes,
   algorithms: ['x25519-ml-kem-768'],
   retentionDays: 365,
@@ -41,7 +41,15 @@ const terms = (modes: readonly string[]) => ({
   rollbackWindowSecondsMax: 600,
   notBefore: new Date(Date.now() - 60_000).toISOString(),
   notAfter: new Date(Date.now() + 86_400_000).toISOString(),
+  ...more,
 });
+async function agree(modes: readonly string[], more: object = {}): Promise<void> {
+  const { a, b } = clouds;
+  const { proposal } = must(await a.api.post<{ readonly proposal: string }>(`${pathTo(b)}/proposals`, terms(modes, more)));
+  await eventually('the proposal at B', async () => ((await agreedAt(b, a)).open[0]?.proposal === proposal ? true : undefined));
+  must(await b.api.post(`${pathTo(a)}/accept`, { proposal }));
+  await eventually('the acceptance at A', async () => ((await agreedAt(a, b)).inForce?.proposal === proposal ? true : undefined));
+}
 
 it('one proposes, the other accepts, and both find the same terms in their ledgers', async () => {
   const { a, b } = clouds;
@@ -64,6 +72,26 @@ it('a migration of a mode that was not agreed is refused, and nothing is said or
   expect(await ledgerRows(a.database)).toEqual(before);
   expect(runsAt(clouds, vm)).toEqual([a.plan.domain]);
   expect(await settled(clouds, await intend(a, b, vm, 'cold'), 60_000)).toMatchObject({ outcome: 'done' });
+});
+
+it('an offer whose keys would be sealed otherwise than agreed is made by nobody: the target refuses, and the VM stays', async () => {
+  const { a, b } = clouds;
+  await agree(['cold'], { algorithms: ['dhkem-p256'] });
+  const row = await settled(clouds, await intend(b, a, vm, 'cold'), 60_000);
+  expect(row).toMatchObject({ outcome: 'refused', reasons: [{ code: 'ALGORITHM_NOT_AGREED' }] });
+  expect(runsAt(clouds, vm)).toEqual([b.plan.domain]);
+}, 120_000);
+
+it('nothing is sent to a CSP that answers to a jurisdiction that was not agreed on', async () => {
+  const { a, b } = clouds;
+  await agree(['cold'], { jurisdictions: ['US'] });
+  const before = await ledgerRows(b.database);
+  expect(await b.api.post('/v1/intents', intentOf(vm.vm, a.plan.domain, 'cold'))).toMatchObject({
+    code: 'JURISDICTION_NOT_AGREED',
+  });
+  expect(await ledgerRows(b.database)).toEqual(before);
+  expect(runsAt(clouds, vm)).toEqual([b.plan.domain]);
+  await agree(['cold']);
 });
 
 it('a peer that begins one all the same is refused; agreeing to other bytes changes nothing', async () => {

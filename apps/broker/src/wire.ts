@@ -15,7 +15,7 @@ import { tellChain } from './hosts/tell-chain.ts';
 import { crlTeller } from './hosts/tell-crls.ts';
 import { agentSpiffeId, type ValidateAgent } from './hosts/wire.ts';
 import { openInventory } from './inventory.ts';
-import { dutiesOf, isHolderByLedgers } from './keys/escrow-holder.ts';
+import { dutiesOf, isHolderByLedgers, receivedFrom } from './keys/escrow-holder.ts';
 import { startEscrowNews } from './keys/escrow-news.ts';
 import { createHandoverKeys } from './keys/handover-keys.ts';
 import { startKeyNews } from './keys/key-news.ts';
@@ -165,6 +165,10 @@ export function wire(ground: Ground) {
     may: (person, duty) => dutiesOf(policy.roleOf(person)).has(duty),
     peers: () => journal.peers,
     isHolder: async (vm) => isHolderByLedgers(vm, await ledgers.journeys(vm), self),
+    notAgreed: async (vm, quorum) => {
+      const source = receivedFrom(vm, await ledgers.journeys(vm), self);
+      return source && (await agreements.escrowFault(source, quorum))?.text;
+    },
   });
   const escrowNews = startEscrowNews({ journal, escrows, log });
   const certificates = () =>

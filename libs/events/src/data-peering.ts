@@ -15,12 +15,12 @@ export const agreementTerms = z
       .min(1)
       .max(2)
       .readonly(),
-    /** Quorum of custodians that a receiver may keep shares with. Absent: it keeps none. Signed and shown only. */
+    /** Quorum of custodians that a receiver may keep shares with. Absent: it keeps none. The home of a VM is bound by nobody's. */
     escrow: z
       .strictObject({ threshold: z.int().min(2).max(16), shares: z.int().min(2).max(16) })
       .readonly()
       .optional(),
-    /** How long each keeps its ledgers after the last migration. Signed and shown only. */
+    /** How long each keeps its ledgers after the last migration. Carnet itself never deletes any: this binds who runs it. */
     retentionDays: z.int().min(1).max(RETENTION_DAYS_MAX),
     /** Where VMs may be kept: a target answers to none but these. */
     jurisdictions: z.array(jurisdiction).min(1).max(JURISDICTIONS_MAX).readonly(),

@@ -1,4 +1,5 @@
 export { tokensAbout } from './accreditation.ts';
+export { type Agreed, type Agreement, agreedIn, type Proposal, type Said, signedIn } from './agreed.ts';
 export { canonicalText } from './canonical.ts';
 export { POLICY_CODES, type PolicyCode } from './codes.ts';
 export { imageOf } from './consent.ts';
@@ -33,3 +34,13 @@ export { type ApprovalQuestion, homeOf, type Move } from './question.ts';
 export { loosened, loosenedAway, restrictionsOf } from './restrictions.ts';
 export { type Role, role } from './roles.ts';
 export { SCHEMA } from './schema.ts';
+export {
+  escrowFault,
+  moveFault,
+  type Own,
+  ownFault,
+  type Quorum,
+  type Terms,
+  type TermsCode,
+  type TermsFault,
+} from './terms.ts';

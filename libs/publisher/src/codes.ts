@@ -128,6 +128,10 @@ export const DOOR_CODES = {
     text: 'The peer has proposed this version, too, and of two crossed proposals its one counts.',
     advice: '`carnet peer accept` it, or ask the peer to propose what you want.',
   },
+  AGREEMENT_WORDS_SPENT: {
+    text: 'This CSP has proposed and accepted so often that its further words about agreements would not be read.',
+    advice: 'What is in force stays so. The peer can still propose; nothing more can be said from here.',
+  },
   ALGORITHM_NOT_AGREED: {
     text: 'Keys would be sealed by an algorithm that the agreement does not name.',
     advice: 'The target offers by `profile.arriving`: change it, or agree on more algorithms.',

@@ -1,10 +1,12 @@
+import { positionOf } from '@carnet/trust';
 import { CLOCK_SKEW_MS_MAX } from '../limits.ts';
 import type { Finding } from '../report.ts';
+import { type Agreements, openAgreements } from './agreements.ts';
 import { type Cosigned, judgeCheckpoints, marksOf, type ShownCheckpoint } from './checkpoints.ts';
 import type { LedgerCopies, LedgerPair } from './copies.ts';
 import { type Inspection, inspect } from './inspect.ts';
-import { type Journeys, openJourneys } from './journeys.ts';
-import { LedgerReplay, type ReplayRules } from './replay.ts';
+import { type Folded, type Journeys, openJourneys } from './journeys.ts';
+import { LedgerReplay, type PlacedEvent, type ReplayRules } from './replay.ts';
 
 /** A pair of ledgers, replayed and folded. */
 export type AuditedPair = {
@@ -41,23 +43,45 @@ export async function auditPair(
     { voids: 0, citedSeq: 0 },
   ];
   const journeys = openJourneys();
+  const agreements = openAgreements();
   const run = async (own: 0 | 1, peer: 0 | 1): Promise<number> => {
     for (let placedCount = 0; ; placedCount++) {
       const step = await replays[own].advance(replays[peer]);
       if (step.kind !== 'placed') return placedCount;
       const folded = journeys.fold(step);
       inspect(inspection, replays[own], step, folded);
-      if (step.voidCode !== undefined || (folded !== undefined && 'voidCode' in folded.outcome)) tallies[own].voids++;
       for (const cause of step.payload.causes)
         tallies[peer].citedSeq = Math.max(tallies[peer].citedSeq, replays[peer].positionOf(cause) ?? 0);
+      noteAgreements(agreements, { ledger: replays[own].ledger, step, folded, seen: tallies[peer].citedSeq });
+      if (step.voidCode !== undefined || (folded !== undefined && 'voidCode' in folded.outcome)) tallies[own].voids++;
     }
   };
   while ((await run(0, 1)) + (await run(1, 0)) > 0);
+  agreements.judge(inspection.findings);
   // Which came first is a matter of reading: of two divergences the first ledger's is named first.
   const audited = ([0, 1] as const).map((own) =>
     conclude(replays[own], replays[own === 0 ? 1 : 0], tallies[own], inspection, rules.checkpoints),
   );
   return { ledgers: audited, journeys };
+}
+
+type Noted = {
+  readonly ledger: LedgerCopies;
+  readonly step: PlacedEvent;
+  readonly folded: Folded | undefined;
+  /** How far the publisher has cited the other ledger. */
+  readonly seen: number;
+};
+
+function noteAgreements(agreements: Agreements, { ledger: { publisher, audience }, step, folded, seen }: Noted): void {
+  const { event, digest, payload, voidCode } = step;
+  if (event === undefined || voidCode !== undefined) return;
+  const standing = { ledger: { publisher, audience }, seq: positionOf(payload.seq), digest, seen };
+  agreements.note(event, standing);
+  if (folded === undefined || !('migration' in folded.outcome)) return;
+  const { type } = folded.event;
+  if (type === 'MigrationIntended' || type === 'MigrationOffered')
+    agreements.began({ ...standing, m: folded.outcome.migration, at: folded.event });
 }
 
 function conclude(

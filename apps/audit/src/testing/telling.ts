@@ -62,6 +62,11 @@ export class Telling {
     for (const ledger of [this.a, this.b]) this.announce(ledger);
   }
 
+  /** Nothing happens for a while. */
+  rest(ms: number): void {
+    this.#ms += ms;
+  }
+
   ledgerOf(publisher: TrustDomain): Ledger {
     return publisher === CSP_A ? this.a : this.b;
   }

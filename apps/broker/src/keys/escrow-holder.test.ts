@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CSP_A, CSP_B, CSP_C, finish, given, type Party, relinquish, VM, withdraw } from '../../../../libs/saga/src/testing.ts';
-import { dutiesOf, isHolderByLedgers } from './escrow-holder.ts';
+import { dutiesOf, isHolderByLedgers, receivedFrom } from './escrow-holder.ts';
 
 const holds = ({ journey, self }: Party): boolean => isHolderByLedgers(VM, [journey], self);
 
@@ -32,6 +32,17 @@ describe('the holder of the current epoch, by the ledgers', () => {
     const { a, b } = given('KeyReleased');
     const ended = finish({ a, b: relinquish(b) });
     expect([holds(ended.a), holds(ended.b)]).toEqual([true, false]);
+  });
+});
+
+describe('whose terms bind an escrow', () => {
+  it.each([
+    ['KeyReleased', [undefined, undefined]],
+    ['KeyImported', [undefined, CSP_A]],
+    ['SourceRetired', [undefined, CSP_A]],
+  ] as const)('after %s: %j', (last, expected) => {
+    const { a, b } = given(last);
+    expect([a, b].map(({ journey, self }) => receivedFrom(VM, [journey], self))).toEqual(expected);
   });
 });
 

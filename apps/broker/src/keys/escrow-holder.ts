@@ -16,6 +16,13 @@ export function isHolderByLedgers(vm: VmId, journeys: readonly Journey[], self: 
   return summarize(last).custody.at(-1)?.canOpen.includes(self) ?? false;
 }
 
+/** Whose terms bind an escrow of the VM's keys: the CSP that handed it over last. The home is bound by nobody's: what comes back is its own. */
+export function receivedFrom(vm: VmId, journeys: readonly Journey[], self: TrustDomain): TrustDomain | undefined {
+  if (homeOf(vm) === self) return undefined;
+  const arrivals = journeys.flatMap(({ migrations }) => migrations).filter((m) => m.target === self && m.facts.KeyImported);
+  return arrivals.toSorted((one, other) => other.epoch - one.epoch)[0]?.source;
+}
+
 const ASKERS: readonly Role[] = ['operator', 'key-custodian', 'administrator'];
 
 /** What roles let a person do in an escrow. An administrator who holds shares needs the role like everyone: administration is no custody. */

@@ -1,7 +1,8 @@
 import { type AgreementTerms, agreementTerms, type Digest, digest, type Event, trustDomain } from '@carnet/events';
-import fc from 'fast-check';
+import { AGREEMENT_EVENTS_MAX } from '@carnet/journal';
+import type { Said } from '@carnet/policy';
 import { describe, expect, it } from 'vitest';
-import { agreedIn, openAgreements, termsFault } from './agreements.ts';
+import { faultUnder, openAgreements } from './agreements.ts';
 
 const [A, B, C] = ['csp-a.example', 'csp-b.example', 'csp-c.example'].map((name) => trustDomain.parse(name)) as [
   ReturnType<typeof trustDomain.parse>,
@@ -23,13 +24,11 @@ const termsOf = (version: number, more: Partial<AgreementTerms> = {}): Agreement
     ...more,
   });
 const OWN = {
-  nowMs: NOW_MS,
   rollbackWindowSeconds: 300,
   jurisdictionsOf: (csp: typeof A) => (csp === C ? ['DE', 'US'] : ['DE']),
 };
 const idOf = (n: number): Digest => digest.parse(n.toString(16).padStart(64, '0'));
 
-type Said = { readonly digest: Digest; readonly event: Event | undefined; readonly voidCode?: string };
 const proposed = (n: number, publisher: typeof A, terms: AgreementTerms): Said => ({
   digest: idOf(n),
   event: { type: 'AgreementProposed', publisher, seq: String(n), data: { terms } } as Event,
@@ -39,109 +38,14 @@ const accepted = (n: number, publisher: typeof A, proposal: number): Said => ({
   event: { type: 'AgreementAccepted', publisher, seq: String(n), data: { proposal: idOf(proposal) } } as Event,
 });
 
-describe('what two ledgers agree on', () => {
-  it('is what one proposed and the other accepted', () => {
-    const events = [proposed(1, A, termsOf(1)), accepted(2, B, 1)];
-    expect(agreedIn(events)).toEqual({
-      inForce: { terms: termsOf(1), proposer: A, proposal: idOf(1), acceptance: idOf(2) },
-      open: [],
-    });
-  });
-
-  it.each([
-    ['a proposal alone', [proposed(1, A, termsOf(1))]],
-    ['its own proposal, accepted by itself', [proposed(1, A, termsOf(1)), accepted(2, A, 1)]],
-    ['an acceptance of other bytes: one side altered the terms', [proposed(1, A, termsOf(1)), accepted(2, B, 9)]],
-    ['an acceptance of an acceptance', [proposed(1, A, termsOf(1)), accepted(2, B, 3), accepted(3, A, 2)]],
-    ['a void proposal', [{ ...proposed(1, A, termsOf(1)), voidCode: 'SCHEMA' }, accepted(2, B, 1)]],
-    ['a void acceptance', [proposed(1, A, termsOf(1)), { ...accepted(2, B, 1), voidCode: 'SCHEMA' }]],
-  ])('is nothing for %s', (_, events) => {
-    expect(agreedIn(events).inForce).toBeUndefined();
-  });
-
-  it('is the highest version that both signed, whatever is accepted again', () => {
-    const events = [
-      proposed(1, A, termsOf(1, { modes: ['cold', 'suspend'] })),
-      accepted(2, B, 1),
-      proposed(3, B, termsOf(2)),
-      accepted(4, A, 3),
-      accepted(5, B, 1),
-    ];
-    expect(agreedIn(events).inForce?.terms.modes).toEqual(['cold']);
-  });
-
-  it('is the same for both, in whatever order events came', () => {
-    const events = [
-      proposed(1, A, termsOf(1)),
-      accepted(2, B, 1),
-      proposed(3, B, termsOf(2)),
-      proposed(4, A, termsOf(2, { modes: ['suspend'] })),
-      accepted(5, A, 3),
-      accepted(6, B, 4),
-      proposed(7, B, termsOf(3)),
-    ];
-    const whole = agreedIn(events);
-    expect(whole.open).toHaveLength(1);
-    fc.assert(
-      fc.property(fc.shuffledSubarray(events, { minLength: events.length }), (shuffled) => {
-        expect(agreedIn(shuffled).inForce).toEqual(whole.inForce);
-      }),
-    );
-  });
-});
-
-describe('proposals that cross', () => {
-  const [fromA, fromB] = [proposed(1, A, termsOf(1, { modes: ['suspend'] })), proposed(2, B, termsOf(1))];
-  it.each<[string, readonly Said[], typeof A | undefined]>([
-    ['nobody accepted: A’s counts', [fromA, fromB], undefined],
-    ['B accepted A’s', [fromA, fromB, accepted(3, B, 1)], A],
-    ['A accepted B’s after it had proposed itself: that counts for nothing', [fromA, fromB, accepted(4, A, 2)], undefined],
-    ['both accepted the other’s: A’s', [fromA, fromB, accepted(3, B, 1), accepted(4, A, 2)], A],
-    ['A accepted B’s, and proposed afterwards', [fromB, accepted(3, A, 2), proposed(5, A, termsOf(1))], B],
-    [
-      '… and B accepts that, too: it had been decided',
-      [fromB, accepted(3, A, 2), proposed(5, A, termsOf(1)), accepted(6, B, 5)],
-      B,
-    ],
-  ])('%s', (_, events, proposer) => {
-    expect(agreedIn(events).inForce?.proposer).toBe(proposer);
-  });
-
-  it('what is in force stays so, whatever either says of that version afterwards, in whatever order it arrives', () => {
-    const word = fc.oneof(
-      fc.constantFrom(A, B).map((by) => (n: number) => proposed(n, by, termsOf(1))),
-      // What is accepted was proposed before: its digest is the cause.
-      fc.tuple(fc.constantFrom(A, B), fc.nat()).map(
-        ([by, of]) =>
-          (n: number) =>
-            accepted(n, by, 1 + (of % n)),
-      ),
-    );
-    fc.assert(
-      fc.property(fc.array(word, { maxLength: 14 }), fc.infiniteStream(fc.nat()), (makers, random) => {
-        const events = makers.map((make, i) => make(i + 1));
-        let before: string | undefined;
-        for (let length = 1; length <= events.length; length++) {
-          const { inForce } = agreedIn(events.slice(0, length));
-          if (before !== undefined) expect(inForce?.proposal).toBe(before);
-          before = inForce?.proposal;
-        }
-        const shuffled = events.map((one) => ({ one, at: random.next().value })).toSorted((x, y) => x.at - y.at);
-        expect(agreedIn(shuffled.map(({ one }) => one))).toEqual(agreedIn(events));
-      }),
-      { numRuns: 2_000 },
-    );
-  });
-});
-
 describe('terms', () => {
   it.each([
     ['another algorithm', { kem: '0x0010' }, 'ALGORITHM_NOT_AGREED'],
     ['a target that answers to more than was agreed on', { target: C }, 'JURISDICTION_NOT_AGREED'],
   ] as const)('refuse %s', (_, more, code) => {
     const good = { mode: 'cold', target: B, kem: '0x647a' } as const;
-    expect(termsFault({ terms: termsOf(1) }, good, OWN)).toBeUndefined();
-    expect(termsFault({ terms: termsOf(1) }, { ...good, ...more }, OWN)?.code).toBe(code);
+    expect(faultUnder(termsOf(1), good, NOW_MS, OWN)).toBeUndefined();
+    expect(faultUnder(termsOf(1), { ...good, ...more }, NOW_MS, OWN)?.code).toBe(code);
   });
 
   it.each([
@@ -149,12 +53,12 @@ describe('terms', () => {
     ['of no jurisdiction', []],
   ])('refuse a target that is %s', (_, said) => {
     const own = { ...OWN, jurisdictionsOf: () => said };
-    expect(termsFault({ terms: termsOf(1) }, { mode: 'cold', target: B }, own)?.code).toBe('JURISDICTION_NOT_AGREED');
+    expect(faultUnder(termsOf(1), { mode: 'cold', target: B }, NOW_MS, own)?.code).toBe('JURISDICTION_NOT_AGREED');
   });
 
   it('refuse a broker that keeps a longer window since', () => {
     const own = { ...OWN, rollbackWindowSeconds: 301 };
-    expect(termsFault({ terms: termsOf(1) }, { mode: 'cold', target: B }, own)?.code).toBe('ROLLBACK_WINDOW_TOO_LONG');
+    expect(faultUnder(termsOf(1), { mode: 'cold', target: B }, NOW_MS, own)?.code).toBe('ROLLBACK_WINDOW_TOO_LONG');
   });
 
   it.each([
@@ -168,7 +72,7 @@ describe('terms', () => {
     ],
     ['that did not begin', termsOf(1, { notBefore: '2026-12-01T00:00:00.000Z' as never }), 'cold', 'AGREEMENT_NOT_BEGUN'],
   ] as const)('%s', (_, terms, mode, code) => {
-    expect(termsFault({ terms }, { mode, target: B }, OWN)?.code).toBe(code);
+    expect(faultUnder(terms, { mode, target: B }, NOW_MS, OWN)?.code).toBe(code);
   });
 
   it('that end before they begin, or want more shares than there are, are none', () => {
@@ -241,6 +145,31 @@ describe('a broker', () => {
     const { said, agreements } = broker([...before]);
     expect(await agreements.accept(B, idOf(n))).toMatchObject({ ok: false, code });
     expect(said).toHaveLength(before.length);
+  });
+
+  it('whose words are spent says no more, and what is in force stays', async () => {
+    const spent = Array.from({ length: AGREEMENT_EVENTS_MAX - 1 }, (_, i) => proposed(10 + i, A, termsOf(1_000_000)));
+    const { said, agreements } = broker([proposed(1, A, termsOf(1)), accepted(2, B, 1), ...spent, proposed(3, B, termsOf(2))]);
+    const before = said.length;
+    expect(await agreements.propose(B, wanted)).toMatchObject({ ok: false, code: 'AGREEMENT_WORDS_SPENT' });
+    expect(await agreements.accept(B, idOf(3))).toMatchObject({ ok: false, code: 'AGREEMENT_WORDS_SPENT' });
+    expect(said).toHaveLength(before);
+    expect(await agreements.with(B)).toMatchObject({ value: { inForce: { proposal: idOf(1) } } });
+  });
+
+  it.each([
+    ['as agreed', undefined, 2, 3, undefined],
+    ['with a harder quorum', undefined, 3, 3, undefined],
+    ['with an easier quorum', undefined, 1, 3, 'ESCROW_NOT_AGREED'],
+    ['with more custodians', undefined, 2, 4, 'ESCROW_NOT_AGREED'],
+    ['where none was agreed on', { escrow: undefined }, 2, 3, 'ESCROW_NOT_AGREED'],
+  ] as const)('escrows what it received %s', async (_, more, threshold, shares, code) => {
+    const { agreements } = broker([proposed(1, A, termsOf(1, more)), accepted(2, B, 1)]);
+    expect((await agreements.escrowFault(B, { threshold, shares }))?.code).toBe(code);
+  });
+
+  it('is free to escrow where nothing was ever agreed on', async () => {
+    expect(await broker().agreements.escrowFault(B, { threshold: 2, shares: 9 })).toBeUndefined();
   });
 
   it('agrees on nothing with a stranger', async () => {

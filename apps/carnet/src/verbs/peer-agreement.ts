@@ -26,9 +26,6 @@ interface Agreed {
   readonly open: readonly Row[];
 }
 
-/** Of terms to which no broker holds a migration. */
-const UNHELD = 'signed only';
-
 const columns: readonly Column<Row>[] = [
   { name: 'state', cell: (row) => (row.acceptance === undefined ? 'proposed' : 'in force') },
   { name: 'version', cell: ({ terms }) => terms.version },
@@ -38,10 +35,10 @@ const columns: readonly Column<Row>[] = [
   {
     name: 'escrow',
     cell: ({ terms }) =>
-      terms.escrow === undefined ? 'none' : `${terms.escrow.threshold} of ${terms.escrow.shares} (${UNHELD})`,
+      terms.escrow === undefined ? 'none' : `at least ${terms.escrow.threshold} of at most ${terms.escrow.shares}`,
   },
   { name: 'window', cell: ({ terms }) => `${terms.rollbackWindowSecondsMax} s` },
-  { name: 'retention', cell: ({ terms }) => `${terms.retentionDays} days (${UNHELD})` },
+  { name: 'retention', cell: ({ terms }) => `${terms.retentionDays} days` },
   { name: 'algorithms', cell: ({ terms }) => terms.algorithms.join(', ') },
   { name: 'from', cell: ({ terms }) => terms.notBefore },
   { name: 'until', cell: ({ terms }) => terms.notAfter },
@@ -51,7 +48,8 @@ const columns: readonly Column<Row>[] = [
 const TEXT = `One side proposes, the other accepts that very event: both have then signed the same terms, in ledgers that neither can change. Versions
 follow one another; of two proposals that cross, the one of the CSP whose name sorts first counts. From then on neither begins a migration
 outside of the terms: of another mode, algorithm or time, to a target that answers to other jurisdictions, or with a longer rollback window.
-Escrow and retention are signed and shown only: for people, and for courts. Before the first agreement, the configuration of each broker
+A receiver escrows keys by no easier quorum than the terms say, and by none where they say none. Carnet deletes no ledger: for how long it
+is kept binds who runs the broker. Before the first agreement, the configuration of each broker
 decides alone.`;
 
 interface ProposeOptions {

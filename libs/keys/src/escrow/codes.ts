@@ -13,6 +13,10 @@ export const ESCROW_CODES = {
     text: 'The key was dealt anew, left, or came back since: this escrow is of the past.',
     advice: 'Use the newest escrow of the key; see `carnet key escrow list`.',
   },
+  ESCROW_NOT_AGREED: {
+    text: 'The agreement with the CSP that the VM came from does not allow such an escrow.',
+    advice: '`carnet peer agreement` shows the quorum; take a larger M or fewer custodians, or agree on other terms.',
+  },
   ESCROW_NOT_HOLDER: {
     text: 'This CSP does not hold the VM in its current epoch.',
     advice: 'An escrow never replaces a release: only the CSP where the VM is may recover its key.',

@@ -76,6 +76,8 @@ const say = (by: Person, statement: object, as: Person = by): Said => ({
 });
 
 const held = { here: true };
+/** The least quorum that the agreement of a VM from elsewhere allows. */
+const agreed = { least: 2 };
 const dismissed = new Set<string>();
 const csp = ed25519Signer(generateKeyPairSync('ed25519').privateKey);
 const context: EscrowContext = {
@@ -85,6 +87,7 @@ const context: EscrowContext = {
   peers: () => [trustDomain.parse('csp-b.example'), trustDomain.parse('csp-c.example')],
   may: (who, duty) => !dismissed.has(who) && (duty === 'ask' || who.includes('/custodian/')),
   isHolder: async () => held.here,
+  notAgreed: async (_, { threshold }) => (threshold < agreed.least ? 'the agreement wants more' : undefined),
 };
 
 let side: Side;
@@ -257,6 +260,15 @@ describe('an escrow', () => {
     const wanted = { key, version: 1, threshold: 2, custodians: [anna, ben].map(({ id }) => id), by: OMAR, reason: 'test' };
     const changed = await over();
     await refused(() => escrows.create({ ...wanted, ...changed }), code);
+  });
+
+  it('is refused where the agreement with the CSP that the VM came from wants more', async () => {
+    const { key } = await newKey();
+    const wanted = { key, version: 1, custodians: [anna, ben, cleo].map(({ id }) => id), by: OMAR, reason: 'test' };
+    agreed.least = 3;
+    await refused(() => escrows.create({ ...wanted, threshold: 2 }), 'ESCROW_NOT_AGREED');
+    expect(await escrows.create({ ...wanted, threshold: 3 })).toMatchObject({ ok: true });
+    agreed.least = 2;
   });
 
   it('a sealing key counts on its own custodian’s word only', async () => {

@@ -51,6 +51,13 @@ export async function createEscrow(ports: EscrowPorts, wanted: EscrowWanted): Pr
   const chosen = seats.flatMap((seat) => seat ?? []);
   const terms = escrowTerms.safeParse(termsOf(ports, held, wanted, chosen));
   if (!terms.success) return refusal('ESCROW_TERMS_INVALID');
+  const {
+    vm,
+    threshold,
+    seats: { length: sharesHeld },
+  } = terms.data;
+  const notAgreed = await ports.notAgreed(vm, { threshold, shares: sharesHeld });
+  if (notAgreed !== undefined) return refusal('ESCROW_NOT_AGREED', { about: notAgreed });
   const keks = await tenantKeks(ports.keys, terms.data.tenant);
   if (!keks.ok) return keks;
   const sealingKeys = chosen.map(({ publicKey }) => publicKey);
