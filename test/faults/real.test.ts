@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Daemon, eventually, lastTick, type Tick, tickFoundOnDisk } from '@carnet/dev';
+import { type Daemon, eventually, lastTick, type Tick, tickFoundOnDisk, vtpmResets } from '@carnet/dev';
 import type { BrokerClient } from '@carnet/publisher';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Csp } from '../../infra/dev/src/clouds/csp.ts';
@@ -32,6 +32,8 @@ let a: Side;
 let b: Side;
 let vm: string;
 let uuid: string;
+/** Of the guest's vTPM at its last boot: a state that was lost, or came back from before, would count anew. */
+let resets: number;
 
 const sideOf = (csp: Csp): Side => ({
   csp,
@@ -59,10 +61,13 @@ beforeAll(async () => {
     memoryMiB: GUEST_MEMORY_MIB,
     boot: { kind: 'kernel', kernel, initrd, cmdline },
     start: true,
+    vtpm: true,
   };
   vm = must(await a.api.post<{ readonly vm: string }>('/v1/vms', body)).vm;
   uuid = vm.split('/')[1] ?? '';
   await tickAfter(a, undefined);
+  resets = vtpmResets(consoleOf(a)).at(-1) ?? 0;
+  expect(resets).toBeGreaterThan(0);
 });
 
 afterAll(async () => {
@@ -110,6 +115,7 @@ async function leftAt({ csp, database }: Side): Promise<readonly string[]> {
     ...listed(paths.volumes)
       .filter((name) => name !== 'staging')
       .map((name) => `volume ${name}`),
+    ...listed(csp.host.swtpm).map((name) => `vTPM ${name}`),
     ...listed(join(paths.agentState, 'vms')).map((name) => `record ${name}`),
     ...held.map((row) => `inventory ${row.vm}`),
     ...(await strayAt(csp)),
@@ -171,6 +177,7 @@ describe('everything real: kill -9, and the VM goes on at exactly one side', () 
       if (point.mode === 'suspend') expect(after).toMatchObject({ boot: before.boot });
       if (point.mode === 'suspend') expect(after.n).toBeGreaterThan(before.n);
       if (point.mode === 'cold' && outcome === 'done') expect(tickFoundOnDisk(consoleOf(holder))?.boot).toBe(before.boot);
+      if (after.boot !== before.boot) expect(vtpmResets(consoleOf(holder)).at(-1)).toBe(++resets);
       await ledgersAgree({ a, b });
       expect(await leftAt(other)).toEqual([]);
       expect(await strayAt(holder.csp)).toEqual([]);

@@ -49,6 +49,8 @@ export const agentConfig = z.strictObject({
     uri: z.enum(['qemu:///session', 'qemu:///system']).default('qemu:///session'),
     /** Where that libvirtd looks for hooks; a warning says when ours is not there. */
     hooks: path.default('/etc/libvirt/hooks'),
+    /** Where that libvirtd keeps the state of vTPMs: the agent copies, places and shreds it. */
+    swtpm: path.default('/var/lib/libvirt/swtpm'),
   }),
   machine: z
     .strictObject({

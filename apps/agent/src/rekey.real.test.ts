@@ -74,6 +74,7 @@ async function targetHost() {
     tmpfsDir: '/dev/shm',
     bootDir: join(root, 'b'),
     importDir: join(root, 'i'),
+    vtpmDir: join(root, 'p'),
   });
   const [domain, host] = [trustDomain.parse('csp-b.example'), hostName.parse('b1')];
   const clock = {

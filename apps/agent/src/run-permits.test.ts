@@ -116,7 +116,7 @@ describe('a kept permit', () => {
 });
 
 describe('keeping one', () => {
-  const paths = hostPaths({ stateDir: '/s', volumesDir: '/v', tmpfsDir: '/t', bootDir: '/b', importDir: '/i' });
+  const paths = hostPaths({ stateDir: '/s', volumesDir: '/v', tmpfsDir: '/t', bootDir: '/b', importDir: '/i', vtpmDir: '/p' });
   const world = () => {
     const files = memoryFiles({ tmpfs: [] });
     const known = { keys: (keyid: string) => (keyid === signer.keyid ? signerOf : undefined), chainOf: () => chainOf(A) };

@@ -117,6 +117,7 @@ export interface Vm {
       readonly capacityBytes: number;
       readonly key: string;
     }[];
+    readonly tpm?: { readonly artifact: string; readonly key: string };
     readonly restrictions?: {
       readonly project: string;
       readonly labels: readonly string[];
@@ -270,4 +271,5 @@ export const vmDetailColumns: readonly Column<Vm>[] = [
   column('disks', (v) =>
     v.spec.disks.map((d) => `${d.target}  ${humanBytes(d.capacityBytes)}  artifact ${d.artifact}  key ${d.key}`),
   ),
+  column('vtpm', (v) => (v.spec.tpm === undefined ? 'none' : `artifact ${v.spec.tpm.artifact}  key ${v.spec.tpm.key}`)),
 ];

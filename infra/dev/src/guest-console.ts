@@ -21,6 +21,10 @@ export function tickFoundOnDisk(consoleFile: string): Tick | undefined {
   return found === undefined ? undefined : ticks(`${found}\n`).at(-1);
 }
 
+/** How often each start of the guest's vTPM was its state's; empty for a guest without one. One state counts up, a new one begins anew. */
+export const vtpmResets = (consoleFile: string): readonly number[] =>
+  [...textOf(consoleFile).matchAll(/^VTPM resets=(\d+)\r?$/gm)].map(([, count]) => Number(count));
+
 function ticks(text: string): readonly Tick[] {
   return [...text.matchAll(/TICK boot=(\S+) n=(\d+) up=([\d.]+)\s/g)].map(([, boot = '', n, up]) => ({
     boot,

@@ -58,6 +58,8 @@ export type Host = Daemon & {
   /** Its own hooks folder; absent: it has no hook, because none was asked for or nobody could mount it. */
   readonly hooks?: string;
   readonly as: RunAs;
+  /** Where its libvirtd keeps the state of vTPMs. */
+  readonly swtpm: string;
   /** virsh as this host's user, against this host only; returns stdout. */
   virsh(...args: readonly string[]): string;
 };
@@ -101,7 +103,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     },
   });
   const virsh = (...args: readonly string[]): string => runOnce(as, [systemTool('virsh'), '-q', '-c', uri, ...args], env);
-  const own = { name: options.name, socket, uri, dirs, as, virsh };
+  const own = { name: options.name, socket, uri, dirs, as, swtpm: join(dirs.config, 'libvirt', 'qemu', 'swtpm'), virsh };
   return Object.assign(daemon, own, hooks === undefined ? {} : { hooks: hooks.dir });
 }
 

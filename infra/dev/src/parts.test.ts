@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { packCpio } from './cpio.ts';
-import { lastTick, tickFoundOnDisk } from './guest-console.ts';
+import { lastTick, tickFoundOnDisk, vtpmResets } from './guest-console.ts';
 import { accountNamed } from './identity.ts';
 import { mentions } from './processes.ts';
 import { runtimePackages } from './stage-code.ts';
@@ -93,6 +93,11 @@ describe('a console file', () => {
     expect(lastTick(file)).toBeUndefined();
     writeFileSync(file, 'GUEST-UP boot=b2 up=3.1 sectors=32768\r\nPREV-DISK []\r\n');
     expect([lastTick(file), tickFoundOnDisk(file)]).toEqual([undefined, undefined]);
+  });
+
+  test('shows how often each start of its vTPM was its state’s', () => {
+    writeFileSync(file, 'TICK boot=b1 n=1 up=3.2\r\nVTPM resets=4\r\nTICK boot=b2 n=1 up=3.2\r\nVTPM resets=5\r\nVTPM res');
+    expect(vtpmResets(file)).toEqual([4, 5]);
   });
 
   test('shows the last whole tick and what the last boot found on its disk', () => {

@@ -14,7 +14,7 @@ export const depositedKey = z
     version: z.int().min(1),
     artifact: artifactId,
     kind: artifactKind,
-    derivation: z.enum(['luks-passphrase-hex', 'aes-256-gcm-stream']),
+    derivation: z.enum(['luks-passphrase-hex', 'swtpm-passphrase-hex', 'aes-256-gcm-stream']),
     /** Bytes and capacity bound into the context, so that a key cannot be moved to another volume. */
     capacityBytes: byteCount,
     /** SHA-256 of the LUKS header as it was at the trial unlock; headers stay frozen until release. */

@@ -10,7 +10,7 @@ import {
   SECURITY_LEVEL_MAX,
   VCPUS_MAX,
 } from './limits.ts';
-import { artifactId, byteCount, digest, ed25519PublicKey, keyId } from './scalars.ts';
+import { artifactId, byteCount, digest, ed25519PublicKey, type KeyId, keyId } from './scalars.ts';
 
 /** How the guest starts. `kernel` and `initrd` are named by SHA-256: each host keeps its own catalogue of boot images. */
 export const vmBoot = z.discriminatedUnion('kind', [
@@ -40,6 +40,10 @@ export const vmDisk = z
   })
   .readonly();
 export type VmDisk = z.infer<typeof vmDisk>;
+
+/** A TPM 2.0 of its own (swtpm), whose state is encrypted under a key of the VM wherever it lies. */
+export const vmTpm = z.strictObject({ artifact: artifactId, key: keyId }).readonly();
+export type VmTpm = z.infer<typeof vmTpm>;
 
 export const securityLevel = z.int().min(0).max(SECURITY_LEVEL_MAX);
 /** ISO 3166: `DE`, `DE-BY`, or a union that both CSPs mean the same by: `EU`. */
@@ -92,11 +96,18 @@ export const vmSpec = z
     cpuModel: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
     boot: vmBoot,
     disks: z.array(vmDisk).min(1).max(DISKS_MAX).readonly(),
+    tpm: vmTpm.optional(),
     /** Absent: `UNRESTRICTED`. */
     restrictions: vmRestrictions.optional(),
   })
   .readonly();
 export type VmSpec = z.infer<typeof vmSpec>;
+
+/** What a host needs to start the VM: the keys of its disks and of its vTPM. */
+export const keysOf = ({ disks, tpm }: Pick<VmSpec, 'disks' | 'tpm'>): readonly KeyId[] => [
+  ...disks.map(({ key }) => key),
+  ...(tpm === undefined ? [] : [tpm.key]),
+];
 
 export const artifactKind = z.enum(['disk', 'memory', 'nvram', 'vtpm']);
 export type ArtifactKind = z.infer<typeof artifactKind>;

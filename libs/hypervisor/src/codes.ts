@@ -75,7 +75,15 @@ export const HOST_CODES = {
     advice: 'Withdraw; a new offer reserves room anew.',
   },
   NOT_FORSWORN: { text: 'The host may still start this VM.', advice: 'Forswear the epoch first, then destroy what arrived.' },
-  ARTIFACT_UNSUPPORTED: { text: 'This kind of artifact cannot be moved yet.', advice: 'Move VMs without NVRAM and vTPM.' },
+  ARTIFACT_UNSUPPORTED: { text: 'This kind of artifact cannot be moved yet.', advice: 'Move VMs without NVRAM.' },
+  VTPM_STATE_MISSING: {
+    text: 'The VM has a vTPM that has no state yet.',
+    advice: 'Start the VM once, so that its vTPM is made; then move it.',
+  },
+  VTPM_STATE_REFUSED: {
+    text: 'What the peer calls the state of a vTPM is larger than any is.',
+    advice: 'Withdraw, and ask the source what its host sealed.',
+  },
   ARTIFACT_MISSING: { text: 'An artifact is not on this host.', advice: 'Receive or create it first.' },
   SPEC_MISMATCH: { text: 'The VM is not what the command says it is.', advice: 'Inspect the VM and intend the migration again.' },
   IMAGE_REFUSED: {

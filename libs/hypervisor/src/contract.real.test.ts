@@ -11,7 +11,7 @@ import { done, type Outcome, setBack } from './outcome.ts';
 import type { LuksPlace } from './ports/artifacts.ts';
 import { qemuVolumes } from './qemu/volumes.ts';
 import { hypervisorContract } from './testing/contract-suite.ts';
-import { DISK, KEY, quickClock, SPEC, UUID, VM } from './testing/drive.ts';
+import { DISK, KEY, quickClock, SPEC, UUID, VM, VTPM_KEY } from './testing/drive.ts';
 
 const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 const CAPACITY = 16 * 1_048_576;
@@ -78,6 +78,7 @@ hypervisorContract('libvirtd and qemu', async () => {
       }),
       disks: [{ target: 'vda', path: join(machine.dirs.disks, 'a.qcow2'), key: KEY }],
       boot: { kind: 'kernel', kernelPath: guest.kernel, initrdPath: guest.initrd, cmdline: boot.cmdline },
+      vtpm: { key: VTPM_KEY, statePath: join(machine.swtpm, UUID, 'tpm2', 'tpm2-00.permall') },
       consolePath: join(machine.dirs.consoles, 'demo.log'),
     },
     statePath: join(tmpfsDir, 'state'),

@@ -2,7 +2,7 @@ import { fakeHypervisor } from './fake/hypervisor.ts';
 import { memoryFiles } from './fake/memory-files.ts';
 import { fakeVolumes, placeFakeHeader } from './fake/volumes.ts';
 import { hypervisorContract } from './testing/contract-suite.ts';
-import { KEY, SPEC, UUID, VM } from './testing/drive.ts';
+import { KEY, SPEC, UUID, VM, VTPM_KEY } from './testing/drive.ts';
 
 hypervisorContract('fake', async () => {
   const files = memoryFiles({ tmpfs: ['/t'] });
@@ -18,6 +18,7 @@ hypervisorContract('fake', async () => {
       spec: SPEC,
       disks: [{ target: 'vda', path: '/v/a.qcow2', key: KEY }],
       boot: { kind: 'disk' },
+      vtpm: { key: VTPM_KEY, statePath: '/p/vtpm' },
       consolePath: '/v/console.log',
     },
     statePath: '/t/state',

@@ -74,8 +74,8 @@ describe.each([
       if (mode === 'suspend') expect(guest?.boot, `crash ${n}: memory survived`).toBe(before?.boot);
       expect(leftAt(loser), `crash ${n}: nothing at the other side`).toEqual([]);
       expect(
-        leftAt(winner).filter((path) => /\.(state|partial|rekeying|replaced)$|^\/t/.test(path)),
-        `crash ${n}: no memory state, no other volume`,
+        leftAt(winner).filter((path) => /\.(state|vtpm|partial|rekeying|replaced)$|^\/t/.test(path)),
+        `crash ${n}: no memory state, no copy of a vTPM, no other volume`,
       ).toEqual([]);
     }
   }, 60_000);

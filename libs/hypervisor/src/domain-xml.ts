@@ -58,7 +58,7 @@ function bootXml({ spec, boot }: DomainDefinition): string {
   return within('os', {}, type, text('kernel', boot.kernelPath), text('initrd', boot.initrdPath), text('cmdline', boot.cmdline));
 }
 
-function devicesXml({ disks, consolePath }: DomainDefinition, machine: HostMachine): string {
+function devicesXml({ disks, vtpm, consolePath }: DomainDefinition, machine: HostMachine): string {
   return within(
     'devices',
     {},
@@ -85,10 +85,19 @@ function devicesXml({ disks, consolePath }: DomainDefinition, machine: HostMachi
       empty('source', { path: consolePath, append: 'on' }),
       empty('target', { type: 'serial', port: 0 }),
     ),
+    ...(vtpm === undefined ? [] : [vtpmXml(vtpm.key)]),
     within('video', {}, empty('model', { type: 'none' })),
     empty('memballoon', { model: 'none' }),
   );
 }
+
+/** persistent_state: libvirt does not remove the state with the definition. What ends it is our own shredding. */
+const vtpmXml = (key: string): string =>
+  within(
+    'tpm',
+    { model: 'tpm-crb' },
+    within('backend', { type: 'emulator', version: '2.0', persistent_state: 'yes' }, empty('encryption', { secret: key })),
+  );
 
 /** A LUKS passphrase's place in libvirt: never written to disk (`ephemeral`), never handed out (`private`). */
 export const secretXml = (uuid: string, description: string): string =>

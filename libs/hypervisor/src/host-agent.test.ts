@@ -12,12 +12,14 @@ import {
   KEY,
   MEMORY_SECRET,
   ofEpoch,
-  SECRET,
+  SECRETS,
   SPEC,
   secretOf,
   UNTIL,
   UUID,
   VM,
+  VTPM,
+  VTPM_KEY,
 } from './testing/drive.ts';
 import { createRunning, moves, play, undoing } from './testing/journey.ts';
 
@@ -44,7 +46,7 @@ describe('a migration between two hosts', () => {
     expect(sides.target.host.hypervisor.guest(UUID)?.ticks).toBeGreaterThan(0);
     expect(sides.source.host.hypervisor.guest(UUID)).toBeUndefined();
     expect(leftAt(sides.source)).toEqual([]);
-    expect(found.get('retire')).toMatchObject({ result: { artifacts: [DISK] } });
+    expect(found.get('retire')).toMatchObject({ result: { artifacts: [DISK, VTPM] } });
   });
 
   it('suspend: the same boot goes on counting, and its sealed memory is gone', async () => {
@@ -87,13 +89,14 @@ describe('a migration between two hosts', () => {
 
   it('a VM that was stopped stays stopped', async () => {
     const sides = pair();
-    await ask(sides.source.host.agent, 'a1', 'createVm', { spec: SPEC, secrets: [SECRET] });
+    await createRunning(sides.source);
+    await ask(sides.source.host.agent, 'a1', 'stopVm', { graceSeconds: 1 });
     const list = movesOf('cold', sides).map((move) =>
-      move.step === 'start' ? { ...move, body: () => ({ spec: SPEC, vcpus: 'held', secrets: [SECRET] }) } : move,
+      move.step === 'start' ? { ...move, body: () => ({ spec: SPEC, vcpus: 'held', secrets: SECRETS }) } : move,
     );
     await play(sides, list, 1);
     expect(sides.target.host.hypervisor.ran()).toEqual([]);
-    expect(await ask(sides.target.host.agent, 'b1', 'startVm', { secrets: [SECRET] })).toMatchObject({ status: 'done' });
+    expect(await ask(sides.target.host.agent, 'b1', 'startVm', { secrets: SECRETS })).toMatchObject({ status: 'done' });
   });
 });
 
@@ -121,7 +124,7 @@ describe('refusals change nothing', () => {
         source.host.agent,
         'a1',
         'resume',
-        { proof: { kind: 'withdrawn', event: 'c'.repeat(64) }, secrets: [SECRET] },
+        { proof: { kind: 'withdrawn', event: 'c'.repeat(64) }, secrets: SECRETS },
         { ...ofEpoch(4), attempt: 99 },
       ),
       'EPOCH_FENCED',
@@ -133,23 +136,23 @@ describe('refusals change nothing', () => {
     const { agent } = sides.source.host;
     await createRunning(sides.source);
     await play(sides, upTo(movesOf('cold', sides), 'receive'), 1);
-    await refusal(ask(agent, 'a1', 'startVm', { secrets: [SECRET] }), 'VM_HELD');
+    await refusal(ask(agent, 'a1', 'startVm', { secrets: SECRETS }), 'VM_HELD');
     await refusal(ask(agent, 'a1', 'deleteVm', {}), 'VM_HELD');
     await refusal(ask(agent, 'a1', 'retire', {}, ofEpoch(1)), 'NOT_SURRENDERED');
     await ask(agent, 'a1', 'surrender', {}, ofEpoch(1));
-    await refusal(ask(agent, 'a1', 'startVm', { secrets: [SECRET] }), 'VM_SURRENDERED');
+    await refusal(ask(agent, 'a1', 'startVm', { secrets: SECRETS }), 'VM_SURRENDERED');
     await refusal(
       ask(agent, 'a1', 'serve', { round: 0, artifacts: [DISK], peer: ['x'.repeat(4)], until: UNTIL }, ofEpoch(1)),
       'VM_SURRENDERED',
     );
     await refusal(
-      ask(agent, 'a1', 'resume', { proof: { kind: 'withdrawn', event: 'c'.repeat(64) }, secrets: [SECRET] }, ofEpoch(1)),
+      ask(agent, 'a1', 'resume', { proof: { kind: 'withdrawn', event: 'c'.repeat(64) }, secrets: SECRETS }, ofEpoch(1)),
       'PROOF_MISSING',
     );
     const target = sides.target.host.agent;
     await refusal(ask(target, 'b1', 'destroy', {}, ofEpoch(1)), 'NOT_FORSWORN');
     await ask(target, 'b1', 'forswear', {}, ofEpoch(1));
-    await refusal(ask(target, 'b1', 'start', { spec: SPEC, vcpus: 'run', secrets: [SECRET] }, ofEpoch(1)), 'VM_FORSWORN');
+    await refusal(ask(target, 'b1', 'start', { spec: SPEC, vcpus: 'run', secrets: SECRETS }, ofEpoch(1)), 'VM_FORSWORN');
     expect(sides.source.host.hypervisor.ran()).toEqual([UUID]);
     expect(sides.target.host.hypervisor.ran()).toEqual([]);
   });
@@ -166,7 +169,8 @@ describe('refusals change nothing', () => {
     await createRunning(sides.source);
     await play(sides, upTo(movesOf('cold', sides), 'surrender'), 1);
     const { agent, hypervisor } = sides.target.host;
-    const start = (secrets: readonly unknown[]) => ask(agent, 'b1', 'start', { spec: SPEC, vcpus: 'run', secrets }, ofEpoch(1));
+    const start = (secrets: readonly unknown[]) =>
+      ask(agent, 'b1', 'start', { spec: SPEC, vcpus: 'run', secrets: [...secrets, ...SECRETS.slice(1)] }, ofEpoch(1));
     await refusal(start([]), 'SECRET_MISSING');
     await refusal(start([{ key: KEY, sealed: 'AAAA' }]), 'SECRET_REFUSED');
     await refusal(start([secretOf(KEY, 8)]), 'LUKS_DOES_NOT_OPEN');
@@ -188,7 +192,7 @@ describe('refusals change nothing', () => {
 
   it('a spec that is not the VM’s, a suspend of a stopped VM', async () => {
     const { source } = pair();
-    await ask(source.host.agent, 'a1', 'createVm', { spec: SPEC, secrets: [SECRET] });
+    await ask(source.host.agent, 'a1', 'createVm', { spec: SPEC, secrets: SECRETS });
     await refusal(
       ask(source.host.agent, 'a1', 'preflight', { spec: { ...SPEC, vcpus: 2 }, mode: 'cold' }, ofEpoch(1)),
       'SPEC_MISMATCH',
@@ -222,7 +226,7 @@ describe('refusals change nothing', () => {
     expect(await ask(host.agent, 'b1', 'reserve', past, { ...ofEpoch(1), vm: other })).toMatchObject({ status: 'done' });
     expect((await host.agent.hello()).capacity.memoryMiBReserved).toBe(0);
     expect(host.files.paths().filter((path) => path.startsWith('/s/leases/'))).toEqual([]);
-    expect(await ask(host.agent, 'b1', 'createVm', { spec: SPEC, secrets: [SECRET] })).toMatchObject({ status: 'done' });
+    expect(await ask(host.agent, 'b1', 'createVm', { spec: SPEC, secrets: SECRETS })).toMatchObject({ status: 'done' });
     await refusal(ask(host.agent, 'b1', 'reserve', past, { ...ofEpoch(1), vm: other }), 'NAME_TAKEN');
   });
 
@@ -254,12 +258,12 @@ describe('refusals change nothing', () => {
     await createRunning(source);
     const path = source.host.ports.paths.fence(VM);
     await source.host.files.write(path, Buffer.from('{"v":1'));
-    await refusal(ask(source.host.agent, 'a1', 'startVm', { secrets: [SECRET] }), 'FENCE_UNREADABLE');
+    await refusal(ask(source.host.agent, 'a1', 'startVm', { secrets: SECRETS }), 'FENCE_UNREADABLE');
     await refusal(ask(source.host.agent, 'a1', 'quiesce', { mode: 'cold', graceSeconds: 1 }, ofEpoch(1)), 'FENCE_UNREADABLE');
     const other = VM.replace('3333-4', '3333-5');
     expect(await ask(source.host.agent, 'a1', 'inspect', {}, { vm: other })).toMatchObject({ status: 'done' });
     await source.host.files.remove(path);
-    await refusal(ask(source.host.agent, 'a1', 'startVm', { secrets: [SECRET] }), 'FENCE_UNREADABLE');
+    await refusal(ask(source.host.agent, 'a1', 'startVm', { secrets: SECRETS }), 'FENCE_UNREADABLE');
   });
 });
 
@@ -298,8 +302,8 @@ describe('what is asked again', () => {
 
   it('the same command twice at once is performed once', async () => {
     const { source } = pair();
-    await ask(source.host.agent, 'a1', 'createVm', { spec: SPEC, secrets: [SECRET] });
-    const command = draft('a1', 'startVm', { secrets: [SECRET] });
+    await ask(source.host.agent, 'a1', 'createVm', { spec: SPEC, secrets: SECRETS });
+    const command = draft('a1', 'startVm', { secrets: SECRETS });
     const replies = await Promise.all([1, 2, 3].map(() => source.host.agent.handle(command)));
     expect(new Set(replies.map(({ status }) => status))).toEqual(new Set(['done']));
     expect(source.host.hypervisor.ran()).toEqual([UUID]);
@@ -307,9 +311,9 @@ describe('what is asked again', () => {
 
   it('a long step says running, then its end', async () => {
     const slow = hostA({ replyWithinMs: 1 });
-    await ask(slow.agent, 'a1', 'createVm', { spec: SPEC, secrets: [SECRET] });
+    await ask(slow.agent, 'a1', 'createVm', { spec: SPEC, secrets: SECRETS });
     const sides = { source: { host: slow, name: 'a1' }, target: { host: hostB(), name: 'b1' } };
-    expect(await ask(slow.agent, 'a1', 'startVm', { secrets: [SECRET] })).toMatchObject({ status: 'done' });
+    expect(await ask(slow.agent, 'a1', 'startVm', { secrets: SECRETS })).toMatchObject({ status: 'done' });
     await play(sides, upTo(movesOf('cold', sides), 'quiesce'), 1);
   });
 
@@ -376,9 +380,9 @@ describe('the hello', () => {
     await createRunning(source);
     expect((await source.host.agent.hello()).secretsMissing).toEqual([]);
     source.host.hypervisor.restartDaemon();
-    expect((await source.host.agent.hello()).secretsMissing).toEqual([{ vm: VM, keys: [KEY] }]);
-    expect(await ask(source.host.agent, 'a1', 'provideSecrets', { secrets: [SECRET] })).toMatchObject({
-      result: { provided: 1 },
+    expect((await source.host.agent.hello()).secretsMissing).toEqual([{ vm: VM, keys: [KEY, VTPM_KEY] }]);
+    expect(await ask(source.host.agent, 'a1', 'provideSecrets', { secrets: SECRETS })).toMatchObject({
+      result: { provided: 2 },
     });
     expect((await source.host.agent.hello()).secretsMissing).toEqual([]);
     expect(heard).toContainEqual(expect.objectContaining({ kind: 'notice', event: 'libvirt-back' }));

@@ -8,6 +8,8 @@ export type HostFolders = {
   readonly tmpfsDir: string;
   readonly bootDir: string;
   readonly importDir: string;
+  /** libvirt's own: a folder for each VM with a vTPM, named by its UUID. */
+  readonly vtpmDir: string;
 };
 
 /** libvirt's UUID of a VM: the part after the home domain. */
@@ -32,6 +34,12 @@ export const hostPaths = (folders: HostFolders) => ({
   volume: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}.qcow2`),
   /** Ciphertext of the saved memory. */
   sealedMemory: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}.state`),
+  /** What swtpm keeps of a vTPM, ciphertext. */
+  vtpmHome: (vm: VmId) => join(folders.vtpmDir, uuidOf(vm)),
+  vtpmStateDir: (vm: VmId) => join(folders.vtpmDir, uuidOf(vm), 'tpm2'),
+  vtpmState: (vm: VmId) => join(folders.vtpmDir, uuidOf(vm), 'tpm2', 'tpm2-00.permall'),
+  /** Its copy while the VM moves. */
+  sealedVtpm: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}.vtpm`),
   console: (vm: VmId) => join(folders.volumesDir, uuidOf(vm), 'serial.log'),
   /** What arrives for one epoch: apart from anything this host may still hold of the VM. */
   staging: (vm: VmId, epoch: Epoch) => join(folders.volumesDir, 'staging', `${uuidOf(vm)}-${epoch}`),

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { failed } from './codes.ts';
 import { fakeNetwork } from './fake/artifacts.ts';
 import { readFakeVolume } from './fake/volumes.ts';
-import { ask, DISK, hostA, KEY, SECRET, SPEC, secretOf, UUID, VM } from './testing/drive.ts';
+import { ask, DISK, hostA, KEY, SECRETS, SPEC, secretOf, UUID, VM } from './testing/drive.ts';
 
 const RAW_BYTES = 1_048_576;
 const IMAGE_SECRET = secretOf(KEY, 11);
@@ -32,7 +32,7 @@ describe('images', () => {
     expect(contexts).toEqual([{ domain: 'csp-a.example', host: 'a1', vm: `csp-a.example/${KEY}`, epoch: 0, purpose: 'run' }]);
     expect(VM).not.toBe(`csp-a.example/${KEY}`);
     const from = { image: 'tiny', secret: IMAGE_SECRET };
-    expect(await ask(host.agent, 'a1', 'createVm', { spec: SPEC, from, secrets: [SECRET] })).toMatchObject({ status: 'done' });
+    expect(await ask(host.agent, 'a1', 'createVm', { spec: SPEC, from, secrets: SECRETS })).toMatchObject({ status: 'done' });
     expect((await readFakeVolume(host.files, `/v/${UUID}/${DISK}.qcow2`))?.marker).toBe('a marker');
   });
 
@@ -69,7 +69,7 @@ describe('images', () => {
     await host.files.append('/images/tiny', Buffer.of(32));
     expect(await verify()).toMatchObject({ status: 'refused', code: 'IMAGE_TAMPERED' });
     const from = { image: 'tiny', secret: IMAGE_SECRET };
-    expect(await ask(host.agent, 'a1', 'createVm', { spec: SPEC, from, secrets: [SECRET] })).toMatchObject({
+    expect(await ask(host.agent, 'a1', 'createVm', { spec: SPEC, from, secrets: SECRETS })).toMatchObject({
       status: 'refused',
       code: 'IMAGE_TAMPERED',
     });

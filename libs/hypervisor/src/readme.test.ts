@@ -9,14 +9,13 @@ import {
   quickClock as clock,
   UNTIL as deadline,
   MIGRATION as migrationId,
-  SECRET,
+  SECRETS as secrets,
   SPEC as spec,
   VM as vm,
 } from './testing/drive.ts';
 
 const domain = trustDomain.parse('csp-a.example');
 const host = hostName.parse('a1');
-const secrets = [SECRET];
 const id = (n: number): string => `00000000-0000-4000-8000-00000000000${n}`;
 
 it('the example of the README runs', async () => {

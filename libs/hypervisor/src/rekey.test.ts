@@ -13,13 +13,16 @@ import {
   hostA,
   hostB,
   NEW_SECRET,
+  NEW_SECRETS,
   NEW_SPEC,
   ofEpoch,
   SECRET,
+  SECRETS,
   SPEC,
   secretOf,
   UUID,
   VM,
+  VTPM,
 } from './testing/drive.ts';
 import { createRunning, moves, play } from './testing/journey.ts';
 
@@ -63,7 +66,10 @@ describe.each(METHODS)('%s', (method) => {
     const { kind, facts } = testimonyIn(reply);
     expect([kind, facts.method, facts.artifact0, facts.oldKeysRefused]).toEqual(['rekeyed', method, DISK, true]);
     expect(facts.before0).not.toBe(facts.after0);
-    expect(host.files.paths().filter((path) => path.includes('/staging/'))).toEqual([staged(host)]);
+    expect(host.files.paths().filter((path) => path.includes('/staging/'))).toEqual([
+      staged(host),
+      host.ports.paths.staged(VM, first, VTPM),
+    ]);
   });
 
   it('done twice is answered from the log with the very same words; with another key it is another step', async () => {
@@ -76,14 +82,14 @@ describe.each(METHODS)('%s', (method) => {
       status: 'refused',
       code: 'STEP_CONFLICT',
     });
-    const start = { spec: NEW_SPEC, vcpus: 'run', secrets: [NEW_SECRET] };
+    const start = { spec: NEW_SPEC, vcpus: 'run', secrets: NEW_SECRETS };
     expect(await ask(host.agent, 'b1', 'start', start, ofEpoch(1))).toMatchObject({ status: 'done' });
   });
 
   it('never opens again with the key that came', async () => {
     const host = await arrived();
     await rekey(host, method);
-    const start = { spec: SPEC, vcpus: 'run', secrets: [SECRET] };
+    const start = { spec: SPEC, vcpus: 'run', secrets: SECRETS };
     expect(await ask(host.agent, 'b1', 'start', start, ofEpoch(1))).toMatchObject({
       status: 'refused',
       code: 'LUKS_DOES_NOT_OPEN',
@@ -121,7 +127,12 @@ describe.each(METHODS)('%s', (method) => {
     expect(await rekey(host, method)).toMatchObject({ status: 'refused', code: 'VM_FORSWORN' });
     expect(await ask(host.agent, 'b1', 'destroy', {}, ofEpoch(1))).toMatchObject({
       status: 'done',
-      result: { fates: [{ artifact: DISK, fate: 'header-overwritten' }] },
+      result: {
+        fates: [
+          { artifact: DISK, fate: 'header-overwritten' },
+          { artifact: VTPM, fate: 'unlinked' },
+        ],
+      },
     });
     expect(host.files.paths().filter((path) => path.startsWith('/v/'))).toEqual([]);
   });

@@ -6,7 +6,7 @@ import { hostPaths } from './host-paths.ts';
 import { openStepLog, type StepRecord } from './step-log.ts';
 import { BECAUSE, quickClock, VM } from './testing/drive.ts';
 
-const paths = hostPaths({ stateDir: '/s', volumesDir: '/v', tmpfsDir: '/t', bootDir: '/b', importDir: '/i' });
+const paths = hostPaths({ stateDir: '/s', volumesDir: '/v', tmpfsDir: '/t', bootDir: '/b', importDir: '/i', vtpmDir: '/p' });
 const id = commandId.parse('00000000-0000-4000-8000-000000000001');
 const common = { v: 1, id, content: BECAUSE, time: quickClock.now() } as const;
 const intent = (key: string, was: string): StepRecord => ({ ...common, record: 'intent', key, seen: { was } });

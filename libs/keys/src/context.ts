@@ -54,7 +54,7 @@ export const DERIVATIONS: Readonly<Record<BoundKey['kind'], BoundKey['derivation
   disk: 'luks-passphrase-hex',
   memory: 'aes-256-gcm-stream',
   nvram: 'aes-256-gcm-stream',
-  vtpm: 'aes-256-gcm-stream',
+  vtpm: 'swtpm-passphrase-hex',
 };
 
 export const boundKeyOf = ({ enc: _enc, ct: _ct, ...bound }: DepositedKey): BoundKey => bound;

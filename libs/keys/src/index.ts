@@ -9,7 +9,7 @@ export { createTokenRoot } from './backends/token-root.ts';
 export type { Random } from './bytes.ts';
 export { type KeyProcess, startKeyProcess } from './child/pool.ts';
 export { CODES } from './codes.ts';
-export { type BoundKey, type Handover, handover } from './context.ts';
+export { type BoundKey, DERIVATIONS, type Handover, handover } from './context.ts';
 export { type KeyView, type NewDek, type StateChange, vmConsumer } from './deks.ts';
 export {
   type CustodianFile,

@@ -23,7 +23,7 @@ it('the example of the README runs', async () => {
   if (!deposited.ok) throw new Error(deposited.code);
 
   const received = { digest: eventOf(deposited.value), data: deposited.value };
-  const answer = await b.acknowledge({ handover, deposit: received, disks });
+  const answer = await b.acknowledge({ handover, deposit: received, artifacts: disks });
   if (!answer.ok) throw new Error(answer.code);
   const confirmed = await atB.execute((tx) => answer.value.record(tx));
   if (!confirmed.ok) throw new Error(confirmed.code);

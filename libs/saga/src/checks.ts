@@ -1,5 +1,6 @@
 import {
   type ArtifactId,
+  type ArtifactKind,
   type DepositedKey,
   isWeakerRekey,
   type RekeyedVolume,
@@ -114,19 +115,22 @@ function checkReplaced(deposited: readonly DepositedKey[], volumes: readonly Rek
   return volumes.every(isDead) ? undefined : 'HEADER_UNCHANGED';
 }
 
-/** All keys or none: exactly one key for each disk, and one for the memory state if, and only if, it travels. */
+/** All keys or none: exactly one key for each disk and for the vTPM, and one for the memory state if, and only if, it travels. */
 function checkDeposit(m: MigrationState, e: StatedOf<'KeyDeposited'>): Verdict {
   const intent = m.facts.MigrationIntended?.data;
   if (!intent) return 'CITATION_MISSING';
   const artifacts = e.data.keys.map((k) => k.artifact);
-  const disks = e.data.keys.filter((k) => k.kind === 'disk').map((k) => `${k.artifact} ${k.key}`);
+  const keys = (kind: ArtifactKind) => e.data.keys.filter((k) => k.kind === kind).map((k) => `${k.artifact} ${k.key}`);
+  const { disks, tpm } = intent.spec;
   const memory = e.data.keys.filter((k) => k.kind === 'memory').length;
   const whole =
     sameSet(artifacts, [...new Set(artifacts)]) &&
     sameSet(
-      disks,
-      intent.spec.disks.map((disk) => `${disk.artifact} ${disk.key}`),
+      keys('disk'),
+      disks.map((disk) => `${disk.artifact} ${disk.key}`),
     ) &&
+    sameSet(keys('vtpm'), tpm === undefined ? [] : [`${tpm.artifact} ${tpm.key}`]) &&
+    keys('nvram').length === 0 &&
     memory === (intent.mode === 'suspend' ? 1 : 0);
   return whole ? undefined : 'KEYS_DIFFER';
 }

@@ -1,4 +1,4 @@
-import { type Draft, epoch, hostName, type MigrationEvent } from '@carnet/events';
+import { type ArtifactKind, artifactId, type Draft, epoch, hostName, keyId, type MigrationEvent } from '@carnet/events';
 import { describe, expect, test } from 'vitest';
 import type { VoidCode } from './codes.ts';
 import { decide } from './decide.ts';
@@ -31,6 +31,43 @@ describe('what is void', () => {
 
   test('a second deposit', () => {
     expect(again(given('KeyDeposited').a, 'KeyDeposited')).toBe('SECOND_DEPOSIT');
+  });
+
+  describe('a deposit', () => {
+    const tpm = {
+      artifact: artifactId.parse('0b1c2d3e-0000-4000-8000-000000000001'),
+      key: keyId.parse('0b1c2d3e-0000-4000-8000-000000000002'),
+    };
+    const extra = (kind: ArtifactKind, key = tpm.key): object => ({ ...tpm, key, version: 1, kind });
+    const { a } = given('OfferAgreed');
+    const withTpm: Journey = {
+      ...a.journey,
+      migrations: a.journey.migrations.map((m) => {
+        const intent = m.facts.MigrationIntended;
+        if (intent === undefined) throw new Error('no intent');
+        const spec = { ...intent.data.spec, tpm };
+        return { ...m, facts: { ...m.facts, MigrationIntended: { ...intent, data: { ...intent.data, spec } } } };
+      }),
+    };
+    const deposit = given('KeyDeposited').a.ledger.find(({ event }) => event.type === 'KeyDeposited')?.event;
+    const lie = (journey: Journey, ...more: readonly object[]): VoidCode | undefined => {
+      if (deposit?.type !== 'KeyDeposited') throw new Error('no deposit');
+      const keys = [...deposit.data.keys, ...more] as typeof deposit.data.keys;
+      return lies(a, { ...deposit, data: { ...deposit.data, keys } }, journey);
+    };
+
+    test.each([
+      ['the key of a vTPM that the VM has not', a.journey, [extra('vtpm')]],
+      ['a key of a kind that the VM has none of', a.journey, [extra('nvram')]],
+      ['no key of its vTPM', withTpm, []],
+      ['another key of its vTPM', withTpm, [extra('vtpm', keyId.parse('0b1c2d3e-0000-4000-8000-000000000003'))]],
+    ])('with %s', (_, journey, more) => {
+      expect(lie(journey, ...more)).toBe('KEYS_DIFFER');
+    });
+
+    test('with all of them is lawful', () => {
+      expect([lie(a.journey), lie(withTpm, extra('vtpm'))]).toEqual([undefined, undefined]);
+    });
   });
 
   test('an epoch that is not above all', () => {

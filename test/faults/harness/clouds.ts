@@ -189,6 +189,7 @@ async function startCloud(
     busUrl: nodes.map(({ port }) => `tls://127.0.0.1:${port}`).join(','),
     databaseUrl: database.url,
     libvirtSocket: '/nonexistent/libvirt-sock',
+    swtpm: '/nonexistent/swtpm',
     tmpfs: tmpfsOf(root, plan),
     rollbackWindowSeconds: 0,
     logLevel: 'debug',

@@ -231,6 +231,7 @@ export const vmCreation = z
     memoryMiB: z.int().min(16).max(MEMORY_MIB_MAX),
     boot: vmBoot,
     start: z.boolean().default(true),
+    vtpm: z.boolean().default(false),
   })
   .refine(
     (request) => request.image !== undefined || request.capacityBytes !== undefined,

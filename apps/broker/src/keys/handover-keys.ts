@@ -26,14 +26,13 @@ import type { CommandOf, Fact } from '@carnet/saga';
 import type { Db, Store, Tx } from '@carnet/store';
 import type { HostRegistry } from '../hosts/registry.ts';
 import type { DepositVolume } from '../perform/artifacts.ts';
+import { DEK_VERSION, diskKey, expectedOf, vtpmKeys } from './bound-keys.ts';
 import { grantOf, type UseRight } from './grants.ts';
 import { tenantOf } from './projects.ts';
 import { granted, KeyRefused } from './refused.ts';
 
+export { DEK_VERSION } from './bound-keys.ts';
 export { granted, KeyRefused } from './refused.ts';
-
-/** DEKs get a second version only when they are re-keyed in place, which this version does not do. */
-export const DEK_VERSION = 1;
 
 /** A saved memory state's identity, and that of the key that seals it. */
 export interface MemoryState {
@@ -188,21 +187,12 @@ export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
     confirm: ({ migration, epoch, facts: { KeyDeposited: deposit, DepositAcknowledged: acknowledged } }) =>
       confirm({ migration, epoch, deposit: deposit.digest, acknowledged }),
     deposit: async (command, volumes, memory) => {
-      const disks = volumes.map(
-        ({ disk, headerDigest }): BoundKey => ({
-          key: disk.key,
-          version: DEK_VERSION,
-          artifact: disk.artifact,
-          kind: 'disk',
-          derivation: 'luks-passphrase-hex',
-          capacityBytes: disk.capacityBytes,
-          headerDigest,
-        }),
-      );
+      const disks = volumes.map(diskKey);
       const [first] = disks;
       const states = memory === undefined || first === undefined ? [] : [await memoryKey(command, memory, first.key)];
       const { kem } = command.facts.MigrationOffered.data;
-      return keys.deposit({ handover: handoverOf(command), kem, keys: [...disks, ...states] });
+      const vtpms = vtpmKeys(command.facts.MigrationIntended.data.spec);
+      return keys.deposit({ handover: handoverOf(command), kem, keys: [...disks, ...vtpms, ...states] });
     },
     release: async (command) => {
       const {
@@ -241,7 +231,7 @@ export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
       keys.acknowledge({
         handover: handoverOf({ ...command, facts }),
         deposit: facts.KeyDeposited,
-        disks: facts.MigrationIntended.data.spec.disks,
+        artifacts: expectedOf(facts.MigrationIntended.data.spec),
       }),
     openRelease: async ({ migration, epoch, facts }) => {
       const opened = await keys.openRelease({

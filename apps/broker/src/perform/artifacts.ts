@@ -1,5 +1,5 @@
 import type { ArtifactId, Digest, SealedArtifact, VerifiedRoots, VmDisk, VmSpec } from '@carnet/events';
-import type { VolumeFacts } from '@carnet/hypervisor';
+import { type VolumeFacts, VTPM_BYTES_MAX } from '@carnet/hypervisor';
 import { MEMORY_OVERHEAD_BYTES, OVERHEAD_BYTES, OVERHEAD_DIVISOR } from './limits.ts';
 
 /** Chunks travel in this size: measured best for throughput, and 64 in flight stay inside the memory bound of a transfer. */
@@ -32,9 +32,10 @@ export const rootsOf = (artifacts: readonly { readonly artifact: ArtifactId; rea
 const MIB = 1_048_576;
 
 /** Whether each artifact is within what was reserved for it. Threat: a peer fills our disk with an image that it calls a small VM's. */
-export function fitsRoom({ disks, memoryMiB }: VmSpec, artifacts: readonly SealedArtifact[]): boolean {
+export function fitsRoom({ disks, tpm, memoryMiB }: VmSpec, artifacts: readonly SealedArtifact[]): boolean {
   return artifacts.every(({ artifact, kind, sizeBytes }) => {
     if (kind === 'memory') return sizeBytes <= memoryMiB * MIB + MEMORY_OVERHEAD_BYTES;
+    if (kind === 'vtpm') return artifact === tpm?.artifact && sizeBytes <= VTPM_BYTES_MAX;
     const capacityBytes = disks.find((disk) => disk.artifact === artifact)?.capacityBytes;
     return (
       capacityBytes !== undefined && sizeBytes <= capacityBytes + Math.ceil(capacityBytes / OVERHEAD_DIVISOR) + OVERHEAD_BYTES

@@ -1,4 +1,4 @@
-import type { HostName, Reason } from '@carnet/events';
+import { type HostName, keysOf, type Reason } from '@carnet/events';
 import type { CommandOf } from '@carnet/hypervisor';
 import { REVOKED } from '@carnet/journal';
 import { type Command, type Fact, migrationOf } from '@carnet/saga';
@@ -212,12 +212,12 @@ async function resumeAtHost(
   host: HostName,
   isReleased: boolean,
 ): Promise<StepOutcome<'resume'>> {
-  const { disks } = command.facts.MigrationIntended.data.spec;
+  const needed = keysOf(command.facts.MigrationIntended.data.spec);
   const memory = command.mode === 'suspend' ? memoryOf(command.migration) : undefined;
   const resume = (proof: CommandOf<'resume'>['body']['proof']): Promise<StepOutcome<'resume'>> =>
     context.hosts.step(stepOf(command, host), 'resume', async () => ({
       proof,
-      secrets: await Promise.all(disks.map((disk) => secret(context, command, host, 'run', disk.key))),
+      secrets: await Promise.all(needed.map((key) => secret(context, command, host, 'run', key))),
       ...(memory === undefined
         ? {}
         : { memory: { artifact: memory.artifact, secret: await secret(context, command, host, 'unseal', memory.key) } }),

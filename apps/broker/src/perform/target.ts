@@ -1,3 +1,4 @@
+import { keysOf } from '@carnet/events';
 import { migrationOf } from '@carnet/saga';
 import { fitsRoom, rootsOf } from './artifacts.ts';
 import { ASK_AGAIN_MS, failed, giveUp, machineOf, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
@@ -113,7 +114,7 @@ export const startVm: Performer<'StartVm'> = async (context, command) => {
   const started = await context.hosts.step(stepOf(command, host), 'start', async () => ({
     spec: machineOf(spec),
     vcpus: startVcpus ? 'run' : 'held',
-    secrets: await Promise.all(spec.disks.map((disk) => secret(context, command, host, 'run', disk.key))),
+    secrets: await Promise.all(keysOf(spec).map((key) => secret(context, command, host, 'run', key))),
     ...(memory === undefined
       ? {}
       : { memory: { artifact: memory.artifact, secret: await secret(context, command, host, 'unseal', memory.key) } }),

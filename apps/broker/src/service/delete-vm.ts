@@ -1,4 +1,4 @@
-import type { VmId } from '@carnet/events';
+import { keysOf, type VmId } from '@carnet/events';
 import { vmConsumer } from '@carnet/keys';
 import { restrictionsOf } from '@carnet/policy';
 import type { HeldVm } from '../inventory.ts';
@@ -36,7 +36,7 @@ async function deleteAlone(
   const reason = `VM ${vm} deleted`;
   const destroy = { verb: 'destroy', principal, reason, code: 'cessation-of-operation', signer: ports.signer() } as const;
   await inTransaction(ports.store, async (tx) => {
-    for (const { key } of held.spec.disks) {
+    for (const key of keysOf(held.spec)) {
       await ports.keys.removeConsumer(tx, key, vmConsumer(vm));
       granted(await ports.keys.operate(tx, { key, version: DEK_VERSION, ...destroy }));
     }
@@ -47,7 +47,7 @@ async function deleteAlone(
 
 /** Asked before the host shreds anything: keys that somebody else needs are not destroyed. */
 async function whoElseNeeds({ keys }: MachinePorts, { vm, spec }: HeldVm): Promise<ServiceRefusal | undefined> {
-  const needed = [...(await keys.consumersOf(spec.disks.map(({ key }) => key)))];
+  const needed = [...(await keys.consumersOf(keysOf(spec)))];
   const others = needed.flatMap(([key, consumers]) =>
     consumers.filter((one) => one !== vmConsumer(vm)).map((one) => `${one} needs ${key}`),
   );

@@ -2,6 +2,7 @@ import type { KeyManager, KeyRecord, KeyView } from '@carnet/keys';
 import type { KeyDetail, KeyRow } from './key-rows.ts';
 
 const ALGORITHMS: Readonly<Record<KeyRecord['derivation'], string>> = {
+  'swtpm-passphrase-hex': 'AES-256-CBC (swtpm state)',
   'luks-passphrase-hex': 'LUKS key slot, 256 bit',
   'aes-256-gcm-stream': 'AES-256-GCM',
 };

@@ -1,4 +1,4 @@
-import { type EventType, type KeyId, keyId, type TrustDomain, type VmId } from '@carnet/events';
+import { type EventType, type KeyId, keyId, keysOf, type TrustDomain, type VmId } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import { atomically, type KeyManager, type KeyUse, type KeyView, type Result, tenant, vmConsumer } from '@carnet/keys';
 import type { Store } from '@carnet/store';
@@ -66,8 +66,8 @@ export function createKeyService(ports: KeyServicePorts): KeyService {
     removeKeyConsumer: (id, vm) =>
       withKey(id, async (key) => {
         const held = await ports.inventory.vm(vm);
-        if (held?.spec.disks.some((disk) => disk.key === key) === true)
-          return refuse('KEY_IN_USE', `${vm} is held here and one of its disks opens with this key`);
+        if (held !== undefined && keysOf(held.spec).includes(key))
+          return refuse('KEY_IN_USE', `${vm} is held here and one of its disks, or its vTPM, opens with this key`);
         await store.db.transaction().execute((tx) => keys.removeConsumer(tx, key, vmConsumer(vm)));
         return shown(ports, key);
       }),

@@ -1,15 +1,16 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import {
-  type ArtifactId,
   artifactId,
   type HostName,
-  type KeyId,
   keyId,
+  keysOf,
   type TrustDomain,
   UNRESTRICTED,
   uuidv7,
+  type VmDisk,
   type VmId,
   type VmSpec,
+  type VmTpm,
   vmId,
   vmSpec,
 } from '@carnet/events';
@@ -129,6 +130,7 @@ export async function registerImage(
     tenant: IMAGES,
     artifact: artifactId.parse(id),
     capacityBytes: 0,
+    kind: 'disk',
     reason: `image ${image.name}`,
   });
   await inTransaction(ports.store, (tx) => ports.keys.addConsumer(tx, key, `image:${image.name}`));
@@ -186,22 +188,20 @@ export async function createVm(ports: MachinePorts, request: CreateVmRequest, pr
   const artifact = artifactId.parse(randomUUID());
   const capacityBytes = Math.max(request.capacityBytes ?? 0, image?.capacityBytes ?? 0);
   const key = keyId.parse(uuidv7(ports.nowMs(), randomBytes(10)));
-  const spec = specOf(request, artifact, key, capacityBytes);
-  await newDek(ports, {
-    key,
-    tenant: tenantOf(ports.self, vm, spec),
-    artifact,
-    vm,
-    capacityBytes,
-    reason: `disk of VM ${request.name}`,
-  });
-  const by = { reason: 'VM_CREATE', principal } as const;
-  const secret = await ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run', by }, key);
+  const tpm = request.vtpm
+    ? { artifact: artifactId.parse(randomUUID()), key: keyId.parse(uuidv7(ports.nowMs(), randomBytes(10))) }
+    : undefined;
+  const spec = specOf(request, { artifact, key, capacityBytes }, tpm);
+  const owner = { tenant: tenantOf(ports.self, vm, spec), vm };
+  await newDek(ports, { ...owner, key, artifact, capacityBytes, kind: 'disk', reason: `disk of VM ${request.name}` });
+  if (tpm !== undefined)
+    await newDek(ports, { ...owner, ...tpm, capacityBytes: 0, kind: 'vtpm', reason: `vTPM of VM ${request.name}` });
+  const secrets = await runSecrets(ports, { vm, spec, host }, { reason: 'VM_CREATE', principal });
   const from =
     image === undefined ? {} : { from: { image: image.name, secret: await imageSecret(ports, image, { host, vm, principal }) } };
   const made = await perform(
     ports,
-    { step: 'createVm', host, vm, body: { spec: machineOf(spec), ...from, secrets: [secret] } },
+    { step: 'createVm', host, vm, body: { spec: machineOf(spec), ...from, secrets } },
     'createVm',
   );
   if (!made.ok) return made;
@@ -220,7 +220,11 @@ function imageSecret(
 }
 
 /** Host independent, so that it means the same at every CSP. */
-const specOf = (request: CreateVmRequest, artifact: ArtifactId, key: KeyId, capacityBytes: number): VmSpec =>
+const specOf = (
+  request: CreateVmRequest,
+  { artifact, key, capacityBytes }: Pick<VmDisk, 'artifact' | 'key' | 'capacityBytes'>,
+  tpm: VmTpm | undefined,
+): VmSpec =>
   vmSpec.parse({
     name: request.name,
     vcpus: request.vcpus,
@@ -229,6 +233,7 @@ const specOf = (request: CreateVmRequest, artifact: ArtifactId, key: KeyId, capa
     cpuModel: 'qemu64',
     boot: request.boot,
     disks: [{ artifact, target: 'vda', format: 'qcow2', capacityBytes, key }],
+    ...(tpm === undefined ? {} : { tpm }),
     ...(request.project === undefined ? {} : { restrictions: { ...UNRESTRICTED, project: request.project } }),
   });
 
@@ -258,15 +263,13 @@ export async function setPower(
 /** Steps outside migrations carry no epoch, wherever the VM came from; the host opens their secrets under this one. */
 const NO_EPOCH = 0;
 
-/** Secrets of every disk, for a host that starts the VM or lost them with its libvirtd. */
+/** Secrets of every disk and of the vTPM, for a host that starts the VM or lost them with its libvirtd. */
 export const runSecrets = (
   ports: Pick<MachinePorts, 'handover'>,
   { vm, spec, host }: Pick<HeldVm, 'vm' | 'spec' | 'host'>,
   by: UseRight,
 ): Promise<readonly SealedSecret[]> =>
-  Promise.all(
-    spec.disks.map((disk) => ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run', by }, disk.key)),
-  );
+  Promise.all(keysOf(spec).map((key) => ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run', by }, key)));
 
 /** Refusals of the key manager as the API says them; everything else is an accident and passes through. */
 export async function guarded<T>(work: () => Promise<ServiceResult<T>>): Promise<ServiceResult<T>> {

@@ -200,6 +200,8 @@ export interface CreateVmRequest {
   readonly memoryMiB: number;
   readonly boot: VmSpec['boot'];
   readonly start: boolean;
+  /** With a TPM 2.0 of its own. */
+  readonly vtpm: boolean;
 }
 
 /**

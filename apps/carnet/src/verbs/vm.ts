@@ -17,6 +17,7 @@ interface CreateOptions {
   readonly initrd?: string;
   readonly cmdline: string;
   readonly stopped?: boolean;
+  readonly vtpm?: boolean;
 }
 
 const SHA256_HEX_CHARS = 64;
@@ -47,6 +48,7 @@ const creationOf = (name: string, options: CreateOptions): object => ({
   memoryMiB: options.memory,
   boot: bootOf(options),
   start: options.stopped !== true,
+  vtpm: options.vtpm === true,
 });
 
 export function vmVerbs(streams: Streams): Command {
@@ -161,6 +163,7 @@ function createVerb(group: Command, streams: Streams): void {
     .option('--initrd <sha256>', 'with this initrd')
     .option('--cmdline <text>', 'and this kernel command line', 'console=ttyS0 quiet panic=-1')
     .option('--stopped', 'do not start it')
+    .option('--vtpm', 'with a TPM 2.0 of its own, whose state is encrypted under a key of the VM')
     .action(async (name: string, options: CreateOptions, command: Command) => {
       const world = worldOf(command, streams);
       const creation = creationOf(name, options);

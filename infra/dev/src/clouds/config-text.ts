@@ -11,6 +11,7 @@ export type ConfigFacts = {
   readonly busUrl: string;
   readonly databaseUrl: string;
   readonly libvirtSocket: string;
+  readonly swtpm: string;
   /** Absent: libvirtd runs without a hooks folder of its own. */
   readonly hooks?: string;
   readonly tmpfs: string;
@@ -82,7 +83,11 @@ export function agentConfigText(facts: ConfigFacts): string {
       imports: paths.imports,
       boot: paths.boot,
     }),
-    table('libvirt', { socket: facts.libvirtSocket, ...(facts.hooks === undefined ? {} : { hooks: facts.hooks }) }),
+    table('libvirt', {
+      socket: facts.libvirtSocket,
+      swtpm: facts.swtpm,
+      ...(facts.hooks === undefined ? {} : { hooks: facts.hooks }),
+    }),
     table('dataPath', { address: '127.0.0.1', port: ports.dataPath, serverName: `${HOST}.${plan.domain}` }),
     table('log', { level: facts.logLevel }),
   ].join('\n');

@@ -81,6 +81,7 @@ export async function startCsp(options: CspOptions): Promise<Csp> {
     ports,
     databaseUrl: database.url,
     libvirtSocket: host.socket,
+    swtpm: host.swtpm,
     ...(host.hooks === undefined ? {} : { hooks: host.hooks }),
     tmpfs: tmpfsFor(root, plan, as),
   };

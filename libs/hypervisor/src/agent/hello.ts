@@ -1,3 +1,4 @@
+import { keysOf } from '@carnet/events';
 import type { Hello } from '../command/report.ts';
 import { uuidOf } from '../host-paths.ts';
 import { capacityAt, dropExpired } from '../leases.ts';
@@ -21,8 +22,9 @@ export async function makeHello({ self, ports, fence }: Performer, facts: HelloF
     const state = domains.get(uuidOf(vm))?.state ?? 'absent';
     vms.push({ vm, state, ...(entry.ok && entry.value !== undefined ? { fence: fenceFactsOf(entry.value) } : {}) });
     if (state !== 'running' && state !== 'paused') continue;
-    const held = await Promise.all(spec.disks.map(({ key }) => hypervisor.hasSecret(key)));
-    const keys = spec.disks.filter((_, i) => held[i] === false).map(({ key }) => key);
+    const needed = keysOf(spec);
+    const held = await Promise.all(needed.map((key) => hypervisor.hasSecret(key)));
+    const keys = needed.filter((_, i) => held[i] === false);
     if (keys.length > 0) secretsMissing.push({ vm, keys });
   }
   await dropExpired(ports, clock.now());

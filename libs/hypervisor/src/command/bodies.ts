@@ -16,7 +16,11 @@ import { z } from 'zod';
 import { GRACE_SECONDS_MAX, OBSERVE_SECONDS_MAX } from '../limits.ts';
 import { imageName, importName, memorySecret, sealedSecret } from './scalars.ts';
 
-const secrets = z.array(sealedSecret).max(DISKS_MAX).readonly();
+/** Of each disk, and of the vTPM. */
+const secrets = z
+  .array(sealedSecret)
+  .max(DISKS_MAX + 1)
+  .readonly();
 const round = z.int().min(0).max(1_000);
 const graceSeconds = z.int().min(0).max(GRACE_SECONDS_MAX);
 const nothing = z.strictObject({}).readonly();
@@ -25,7 +29,7 @@ const record = <S extends z.ZodRawShape>(shape: S) => z.strictObject(shape).read
 /** Bodies of a VM's life outside migrations. */
 export const lifeBodies = {
   inspect: nothing,
-  /** Each disk blank, or (the first) converted from a registered image. `secrets` has one for each disk, and the image's own. */
+  /** Each disk blank, or (the first) converted from a registered image. `secrets` has one for each disk and the vTPM, and the image's own. */
   createVm: record({ spec: vmSpec, from: record({ image: imageName, secret: sealedSecret }).optional(), secrets }),
   /** `epoch`: the one that the broker takes the VM to be in; a permit that comes along renews that epoch's. */
   startVm: record({ secrets, epoch: z.int().min(0).optional() }),

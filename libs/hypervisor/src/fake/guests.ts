@@ -65,6 +65,16 @@ export function fakeGuests(files: HostFiles) {
   };
 }
 
+/** As swtpm does at a start: a state that the secret does not open is refused; where there is none, one is made. */
+export async function startVtpm({ files, secrets }: FakeGuests, { definition: { vtpm } }: FakeDomain): Promise<void> {
+  if (vtpm === undefined) return;
+  const secret = secrets.get(vtpm.key);
+  const [of, resets = '0'] = (await files.read(vtpm.statePath))?.toString('utf8').split(' ') ?? [];
+  if (secret === undefined || (of !== undefined && of !== secret))
+    throw new HostError(failed('LIBVIRT_FAILED', 'The vTPM does not open.'));
+  await files.write(vtpm.statePath, Buffer.from(`${secret} ${Number(resets) + 1}`));
+}
+
 /** Time passes when somebody looks: a running guest counts, prints and writes its marker. */
 export async function live({ files }: FakeGuests, domain: FakeDomain): Promise<void> {
   if (domain.state !== 'running' || domain.memory === undefined) return;

@@ -67,7 +67,7 @@ const AGENT_RUN = '00000000-0000-4000-8000-000000000001';
 /** A whole host in memory, behind the same commands as a real one: for tests of brokers, and one side of the contract suite. */
 export function fakeHost(options: FakeHostOptions): FakeHost {
   const { domain, host, clock } = options;
-  const paths = hostPaths({ stateDir: '/s', volumesDir: '/v', tmpfsDir: '/t', bootDir: '/b', importDir: '/i' });
+  const paths = hostPaths({ stateDir: '/s', volumesDir: '/v', tmpfsDir: '/t', bootDir: '/b', importDir: '/i', vtpmDir: '/p' });
   const files = memoryFiles({
     tmpfs: options.tmpfs ?? ['/t'],
     ...(options.volumeBytesFree === undefined ? {} : { freeBytes: options.volumeBytesFree }),

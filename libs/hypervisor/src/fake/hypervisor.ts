@@ -3,7 +3,7 @@ import { sha256 } from '../digest.ts';
 import type { HostFiles } from '../ports/files.ts';
 import type { Hypervisor } from '../ports/hypervisor.ts';
 import { SAVED_STATE_HEAD_BYTES } from '../saved-state.ts';
-import { type FakeGuests, type FakeMemory, fakeGuests, live } from './guests.ts';
+import { type FakeGuests, type FakeMemory, fakeGuests, live, startVtpm } from './guests.ts';
 
 export type FakeHypervisor = Hypervisor & {
   /** What a restart of libvirtd does: guests live on, ephemeral secrets are gone. */
@@ -75,6 +75,7 @@ function lives(guests: FakeGuests): Lives {
     startHeld: async (uuid) => {
       const domain = guests.must(uuid, 'shutoff', 'crashed');
       await guests.openDisks(domain);
+      await startVtpm(guests, domain);
       boots += 1;
       domain.memory = { boot: sha256(`${uuid} ${boots}`).slice(0, 12), ticks: 0 };
       domain.vcpuTimeMs = 0;
@@ -88,6 +89,7 @@ function lives(guests: FakeGuests): Lives {
         throw new HostError(failed('LIBVIRT_FAILED', 'Another guest’s memory.'));
       domain.definition = definition;
       await guests.openDisks(domain);
+      await startVtpm(guests, domain);
       domain.memory = { boot, ticks: Number(ticks) };
       domain.vcpuTimeMs = 0;
       guests.become(domain, 'paused', 'restored', 'started');

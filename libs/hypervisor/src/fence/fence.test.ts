@@ -131,7 +131,7 @@ describe('fence moves', () => {
 });
 
 describe('the register on disk', () => {
-  const paths = hostPaths({ stateDir: '/s', volumesDir: '/v', tmpfsDir: '/t', bootDir: '/b', importDir: '/i' });
+  const paths = hostPaths({ stateDir: '/s', volumesDir: '/v', tmpfsDir: '/t', bootDir: '/b', importDir: '/i', vtpmDir: '/p' });
   const open = () => {
     const files = memoryFiles({ tmpfs: [] });
     return { files, register: openFenceRegister(files, paths) };

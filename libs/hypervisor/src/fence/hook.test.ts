@@ -195,7 +195,7 @@ describe('whose domain it is', () => {
 });
 
 describe('what a host knows', () => {
-  const paths = hostPaths({ stateDir: '/s', volumesDir: '/v', tmpfsDir: '/t', bootDir: '/b', importDir: '/i' });
+  const paths = hostPaths({ stateDir: '/s', volumesDir: '/v', tmpfsDir: '/t', bootDir: '/b', importDir: '/i', vtpmDir: '/p' });
   const world = () => {
     const files = memoryFiles({ tmpfs: ['/t'] });
     const broken = new Set<string>();

@@ -18,6 +18,8 @@ export type DomainDefinition = {
   readonly uuid: string;
   readonly spec: VmSpec;
   readonly disks: readonly { readonly target: string; readonly path: string; readonly key: KeyId }[];
+  /** Its state lies where libvirt keeps it: `HostPaths.vtpmState`. */
+  readonly vtpm?: { readonly key: KeyId; readonly statePath: string };
   readonly boot:
     | { readonly kind: 'kernel'; readonly kernelPath: string; readonly initrdPath: string; readonly cmdline: string }
     | { readonly kind: 'disk' };

@@ -8,6 +8,7 @@ import { capacityAt, roomFor, writeLease } from '../leases.ts';
 import { isNameTaken, readVm } from '../vm-record.ts';
 import { stateOf } from './domains.ts';
 import { finished, openPassphrases, type Step, type StepContext } from './step.ts';
+import { hasVtpmState } from './vtpm.ts';
 
 /** Whether the VM can leave: it is here, it is what the intent says, and each header is one that a peer would accept. */
 export const preflight: Step<'preflight'> = async ({ vm, epoch, body }, context) => {
@@ -26,6 +27,7 @@ export const preflight: Step<'preflight'> = async ({ vm, epoch, body }, context)
     const noTmpfs = await lacksTmpfs(context, spec);
     if (noTmpfs !== undefined) return noTmpfs;
   }
+  if (spec.tpm !== undefined && !(await hasVtpmState(context, vm))) return refused('VTPM_STATE_MISSING');
   const volumes: VolumeFacts[] = [];
   for (const { artifact, capacityBytes } of spec.disks) {
     const header = await ports.artifacts.guard(ports.paths.volume(vm, artifact));
@@ -53,7 +55,12 @@ export const reserve: Step<'reserve'> = async ({ vm, epoch, body }, context) => 
   if (!entry.ok) return entry.setback;
   const arrival = moveFence(entry.value, { kind: 'admit', epoch }, { vm, because: null, time: now });
   if (!arrival.ok) return arrival.setback;
-  if ((await stateOf(context, vm)) !== 'absent' || (await ports.files.size(ports.paths.home(vm))) !== undefined)
+  if (
+    (await stateOf(context, vm)) !== 'absent' ||
+    (await Promise.all([ports.paths.home(vm), ports.paths.vtpmHome(vm)].map((dir) => ports.files.size(dir)))).some(
+      (size) => size !== undefined,
+    )
+  )
     return refused('VM_PRESENT');
   if (await isNameTaken(ports.files, ports.paths, vm, body.spec.name)) return refused('NAME_TAKEN');
   const boot = await locateBoot(ports.files, ports.paths, body.spec.boot);

@@ -1,4 +1,4 @@
-import type { VmDisk } from '@carnet/events';
+import { keysOf, type VmDisk } from '@carnet/events';
 import { refused, type Setback } from '../codes.ts';
 import type { CommandOf } from '../command/command.ts';
 import type { VolumeFacts } from '../command/result.ts';
@@ -21,12 +21,7 @@ export const createVm: Step<'createVm'> = async (command, context) => {
   if (!definition.ok) return definition.setback;
   const noRoom = await lacksRoom(command, context);
   if (noRoom !== undefined) return noRoom;
-  const passphrases = await openPassphrases(
-    context,
-    command,
-    body.spec.disks.map(({ key }) => key),
-    body.secrets,
-  );
+  const passphrases = await openPassphrases(context, command, keysOf(body.spec), body.secrets);
   if (!passphrases.ok) return passphrases.setback;
   const unpermitted = await keepPermit(context, command);
   if (unpermitted !== undefined) return unpermitted;

@@ -18,6 +18,7 @@ export async function definitionOf({ ports }: StepContext, vm: VmId, spec: VmSpe
     spec,
     boot: boot.value,
     disks: spec.disks.map(({ artifact, target, key }) => ({ target, key, path: ports.paths.volume(vm, artifact) })),
+    ...(spec.tpm === undefined ? {} : { vtpm: { key: spec.tpm.key, statePath: ports.paths.vtpmState(vm) } }),
     consolePath: ports.paths.console(vm),
   });
 }

@@ -1,4 +1,4 @@
-import type { ArtifactId, ArtifactKind, SealedArtifact, VmId } from '@carnet/events';
+import { type ArtifactId, type ArtifactKind, keysOf, type SealedArtifact, unreachable, type VmId } from '@carnet/events';
 import { refused, type Setback } from '../codes.ts';
 import type { MigrationCommand } from '../command/command.ts';
 import type { HostPaths } from '../host-paths.ts';
@@ -23,8 +23,18 @@ const handOver = ({ vm, migration, epoch }: MigrationCommand, round: number): Ha
 
 /** Path of an artifact that this host holds; kinds that no host of this version makes have none. */
 function heldPath(paths: HostPaths, vm: VmId, artifact: ArtifactId, kind: ArtifactKind): string | undefined {
-  if (kind === 'disk') return paths.volume(vm, artifact);
-  return kind === 'memory' ? paths.sealedMemory(vm, artifact) : undefined;
+  switch (kind) {
+    case 'disk':
+      return paths.volume(vm, artifact);
+    case 'memory':
+      return paths.sealedMemory(vm, artifact);
+    case 'vtpm':
+      return paths.sealedVtpm(vm, artifact);
+    case 'nvram':
+      return undefined;
+    default:
+      return unreachable(kind);
+  }
 }
 
 export const seal: Step<'seal'> = async (command, context) => {
@@ -85,7 +95,7 @@ export const surrender: Step<'surrender'> = async (command, context) => {
   const given = await moveFor(context, command, { kind: 'surrender', epoch });
   if (!given.ok) return given.setback;
   await ports.artifacts.unserve(migration);
-  const keys = spec.disks.map(({ key }) => key);
+  const keys = keysOf(spec);
   await dropSecrets(context, keys);
   const left = (await Promise.all(keys.map((key) => ports.hypervisor.hasSecret(key)))).filter(Boolean).length;
   const state = await stateOf(context, vm);

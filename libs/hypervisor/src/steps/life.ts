@@ -1,4 +1,4 @@
-import type { VmId, VmSpec } from '@carnet/events';
+import { keysOf, type VmId, type VmSpec } from '@carnet/events';
 import { refused, type Setback } from '../codes.ts';
 import type { CommandOf } from '../command/command.ts';
 import { forbidsRunning } from '../fence/moves.ts';
@@ -80,12 +80,7 @@ export const startVm: Step<'startVm'> = async (command, context) => {
   if ((await stateOf(context, vm)) === 'running') return finished({ step: 'startVm' });
   const definition = await definitionOf(context, vm, spec);
   if (!definition.ok) return definition.setback;
-  const passphrases = await openPassphrases(
-    context,
-    command,
-    spec.disks.map(({ key }) => key),
-    body.secrets,
-  );
+  const passphrases = await openPassphrases(context, command, keysOf(spec), body.secrets);
   if (!passphrases.ok) return passphrases.setback;
   if (isOff(await stateOf(context, vm))) {
     const locked = await unlockDisks(context, definition.value.disks, passphrases.value);
@@ -114,8 +109,8 @@ export const deleteVm: Step<'deleteVm'> = async ({ vm }, context) => {
   const spec = await readVm(ports.files, ports.paths, vm);
   await context.intend({});
   await ports.hypervisor.undefine(uuidOf(vm));
-  await dropSecrets(context, spec?.disks.map(({ key }) => key) ?? []);
-  await shredAll(context, [ports.paths.home(vm)]);
+  await dropSecrets(context, spec === undefined ? [] : keysOf(spec));
+  await shredAll(context, [ports.paths.home(vm), ports.paths.vtpmHome(vm)]);
   await ports.files.remove(ports.paths.spec(vm));
   await ports.permits.forget(vm);
   await fence.forget(vm);
@@ -126,7 +121,7 @@ export const provideSecrets: Step<'provideSecrets'> = async (command, context) =
   const { vm, body } = command;
   const spec = await runnable(vm, context);
   if (isSetback(spec)) return spec;
-  const keys = spec.disks.map(({ key }) => key).filter((key) => body.secrets.some((secret) => secret.key === key));
+  const keys = keysOf(spec).filter((key) => body.secrets.some((secret) => secret.key === key));
   const passphrases = await openPassphrases(context, command, keys, body.secrets);
   if (!passphrases.ok) return passphrases.setback;
   await putSecrets(context, vm, passphrases.value);

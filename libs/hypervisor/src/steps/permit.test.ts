@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { failed } from '../codes.ts';
 import { fakeNetwork } from '../fake/artifacts.ts';
 import { decodeTicket } from '../fence/ticket.ts';
-import { ask, BECAUSE, first, hostA, hostB, ofEpoch, permitOf, SECRET, SPEC, UUID, VM } from '../testing/drive.ts';
+import { ask, BECAUSE, first, hostA, hostB, ofEpoch, permitOf, SECRETS, SPEC, UUID, VM } from '../testing/drive.ts';
 import { createRunning, moves, play } from '../testing/journey.ts';
 
-const create = { spec: SPEC, secrets: [SECRET] };
+const create = { spec: SPEC, secrets: SECRETS };
 
 describe('the permit that comes with a command', () => {
   it('is kept: of epoch 0 where a VM is created, gone with the VM', async () => {
@@ -40,16 +40,16 @@ describe('the permit that comes with a command', () => {
     const a = hostA();
     await createRunning({ host: a, name: 'a1' });
     await a.permits.forget(VM);
-    await ask(a.agent, 'a1', 'startVm', { secrets: [SECRET], epoch: 7 });
+    await ask(a.agent, 'a1', 'startVm', { secrets: SECRETS, epoch: 7 });
     expect(a.permits.kept(VM)).toBeUndefined();
-    await ask(a.agent, 'a1', 'startVm', { secrets: [SECRET], epoch: 0 });
+    await ask(a.agent, 'a1', 'startVm', { secrets: SECRETS, epoch: 0 });
     expect(a.permits.kept(VM)).toBe(0);
   });
 
   it('a withdrawal brings one of its epoch', async () => {
     const a = hostA();
     await createRunning({ host: a, name: 'a1' });
-    const body = { proof: { kind: 'withdrawn', event: BECAUSE }, secrets: [SECRET] };
+    const body = { proof: { kind: 'withdrawn', event: BECAUSE }, secrets: SECRETS };
     expect(await ask(a.agent, 'a1', 'resume', body, ofEpoch(1))).toMatchObject({ status: 'done' });
     expect(a.permits.kept(VM)).toBe(1);
   });

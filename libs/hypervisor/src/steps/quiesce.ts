@@ -10,6 +10,7 @@ import { lacksTmpfs } from './agreement.ts';
 import { isOff, stateOf, stopDomain, waitFor } from './domains.ts';
 import { memoryKey } from './memory.ts';
 import { finished, moveFor, openSecret, type Step, type StepContext, testify } from './step.ts';
+import { copyVtpm } from './vtpm.ts';
 
 type Quiesce = CommandOf<'quiesce'>;
 type Quiet = { readonly forced: boolean; readonly memoryBytes: number };
@@ -103,6 +104,9 @@ async function observeStopped(command: Quiesce, context: StepContext, was: VmSta
       sizeBytes: (await ports.files.size(ports.paths.volume(vm, artifact))) ?? 0,
     })),
   );
+  const vtpm = spec?.tpm === undefined ? 0 : await copyVtpm(context, vm, spec.tpm);
+  if (typeof vtpm !== 'number') return vtpm;
+  const vtpms = spec?.tpm === undefined ? [] : [{ artifact: spec.tpm.artifact, kind: 'vtpm' as const, sizeBytes: vtpm }];
   const memory =
     body.memory === undefined ? [] : [{ artifact: body.memory.artifact, kind: 'memory' as const, sizeBytes: quiet.memoryBytes }];
   const evidence = testify(context, command, body.mode === 'suspend' ? 'saved' : 'stopped', {
@@ -113,5 +117,5 @@ async function observeStopped(command: Quiesce, context: StepContext, was: VmSta
     forced: quiet.forced,
     memoryBytes: quiet.memoryBytes,
   });
-  return finished({ step: 'quiesce', was, forced: quiet.forced, artifacts: [...disks, ...memory] }, evidence);
+  return finished({ step: 'quiesce', was, forced: quiet.forced, artifacts: [...disks, ...vtpms, ...memory] }, evidence);
 }

@@ -4,6 +4,7 @@ import type { CommandOf } from '../command/command.ts';
 import { moveFence } from '../fence/moves.ts';
 import { isReserved } from '../leases.ts';
 import { finished, type Step, type StepContext } from './step.ts';
+import { isVtpmSize } from './vtpm.ts';
 
 type Receive = CommandOf<'receive'>;
 
@@ -18,8 +19,10 @@ export const receive: Step<'receive'> = async (command, context) => {
   if (!arrival.ok) return arrival.setback;
   // What was not promised room might fill the disk of every VM here.
   if (!(await isReserved(ports, command, now))) return refused('RESERVATION_MISSING');
-  const unsupported = body.artifacts.find(({ kind }) => kind !== 'disk' && kind !== 'memory');
+  const unsupported = body.artifacts.find(({ kind }) => kind === 'nvram');
   if (unsupported !== undefined) return refused('ARTIFACT_UNSUPPORTED', `(${unsupported.kind})`);
+  if (body.artifacts.some(({ kind, sizeBytes }) => kind === 'vtpm' && !isVtpmSize(sizeBytes)))
+    return refused('VTPM_STATE_REFUSED');
   const totalBytes = body.artifacts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   await context.intend({});
   await ports.files.ensureDir(ports.paths.staging(vm, epoch));

@@ -1,3 +1,4 @@
+import { keysOf } from '@carnet/events';
 import { failed, refused, type Setback } from '../codes.ts';
 import type { CommandOf } from '../command/command.ts';
 import { moveFence } from '../fence/moves.ts';
@@ -9,6 +10,7 @@ import { definitionOf, isOff, letRun, provideSecrets, stateOf, unlockDisks } fro
 import { restoreMemory } from './memory.ts';
 import { keepPermit, withStartTicket } from './permit.ts';
 import { finished, moveFor, openPassphrases, type Step, type StepContext, testify } from './step.ts';
+import { endVtpmCopy, placeVtpm } from './vtpm.ts';
 
 type Start = CommandOf<'start'>;
 
@@ -25,12 +27,7 @@ export const start: Step<'start'> = async (command, context) => {
   if (!allowed.ok) return allowed.setback;
   const definition = await definitionOf(context, vm, body.spec);
   if (!definition.ok) return definition.setback;
-  const passphrases = await openPassphrases(
-    context,
-    command,
-    body.spec.disks.map(({ key }) => key),
-    body.secrets,
-  );
+  const passphrases = await openPassphrases(context, command, keysOf(body.spec), body.secrets);
   if (!passphrases.ok) return passphrases.setback;
   const unpermitted = await keepPermit(context, command);
   if (unpermitted !== undefined) return unpermitted;
@@ -43,6 +40,8 @@ export const start: Step<'start'> = async (command, context) => {
   if (isOff(await stateOf(context, vm))) {
     const locked = await unlockDisks(context, definition.value.disks, passphrases.value);
     if (locked !== undefined) return locked;
+    const vtpm = body.spec.tpm === undefined ? undefined : await placeVtpm(context, vm, body.spec.tpm);
+    if (vtpm !== undefined) return vtpm;
     await ports.hypervisor.define(definition.value);
     await provideSecrets(context, vm, passphrases.value);
   }
@@ -57,6 +56,9 @@ async function takeOver({ vm, epoch, body }: Start, { ports }: StepContext): Pro
   await files.ensureDir(paths.home(vm));
   const moves = [
     ...body.spec.disks.map(({ artifact }) => [paths.staged(vm, epoch, artifact), paths.volume(vm, artifact)] as const),
+    ...(body.spec.tpm === undefined
+      ? []
+      : [[paths.staged(vm, epoch, body.spec.tpm.artifact), paths.sealedVtpm(vm, body.spec.tpm.artifact)] as const]),
     ...(body.memory === undefined
       ? []
       : [[paths.staged(vm, epoch, body.memory.artifact), paths.sealedMemory(vm, body.memory.artifact)] as const]),
@@ -77,6 +79,7 @@ async function takeOver({ vm, epoch, body }: Start, { ports }: StepContext): Pro
 async function leaveStopped(command: Start, context: StepContext) {
   const mine = await moveFor(context, command, { kind: 'letGo', epoch: command.epoch });
   if (!mine.ok) return mine.setback;
+  await endVtpmCopy(context, command.vm, command.body.spec.tpm);
   const state = await stateOf(context, command.vm);
   return finished(
     { step: 'start', vcpus: 'held', memoryRestored: false },
@@ -99,6 +102,7 @@ async function run(command: Start, context: StepContext, definition: DomainDefin
   const mine = await moveFor(context, command, { kind: 'letGo', epoch });
   if (!mine.ok) return mine.setback;
   if (body.memory !== undefined) await files.remove(paths.sealedMemory(vm, body.memory.artifact));
+  await endVtpmCopy(context, vm, body.spec.tpm);
   await letRun(context, vm);
   const facts = await hypervisor.find(uuidOf(vm));
   if (facts?.state !== 'running') return failed('VM_CRASHED', `(${facts?.state ?? 'absent'})`);

@@ -1,4 +1,4 @@
-import type { VmSpec } from '@carnet/events';
+import { keysOf, type VmSpec } from '@carnet/events';
 import { failed, refused, type Setback } from '../codes.ts';
 import type { CommandOf } from '../command/command.ts';
 import { moveFence } from '../fence/moves.ts';
@@ -11,6 +11,7 @@ import { stateBefore } from './quiesce.ts';
 import { fateFacts, fatesOf, lookBeforeShredding, shredAll } from './shred.ts';
 import { finished, openPassphrases, type Step, type StepContext, testify } from './step.ts';
 import { stepKey } from './step-key.ts';
+import { endVtpmCopy } from './vtpm.ts';
 
 type Resume = CommandOf<'resume'>;
 
@@ -31,6 +32,7 @@ export const resume: Step<'resume'> = async (command, context) => {
   await context.intend({});
   await ports.artifacts.unserve(command.migration);
   for (const { artifact } of spec.disks) await ports.artifacts.unseal(ports.paths.volume(vm, artifact));
+  await endVtpmCopy(context, vm, spec.tpm);
   const was = stateBefore(context.log.intent(stepKey({ step: 'quiesce', epoch }))?.seen);
   const ranBefore = was === 'running' || was === 'paused';
   const reopened = await fence.move(move, { vm, because: body.proof.event, time: ports.clock.now() });
@@ -54,12 +56,7 @@ async function bringBack(command: Resume, context: StepContext, spec: VmSpec): P
   if (isOff(await stateOf(context, vm))) {
     const definition = await definitionOf(context, vm, spec);
     if (!definition.ok) return definition.setback;
-    const passphrases = await openPassphrases(
-      context,
-      command,
-      spec.disks.map(({ key }) => key),
-      body.secrets,
-    );
+    const passphrases = await openPassphrases(context, command, keysOf(spec), body.secrets);
     if (!passphrases.ok) return passphrases.setback;
     const locked = await unlockDisks(context, definition.value.disks, passphrases.value);
     if (locked !== undefined) return locked;
@@ -88,18 +85,18 @@ export const retire: Step<'retire'> = async (command, context) => {
   if (value?.epoch !== epoch || value.standing !== 'surrendered' || value.role !== 'source') return refused('NOT_SURRENDERED');
   if (!isOff(await stateOf(context, vm))) return refused('VM_RUNNING');
   const spec = await readVm(ports.files, ports.paths, vm);
-  const home = ports.paths.home(vm);
+  const [home, vtpmHome] = [ports.paths.home(vm), ports.paths.vtpmHome(vm)];
   const seen = await context.intend(await lookBeforeShredding(context, [home]));
   await ports.artifacts.unserve(command.migration);
   await ports.hypervisor.undefine(uuidOf(vm));
-  await dropSecrets(context, spec?.disks.map(({ key }) => key) ?? []);
+  await dropSecrets(context, spec === undefined ? [] : keysOf(spec));
   await ports.files.remove(ports.paths.clearMemory(vm));
-  await shredAll(context, [home]);
+  await shredAll(context, [home, vtpmHome]);
   await ports.permits.forget(vm);
   await ports.files.remove(ports.paths.spec(vm));
   const fates = fatesOf(seen);
   const artifacts = fates.map(({ artifact }) => artifact);
-  const left = (await ports.files.list(home)).length;
+  const left = (await Promise.all([home, vtpmHome].map((folder) => ports.files.list(folder)))).flat().length;
   const state = await stateOf(context, vm);
   return finished(
     { step: 'retire', artifacts, fates },

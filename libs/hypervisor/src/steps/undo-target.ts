@@ -1,3 +1,4 @@
+import { keysOf } from '@carnet/events';
 import { failed, refused } from '../codes.ts';
 import { moveFence } from '../fence/moves.ts';
 import { uuidOf } from '../host-paths.ts';
@@ -20,7 +21,7 @@ export const forswear: Step<'forswear'> = async (command, context) => {
   if (!sworn.ok) return sworn.setback;
   const spec = await readVm(ports.files, ports.paths, vm);
   if (!isOff(await stateOf(context, vm))) await ports.hypervisor.powerOff(uuidOf(vm));
-  await dropSecrets(context, spec?.disks.map(({ key }) => key) ?? []);
+  await dropSecrets(context, spec === undefined ? [] : keysOf(spec));
   const state = await stateOf(context, vm);
   if (!isOff(state)) return failed('VM_RUNNING');
   // `may-run` is durable before any vCPU runs, and the move above refuses an epoch that has it.
@@ -41,10 +42,10 @@ export const destroy: Step<'destroy'> = async (command, context) => {
   if (value?.epoch !== epoch || value.role !== 'target' || value.standing !== 'never') return refused('NOT_FORSWORN');
   if (!isOff(await stateOf(context, vm))) return refused('VM_RUNNING');
   const spec = await readVm(files, paths, vm);
-  const folders = [paths.staging(vm, epoch), paths.home(vm)];
+  const folders = [paths.staging(vm, epoch), paths.home(vm), paths.vtpmHome(vm)];
   const seen = await context.intend(await lookBeforeShredding(context, folders));
   await hypervisor.undefine(uuidOf(vm));
-  await dropSecrets(context, spec?.disks.map(({ key }) => key) ?? []);
+  await dropSecrets(context, spec === undefined ? [] : keysOf(spec));
   await files.remove(paths.clearMemory(vm));
   await shredAll(context, folders);
   await dropLease(ports, { vm, epoch });

@@ -42,6 +42,11 @@ export function hypervisorContract(name: string, open: () => Promise<HypervisorU
     const heard: DomainNotice[] = [];
     const domain = () => host.hypervisor.find(host.definition.uuid);
     const secret = (value: Uint8Array) => ({ key: keyOf(), description: 'contract', value });
+    const vtpm = () => {
+      if (host.definition.vtpm === undefined) throw new Error('expected a vTPM');
+      return host.definition.vtpm;
+    };
+    const vtpmSecret = (value: Uint8Array) => ({ key: vtpm().key, description: 'contract', value });
     const keyOf = () => {
       const [disk] = host.definition.disks;
       if (disk === undefined) throw new Error('expected a disk');
@@ -164,6 +169,8 @@ export function hypervisorContract(name: string, open: () => Promise<HypervisorU
       await hypervisor.dropSecret(keyOf());
       expect(await hypervisor.hasSecret(keyOf())).toBe(false);
       await hypervisor.putSecret(secret(RIGHT));
+      expect(await setbackOf(hypervisor.startHeld(definition.uuid))).toBe('LIBVIRT_FAILED');
+      await hypervisor.putSecret(vtpmSecret(RIGHT));
     });
 
     it('starts held, runs when let go, and shows life', async () => {
@@ -191,13 +198,29 @@ export function hypervisorContract(name: string, open: () => Promise<HypervisorU
       expect((await domain())?.state).toBe('running');
     });
 
+    it('keeps the state of its vTPM when its definition goes, encrypted: another secret does not open it', async () => {
+      const { hypervisor, definition, files } = host;
+      const { statePath } = vtpm();
+      await hypervisor.powerOff(definition.uuid);
+      expect((await files.size(statePath)) ?? 0).toBeGreaterThan(0);
+      await hypervisor.undefine(definition.uuid);
+      expect((await files.size(statePath)) ?? 0).toBeGreaterThan(0);
+      await hypervisor.define(definition);
+      await hypervisor.putSecret(vtpmSecret(WRONG));
+      expect(await setbackOf(hypervisor.startHeld(definition.uuid))).toBe('LIBVIRT_FAILED');
+      await hypervisor.putSecret(vtpmSecret(RIGHT));
+      await hypervisor.startHeld(definition.uuid);
+      await hypervisor.unpause(definition.uuid);
+      expect((await domain())?.state).toBe('running');
+    });
+
     it('power off is off, twice; then nothing is left', async () => {
       const { hypervisor, definition } = host;
       await hypervisor.powerOff(definition.uuid);
       await hypervisor.powerOff(definition.uuid);
       expect((await domain())?.state).toBe('shutoff');
       await hypervisor.undefine(definition.uuid);
-      await hypervisor.dropSecret(keyOf());
+      for (const key of [keyOf(), vtpm().key]) await hypervisor.dropSecret(key);
       expect(await domain()).toBeUndefined();
       expect(heard.map(({ event }) => event)).toEqual(
         expect.arrayContaining(['defined', 'started', 'resumed', 'stopped', 'undefined']),

@@ -26,6 +26,8 @@ export const VM = vmId.parse('csp-a.example/33333333-3333-4333-8333-333333333333
 export const UUID = '33333333-3333-4333-8333-333333333333';
 export const DISK = artifactId.parse('11111111-1111-4111-8111-111111111111');
 export const KEY = keyId.parse('22222222-2222-4222-8222-222222222222');
+export const VTPM = artifactId.parse('66666666-6666-4666-8666-666666666666');
+export const VTPM_KEY = keyId.parse('77777777-7777-4777-8777-777777777777');
 export const MEMORY = artifactId.parse('44444444-4444-4444-8444-444444444444');
 export const MEMORY_KEY = keyId.parse('44444444-4444-4444-8444-444444444444');
 export const MIGRATION = migrationId.parse('0190aaaa-0000-7000-8000-000000000001');
@@ -41,14 +43,19 @@ export const SPEC = vmSpec.parse({
   cpuModel: 'qemu64',
   boot: { kind: 'disk' },
   disks: [{ artifact: DISK, target: 'vda', format: 'qcow2', capacityBytes: CAPACITY, key: KEY }],
+  tpm: { artifact: VTPM, key: VTPM_KEY },
 });
 
 /** The fake's secrets are plain keys in base64. */
 export const secretOf = (key: typeof KEY, fill: number) => ({ key, sealed: Buffer.alloc(32, fill).toString('base64') });
 export const SECRET = secretOf(KEY, 7);
+const VTPM_SECRET = secretOf(VTPM_KEY, 6);
+/** All that a start of `SPEC` needs. */
+export const SECRETS = [SECRET, VTPM_SECRET];
 /** What the target puts in place of the disk's key. */
 export const NEW_KEY = keyId.parse('55555555-5555-4555-8555-555555555555');
 export const NEW_SECRET = secretOf(NEW_KEY, 8);
+export const NEW_SECRETS = [NEW_SECRET, VTPM_SECRET];
 export const NEW_SPEC = vmSpec.parse({ ...SPEC, disks: SPEC.disks.map((disk) => ({ ...disk, key: NEW_KEY })) });
 export const MEMORY_SECRET = { artifact: MEMORY, secret: secretOf(MEMORY_KEY, 9) };
 

@@ -9,11 +9,14 @@ import {
   MEMORY,
   MEMORY_SECRET,
   NEW_SECRET,
+  NEW_SECRETS,
   NEW_SPEC,
   ofEpoch,
   SECRET,
+  SECRETS,
   SPEC,
   UNTIL,
+  VTPM,
 } from './drive.ts';
 
 type Mode = 'cold' | 'suspend';
@@ -35,12 +38,16 @@ const resultOf = (found: Found, step: string): Record<string, unknown> => {
 /** The whole hand-over in the order of the protocol, as the brokers of both sides ask for it. */
 export const moves = (mode: Mode, targetLeaf: string, sourceLeaf: string, rekey: RekeyMethod = 'none'): readonly Move[] => {
   const memory = mode === 'suspend' ? { memory: MEMORY_SECRET } : {};
-  const artifacts = [{ artifact: DISK, kind: 'disk' }, ...(mode === 'suspend' ? [{ artifact: MEMORY, kind: 'memory' }] : [])];
+  const artifacts = [
+    { artifact: DISK, kind: 'disk' },
+    { artifact: VTPM, kind: 'vtpm' },
+    ...(mode === 'suspend' ? [{ artifact: MEMORY, kind: 'memory' }] : []),
+  ];
   const locked = [{ artifact: DISK, capacityBytes: CAPACITY, secret: SECRET }];
   const volumes = [{ artifact: DISK, capacityBytes: CAPACITY, from: SECRET, to: NEW_SECRET }];
   const replaced: readonly Move[] =
     rekey === 'none' ? [] : [{ on: 'target', step: 'rekey', body: () => ({ method: rekey, volumes }) }];
-  const own = rekey === 'none' ? { spec: SPEC, secrets: [SECRET] } : { spec: NEW_SPEC, secrets: [NEW_SECRET] };
+  const own = rekey === 'none' ? { spec: SPEC, secrets: SECRETS } : { spec: NEW_SPEC, secrets: NEW_SECRETS };
   return [
     { on: 'source', step: 'preflight', body: () => ({ spec: SPEC, mode }) },
     { on: 'target', step: 'reserve', body: () => ({ spec: SPEC, mode, until: UNTIL, rekey }) },
@@ -80,7 +87,7 @@ export const undoing = (mode: Mode): readonly Move[] => [
     step: 'resume',
     body: () => ({
       proof: { kind: 'relinquished', event: BECAUSE },
-      secrets: [SECRET],
+      secrets: SECRETS,
       ...(mode === 'suspend' ? { memory: MEMORY_SECRET } : {}),
     }),
   },
@@ -108,7 +115,7 @@ export async function play(
 }
 
 export async function createRunning({ host, name }: Side): Promise<void> {
-  const created = await ask(host.agent, name, 'createVm', { spec: SPEC, secrets: [SECRET] });
-  const started = await ask(host.agent, name, 'startVm', { secrets: [SECRET] });
+  const created = await ask(host.agent, name, 'createVm', { spec: SPEC, secrets: SECRETS });
+  const started = await ask(host.agent, name, 'startVm', { secrets: SECRETS });
   for (const reply of [created, started]) if (reply.status !== 'done') throw new Error(JSON.stringify(reply));
 }

@@ -73,14 +73,14 @@ async function keyPairThere(tx: Tx, { migration, epoch, tenant }: KeyPairRequest
   return ok({ kem: kemOf(fromBase64(there.publicKey)) ?? HYBRID, publicKey: there.publicKey });
 }
 
-/** An artifact of the intent: whatever is deposited must be exactly these disks (and, beside them, states without a disk). */
+/** An artifact of the intent: whatever is deposited must be exactly these disks and vTPM (and, beside them, the memory state). */
 export type ExpectedArtifact = { readonly artifact: ArtifactId; readonly key: KeyId; readonly capacityBytes: number };
 
-/** `handover`: as the target's own ledgers say it. `deposit`: the peer's event. `disks`: of the intent's VM specification. */
+/** `handover`: as the target's own ledgers say it. `deposit`: the peer's event. `artifacts`: of the intent's VM specification. */
 export type DepositReceived = {
   readonly handover: Handover;
   readonly deposit: { readonly digest: Digest; readonly data: EventData<'KeyDeposited'> };
-  readonly disks: readonly ExpectedArtifact[];
+  readonly artifacts: readonly ExpectedArtifact[];
 };
 
 /** Proves possession of the deposit, and nothing else: without Krel no key opens. Answers the data of `DepositAcknowledged`. */
@@ -121,7 +121,7 @@ const expired = (ports: KeyPorts, handover: Handover): Refusal | undefined =>
     : undefined;
 
 /** The deposit against what was agreed, each difference with its own code. What it cannot see here, the ciphertext's context refuses. */
-function unfit({ handover, deposit: { data }, disks }: DepositReceived, publicKey: string): Refusal | undefined {
+function unfit({ handover, deposit: { data }, artifacts }: DepositReceived, publicKey: string): Refusal | undefined {
   if (handover.publicKey !== publicKey) return refusal('PUBLIC_KEY_DIFFERS', { about: handover.migration });
   if (data.offer !== handover.offer) return refusal('OFFER_DIFFERS', { expected: handover.offer, got: data.offer });
   if (data.agreed !== handover.agreed) return refusal('AGREED_DIFFERS', { expected: handover.agreed, got: data.agreed });
@@ -130,19 +130,22 @@ function unfit({ handover, deposit: { data }, disks }: DepositReceived, publicKe
   if (new Set<string>(ids).size !== ids.length) return refusal('KEY_REPEATED', { about: handover.migration });
   const unfitting = data.keys.find(({ kind, derivation }) => DERIVATIONS[kind] !== derivation);
   if (unfitting !== undefined) return refusal('DERIVATION_UNFIT', { about: unfitting.artifact });
-  return unexpectedDisk(data, disks);
+  return unexpectedArtifact(data, artifacts);
 }
 
-function unexpectedDisk(data: EventData<'KeyDeposited'>, disks: readonly ExpectedArtifact[]): Refusal | undefined {
+function unexpectedArtifact(data: EventData<'KeyDeposited'>, artifacts: readonly ExpectedArtifact[]): Refusal | undefined {
   for (const deposited of data.keys) {
-    if (deposited.kind !== 'disk') continue;
-    const disk = disks.find(({ artifact }) => artifact === deposited.artifact);
-    if (disk === undefined) return refusal('ARTIFACT_UNKNOWN', { about: deposited.artifact });
-    if (disk.key !== deposited.key) return refusal('ARTIFACT_KEY_DIFFERS', { expected: disk.key, got: deposited.key });
-    if (disk.capacityBytes !== deposited.capacityBytes)
-      return refusal('ARTIFACT_CAPACITY_DIFFERS', { expected: String(disk.capacityBytes), got: String(deposited.capacityBytes) });
+    if (deposited.kind === 'memory') continue;
+    const expected = artifacts.find(({ artifact }) => artifact === deposited.artifact);
+    if (expected === undefined) return refusal('ARTIFACT_UNKNOWN', { about: deposited.artifact });
+    if (expected.key !== deposited.key) return refusal('ARTIFACT_KEY_DIFFERS', { expected: expected.key, got: deposited.key });
+    if (expected.capacityBytes !== deposited.capacityBytes)
+      return refusal('ARTIFACT_CAPACITY_DIFFERS', {
+        expected: String(expected.capacityBytes),
+        got: String(deposited.capacityBytes),
+      });
   }
-  const missing = disks.find(({ artifact }) => !data.keys.some((key) => key.artifact === artifact));
+  const missing = artifacts.find(({ artifact }) => !data.keys.some((key) => key.artifact === artifact));
   return missing === undefined ? undefined : refusal('ARTIFACT_MISSING', { about: missing.artifact });
 }
 

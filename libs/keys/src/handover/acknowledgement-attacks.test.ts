@@ -19,7 +19,7 @@ describe('an acknowledgement that is not this one', () => {
     const mine = await record(a, await a.keys.deposit(story));
     if (!mine.ok) throw new Error(mine.code);
     const deposit = { digest: digestOfData(mine.value), data: mine.value };
-    const ack = await record(b, await b.keys.acknowledge({ handover: story.handover, deposit, disks: story.disks }));
+    const ack = await record(b, await b.keys.acknowledge({ handover: story.handover, deposit, artifacts: story.disks }));
     if (!ack.ok) throw new Error(ack.code);
     const [one, two] = ack.value.macs;
     if (one === undefined || two === undefined) throw new Error('two macs expected');

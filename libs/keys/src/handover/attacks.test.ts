@@ -133,7 +133,7 @@ const DEPOSIT_ATTACKS: readonly (readonly [name: string, code: string, change: C
   ],
   [
     'a state of another kind',
-    'DEPOSIT_CONTEXT_MISMATCH',
+    'ARTIFACT_UNKNOWN',
     changed((d) => ({ ...d, keys: d.keys.map((k) => (k.kind === 'memory' ? { ...k, kind: 'nvram' as const } : k)) })),
   ],
   ['the same key twice', 'KEY_REPEATED', changed((d) => ({ ...d, keys: [...d.keys, ...d.keys.slice(0, 1)] }))],
@@ -171,7 +171,7 @@ describe('a deposit that is not this one', () => {
     const request = {
       handover: story.handover,
       deposit: { digest: digestOfData(mine.value), data: mine.value },
-      disks: story.disks,
+      artifacts: story.disks,
     };
     const before = await snapshot(b);
     const answer = await record(b, await b.keys.acknowledge(change(request, other.value)));
@@ -218,7 +218,10 @@ describe('a deposit that is not this one', () => {
     const other = { ...story, keys: story.keys.slice(0, 1) };
     expect(await record(a, await a.keys.deposit(other))).toMatchObject({ ok: false, code: 'SECOND_DEPOSIT' });
     const replayed = { digest: someDigest(), data: deposit.data };
-    const answer = await record(b, await b.keys.acknowledge({ handover: story.handover, deposit: replayed, disks: story.disks }));
+    const answer = await record(
+      b,
+      await b.keys.acknowledge({ handover: story.handover, deposit: replayed, artifacts: story.disks }),
+    );
     expect(answer).toMatchObject({ ok: false, code: 'SECOND_ACKNOWLEDGEMENT' });
   });
 
@@ -232,7 +235,7 @@ describe('a deposit that is not this one', () => {
     const request = {
       handover: story.handover,
       deposit: { digest: digestOfData(data.value), data: data.value },
-      disks: victim.disks,
+      artifacts: victim.disks,
     };
     expect(await record(b, await b.keys.acknowledge(request))).toMatchObject({ ok: false, code: 'KEY_HELD' });
   });

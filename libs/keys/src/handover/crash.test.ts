@@ -53,7 +53,7 @@ describe('after a crash', () => {
     };
     expect(must(await record(b, await b.keys.createMigrationKeyPair(pair))).publicKey).toBe(story.handover.publicKey);
     const { deposit, acknowledged } = await deposited(a, b, story);
-    const again = await b.keys.acknowledge({ handover: story.handover, deposit, disks: story.disks });
+    const again = await b.keys.acknowledge({ handover: story.handover, deposit, artifacts: story.disks });
     expect(must(await record(b, again))).toEqual(acknowledged.data);
   });
 
@@ -121,7 +121,7 @@ describe('there and back again', () => {
     const fresh = await begin(b, a, { vm });
     const back = { ...fresh, keys: out.keys.filter(({ kind }) => kind === 'disk'), disks: out.disks };
     const early = must(await record(b, await b.keys.deposit(back)));
-    const request = { handover: back.handover, deposit: { digest: digestOfData(early), data: early }, disks: back.disks };
+    const request = { handover: back.handover, deposit: { digest: digestOfData(early), data: early }, artifacts: back.disks };
     expect((await record(a, await a.keys.acknowledge(request))).ok).toBe(true);
     const view = must(await a.keys.show(out.keys[0] ?? fail()));
     expect(view).toMatchObject({ arrival: back.handover.epoch, state: 'pre-activation' });

@@ -112,7 +112,7 @@ export async function begin(a: Side, b: Side, over: Partial<Handover> = {}, kem 
 export async function deposited(a: Side, b: Side, story: Story) {
   const data = must(await record(a, await a.keys.deposit(story)));
   const deposit = { digest: digestOfData(data), data };
-  const ack = must(await record(b, await b.keys.acknowledge({ handover: story.handover, deposit, disks: story.disks })));
+  const ack = must(await record(b, await b.keys.acknowledge({ handover: story.handover, deposit, artifacts: story.disks })));
   const acknowledged = { digest: digestOfData(ack), data: ack };
   const { migration, epoch } = story.handover;
   must(await record(a, await a.keys.confirmAcknowledgement({ migration, epoch, deposit: deposit.digest, acknowledged })));

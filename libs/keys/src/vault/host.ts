@@ -9,9 +9,9 @@ import { openBase, SUITE, sealBase } from './hpke.ts';
 import { refuse, type VaultResult } from './refusal.ts';
 
 /**
- * Why a host gets a key. `run`: the VM's disks are opened; `trial-unlock`: does the header open, nothing else; `rekey`: one
- * passphrase takes another's place before the VM runs; `seal`, `unseal`: memory,
- * NVRAM or vTPM state is encrypted or decrypted.
+ * Why a host gets a key. `run`: the VM's disks and its vTPM are opened; `trial-unlock`: does the header open, nothing else; `rekey`: one
+ * passphrase takes another's place before the VM runs; `seal`, `unseal`: memory
+ * or NVRAM state is encrypted or decrypted.
  */
 export const hostPurpose = z.enum(['run', 'trial-unlock', 'rekey', 'seal', 'unseal']);
 export type HostPurpose = z.infer<typeof hostPurpose>;

@@ -147,7 +147,7 @@ describe('a hand-over of profile hsm', () => {
     const [mine, other] = [await begin(a, b, {}, HSM), await begin(a, b, {}, HSM)];
     const data = must(await record(a, await a.keys.deposit(mine)));
     const deposit = { digest: mine.handover.offer, data };
-    const request = { handover: mine.handover, deposit, disks: mine.disks };
+    const request = { handover: mine.handover, deposit, artifacts: mine.disks };
     const db = onKeys(b.store.db);
     const rowOf = ({ handover }: Story) =>
       db.selectFrom('keys_imports').select('private_key').where('migration', '=', handover.migration).executeTakeFirstOrThrow();
