@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { signedEvidence } from './evidence.ts';
 import { ARTIFACTS_MAX, DISKS_MAX } from './limits.ts';
 import { reason } from './reason.ts';
+import { rekeyMethod } from './rekey.ts';
 import { artifactId, base64, byteCount, digest, hostName, keyId, timestamp } from './scalars.ts';
 import { artifactKind, sealedArtifacts } from './vm.ts';
 
@@ -102,12 +103,15 @@ const keyAndHeader = z.strictObject({ key: keyId, version: z.int().min(1), heade
 export const rekeyedVolume = z.strictObject({ artifact: artifactId, from: keyAndHeader, to: keyAndHeader }).readonly();
 export type RekeyedVolume = z.infer<typeof rekeyedVolume>;
 
-/** `none` is said after the start. `slot` and `full` are done, by the host's word, before the VM's first instruction there. */
+/**
+ * `none` is said after the start. `slot` and `full` are done, by the host's word, before the VM's first instruction there; `full-online` after it
+ * showed life.
+ */
 export const volumeRekeyed = z.discriminatedUnion('method', [
   z.strictObject({ method: z.literal('none'), artifacts: z.array(artifactId).min(1).max(ARTIFACTS_MAX).readonly() }).readonly(),
   z
     .strictObject({
-      method: z.enum(['slot', 'full']),
+      method: rekeyMethod.exclude(['none']),
       imported: digest,
       volumes: z.array(rekeyedVolume).min(1).max(DISKS_MAX).readonly(),
       evidence: signedEvidence,

@@ -50,6 +50,9 @@ export const hostPaths = (folders: HostFolders) => ({
     join(folders.volumesDir, 'staging', `${uuidOf(vm)}-${epoch}`, `${artifact}.rekeying`),
   rekeyed: (vm: VmId, epoch: Epoch, artifact: ArtifactId) =>
     join(folders.volumesDir, 'staging', `${uuidOf(vm)}-${epoch}`, `${artifact}.replaced`),
+  /** While a running VM's volume is encrypted again: the new one, under which name the guest has it open until it stops, and the old one until it is gone. */
+  reencrypted: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}.reencrypted`),
+  replacedOnline: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}.replaced`),
   clearMemory: (vm: VmId) => join(folders.tmpfsDir, `${uuidOf(vm)}.save`),
   /** While the agent itself starts a held VM. In tmpfs: no reboot brings one back. */
   startTicket: (vm: VmId) => join(folders.tmpfsDir, `${uuidOf(vm)}.start`),

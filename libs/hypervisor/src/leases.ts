@@ -23,7 +23,7 @@ export function roomFor(
 ): Pick<Lease, 'memoryMiB' | 'volumeBytes'> {
   const sizes = spec.disks.map(({ capacityBytes }) => roomOfDisk(capacityBytes));
   // Encrypted again one after the other: the largest one is there twice for a while.
-  const disks = sizes.reduce((sum, size) => sum + size, rekey === 'full' ? Math.max(...sizes) : 0);
+  const disks = sizes.reduce((sum, size) => sum + size, rekey === 'full' || rekey === 'full-online' ? Math.max(...sizes) : 0);
   const state = memoryState === 'saved' ? (spec.memoryMiB + QEMU_OVERHEAD_MIB) * 2 ** 20 : 0;
   return { memoryMiB: spec.memoryMiB + QEMU_OVERHEAD_MIB, volumeBytes: disks + state };
 }

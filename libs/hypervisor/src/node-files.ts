@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, unlink } from 'node:fs/promises';
+import { link, mkdir, open, readdir, readFile, rename, rm, stat, statfs, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { failed, HostError } from './codes.ts';
 import type { HostFiles } from './ports/files.ts';
@@ -139,6 +139,11 @@ export const nodeFiles: HostFiles = {
       await rename(from, to);
       await flushDir(dirname(to));
       if (dirname(from) !== dirname(to)) await flushDir(dirname(from));
+    }),
+  alias: (path, name) =>
+    guarded(async () => {
+      await link(path, name);
+      await flushDir(dirname(name));
     }),
   remove: (path) =>
     guarded(async () => {

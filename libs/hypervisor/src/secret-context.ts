@@ -4,7 +4,7 @@ import { type HostName, type KeyId, type TrustDomain, type VmId, vmId } from '@c
  * What a sealed secret is bound to, so that a blob replayed to another host, for another VM, attempt or end does not open.
  * `epoch`: the migration's; 0 in a VM's life outside migrations. `purpose` follows from the step and the field:
  * `seal` and `unseal` are memory keys (quiesce; start, resume), `trial-unlock` and
- * `rekey` are those steps', `run` all others.
+ * `rekey` (`reencrypt`, too) are those steps', `run` all others.
  */
 export type SecretContext = {
   readonly domain: TrustDomain;

@@ -88,6 +88,7 @@ export const TASKS: Readonly<Record<CommandType, string>> = {
   AuthorizeStart: 'take the VM, or give it back',
   StartVm: 'start the VM',
   ObserveHealth: 'see that the VM lives',
+  ReencryptVolumes: 'encrypt the volumes of the running VM again',
   RekeyVolumes: 'record that no re-keying was agreed',
   Finalize: 'finalize',
   Relinquish: 'give the VM back',

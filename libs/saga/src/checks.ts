@@ -2,6 +2,7 @@ import {
   type ArtifactId,
   type ArtifactKind,
   type DepositedKey,
+  isBeforeStart,
   isWeakerRekey,
   type RekeyedVolume,
   type RekeyMethod,
@@ -50,7 +51,7 @@ export function check(m: MigrationState, e: Stated): Verdict {
     case 'StartAuthorized':
       // The fence register of this epoch lives on the host that the offer pinned: no other host knows it.
       if (e.data.host !== m.facts.MigrationOffered?.data.agent.host) return 'HOST_DIFFERS';
-      return m.targetPhase === 'imported' && agreedRekey(m) !== 'none' ? 'REKEY_OWED' : undefined;
+      return m.targetPhase === 'imported' && isBeforeStart(agreedRekey(m)) ? 'REKEY_OWED' : undefined;
     case 'VolumeRekeyed':
       return checkRekeyed(m, e);
     case 'MigrationFinalized':
@@ -82,15 +83,17 @@ function checkOffer(m: MigrationState, e: StatedOf<'MigrationOffered'>): Verdict
 /** What the target offered, and the source agreed to: absent in the offers of the first brokers, which re-keyed nothing. */
 export const agreedRekey = (m: MigrationState): RekeyMethod => m.facts.MigrationOffered?.data.rekey ?? 'none';
 
-/** As much as was agreed, or more; before the start if anything is done, and of every disk. */
+/** As much as was agreed, or more; each method at its time, once, and of every disk. */
 function checkRekeyed(m: MigrationState, e: StatedOf<'VolumeRekeyed'>): Verdict {
   if (isWeakerRekey(e.data.method, agreedRekey(m))) return 'REKEY_WEAKER';
   const deposited = m.facts.KeyDeposited?.data.keys ?? [];
-  if (e.data.method === 'none') {
-    if (m.targetPhase !== 'healthy' || m.facts.VolumeRekeyed) return 'WRONG_PHASE';
+  const isItsTime = isBeforeStart(e.data.method)
+    ? m.targetPhase === 'imported'
+    : m.targetPhase === 'healthy' && !m.facts.VolumeRekeyed;
+  if (!isItsTime) return 'WRONG_PHASE';
+  if (e.data.method === 'none')
     return e.data.artifacts.every((a) => deposited.some((k) => k.artifact === a)) ? undefined : 'ARTIFACTS_DIFFER';
-  }
-  return m.targetPhase === 'imported' ? checkReplaced(deposited, e.data.volumes) : 'WRONG_PHASE';
+  return checkReplaced(deposited, e.data.volumes);
 }
 
 /** For each disk, the key that came gives way to one that the source never had, and its header to another. */

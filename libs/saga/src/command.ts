@@ -1,4 +1,4 @@
-import type { Digest, Epoch, MigrationId, MigrationMode, RekeyMethod, TrustDomain, VmId } from '@carnet/events';
+import type { Digest, Epoch, MigrationId, MigrationMode, TrustDomain, VmId } from '@carnet/events';
 import type { Fact, FactType } from './journey.ts';
 
 /**
@@ -43,6 +43,7 @@ export const NEEDS = {
   StartVm: ['MigrationIntended', 'MigrationOffered', 'KeyDeposited', 'ImageSealed', 'KeyImported', 'StartAuthorized'],
   ObserveHealth: ['MigrationIntended', 'StartAuthorized', 'VmStarted'],
   RekeyVolumes: ['MigrationIntended', 'KeyDeposited', 'KeyImported', 'VmHealthy'],
+  ReencryptVolumes: ['MigrationIntended', 'KeyDeposited', 'KeyImported', 'StartAuthorized', 'VmHealthy'],
   Finalize: ['MigrationIntended', 'VmHealthy', 'VolumeRekeyed'],
   Relinquish: ['MigrationIntended', 'MigrationOffered'],
 } as const satisfies Readonly<Record<string, readonly FactType[]>>;
@@ -61,11 +62,13 @@ type Particulars = {
   /** `relinquished`: what reopens a host that has recorded *surrendered*, if the target has given the VM back. */
   readonly ResumeVm: { readonly cites: Digest; readonly relinquished: Fact<'MigrationRelinquished'> | undefined };
   /** What was agreed, done before the start. */
-  readonly ReplaceKeys: { readonly method: Exclude<RekeyMethod, 'none'> };
+  readonly ReplaceKeys: { readonly method: 'slot' | 'full' };
   /** `rekeyed`: which keys open the volumes now, if not those that came. */
   readonly StartVm: { readonly rekeyed: Fact<'VolumeRekeyed'> | undefined };
   /** Nothing was agreed, and that is said. */
   readonly RekeyVolumes: { readonly method: 'none' };
+  /** What was agreed, done on the VM that runs. */
+  readonly ReencryptVolumes: { readonly method: 'full-online' };
 };
 
 /** A command without its particulars. */

@@ -21,6 +21,7 @@ const ANSWERS_TO = {
   StartVm: 'StartAuthorized',
   ObserveHealth: 'VmStarted',
   RekeyVolumes: 'VmHealthy',
+  ReencryptVolumes: 'VmHealthy',
   Finalize: 'VolumeRekeyed',
 } as const satisfies Partial<Record<CommandType, keyof typeof STEPS>>;
 

@@ -1,4 +1,4 @@
-import { type Timestamp, type TrustDomain, unreachable } from '@carnet/events';
+import { isBeforeStart, type Timestamp, type TrustDomain, unreachable } from '@carnet/events';
 import { agreedRekey, neverRequired } from './checks.ts';
 import type { Command, EndCode } from './command.ts';
 import { givesUpAt } from './deadlines.ts';
@@ -65,7 +65,7 @@ function targetOwes(journey: Journey, m: MigrationState, now: Timestamp): readon
     case 'started':
       return owe(m, 'ObserveHealth');
     case 'healthy':
-      return m.facts.VolumeRekeyed ? owe(m, 'Finalize') : owe(m, 'RekeyVolumes').map((c) => ({ ...c, method: 'none' }));
+      return m.facts.VolumeRekeyed ? owe(m, 'Finalize') : rekeyAfterStart(m);
     case 'rekeyed':
       return owe(m, 'Finalize');
     case 'refused':
@@ -83,8 +83,14 @@ function targetOwes(journey: Journey, m: MigrationState, now: Timestamp): readon
  */
 function replaceKeys(m: MigrationState): readonly Command[] | undefined {
   const method = agreedRekey(m);
-  return method === 'none' ? undefined : owe(m, 'ReplaceKeys').map((c) => ({ ...c, method }));
+  return isBeforeStart(method) ? owe(m, 'ReplaceKeys').map((c) => ({ ...c, method })) : undefined;
 }
+
+/** Nothing was agreed, and that is said; or it is done now, while the VM runs: until then nothing is final, and the source keeps what it has. */
+const rekeyAfterStart = (m: MigrationState): readonly Command[] =>
+  agreedRekey(m) === 'full-online'
+    ? owe(m, 'ReencryptVolumes').map((c) => ({ ...c, method: 'full-online' }))
+    : owe(m, 'RekeyVolumes').map((c) => ({ ...c, method: 'none' }));
 
 /** An intent waits for its answer until the target is through with what came before; too late or withdrawn, it gets none. */
 function mayAnswer(journey: Journey, m: MigrationState, now: Timestamp): boolean {

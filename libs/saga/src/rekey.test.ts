@@ -76,6 +76,46 @@ describe.each(['slot', 'full'] as const)('%s, as agreed', (method) => {
   });
 });
 
+describe('full-online, as agreed', () => {
+  test('is done once the VM is healthy, and nothing is final before', () => {
+    const { a, b } = finish(demanding('full-online'));
+    expect(a.journey).toEqual(b.journey);
+    expect(phase(a)).toBe('retired');
+    expect(order({ a, b }).slice(-3)).toEqual(['VmHealthy', 'VolumeRekeyed', 'MigrationFinalized']);
+    const { b: healthy } = given('VmHealthy', 'full-online');
+    const finalized = saidBy(given('MigrationFinalized', 'full-online').b, 'MigrationFinalized');
+    expect(lies(healthy, finalized)).toBe('WRONG_PHASE');
+  });
+
+  test('may be more: encrypted again before the start; less, or at another time, is void', () => {
+    const [online, full, slot] = (['full-online', 'full', 'slot'] as const).map((method) =>
+      saidBy(given('VolumeRekeyed', method).b, 'VolumeRekeyed'),
+    ) as [Rekeyed, Rekeyed, Rekeyed];
+    const imported = given('KeyImported', 'full-online').b;
+    const healthy = given('VmHealthy', 'full-online').b;
+    const none: Rekeyed = { ...online, data: { method: 'none', artifacts: [DISK] } };
+    expect([full, online, slot, none].map((said) => lies(imported, said))).toEqual([
+      undefined,
+      'WRONG_PHASE',
+      'REKEY_WEAKER',
+      'REKEY_WEAKER',
+    ]);
+    expect([online, full, slot, none].map((said) => lies(healthy, said))).toEqual([
+      undefined,
+      'WRONG_PHASE',
+      'REKEY_WEAKER',
+      'REKEY_WEAKER',
+    ]);
+    expect(lies(given('VolumeRekeyed', 'full-online').b, online)).toBe('WRONG_PHASE');
+    // What was to be done before the start is not made good by what comes after it.
+    expect(lies(given('KeyImported', 'full').b, saidBy(given('StartAuthorized', 'full-online').b, 'StartAuthorized'))).toBe(
+      'REKEY_OWED',
+    );
+  });
+});
+
+type Rekeyed = Extract<MigrationEvent, { readonly type: 'VolumeRekeyed' }>;
+
 describe('a target that does less than agreed', () => {
   test('offers less than was demanded: void, and an honest one does not', () => {
     const { b } = demanding('full');
@@ -94,7 +134,7 @@ describe('a target that does less than agreed', () => {
     expect(lies(b, authorized)).toBe('REKEY_OWED');
   });
 
-  test.each<[string, Partial<Extract<EventData<'VolumeRekeyed'>, { method: 'full' | 'slot' }>>, VoidCode]>([
+  test.each<[string, Partial<Exclude<EventData<'VolumeRekeyed'>, { method: 'none' }>>, VoidCode]>([
     ['a weaker method', { method: 'slot' }, 'REKEY_WEAKER'],
     ['no volume of them', { volumes: [] }, 'KEYS_DIFFER'],
     ['another volume', { volumes: volume({ artifact: MEMORY }) }, 'KEYS_DIFFER'],

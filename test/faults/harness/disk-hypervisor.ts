@@ -3,6 +3,7 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renam
 import { join } from 'node:path';
 import { type DomainDefinition, type DomainNotice, failed, HostError, type HostFiles, type Hypervisor } from '@carnet/hypervisor';
 import { SAVED_STATE_HEAD_BYTES } from '../../../libs/hypervisor/src/saved-state.ts';
+import { type DiskCopy, diskCopies } from './disk-copies.ts';
 import { readVolume, writeVolume } from './disk-volumes.ts';
 
 type State = 'running' | 'paused' | 'shutoff';
@@ -14,6 +15,8 @@ export type DiskDomain = {
   readonly reason: string;
   readonly vcpuTimeMs: number;
   readonly memory: { readonly boot: string; readonly ticks: number } | null;
+  /** By target: mirrors under way, gone when it is off. */
+  readonly copies?: Readonly<Record<string, DiskCopy>>;
 };
 
 /** What was done to a domain, in order: tests count these. */
@@ -78,13 +81,14 @@ export function diskHypervisor(dir: string, files: HostFiles): Hypervisor {
     return domain;
   };
   const secretFile = (key: string): string => join(records.secrets, key);
+  const opens = async (path: string, key: string): Promise<boolean> => {
+    const volume = await readVolume(files, path);
+    const held = existsSync(secretFile(key)) ? readFileSync(secretFile(key), 'utf8') : undefined;
+    return volume !== undefined && held !== undefined && volume.slots.includes(held);
+  };
   const openDisks = async ({ disks }: DomainDefinition): Promise<void> => {
-    for (const { path, key } of disks) {
-      const volume = await readVolume(files, path);
-      const held = existsSync(secretFile(key)) ? readFileSync(secretFile(key), 'utf8') : undefined;
-      if (volume === undefined || held === undefined || !volume.slots.includes(held))
-        throw new HostError(failed('LIBVIRT_FAILED', 'A disk does not open.'));
-    }
+    for (const { path, key } of disks)
+      if (!(await opens(path, key))) throw new HostError(failed('LIBVIRT_FAILED', 'A disk does not open.'));
   };
   /** Time passes when somebody looks: the guest counts, prints and writes its marker. */
   const live = async (uuid: string, domain: DiskDomain): Promise<DiskDomain> => {
@@ -102,7 +106,7 @@ export function diskHypervisor(dir: string, files: HostFiles): Hypervisor {
     return lived;
   };
   const off = (uuid: string, domain: DiskDomain, reason: string, effect: Effect['effect']): void => {
-    records.put(uuid, { ...domain, state: 'shutoff', reason, memory: null });
+    records.put(uuid, { ...domain, state: 'shutoff', reason, memory: null, copies: {} });
     records.note(uuid, effect);
     tell(uuid, 'stopped', reason);
   };
@@ -169,6 +173,11 @@ export function diskHypervisor(dir: string, files: HostFiles): Hypervisor {
       records.note(uuid, 'run');
       tell(uuid, 'resumed');
     },
+    pause: async (uuid) => {
+      const domain = must(uuid, 'running', 'paused');
+      if (domain.state === 'running') records.put(uuid, { ...domain, state: 'paused', reason: 'user' });
+    },
+    ...diskCopies(records, files, (uuid) => must(uuid, 'running', 'paused'), opens),
     requestShutdown: async (uuid) => {
       const domain = records.domain(uuid);
       if (domain?.state === 'running') off(uuid, domain, 'shutdown', 'off');

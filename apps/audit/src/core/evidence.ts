@@ -40,7 +40,8 @@ function claimsOf(m: MigrationState, event: MigrationEvent): readonly Claim[] {
     case 'VmHealthy':
       return [owed('healthy', 'target', event.data.evidence)];
     case 'VolumeRekeyed':
-      return event.data.method === 'none' ? [] : [owed('rekeyed', 'target', event.data.evidence)];
+      if (event.data.method === 'none') return [];
+      return [owed(event.data.method === 'full-online' ? 'reencrypted' : 'rekeyed', 'target', event.data.evidence)];
     case 'SourceRetired':
       return [owed('destroyed', 'source', event.data.receipt.evidence)];
     case 'SourceResumed':

@@ -14,11 +14,12 @@ export function checkReceipts(m: MigrationState): Step {
   return accept(null);
 }
 
-/** Apart from the fold, which voids a start before its re-keying: what stands must be what was agreed. */
+/** Apart from the fold, which voids a start, or an end, before its re-keying: what stands must be what was agreed. */
 function checkRekeyDone(m: MigrationState): Step {
-  const { StartAuthorized: authorized, VolumeRekeyed: rekeyed } = m.facts;
+  const { StartAuthorized: authorized, MigrationFinalized: finalized, VolumeRekeyed: rekeyed } = m.facts;
   const agreed = agreedRekey(m);
-  if (authorized === undefined || agreed === 'none') return accept(null);
+  const needing = agreed === 'full-online' ? finalized : authorized;
+  if (needing === undefined || agreed === 'none') return accept(null);
   if (rekeyed !== undefined && !isWeakerRekey(rekeyed.data.method, agreed)) return accept(null);
   return refuse('REKEY_OMITTED', 'the target may run the VM on volumes that it did not re-key as agreed', {
     expected: agreed,

@@ -1,9 +1,11 @@
 import {
   artifactId,
   type EventData,
+  type EvidenceKind,
   keyId,
   type PolicyDecision,
   type PolicyQuestion,
+  type RekeyMethod,
   type Timestamp,
   unreachable,
   type VmSpec,
@@ -114,6 +116,8 @@ export function performed(federation: Federation, command: Command, m: Migration
   }
 }
 
+const rekeyWord = (method: RekeyMethod): EvidenceKind => (method === 'full-online' ? 'reencrypted' : 'rekeyed');
+
 type ByTarget = CommandOf<
   | 'AcknowledgeDeposit'
   | 'ReadyTarget'
@@ -124,6 +128,7 @@ type ByTarget = CommandOf<
   | 'StartVm'
   | 'ObserveHealth'
   | 'RekeyVolumes'
+  | 'ReencryptVolumes'
   | 'Finalize'
 >;
 
@@ -163,6 +168,7 @@ function performedByTarget(federation: Federation, command: ByTarget, m: Migrati
         },
       };
     case 'ReplaceKeys':
+    case 'ReencryptVolumes':
       return {
         type: 'VolumeRekeyed',
         migration,
@@ -176,7 +182,7 @@ function performedByTarget(federation: Federation, command: ByTarget, m: Migrati
               to: { key: NEW_DISK_KEY, version: 1, headerDigest: some('own header') },
             },
           ],
-          evidence: testimony(federation, m, 'target', 'rekeyed', now, { facts: rekeyedFacts(command.method) }),
+          evidence: testimony(federation, m, 'target', rekeyWord(command.method), now, { facts: rekeyedFacts(command.method) }),
         },
       };
     case 'AuthorizeStart':

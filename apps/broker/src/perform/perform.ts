@@ -4,7 +4,7 @@ import type { Command } from '@carnet/saga';
 import { KeyRefused } from '../keys/handover-keys.ts';
 import { answerIntent } from './answer.ts';
 import { failed, type PerformContext, type Performed } from './context.ts';
-import { replaceKeys } from './rekey.ts';
+import { reencryptVolumes, replaceKeys } from './rekey.ts';
 import { relinquish, relinquishOwed } from './relinquish.ts';
 import * as source from './source.ts';
 import * as target from './target.ts';
@@ -70,6 +70,8 @@ function dispatch(context: PerformContext, command: Command): Promise<Performed>
       return target.importKeys(context, command);
     case 'ReplaceKeys':
       return replaceKeys(context, command);
+    case 'ReencryptVolumes':
+      return reencryptVolumes(context, command);
     case 'AuthorizeStart':
       return target.authorizeStart(context, command);
     case 'StartVm':
@@ -111,6 +113,7 @@ function endMigration(context: PerformContext, command: Command, reason: Reason)
     case 'Withdraw':
     case 'ObserveHealth':
     case 'RekeyVolumes':
+    case 'ReencryptVolumes':
     case 'Finalize':
       return Promise.resolve(failed(reason.code, reason.text));
     default:

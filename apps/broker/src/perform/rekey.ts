@@ -1,30 +1,69 @@
-import type { DepositedKey, RekeyedVolume, VmSpec } from '@carnet/events';
-import type { ResultOf } from '@carnet/hypervisor';
+import type { DepositedKey, HostName, RekeyedVolume, VmSpec } from '@carnet/events';
+import type { CommandOf as HostCommandOf, ResultOf } from '@carnet/hypervisor';
+import type { StepOutcome } from '../hosts/steps.ts';
 import type { Replacement } from '../keys/handover-keys.ts';
-import { failed, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
+import {
+  failed,
+  type Owed,
+  type PerformContext,
+  type Performed,
+  type Performer,
+  propose,
+  secret,
+  stepOf,
+  unfinished,
+} from './context.ts';
 
-/**
- * Keys of our own for the volumes that arrived, before anything is authorised: a refusal still gives the VM back. The new keys
- * are in our key manager before the host touches a header; the old ones are destroyed in the transaction of the event that says so.
- */
+/** Keys of our own for the volumes that arrived, before anything is authorised: a refusal still gives the VM back. */
 export const replaceKeys: Performer<'ReplaceKeys'> = async (context, command) => {
-  const { MigrationIntended: intent, MigrationOffered: offer, KeyDeposited: deposit, KeyImported: imported } = command.facts;
-  const { host } = offer.data.agent;
+  const { host } = command.facts.MigrationOffered.data.agent;
   const replacements = await context.keys.replacements(command);
   const rekeyed = await context.hosts.step(stepOf(command, host), 'rekey', async () => ({
     method: command.method,
-    volumes: await Promise.all(
-      replacements.map(async ({ old, key }) => ({
-        artifact: old.artifact,
-        capacityBytes: old.capacityBytes,
-        ...(old.headerDigest === undefined ? {} : { headerDigest: old.headerDigest }),
-        from: await secret(context, command, host, 'rekey', old.key),
-        to: await secret(context, command, host, 'rekey', key),
-      })),
-    ),
+    volumes: await volumesFor(context, command, host, replacements),
   }));
-  if (rekeyed.kind !== 'done') return unfinished(rekeyed);
-  const { evidence, result } = rekeyed;
+  return rekeyed.kind === 'done' ? recordRekeyed(context, command, replacements, rekeyed) : unfinished(rekeyed);
+};
+
+/** The same for the VM that runs here already, where there is no giving back: a refusal is tried again, and nothing is final meanwhile. */
+export const reencryptVolumes: Performer<'ReencryptVolumes'> = async (context, command) => {
+  const { host } = command.facts.StartAuthorized.data;
+  const replacements = await context.keys.replacements(command);
+  const rekeyed = await context.hosts.step(stepOf(command, host), 'reencrypt', async () => ({
+    volumes: await volumesFor(context, command, host, replacements),
+  }));
+  return rekeyed.kind === 'done' ? recordRekeyed(context, command, replacements, rekeyed) : unfinished(rekeyed);
+};
+
+type Rekeying = Owed<'ReplaceKeys' | 'ReencryptVolumes'>;
+
+const volumesFor = (
+  context: PerformContext,
+  command: Rekeying,
+  host: HostName,
+  replacements: readonly Replacement[],
+): Promise<HostCommandOf<'rekey'>['body']['volumes']> =>
+  Promise.all(
+    replacements.map(async ({ old, key }) => ({
+      artifact: old.artifact,
+      capacityBytes: old.capacityBytes,
+      ...(old.headerDigest === undefined ? {} : { headerDigest: old.headerDigest }),
+      from: await secret(context, command, host, 'rekey', old.key),
+      to: await secret(context, command, host, 'rekey', key),
+    })),
+  );
+
+/**
+ * The new keys are in our key manager before the host touches a header; the old ones are destroyed in the transaction of the event that
+ * says so.
+ */
+async function recordRekeyed(
+  context: PerformContext,
+  command: Rekeying,
+  replacements: readonly Replacement[],
+  { evidence, result }: Extract<StepOutcome<'rekey' | 'reencrypt'>, { readonly kind: 'done' }>,
+): Promise<Performed> {
+  const { MigrationIntended: intent, KeyDeposited: deposit, KeyImported: imported } = command.facts;
   if (evidence === undefined) return failed('EVIDENCE_MISSING', 'the host gave no signed evidence');
   const volumes = volumesOf(replacements, result.volumes);
   return propose(context, command, async (tx) => {
@@ -36,7 +75,7 @@ export const replaceKeys: Performer<'ReplaceKeys'> = async (context, command) =>
       data: { method: command.method, imported: imported.digest, volumes, evidence },
     };
   });
-};
+}
 
 /** The host's facts by artifact. A host that tells of fewer volumes than it was asked for is broken. */
 function volumesOf(replacements: readonly Replacement[], facts: ResultOf<'rekey'>['volumes']): readonly RekeyedVolume[] {

@@ -38,6 +38,7 @@ const SUSPEND_STEP = 'save the memory, sealed, stop the VM and fence it';
 const REKEY_STEPS = {
   none: undefined,
   slot: 'swap the key slot of each volume: the old passphrase opens it no longer',
+  'full-online': 'encrypt each volume again under a key that the source never knew, while the VM runs',
   full: 'encrypt each volume again under a key that the source never knew; the VM stands still for it',
 } as const;
 

@@ -19,8 +19,8 @@ const withWish = (command: Command): Command =>
     .addOption(
       new Option(
         '--rekey <method>',
-        'the least that the target must do before it runs the VM: slot: the old passphrase goes; full: encrypted again, about 10 s per GiB while the VM stands still',
-      ).choices(['none', 'slot', 'full']),
+        'the least that the target must do to the volumes: slot: the old passphrase goes; full-online: encrypted again while the VM runs there; full: encrypted again before it runs, about 10 s per GiB while it stands still',
+      ).choices(['none', 'slot', 'full-online', 'full']),
     )
     .option('--id <uuidv7>', "the migration's id; repeating a start with the same id is safe")
     .option('--not-after <time>', 'no offer counts after it (RFC 3339, UTC, milliseconds)')

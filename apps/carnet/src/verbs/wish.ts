@@ -11,7 +11,7 @@ import { answered, type World } from '../world.ts';
 export interface WishOptions {
   readonly to: string;
   readonly mode: 'cold' | 'suspend';
-  readonly rekey?: 'none' | 'slot' | 'full';
+  readonly rekey?: 'none' | 'slot' | 'full-online' | 'full';
   readonly id?: string;
   readonly notAfter?: string;
   readonly reason?: string;

@@ -112,7 +112,12 @@ export const migrationBodies = {
     rateBytesPerSecond: z.int().min(1).optional(),
   }),
   /** In staging, before any start: afterwards the volumes open with the new keys, and with no other. */
-  rekey: record({ method: rekeyMethod.exclude(['none']), volumes: z.array(rekeyVolume).min(1).max(DISKS_MAX).readonly() }),
+  rekey: record({
+    method: rekeyMethod.extract(['slot', 'full']),
+    volumes: z.array(rekeyVolume).min(1).max(DISKS_MAX).readonly(),
+  }),
+  /** On the running VM: it goes on on new volumes, with the new keys, and the old volumes are shredded. */
+  reencrypt: record({ volumes: z.array(rekeyVolume).min(1).max(DISKS_MAX).readonly() }),
   /** `held`: the VM is defined and stays stopped, as it was at the source. */
   start: record({ spec: vmSpec, vcpus: z.enum(['run', 'held']), secrets, memory: memorySecret.optional() }),
   /** `signs`: what counts as life. `console`: new output too; `vcpu`: processor time alone, for guests without a serial console. */

@@ -60,6 +60,7 @@ export const hostCommand = z.discriminatedUnion('step', [
   migrationCommand('retire', migrationBodies.retire),
   migrationCommand('receive', migrationBodies.receive),
   migrationCommand('rekey', migrationBodies.rekey),
+  migrationCommand('reencrypt', migrationBodies.reencrypt),
   grantingMigrationCommand('start', migrationBodies.start),
   migrationCommand('observe', migrationBodies.observe),
   migrationCommand('forswear', migrationBodies.forswear),

@@ -15,6 +15,7 @@ const IMMEDIATE: ReadonlySet<string | symbol> = new Set([
   'guest',
   'ran',
   'restartDaemon',
+  'endCopies',
 ]);
 
 /** The same port, with each asynchronous operation failing as planned. `name`: prefix of operations, as in `hypervisor.save`. */

@@ -14,6 +14,8 @@ export type FakeDomain = {
   reason: string;
   vcpuTimeMs: number;
   memory: FakeMemory | undefined;
+  /** By target: the volume that a disk is mirrored to, and how often somebody has looked since. */
+  copies: Map<string, { readonly path: string; readonly key: KeyId; looks: number }>;
 };
 
 /** Processor time that a running guest gains between two looks, in milliseconds. */
@@ -50,6 +52,7 @@ export function fakeGuests(files: HostFiles) {
       throw new HostError(failed('LIBVIRT_FAILED', `Domain is ${domain?.state ?? 'absent'}.`));
     },
     off: (domain: FakeDomain, reason: string): void => {
+      domain.copies.clear();
       domain.memory = undefined;
       become(domain, 'shutoff', reason, 'stopped');
     },

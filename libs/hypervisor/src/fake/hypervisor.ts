@@ -3,11 +3,14 @@ import { sha256 } from '../digest.ts';
 import type { HostFiles } from '../ports/files.ts';
 import type { Hypervisor } from '../ports/hypervisor.ts';
 import { SAVED_STATE_HEAD_BYTES } from '../saved-state.ts';
+import { fakeDisks } from './disks.ts';
 import { type FakeGuests, type FakeMemory, fakeGuests, live, startVtpm } from './guests.ts';
 
 export type FakeHypervisor = Hypervisor & {
   /** What a restart of libvirtd does: guests live on, ephemeral secrets are gone. */
   restartDaemon(): void;
+  /** What a copy that fails does: it is gone, and the guest stays where it was. */
+  endCopies(uuid: string): void;
   /** The guest as its console would show it. */
   guest(uuid: string): FakeMemory | undefined;
   /** Every uuid whose vCPUs were ever let go here: for tests of "never both". */
@@ -24,6 +27,7 @@ export function fakeHypervisor(files: HostFiles): FakeHypervisor {
       tell(undefined, 'libvirt-lost', 'CONNECTION_LOST');
       tell(undefined, 'libvirt-back');
     },
+    endCopies: (uuid) => domains.get(uuid)?.copies.clear(),
     guest: (uuid) => domains.get(uuid)?.memory,
     ran: () => ran,
     connection: () => ({ connected: true, version: '0.0.0-fake' }),
@@ -55,7 +59,15 @@ const definitions = (guests: FakeGuests): Definitions => ({
     const { uuid } = definition;
     const known = guests.domains.get(uuid);
     if (known !== undefined) known.definition = definition;
-    else guests.domains.set(uuid, { definition, state: 'shutoff', reason: 'unknown', vcpuTimeMs: 0, memory: undefined });
+    else
+      guests.domains.set(uuid, {
+        definition,
+        state: 'shutoff',
+        reason: 'unknown',
+        vcpuTimeMs: 0,
+        memory: undefined,
+        copies: new Map(),
+      });
     guests.tell(uuid, 'defined');
   },
   undefine: async (uuid) => {
@@ -99,6 +111,11 @@ function lives(guests: FakeGuests): Lives {
       guests.ran.push(uuid);
       guests.become(domain, 'running', 'unpaused', 'resumed');
     },
+    pause: async (uuid) => {
+      const domain = guests.must(uuid, 'running', 'paused');
+      if (domain.state === 'running') guests.become(domain, 'paused', 'user', 'paused');
+    },
+    ...fakeDisks(guests),
     requestShutdown: async (uuid) => {
       const domain = guests.domains.get(uuid);
       if (domain?.state === 'running') guests.off(domain, 'shutdown');

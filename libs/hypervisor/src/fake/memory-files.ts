@@ -17,7 +17,9 @@ export type MemoryFilesOptions = {
 
 /** A file system in memory. What was written is there after a "crash" of the agent: it outlives the agents that use it. */
 export function memoryFiles({ freeBytes = 2 ** 40, tmpfs }: MemoryFilesOptions): MemoryFiles {
-  const files = new Map<string, Buffer>();
+  /** A file by each of its names. */
+  const files = new Map<string, { bytes: Buffer }>();
+  const bytesAt = (path: string): Buffer | undefined => files.get(path)?.bytes;
   const dirs = new Set<string>();
   const links = new Set<string>();
   const below = (dir: string): readonly string[] => [...files.keys()].filter((path) => path.startsWith(`${dir}/`));
@@ -27,32 +29,43 @@ export function memoryFiles({ freeBytes = 2 ** 40, tmpfs }: MemoryFilesOptions):
   };
   const put = (path: string, bytes: Buffer): void => {
     enter(path);
-    files.set(path, bytes);
+    const file = files.get(path);
+    if (file === undefined) files.set(path, { bytes });
+    else file.bytes = bytes;
+  };
+  /** Nothing may be there for a new name. */
+  const name = (path: string, as: string): void => {
+    const file = files.get(path);
+    if (file === undefined) throw new HostError(failed('DISK_FAILED', '(ENOENT)'));
+    enter(as);
+    files.set(as, file);
   };
   return {
     paths: () => [...files.keys()].sort(),
     link: (path) => void links.add(path),
     isLink: (path) => links.has(path),
     read: async (path) => {
-      const bytes = files.get(path);
+      const bytes = bytesAt(path);
       return bytes === undefined ? undefined : Buffer.from(bytes);
     },
-    size: async (path) => files.get(path)?.length ?? (isDir(path) ? 0 : undefined),
-    head: async (path, bytes) => Buffer.from((files.get(path) ?? Buffer.alloc(0)).subarray(0, bytes)),
+    size: async (path) => bytesAt(path)?.length ?? (isDir(path) ? 0 : undefined),
+    head: async (path, bytes) => Buffer.from((bytesAt(path) ?? Buffer.alloc(0)).subarray(0, bytes)),
     list: async (dir) => [...new Set(below(dir).map((path) => path.slice(dir.length + 1).split('/')[0] ?? ''))],
     write: async (path, bytes) => put(path, Buffer.from(bytes)),
-    append: async (path, bytes) => put(path, Buffer.concat([files.get(path) ?? Buffer.alloc(0), bytes])),
-    truncate: async (path, sizeBytes) => put(path, Buffer.from((files.get(path) ?? Buffer.alloc(0)).subarray(0, sizeBytes))),
+    append: async (path, bytes) => put(path, Buffer.concat([bytesAt(path) ?? Buffer.alloc(0), bytes])),
+    truncate: async (path, sizeBytes) => put(path, Buffer.from((bytesAt(path) ?? Buffer.alloc(0)).subarray(0, sizeBytes))),
     blank: async (path, offset, bytes) => {
-      const whole = Buffer.from(files.get(path) ?? Buffer.alloc(0));
+      const whole = Buffer.from(bytesAt(path) ?? Buffer.alloc(0));
       put(path, whole.fill(0, offset, Math.min(offset + bytes, whole.length)));
     },
     flush: async () => undefined,
     rename: async (from, to) => {
-      const bytes = files.get(from);
-      if (bytes === undefined) throw new HostError(failed('DISK_FAILED', '(ENOENT)'));
+      name(from, to);
       files.delete(from);
-      put(to, bytes);
+    },
+    alias: async (path, as) => {
+      if (files.has(as)) throw new HostError(failed('DISK_FAILED', '(EEXIST)'));
+      name(path, as);
     },
     remove: async (path) => {
       files.delete(path);

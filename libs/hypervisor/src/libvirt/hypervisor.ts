@@ -2,6 +2,7 @@ import { type Connection, type Domain, isRemoteError } from '@carnet/libvirt';
 import type { VmState } from '../command/result.ts';
 import { domainXml, type HostMachine, secretXml } from '../domain-xml.ts';
 import type { DomainFacts, DomainNotice, Hypervisor } from '../ports/hypervisor.ts';
+import { copyDisk, diskFacts, pause } from './disks.ts';
 import { type LinkOptions, openLink } from './link.ts';
 
 export type LibvirtHypervisorOptions = LinkOptions & { readonly machine: HostMachine };
@@ -88,6 +89,11 @@ export function libvirtHypervisor(options: LibvirtHypervisorOptions): Hypervisor
     restoreHeld: (statePath, definition) =>
       link.use(({ domains }) => domains.restore(statePath, { xml: domainXml(definition, options.machine), flags: ['paused'] })),
     unpause: (uuid) => must(uuid, ({ domains }, domain) => domains.resume(domain)),
+    pause: (uuid) => must(uuid, pause),
+    disk: (uuid, target) =>
+      link.use((connection) => withDomain(connection, uuid, (domain) => diskFacts(connection, domain, target))),
+    copyDisk: (uuid, target, to) => must(uuid, (connection, domain) => copyDisk(connection, domain, target, to)),
+    pivotDisk: (uuid, target) => must(uuid, ({ blockJobs }, domain) => blockJobs.abort(domain, target, { flags: ['pivot'] })),
     requestShutdown: (uuid) => on(uuid, ({ domains }, domain) => unlessOff(() => domains.shutdown(domain))),
     powerOff: (uuid) => on(uuid, ({ domains }, domain) => unlessOff(() => domains.destroy(domain))),
     save: (uuid, statePath) => must(uuid, ({ domains }, domain) => domains.save(domain, statePath, { flags: ['running'] })),

@@ -20,6 +20,8 @@ export type HostFiles = {
   /** What another program wrote survives a power cut, too. */
   flush(path: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
+  /** A second name for a file (hard link), on the same file system; nothing may have that name. */
+  alias(path: string, name: string): Promise<void>;
   /** Removes a file or a whole directory; nothing there is fine. */
   remove(path: string): Promise<void>;
   ensureDir(dir: string): Promise<void>;

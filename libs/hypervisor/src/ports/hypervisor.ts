@@ -29,6 +29,13 @@ export type DomainDefinition = {
 /** A LUKS secret as libvirt holds it: ephemeral (never on disk) and private (never read back). */
 export type HostSecret = { readonly key: KeyId; readonly description: string; readonly value: Uint8Array };
 
+/** A running guest's disk: the volume that it is on, and a copy to another that is under way. */
+export type DiskFacts = {
+  readonly path: string;
+  /** `ready`: both are alike, and stay so: the guest may go on on the other. Bytes by the job's own measure. */
+  readonly copy?: { readonly state: 'copying' | 'ready'; readonly doneBytes: number; readonly totalBytes: number };
+};
+
 export type DomainNotice = {
   readonly uuid: string | undefined;
   readonly event:
@@ -62,10 +69,18 @@ export type Hypervisor = {
   /** As `startHeld`, from saved memory, with this host's own definition in place of the file's. */
   restoreHeld(statePath: string, definition: DomainDefinition): Promise<void>;
   unpause(uuid: string): Promise<void>;
+  /** Its vCPUs stand still, and what the guest had in flight is written. Paused already is done. */
+  pause(uuid: string): Promise<void>;
   requestShutdown(uuid: string): Promise<void>;
   powerOff(uuid: string): Promise<void>;
   /** Stops the domain and writes its memory, in clear, to `statePath`. */
   save(uuid: string, statePath: string): Promise<void>;
+  /** Undefined: no such guest runs or is paused. */
+  disk(uuid: string, target: string): Promise<DiskFacts | undefined>;
+  /** Begins to mirror a running guest's disk to an empty volume of its size; goes on without us, and ends with the guest. */
+  copyDisk(uuid: string, target: string, to: { readonly path: string; readonly key: KeyId }): Promise<void>;
+  /** The guest goes on on the copy, which is whole and flushed. LIBVIRT_FAILED before it is ready. */
+  pivotDisk(uuid: string, target: string): Promise<void>;
   putSecret(secret: HostSecret): Promise<void>;
   dropSecret(key: KeyId): Promise<void>;
   hasSecret(key: KeyId): Promise<boolean>;

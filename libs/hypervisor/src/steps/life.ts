@@ -15,6 +15,7 @@ import {
   unlockDisks,
 } from './domains.ts';
 import { keepPermit } from './permit.ts';
+import { endSecondNames } from './reencrypt-volume.ts';
 import { shredAll } from './shred.ts';
 import { finished, openPassphrases, type Step, type StepContext } from './step.ts';
 
@@ -86,6 +87,7 @@ export const startVm: Step<'startVm'> = async (command, context) => {
     const locked = await unlockDisks(context, definition.value.disks, passphrases.value);
     if (locked !== undefined) return locked;
     await context.intend({});
+    await endSecondNames(context, vm, spec.disks);
     await ports.hypervisor.define(definition.value);
     await putSecrets(context, vm, passphrases.value);
     await ports.hypervisor.startHeld(uuidOf(vm));

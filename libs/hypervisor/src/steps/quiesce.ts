@@ -9,6 +9,7 @@ import { readVm } from '../vm-record.ts';
 import { lacksTmpfs } from './agreement.ts';
 import { isOff, stateOf, stopDomain, waitFor } from './domains.ts';
 import { memoryKey } from './memory.ts';
+import { endSecondNames } from './reencrypt-volume.ts';
 import { finished, moveFor, openSecret, type Step, type StepContext, testify } from './step.ts';
 import { copyVtpm } from './vtpm.ts';
 
@@ -97,6 +98,7 @@ async function observeStopped(command: Quiesce, context: StepContext, was: VmSta
   const facts = await ports.hypervisor.find(uuidOf(vm));
   if (facts === undefined || !isOff(facts.state)) return failed('VM_RUNNING');
   const spec = await readVm(ports.files, ports.paths, vm);
+  await endSecondNames(context, vm, spec?.disks ?? []);
   const disks = await Promise.all(
     (spec?.disks ?? []).map(async ({ artifact }) => ({
       artifact,

@@ -42,6 +42,8 @@ function contentOf(command: HostCommand): unknown {
       return [command.body.artifacts];
     case 'rekey':
       return [command.body.method, command.body.volumes.map(({ artifact, from, to }) => [artifact, from.key, to.key])];
+    case 'reencrypt':
+      return command.body.volumes.map(({ artifact, from, to }) => [artifact, from.key, to.key]);
     case 'start':
       return [command.body.spec, command.body.vcpus, command.body.memory?.artifact];
     case 'resume':

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { keyId } from '@carnet/events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HostError } from '../codes.ts';
 import type { Artifacts } from '../ports/artifacts.ts';
@@ -27,6 +29,8 @@ export type HypervisorUnderTest = {
 };
 
 const passphrase = (letter: string): Uint8Array => Buffer.from(letter.repeat(64));
+/** Of a copy that a running disk moves to. */
+const OTHER_KEY = keyId.parse('88888888-8888-4888-8888-888888888888');
 const RIGHT = passphrase('a');
 const WRONG = passphrase('b');
 
@@ -212,6 +216,40 @@ export function hypervisorContract(name: string, open: () => Promise<HypervisorU
       await hypervisor.startHeld(definition.uuid);
       await hypervisor.unpause(definition.uuid);
       expect((await domain())?.state).toBe('running');
+    });
+
+    it('a running guest goes on on a copy of its disk, once that is ready and not before', async () => {
+      const { hypervisor, volumes, definition, otherDisk, capacityBytes, files } = host;
+      const { uuid } = definition;
+      const [{ target = '' } = {}] = definition.disks;
+      const [copy, second] = [`${otherDisk}.copy`, `${otherDisk}.second`];
+      const look = () => hypervisor.disk(uuid, target);
+      expect(await look()).toEqual({ path: diskOf() });
+      await volumes.createBlank(copy, capacityBytes, WRONG);
+      expect(await setbackOf(hypervisor.copyDisk(uuid, target, { path: copy, key: OTHER_KEY }))).toBe('LIBVIRT_FAILED');
+      await hypervisor.putSecret({ key: OTHER_KEY, description: 'contract', value: WRONG });
+      expect(await setbackOf(hypervisor.pivotDisk(uuid, target))).toBe('LIBVIRT_FAILED');
+      await hypervisor.copyDisk(uuid, target, { path: copy, key: OTHER_KEY });
+      expect(await setbackOf(hypervisor.copyDisk(uuid, target, { path: copy, key: OTHER_KEY }))).toBe('LIBVIRT_FAILED');
+      const until = performance.now() + host.bootMs;
+      while ((await look())?.copy?.state !== 'ready' && performance.now() < until) await sleep(20);
+      expect(await look()).toMatchObject({ path: diskOf(), copy: { state: 'ready' } });
+      await hypervisor.pause(uuid);
+      await hypervisor.pause(uuid);
+      expect((await domain())?.state).toBe('paused');
+      await hypervisor.pivotDisk(uuid, target);
+      expect(await look()).toEqual({ path: copy });
+      await files.alias(copy, second);
+      expect(await setbackOf(files.alias(copy, second))).toBe('DISK_FAILED');
+      await hypervisor.unpause(uuid);
+      expect((await domain())?.state).toBe('running');
+      await hypervisor.powerOff(uuid);
+      expect(await look()).toBeUndefined();
+      // What the guest wrote since is behind both names.
+      await files.remove(copy);
+      expect(await volumes.unlock(second, WRONG)).toMatchObject({ ok: true });
+      await hypervisor.dropSecret(OTHER_KEY);
+      await hypervisor.define(definition);
     });
 
     it('power off is off, twice; then nothing is left', async () => {

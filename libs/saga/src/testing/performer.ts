@@ -67,6 +67,7 @@ type ByTarget = CommandOf<
   | 'StartVm'
   | 'ObserveHealth'
   | 'RekeyVolumes'
+  | 'ReencryptVolumes'
   | 'Finalize'
 >;
 
@@ -100,6 +101,7 @@ function performedByTarget(command: ByTarget, now: Timestamp): Proposal {
       };
     }
     case 'ReplaceKeys':
+    case 'ReencryptVolumes':
       return { type: 'VolumeRekeyed', migration, data: replaced(command) };
     case 'AuthorizeStart': {
       const { KeyImported: imported, MigrationOffered: offered } = command.facts;
@@ -139,7 +141,7 @@ const offer = (c: CommandOf<'AnswerIntent'>, now: Timestamp): EventData<'Migrati
   ...(c.facts.MigrationIntended.data.rekey && { rekey: c.facts.MigrationIntended.data.rekey }),
 });
 
-const replaced = ({ method, facts }: CommandOf<'ReplaceKeys'>): EventData<'VolumeRekeyed'> => ({
+const replaced = ({ method, facts }: CommandOf<'ReplaceKeys' | 'ReencryptVolumes'>): EventData<'VolumeRekeyed'> => ({
   method,
   imported: facts.KeyImported.digest,
   volumes: facts.KeyDeposited.data.keys

@@ -130,7 +130,7 @@ export function fakeContext(
       memoryUsed: told('keys memoryUsed', undefined),
       discardImported: told('keys discard', []),
       retire: told('keys retire', undefined),
-      replacements: async ({ facts }: Owed<'ReplaceKeys'>) => {
+      replacements: async ({ facts }: Owed<'ReplaceKeys' | 'ReencryptVolumes'>) => {
         done.push('keys replace');
         const disks = facts.KeyDeposited.data.keys.filter(({ kind }) => kind === 'disk');
         return disks.map((old) => ({ old, key: NEW_DISK_KEY, version: 1 }));
