@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { eventually, lastTick } from '@carnet/dev';
+import { eventually, lastTick, tickFoundOnDisk } from '@carnet/dev';
 import type { BrokerClient } from '@carnet/publisher';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Csp } from '../../infra/dev/src/clouds/csp.ts';
@@ -43,7 +43,7 @@ const diskAt = async (side: Side) => {
   return disk;
 };
 
-async function move(from: Side, to: Side, mode: Mode, rekey: 'slot' | 'full') {
+async function move(from: Side, to: Side, mode: Mode, rekey: 'slot' | 'full' | 'full-online') {
   const before = await diskAt(from);
   const asked = intentOf(vm, to.csp.plan.domain, mode);
   must(await from.api.post('/v1/intents', { ...asked, data: { ...asked.data, rekey } }));
@@ -103,6 +103,25 @@ it('slot, cold, back again: under a third key', async () => {
   expect(after.key).not.toBe(before.key);
   expect(await get<Key>(a, `/v1/keys/${after.key}`)).toMatchObject({ state: 'active', replaces: `${before.key} version 1` });
   expect(await get<Key>(b, `/v1/keys/${before.key}`)).toMatchObject({ state: 'destroyed' });
+}, 300_000);
+
+it('full-online, suspended: the guest goes on in the same boot, and its disk is encrypted again under it', async () => {
+  const booted = lastTick(consoleAt(a));
+  const { before, after, seen, ticked } = await move(a, b, 'suspend', 'full-online');
+  expect(ticked.boot).toBe(booted?.boot);
+  expect(seen.rekey).toMatchObject({ agreed: 'full-online', done: 'full-online' });
+  expect(after.key).not.toBe(before.key);
+  expect(await get<Key>(b, `/v1/keys/${after.key}`)).toMatchObject({
+    state: 'active',
+    consumers: [`vm:${vm}`],
+    replaces: `${before.key} version 1`,
+  });
+  for (const side of [a, b])
+    expect(await get<Key>(side, `/v1/keys/${before.key}`)).toMatchObject({ state: 'destroyed', consumers: [] });
+  // It boots there with the new key alone, and finds what it wrote.
+  for (const power of ['off', 'on']) must(await b.api.post(`/v1/vms/${vm}/${power}`, {}));
+  const found = await eventually('a guest that found its disk', () => tickFoundOnDisk(consoleAt(b)), 120_000);
+  expect(found.boot).toBe(ticked.boot);
 }, 300_000);
 
 it('the auditor finds receipts and re-keying in order', () => {

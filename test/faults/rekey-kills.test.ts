@@ -7,7 +7,7 @@ import { type EventWatch, watchEvents } from './harness/event-watch.ts';
 import { createVm, intentOf, must, newMigration, settled } from './harness/moves.ts';
 
 /**
- * kill -9 while volumes are re-keyed: between the keys' import and the event that says that others took their place, and right
+ * kill -9 while volumes are re-keyed: between the keys' import (or the VM's first sign of life) and the event that says that others took their place, and right
  * after it. The new key must never be lost, nor made twice.
  */
 const VICTIMS = ['broker B', 'agent B', 'PostgreSQL B'] as const;
@@ -53,8 +53,10 @@ afterAll(async () => {
   await clouds?.stop();
 });
 
-describe.each(['slot', 'full'] as const)('%s', (rekey) => {
-  it.each(VICTIMS.flatMap((victim) => (['KeyImported', 'VolumeRekeyed'] as const).map((at) => [victim, at] as const)))(
+const BEFORE_IT = { slot: 'KeyImported', full: 'KeyImported', 'full-online': 'VmHealthy' } as const;
+
+describe.each(['slot', 'full', 'full-online'] as const)('%s', (rekey) => {
+  it.each(VICTIMS.flatMap((victim) => [BEFORE_IT[rekey], 'VolumeRekeyed' as const].map((at) => [victim, at] as const)))(
     '%s dies at %s: the VM runs at the target under one new key, and the old one is gone',
     async (victim, at) => {
       const vm = await createVm(clouds.a);
