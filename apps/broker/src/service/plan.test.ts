@@ -94,6 +94,21 @@ const planned = (ports: PlanPorts, mode: 'cold' | 'suspend' = 'cold') =>
   planOf(ports, { data: intentData(mode), nextEpoch: 4, held: HELD }, []);
 
 describe('a plan', () => {
+  it.each([
+    ['none', undefined],
+    ['slot', 'before'],
+    ['full', 'before'],
+    ['full-online', 'after'],
+  ] as const)('with %s says when volumes are encrypted again: %s the start', async (rekey, when) => {
+    const data = { ...intentData('cold'), rekey };
+    const { steps } = await planOf(portsWith('silent').ports, { data, nextEpoch: 4, held: HELD }, []);
+    const [rekeyed, started] = [/^(swap the key slot|encrypt each volume)/, /^start the VM/].map((words) =>
+      steps.findIndex(({ step }) => words.test(step)),
+    ) as [number, number];
+    const seen = rekeyed < started ? ('before' as const) : ('after' as const);
+    expect(rekeyed === -1 ? undefined : seen).toBe(when);
+  });
+
   it('carries what the host says, at the rate of finished moves with that peer', async () => {
     const { ports, asked } = portsWith({ state: 'running' }, [
       { n: 1, peer: CSP_B },

@@ -1,4 +1,4 @@
-import type { EventData, MigrationId, MigrationMode, Reason } from '@carnet/events';
+import { type EventData, isBeforeStart, type MigrationId, type MigrationMode, type Reason } from '@carnet/events';
 import type { ResultOf } from '@carnet/hypervisor';
 import type { Journal } from '@carnet/journal';
 import type { MigrationViews } from '@carnet/views';
@@ -16,6 +16,8 @@ export interface PlanPorts {
   readonly journal: Pick<Journal, 'eventsOfMigrations'>;
 }
 
+const ONLINE_STEP = 'encrypt each volume again under a key that the source never knew, while the VM runs';
+
 /** The steps of modes cold and suspend, each with what undoes it (protocol, section 7). */
 const STEPS: readonly PlanStep[] = [
   { side: 'source', step: 'publish the intent', undo: 'withdraw' },
@@ -30,23 +32,23 @@ const STEPS: readonly PlanStep[] = [
   { side: 'target', step: 'import the keys, try them on the image', undo: 'forswear the epoch, destroy, relinquish' },
   { side: 'target', step: 'replace the keys of the volumes', undo: 'forswear the epoch, destroy, relinquish' },
   { side: 'target', step: 'start the VM, see it healthy', undo: 'migrate back' },
+  { side: 'target', step: ONLINE_STEP, undo: 'migrate back' },
   { side: 'source', step: 'destroy keys and volumes, sign the receipt', undo: 'none' },
 ];
 
 const SUSPEND_STEP = 'save the memory, sealed, stop the VM and fence it';
 
+/** What stands in place of the step that says nothing of how. */
 const REKEY_STEPS = {
-  none: undefined,
   slot: 'swap the key slot of each volume: the old passphrase opens it no longer',
-  'full-online': 'encrypt each volume again under a key that the source never knew, while the VM runs',
   full: 'encrypt each volume again under a key that the source never knew; the VM stands still for it',
 } as const;
 
 const stepsOf = (data: EventData<'MigrationIntended'>): readonly PlanStep[] => STEPS.flatMap((step) => stepFor(data, step));
 
 function stepFor({ mode, rekey = 'none' }: EventData<'MigrationIntended'>, step: PlanStep): readonly PlanStep[] {
-  if (step.step.startsWith('replace the keys'))
-    return REKEY_STEPS[rekey] === undefined ? [] : [{ ...step, step: REKEY_STEPS[rekey] }];
+  if (step.step === ONLINE_STEP) return rekey === 'full-online' ? [step] : [];
+  if (step.step.startsWith('replace the keys')) return isBeforeStart(rekey) ? [{ ...step, step: REKEY_STEPS[rekey] }] : [];
   return [mode === 'suspend' && step.step.startsWith('stop the VM') ? { ...step, step: SUSPEND_STEP } : step];
 }
 
