@@ -7,13 +7,13 @@ import { Pool } from 'pg';
 import type { Clouds } from '../faults/harness/clouds.ts';
 
 /** What the three envelopes of an agreement weigh: MigrationIntended, MigrationOffered, OfferAgreed. */
-const HOP_BYTES: readonly number[] = [1_820, 7_856, 5_456];
+export const AGREEMENT_BYTES: readonly number[] = [1_820, 7_856, 5_456];
 const POOL = 8;
 const NATS = 'listen: "127.0.0.1:{{port}}"\njetstream { store_dir: "{{dir}}/jetstream" }\n';
 
-/** The least that three signed events from one database to the other can cost on this machine. */
+/** The least that signed events from one database to the other and back can cost on this machine. */
 export type BareHops = {
-  /** Milliseconds of each of `count` agreements, `atOnce` at a time. */
+  /** Milliseconds of each of `count` exchanges, `atOnce` at a time. */
   readonly take: (count: number, atOnce: number) => Promise<readonly number[]>;
   readonly close: () => Promise<void>;
 };
@@ -21,8 +21,8 @@ export type BareHops = {
 type Side = { readonly name: 'a' | 'b'; readonly pool: Pool };
 type Hop = { readonly id: string; readonly hop: number };
 
-/** The same two databases, a nats-server without TLS, and nothing but commits and hops between them. */
-export async function bareHops(clouds: Pick<Clouds, 'root' | 'a' | 'b'>): Promise<BareHops> {
+/** The same two databases, a nats-server without TLS, and nothing but commits and hops between them, the first from A to B. */
+export async function bareHops(clouds: Pick<Clouds, 'root' | 'a' | 'b'>, hopBytes: readonly number[]): Promise<BareHops> {
   const nats = await startNats({ dir: join(clouds.root, 'bare'), configText: NATS });
   const connection = await connect({ servers: nats.url });
   const manager = await jetstreamManager(connection);
@@ -39,17 +39,17 @@ export async function bareHops(clouds: Pick<Clouds, 'root' | 'a' | 'b'>): Promis
   const arrived = new Map<string, () => void>();
 
   const keep = ({ pool }: Side, { id, hop }: Hop): Promise<unknown> =>
-    pool.query('insert into bench_hops (id, hop, body) values ($1, $2, $3)', [id, hop, randomBytes(HOP_BYTES[hop] ?? 0)]);
+    pool.query('insert into bench_hops (id, hop, body) values ($1, $2, $3)', [id, hop, randomBytes(hopBytes[hop] ?? 0)]);
   const send = async (from: Side, to: Side, hop: Hop): Promise<void> => {
     await keep(from, hop);
-    await stream.publish(`bare.${to.name}`, JSON.stringify({ ...hop, body: 'x'.repeat(HOP_BYTES[hop.hop] ?? 0) }));
+    await stream.publish(`bare.${to.name}`, JSON.stringify({ ...hop, body: 'x'.repeat(hopBytes[hop.hop] ?? 0) }));
   };
   const receive = async (at: Side, other: Side): Promise<void> => {
     const messages = await (await stream.consumers.get('bare', at.name)).consume();
     const take = async (hop: Hop, ack: () => void): Promise<void> => {
       await keep(at, hop);
       ack();
-      if (hop.hop + 1 < HOP_BYTES.length) await send(at, other, { ...hop, hop: hop.hop + 1 });
+      if (hop.hop + 1 < hopBytes.length) await send(at, other, { ...hop, hop: hop.hop + 1 });
       else arrived.get(hop.id)?.();
     };
     for await (const message of messages) void take(message.json<Hop>(), () => message.ack());

@@ -7,19 +7,13 @@ import { ed25519Signer } from '@carnet/trust';
 import type { Clouds } from '../faults/harness/clouds.ts';
 import { rowsOf } from '../faults/harness/ledger-db.ts';
 import { ledgerPair } from './ledger-pair.ts';
+import { residentOf } from './processes.ts';
 import { EVENTS_PER_MIGRATION, openBenchStore, storePair } from './replay-store.ts';
 import { type BenchCase, benchCase, type Series } from './result.ts';
 
 const SETTLE_MS_MAX = 900_000;
 /** After all is told: as long as two rounds of looking at each open journey. */
 const REST_MS = 30_000;
-
-/** Resident now and at most, in MiB. */
-function residentOf(pid: number): { readonly nowMiB: number; readonly peakMiB: number } {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const of = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? 0) / 1_024;
-  return { nowMiB: of('VmRSS'), peakMiB: of('VmHWM') };
-}
 
 async function isTold(database: Postgres): Promise<true | undefined> {
   const [row] = await rowsOf<{ readonly told: boolean }>(

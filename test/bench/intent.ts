@@ -1,7 +1,7 @@
 import { stopEverything } from '@carnet/dev';
 import { type Clouds, startClouds } from '../faults/harness/clouds.ts';
 import { createVm, intend, settled, type Vm } from '../faults/harness/moves.ts';
-import { bareHops } from './intent-limit.ts';
+import { AGREEMENT_BYTES, bareHops } from './intent-limit.ts';
 import { brokerMemory } from './intent-memory.ts';
 import { type Observer, observe } from './intent-observer.ts';
 import { type BenchCase, type BenchResult, benchCase, quantile, type Series } from './result.ts';
@@ -92,7 +92,7 @@ export async function intentBench({ runs = 20, finished = 10_000 }: IntentBenchO
     say(`two clouds are up; creating ${runs + AT_ONCE} VMs`);
     const vms = await createVms(clouds, runs + AT_ONCE);
     say(`${runs} migrations, one after the other`);
-    const hops = await bareHops(clouds);
+    const hops = await bareHops(clouds, AGREEMENT_BYTES);
     // In turns: bare, ours, bare, ours.
     const bareOne = await hops.take(runs, 1);
     const one = await oneByOne(clouds, observer, vms.slice(0, runs));

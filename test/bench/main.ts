@@ -1,16 +1,26 @@
 import { parseArgs } from 'node:util';
 import { intentBench } from './intent.ts';
 import { keysBench } from './keys.ts';
+import { loadBench } from './load.ts';
 import { policyBench } from './policy.ts';
 import { replayBench } from './replay.ts';
 import { type BenchResult, renderResult } from './result.ts';
 import { transferBench } from './transfer.ts';
 
-// `npm run bench -- NAME [--json] [--runs N] [--events N] [--finished N] [--deks N]`
+// `npm run bench -- NAME [--json] [--COUNT N]…`
 
-const COUNTS = ['runs', 'events', 'finished', 'deks'] as const;
+const COUNTS = {
+  runs: { type: 'string' },
+  events: { type: 'string' },
+  finished: { type: 'string' },
+  deks: { type: 'string' },
+  active: { type: 'string' },
+  releasing: { type: 'string' },
+} as const;
+type Count = keyof typeof COUNTS;
+const NAMES: readonly Count[] = ['runs', 'events', 'finished', 'deks', 'active', 'releasing'];
 /** What is not given is the benchmark's own default. */
-export type BenchSettings = { readonly [name in (typeof COUNTS)[number]]?: number };
+export type BenchSettings = { readonly [name in Count]?: number };
 
 /** Every benchmark by name. */
 const BENCHES: Readonly<Record<string, (settings: BenchSettings) => Promise<BenchResult>>> = {
@@ -18,10 +28,11 @@ const BENCHES: Readonly<Record<string, (settings: BenchSettings) => Promise<Benc
   replay: replayBench,
   intent: intentBench,
   keys: keysBench,
+  load: loadBench,
   policy: policyBench,
 };
 
-const USAGE = `usage: npm run bench -- NAME [--json]${COUNTS.map((name) => ` [--${name} N]`).join('')}
+const USAGE = `usage: npm run bench -- NAME [--json]${NAMES.map((name) => ` [--${name} N]`).join('')}
 benchmarks: ${Object.keys(BENCHES).join(', ')} (test/bench/README.md)
 `;
 
@@ -30,13 +41,10 @@ async function main(): Promise<number> {
     allowPositionals: true,
     options: {
       json: { type: 'boolean', default: false },
-      runs: { type: 'string' },
-      events: { type: 'string' },
-      finished: { type: 'string' },
-      deks: { type: 'string' },
+      ...COUNTS,
     },
   });
-  const counts = COUNTS.flatMap((name) => (values[name] === undefined ? [] : [[name, Number(values[name])] as const]));
+  const counts = NAMES.flatMap((name) => (values[name] === undefined ? [] : [[name, Number(values[name])] as const]));
   const [name] = positionals;
   const bench = name === undefined ? undefined : BENCHES[name];
   if (bench === undefined || positionals.length !== 1 || counts.some(([, count]) => !Number.isInteger(count) || count < 1)) {

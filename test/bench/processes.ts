@@ -8,11 +8,13 @@ const TICKS = 100;
 const SAMPLE_MS = 100;
 
 /** CPU seconds of all our children that have ended, their own ended children included. */
-export const endedChildrenCpu = (): number => {
-  const stat = readFileSync('/proc/self/stat', 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[13]) + Number(fields[14])) / TICKS;
-};
+export const endedChildrenCpu = (): number => cpuIn(readFileSync('/proc/self/stat', 'utf8'), [13, 14]);
+
+/** @param fields of /proc/PID/stat after the command's name, from 0: utime 11, stime 12, cutime 13, cstime 14 */
+function cpuIn(stat: string, fields: readonly number[]): number {
+  const values = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return fields.reduce((sum, field) => sum + Number(values[field]), 0) / TICKS;
+}
 
 /** A file of /proc, or nothing when its process has ended meanwhile. */
 function ofProcess(pid: number, file: 'status' | 'cmdline' | `task/${number}/children`): string {
@@ -44,6 +46,16 @@ export function watchPeak(): () => number {
     return peakKiB / 1_024;
   };
 }
+
+/** Resident now and at most, in MiB. */
+export function residentOf(pid: number): { readonly nowMiB: number; readonly peakMiB: number } {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const of = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? 0) / 1_024;
+  return { nowMiB: of('VmRSS'), peakMiB: of('VmHWM') };
+}
+
+/** CPU seconds of a process that runs, its ended children included. */
+export const cpuOf = (pid: number): number => cpuIn(readFileSync(`/proc/${pid}/stat`, 'utf8'), [11, 12, 13, 14]);
 
 export interface Command {
   readonly file: string;

@@ -18,6 +18,7 @@ import { tendAgentLeaf } from '../../../apps/agent/src/tend-leaf.ts';
 import { crlTaker, openAgentTrust } from '../../../apps/agent/src/trust.ts';
 import { diskHypervisor } from './disk-hypervisor.ts';
 import { diskVolumes } from './disk-volumes.ts';
+import { heldArtifacts } from './held.ts';
 import { lyingArtifacts, lyingVolumes } from './rogue.ts';
 
 /**
@@ -53,7 +54,7 @@ const agent = createHostAgent({
   ports: {
     hypervisor: diskHypervisor(join(directories.state, 'fake'), nodeFiles),
     volumes: lyingVolumes(diskVolumes(nodeFiles), directories.state),
-    artifacts: lyingArtifacts(artifacts, directories.state),
+    artifacts: heldArtifacts(lyingArtifacts(artifacts, directories.state), directories.state),
     files: nodeFiles,
     paths,
     permits: permitsOnDisk({ self: config, files: nodeFiles, paths, broker, store }),
