@@ -1,17 +1,11 @@
-import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
-import { readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually, type Postgres } from '@carnet/dev';
-import { ed25519Signer } from '@carnet/trust';
 import type { Clouds } from '../faults/harness/clouds.ts';
 import { rowsOf } from '../faults/harness/ledger-db.ts';
-import { ledgerPair } from './ledger-pair.ts';
 import { residentOf } from './processes.ts';
-import { EVENTS_PER_MIGRATION, openBenchStore, storePair } from './replay-store.ts';
 import { type BenchCase, benchCase, type Series } from './result.ts';
+import { SETTLE_MS_MAX, seedLedgers, startUntilShown } from './seeded-broker.ts';
 
-const SETTLE_MS_MAX = 900_000;
 /** After all is told: as long as two rounds of looking at each open journey. */
 const REST_MS = 30_000;
 
@@ -21,20 +15,6 @@ async function isTold(database: Postgres): Promise<true | undefined> {
     'select bool_and(read_back_seq = head_seq) as told from ledgers where acked_seq > 0',
   );
   return row?.told === true ? true : undefined;
-}
-
-/** The broker writes a row of its view at each look that finds none. */
-async function areShown(database: Postgres, count: number): Promise<true | undefined> {
-  const [row] = await rowsOf<{ readonly shown: boolean }>(database, `select count(*) >= ${count} as shown from views_migrations`);
-  return row?.shown === true ? true : undefined;
-}
-
-/** From the start of its process until it has looked at each of `count` migrations that the view does not show. */
-async function secondsUntilShown(a: Clouds['a'], count: number): Promise<number> {
-  const startedMs = performance.now();
-  await a.broker.restart();
-  await eventually('a look at every migration', () => areShown(a.database, count), SETTLE_MS_MAX);
-  return (performance.now() - startedMs) / 1_000;
 }
 
 /**
@@ -51,15 +31,15 @@ export async function brokerMemory(
   await sleep(REST_MS);
   const before = residentOf(a.broker.pid);
   await a.broker.stop();
-  await seed(a, { finished, active });
+  await seedLedgers(a, { finished, active });
   const all = finished + active;
-  const seconds = await secondsUntilShown(a, all);
+  const { seconds } = await startUntilShown(a, all);
   await eventually('a bus that holds the whole ledger', () => isTold(a.database), SETTLE_MS_MAX);
   await sleep(REST_MS);
   const filled = residentOf(a.broker.pid);
   await a.broker.stop();
   await rowsOf(a.database, 'delete from views_migrations where not ended');
-  const againSeconds = await secondsUntilShown(a, all);
+  const { seconds: againSeconds } = await startUntilShown(a, all);
   await sleep(REST_MS);
   const after = residentOf(a.broker.pid);
   const memory = benchCase(
@@ -83,28 +63,4 @@ export async function brokerMemory(
     benchCase(`until a broker has folded all ${all} migrations for the first time`, 's', 'lower', first, []),
     benchCase(`until a restarted broker has looked at all ${active} active migrations`, 's', 'lower', again, []),
   ];
-}
-
-async function seed(a: Clouds['a'], { finished, active }: { readonly finished: number; readonly active: number }): Promise<void> {
-  await rowsOf(a.database, 'truncate events, proofs, checkpoints');
-  await rowsOf(
-    a.database,
-    `update ledgers set head_seq = 0, head_digest = null, keys = '[]', acked_seq = 0, read_back_seq = 0, covered_seq = 0`,
-  );
-  await rowsOf(a.database, 'update peers set own_seq = 0, own_digest = null, head_envelope = null');
-  await rowsOf(a.database, 'truncate views_migrations, broker_settled');
-  rmSync(join(a.paths.brokerState, 'heads'), { recursive: true, force: true });
-  const signers = {
-    a: ed25519Signer(createPrivateKey(readFileSync(a.paths.eventKey))),
-    b: ed25519Signer(generateKeyPairSync('ed25519').privateKey),
-  };
-  const pair = ledgerPair({ signers, startMs: Date.now() - (finished + active) * EVENTS_PER_MIGRATION });
-  const store = await openBenchStore(a.database.url);
-  try {
-    await storePair(store, pair.announcements(), pair.states);
-    await storePair(store, pair.migrations(finished), pair.states);
-    await storePair(store, pair.migrations(active, 'ImageVerified'), pair.states);
-  } finally {
-    await store.close();
-  }
 }

@@ -77,6 +77,7 @@ async function arrive(clouds: Clouds, vms: readonly Vm[], before: number): Promi
     const some = vms.slice(begun, begun + INTENTS_AT_ONCE);
     migrations.push(...(await Promise.all(some.map((vm) => intend(clouds.a, clouds.b, vm, 'cold')))));
     await reached(clouds, 'VmHealthy', before + migrations.length);
+    if (some.length > 1) say(`${before + migrations.length} have arrived`);
   }
   return migrations;
 }

@@ -1,10 +1,13 @@
 import { parseArgs } from 'node:util';
+import { failoverBench } from './failover.ts';
 import { intentBench } from './intent.ts';
 import { keysBench } from './keys.ts';
 import { loadBench } from './load.ts';
 import { policyBench } from './policy.ts';
+import { recoverBench } from './recover.ts';
 import { replayBench } from './replay.ts';
 import { type BenchResult, renderResult } from './result.ts';
+import { simulateBench } from './simulate.ts';
 import { transferBench } from './transfer.ts';
 
 // `npm run bench -- NAME [--json] [--COUNT N]…`
@@ -16,9 +19,10 @@ const COUNTS = {
   deks: { type: 'string' },
   active: { type: 'string' },
   releasing: { type: 'string' },
+  seeds: { type: 'string' },
 } as const;
 type Count = keyof typeof COUNTS;
-const NAMES: readonly Count[] = ['runs', 'events', 'finished', 'deks', 'active', 'releasing'];
+const NAMES: readonly Count[] = ['runs', 'events', 'finished', 'deks', 'active', 'releasing', 'seeds'];
 /** What is not given is the benchmark's own default. */
 export type BenchSettings = { readonly [name in Count]?: number };
 
@@ -26,10 +30,13 @@ export type BenchSettings = { readonly [name in Count]?: number };
 const BENCHES: Readonly<Record<string, (settings: BenchSettings) => Promise<BenchResult>>> = {
   transfer: transferBench,
   replay: replayBench,
+  failover: failoverBench,
   intent: intentBench,
   keys: keysBench,
   load: loadBench,
   policy: policyBench,
+  recover: recoverBench,
+  simulate: simulateBench,
 };
 
 const USAGE = `usage: npm run bench -- NAME [--json]${NAMES.map((name) => ` [--${name} N]`).join('')}

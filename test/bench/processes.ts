@@ -17,7 +17,7 @@ function cpuIn(stat: string, fields: readonly number[]): number {
 }
 
 /** A file of /proc, or nothing when its process has ended meanwhile. */
-function ofProcess(pid: number, file: 'status' | 'cmdline' | `task/${number}/children`): string {
+function ofProcess(pid: number, file: 'stat' | 'status' | 'cmdline' | `task/${number}/children`): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8');
   } catch {
@@ -54,8 +54,11 @@ export function residentOf(pid: number): { readonly nowMiB: number; readonly pea
   return { nowMiB: of('VmRSS'), peakMiB: of('VmHWM') };
 }
 
-/** CPU seconds of a process that runs, its ended children included. */
-export const cpuOf = (pid: number): number => cpuIn(readFileSync(`/proc/${pid}/stat`, 'utf8'), [11, 12, 13, 14]);
+/** CPU seconds of a process, its ended children included; 0 once it has ended itself: its parent has them. */
+export function cpuOf(pid: number): number {
+  const stat = ofProcess(pid, 'stat');
+  return stat === '' ? 0 : cpuIn(stat, [11, 12, 13, 14]);
+}
 
 export interface Command {
   readonly file: string;

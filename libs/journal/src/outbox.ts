@@ -23,7 +23,7 @@ export type Outbox = {
 };
 
 /** Our ledger to one peer, as its publisher on the bus needs it. */
-export function openOutbox(db: JournalDb, self: TrustDomain, peer: TrustDomain, headFile: HeadFile): Outbox {
+export function openOutbox(db: JournalDb, self: TrustDomain, peer: TrustDomain, headFile: Pick<HeadFile, 'reach'>): Outbox {
   const ledger: Ledger = { publisher: self, audience: peer };
   const mark = async (column: 'acked_seq' | 'read_back_seq', seq: number): Promise<void> => {
     await db

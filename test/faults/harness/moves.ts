@@ -27,7 +27,7 @@ export const MEMORY_MIB = 64;
 export async function createVm(at: Cloud, memoryMiB = MEMORY_MIB, project?: string): Promise<Vm> {
   const of = project === undefined ? {} : { project };
   const body = { name: `vm-${randomUUID()}`, ...of, capacityBytes: 1_048_576, memoryMiB, boot: { kind: 'disk' }, start: true };
-  const { vm } = must(await at.api.post<{ readonly vm: string }>('/v1/vms', body));
+  const { vm } = must(await at.api.act<{ readonly vm: string }>('POST', '/v1/vms', body));
   return { vm, uuid: vm.split('/')[1] ?? '' };
 }
 
