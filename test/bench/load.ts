@@ -21,6 +21,7 @@ export interface LoadBenchOptions {
 
 /** Keys are made in batches: VMs that are made together share one. */
 const VMS_AT_ONCE = 20;
+const SAID_EVERY_VMS = 100;
 /** Asked for together: a scheduler that empties a host. Their offers last for a minute. */
 const INTENTS_AT_ONCE = 50;
 const REACHED_MS_MAX = 300_000;
@@ -51,8 +52,10 @@ const reached = ({ b }: Both, type: string, count: number): Promise<true> =>
 
 async function createVms({ a }: Both, count: number): Promise<readonly Vm[]> {
   const vms: Vm[] = [];
-  for (let left = count; left > 0; left -= VMS_AT_ONCE)
+  for (let left = count; left > 0; left -= VMS_AT_ONCE) {
     vms.push(...(await Promise.all(Array.from({ length: Math.min(VMS_AT_ONCE, left) }, () => createVm(a)))));
+    if (vms.length % SAID_EVERY_VMS === 0) say(`${vms.length} are there`);
+  }
   return vms;
 }
 

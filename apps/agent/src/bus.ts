@@ -5,6 +5,7 @@ import {
   type HostAgent,
   type HostReport,
   hailSubject,
+  helloParts,
   type Log,
   reportSubject,
 } from '@carnet/hypervisor';
@@ -123,7 +124,7 @@ export function serveBus({ bus, agent, host, keys, leaf, learnChain, takeCrl, lo
       .hello()
       .then((hello) => {
         introduced = leaf.held().find(({ chain }) => chain[0] === hello.chain[0]) ?? introduced;
-        report(hello);
+        for (const part of helloParts(hello)) report(part);
       })
       .catch((cause: unknown) => log.warn({ err: cause }, 'hello failed'));
   // Nobody signs a hail: whoever sends one gets no more than a hello, and a flood of them no flood of hellos.

@@ -1,4 +1,5 @@
 export * from './agent/hello.ts';
+export * from './agent/hello-parts.ts';
 export * from './agent/host-agent.ts';
 export * from './codes.ts';
 export * from './command/command.ts';

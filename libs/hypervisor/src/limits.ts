@@ -4,6 +4,11 @@
 export const COMMAND_BYTES_MAX = 65_536;
 /** Base64 characters of one sealed secret: a hybrid KEM ciphertext (1,120 bytes), a 32-byte DEK and its tag, in an envelope of text. */
 export const SEALED_SECRET_CHARS_MAX = 8_192;
+/**
+ * VMs of one hello, as JSON, in bytes: with certificates and keys beside them the envelope stays below `EVENT_BYTES_MAX`, and a host with
+ * more VMs says its hello in parts. A VM takes some 160 bytes.
+ */
+export const HELLO_VMS_BYTES_MAX = 30_000;
 /** Attempts of one step: far more than any operator repeats, and still a small integer in every log. */
 export const ATTEMPTS_MAX = 10_000;
 /** Bytes of one fence entry on disk. A larger file is not ours. */

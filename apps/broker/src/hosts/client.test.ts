@@ -72,6 +72,20 @@ const hello = (ms = NOW_MS, publicKey = 'AA==') => ({
 const notice = { kind: 'notice', domain: A, host: HOST, time: NOW, event: 'started', detail: 'x' };
 
 describe('what comes from a host', () => {
+  it('takes hellos of one time as parts of one, what is said twice once, and of a later time as all there is', () => {
+    const { client, say } = listening();
+    const vm = (n: number) => ({ vm: vmId.parse(`${A}/00000000-0000-4000-8000-00000000000${n}`), state: 'running' });
+    const part = (ms: number, ...numbers: readonly number[]) =>
+      say(signedBy(`agent-${HOST}`, { ...hello(ms), vms: numbers.map(vm) }));
+    const named = () => client.registry.hello(HOST)?.vms.map((one) => Number(one.vm.at(-1)));
+    part(NOW_MS, 1, 2);
+    part(NOW_MS, 3);
+    part(NOW_MS, 3);
+    expect(named()).toEqual([1, 2, 3]);
+    part(NOW_MS + 1, 2);
+    expect(named()).toEqual([2]);
+  });
+
   it('counts when its own agent signed it', () => {
     const world = listening();
     world.say(signedBy(`agent-${HOST}`, hello()));

@@ -8,6 +8,7 @@ export const HAILED_MS_MAX = 12_000;
 
 /** What hosts last said of themselves. Memory only: a hello every 10 s rebuilds it. */
 export interface HostRegistry {
+  /** A hello, or a part of one: those of one run of an agent and one time are one hello. */
   readonly heard: (hello: Hello, atMs: number) => void;
   readonly hello: (host: string) => Hello | undefined;
   readonly heardAtMs: (host: string) => number | undefined;
@@ -18,6 +19,13 @@ export interface HostRegistry {
   readonly isSettled: () => boolean;
 }
 
+/** What is said again counts once: a recording of a part adds nothing. */
+const joined = (before: Hello, part: Hello): Hello => ({
+  ...part,
+  vms: [...new Map([...before.vms, ...part.vms].map((one) => [one.vm, one])).values()],
+  secretsMissing: [...new Map([...before.secretsMissing, ...part.secretsMissing].map((one) => [one.vm, one])).values()],
+});
+
 export function createHostRegistry(hosts: readonly string[], nowMs: () => number): HostRegistry {
   const known = new Map<string, { readonly hello: Hello; readonly atMs: number }>();
   let hailedMs = nowMs();
@@ -27,7 +35,9 @@ export function createHostRegistry(hosts: readonly string[], nowMs: () => number
     },
     isSettled: () => nowMs() - hailedMs >= HAILED_MS_MAX || hosts.every((host) => (known.get(host)?.atMs ?? -1) >= hailedMs),
     heard: (hello, atMs) => {
-      known.set(hello.host, { hello, atMs });
+      const before = known.get(hello.host)?.hello;
+      const isFurtherPart = before?.agent === hello.agent && before.time === hello.time;
+      known.set(hello.host, { hello: isFurtherPart ? joined(before, hello) : hello, atMs });
     },
     hello: (host) => known.get(host)?.hello,
     heardAtMs: (host) => known.get(host)?.atMs,
