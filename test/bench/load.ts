@@ -15,8 +15,8 @@ export interface LoadBenchOptions {
   readonly releasing?: number;
   /** Of them: how many ran one after the other before all others. */
   readonly runs?: number;
-  /** How long memory is watched before it is read. */
-  readonly restMs?: number;
+  /** Seconds of rest before memory is read. */
+  readonly rest?: number;
 }
 
 /** Keys are made in batches: VMs that are made together share one. */
@@ -27,8 +27,8 @@ const INTENTS_AT_ONCE = 50;
 const REACHED_MS_MAX = 300_000;
 /** Nobody finalizes before: who has arrived stays active. */
 const ROLLBACK_SECONDS = 14_400;
-/** Two looks at each open journey. */
-const REST_MS = 30_000;
+/** Two looks at each open journey, in seconds. */
+const REST_SECONDS = 30;
 
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
@@ -179,7 +179,7 @@ async function latencies(
  * key is released, at one moment. Active: arrived at B, the window of rolling back open, so that both brokers still owe something.
  */
 export async function loadBench(options: LoadBenchOptions = {}): Promise<BenchResult> {
-  const { active = 500, releasing = 50, runs = 10, restMs = REST_MS } = options;
+  const { active = 500, releasing = 50, runs = 10, rest = REST_SECONDS } = options;
   try {
     const clouds = await startClouds({
       broker: (text) =>
@@ -190,7 +190,7 @@ export async function loadBench(options: LoadBenchOptions = {}): Promise<BenchRe
       agent: (text) => `stepsAtOnce = 64\n${text}`,
     });
     const sides = [clouds.a, clouds.b] as const;
-    await sleep(restMs);
+    await sleep(rest * 1_000);
     const idle = sides.map(({ broker }) => residentOf(broker.pid));
     say(`two clouds are up; creating ${active} VMs`);
     const vms = await createVms(clouds, active);
@@ -205,7 +205,7 @@ export async function loadBench(options: LoadBenchOptions = {}): Promise<BenchRe
     const crowd = await releaseAtOnce(clouds, vms.slice(active - releasing), active - releasing);
     const cpu = sides.map(({ broker }, side) => cpuOf(broker.pid) - (cpuBefore[side] ?? 0));
     const cases = await latencies(clouds, alone, crowd, active);
-    await sleep(restMs);
+    await sleep(rest * 1_000);
     const loaded = sides.map(({ broker }) => residentOf(broker.pid));
     return {
       name: 'load',

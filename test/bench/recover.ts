@@ -51,6 +51,9 @@ async function start(a: Clouds['a'], count: number): Promise<Start> {
   const before = databaseCpu(a);
   const { readySeconds, seconds } = await startUntilShown(a, count);
   const { pid } = a.broker;
+  say(
+    `ready after ${readySeconds.toFixed(1)} s, all looked at after ${seconds.toFixed(1)} s, ${Math.round(residentOf(pid).peakMiB)} MiB`,
+  );
   return {
     readySeconds,
     seconds,

@@ -40,3 +40,17 @@ test('work that fails is done again when asked; after a stop nothing is', async 
   hello.ask();
   expect(hello.times()).toBe(2);
 });
+
+test('work that takes long takes a tenth of the time', async () => {
+  let times = 0;
+  const slow = paced(500, async () => {
+    times += 1;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  });
+  for (let ms = 0; ms < 5_900; ms += 10) {
+    slow.ask();
+    await vi.advanceTimersByTimeAsync(10);
+  }
+  expect(times).toBe(2);
+  slow.stop();
+});
