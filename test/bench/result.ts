@@ -60,7 +60,7 @@ export function benchCase(
 function cpuText({ cpuSeconds, cpuOfEnds }: Series): string {
   if (cpuSeconds === undefined) return '';
   const ends = cpuOfEnds === undefined ? '' : ` (${cpuOfEnds.source.toFixed(1)} + ${cpuOfEnds.target.toFixed(1)})`;
-  return `${cpuSeconds.toFixed(1)} CPU s${ends}`.padStart(cpuOfEnds === undefined ? 12 : 24);
+  return `${cpuSeconds.toFixed(1)} CPU s${ends}`.padStart(cpuOfEnds === undefined ? 12 : 26);
 }
 
 /** A table for people. */
