@@ -119,7 +119,7 @@ async function once(clouds: Clouds, replica: Replica, watcher: Watcher, survivor
   const asked = { a: { api: replica.api }, b: clouds.b };
   for (const migration of migrations) {
     const { outcome } = await settled(asked, migration, SETTLED_MS_MAX);
-    if (outcome !== 'completed') throw new Error(`expected a completed migration, got ${outcome}`);
+    if (outcome !== 'done') throw new Error(`expected a migration that is done, got ${outcome}`);
   }
   await clouds.a.broker.restart();
   return killed;
