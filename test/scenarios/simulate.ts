@@ -1,26 +1,30 @@
 // npm run simulate: many seeds in child processes, or one with its trace.
 import { fork } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
 import { HELP, parseWanted, type Wanted } from './sim/arguments.ts';
-import { HONEST, MUTANTS, type Mutant } from './sim/mutants.ts';
-import { mutantOf, type Restored, runSeed, shrink } from './sim/run.ts';
+import { MUTANTS } from './sim/mutants.ts';
+import { runSeed, type Setting, shrink } from './sim/run.ts';
 
-type Done = {
-  readonly seed: number;
-  readonly rule: string | undefined;
-  readonly text: string;
-  readonly faults: number;
-  readonly migrations: number;
-};
+const done = z.object({
+  seed: z.number(),
+  rule: z.string().optional(),
+  text: z.string(),
+  migrations: z.number(),
+  faults: z.number(),
+});
+type Done = z.infer<typeof done>;
+type Many = Extract<Wanted, { readonly kind: 'many' }>;
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
-async function one(seed: number, mutant: Mutant, restored: Restored): Promise<number> {
-  const first = await runSeed(seed, mutant, new Set(), restored);
+async function one(seed: number, setting: Setting): Promise<number> {
+  const first = await runSeed(seed, setting);
   if (first.violation === undefined) {
     for (const line of first.trace) say(line);
     say(`seed ${seed}: no violation, ${first.steps} steps, ${first.faults.length} faults, trace ${first.digest}`);
     return 0;
   }
-  const { outcome, without } = await shrink(seed, mutant, first, restored);
+  const { outcome, without } = await shrink(seed, setting, first);
   for (const line of outcome.trace) say(line);
   say(
     `seed ${seed}: ${first.faults.length} faults, of which these are needed: ${outcome.faults.map(({ what }) => what).join('; ') || 'none'}`,
@@ -31,54 +35,84 @@ async function one(seed: number, mutant: Mutant, restored: Restored): Promise<nu
   return 1;
 }
 
-/** Seeds are dealt out one by one: whoever is free takes the next. */
-function many({ from, seeds, processes, mutant, restored }: Extract<Wanted, { readonly kind: 'many' }>): Promise<number> {
+/** Seeds that a child takes at a time. */
+const CHUNK = 20;
+const SAY_EVERY_MS = 10_000;
+
+/**
+ * Seeds are dealt out in chunks: whoever is free takes the next. Interrupted, it says from where to go on: every seed below is done.
+ * Answers the exit code.
+ */
+function many({ from, seeds, processes, setting }: Many, given: readonly string[]): Promise<number> {
   const startedMs = performance.now();
-  let [next, done, migrations] = [from, 0, 0];
-  const failed: Done[] = [];
+  let [next, migrations, saidMs] = [from, 0, startedMs];
+  const open = new Set<number>();
+  const all: Done[] = [];
   const { promise, resolve } = Promise.withResolvers<number>();
   const summary = (): string => {
     const seconds = (performance.now() - startedMs) / 1_000;
-    return `${done} seeds, ${migrations} migrations, ${failed.length} violations, ${seconds.toFixed(0)} s, ${(done / seconds).toFixed(2)} seeds/s`;
+    const faults = all.reduce((sum, seed) => sum + seed.faults, 0);
+    const failed = all.filter(({ rule }) => rule !== undefined).length;
+    return `${all.length} seeds, ${migrations} migrations, ${faults} faults, ${failed} violations, ${seconds.toFixed(0)} s, ${(all.length / seconds).toFixed(2)} seeds/s`;
   };
-  for (let n = 0; n < processes; n += 1) {
-    const child = fork(new URL('./simulate.ts', import.meta.url), ['--child', mutant.name, restored]);
+  const whatIsLeft = (): string => {
+    const first = Math.min(next, ...open);
+    return `--from ${first} --seeds ${from + seeds - first}`;
+  };
+  const children = Array.from({ length: processes }, () => {
+    const execArgv = setting.signatures === 'fast' ? ['--import', new URL('./sim/fast/register.ts', import.meta.url).href] : [];
+    const child = fork(new URL(import.meta.url), ['--child', ...given], { execArgv });
     const deal = (): void => {
-      if (next < from + seeds) child.send(next++);
-      else child.disconnect();
+      const chunk = Array.from({ length: Math.min(CHUNK, from + seeds - next) }, (_, i) => next + i);
+      if (chunk.length === 0) return child.disconnect();
+      next += chunk.length;
+      for (const seed of chunk) open.add(seed);
+      child.send(chunk);
     };
-    child.on('message', (message: Done) => {
-      done += 1;
-      migrations += message.migrations;
-      if (message.rule !== undefined) {
-        failed.push(message);
-        say(`seed ${message.seed}: ${message.rule}: ${message.text}`);
+    let mine = 0;
+    child.on('message', (message) => {
+      const seed = done.parse(message);
+      all.push(seed);
+      open.delete(seed.seed);
+      migrations += seed.migrations;
+      if (seed.rule !== undefined) say(`seed ${seed.seed}: ${seed.rule}: ${seed.text}`);
+      if (performance.now() - saidMs > SAY_EVERY_MS) {
+        saidMs = performance.now();
+        say(`… ${summary()}; the rest: ${whatIsLeft()}`);
       }
-      if (done % 50 === 0) say(`… ${summary()}`);
-      if (done === seeds) {
-        say(summary());
-        resolve(failed.length === 0 ? 0 : 1);
-      }
-      deal();
+      mine += 1;
+      if (mine % CHUNK === 0 || all.length === seeds) deal();
+      if (all.length === seeds) resolve(all.some(({ rule }) => rule !== undefined) ? 1 : 0);
     });
     child.on('exit', (code) => {
-      if (code !== 0) {
-        say(`a child process ended with ${code}`);
+      if (code !== 0 && code !== null) {
+        say(`a child process ended with ${code}; the rest: ${whatIsLeft()}`);
         resolve(1);
       }
     });
     deal();
-  }
-  return promise;
+    return child;
+  });
+  const interrupted = (): void => {
+    for (const child of children) child.kill();
+    say(`interrupted; the rest: ${whatIsLeft()}`);
+    resolve(130);
+  };
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
+  return promise.finally(() => {
+    process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
+    say(summary());
+  });
 }
 
-async function eachMutant(from: number, seeds: number): Promise<number> {
+async function eachMutant({ from, seeds, setting }: Extract<Wanted, { readonly kind: 'mutants' }>): Promise<number> {
   let missed = 0;
   say('| Mutant | What is broken | Caught by seed | as |\n|---|---|---|---|');
   for (const mutant of MUTANTS) {
     let caught: string | undefined;
     let seed = from;
-    for (; seed < from + seeds && caught === undefined; seed += 1) caught = (await runSeed(seed, mutant)).violation?.rule;
+    for (; seed < from + seeds && caught === undefined; seed += 1)
+      caught = (await runSeed(seed, { ...setting, mutant })).violation?.rule;
     if (caught === undefined) missed += 1;
     say(`| ${mutant.name} | ${mutant.breaks} | ${caught === undefined ? `none of ${seeds}` : seed - 1} | ${caught ?? '–'} |`);
   }
@@ -86,21 +120,29 @@ async function eachMutant(from: number, seeds: number): Promise<number> {
   return missed === 0 ? 0 : 1;
 }
 
-function serve(name: string, restored: Restored): void {
-  const mutant = mutantOf(name) ?? HONEST;
-  process.on('message', (seed: number) => {
-    void runSeed(seed, mutant, new Set(), restored).then(({ violation, faults, ends }) => {
-      const migrations = Object.values(ends).reduce((sum, n) => sum + n, 0);
-      process.send?.({
-        seed,
-        rule: violation?.rule,
-        text: violation?.text ?? '',
-        faults: faults.length,
-        migrations,
-      } satisfies Done);
-    });
+function serve(setting: Setting): void {
+  process.on('message', (chunk) => {
+    const run = async (): Promise<void> => {
+      for (const seed of z.array(z.number()).parse(chunk)) {
+        const { violation, faults, ends } = await runSeed(seed, setting);
+        const migrations = Object.values(ends).reduce((sum, n) => sum + n, 0);
+        const what = violation === undefined ? { text: '' } : violation;
+        process.send?.({ seed, ...what, migrations, faults: faults.length } satisfies Done);
+      }
+    };
+    void run();
   });
 }
+
+/** The same command in a process with fast signatures. */
+function again(given: readonly string[]): Promise<number> {
+  const child = fork(new URL(import.meta.url), [...given], {
+    execArgv: ['--import', new URL('./sim/fast/register.ts', import.meta.url).href],
+    env: { ...process.env, [FAST]: 'yes' },
+  });
+  return new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
+}
+const FAST = 'CARNET_SIMULATE_FAST';
 
 async function main(given: readonly string[]): Promise<number> {
   const wanted = parseWanted(given);
@@ -111,15 +153,18 @@ async function main(given: readonly string[]): Promise<number> {
     case 'wrong':
       process.stderr.write(`npm run simulate: ${wanted.text}\n\n${HELP}`);
       return 2;
-    case 'one':
-      return one(wanted.seed, wanted.mutant, wanted.restored);
-    case 'mutants':
-      return eachMutant(wanted.from, wanted.seeds);
     case 'many':
-      return many(wanted);
+      return many({ ...wanted, processes: wanted.processes === 0 ? availableParallelism() : wanted.processes }, given);
+    case 'one':
+    case 'mutants':
+      if (wanted.setting.signatures === 'fast' && process.env[FAST] === undefined) return again(given);
+      return wanted.kind === 'one' ? one(wanted.seed, wanted.setting) : eachMutant(wanted);
   }
 }
 
-const [, , role, name = '', restored] = process.argv;
-if (role === '--child') serve(name, restored === 'all' ? 'all' : 'safety');
-else process.exitCode = await main(process.argv.slice(2));
+const [, , role, ...given] = process.argv;
+if (role === '--child') {
+  const wanted = parseWanted(given);
+  if (wanted.kind !== 'many') throw new Error('impossible: a child of another command');
+  serve(wanted.setting);
+} else process.exitCode = await main(process.argv.slice(2));

@@ -3,7 +3,7 @@ import { parseWanted } from './sim/arguments.ts';
 import { CORPUS } from './sim/corpus.ts';
 import { translated } from './sim/database.ts';
 import { seeded } from './sim/random.ts';
-import { mutantOf, runSeed } from './sim/run.ts';
+import { mutantOf, runSeed, SETTING } from './sim/run.ts';
 
 /** A slice of what `npm run simulate` runs: about half a minute on one processor. */
 const SEEDS = 12;
@@ -15,6 +15,15 @@ describe('a simulated federation', () => {
     'seed %i: whatever happens, no rule is broken',
     async (seed) => {
       const { violation, trace } = await runSeed(seed);
+      expect(violation, trace.slice(-40).join('\n')).toBeUndefined();
+    },
+    HISTORY_MS_MAX,
+  );
+
+  test.each([101, 102, 103, 104])(
+    'seed %i, with the model of the key manager: no rule is broken',
+    async (seed) => {
+      const { violation, trace } = await runSeed(seed, { ...SETTING, keys: 'model' });
       expect(violation, trace.slice(-40).join('\n')).toBeUndefined();
     },
     HISTORY_MS_MAX,
@@ -76,7 +85,7 @@ describe('a mutant is caught within four seeds:', () => {
       if (mutant === undefined) throw new Error(`no mutant ${name}`);
       let rule: string | undefined;
       for (let seed = 1; seed <= QUICK_SEEDS_MAX && rule === undefined; seed += 1)
-        rule = (await runSeed(seed, mutant)).violation?.rule;
+        rule = (await runSeed(seed, { ...SETTING, mutant })).violation?.rule;
       expect(rule).toBeDefined();
     },
     HISTORY_MS_MAX,

@@ -139,7 +139,7 @@ async function settleAll(ports: KeyPorts): Promise<Settled> {
 }
 
 /** Every function answers a value or a refusal; accidents (database, child process) throw. */
-const keyManager = (ports: KeyPorts, db: Db, close: () => void) => ({
+export const keyManager = (ports: KeyPorts, db: Db, close: () => void) => ({
   createDek: (wanted: deks.NewDek) => deks.createDek(ports, wanted),
   list: (filter: Listing = {}) => deks.listKeys(ports, filter),
   show: (key: KeyVersion) => deks.showKey(ports, key),

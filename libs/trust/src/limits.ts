@@ -6,6 +6,8 @@ export const JSON_DEPTH_MAX = 32;
 export const CLOCK_SKEW_MS_MAX = 300_000;
 /** Verifiers remembered, so that a public key is parsed once and not for each event. Two ledgers use two; rotations add a few. */
 export const VERIFIERS_REMEMBERED_MAX = 64;
+/** Sound Ed25519 keys remembered, a few hundred bytes each: a federation of 100 CSPs has about as many current ones, and witnesses. */
+export const SOUND_KEYS_MAX = 256;
 /** Bytes of an Ed25519 public key and seed (RFC 8032, section 5.1.5). */
 export const ED25519_KEY_BYTES = 32;
 /** Bytes of an Ed25519 signature (RFC 8032, section 5.1.6). */

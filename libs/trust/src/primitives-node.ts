@@ -1,6 +1,6 @@
 import { createHash, createPrivateKey, createPublicKey, KeyObject, sign, verify } from 'node:crypto';
 import { isSoundPoint } from './ed25519-point.ts';
-import { ED25519_KEY_BYTES, ED25519_SIGNATURE_BYTES } from './limits.ts';
+import { ED25519_KEY_BYTES, ED25519_SIGNATURE_BYTES, SOUND_KEYS_MAX } from './limits.ts';
 import type { Primitives } from './primitives.ts';
 
 /** SubjectPublicKeyInfo of an Ed25519 key (RFC 8410, section 4): this prefix and 32 bytes. */
@@ -21,12 +21,29 @@ export const toBase64: Primitives['toBase64'] = (bytes) => viewOf(bytes).toStrin
 
 export const fromBase64: Primitives['fromBase64'] = (text) => plain(Buffer.from(text, 'base64'));
 
+/** Sound keys that were read, the latest last: whether a point is sound takes ten times as long as to verify a signature. */
+const sound = new Map<string, KeyObject>();
+
 export const ed25519Public: Primitives['ed25519Public'] = (raw) => {
-  if (raw.length !== ED25519_KEY_BYTES || !isSoundPoint(raw)) return undefined;
-  // A KeyObject is parsed once: verifying from PEM each time costs a third of the speed.
-  const key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, raw]), format: 'der', type: 'spki' });
+  if (raw.length !== ED25519_KEY_BYTES) return undefined;
+  const name = viewOf(raw).toString('base64');
+  const key = sound.get(name) ?? readSound(raw);
+  if (key === undefined) return undefined;
+  sound.delete(name);
+  sound.set(name, key);
+  // Hostile keys may be many: they push each other out, and cost what they cost before.
+  for (const oldest of sound.keys()) {
+    if (sound.size <= SOUND_KEYS_MAX) break;
+    sound.delete(oldest);
+  }
   return (message, signature) => signature.length === ED25519_SIGNATURE_BYTES && verify(null, message, key, signature);
 };
+
+// A KeyObject is parsed once: verifying from PEM each time costs a third of the speed.
+const readSound = (raw: Uint8Array): KeyObject | undefined =>
+  isSoundPoint(raw)
+    ? createPublicKey({ key: Buffer.concat([SPKI_PREFIX, raw]), format: 'der', type: 'spki' })
+    : undefined;
 
 export const ed25519Private: Primitives['ed25519Private'] = (key) => {
   const privateKey = key instanceof KeyObject ? key : readPkcs8(key);

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
-import { HONEST, MUTANTS, type Mutant } from './mutants.ts';
-import { mutantOf, type Restored } from './run.ts';
+import { HONEST, MUTANTS } from './mutants.ts';
+import { mutantOf, type Setting } from './run.ts';
 
 export const HELP = `npm run simulate -- [options]: the real libs under a seeded scheduler, in virtual time.
 
@@ -10,6 +10,8 @@ export const HELP = `npm run simulate -- [options]: the real libs under a seeded
   --mutant NAME   with one rule broken; 'all': each one, until it is caught
   --restored all  after a restored backup every rule, not only safety: shows what is not mended yet
   --processes N   child processes (default 2)
+  --signatures fast  a keyed hash instead of Ed25519 and RSA-PSS, and a model of the key manager without HPKE
+  --keys model    the model of the key manager, with real signatures
   --help          this text
 
 Mutants:
@@ -19,15 +21,14 @@ ${MUTANTS.map(({ name, breaks }) => `  ${name.padEnd(26)}${breaks}`).join('\n')}
 export type Wanted =
   | { readonly kind: 'help' }
   | { readonly kind: 'wrong'; readonly text: string }
-  | { readonly kind: 'one'; readonly seed: number; readonly mutant: Mutant; readonly restored: Restored }
-  | { readonly kind: 'mutants'; readonly from: number; readonly seeds: number }
+  | { readonly kind: 'one'; readonly seed: number; readonly setting: Setting }
+  | { readonly kind: 'mutants'; readonly from: number; readonly seeds: number; readonly setting: Setting }
   | {
       readonly kind: 'many';
       readonly from: number;
       readonly seeds: number;
       readonly processes: number;
-      readonly mutant: Mutant;
-      readonly restored: Restored;
+      readonly setting: Setting;
     };
 
 const whole = (text: string): number | undefined => (/^\d{1,9}$/.test(text) ? Number(text) : undefined);
@@ -38,7 +39,17 @@ export function parseWanted(given: readonly string[]): Wanted {
   try {
     ({ values } = parseArgs({
       args: [...given],
-      options: { seeds: text, from: text, seed: text, mutant: text, restored: text, processes: text, help: { type: 'boolean' } },
+      options: {
+        seeds: text,
+        from: text,
+        seed: text,
+        mutant: text,
+        restored: text,
+        signatures: text,
+        keys: text,
+        processes: text,
+        help: { type: 'boolean' },
+      },
     }));
   } catch (cause) {
     return { kind: 'wrong', text: cause instanceof Error ? cause.message : String(cause) };
@@ -51,11 +62,19 @@ export function parseWanted(given: readonly string[]): Wanted {
   const [seeds, from, seed, processes] = [number('seeds', 100), number('from', 1), number('seed', 0), number('processes', 2)];
   if (seeds === undefined || from === undefined || seed === undefined || processes === undefined)
     return { kind: 'wrong', text: 'expected a whole number' };
-  if (values['mutant'] === 'all') return { kind: 'mutants', from, seeds };
-  const mutant = mutantOf(typeof values['mutant'] === 'string' ? values['mutant'] : HONEST.name);
+  const oneOf = <T extends string>(name: string, otherwise: T, other: T): T | undefined => {
+    const value = values[name] ?? otherwise;
+    return value === otherwise ? otherwise : value === other ? other : undefined;
+  };
+  const signatures = oneOf('signatures', 'full', 'fast');
+  const restored = oneOf('restored', 'safety', 'all');
+  const keys = oneOf('keys', signatures === 'fast' ? 'model' : 'real', 'model');
+  if (signatures === undefined || restored === undefined || keys === undefined)
+    return { kind: 'wrong', text: 'expected another value of --signatures, --keys or --restored' };
+  const all = values['mutant'] === 'all';
+  const mutant = mutantOf(typeof values['mutant'] === 'string' && !all ? values['mutant'] : HONEST.name);
   if (mutant === undefined) return { kind: 'wrong', text: `no mutant ${String(values['mutant'])}` };
-  const restored: Restored = values['restored'] === 'all' ? 'all' : 'safety';
-  return values['seed'] === undefined
-    ? { kind: 'many', from, seeds, processes, mutant, restored }
-    : { kind: 'one', seed, mutant, restored };
+  const setting: Setting = { mutant, keys, restored, signatures };
+  if (all) return { kind: 'mutants', from, seeds, setting };
+  return values['seed'] === undefined ? { kind: 'many', from, seeds, processes, setting } : { kind: 'one', seed, setting };
 }

@@ -1,6 +1,7 @@
-import { ledgerStream, ledgerSubjects, peerSubject, type TrustDomain } from '@carnet/events';
+import { ledgerStream, ledgerSubjects, PAYLOAD_TYPES, peerSubject, type TrustDomain } from '@carnet/events';
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from 'nats';
+import type { LinkBus } from '../../../libs/journal/src/bus/link.ts';
 import type { Faults } from './faults.ts';
 import { Accident, type Life, type Scheduler } from './scheduler.ts';
 
@@ -34,6 +35,8 @@ export type SimBus = ReturnType<typeof createBus>;
 
 /** What happens where a ledger is told: for the checks that stand at the moment of publishing. */
 export type Told = (publisher: TrustDomain, envelope: Uint8Array) => void;
+
+const isEvent = (bytes: Uint8Array): boolean => Buffer.from(bytes.subarray(0, 100)).includes(PAYLOAD_TYPES.event);
 
 /** A bus that may do everything but forge: the client's calls that the journal uses, over streams that lie by omission. */
 export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
@@ -103,7 +106,7 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
   };
 
   /** As one replica's connection sees it. */
-  const connect = (self: TrustDomain, life: Life) => {
+  const connect = (self: TrustDomain, life: Life, ignoresResent: boolean): LinkBus => {
     const call = <T>(work: () => Promise<T>): Promise<T> =>
       scheduler.point(life, scheduler.latency(MEAN_MS), () => faults.fate('bus call', ['not-done', 'unreported']), work);
     const client = {
@@ -144,7 +147,10 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
         subject: string,
         { callback }: { readonly callback: (error: null, message: { readonly data: Uint8Array }) => void },
       ) => {
-        const listener = { life, callback };
+        const hears: typeof callback = (_, message) => {
+          if (!ignoresResent || !isEvent(message.data)) callback(null, message);
+        };
+        const listener = { life, callback: hears };
         const listeners = channels.get(subject) ?? new Set();
         channels.set(subject, listeners.add(listener));
         return { unsubscribe: () => void listeners.delete(listener) };
@@ -161,10 +167,13 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
     };
     // The journal's bus calls nothing else of these three; a whole client would be a second NATS.
     return {
-      client: client as unknown as JetStreamClient,
-      manager: manager as unknown as JetStreamManager,
+      jetStream: async () => ({
+        client: client as unknown as JetStreamClient,
+        manager: manager as unknown as JetStreamManager,
+      }),
       connection: connection as unknown as NatsConnection,
       isUp: () => !isCut(self),
+      reconnects: { add: () => () => undefined },
     };
   };
 

@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
-import { event as eventSchema, isMigrationEvent, type TrustDomain } from '@carnet/events';
+import { type Digest, digest, type Event, event as eventSchema, isMigrationEvent, type TrustDomain } from '@carnet/events';
 import { evolve, initialJourney, type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
 import { decodeEntry } from '../../../libs/hypervisor/src/fence/entry.ts';
 import { payloadOf } from '../../../libs/journal/src/stored-event.ts';
 import { DISK_KEY, VM } from '../../../libs/saga/src/testing.ts';
+import type { Csp } from './csp.ts';
+import type { Custody } from './custody.ts';
 import type { Scheduler } from './scheduler.ts';
-import type { Csp } from './world.ts';
 
 export type Violation = { readonly rule: string; readonly text: string };
+type LedgerEvent = { readonly event: Event; readonly digest: Digest };
 export type Checks = ReturnType<typeof createChecks>;
 
 const UUID = VM.slice(VM.indexOf('/') + 1);
@@ -22,13 +24,14 @@ const canonical = (value: unknown): string =>
       : part,
   );
 
-export function createChecks(scheduler: Scheduler, after: 'safety' | 'all') {
+export function createChecks(scheduler: Scheduler, custody: Custody, after: 'safety' | 'all') {
   /** A restored database takes its events back, and not yet the rows that were committed with them. */
   const isExcused = (csps: readonly Csp[]): boolean => after === 'safety' && csps.some(({ restored }) => restored);
   let pending: Violation | undefined;
   let all: readonly Csp[] = [];
   const journeys = new Map<string, { readonly key: string; readonly journey: Journey }>();
   const seen = new Set<string>();
+  const events = new Map<string, LedgerEvent>();
 
   const fenceOf = async ({ host }: Csp) => {
     const bytes = await host.fake.files.read(host.fake.ports.paths.fence(VM));
@@ -59,26 +62,31 @@ export function createChecks(scheduler: Scheduler, after: 'safety' | 'all') {
     });
   };
 
+  const readEvent = (named: string, envelope: unknown): LedgerEvent | undefined => {
+    const known = events.get(named);
+    if (known !== undefined || !(envelope instanceof Uint8Array)) return known;
+    const said = eventSchema.safeParse(payloadOf(envelope)).data;
+    if (said === undefined) return undefined;
+    const read = { event: said, digest: digest.parse(named) };
+    events.set(named, read);
+    return read;
+  };
+
   const journeyOf = ({ database, domain }: Csp, peer: TrustDomain): Journey => {
-    const rows = database.rows(
-      `select digest, envelope from events where (publisher = ? or audience = ?) and migration in (select migration from events where vm is not null)
-       order by placed_at, publisher, seq`,
-      peer,
-      peer,
-    );
-    const key = createHash('sha1')
-      .update(rows.map((row) => row['digest']).join())
-      .digest('hex');
+    const which = `from events where (publisher = ? or audience = ?) and migration in (select migration from events where vm is not null)
+       order by placed_at, publisher, seq`;
+    const named = database.rows(`select digest ${which}`, peer, peer).map((row) => row['digest']);
+    const key = createHash('sha1').update(named.join()).digest('hex');
     const name = `${domain} ${peer}`;
     const known = journeys.get(name);
     if (known?.key === key) return known.journey;
     // Causal order: each after what it cites, whatever order it came in.
-    const left = rows.flatMap((row) => {
-      const said = row['envelope'] instanceof Uint8Array ? eventSchema.safeParse(payloadOf(row['envelope'])).data : undefined;
-      return said === undefined ? [] : [{ event: said, digest: row['digest'] as never }];
+    const left = database.rows(`select digest, envelope ${which}`, peer, peer).flatMap((row) => {
+      const said = readEvent(String(row['digest']), row['envelope']);
+      return said === undefined ? [] : [said];
     });
+    const digests = new Set<string>(left.map(({ digest: of }) => of));
     const placed = new Set<string>();
-    const digests = new Set<string>(left.map(({ digest }) => digest));
     let journey = initialJourney(VM);
     for (let before = -1; placed.size !== before; ) {
       before = placed.size;
@@ -115,21 +123,20 @@ export function createChecks(scheduler: Scheduler, after: 'safety' | 'all') {
     begin: (): void => {
       born = true;
     },
-    /** After every step. */
-    look: async (csps: readonly Csp[]): Promise<Violation | undefined> => {
-      if (!born) return undefined;
+    /** After every step: whether anything happened that could break a rule. */
+    mayBeWrong: (csps: readonly Csp[]): boolean => {
       all = csps;
+      return born && (pending !== undefined || csps.some(({ host }) => host.touched));
+    },
+    look: async (csps: readonly Csp[]): Promise<Violation | undefined> => {
       if (pending !== undefined) return pending;
-      if (!csps.some(({ host }) => host.touched)) return undefined;
       for (const { host } of csps) host.touched = false;
       const run: Csp[] = [];
       for (const csp of csps) if (await running(csp)) run.push(csp);
       if (run.length > 1)
         return { rule: 'I1 never both', text: `the VM runs at ${run.map(({ domain }) => domain).join(' and ')}` };
       if (csps.some(({ restored }) => restored)) return undefined;
-      const active = csps.filter(
-        ({ database }) => database.rows(`select key from sim_keys where key = ? and state = 'active'`, DISK_KEY).length > 0,
-      );
+      const active = csps.filter(({ database }) => custody.isActive(database, DISK_KEY));
       if (active.length > 1)
         return { rule: 'I4 one key', text: `the key is active at ${active.map(({ domain }) => domain).join(' and ')}` };
       for (const csp of run) {
@@ -212,8 +219,8 @@ export function createChecks(scheduler: Scheduler, after: 'safety' | 'all') {
         if (files.length > 0) return { rule: 'I6 nothing left', text: `${csp.domain}: ${files.join(', ')}` };
         if ((await csp.host.fake.hypervisor.list()).length > 0)
           return { rule: 'I6 nothing left', text: `${csp.domain}: a domain` };
-        const keys = csp.database.rows(`select state from sim_keys where state <> 'destroyed'`);
-        if (keys.length > 0) return { rule: 'I6 nothing left', text: `${csp.domain}: a key is ${String(keys[0]?.['state'])}` };
+        const left = custody.left(csp.database);
+        if (left !== undefined) return { rule: 'I6 nothing left', text: `${csp.domain}: ${left}` };
       }
       return undefined;
     },

@@ -3,6 +3,7 @@ import {
   type CompiledQuery,
   type DatabaseConnection,
   type Dialect,
+  type DatabaseIntrospector,
   type Driver,
   Kysely,
   PostgresQueryCompiler,
@@ -36,7 +37,7 @@ export const translated = (sql: string): string =>
         ? `max(case when ${whose} then e.seq end)`
         : `substr(max(case when ${whose} then printf('%012d', e.seq) || e.digest end), 13)`,
     )
-    .replace(/ for update(?: of "?\w+"?)?(?: skip locked)?/g, '')
+    .replace(/ for (?:no key update|update|key share|share)(?: of "?\w+"?)?(?: skip locked)?/g, '')
     .replace(/\bleast\(/g, 'min(')
     .replace(/\bgreatest\(/g, 'max(')
     .replace(/('[^']*')::bytea/g, 'cast($1 as blob)')
@@ -53,9 +54,8 @@ const given = (value: unknown): SQLInputValue => {
 };
 
 /** By what a column was declared as; an expression by its name. */
-function taken(kind: string | null, name: string, value: unknown): unknown {
+function taken(declared: string | undefined, name: string, value: unknown): unknown {
   if (value === null) return null;
-  const declared = kind?.toLowerCase();
   if (declared === 'jsonb') return typeof value === 'string' ? JSON.parse(value) : value;
   if (declared === 'boolean' || (declared === undefined && name === 'quarantined')) return value !== 0;
   if (declared === 'timestamptz') return new Date(String(value));
@@ -72,12 +72,14 @@ class ManyConnections extends SqliteAdapter {
 /** The one connection, for one turn. */
 class Held implements DatabaseConnection {
   inTransaction = false;
+  /** Whoever died while it had its turn hears nothing any more. */
+  isOver = false;
   readonly #execute: <R>(query: CompiledQuery) => QueryResult<R>;
   constructor(execute: <R>(query: CompiledQuery) => QueryResult<R>) {
     this.#execute = execute;
   }
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    return this.#execute<R>(query);
+    return this.isOver ? new Promise(() => undefined) : this.#execute<R>(query);
   }
   streamQuery(): never {
     throw new Error('impossible: nothing here streams');
@@ -88,17 +90,22 @@ export function openDatabase(): Database {
   const db = new DatabaseSync(':memory:');
   const prepared = new Map<
     string,
-    { readonly statement: StatementSync; readonly columns: readonly { readonly name: string; readonly type: string | null }[] }
+    { readonly statement: StatementSync; readonly columns: readonly { readonly name: string; readonly type: string | undefined }[] }
   >();
+  const looks = new Map<string, StatementSync>();
   let busy = false;
+  // What tables there are is asked at each start, and answered once for as long as nobody changes them.
+  let metadata: ReturnType<DatabaseIntrospector['getTables']> | undefined;
   const waiting: { readonly owner: object; readonly grant: () => void }[] = [];
 
   const prepare = (sql: string) => {
     const known = prepared.get(sql);
     if (known !== undefined) return known;
     const statement = db.prepare(translated(sql));
-    const made = { statement, columns: statement.columns().map(({ name, type }) => ({ name, type })) };
-    if (!/^\s*(create|drop|alter)/i.test(sql)) prepared.set(sql, made);
+    statement.setReturnArrays(true);
+    const made = { statement, columns: statement.columns().map(({ name, type }) => ({ name, type: type?.toLowerCase() })) };
+    if (/^\s*(create|drop|alter)/i.test(sql)) metadata = undefined;
+    else prepared.set(sql, made);
     return made;
   };
 
@@ -109,9 +116,14 @@ export function openDatabase(): Database {
       const { changes } = statement.run(...values);
       return { rows: [], numAffectedRows: BigInt(changes) };
     }
-    const rows = statement
-      .all(...values)
-      .map((row) => Object.fromEntries(columns.map(({ name, type }) => [name, taken(type, name, row[name])])));
+    const rows = statement.all(...values).map((row) => {
+      const object: Record<string, unknown> = {};
+      for (let i = 0; i < columns.length; i += 1) {
+        const column = columns[i];
+        if (column !== undefined) object[column.name] = taken(column.type, column.name, Reflect.get(row, i));
+      }
+      return object;
+    });
     return { rows: rows as R[], numAffectedRows: BigInt(rows.length) };
   };
 
@@ -127,6 +139,7 @@ export function openDatabase(): Database {
     onDeath(() => {
       for (let i = waiting.length - 1; i >= 0; i -= 1) if (waiting[i]?.owner === mine) waiting.splice(i, 1);
       for (const held of mine) {
+        held.isOver = true;
         if (held.inTransaction) db.exec('rollback');
         letGo(held);
       }
@@ -168,15 +181,24 @@ export function openDatabase(): Database {
     const dialect: Dialect = {
       createAdapter: () => new ManyConnections(),
       createDriver: () => driver,
-      createIntrospector: (kysely) => new SqliteIntrospector(kysely),
+      createIntrospector: (kysely) => {
+        const introspector = new SqliteIntrospector(kysely);
+        return Object.assign(introspector, {
+          getTables: () => (metadata ??= SqliteIntrospector.prototype.getTables.call(introspector, { withInternalKyselyTables: true })),
+        });
+      },
       createQueryCompiler: () => new PostgresQueryCompiler(),
     };
     return new Kysely<NoTables>({ dialect });
   };
 
+  const looked = (sql: string): StatementSync => {
+    const statement = looks.get(sql) ?? db.prepare(sql);
+    looks.set(sql, statement);
+    return statement;
+  };
   const tables = (): readonly string[] =>
-    db
-      .prepare(`select name from sqlite_master where type = 'table' and name not like 'sqlite_%'`)
+    looked(`select name from sqlite_master where type = 'table' and name not like 'sqlite_%'`)
       .all()
       .map(({ name }) => String(name));
   return {
@@ -193,12 +215,12 @@ export function openDatabase(): Database {
       ),
     restore: (snapshot) => {
       for (const table of tables()) {
-        db.exec(`delete from "${table}"`);
+        looked(`delete from "${table}"`).run();
         for (const row of snapshot.get(table) ?? [])
-          db.prepare(`insert into "${table}" values (${row.map(() => '?').join(', ')})`).run(...row);
+          looked(`insert into "${table}" values (${row.map(() => '?').join(', ')})`).run(...row);
       }
     },
-    rows: (sql, ...values) => db.prepare(sql).all(...values),
+    rows: (sql, ...values) => looked(sql).all(...values),
     close: () => db.close(),
   };
 }

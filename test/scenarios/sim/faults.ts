@@ -27,6 +27,7 @@ const LIKELY: Readonly<Record<string, number>> = {
   'commit unreported': 0.004,
   'host call': 0.03,
   'host port': 0.004,
+  'key operation': 0.004,
   'lease lost': 0.002,
   'crash in a transaction': 0.0015,
   'crash after a commit': 0.004,

@@ -3,6 +3,7 @@ import { hostReply } from '@carnet/hypervisor';
 import { openCommand } from '../../../apps/agent/src/commands.ts';
 import { COMMAND_MS_VALID, type HostClient, REPLY_MS_MAX } from '../../../apps/broker/src/hosts/client.ts';
 import { type SignedCommand, signCommand } from '../../../apps/broker/src/hosts/wire.ts';
+import type { Custody } from './custody.ts';
 import type { Faults } from './faults.ts';
 import type { SimHost } from './host.ts';
 import { hostOf, type Identity } from './identities.ts';
@@ -14,6 +15,7 @@ export type ClientOptions = {
   readonly life: Life;
   readonly host: SimHost;
   readonly identity: Identity;
+  readonly custody: Custody;
   /** SHA-256 that stands for an agent's certificate on the pretended network. */
   readonly leafOf: (certificate: string) => Digest;
 };
@@ -21,11 +23,11 @@ export type ClientOptions = {
 const MEAN_MS = 2;
 
 /** Commands to the one host of this CSP: signed, lost, repeated, answered late or never. */
-export function simHostClient({ scheduler, faults, life, host, identity, leafOf }: ClientOptions): HostClient {
+export function simHostClient({ scheduler, faults, life, host, identity, custody, leafOf }: ClientOptions): HostClient {
   const name = hostOf(identity.domain);
   const hello = {
     chain: [...identity.agent.chain],
-    publicKey: 'AA==',
+    publicKey: custody.hostKey(name),
     capacity: { memoryMiBFree: 65_536 },
   };
   const registry = {

@@ -11,6 +11,7 @@ import {
   type Log,
 } from '@carnet/hypervisor';
 import { signEnvelope } from '@carnet/trust';
+import type { Custody } from './custody.ts';
 import type { Faults } from './faults.ts';
 import { hostOf, type Identity } from './identities.ts';
 import type { Life, Scheduler } from './scheduler.ts';
@@ -29,10 +30,13 @@ export type HostOptions = {
   readonly faults: Faults;
   readonly network: FakeNetwork;
   readonly identity: Identity;
+  readonly custody: Custody;
   readonly log: Log;
   /** A mutant's: what it changes of the ports. */
   readonly spoil: (ports: HostPorts, domain: TrustDomain) => HostPorts;
   readonly crashed: (host: SimHost) => void;
+  /** The disk's key in base64, whenever the host has it. */
+  readonly opened: (key: string) => void;
 };
 
 const IMMEDIATE: ReadonlySet<string | symbol> = new Set([
@@ -51,6 +55,7 @@ const MEAN_MS = 0.5;
 /** A host's disk and guests, which outlive its agent. */
 export function createSimHost(options: HostOptions): SimHost {
   const { scheduler, identity, network, log } = options;
+  const openSecret = options.custody.openerOf(hostOf(identity.domain), scheduler);
   const { domain } = identity;
   const clockOf = (life: Life) => ({
     now: () => timestamp.parse(new Date(scheduler.nowMs() + life.skewMs).toISOString()),
@@ -67,6 +72,11 @@ export function createSimHost(options: HostOptions): SimHost {
     clock: clockOf(life),
     network,
     log,
+    openSecret: async (secret, context) => {
+      const opened = await openSecret(secret, context);
+      if (opened.ok) options.opened(Buffer.from(opened.value).toString('base64'));
+      return opened;
+    },
     signEvidence: (evidence) =>
       dsseEnvelope.parse(
         JSON.parse(

@@ -1,11 +1,11 @@
-import { createHash, createPrivateKey, randomBytes, sign, verify } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { type HostName, hostName, type TrustDomain, timestamp, trustDomain } from '@carnet/events';
 import type { ChainValidator, Signing } from '@carnet/journal';
 import { createFederationPki, leafSigner, rememberedRsaKeys } from '@carnet/pki';
-import { ed25519Signer, type Signer, sha256Hex, type Verifier } from '@carnet/trust';
+import { ed25519Signer, ed25519Verifier, type Signer, sha256Hex, type Verifier } from '@carnet/trust';
 import { EPOCH_MS } from './scheduler.ts';
 
 export const DOMAINS = ['csp-a.example', 'csp-b.example', 'csp-c.example'].map((domain) => trustDomain.parse(domain));
@@ -39,10 +39,9 @@ export async function makeIdentities(): Promise<ReadonlyMap<TrustDomain, Identit
       const leaf = pki.members.get(domain)?.leaves.get(`agent-${hostOf(domain)}`);
       if (leaf === undefined) throw new Error(`no agent of ${domain}`);
       const event = ed25519Signer(keyOf(`events of ${domain}`));
-      const broker = createPrivateKey({ key: keyOf(`broker of ${domain}`), format: 'der', type: 'pkcs8' });
-      const keyid = sha256Hex(Buffer.from(domain));
-      const signer: Signer = { keyid, sign: (bytes) => sign(null, bytes, broker) };
-      const verifier: Verifier = { verify: (bytes, signature) => verify(null, bytes, broker, signature) };
+      const broker = ed25519Signer(keyOf(`broker of ${domain}`));
+      const signer: Signer = { keyid: sha256Hex(Buffer.from(domain)), sign: broker.sign };
+      const verifier = ed25519Verifier(broker.publicKey);
       const introduction = {
         chain: [Buffer.from(domain).toString('base64')],
         signer,

@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto';
 import { type Digest, digest, type KeyId } from '@carnet/events';
+import { done, refused as refusedByHost, type SecretOpener, setBack } from '@carnet/hypervisor';
 import type { KeyManager } from '@carnet/keys';
 import type { Change, Db, Store, Tx } from '@carnet/store';
 import { type Kysely, sql, type Transaction } from 'kysely';
 import type { HandoverKeys } from '../../../apps/broker/src/keys/handover-keys.ts';
 import { KeyRefused } from '../../../apps/broker/src/keys/refused.ts';
+import { DISK_KEY } from '../../../libs/saga/src/testing.ts';
+import type { Custody } from './custody.ts';
 
 /**
  * The key manager of runs with fast signatures: the states of keys and of hand-overs, in the same transactions as the real one, without HPKE. The
@@ -199,3 +202,30 @@ export function simKeys(store: Store, rules: KeyRules): HandoverKeys {
   };
   return parts;
 }
+
+const KEY_BYTES = 32;
+const SECRET = Buffer.alloc(KEY_BYTES, 7).toString('base64');
+
+/** A key that is given as it is. */
+export const plainSecret: SecretOpener = async ({ sealed }) => {
+  const key = Buffer.from(sealed, 'base64');
+  return key.length === KEY_BYTES ? done(key) : setBack(refusedByHost('SECRET_REFUSED'));
+};
+
+/** The model's secrets are the keys themselves. */
+export const keyModel: Custody = {
+  kind: 'model',
+  changes: [simKeyChanges],
+  hostKey: () => 'AA==',
+  openerOf: () => plainSecret,
+  open: ({ store, rules }) => ({
+    handover: simKeys(store, rules),
+    retire: retiring(),
+    create: async () => void (await createKey(store.db, DISK_KEY, SECRET)),
+  }),
+  isActive: (database, key) => database.rows(`select key from sim_keys where key = ? and state = 'active'`, key).length > 0,
+  left: (database) => {
+    const [row] = database.rows(`select state from sim_keys where state <> 'destroyed'`);
+    return row === undefined ? undefined : `a key is ${String(row['state'])}`;
+  },
+};

@@ -1,5 +1,5 @@
 import { type TrustDomain, timestamp } from '@carnet/events';
-import { type Journal, type JournalParts, openJournal } from '@carnet/journal';
+import { type Journal, openJournal } from '@carnet/journal';
 import type { Log, Metrics } from '@carnet/runtime';
 import { startLoop } from '@carnet/runtime';
 import { runChanges, type Store } from '@carnet/store';
@@ -14,22 +14,16 @@ import { createPerformer } from '../../../apps/broker/src/perform/perform.ts';
 import { openPolicyGate } from '../../../apps/broker/src/policy-gate.ts';
 import type { IntakePorts } from '../../../apps/broker/src/service/intake.ts';
 import { settledChanges } from '../../../apps/broker/src/settled-table.ts';
-import { openChannel } from '../../../libs/journal/src/bus/channel.ts';
-import { follow } from '../../../libs/journal/src/bus/follower.ts';
-import { bell, pause, untilStopped } from '../../../libs/journal/src/bus/pace.ts';
-import { openPublisher } from '../../../libs/journal/src/bus/publisher.ts';
-import { openExchange } from '../../../libs/journal/src/exchange.ts';
+import { runLink } from '../../../libs/journal/src/bus/link.ts';
 import type { HeadFile } from '../../../libs/journal/src/head-file.ts';
-import { receiveResent } from '../../../libs/journal/src/homecoming.ts';
-import { openOutbox } from '../../../libs/journal/src/outbox.ts';
 import { setOf } from '../../../libs/policy/src/testing.ts';
 import type { digestOf } from '../../../libs/saga/src/testing.ts';
 import type { SimBus } from './bus.ts';
+import type { Custody } from './custody.ts';
 import type { Faults } from './faults.ts';
 import type { SimHost } from './host.ts';
 import { simHostClient } from './host-client.ts';
 import { chainValidator, hostOf, type Identity } from './identities.ts';
-import { retiring, simKeyChanges, simKeys } from './keys.ts';
 import type { Mutant } from './mutants.ts';
 import type { Random } from './random.ts';
 import type { Life, Scheduler } from './scheduler.ts';
@@ -44,6 +38,7 @@ export type ReplicaPorts = {
   readonly host: SimHost;
   readonly identity: Identity;
   readonly identities: ReadonlyMap<TrustDomain, Identity>;
+  readonly custody: Custody;
   readonly leafOf: (certificate: string) => ReturnType<typeof digestOf>;
   readonly openHeadFile: (dir: string, audience: TrustDomain) => Promise<HeadFile>;
   readonly log: Log;
@@ -57,6 +52,8 @@ export type Replica = {
   readonly journal: Journal;
   readonly intake: IntakePorts;
   readonly context: PerformContext;
+  /** The disk's key of the VM that is born here. */
+  readonly createKey: () => Promise<void>;
 };
 
 /** By these every CSP decides: whoever asks may. */
@@ -69,11 +66,11 @@ const DEADLINE_MS = 120_000;
 const ROLLBACK_MS = 1_000;
 
 export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
-  const { scheduler, random, life, store, identity, identities, log, metrics, mutant } = ports;
+  const { scheduler, random, faults, life, store, identity, identities, custody, log, metrics, mutant } = ports;
   const self = identity.domain;
   const peers = [...identities.keys()].filter((domain) => domain !== self);
   const nowMs = (): number => scheduler.nowMs() + life.skewMs;
-  for (const changes of [inventoryChanges, settledChanges, simKeyChanges]) await runChanges(store, changes);
+  for (const changes of [inventoryChanges, settledChanges, ...custody.changes]) await runChanges(store, changes);
   const { journal, parts } = await openJournal({
     store,
     self,
@@ -90,7 +87,17 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
   const hosts = createHosts(simHostClient({ ...ports, scheduler }), nowMs);
   const books = openInventory({ store, hosts: [hostOf(self)], registry: () => hosts.client.registry, levelOf: () => 0, log });
   const inventory = mutant.inventory?.(books) ?? books;
-  const keys = simKeys(store, mutant.keys ?? { importsEarly: false, keepsReleased: false });
+  const keys = custody.open({
+    scheduler,
+    faults,
+    life,
+    store,
+    domain: self,
+    registry: () => hosts.client.registry,
+    nowMs,
+    random: random.bytes,
+    rules: mutant.keys ?? { importsEarly: false, keepsReleased: false },
+  });
   const alone = aloneWith(store);
   const policy = openPolicyGate({
     self,
@@ -108,7 +115,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
   const context: PerformContext = {
     self,
     ledgers,
-    keys,
+    keys: keys.handover,
     hosts: mutant.hosts?.(hosts) ?? hosts,
     inventory,
     policy,
@@ -137,7 +144,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     peers,
     ledgers,
     inventory,
-    keys,
+    keys: keys.handover,
     alone: mutant.alone?.(alone) ?? alone,
     policy: context.policy,
     waiting: { get: async () => undefined, remove: async () => undefined } as unknown as IntakePorts['waiting'],
@@ -158,7 +165,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     views,
     store,
     inventory,
-    keys: retiring(),
+    keys: keys.retire,
     failures: createFailures(),
     perform,
     nowMs,
@@ -167,54 +174,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
   });
   const loop = startLoop(mutant.loop?.(loopOf, context) ?? loopOf);
   noticeJourneys({ self, journal, metrics }, loop);
-  for (const peer of peers) void runLink(ports, parts, peer);
-  return { life, journal, intake, context };
-}
-
-/** As the journal's own link to a peer, over the simulated client. */
-async function runLink(
-  { bus, life, random, store, log, mutant }: ReplicaPorts,
-  parts: JournalParts,
-  peer: TrustDomain,
-): Promise<void> {
-  const { options, db, headFiles, theirs, notices } = parts;
-  const { self, clock } = options;
-  const stop = new AbortController().signal;
-  const [headFile, receiver] = [headFiles.get(peer), theirs.get(peer)];
-  if (headFile === undefined || receiver === undefined) throw new Error(`no ledger with ${peer}`);
-  const { client, manager, connection, isUp } = bus.connect(self, life);
-  await untilStopped(
-    { signal: stop, random: random.bytes, failed: (cause) => log.warn({ peer, cause: String(cause) }, 'link') },
-    async () => {
-      const lease = await store.tryLease(`bus ${self} ${peer}`);
-      if (lease === undefined) return pause(500, stop);
-      const signal = AbortSignal.any([stop, lease.signal]);
-      const outbox = openOutbox(db, self, peer, headFile);
-      const exchange = openExchange(parts, peer, outbox);
-      const common = { self, peer, clock, random: random.bytes, log, signal, isUp };
-      const resent = (envelopes: readonly Uint8Array[]) =>
-        mutant.neverHeals === true ? Promise.resolve([]) : receiveResent(parts, peer, envelopes);
-      const channel = openChannel({ ...common, connection, exchange, resent });
-      const tellable = bell();
-      const publisher = openPublisher({
-        ...common,
-        outbox,
-        jetstream: client,
-        manager,
-        bell: tellable,
-        published: channel.activity,
-      });
-      const unsubscribe = notices.subscribe(tellable.ring);
-      const received: Parameters<typeof follow>[0]['received'] = (results) => {
-        if (results.some(({ kind }) => kind === 'placed')) channel.activity();
-        if (results.some(({ kind }) => kind === 'gap' || kind === 'unknown-cause' || kind === 'refused')) channel.missing();
-      };
-      try {
-        await Promise.all([publisher.run(), follow({ ...common, receiver, jetstream: client, received }), channel.run()]);
-      } finally {
-        unsubscribe();
-        await lease.release();
-      }
-    },
-  );
+  const never = new AbortController().signal;
+  for (const peer of peers) void runLink(parts, peer, ports.bus.connect(self, life, mutant.neverHeals === true), never);
+  return { life, journal, intake, context, createKey: keys.create };
 }

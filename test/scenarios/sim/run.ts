@@ -1,25 +1,34 @@
 import type { Fault } from './faults.ts';
-import { type Identity, makeIdentities } from './identities.ts';
+import { type Federation, type KeysKind, openFederation } from './federation.ts';
 import { HONEST, MUTANTS, type Mutant } from './mutants.ts';
-import { type Outcome, simulate } from './world.ts';
+import { type Outcome, type Restored, simulate } from './world.ts';
 
-/** What is checked of a history in which a database was restored. */
-export type Restored = 'safety' | 'all';
+export type { Restored } from './world.ts';
 
-let identities: Promise<ReadonlyMap<Identity['domain'], Identity>> | undefined;
+const federations = new Map<KeysKind, Promise<Federation>>();
 
 export const mutantOf = (name: string | undefined): Mutant | undefined =>
   name === undefined || name === HONEST.name ? HONEST : MUTANTS.find((mutant) => mutant.name === name);
 
-/** One seed; the federation's certificates are made once for a process. */
+/** What a history is made of besides its seed. */
+export type Setting = {
+  readonly mutant: Mutant;
+  readonly keys: KeysKind;
+  readonly restored: Restored;
+  /** `fast`: the process was started so (`fast-signatures.ts`); said here because it is part of what a seed means. */
+  readonly signatures: 'full' | 'fast';
+};
+export const SETTING: Setting = { mutant: HONEST, keys: 'real', restored: 'safety', signatures: 'full' };
+
+/** One seed, of which the faults of `without` are left out. */
 export async function runSeed(
   seed: number,
-  mutant: Mutant = HONEST,
+  { mutant, keys, restored }: Setting = SETTING,
   without: ReadonlySet<number> = new Set(),
-  restored: 'safety' | 'all' = 'safety',
 ): Promise<Outcome> {
-  identities ??= makeIdentities();
-  return simulate({ seed, mutant, without, restored, identities: await identities });
+  const opening = federations.get(keys) ?? openFederation(keys);
+  federations.set(keys, opening);
+  return simulate({ seed, mutant, without, restored, federation: await opening });
 }
 
 /** Tries that shrinking may cost: each is a whole history. */
@@ -28,9 +37,8 @@ const TRIES_MAX = 60;
 /** Leaves out halves, quarters, … of the faults while the same rule is still broken. */
 export async function shrink(
   seed: number,
-  mutant: Mutant,
+  setting: Setting,
   failing: Outcome,
-  restored: Restored,
 ): Promise<{ readonly outcome: Outcome; readonly without: ReadonlySet<number> }> {
   const rule = failing.violation?.rule;
   let outcome = failing;
@@ -45,7 +53,7 @@ export async function shrink(
       const left: readonly Fault[] = outcome.faults.slice(at, at + size);
       const more = new Set([...without, ...left.map(({ n }) => n)]);
       tries += 1;
-      const next = await runSeed(seed, mutant, more, restored);
+      const next = await runSeed(seed, setting, more);
       if (next.violation?.rule === rule) {
         outcome = next;
         without = more;

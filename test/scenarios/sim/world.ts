@@ -1,30 +1,31 @@
-import { type Digest, type HeadPosition, migrationId, type TrustDomain, uuidv7, type VmId } from '@carnet/events';
-import { fakeNetwork, type HostReply, hostCommand } from '@carnet/hypervisor';
+import type { Digest, TrustDomain } from '@carnet/events';
+import { type FakeNetwork, fakeNetwork } from '@carnet/hypervisor';
 import { createMetrics, type Log, type Metrics } from '@carnet/runtime';
-import { cancel, intend } from '../../../apps/broker/src/service/intake.ts';
-import type { HeadFile } from '../../../libs/journal/src/head-file.ts';
-import { DISK_KEY, digestOf, SPEC, VM } from '../../../libs/saga/src/testing.ts';
-import { positionOf } from '../../../libs/trust/src/index.ts';
-import { createBus } from './bus.ts';
+import { digestOf } from '../../../libs/saga/src/testing.ts';
+import { giveBirth, introduce } from './birth.ts';
+import { createBus, type SimBus } from './bus.ts';
 import { type Checks, createChecks, type Violation } from './checks.ts';
-import { type Database, openDatabase, type Snapshot } from './database.ts';
-import { createFaults, type Fault } from './faults.ts';
-import { createSimHost, type HostOptions, type SimHost, startAgent } from './host.ts';
-import { DOMAINS, hostOf, type Identity } from './identities.ts';
-import { createKey } from './keys.ts';
+import { type Csp, headFileOf, RESTART_MS, volatileHead } from './csp.ts';
+import { createFaults, type Fault, type Faults } from './faults.ts';
+import type { Federation } from './federation.ts';
+import { createSimHost, type HostOptions, startAgent } from './host.ts';
+import { DOMAINS, type Identity } from './identities.ts';
 import type { Mutant } from './mutants.ts';
 import { type Random, seeded } from './random.ts';
-import { type Replica, startReplica } from './replica.ts';
-import { createScheduler, type Life, type Scheduler } from './scheduler.ts';
-import { newSessions, openSimStore, type Sessions } from './store.ts';
+import { startReplica } from './replica.ts';
+import { createScheduler, type Scheduler } from './scheduler.ts';
+import { newSessions, openSimStore } from './store.ts';
+import { wishes } from './wishes.ts';
+
+/** What is checked of a history in which a database was restored (`isExcused`). */
+export type Restored = 'safety' | 'all';
 
 export type SimOptions = {
   readonly seed: number;
   readonly mutant: Mutant;
   readonly without?: ReadonlySet<number>;
-  /** `safety`: after a restore only that nobody runs the VM twice, and that the ledgers heal (README, what it found). */
-  readonly restored: 'safety' | 'all';
-  readonly identities: ReadonlyMap<TrustDomain, Identity>;
+  readonly restored: Restored;
+  readonly federation: Federation;
 };
 
 export type Outcome = {
@@ -38,100 +39,120 @@ export type Outcome = {
   readonly ends: Readonly<Record<string, number>>;
 };
 
-export type Csp = {
-  readonly domain: TrustDomain;
-  readonly identity: Identity;
-  readonly database: Database;
-  readonly sessions: Sessions;
-  readonly host: SimHost;
-  /** Heads fsynced outside of the database; both replicas stand on one machine. */
-  readonly heads: Map<TrustDomain, HeadPosition>;
-  readonly replicas: (Replica | undefined)[];
-  readonly lives: Life[];
-  snapshot: Snapshot | undefined;
-  restored: boolean;
-};
-
-export type World = {
-  readonly scheduler: Scheduler;
-  readonly csps: readonly Csp[];
-  readonly checks: Checks;
-};
-
 /** Faults and wishes come for this long; then all is well, and everything must come to an end. */
-const STORM_MS = 45_000;
+const STORM_MS = 20_000;
 /** After it nothing may be open any more: the deadlines of the last move, and every back-off. */
 const CALM_MS_MAX = 400_000;
 const STEPS_MAX = 400_000;
-const RESTART_MS = 2_000;
+const START_MS_MAX = 5_000;
+/** How often it is asked whether all is quiet. */
+const QUIET_EVERY_MS = 500;
 
 const metrics: Metrics = createMetrics();
 const silent = (): void => undefined;
 const log = { debug: silent, info: silent, warn: silent, error: silent, child: () => log } as unknown as Log;
 
-/** One history: what the seed says, and nothing else. */
-export async function simulate({ seed, mutant, without = new Set(), restored, identities }: SimOptions): Promise<Outcome> {
-  orders = 0;
+/** The parts of one history, as its seed draws them. */
+export type World = {
+  readonly options: SimOptions;
+  readonly scheduler: Scheduler;
+  readonly faults: Faults;
+  readonly happened: Fault[];
+  readonly storm: number;
+  readonly plan: Random;
+  readonly random: Random;
+  readonly bus: SimBus;
+  readonly checks: Checks;
+  readonly csps: readonly Csp[];
+  readonly start: (csp: Csp, n: number) => Promise<void>;
+  readonly replicas: number;
+  readonly secret: () => string;
+};
+
+function createWorld(options: SimOptions): World {
+  const { seed, without = new Set(), restored, federation } = options;
   const random = seeded(seed);
-  const faultsHappened: Fault[] = [];
+  const happened: Fault[] = [];
   const plan = seeded(seed, 2);
   const scheduler = createScheduler(seeded(seed, 1), plan.pick([1, 5, 20]));
   const storm = plan.pick([0, 0.3, 1, 1, 3]);
   const faults = createFaults(seeded(seed, 3), { storm, without }, (fault) => {
-    faultsHappened.push(fault);
+    happened.push(fault);
     scheduler.note(`fault ${fault.n}: ${fault.what}`);
   });
-  const checks = createChecks(scheduler, restored);
+  const checks = createChecks(scheduler, federation.custody, restored);
   const bus = createBus(scheduler, faults, (publisher, envelope) => checks.told(publisher, envelope));
-  const network = fakeNetwork();
   const replicas = plan.pick([1, 2, 2]);
   const members = DOMAINS.slice(0, plan.pick([2, 3]));
-  const known = new Map([...identities].filter(([domain]) => members.includes(domain)));
+  const known = new Map([...federation.identities].filter(([domain]) => members.includes(domain)));
+  const keys = { last: '' };
   const leaves = new Map<string, Digest>();
-  const hostOptions = (identity: Identity): HostOptions => ({
+  const network = fakeNetwork();
+  const csps = [...known.values()].map((identity): Csp => {
+    bus.join(identity.domain);
+    return cspOf({ options, scheduler, faults, network, leaves, opened: (key) => (keys.last = key) }, identity);
+  });
+  const start = starter({ options, scheduler, faults, random, bus }, known, leaves);
+  const parts = { options, scheduler, faults, happened, storm, plan, random, bus, checks, csps, start, replicas };
+  return { ...parts, secret: () => keys.last };
+}
+
+type HostParts = Pick<World, 'options' | 'scheduler' | 'faults'> & {
+  readonly network: FakeNetwork;
+  readonly leaves: Map<string, Digest>;
+  readonly opened: (key: string) => void;
+};
+
+function cspOf({ options, scheduler, faults, network, leaves, opened }: HostParts, identity: Identity): Csp {
+  const { mutant, federation } = options;
+  const hostOptions: HostOptions = {
     scheduler,
     faults,
     network,
     identity,
-    log: log,
+    custody: federation.custody,
+    log,
     spoil: mutant.hostPorts ?? ((ports) => ports),
+    opened,
     crashed: (host) => {
       scheduler.kill(host.life);
-      scheduler.at(scheduler.elapsedMs() + RESTART_MS, () => startAgent(host, hostOptions(identity)));
+      scheduler.at(scheduler.elapsedMs() + RESTART_MS, () => startAgent(host, hostOptions));
     },
-  });
-  const csps: readonly Csp[] = [...known.values()].map((identity) => {
-    const host = createSimHost(hostOptions(identity));
-    leaves.set(identity.agent.chain[0] ?? '', host.fake.leaf);
-    bus.join(identity.domain);
-    return {
-      domain: identity.domain,
-      identity,
-      database: openDatabase(),
-      sessions: newSessions(),
-      host,
-      heads: new Map(),
-      replicas: [],
-      lives: [],
-      snapshot: undefined,
-      restored: false,
-    };
-  });
-  const restoreTimers = scheduler.takeTimers();
-  const ends: Record<string, number> = {};
-  let violation: Violation | undefined;
+  };
+  const host = createSimHost(hostOptions);
+  leaves.set(identity.agent.chain[0] ?? '', host.fake.leaf);
+  return {
+    domain: identity.domain,
+    identity,
+    database: federation.databaseOf(identity.domain),
+    sessions: newSessions(),
+    host,
+    heads: new Map(),
+    replicas: [],
+    lives: [],
+    restored: false,
+  };
+}
 
+/** Starts a replica, and again whenever it dies. */
+function starter(
+  { options, scheduler, faults, random, bus }: Pick<World, 'options' | 'scheduler' | 'faults' | 'random' | 'bus'>,
+  identities: ReadonlyMap<TrustDomain, Identity>,
+  leaves: ReadonlyMap<string, Digest>,
+): World['start'] {
+  const { mutant, federation } = options;
   const start = (csp: Csp, n: number): Promise<void> => {
     const life = scheduler.life(`${csp.domain}.${n}`);
     life.skewMs = csp.lives[n]?.skewMs ?? 0;
     csp.lives[n] = life;
     csp.replicas[n] = undefined;
-    const crash = (): void => {
-      scheduler.note(`${life.name} crashes`);
+    const dies = (how: string): void => {
+      scheduler.note(`${life.name} ${how}`);
       scheduler.kill(life);
       scheduler.at(scheduler.elapsedMs() + RESTART_MS, () => void start(csp, n));
     };
-    const store = openSimStore({ scheduler, faults, database: csp.database, sessions: csp.sessions, life, crash });
+    const { database, sessions, host, identity } = csp;
+    const store = openSimStore({ scheduler, faults, database, sessions, life, crash: () => dies('crashes') });
     return scheduler.within(life, () =>
       startReplica({
         scheduler,
@@ -140,12 +161,13 @@ export async function simulate({ seed, mutant, without = new Set(), restored, id
         bus,
         life,
         store,
-        host: csp.host,
-        identity: csp.identity,
-        identities: known,
+        host,
+        identity,
+        identities,
+        custody: federation.custody,
         leafOf: (certificate) => leaves.get(certificate) ?? digestOf('0'),
         openHeadFile: async (_, audience) => (mutant.forgetsHeads === true ? volatileHead() : headFileOf(csp, audience)),
-        log: log,
+        log,
         metrics,
         mutant,
       }).then(
@@ -153,60 +175,32 @@ export async function simulate({ seed, mutant, without = new Set(), restored, id
           csp.replicas[n] = replica;
         },
         (cause: unknown) => {
-          if (life.dead) return;
-          scheduler.note(`${life.name} does not start: ${String(cause)}`);
-          scheduler.kill(life);
-          scheduler.at(scheduler.elapsedMs() + RESTART_MS, () => void start(csp, n));
+          if (!life.dead) dies(`does not start: ${String(cause)}`);
         },
       ),
     );
   };
+  return start;
+}
 
-  const until = async (ms: number, done: () => boolean = () => false): Promise<void> => {
-    while (violation === undefined && scheduler.steps() < STEPS_MAX && !done()) {
-      if (!(await scheduler.step(ms))) return;
-      violation = await checks.look(csps);
-    }
-  };
+/** One history: what the seed says, and nothing else. */
+export async function simulate(options: SimOptions): Promise<Outcome> {
+  const world = createWorld(options);
+  const { scheduler, checks, csps } = world;
+  const restoreTimers = scheduler.takeTimers();
+  const ends: Record<string, number> = {};
+  let violation: Violation | undefined;
   try {
-    for (const csp of csps) for (let n = 0; n < replicas; n += 1) void start(csp, n);
-    faults.pause();
-    await scheduler.settle();
-    await until(5_000, () =>
-      csps.every((csp) => Array.from({ length: replicas }).every((_, n) => csp.replicas[n] !== undefined)),
-    );
-    await introduce(scheduler, csps, until);
-    await giveBirth(scheduler, csps, until);
-    checks.begin();
-    faults.resume();
-    const from = scheduler.elapsedMs();
-    wishes({ scheduler, plan, csps, faults, bus, until: from + STORM_MS, start, replicas, storm, ends });
-    await until(from + STORM_MS);
-    faults.calm();
-    bus.heal();
-    for (const csp of csps) for (const life of [...csp.lives, csp.host.life]) life.skewMs = 0;
-    scheduler.note('calm');
-    // Whoever sits in a started transaction or a hung call has had its accident: the rest is time.
-    const limit = scheduler.elapsedMs() + CALM_MS_MAX;
-    let checkedMs = 0;
-    await until(limit, () => {
-      if (scheduler.elapsedMs() - checkedMs < 500) return false;
-      checkedMs = scheduler.elapsedMs();
-      return checks.isQuiet(csps);
-    });
-    violation ??= checks.end(csps, scheduler.steps() >= STEPS_MAX) ?? (await checks.leftovers(csps));
+    violation = await live(world);
     checks.count(csps, ends);
   } finally {
     restoreTimers();
-    for (const csp of csps) {
-      for (const life of csp.lives) scheduler.kill(life);
-      csp.database.close();
-    }
+    for (const csp of csps) for (const life of csp.lives) scheduler.kill(life);
   }
   if (violation !== undefined) scheduler.note(`VIOLATION ${violation.rule}: ${violation.text}`);
   return {
     violation,
-    faults: faultsHappened,
+    faults: world.happened,
     trace: scheduler.trace(),
     digest: scheduler.digest(),
     steps: scheduler.steps(),
@@ -215,232 +209,37 @@ export async function simulate({ seed, mutant, without = new Set(), restored, id
   };
 }
 
-/** In memory, but outside of the database: what a restore of the database does not bring back. */
-function headFileOf({ heads }: Csp, audience: TrustDomain): HeadFile {
-  const read = (): HeadPosition => heads.get(audience) ?? null;
-  let known = read();
-  return {
-    read: async () => {
-      known = read();
-      return known;
-    },
-    known: () => known,
-    reach: async (head) => {
-      if (positionOf(read()?.seq) < positionOf(head?.seq)) heads.set(audience, head);
-      known = read();
-    },
-    settle: async (head) => {
-      heads.set(audience, head);
-      known = head;
-    },
+async function live({ scheduler, checks, csps, replicas, start, faults, bus, plan, storm, secret }: World): Promise<Violation | undefined> {
+  let violation: Violation | undefined;
+  const until = async (ms: number, done: () => boolean = () => false): Promise<void> => {
+    while (violation === undefined && scheduler.steps() < STEPS_MAX && !done()) {
+      if (!(await scheduler.step(ms))) return;
+      violation = checks.mayBeWrong(csps) ? await checks.look(csps) : undefined;
+    }
   };
-}
-
-const volatileHead = (): HeadFile => ({
-  read: async () => null,
-  known: () => null,
-  reach: async () => undefined,
-  settle: async () => undefined,
-});
-
-/** Each knows the others' event keys, as after an agreement: a CSP that was restored before anyone knew it could not be answered. */
-async function introduce(
-  scheduler: Scheduler,
-  csps: readonly Csp[],
-  until: (ms: number, done: () => boolean) => Promise<void>,
-): Promise<void> {
-  for (const csp of csps) {
-    const replica = csp.replicas[0];
-    if (replica === undefined) throw new Error(`${csp.domain} has not started`);
-    for (const peer of csps)
-      if (peer !== csp)
-        void scheduler.within(replica.life, () =>
-          replica.journal.append(peer.domain, async () => ({ drafts: [], announce: true, value: null })),
-        );
-  }
+  for (const csp of csps) for (let n = 0; n < replicas; n += 1) void start(csp, n);
+  faults.pause();
   await scheduler.settle();
-  const ledgers = csps.length * (csps.length - 1);
-  const known = (): boolean =>
-    csps.every(
-      ({ database }) => database.rows('select publisher from ledgers where head_seq > 0').length === (ledgers * 2) / csps.length,
-    );
-  await until(scheduler.elapsedMs() + 30_000, known);
-  if (!known()) throw new Error('the CSPs were not introduced');
-}
-
-export const SECRET = Buffer.alloc(32, 7).toString('base64');
-
-/** One VM, running at the first CSP. */
-async function giveBirth(
-  scheduler: Scheduler,
-  csps: readonly Csp[],
-  until: (ms: number, done: () => boolean) => Promise<void>,
-): Promise<void> {
-  const [home] = csps;
-  const replica = home?.replicas[0];
-  if (home === undefined || replica === undefined) throw new Error('no CSP has started');
-  let born = false;
-  const ask = async (step: string, body: object): Promise<void> => {
-    const reply = await order(scheduler, home, step, body);
-    if (reply.status !== 'done') throw new Error(JSON.stringify(reply));
-  };
-  const work = scheduler.within(replica.life, async () => {
-    await ask('createVm', { spec: SPEC, secrets: [{ key: DISK_KEY, sealed: SECRET }] });
-    await ask('startVm', { secrets: [{ key: DISK_KEY, sealed: SECRET }] });
-    const rows = home.database.connect(
-      async () => undefined,
-      () => undefined,
-    );
-    await createKey(rows, DISK_KEY, SECRET);
-    await replica.context.inventory.add(rows, { vm: VM, spec: SPEC, host: hostOf(home.domain), epoch: 0 });
-    born = true;
+  await until(START_MS_MAX, () =>
+    csps.every((csp) => Array.from({ length: replicas }).every((_, n) => csp.replicas[n] !== undefined)),
+  );
+  await introduce(scheduler, csps, until);
+  await giveBirth(scheduler, csps, until);
+  checks.begin();
+  faults.resume();
+  const calmMs = scheduler.elapsedMs() + STORM_MS;
+  wishes({ scheduler, plan, csps, faults, bus, secret, until: calmMs, start, storm });
+  await until(calmMs);
+  faults.calm();
+  bus.heal();
+  for (const csp of csps) for (const life of [...csp.lives, csp.host.life]) life.skewMs = 0;
+  scheduler.note('calm');
+  // Whoever sits in a started transaction or a hung call has had its accident: the rest is time.
+  let askedMs = 0;
+  await until(scheduler.elapsedMs() + CALM_MS_MAX, () => {
+    if (scheduler.elapsedMs() - askedMs < QUIET_EVERY_MS) return false;
+    askedMs = scheduler.elapsedMs();
+    return checks.isQuiet(csps);
   });
-  let failure: unknown;
-  work.catch((cause: unknown) => {
-    failure = cause;
-  });
-  await scheduler.settle();
-  await until(scheduler.elapsedMs() + 60_000, () => born || failure !== undefined);
-  if (!born) throw new Error(`the VM was not born: ${String(failure)}`);
-}
-
-let orders = 0;
-/** A command to a host outside of any migration, as an operator gives it. */
-export function order(scheduler: Scheduler, csp: Csp, step: string, body: object): Promise<HostReply> {
-  orders += 1;
-  const id = `00000000-0000-4000-8000-${String(orders).padStart(12, '0')}`;
-  const deadline = new Date(scheduler.nowMs() + 600_000).toISOString();
-  const command = hostCommand.parse({ id, host: hostOf(csp.domain), deadline, step, vm: VM, body });
-  return scheduler.within(csp.host.life, () => csp.host.agent.handle(command));
-}
-
-type Wishes = {
-  readonly scheduler: Scheduler;
-  readonly plan: Random;
-  readonly csps: readonly Csp[];
-  readonly faults: ReturnType<typeof createFaults>;
-  readonly bus: ReturnType<typeof createBus>;
-  readonly until: number;
-  readonly start: (csp: Csp, n: number) => Promise<void>;
-  readonly replicas: number;
-  readonly storm: number;
-  readonly ends: Record<string, number>;
-};
-
-const vmOf = (): VmId => VM;
-
-/** What people want, and what befalls machines, over the time of the storm. */
-function wishes(of: Wishes): void {
-  const { scheduler, plan, csps, until } = of;
-  const every = (meanMs: number, act: () => void): void => {
-    const again = (): void => {
-      const at = scheduler.elapsedMs() + 100 + Math.floor(-Math.log(1 - plan.next()) * meanMs);
-      if (at < until)
-        scheduler.at(at, () => {
-          act();
-          again();
-        });
-    };
-    again();
-  };
-  const anyReplica = (csp: Csp): Replica | undefined => {
-    const n = plan.below(csp.lives.length);
-    return csp.lives[n]?.dead === false ? csp.replicas[n] : undefined;
-  };
-  every(4_000, () => {
-    const csp = plan.pick(csps);
-    const target = plan.pick(csps.filter((other) => other !== csp));
-    const replica = anyReplica(csp);
-    const bytes = plan.bytes(10);
-    const holder = csp.database.rows('select vm from broker_vms').length > 0;
-    if (replica === undefined || !holder) return;
-    const migration = migrationId.parse(uuidv7(scheduler.nowMs(), bytes));
-    scheduler.note(`${csp.domain} wishes ${migration.slice(-4)} to ${target.domain}`);
-    const request = { v: 1, kind: 'move', migration, vm: vmOf(), target: target.domain, mode: 'cold' } as unknown as Parameters<
-      typeof intend
-    >[1];
-    const record = { via: 'mtls', principal: `spiffe://${csp.domain}/operator`, digest: digestOf('8') } as Parameters<
-      typeof intend
-    >[2];
-    const shown = { kind: 'none' } as unknown as Parameters<typeof intend>[3];
-    scheduler
-      .within(replica.life, () => intend(replica.intake, request, record, shown))
-      .then(
-        (result) => scheduler.note(`${csp.domain} intends: ${result.ok ? 'yes' : result.code}`),
-        (cause: unknown) => scheduler.note(`${csp.domain} intends: ${String(cause)}`),
-      );
-  });
-  every(4_000, () => {
-    const csp = plan.pick(csps);
-    const replica = anyReplica(csp);
-    if (replica === undefined) return;
-    scheduler
-      .within(replica.life, async () => {
-        for (const journey of await replica.context.ledgers.journeys(vmOf()))
-          for (const m of journey.migrations.filter(
-            ({ source, sourcePhase }) => source === csp.domain && sourcePhase !== 'retired' && sourcePhase !== 'resumed',
-          )) {
-            const result = await cancel(replica.intake, m, 'operator', 'changed my mind');
-            scheduler.note(`${csp.domain} cancels: ${result.ok ? 'yes' : result.code}`);
-          }
-      })
-      .catch(() => undefined);
-  });
-  // Somebody at the console of a host starts the VM there, whatever the brokers say.
-  every(6_000, () => {
-    const csp = plan.pick(csps);
-    if (!csp.host.life.dead) void order(scheduler, csp, 'startVm', { secrets: [{ key: DISK_KEY, sealed: SECRET }] });
-  });
-  if (of.storm > 0) misfortunes(of, (meanMs, act) => every(meanMs / of.storm, act));
-}
-
-function misfortunes(
-  { scheduler, plan, csps, faults, bus, start }: Wishes,
-  every: (meanMs: number, act: () => void) => void,
-): void {
-  const crash = (csp: Csp, n: number): void => {
-    const life = csp.lives[n];
-    if (life === undefined || life.dead) return;
-    scheduler.kill(life);
-    scheduler.at(scheduler.elapsedMs() + RESTART_MS, () => void start(csp, n));
-  };
-  every(12_000, () => {
-    const csp = plan.pick(csps);
-    const n = plan.below(csp.lives.length);
-    if (faults.due(`${csp.domain}.${n} is killed`)) crash(csp, n);
-  });
-  every(10_000, () => {
-    const csp = plan.pick(csps);
-    const ms = plan.below(15_000);
-    if (faults.due(`${csp.domain} is cut off for ${ms} ms`)) bus.cutOff(csp.domain, ms);
-  });
-  every(15_000, () => {
-    const names = bus.names();
-    const name = names[plan.below(Math.max(1, names.length))];
-    if (name !== undefined && faults.due(`stream ${name} is lost`)) bus.wipe(name);
-  });
-  every(15_000, () => {
-    const names = bus.names();
-    const name = names[plan.below(Math.max(1, names.length))];
-    if (name !== undefined && faults.due(`stream ${name} is withheld`)) bus.withhold(name, 10_000);
-  });
-  every(10_000, () => {
-    const csp = plan.pick(csps);
-    const life = plan.pick([...csp.lives, csp.host.life]);
-    const ms = plan.below(60_000) - 30_000;
-    if (faults.due(`clock of ${life.name} by ${ms} ms`)) life.skewMs = ms;
-  });
-  // One CSP at a time: its database comes back as it was some seconds ago.
-  every(25_000, () => {
-    const csp = plan.pick(csps);
-    const ms = 50 + plan.below(3_000);
-    const snapshot = csp.database.snapshot();
-    scheduler.at(scheduler.elapsedMs() + ms, () => {
-      if (!faults.due(`${csp.domain} restores its database of ${ms} ms ago`)) return;
-      csp.restored = true;
-      for (const life of csp.lives) scheduler.kill(life);
-      csp.database.restore(snapshot);
-      for (let n = 0; n < csp.lives.length; n += 1) scheduler.at(scheduler.elapsedMs() + RESTART_MS, () => void start(csp, n));
-    });
-  });
+  return violation ?? checks.end(csps, scheduler.steps() >= STEPS_MAX) ?? (await checks.leftovers(csps));
 }

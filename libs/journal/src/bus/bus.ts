@@ -3,7 +3,7 @@ import type { NatsConnection } from 'nats';
 import type { JournalParts } from '../journal.ts';
 import { DRAIN_MS_MAX } from '../limits.ts';
 import { type BusAddress, connectWatched } from './connection.ts';
-import { runLink } from './link.ts';
+import { natsLink, runLink } from './link.ts';
 import { pause } from './pace.ts';
 
 export type Bus = {
@@ -18,10 +18,11 @@ export type Bus = {
 export async function connectBus(parts: JournalParts, address: BusAddress): Promise<Bus> {
   const stopping = new AbortController();
   const bus = await connectWatched(address);
+  const link = natsLink(bus);
   const links = new Map<TrustDomain, { readonly stop: AbortController; readonly done: Promise<void> }>();
   const begin = (peer: TrustDomain): void => {
     const stop = new AbortController();
-    links.set(peer, { stop, done: runLink(parts, peer, bus, AbortSignal.any([stopping.signal, stop.signal])) });
+    links.set(peer, { stop, done: runLink(parts, peer, link, AbortSignal.any([stopping.signal, stop.signal])) });
   };
   const unsubscribe = parts.roster.subscribe((peer, change) => {
     links.get(peer)?.stop.abort();

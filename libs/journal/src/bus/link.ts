@@ -1,5 +1,5 @@
 import type { TrustDomain } from '@carnet/events';
-import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { API_PREFIX } from '../bus-config.ts';
 import { JournalError } from '../error.ts';
 import { openExchange } from '../exchange.ts';
@@ -14,11 +14,25 @@ import { follow } from './follower.ts';
 import { bell, pause, untilStopped } from './pace.ts';
 import { openPublisher } from './publisher.ts';
 
+/** What a link needs of a bus. */
+export type LinkBus = BusConnection & {
+  readonly jetStream: () => Promise<{ readonly client: JetStreamClient; readonly manager: JetStreamManager }>;
+};
+
+export const natsLink = (bus: BusConnection): LinkBus => ({
+  ...bus,
+  jetStream: async () => {
+    const api = { apiPrefix: API_PREFIX, timeout: BUS_ANSWER_MS_MAX };
+    const manager = await jetstreamManager(bus.connection, { ...api, checkAPI: false });
+    return { client: jetstream(bus.connection, api), manager };
+  },
+});
+
 /**
  * Everything between us and one peer, by one replica at a time: a lease, so that messages of one ledger are not torn between
  * replicas. Two at once would do no harm but work twice.
  */
-export async function runLink(parts: JournalParts, peer: TrustDomain, bus: BusConnection, stop: AbortSignal): Promise<void> {
+export async function runLink(parts: JournalParts, peer: TrustDomain, bus: LinkBus, stop: AbortSignal): Promise<void> {
   const { store, self, random, log } = parts.options;
   const failed = (cause: unknown): void => log.warn({ peer, cause: String(cause) }, 'the link to the peer was interrupted');
   await untilStopped({ signal: stop, random, failed }, async () => {
@@ -38,7 +52,7 @@ export async function runLink(parts: JournalParts, peer: TrustDomain, bus: BusCo
 async function runLeased(
   parts: JournalParts,
   peer: TrustDomain,
-  { connection, reconnects, isUp }: BusConnection,
+  { connection, reconnects, isUp, jetStream }: LinkBus,
   signal: AbortSignal,
 ): Promise<void> {
   const { options, db, headFiles, theirs, notices } = parts;
@@ -50,9 +64,7 @@ async function runLeased(
   const common = { self, peer, clock, random, log, signal, isUp };
   const channel = openChannel({ ...common, connection, exchange, resent: (envelopes) => receiveResent(parts, peer, envelopes) });
   const tellable = bell();
-  const api = { apiPrefix: API_PREFIX, timeout: BUS_ANSWER_MS_MAX };
-  const manager = await jetstreamManager(connection, { ...api, checkAPI: false });
-  const client = jetstream(connection, api);
+  const { client, manager } = await jetStream();
   const publisher = openPublisher({ ...common, outbox, jetstream: client, manager, bell: tellable, published: channel.activity });
   const received = (results: readonly Received[]): void => {
     if (results.some(({ kind }) => kind === 'placed')) channel.activity();

@@ -1,0 +1,45 @@
+import type { HostName, TrustDomain } from '@carnet/events';
+import type { SecretOpener } from '@carnet/hypervisor';
+import type { KeyManager } from '@carnet/keys';
+import type { Change, Store } from '@carnet/store';
+import type { HostRegistry } from '../../../apps/broker/src/hosts/registry.ts';
+import type { HandoverKeys } from '../../../apps/broker/src/keys/handover-keys.ts';
+import type { Database } from './database.ts';
+import type { Faults } from './faults.ts';
+import type { KeyRules } from './keys.ts';
+import type { Life, Scheduler } from './scheduler.ts';
+
+/** What one replica has of the key manager. */
+export type ReplicaKeys = {
+  readonly handover: HandoverKeys;
+  readonly retire: Pick<KeyManager, 'retire'>;
+  /** The disk's key of the VM that is born here. */
+  readonly create: () => Promise<void>;
+};
+
+export type ReplicaKeyPorts = {
+  readonly scheduler: Scheduler;
+  readonly faults: Faults;
+  readonly life: Life;
+  readonly store: Store;
+  readonly domain: TrustDomain;
+  readonly registry: () => HostRegistry;
+  readonly nowMs: () => number;
+  readonly random: (bytes: number) => Uint8Array;
+  readonly rules: KeyRules;
+};
+
+/** The key manager of a history: the real one, or a model of its states without cryptography. */
+export type Custody = {
+  readonly kind: 'real' | 'model';
+  readonly changes: readonly (readonly Change[])[];
+  /** Base64, for the hello of a host. */
+  readonly hostKey: (host: HostName) => string;
+  readonly openerOf: (host: HostName, scheduler: Scheduler) => SecretOpener;
+  readonly open: (ports: ReplicaKeyPorts) => ReplicaKeys;
+  /** Whether the CSP may use the key now. */
+  readonly isActive: (database: Database, key: string) => boolean;
+  /** What of a key, or of what opens one, is left at a CSP that shall have nothing. */
+  readonly left: (database: Database) => string | undefined;
+};
+

@@ -1,0 +1,134 @@
+import { intentRequest, migrationId, type RequestRecord, uuidv7 } from '@carnet/events';
+import { cancel, intend } from '../../../apps/broker/src/service/intake.ts';
+import { DISK_KEY, digestOf, VM } from '../../../libs/saga/src/testing.ts';
+import { order } from './birth.ts';
+import type { SimBus } from './bus.ts';
+import { type Csp, RESTART_MS } from './csp.ts';
+import type { Faults } from './faults.ts';
+import type { Random } from './random.ts';
+import type { Replica } from './replica.ts';
+import type { Scheduler } from './scheduler.ts';
+
+export type Wishes = {
+  readonly scheduler: Scheduler;
+  readonly plan: Random;
+  readonly csps: readonly Csp[];
+  readonly faults: Faults;
+  readonly bus: SimBus;
+  /** The disk's key itself, as somebody at a console may have it. */
+  readonly secret: () => string;
+  readonly until: number;
+  readonly start: (csp: Csp, n: number) => Promise<void>;
+  readonly storm: number;
+};
+
+/** What people want, and what befalls machines, over the time of the storm. */
+export function wishes(of: Wishes): void {
+  const { scheduler, plan, csps, secret, until } = of;
+  const every = (meanMs: number, act: () => void): void => {
+    const again = (): void => {
+      const at = scheduler.elapsedMs() + 100 + Math.floor(-Math.log(1 - plan.next()) * meanMs);
+      if (at < until)
+        scheduler.at(at, () => {
+          act();
+          again();
+        });
+    };
+    again();
+  };
+  const anyReplica = (csp: Csp): Replica | undefined => {
+    const n = plan.below(csp.lives.length);
+    return csp.lives[n]?.dead === false ? csp.replicas[n] : undefined;
+  };
+  every(2_000, () => {
+    const csp = plan.pick(csps);
+    const target = plan.pick(csps.filter((other) => other !== csp));
+    const replica = anyReplica(csp);
+    const bytes = plan.bytes(10);
+    const holder = csp.database.rows('select vm from broker_vms').length > 0;
+    if (replica === undefined || !holder) return;
+    const migration = migrationId.parse(uuidv7(scheduler.nowMs(), bytes));
+    scheduler.note(`${csp.domain} wishes ${migration.slice(-4)} to ${target.domain}`);
+    const request = intentRequest.parse({ migration, vm: VM, target: target.domain, mode: 'cold' });
+    const record: RequestRecord = { via: 'mtls', principal: `spiffe://${csp.domain}/operator`, digest: digestOf('8') };
+    scheduler
+      .within(replica.life, () => intend(replica.intake, request, record, { kind: 'certificate', leaf: 'AA==' }))
+      .then(
+        (result) => scheduler.note(`${csp.domain} intends: ${result.ok ? 'yes' : result.code}`),
+        (cause: unknown) => scheduler.note(`${csp.domain} intends: ${String(cause)}`),
+      );
+  });
+  every(2_000, () => {
+    const csp = plan.pick(csps);
+    const replica = anyReplica(csp);
+    if (replica === undefined) return;
+    scheduler
+      .within(replica.life, async () => {
+        for (const journey of await replica.context.ledgers.journeys(VM))
+          for (const m of journey.migrations.filter(
+            ({ source, sourcePhase }) => source === csp.domain && sourcePhase !== 'retired' && sourcePhase !== 'resumed',
+          )) {
+            const result = await cancel(replica.intake, m, 'operator', 'changed my mind');
+            scheduler.note(`${csp.domain} cancels: ${result.ok ? 'yes' : result.code}`);
+          }
+      })
+      .catch(() => undefined);
+  });
+  // Somebody at the console of a host starts the VM there, whatever the brokers say.
+  every(3_000, () => {
+    const csp = plan.pick(csps);
+    if (!csp.host.life.dead) void order(scheduler, csp, 'startVm', { secrets: [{ key: DISK_KEY, sealed: secret() }] });
+  });
+  if (of.storm > 0) misfortunes(of, (meanMs, act) => every(meanMs / of.storm, act));
+}
+
+function misfortunes(
+  { scheduler, plan, csps, faults, bus, start }: Wishes,
+  every: (meanMs: number, act: () => void) => void,
+): void {
+  const crash = (csp: Csp, n: number): void => {
+    const life = csp.lives[n];
+    if (life === undefined || life.dead) return;
+    scheduler.kill(life);
+    scheduler.at(scheduler.elapsedMs() + RESTART_MS, () => void start(csp, n));
+  };
+  every(6_000, () => {
+    const csp = plan.pick(csps);
+    const n = plan.below(csp.lives.length);
+    if (faults.due(`${csp.domain}.${n} is killed`)) crash(csp, n);
+  });
+  every(5_000, () => {
+    const csp = plan.pick(csps);
+    const ms = plan.below(15_000);
+    if (faults.due(`${csp.domain} is cut off for ${ms} ms`)) bus.cutOff(csp.domain, ms);
+  });
+  every(7_000, () => {
+    const names = bus.names();
+    const name = names[plan.below(Math.max(1, names.length))];
+    if (name !== undefined && faults.due(`stream ${name} is lost`)) bus.wipe(name);
+  });
+  every(7_000, () => {
+    const names = bus.names();
+    const name = names[plan.below(Math.max(1, names.length))];
+    if (name !== undefined && faults.due(`stream ${name} is withheld`)) bus.withhold(name, 10_000);
+  });
+  every(5_000, () => {
+    const csp = plan.pick(csps);
+    const life = plan.pick([...csp.lives, csp.host.life]);
+    const ms = plan.below(60_000) - 30_000;
+    if (faults.due(`clock of ${life.name} by ${ms} ms`)) life.skewMs = ms;
+  });
+  // One CSP at a time: its database comes back as it was some seconds ago.
+  every(12_000, () => {
+    const csp = plan.pick(csps);
+    const ms = 50 + plan.below(3_000);
+    const snapshot = csp.database.snapshot();
+    scheduler.at(scheduler.elapsedMs() + ms, () => {
+      if (!faults.due(`${csp.domain} restores its database of ${ms} ms ago`)) return;
+      csp.restored = true;
+      for (const life of csp.lives) scheduler.kill(life);
+      csp.database.restore(snapshot);
+      for (let n = 0; n < csp.lives.length; n += 1) scheduler.at(scheduler.elapsedMs() + RESTART_MS, () => void start(csp, n));
+    });
+  });
+}
