@@ -64,7 +64,10 @@ function many({ from, seeds, processes, setting }: Many, given: readonly string[
     const child = fork(new URL(import.meta.url), ['--child', ...given], { execArgv });
     const deal = (): void => {
       const chunk = Array.from({ length: Math.min(CHUNK, from + seeds - next) }, (_, i) => next + i);
-      if (chunk.length === 0) return child.disconnect();
+      if (chunk.length === 0) {
+        child.disconnect();
+        return;
+      }
       next += chunk.length;
       for (const seed of chunk) open.add(seed);
       child.send(chunk);

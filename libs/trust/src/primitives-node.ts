@@ -41,9 +41,7 @@ export const ed25519Public: Primitives['ed25519Public'] = (raw) => {
 
 // A KeyObject is parsed once: verifying from PEM each time costs a third of the speed.
 const readSound = (raw: Uint8Array): KeyObject | undefined =>
-  isSoundPoint(raw)
-    ? createPublicKey({ key: Buffer.concat([SPKI_PREFIX, raw]), format: 'der', type: 'spki' })
-    : undefined;
+  isSoundPoint(raw) ? createPublicKey({ key: Buffer.concat([SPKI_PREFIX, raw]), format: 'der', type: 'spki' }) : undefined;
 
 export const ed25519Private: Primitives['ed25519Private'] = (key) => {
   const privateKey = key instanceof KeyObject ? key : readPkcs8(key);

@@ -11,6 +11,7 @@ export const HELP = `npm run simulate -- [options]: the real libs under a seeded
   --restored all  after a restored backup every rule, not only safety: shows what is not mended yet
   --processes N   child processes (default 2)
   --signatures fast  a keyed hash instead of Ed25519 and RSA-PSS, and a model of the key manager without HPKE
+  --dishonest one  one CSP, drawn by the seed, lies: what the others owe each other must hold, and it is convicted
   --keys model    the model of the key manager, with real signatures
   --help          this text
 
@@ -47,6 +48,7 @@ export function parseWanted(given: readonly string[]): Wanted {
         restored: text,
         signatures: text,
         keys: text,
+        dishonest: text,
         processes: text,
         help: { type: 'boolean' },
       },
@@ -68,13 +70,14 @@ export function parseWanted(given: readonly string[]): Wanted {
   };
   const signatures = oneOf('signatures', 'full', 'fast');
   const restored = oneOf('restored', 'safety', 'all');
+  const dishonest = oneOf('dishonest', 'nobody', 'one');
   const keys = oneOf('keys', signatures === 'fast' ? 'model' : 'real', 'model');
-  if (signatures === undefined || restored === undefined || keys === undefined)
-    return { kind: 'wrong', text: 'expected another value of --signatures, --keys or --restored' };
+  if (signatures === undefined || restored === undefined || keys === undefined || dishonest === undefined)
+    return { kind: 'wrong', text: 'expected another value of --signatures, --keys, --restored or --dishonest' };
   const all = values['mutant'] === 'all';
   const mutant = mutantOf(typeof values['mutant'] === 'string' && !all ? values['mutant'] : HONEST.name);
   if (mutant === undefined) return { kind: 'wrong', text: `no mutant ${String(values['mutant'])}` };
-  const setting: Setting = { mutant, keys, restored, signatures };
+  const setting: Setting = { mutant, keys, restored, signatures, dishonest };
   if (all) return { kind: 'mutants', from, seeds, setting };
   return values['seed'] === undefined ? { kind: 'many', from, seeds, processes, setting } : { kind: 'one', seed, setting };
 }

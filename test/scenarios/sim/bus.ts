@@ -1,4 +1,4 @@
-import { ledgerStream, ledgerSubjects, PAYLOAD_TYPES, peerSubject, type TrustDomain } from '@carnet/events';
+import { ledgerStream, PAYLOAD_TYPES, peerSubject, type TrustDomain } from '@carnet/events';
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from 'nats';
 import type { LinkBus } from '../../../libs/journal/src/bus/link.ts';
@@ -15,7 +15,6 @@ type Stored = {
   deliveries: number;
 };
 type Stream = {
-  readonly subjects: string;
   messages: Stored[];
   lastSeq: number;
   consumer: Consumer | undefined;
@@ -48,7 +47,7 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
   const cut = new Map<string, number>();
 
   const streamOf = (name: string): Stream => {
-    const known = streams.get(name) ?? { subjects: '', messages: [], lastSeq: 0, consumer: undefined, withheldUntilMs: 0 };
+    const known = streams.get(name) ?? { messages: [], lastSeq: 0, consumer: undefined, withheldUntilMs: 0 };
     streams.set(name, known);
     return known;
   };
@@ -105,6 +104,15 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
     return { seq: stream.lastSeq, duplicate: false };
   };
 
+  const tellChannel = (subject: string, data: Uint8Array): void => {
+    const copies = faults.take('message repeated') ? 2 : 1;
+    for (let i = 0; i < copies; i += 1)
+      scheduler.at(scheduler.elapsedMs() + scheduler.latency(MEAN_MS) + faults.extraDelayMs(), () => {
+        for (const { life: hears, callback } of channels.get(subject) ?? [])
+          if (!hears.dead) scheduler.within(hears, () => callback(null, { data }));
+      });
+  };
+
   /** As one replica's connection sees it. */
   const connect = (self: TrustDomain, life: Life, ignoresResent: boolean): LinkBus => {
     const call = <T>(work: () => Promise<T>): Promise<T> =>
@@ -157,12 +165,7 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
       },
       publish: (subject: string, data: Uint8Array) => {
         if (isCut(self) || faults.take('message lost')) return;
-        const copies = faults.take('message repeated') ? 2 : 1;
-        for (let i = 0; i < copies; i += 1)
-          scheduler.at(scheduler.elapsedMs() + scheduler.latency(MEAN_MS) + faults.extraDelayMs(), () => {
-            for (const { life: hears, callback } of channels.get(subject) ?? [])
-              if (!hears.dead) scheduler.within(hears, () => callback(null, { data }));
-          });
+        tellChannel(subject, data);
       },
     };
     // The journal's bus calls nothing else of these three; a whole client would be a second NATS.
@@ -193,6 +196,24 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
         pump(name);
       }
     },
+    /** As somebody who may publish there, past its own journal. */
+    inject: (publisher: TrustDomain, audience: TrustDomain, subject: string, data: Uint8Array): void => {
+      const name = ledgerStream(publisher, audience);
+      const stream = streamOf(name);
+      stream.lastSeq += 1;
+      const id = `injected ${stream.lastSeq}`;
+      stream.messages.push({
+        seq: stream.lastSeq,
+        subject,
+        data,
+        id,
+        acked: false,
+        inFlightUntilMs: 0,
+        deliveries: 0,
+      });
+      pump(name);
+    },
+    say: (self: TrustDomain, peer: TrustDomain, data: Uint8Array): void => tellChannel(peerSubject(self, peer), data),
     wipe: (name: string): void => {
       const stream = streamOf(name);
       stream.messages = [];
@@ -202,6 +223,5 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
       streamOf(name).withheldUntilMs = scheduler.elapsedMs() + ms;
     },
     names: (): readonly string[] => [...streams.keys()],
-    subjects: { ledgerSubjects, peerSubject },
   };
 }

@@ -4,8 +4,10 @@ import { evolve, initialJourney, type Journey, type MigrationState, sourceEnded,
 import { decodeEntry } from '../../../libs/hypervisor/src/fence/entry.ts';
 import { payloadOf } from '../../../libs/journal/src/stored-event.ts';
 import { DISK_KEY, VM } from '../../../libs/saga/src/testing.ts';
+import { unproven, unsoundLedger } from './convictions.ts';
 import type { Csp } from './csp.ts';
 import type { Custody } from './custody.ts';
+import type { Liar } from './liar.ts';
 import type { Scheduler } from './scheduler.ts';
 
 export type Violation = { readonly rule: string; readonly text: string };
@@ -24,9 +26,11 @@ const canonical = (value: unknown): string =>
       : part,
   );
 
-export function createChecks(scheduler: Scheduler, custody: Custody, after: 'safety' | 'all') {
+export function createChecks(scheduler: Scheduler, custody: Custody, after: 'safety' | 'all', liar?: Liar) {
   /** A restored database takes its events back, and not yet the rows that were committed with them. */
   const isExcused = (csps: readonly Csp[]): boolean => after === 'safety' && csps.some(({ restored }) => restored);
+  /** Of a dishonest CSP nothing is asked; what it owes nobody can be sure of. */
+  const honest = (csps: readonly Csp[]): readonly Csp[] => csps.filter(({ domain }) => domain !== liar?.domain);
   let pending: Violation | undefined;
   let all: readonly Csp[] = [];
   const journeys = new Map<string, { readonly key: string; readonly journey: Journey }>();
@@ -50,7 +54,7 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
     seen.add(line);
     scheduler.note(line);
     const csp = all.find(({ domain }) => domain === publisher);
-    const must = MUST_STAND[said.type];
+    const must = publisher === liar?.domain ? undefined : MUST_STAND[said.type];
     if (csp === undefined || must === undefined || epoch === undefined) return;
     void fenceOf(csp).then((entry) => {
       // An attempt that ended since, or the VM that was given back, moved the register on.
@@ -116,6 +120,23 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
       .map((row) => String(row['digest']))
       .join();
 
+  /** Whose VM came from the liar, or was given back by it: what else the liar did with it nobody can prevent. */
+  const trustedLiar = ({ database }: Csp): boolean =>
+    liar !== undefined &&
+    database.rows(
+      `select digest from events where publisher = ? and type in ('KeyReleased', 'MigrationRelinquished')`,
+      liar.domain,
+    ).length > 0;
+  const unwell = ({ domain, database }: Csp): string | undefined => {
+    const rows = database.rows(
+      'select publisher, audience, frozen from ledgers where quarantined_at is not null or frozen is not null',
+    );
+    const [row] = rows.filter((one) => one['publisher'] !== liar?.domain && one['audience'] !== liar?.domain);
+    return row === undefined
+      ? undefined
+      : `${domain}: the ledger of ${row['publisher']} to ${row['audience']} is ${row['frozen'] ?? 'quarantined'}`;
+  };
+
   let born = false;
   return {
     told,
@@ -128,20 +149,21 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
       all = csps;
       return born && (pending !== undefined || csps.some(({ host }) => host.touched));
     },
-    look: async (csps: readonly Csp[]): Promise<Violation | undefined> => {
+    look: async (everybody: readonly Csp[]): Promise<Violation | undefined> => {
       if (pending !== undefined) return pending;
-      for (const { host } of csps) host.touched = false;
+      const csps = honest(everybody);
+      for (const { host } of everybody) host.touched = false;
       const run: Csp[] = [];
       for (const csp of csps) if (await running(csp)) run.push(csp);
-      if (run.length > 1)
+      if (run.length > 1 && !run.some(trustedLiar))
         return { rule: 'I1 never both', text: `the VM runs at ${run.map(({ domain }) => domain).join(' and ')}` };
       if (csps.some(({ restored }) => restored)) return undefined;
       const active = csps.filter(({ database }) => custody.isActive(database, DISK_KEY));
-      if (active.length > 1)
+      if (active.length > 1 && !active.some(trustedLiar))
         return { rule: 'I4 one key', text: `the key is active at ${active.map(({ domain }) => domain).join(' and ')}` };
       for (const csp of run) {
         const mayRun = (await fenceOf(csp))?.vcpus === 'may-run';
-        const authorised = csps
+        const authorised = everybody
           .filter((other) => other !== csp)
           .flatMap((other) => journeyOf(csp, other.domain).migrations)
           .filter((m) => m.target === csp.domain && m.facts.StartAuthorized !== undefined);
@@ -157,21 +179,22 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
       }
       return undefined;
     },
-    isQuiet: (csps: readonly Csp[]): boolean =>
-      pairs(csps).every(([one, other]) => {
-        for (const [from, to] of [
-          [one, other],
-          [other, one],
-        ] as const)
-          if (ledgerOf(one, from.domain, to.domain) !== ledgerOf(other, from.domain, to.domain)) return false;
-        const journey = journeyOf(one, other.domain);
-        return isOver(journey);
-      }) &&
-      csps.every(
-        ({ database }) =>
-          database.rows('select quarantined_at from ledgers where quarantined_at is not null or frozen is not null').length === 0,
-      ),
-    end: (csps: readonly Csp[], endless: boolean): Violation | undefined => {
+    isQuiet: (everybody: readonly Csp[]): boolean => {
+      const csps = honest(everybody);
+      return (
+        pairs(csps).every(([one, other]) => {
+          for (const [from, to] of [
+            [one, other],
+            [other, one],
+          ] as const)
+            if (ledgerOf(one, from.domain, to.domain) !== ledgerOf(other, from.domain, to.domain)) return false;
+          const journey = journeyOf(one, other.domain);
+          return isOver(journey);
+        }) && csps.every((csp) => unwell(csp) === undefined)
+      );
+    },
+    end: (everybody: readonly Csp[], endless: boolean): Violation | undefined => {
+      const csps = honest(everybody);
       for (const [one, other] of pairs(csps)) {
         const [here, there] = [journeyOf(one, other.domain), journeyOf(other, one.domain)];
         const open = here.migrations.filter((m) => !hasEnded(m));
@@ -191,23 +214,27 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
           if (ledgerOf(one, from.domain, to.domain) !== ledgerOf(other, from.domain, to.domain))
             return { rule: 'I3 one truth', text: `the ledgers of ${from.domain} to ${to.domain} differ` };
       }
-      for (const { domain, database } of csps) {
-        const [unwell] = database.rows(
-          'select publisher, audience, frozen from ledgers where quarantined_at is not null or frozen is not null',
-        );
-        if (unwell !== undefined)
+      for (const csp of csps) {
+        const text = unwell(csp);
+        if (text !== undefined) return { rule: 'I7 heals', text };
+        const unsound = unsoundLedger(csp);
+        if (unsound !== undefined) return { rule: 'sound ledgers', text: unsound };
+        const [wronged] = csp.database.rows('select peer, code from proofs where peer <> ?', liar?.domain ?? '');
+        if (wronged !== undefined)
           return {
-            rule: 'I7 heals',
-            text: `${domain}: the ledger of ${unwell['publisher']} to ${unwell['audience']} is ${unwell['frozen'] ?? 'quarantined'}`,
+            rule: 'no honest CSP is convicted',
+            text: `${csp.domain} holds a proof of ${wronged['code']} against ${wronged['peer']}`,
           };
       }
+      const unconvicted = liar === undefined ? undefined : unproven(liar, everybody);
+      if (unconvicted !== undefined) return { rule: 'who lies is convicted', text: unconvicted };
       if (endless && !isExcused(csps)) return { rule: 'every migration ends', text: 'too many steps' };
       return undefined;
     },
     /** Once all is quiet: somebody has the VM, and nobody else has anything of it. */
     // A reservation for an intent that was never answered ends by its own date; fences and step logs stay for ever.
     leftovers: async (csps: readonly Csp[]): Promise<Violation | undefined> => {
-      if (isExcused(csps)) return undefined;
+      if (isExcused(csps) || liar !== undefined) return undefined;
       const holders = csps.filter(({ database }) => database.rows('select vm from broker_vms').length > 0);
       if (holders.length !== 1) return { rule: 'I2 never neither', text: `the VM is held by ${holders.length}` };
       const [holder] = holders;

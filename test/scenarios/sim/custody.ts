@@ -42,4 +42,3 @@ export type Custody = {
   /** What of a key, or of what opens one, is left at a CSP that shall have nothing. */
   readonly left: (database: Database) => string | undefined;
 };
-

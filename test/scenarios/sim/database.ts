@@ -2,8 +2,8 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import {
   type CompiledQuery,
   type DatabaseConnection,
-  type Dialect,
   type DatabaseIntrospector,
+  type Dialect,
   type Driver,
   Kysely,
   PostgresQueryCompiler,
@@ -90,7 +90,10 @@ export function openDatabase(): Database {
   const db = new DatabaseSync(':memory:');
   const prepared = new Map<
     string,
-    { readonly statement: StatementSync; readonly columns: readonly { readonly name: string; readonly type: string | undefined }[] }
+    {
+      readonly statement: StatementSync;
+      readonly columns: readonly { readonly name: string; readonly type: string | undefined }[];
+    }
   >();
   const looks = new Map<string, StatementSync>();
   let busy = false;
@@ -184,7 +187,8 @@ export function openDatabase(): Database {
       createIntrospector: (kysely) => {
         const introspector = new SqliteIntrospector(kysely);
         return Object.assign(introspector, {
-          getTables: () => (metadata ??= SqliteIntrospector.prototype.getTables.call(introspector, { withInternalKyselyTables: true })),
+          getTables: () =>
+            (metadata ??= SqliteIntrospector.prototype.getTables.call(introspector, { withInternalKyselyTables: true })),
         });
       },
       createQueryCompiler: () => new PostgresQueryCompiler(),

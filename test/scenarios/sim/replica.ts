@@ -44,6 +44,8 @@ export type ReplicaPorts = {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly mutant: Mutant;
+  /** A dishonest CSP's own way with its journal. */
+  readonly tampering: (journal: Journal) => Journal;
 };
 
 /** One broker replica: its real parts, over simulated ports. */
@@ -71,7 +73,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
   const peers = [...identities.keys()].filter((domain) => domain !== self);
   const nowMs = (): number => scheduler.nowMs() + life.skewMs;
   for (const changes of [inventoryChanges, settledChanges, ...custody.changes]) await runChanges(store, changes);
-  const { journal, parts } = await openJournal({
+  const { journal: opened, parts } = await openJournal({
     store,
     self,
     peers,
@@ -83,6 +85,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     random: random.bytes,
     log,
   });
+  const journal = ports.tampering(opened);
   const ledgers = createLedgers(journal, self, nowMs, RULES.announced);
   const hosts = createHosts(simHostClient({ ...ports, scheduler }), nowMs);
   const books = openInventory({ store, hosts: [hostOf(self)], registry: () => hosts.client.registry, levelOf: () => 0, log });

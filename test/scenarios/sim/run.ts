@@ -12,23 +12,24 @@ export const mutantOf = (name: string | undefined): Mutant | undefined =>
 
 /** What a history is made of besides its seed. */
 export type Setting = {
+  readonly dishonest: 'nobody' | 'one';
   readonly mutant: Mutant;
   readonly keys: KeysKind;
   readonly restored: Restored;
   /** `fast`: the process was started so (`fast-signatures.ts`); said here because it is part of what a seed means. */
   readonly signatures: 'full' | 'fast';
 };
-export const SETTING: Setting = { mutant: HONEST, keys: 'real', restored: 'safety', signatures: 'full' };
+export const SETTING: Setting = { mutant: HONEST, keys: 'real', restored: 'safety', signatures: 'full', dishonest: 'nobody' };
 
 /** One seed, of which the faults of `without` are left out. */
 export async function runSeed(
   seed: number,
-  { mutant, keys, restored }: Setting = SETTING,
+  { mutant, keys, restored, dishonest }: Setting = SETTING,
   without: ReadonlySet<number> = new Set(),
 ): Promise<Outcome> {
   const opening = federations.get(keys) ?? openFederation(keys);
   federations.set(keys, opening);
-  return simulate({ seed, mutant, without, restored, federation: await opening });
+  return simulate({ seed, mutant, without, restored, dishonest, federation: await opening });
 }
 
 /** Tries that shrinking may cost: each is a whole history. */

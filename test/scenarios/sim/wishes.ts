@@ -5,6 +5,7 @@ import { order } from './birth.ts';
 import type { SimBus } from './bus.ts';
 import { type Csp, RESTART_MS } from './csp.ts';
 import type { Faults } from './faults.ts';
+import type { Liar } from './liar.ts';
 import type { Random } from './random.ts';
 import type { Replica } from './replica.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -17,6 +18,7 @@ export type Wishes = {
   readonly bus: SimBus;
   /** The disk's key itself, as somebody at a console may have it. */
   readonly secret: () => string;
+  readonly liar: Liar | undefined;
   readonly until: number;
   readonly start: (csp: Csp, n: number) => Promise<void>;
   readonly storm: number;
@@ -79,11 +81,15 @@ export function wishes(of: Wishes): void {
     const csp = plan.pick(csps);
     if (!csp.host.life.dead) void order(scheduler, csp, 'startVm', { secrets: [{ key: DISK_KEY, sealed: secret() }] });
   });
+  const { liar } = of;
+  const csp = csps.find(({ domain }) => domain === liar?.domain);
+  if (liar !== undefined && csp !== undefined)
+    every(1_500, () => liar.lie(csp, anyReplica(csp), plan.pick(csps.filter((other) => other !== csp)).domain));
   if (of.storm > 0) misfortunes(of, (meanMs, act) => every(meanMs / of.storm, act));
 }
 
 function misfortunes(
-  { scheduler, plan, csps, faults, bus, start }: Wishes,
+  { scheduler, plan, csps, faults, bus, liar, start }: Wishes,
   every: (meanMs: number, act: () => void) => void,
 ): void {
   const crash = (csp: Csp, n: number): void => {
@@ -118,6 +124,8 @@ function misfortunes(
     const ms = plan.below(60_000) - 30_000;
     if (faults.due(`clock of ${life.name} by ${ms} ms`)) life.skewMs = ms;
   });
+  // Beside a liar nobody is restored: whether a CSP lied or was restored is what the two ask about each other.
+  if (liar !== undefined) return;
   // One CSP at a time: its database comes back as it was some seconds ago.
   every(12_000, () => {
     const csp = plan.pick(csps);

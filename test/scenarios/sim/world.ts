@@ -1,5 +1,6 @@
 import type { Digest, TrustDomain } from '@carnet/events';
 import { type FakeNetwork, fakeNetwork } from '@carnet/hypervisor';
+import type { Journal } from '@carnet/journal';
 import { createMetrics, type Log, type Metrics } from '@carnet/runtime';
 import { digestOf } from '../../../libs/saga/src/testing.ts';
 import { giveBirth, introduce } from './birth.ts';
@@ -10,6 +11,7 @@ import { createFaults, type Fault, type Faults } from './faults.ts';
 import type { Federation } from './federation.ts';
 import { createSimHost, type HostOptions, startAgent } from './host.ts';
 import { DOMAINS, type Identity } from './identities.ts';
+import { createLiar, type Liar } from './liar.ts';
 import type { Mutant } from './mutants.ts';
 import { type Random, seeded } from './random.ts';
 import { startReplica } from './replica.ts';
@@ -25,6 +27,8 @@ export type SimOptions = {
   readonly mutant: Mutant;
   readonly without?: ReadonlySet<number>;
   readonly restored: Restored;
+  /** Whether one CSP, drawn by the seed, lies. */
+  readonly dishonest: 'nobody' | 'one';
   readonly federation: Federation;
 };
 
@@ -45,6 +49,8 @@ const STORM_MS = 20_000;
 const CALM_MS_MAX = 400_000;
 const STEPS_MAX = 400_000;
 const START_MS_MAX = 5_000;
+/** What lies need to arrive, once nothing hinders them any more. */
+const SURFACE_MS = 20_000;
 /** How often it is asked whether all is quiet. */
 const QUIET_EVERY_MS = 500;
 
@@ -63,6 +69,7 @@ export type World = {
   readonly random: Random;
   readonly bus: SimBus;
   readonly checks: Checks;
+  readonly liar: Liar | undefined;
   readonly csps: readonly Csp[];
   readonly start: (csp: Csp, n: number) => Promise<void>;
   readonly replicas: number;
@@ -70,7 +77,7 @@ export type World = {
 };
 
 function createWorld(options: SimOptions): World {
-  const { seed, without = new Set(), restored, federation } = options;
+  const { seed, without = new Set(), restored, dishonest, federation } = options;
   const random = seeded(seed);
   const happened: Fault[] = [];
   const plan = seeded(seed, 2);
@@ -80,31 +87,51 @@ function createWorld(options: SimOptions): World {
     happened.push(fault);
     scheduler.note(`fault ${fault.n}: ${fault.what}`);
   });
-  const checks = createChecks(scheduler, federation.custody, restored);
-  const bus = createBus(scheduler, faults, (publisher, envelope) => checks.told(publisher, envelope));
+  const bus: SimBus = createBus(scheduler, faults, (publisher, envelope) => checks.told(publisher, envelope));
   const replicas = plan.pick([1, 2, 2]);
-  const members = DOMAINS.slice(0, plan.pick([2, 3]));
+  const members = dishonest === 'one' ? DOMAINS : DOMAINS.slice(0, plan.pick([2, 3]));
+  const liar =
+    dishonest === 'one'
+      ? createLiar({ scheduler, random: seeded(seed, 4), bus, domain: seeded(seed, 5).pick(members) })
+      : undefined;
+  const checks: Checks = createChecks(scheduler, federation.custody, restored, liar);
   const known = new Map([...federation.identities].filter(([domain]) => members.includes(domain)));
   const keys = { last: '' };
   const leaves = new Map<string, Digest>();
   const network = fakeNetwork();
   const csps = [...known.values()].map((identity): Csp => {
     bus.join(identity.domain);
-    return cspOf({ options, scheduler, faults, network, leaves, opened: (key) => (keys.last = key) }, identity);
+    return cspOf(
+      {
+        mutant: mutantFor(options.mutant, liar, identity.domain),
+        options,
+        scheduler,
+        faults,
+        network,
+        leaves,
+        opened: (key) => (keys.last = key),
+      },
+      identity,
+    );
   });
-  const start = starter({ options, scheduler, faults, random, bus }, known, leaves);
-  const parts = { options, scheduler, faults, happened, storm, plan, random, bus, checks, csps, start, replicas };
+  const start = starter({ options, scheduler, faults, random, bus, liar }, known, leaves);
+  const parts = { options, scheduler, faults, happened, storm, plan, random, bus, checks, liar, csps, start, replicas };
   return { ...parts, secret: () => keys.last };
 }
 
+/** The liar breaks rules of its own; the others are what the history is about. */
+const mutantFor = (mutant: Mutant, liar: Liar | undefined, domain: TrustDomain): Mutant =>
+  liar?.domain === domain ? liar.mutant : mutant;
+
 type HostParts = Pick<World, 'options' | 'scheduler' | 'faults'> & {
+  readonly mutant: Mutant;
   readonly network: FakeNetwork;
   readonly leaves: Map<string, Digest>;
   readonly opened: (key: string) => void;
 };
 
-function cspOf({ options, scheduler, faults, network, leaves, opened }: HostParts, identity: Identity): Csp {
-  const { mutant, federation } = options;
+function cspOf({ mutant, options, scheduler, faults, network, leaves, opened }: HostParts, identity: Identity): Csp {
+  const { federation } = options;
   const hostOptions: HostOptions = {
     scheduler,
     faults,
@@ -136,11 +163,11 @@ function cspOf({ options, scheduler, faults, network, leaves, opened }: HostPart
 
 /** Starts a replica, and again whenever it dies. */
 function starter(
-  { options, scheduler, faults, random, bus }: Pick<World, 'options' | 'scheduler' | 'faults' | 'random' | 'bus'>,
+  { options, scheduler, faults, random, bus, liar }: Pick<World, 'options' | 'scheduler' | 'faults' | 'random' | 'bus' | 'liar'>,
   identities: ReadonlyMap<TrustDomain, Identity>,
   leaves: ReadonlyMap<string, Digest>,
 ): World['start'] {
-  const { mutant, federation } = options;
+  const { federation } = options;
   const start = (csp: Csp, n: number): Promise<void> => {
     const life = scheduler.life(`${csp.domain}.${n}`);
     life.skewMs = csp.lives[n]?.skewMs ?? 0;
@@ -152,6 +179,8 @@ function starter(
       scheduler.at(scheduler.elapsedMs() + RESTART_MS, () => void start(csp, n));
     };
     const { database, sessions, host, identity } = csp;
+    const mutant = mutantFor(options.mutant, liar, csp.domain);
+    const tampering = liar?.domain === csp.domain ? liar.tampering : (journal: Journal): Journal => journal;
     const store = openSimStore({ scheduler, faults, database, sessions, life, crash: () => dies('crashes') });
     return scheduler.within(life, () =>
       startReplica({
@@ -170,6 +199,7 @@ function starter(
         log,
         metrics,
         mutant,
+        tampering,
       }).then(
         (replica) => {
           csp.replicas[n] = replica;
@@ -209,7 +239,19 @@ export async function simulate(options: SimOptions): Promise<Outcome> {
   };
 }
 
-async function live({ scheduler, checks, csps, replicas, start, faults, bus, plan, storm, secret }: World): Promise<Violation | undefined> {
+async function live({
+  scheduler,
+  checks,
+  csps,
+  replicas,
+  start,
+  faults,
+  bus,
+  plan,
+  storm,
+  secret,
+  liar,
+}: World): Promise<Violation | undefined> {
   let violation: Violation | undefined;
   const until = async (ms: number, done: () => boolean = () => false): Promise<void> => {
     while (violation === undefined && scheduler.steps() < STEPS_MAX && !done()) {
@@ -228,12 +270,17 @@ async function live({ scheduler, checks, csps, replicas, start, faults, bus, pla
   checks.begin();
   faults.resume();
   const calmMs = scheduler.elapsedMs() + STORM_MS;
-  wishes({ scheduler, plan, csps, faults, bus, secret, until: calmMs, start, storm });
+  wishes({ scheduler, plan, csps, faults, bus, secret, liar, until: calmMs, start, storm });
   await until(calmMs);
   faults.calm();
   bus.heal();
   for (const csp of csps) for (const life of [...csp.lives, csp.host.life]) life.skewMs = 0;
   scheduler.note('calm');
+  if (liar !== undefined) {
+    await until(scheduler.elapsedMs() + SURFACE_MS);
+    liar.surface();
+    await until(scheduler.elapsedMs() + SURFACE_MS);
+  }
   // Whoever sits in a started transaction or a hung call has had its accident: the rest is time.
   let askedMs = 0;
   await until(scheduler.elapsedMs() + CALM_MS_MAX, () => {

@@ -2,8 +2,7 @@ import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import * as real from '../../../../libs/pki/src/rsa-pss.ts';
 
 /** As Ed25519's replacement: by the public key, in place of RSASSA-PSS. */
-const signatureOf = (spki: Buffer, message: Uint8Array): Uint8Array =>
-  createHash('sha512').update(spki).update(message).digest();
+const signatureOf = (spki: Buffer, message: Uint8Array): Uint8Array => createHash('sha512').update(spki).update(message).digest();
 const spkis = new WeakMap<KeyObject, Buffer>();
 
 const spkiOf = (key: KeyObject): Buffer => {
