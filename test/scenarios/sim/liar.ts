@@ -28,7 +28,6 @@ import type { Scheduler } from './scheduler.ts';
 export type Lie = {
   readonly what: string;
   readonly audience: TrustDomain;
-  readonly code: 'LEDGER_FORK' | 'CAUSE_UNKNOWN';
   readonly envelope: Uint8Array;
   readonly by: 'stream' | 'message';
 };
@@ -111,7 +110,7 @@ export function createLiar(ports: {
     const events = ownEvents(csp, audience);
     if (events.length === 0) return;
     const envelope = rival(random.pick(events)['envelope'], () => ({}), csp);
-    if (envelope !== undefined) convicting({ what: 'a fork', audience, code: 'LEDGER_FORK', envelope, by: 'stream' });
+    if (envelope !== undefined) convicting({ what: 'a fork', audience, envelope, by: 'stream' });
   };
   /** At the end of its ledger, an event that relies on one that its audience never published. */
   const citesWhatIsNot = (csp: Csp, audience: TrustDomain): void => {
@@ -120,8 +119,7 @@ export function createLiar(ports: {
     const cause = createHash('sha256').update(random.bytes(8)).digest('hex');
     const change = () => ({ seq: String(Number(last['seq']) + 1), prev: last['digest'], causes: [cause] });
     const envelope = rival(last['envelope'], change, csp);
-    if (envelope !== undefined)
-      convicting({ what: 'a cause that is not', audience, code: 'CAUSE_UNKNOWN', envelope, by: 'stream' });
+    if (envelope !== undefined) convicting({ what: 'a cause that is not', audience, envelope, by: 'stream' });
   };
   /** A signed head of a ledger that it did not tell. */
   const falseHead = (csp: Csp, audience: TrustDomain): void => {
@@ -133,7 +131,7 @@ export function createLiar(ports: {
       { kind: 'head', from: domain, to: audience, time, own, received: null },
       csp.identity.signing.signer,
     );
-    convicting({ what: 'a false head', audience, code: 'LEDGER_FORK', envelope, by: 'message' });
+    convicting({ what: 'a false head', audience, envelope, by: 'message' });
   };
   /** What was true once, or was said to another. */
   const replays = (csp: Csp, audience: TrustDomain): void => {
