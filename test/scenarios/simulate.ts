@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { HELP, parseWanted, type Wanted } from './sim/arguments.ts';
-import { MUTANTS } from './sim/mutants.ts';
+import { HONEST, MUTANTS } from './sim/mutants.ts';
 import { runSeed, type Setting, shrink } from './sim/run.ts';
 
 const done = z.object({
@@ -60,8 +60,7 @@ function many({ from, seeds, processes, setting }: Many, given: readonly string[
     return `--from ${first} --seeds ${from + seeds - first}`;
   };
   const children = Array.from({ length: processes }, () => {
-    const execArgv = setting.signatures === 'fast' ? ['--import', new URL('./sim/fast/register.ts', import.meta.url).href] : [];
-    const child = fork(new URL(import.meta.url), ['--child', ...given], { execArgv });
+    const child = fork(new URL(import.meta.url), ['--child', ...given], { execArgv: execArgvOf(setting) });
     const deal = (): void => {
       const chunk = Array.from({ length: Math.min(CHUNK, from + seeds - next) }, (_, i) => next + i);
       if (chunk.length === 0) {
@@ -108,6 +107,21 @@ function many({ from, seeds, processes, setting }: Many, given: readonly string[
   });
 }
 
+/** Every place where a process can die in each story: all of them, none twice, and nothing else happens. */
+async function eachCrash({ stories, processes, setting }: Extract<Wanted, { readonly kind: 'crashes' }>): Promise<number> {
+  let worst = 0;
+  for (const crashes of stories) {
+    // A crash beyond the last place: nothing happens, and the places are counted.
+    const { places, ends, violation } = await runSeed(Number.MAX_SAFE_INTEGER, { ...setting, crashes });
+    say(`${crashes}: ${places} places to die, undisturbed: ${violation?.rule ?? Object.keys(ends).join(', ')}`);
+    const given = ['--crashes', crashes, '--from', '1', '--seeds', String(places), '--signatures', setting.signatures, '--keys', setting.keys];
+    if (setting.mutant !== HONEST) given.push('--mutant', setting.mutant.name);
+    const code = await many({ kind: 'many', from: 1, seeds: places, processes, setting: { ...setting, crashes } }, given);
+    worst = Math.max(worst, code);
+  }
+  return worst;
+}
+
 async function eachMutant({ from, seeds, setting }: Extract<Wanted, { readonly kind: 'mutants' }>): Promise<number> {
   let missed = 0;
   say('| Mutant | What is broken | Caught by seed | as |\n|---|---|---|---|');
@@ -137,15 +151,21 @@ function serve(setting: Setting): void {
   });
 }
 
-/** The same command in a process with fast signatures. */
-function again(given: readonly string[]): Promise<number> {
+/** WebCrypto says once for each process that it is experimental. */
+const execArgvOf = ({ signatures }: Setting): string[] => [
+  '--disable-warning=ExperimentalWarning',
+  ...(signatures === 'fast' ? ['--import', new URL('./sim/fast/register.ts', import.meta.url).href] : []),
+];
+
+/** The same command in a process of its own, as its setting needs it. */
+function again(given: readonly string[], setting: Setting): Promise<number> {
   const child = fork(new URL(import.meta.url), [...given], {
-    execArgv: ['--import', new URL('./sim/fast/register.ts', import.meta.url).href],
-    env: { ...process.env, [FAST]: 'yes' },
+    execArgv: execArgvOf(setting),
+    env: { ...process.env, [PREPARED]: 'yes' },
   });
   return new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
 }
-const FAST = 'CARNET_SIMULATE_FAST';
+const PREPARED = 'CARNET_SIMULATE_PREPARED';
 
 async function main(given: readonly string[]): Promise<number> {
   const wanted = parseWanted(given);
@@ -160,7 +180,9 @@ async function main(given: readonly string[]): Promise<number> {
       return many({ ...wanted, processes: wanted.processes === 0 ? availableParallelism() : wanted.processes }, given);
     case 'one':
     case 'mutants':
-      if (wanted.setting.signatures === 'fast' && process.env[FAST] === undefined) return again(given);
+    case 'crashes':
+      if (process.env[PREPARED] === undefined) return again(given, wanted.setting);
+      if (wanted.kind === 'crashes') return eachCrash(wanted);
       return wanted.kind === 'one' ? one(wanted.seed, wanted.setting) : eachMutant(wanted);
   }
 }

@@ -1,6 +1,8 @@
 import { parseArgs } from 'node:util';
 import { HONEST, MUTANTS } from './mutants.ts';
-import { mutantOf, type Setting } from './run.ts';
+import { type Crashes, mutantOf, type Setting } from './run.ts';
+
+const crashNames: readonly Crashes[] = ['move', 'cancel-50', 'cancel-100', 'cancel-150'];
 
 export const HELP = `npm run simulate -- [options]: the real libs under a seeded scheduler, in virtual time.
 
@@ -12,6 +14,8 @@ export const HELP = `npm run simulate -- [options]: the real libs under a seeded
   --processes N   child processes (default 2)
   --signatures fast  a keyed hash instead of Ed25519 and RSA-PSS, and a model of the key manager without HPKE
   --dishonest one  one CSP, drawn by the seed, lies: what the others owe each other must hold, and it is convicted
+  --crashes STORY no chance: one move, and a process that dies at each place where one can, in turn
+                  ${crashNames.join(', ')}, or all; with --seed N: the Nth place
   --keys model    the model of the key manager, with real signatures
   --help          this text
 
@@ -24,6 +28,7 @@ export type Wanted =
   | { readonly kind: 'wrong'; readonly text: string }
   | { readonly kind: 'one'; readonly seed: number; readonly setting: Setting }
   | { readonly kind: 'mutants'; readonly from: number; readonly seeds: number; readonly setting: Setting }
+  | { readonly kind: 'crashes'; readonly stories: readonly Crashes[]; readonly processes: number; readonly setting: Setting }
   | {
       readonly kind: 'many';
       readonly from: number;
@@ -49,6 +54,7 @@ export function parseWanted(given: readonly string[]): Wanted {
         signatures: text,
         keys: text,
         dishonest: text,
+        crashes: text,
         processes: text,
         help: { type: 'boolean' },
       },
@@ -77,7 +83,13 @@ export function parseWanted(given: readonly string[]): Wanted {
   const all = values['mutant'] === 'all';
   const mutant = mutantOf(typeof values['mutant'] === 'string' && !all ? values['mutant'] : HONEST.name);
   if (mutant === undefined) return { kind: 'wrong', text: `no mutant ${String(values['mutant'])}` };
-  const setting: Setting = { mutant, keys, restored, signatures, dishonest };
+  const story = values['crashes'];
+  const stories = crashNames.filter((name) => story === 'all' || story === name);
+  if (story !== undefined && stories.length === 0) return { kind: 'wrong', text: `no story ${String(story)}` };
+  const [first] = stories;
+  const setting: Setting = { mutant, keys, restored, signatures, dishonest, crashes: first ?? 'no' };
+  if (values['seed'] === undefined && stories.length > 0 && values['from'] === undefined)
+    return { kind: 'crashes', stories, processes, setting };
   if (all) return { kind: 'mutants', from, seeds, setting };
   return values['seed'] === undefined ? { kind: 'many', from, seeds, processes, setting } : { kind: 'one', seed, setting };
 }

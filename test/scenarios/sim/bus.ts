@@ -22,8 +22,17 @@ type Stream = {
 };
 type Consumer = {
   readonly life: Life;
+  readonly crash: () => void;
   readonly take: (message: object) => void;
   readonly closed: PromiseWithResolvers<undefined>;
+};
+
+/** One replica's connection; `crash` ends its process. */
+type Connecting = {
+  readonly self: TrustDomain;
+  readonly life: Life;
+  readonly crash: () => void;
+  readonly ignoresResent: boolean;
 };
 
 /** What an unacknowledged message waits before it is sent again, ms. */
@@ -83,6 +92,7 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
       info: { deliveryCount: message.deliveries },
       ack: () => {
         if (!faults.take('acknowledgement lost')) message.acked = true;
+        if (faults.take('crash after an acknowledgement')) consumer.crash();
       },
       nak: (ms = 1) => again(ms),
       term: () => {
@@ -114,7 +124,7 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
   };
 
   /** As one replica's connection sees it. */
-  const connect = (self: TrustDomain, life: Life, ignoresResent: boolean): LinkBus => {
+  const connect = ({ self, life, crash, ignoresResent }: Connecting): LinkBus => {
     const call = <T>(work: () => Promise<T>): Promise<T> =>
       scheduler.point(life, scheduler.latency(MEAN_MS), () => faults.fate('bus call', ['not-done', 'unreported']), work);
     const client = {
@@ -122,11 +132,16 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
         subject: string,
         data: Uint8Array,
         { msgID, expect }: { readonly msgID: string; readonly expect: { readonly streamName: string } },
-      ) => call(() => publish(self, peerOf(self, expect.streamName), subject, data, msgID)),
+      ) =>
+        call(async () => {
+          const published = await publish(self, peerOf(self, expect.streamName), subject, data, msgID);
+          if (faults.take('crash after a publish')) crash();
+          return published;
+        }),
       consumers: {
         get: async (name: string) => ({
           consume: async ({ callback }: { readonly callback: (message: object) => void }) => {
-            const consumer: Consumer = { life, take: callback, closed: Promise.withResolvers<undefined>() };
+            const consumer: Consumer = { life, crash, take: callback, closed: Promise.withResolvers<undefined>() };
             streamOf(name).consumer = consumer;
             for (const message of streamOf(name).messages) message.inFlightUntilMs = 0;
             pump(name);

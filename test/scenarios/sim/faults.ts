@@ -4,7 +4,16 @@ import type { Fate } from './scheduler.ts';
 export type Fault = { readonly n: number; readonly what: string };
 
 /** Which of the faults that the seed drew happen; all are drawn from one stream, so that leaving one out leaves the others what they are. */
-export type Faults = ReturnType<typeof createFaults>;
+export type Faults = {
+  readonly take: (what: string) => boolean;
+  readonly due: (what: string) => boolean;
+  readonly extraDelayMs: () => number;
+  readonly fate: (what: string, among: readonly Fate[]) => Fate;
+  readonly pause: () => void;
+  readonly resume: () => void;
+  readonly calm: () => void;
+  readonly isCalm: () => boolean;
+};
 
 export type FaultOptions = {
   /** Scales how likely each fault is. 0: none. */
@@ -29,12 +38,15 @@ const LIKELY: Readonly<Record<string, number>> = {
   'host port': 0.004,
   'key operation': 0.004,
   'lease lost': 0.002,
-  'crash in a transaction': 0.0015,
-  'crash after a commit': 0.004,
-  'crash at a host': 0.002,
+  'crash before a write': 0.0015,
+  'crash after a write': 0.004,
+  'crash after a publish': 0.004,
+  'crash after an acknowledgement': 0.004,
+  'crash before a host effect': 0.001,
+  'crash after a host effect': 0.001,
 };
 
-export function createFaults(random: Random, { storm, without }: FaultOptions, happened: (fault: Fault) => void) {
+export function createFaults(random: Random, { storm, without }: FaultOptions, happened: (fault: Fault) => void): Faults {
   let n = 0;
   let calm = storm === 0;
   let paused = false;
@@ -66,5 +78,30 @@ export function createFaults(random: Random, { storm, without }: FaultOptions, h
       calm = true;
     },
     isCalm: (): boolean => calm,
+  };
+}
+
+/** Nothing but one crash, at the nth of all places where one can be; `places` says how many there were. */
+export function createCrash(at: number, happened: (fault: Fault) => void): Faults & { readonly places: () => number } {
+  let [n, paused] = [0, false];
+  return {
+    take: (what) => {
+      if (paused || !what.startsWith('crash ')) return false;
+      n += 1;
+      if (n === at) happened({ n, what });
+      return n === at;
+    },
+    due: () => false,
+    extraDelayMs: () => 0,
+    fate: () => 'done',
+    pause: () => {
+      paused = true;
+    },
+    resume: () => {
+      paused = false;
+    },
+    calm: () => undefined,
+    isCalm: () => true,
+    places: () => n,
   };
 }

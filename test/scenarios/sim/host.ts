@@ -154,7 +154,7 @@ function interruptible<P extends object>(
         };
         if (life.dead) return new Promise(() => undefined);
         if (LOOKS.has(property)) return work();
-        const crash = faults.take('crash at a host') ? (faults.take('bus delays') ? 'before' : 'after') : undefined;
+        const [before, after] = [faults.take('crash before a host effect'), faults.take('crash after a host effect')];
         const fate = faults.fate('host port', ['not-done', 'unreported']);
         try {
           return await scheduler.point(
@@ -162,12 +162,12 @@ function interruptible<P extends object>(
             scheduler.latency(MEAN_MS),
             () => fate,
             async () => {
-              if (crash === 'before') {
+              if (before) {
                 crashed(host);
                 return new Promise(() => undefined);
               }
               const result = await work();
-              if (crash === 'after') crashed(host);
+              if (after) crashed(host);
               return result;
             },
           );

@@ -22,6 +22,8 @@ export type Mutant = {
   readonly forgetsHeads?: boolean;
   /** What peers send again is not looked at. */
   readonly neverHeals?: boolean;
+  /** What convicts a liar is thrown away: beside a liar only. */
+  readonly forgives?: boolean;
 };
 
 export const HONEST: Mutant = { name: 'none', breaks: 'nothing' };
@@ -165,6 +167,7 @@ export const MUTANTS: readonly Mutant[] = [
     forgetsHeads: true,
   },
   { name: 'no-anti-entropy', breaks: 'what peers send again is not looked at', neverHeals: true },
+  { name: 'forgives-lies', breaks: 'what a dishonest peer signed is not kept (beside a dishonest CSP)', forgives: true },
   { name: 'no-shredding', breaks: 'the source leaves its volumes after retirement', hosts: without('retire') },
   { name: 'no-compensation', breaks: 'the target leaves what came when it gives up', hosts: without('destroy') },
   {

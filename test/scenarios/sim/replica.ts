@@ -34,6 +34,7 @@ export type ReplicaPorts = {
   readonly faults: Faults;
   readonly bus: SimBus;
   readonly life: Life;
+  readonly crash: () => void;
   readonly store: Store;
   readonly host: SimHost;
   readonly identity: Identity;
@@ -178,6 +179,12 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
   const loop = startLoop(mutant.loop?.(loopOf, context) ?? loopOf);
   noticeJourneys({ self, journal, metrics }, loop);
   const never = new AbortController().signal;
-  for (const peer of peers) void runLink(parts, peer, ports.bus.connect(self, life, mutant.neverHeals === true), never);
+  for (const peer of peers)
+    void runLink(
+      parts,
+      peer,
+      ports.bus.connect({ self, life, crash: ports.crash, ignoresResent: mutant.neverHeals === true }),
+      never,
+    );
   return { life, journal, intake, context, createKey: keys.create };
 }

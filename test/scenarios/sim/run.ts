@@ -1,7 +1,8 @@
 import type { Fault } from './faults.ts';
 import { type Federation, type KeysKind, openFederation } from './federation.ts';
+import { type Outcome, simulate } from './history.ts';
 import { HONEST, MUTANTS, type Mutant } from './mutants.ts';
-import { type Outcome, type Restored, simulate } from './world.ts';
+import type { Restored } from './world.ts';
 
 export type { Restored } from './world.ts';
 
@@ -12,24 +13,41 @@ export const mutantOf = (name: string | undefined): Mutant | undefined =>
 
 /** What a history is made of besides its seed. */
 export type Setting = {
-  readonly dishonest: 'nobody' | 'one';
   readonly mutant: Mutant;
   readonly keys: KeysKind;
   readonly restored: Restored;
-  /** `fast`: the process was started so (`fast-signatures.ts`); said here because it is part of what a seed means. */
+  readonly dishonest: 'nobody' | 'one';
+  /** Not `no`: seeds are the places where a process dies, and nothing is drawn. */
+  readonly crashes: 'no' | Crashes;
+  /** `fast`: the process was started so (`fast/register.ts`); said here because it is part of what a seed means. */
   readonly signatures: 'full' | 'fast';
 };
-export const SETTING: Setting = { mutant: HONEST, keys: 'real', restored: 'safety', signatures: 'full', dishonest: 'nobody' };
+export const SETTING: Setting = {
+  mutant: HONEST,
+  keys: 'real',
+  restored: 'safety',
+  dishonest: 'nobody',
+  crashes: 'no',
+  signatures: 'full',
+};
+
+/** A move; and a move that its operator cancels early, at the deposit, and about the release. */
+export const CRASHES = { move: undefined, 'cancel-50': 50, 'cancel-100': 100, 'cancel-150': 150 } as const;
+export type Crashes = keyof typeof CRASHES;
 
 /** One seed, of which the faults of `without` are left out. */
 export async function runSeed(
   seed: number,
-  { mutant, keys, restored, dishonest }: Setting = SETTING,
+  { mutant, keys, restored, dishonest, crashes }: Setting = SETTING,
   without: ReadonlySet<number> = new Set(),
 ): Promise<Outcome> {
   const opening = federations.get(keys) ?? openFederation(keys);
   federations.set(keys, opening);
-  return simulate({ seed, mutant, without, restored, dishonest, federation: await opening });
+  const beside = mutant.forgives === true ? 'one' : dishonest;
+  const options = { mutant, without, restored, dishonest: beside, federation: await opening };
+  return crashes === 'no'
+    ? simulate({ ...options, seed })
+    : simulate({ ...options, seed: 1, script: { crashAt: seed, cancelAfterMs: CRASHES[crashes] } });
 }
 
 /** Tries that shrinking may cost: each is a whole history. */

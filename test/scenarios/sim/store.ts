@@ -28,7 +28,7 @@ export function openSimStore({ scheduler, faults, database, sessions, life, cras
   const gate = async (at: 'begin' | 'committed'): Promise<void> => {
     if (life.dead) return never;
     if (at === 'begin') {
-      const what = faults.take('crash in a transaction') ? 'crash' : faults.fate('database call', ['not-done']);
+      const what = faults.take('crash before a write') ? 'crash' : faults.fate('database call', ['not-done']);
       await scheduler.point(
         life,
         scheduler.latency(MEAN_MS),
@@ -39,7 +39,7 @@ export function openSimStore({ scheduler, faults, database, sessions, life, cras
       );
       return life.dead ? never : undefined;
     }
-    if (faults.take('crash after a commit')) {
+    if (faults.take('crash after a write')) {
       crash();
       return never;
     }

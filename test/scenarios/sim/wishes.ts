@@ -1,4 +1,5 @@
-import { intentRequest, migrationId, type RequestRecord, uuidv7 } from '@carnet/events';
+import { intentRequest, migrationId, type RequestRecord, type TrustDomain, uuidv7 } from '@carnet/events';
+import type { MigrationState } from '@carnet/saga';
 import { cancel, intend } from '../../../apps/broker/src/service/intake.ts';
 import { DISK_KEY, digestOf, VM } from '../../../libs/saga/src/testing.ts';
 import { order } from './birth.ts';
@@ -24,6 +25,35 @@ export type Wishes = {
   readonly storm: number;
 };
 
+/** An operator asks for a move. */
+export function wishMove(scheduler: Scheduler, csp: Csp, replica: Replica, target: TrustDomain, bytes: Uint8Array): void {
+  const migration = migrationId.parse(uuidv7(scheduler.nowMs(), bytes));
+  scheduler.note(`${csp.domain} wishes ${migration.slice(-4)} to ${target}`);
+  const request = intentRequest.parse({ migration, vm: VM, target, mode: 'cold' });
+  const record: RequestRecord = { via: 'mtls', principal: `spiffe://${csp.domain}/operator`, digest: digestOf('8') };
+  scheduler
+    .within(replica.life, () => intend(replica.intake, request, record, { kind: 'certificate', leaf: 'AA==' }))
+    .then(
+      (result) => scheduler.note(`${csp.domain} intends: ${result.ok ? 'yes' : result.code}`),
+      (cause: unknown) => scheduler.note(`${csp.domain} intends: ${String(cause)}`),
+    );
+}
+
+/** An operator cancels what leaves. */
+export function wishCancel(scheduler: Scheduler, csp: Csp, replica: Replica): void {
+  const leaves = ({ source, sourcePhase }: MigrationState): boolean =>
+    source === csp.domain && sourcePhase !== 'retired' && sourcePhase !== 'resumed';
+  scheduler
+    .within(replica.life, async () => {
+      for (const journey of await replica.context.ledgers.journeys(VM))
+        for (const m of journey.migrations.filter(leaves)) {
+          const result = await cancel(replica.intake, m, 'operator', 'changed my mind');
+          scheduler.note(`${csp.domain} cancels: ${result.ok ? 'yes' : result.code}`);
+        }
+    })
+    .catch(() => undefined);
+}
+
 /** What people want, and what befalls machines, over the time of the storm. */
 export function wishes(of: Wishes): void {
   const { scheduler, plan, csps, secret, until } = of;
@@ -48,33 +78,12 @@ export function wishes(of: Wishes): void {
     const replica = anyReplica(csp);
     const bytes = plan.bytes(10);
     const holder = csp.database.rows('select vm from broker_vms').length > 0;
-    if (replica === undefined || !holder) return;
-    const migration = migrationId.parse(uuidv7(scheduler.nowMs(), bytes));
-    scheduler.note(`${csp.domain} wishes ${migration.slice(-4)} to ${target.domain}`);
-    const request = intentRequest.parse({ migration, vm: VM, target: target.domain, mode: 'cold' });
-    const record: RequestRecord = { via: 'mtls', principal: `spiffe://${csp.domain}/operator`, digest: digestOf('8') };
-    scheduler
-      .within(replica.life, () => intend(replica.intake, request, record, { kind: 'certificate', leaf: 'AA==' }))
-      .then(
-        (result) => scheduler.note(`${csp.domain} intends: ${result.ok ? 'yes' : result.code}`),
-        (cause: unknown) => scheduler.note(`${csp.domain} intends: ${String(cause)}`),
-      );
+    if (replica !== undefined && holder) wishMove(scheduler, csp, replica, target.domain, bytes);
   });
   every(2_000, () => {
     const csp = plan.pick(csps);
     const replica = anyReplica(csp);
-    if (replica === undefined) return;
-    scheduler
-      .within(replica.life, async () => {
-        for (const journey of await replica.context.ledgers.journeys(VM))
-          for (const m of journey.migrations.filter(
-            ({ source, sourcePhase }) => source === csp.domain && sourcePhase !== 'retired' && sourcePhase !== 'resumed',
-          )) {
-            const result = await cancel(replica.intake, m, 'operator', 'changed my mind');
-            scheduler.note(`${csp.domain} cancels: ${result.ok ? 'yes' : result.code}`);
-          }
-      })
-      .catch(() => undefined);
+    if (replica !== undefined) wishCancel(scheduler, csp, replica);
   });
   // Somebody at the console of a host starts the VM there, whatever the brokers say.
   every(3_000, () => {

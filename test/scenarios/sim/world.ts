@@ -3,11 +3,10 @@ import { type FakeNetwork, fakeNetwork } from '@carnet/hypervisor';
 import type { Journal } from '@carnet/journal';
 import { createMetrics, type Log, type Metrics } from '@carnet/runtime';
 import { digestOf } from '../../../libs/saga/src/testing.ts';
-import { giveBirth, introduce } from './birth.ts';
 import { createBus, type SimBus } from './bus.ts';
-import { type Checks, createChecks, type Violation } from './checks.ts';
+import { type Checks, createChecks } from './checks.ts';
 import { type Csp, headFileOf, RESTART_MS, volatileHead } from './csp.ts';
-import { createFaults, type Fault, type Faults } from './faults.ts';
+import { createCrash, createFaults, type Fault, type Faults } from './faults.ts';
 import type { Federation } from './federation.ts';
 import { createSimHost, type HostOptions, startAgent } from './host.ts';
 import { DOMAINS, type Identity } from './identities.ts';
@@ -17,7 +16,6 @@ import { type Random, seeded } from './random.ts';
 import { startReplica } from './replica.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
 import { newSessions, openSimStore } from './store.ts';
-import { wishes } from './wishes.ts';
 
 /** What is checked of a history in which a database was restored (`isExcused`). */
 export type Restored = 'safety' | 'all';
@@ -30,29 +28,12 @@ export type SimOptions = {
   /** Whether one CSP, drawn by the seed, lies. */
   readonly dishonest: 'nobody' | 'one';
   readonly federation: Federation;
+  /** Instead of what the seed draws: one move, and one crash. */
+  readonly script?: Script;
 };
 
-export type Outcome = {
-  readonly violation: Violation | undefined;
-  readonly faults: readonly Fault[];
-  readonly trace: readonly string[];
-  readonly digest: string;
-  readonly steps: number;
-  readonly simulatedMs: number;
-  /** Migrations, by how they ended. */
-  readonly ends: Readonly<Record<string, number>>;
-};
-
-/** Faults and wishes come for this long; then all is well, and everything must come to an end. */
-const STORM_MS = 20_000;
-/** After it nothing may be open any more: the deadlines of the last move, and every back-off. */
-const CALM_MS_MAX = 400_000;
-const STEPS_MAX = 400_000;
-const START_MS_MAX = 5_000;
-/** What lies need to arrive, once nothing hinders them any more. */
-const SURFACE_MS = 20_000;
-/** How often it is asked whether all is quiet. */
-const QUIET_EVERY_MS = 500;
+/** `crashAt`: at which of all places where a process can die, from 1. */
+export type Script = { readonly crashAt: number; readonly cancelAfterMs: number | undefined };
 
 const metrics: Metrics = createMetrics();
 const silent = (): void => undefined;
@@ -74,22 +55,26 @@ export type World = {
   readonly start: (csp: Csp, n: number) => Promise<void>;
   readonly replicas: number;
   readonly secret: () => string;
+  /** Where a process could die, so far. */
+  readonly places: () => number;
 };
 
-function createWorld(options: SimOptions): World {
-  const { seed, without = new Set(), restored, dishonest, federation } = options;
+export function createWorld(options: SimOptions): World {
+  const { seed, without = new Set(), restored, dishonest, federation, script } = options;
   const random = seeded(seed);
   const happened: Fault[] = [];
   const plan = seeded(seed, 2);
-  const scheduler = createScheduler(seeded(seed, 1), plan.pick([1, 5, 20]));
-  const storm = plan.pick([0, 0.3, 1, 1, 3]);
-  const faults = createFaults(seeded(seed, 3), { storm, without }, (fault) => {
+  const drawn = { pace: plan.pick([1, 5, 20]), storm: plan.pick([0, 0.3, 1, 1, 3]), replicas: plan.pick([1, 2, 2]) };
+  const { pace, storm, replicas } = script === undefined ? drawn : { pace: 1, storm: 0, replicas: 1 };
+  const scheduler = createScheduler(seeded(seed, 1), pace);
+  const note = (fault: Fault): void => {
     happened.push(fault);
     scheduler.note(`fault ${fault.n}: ${fault.what}`);
-  });
+  };
+  const crash = script === undefined ? undefined : createCrash(script.crashAt, note);
+  const faults = crash ?? createFaults(seeded(seed, 3), { storm, without }, note);
   const bus: SimBus = createBus(scheduler, faults, (publisher, envelope) => checks.told(publisher, envelope));
-  const replicas = plan.pick([1, 2, 2]);
-  const members = dishonest === 'one' ? DOMAINS : DOMAINS.slice(0, plan.pick([2, 3]));
+  const members = dishonest === 'one' ? DOMAINS : DOMAINS.slice(0, script === undefined ? plan.pick([2, 3]) : 2);
   const liar =
     dishonest === 'one'
       ? createLiar({ scheduler, random: seeded(seed, 4), bus, domain: seeded(seed, 5).pick(members) })
@@ -116,7 +101,7 @@ function createWorld(options: SimOptions): World {
   });
   const start = starter({ options, scheduler, faults, random, bus, liar }, known, leaves);
   const parts = { options, scheduler, faults, happened, storm, plan, random, bus, checks, liar, csps, start, replicas };
-  return { ...parts, secret: () => keys.last };
+  return { ...parts, secret: () => keys.last, places: () => crash?.places() ?? 0 };
 }
 
 /** The liar breaks rules of its own; the others are what the history is about. */
@@ -189,6 +174,7 @@ function starter(
         faults,
         bus,
         life,
+        crash: () => dies('crashes'),
         store,
         host,
         identity,
@@ -211,82 +197,4 @@ function starter(
     );
   };
   return start;
-}
-
-/** One history: what the seed says, and nothing else. */
-export async function simulate(options: SimOptions): Promise<Outcome> {
-  const world = createWorld(options);
-  const { scheduler, checks, csps } = world;
-  const restoreTimers = scheduler.takeTimers();
-  const ends: Record<string, number> = {};
-  let violation: Violation | undefined;
-  try {
-    violation = await live(world);
-    checks.count(csps, ends);
-  } finally {
-    restoreTimers();
-    for (const csp of csps) for (const life of csp.lives) scheduler.kill(life);
-  }
-  if (violation !== undefined) scheduler.note(`VIOLATION ${violation.rule}: ${violation.text}`);
-  return {
-    violation,
-    faults: world.happened,
-    trace: scheduler.trace(),
-    digest: scheduler.digest(),
-    steps: scheduler.steps(),
-    simulatedMs: scheduler.elapsedMs(),
-    ends,
-  };
-}
-
-async function live({
-  scheduler,
-  checks,
-  csps,
-  replicas,
-  start,
-  faults,
-  bus,
-  plan,
-  storm,
-  secret,
-  liar,
-}: World): Promise<Violation | undefined> {
-  let violation: Violation | undefined;
-  const until = async (ms: number, done: () => boolean = () => false): Promise<void> => {
-    while (violation === undefined && scheduler.steps() < STEPS_MAX && !done()) {
-      if (!(await scheduler.step(ms))) return;
-      violation = checks.mayBeWrong(csps) ? await checks.look(csps) : undefined;
-    }
-  };
-  for (const csp of csps) for (let n = 0; n < replicas; n += 1) void start(csp, n);
-  faults.pause();
-  await scheduler.settle();
-  await until(START_MS_MAX, () =>
-    csps.every((csp) => Array.from({ length: replicas }).every((_, n) => csp.replicas[n] !== undefined)),
-  );
-  await introduce(scheduler, csps, until);
-  await giveBirth(scheduler, csps, until);
-  checks.begin();
-  faults.resume();
-  const calmMs = scheduler.elapsedMs() + STORM_MS;
-  wishes({ scheduler, plan, csps, faults, bus, secret, liar, until: calmMs, start, storm });
-  await until(calmMs);
-  faults.calm();
-  bus.heal();
-  for (const csp of csps) for (const life of [...csp.lives, csp.host.life]) life.skewMs = 0;
-  scheduler.note('calm');
-  if (liar !== undefined) {
-    await until(scheduler.elapsedMs() + SURFACE_MS);
-    liar.surface();
-    await until(scheduler.elapsedMs() + SURFACE_MS);
-  }
-  // Whoever sits in a started transaction or a hung call has had its accident: the rest is time.
-  let askedMs = 0;
-  await until(scheduler.elapsedMs() + CALM_MS_MAX, () => {
-    if (scheduler.elapsedMs() - askedMs < QUIET_EVERY_MS) return false;
-    askedMs = scheduler.elapsedMs();
-    return checks.isQuiet(csps);
-  });
-  return violation ?? checks.end(csps, scheduler.steps() >= STEPS_MAX) ?? (await checks.leftovers(csps));
 }

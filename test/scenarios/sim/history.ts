@@ -1,0 +1,115 @@
+import { giveBirth, introduce } from './birth.ts';
+import type { Violation } from './checks.ts';
+import type { Fault } from './faults.ts';
+import { wishCancel, wishes, wishMove } from './wishes.ts';
+import { createWorld, type Script, type SimOptions, type World } from './world.ts';
+
+export type Outcome = {
+  readonly violation: Violation | undefined;
+  readonly faults: readonly Fault[];
+  readonly trace: readonly string[];
+  readonly digest: string;
+  readonly steps: number;
+  readonly simulatedMs: number;
+  /** Migrations, by how they ended. */
+  readonly ends: Readonly<Record<string, number>>;
+  /** Where a process could have died, in a scripted history. */
+  readonly places: number;
+};
+
+/** Faults and wishes come for this long; then all is well, and everything must come to an end. */
+const STORM_MS = 20_000;
+/** After it nothing may be open any more: the deadlines of the last move, and every back-off. */
+const CALM_MS_MAX = 400_000;
+const STEPS_MAX = 400_000;
+const START_MS_MAX = 5_000;
+/** A script's wishes are over by then. */
+const SCRIPT_MS = 2_000;
+/** What lies need to arrive, once nothing hinders them any more. */
+const SURFACE_MS = 20_000;
+/** How often it is asked whether all is quiet. */
+const QUIET_EVERY_MS = 500;
+
+/** One history: what the seed says, and nothing else. */
+export async function simulate(options: SimOptions): Promise<Outcome> {
+  const world = createWorld(options);
+  const { scheduler, checks, csps } = world;
+  const restoreTimers = scheduler.takeTimers();
+  const ends: Record<string, number> = {};
+  let violation: Violation | undefined;
+  try {
+    violation = await live(world);
+    checks.count(csps, ends);
+  } finally {
+    restoreTimers();
+    for (const csp of csps) for (const life of csp.lives) scheduler.kill(life);
+  }
+  if (violation !== undefined) scheduler.note(`VIOLATION ${violation.rule}: ${violation.text}`);
+  return {
+    violation,
+    faults: world.happened,
+    trace: scheduler.trace(),
+    digest: scheduler.digest(),
+    steps: scheduler.steps(),
+    simulatedMs: scheduler.elapsedMs(),
+    ends,
+    places: world.places(),
+  };
+}
+
+async function live(world: World): Promise<Violation | undefined> {
+  const { scheduler, checks, csps, replicas, start, faults, bus, liar } = world;
+  let violation: Violation | undefined;
+  const until = async (ms: number, done: () => boolean = () => false): Promise<void> => {
+    while (violation === undefined && scheduler.steps() < STEPS_MAX && !done()) {
+      if (!(await scheduler.step(ms))) return;
+      if (world.options.mutant.forgives === true) for (const { database } of csps) database.rows('delete from proofs');
+      violation = checks.mayBeWrong(csps) ? await checks.look(csps) : undefined;
+    }
+  };
+  for (const csp of csps) for (let n = 0; n < replicas; n += 1) void start(csp, n);
+  faults.pause();
+  await scheduler.settle();
+  await until(START_MS_MAX, () =>
+    csps.every((csp) => Array.from({ length: replicas }).every((_, n) => csp.replicas[n] !== undefined)),
+  );
+  await introduce(scheduler, csps, until);
+  await giveBirth(scheduler, csps, until);
+  checks.begin();
+  faults.resume();
+  const { script } = world.options;
+  const calmMs = scheduler.elapsedMs() + (script === undefined ? STORM_MS : SCRIPT_MS);
+  if (script === undefined) wishes({ ...world, until: calmMs });
+  else oneMove(world, script);
+  await until(calmMs);
+  faults.calm();
+  bus.heal();
+  for (const csp of csps) for (const life of [...csp.lives, csp.host.life]) life.skewMs = 0;
+  scheduler.note('calm');
+  if (liar !== undefined) {
+    await until(scheduler.elapsedMs() + SURFACE_MS);
+    liar.surface();
+    await until(scheduler.elapsedMs() + SURFACE_MS);
+  }
+  // Whoever sits in a started transaction or a hung call has had its accident: the rest is time.
+  let askedMs = 0;
+  await until(scheduler.elapsedMs() + CALM_MS_MAX, () => {
+    if (scheduler.elapsedMs() - askedMs < QUIET_EVERY_MS) return false;
+    askedMs = scheduler.elapsedMs();
+    return checks.isQuiet(csps);
+  });
+  return violation ?? checks.end(csps, scheduler.steps() >= STEPS_MAX) ?? (await checks.leftovers(csps));
+}
+
+/** A VM moves, and its operator may change his mind. */
+function oneMove({ scheduler, csps, plan }: World, { cancelAfterMs }: Script): void {
+  const [source, target] = csps;
+  const replica = source?.replicas[0];
+  if (source === undefined || target === undefined || replica === undefined) throw new Error('no CSP has started');
+  wishMove(scheduler, source, replica, target.domain, plan.bytes(10));
+  if (cancelAfterMs === undefined) return;
+  scheduler.at(scheduler.elapsedMs() + cancelAfterMs, () => {
+    const now = source.replicas[0];
+    if (now !== undefined) wishCancel(scheduler, source, now);
+  });
+}
