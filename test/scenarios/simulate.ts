@@ -114,7 +114,18 @@ async function eachCrash({ stories, processes, setting }: Extract<Wanted, { read
     // A crash beyond the last place: nothing happens, and the places are counted.
     const { places, ends, violation } = await runSeed(Number.MAX_SAFE_INTEGER, { ...setting, crashes });
     say(`${crashes}: ${places} places to die, undisturbed: ${violation?.rule ?? Object.keys(ends).join(', ')}`);
-    const given = ['--crashes', crashes, '--from', '1', '--seeds', String(places), '--signatures', setting.signatures, '--keys', setting.keys];
+    const given = [
+      '--crashes',
+      crashes,
+      '--from',
+      '1',
+      '--seeds',
+      String(places),
+      '--signatures',
+      setting.signatures,
+      '--keys',
+      setting.keys,
+    ];
     if (setting.mutant !== HONEST) given.push('--mutant', setting.mutant.name);
     const code = await many({ kind: 'many', from: 1, seeds: places, processes, setting: { ...setting, crashes } }, given);
     worst = Math.max(worst, code);

@@ -131,7 +131,7 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
     const rows = database.rows(
       'select publisher, audience, frozen from ledgers where quarantined_at is not null or frozen is not null',
     );
-    const [row] = rows.filter((one) => one['publisher'] !== liar?.domain && one['audience'] !== liar?.domain);
+    const row = rows.find((one) => one['publisher'] !== liar?.domain && one['audience'] !== liar?.domain);
     return row === undefined
       ? undefined
       : `${domain}: the ledger of ${row['publisher']} to ${row['audience']} is ${row['frozen'] ?? 'quarantined'}`;

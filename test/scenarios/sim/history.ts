@@ -37,8 +37,10 @@ export async function simulate(options: SimOptions): Promise<Outcome> {
   const restoreTimers = scheduler.takeTimers();
   const ends: Record<string, number> = {};
   let violation: Violation | undefined;
+  let places = 0;
   try {
     violation = await live(world);
+    places = world.places();
     checks.count(csps, ends);
   } finally {
     restoreTimers();
@@ -53,7 +55,7 @@ export async function simulate(options: SimOptions): Promise<Outcome> {
     steps: scheduler.steps(),
     simulatedMs: scheduler.elapsedMs(),
     ends,
-    places: world.places(),
+    places,
   };
 }
 
