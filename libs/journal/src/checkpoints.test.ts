@@ -41,7 +41,7 @@ async function openSide(store: Store, self: typeof A, peer: typeof A): Promise<S
   const { journal, parts } = await openJournal(journalOptions(store, self, [peer], { log: memoryLog() }));
   const headFile = parts.headFiles.get(peer);
   if (headFile === undefined) throw new Error('no head file');
-  return { journal, parts, exchange: openExchange(parts, peer, openOutbox(parts.db, self, peer, headFile)) };
+  return { journal, parts, exchange: openExchange(parts, peer, openOutbox(parts.db, self, peer, headFile), async () => []) };
 }
 
 beforeEach(async () => {

@@ -4,6 +4,11 @@ export const JOURNAL_CODES = {
     text: 'This database is behind what it once published: it was restored or lost power.',
     advice: 'Wait: every peer is asked what it holds of us, and the missing events come back. If a peer is down, bring it up.',
   },
+  LEDGER_EVENTS_LOST: {
+    text: 'This CSP has told a peer events that are nowhere any more: not in its database, its head files, at the peer or on the bus.',
+    advice:
+      'Nothing is appended: what was told may still arrive, and another event in its place would convict this CSP of a fork. Bring back a newer backup of the database, or the `heads` folder of each replica, and restart; or let the peer bring back its own. `carnet peer show` names the peer. Only if the peer has lost them as well, and its operator says so: stop all replicas, put the peer’s file in `heads` aside, and restart.',
+  },
   LEDGER_FROZEN: {
     text: 'A fork or an unknown cause was found between this peer and us: nothing new is begun with it.',
     advice: 'Read the proof with `carnet peer show`, call the peer, and find out which side was restored or lies.',
@@ -57,6 +62,6 @@ export const JOURNAL_CODES = {
 export type JournalCode = keyof typeof JOURNAL_CODES;
 export type AppendCode = Extract<
   JournalCode,
-  'LEDGER_QUARANTINED' | 'LEDGER_FROZEN' | 'PEER_UNKNOWN' | 'PEER_REVOKED' | 'APPEND_OVERLOADED'
+  'LEDGER_QUARANTINED' | 'LEDGER_EVENTS_LOST' | 'LEDGER_FROZEN' | 'PEER_UNKNOWN' | 'PEER_REVOKED' | 'APPEND_OVERLOADED'
 >;
 export type MessageCode = Extract<JournalCode, `MESSAGE_${string}` | 'CHALLENGE_UNKNOWN' | 'PEER_UNANNOUNCED' | 'PEER_REVOKED'>;

@@ -10,7 +10,7 @@ export type JournalErrorCode =
   | 'LEDGER_BROKEN'
   /** A delivery of a peer that is not configured. */
   | 'PEER_UNCONFIGURED'
-  /** The head file cannot be read: it must be there or be absent, never guessed. */
+  /** The head file cannot be read, is damaged or contradicts itself: it must be whole or be absent, never guessed. */
   | 'HEAD_FILE_BROKEN';
 
 export class JournalError extends Error {

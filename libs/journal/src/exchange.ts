@@ -3,6 +3,8 @@ import { accept, type Checked, type CheckpointCode, positionOf, refuse, seqOf } 
 import { nextCheckpoint, takeCosigned, witness } from './checkpoints.ts';
 import { JOURNAL_CODES } from './codes.ts';
 import { timeOf } from './draft.ts';
+import type { Delivery } from './early.ts';
+import { bringHome, bringHomeKept } from './homecoming.ts';
 import type { JournalParts } from './journal.ts';
 import { eventsIn, headOf, readLedger, stateOf } from './ledgers.ts';
 import { NONCE_BYTES, RESEND_MAX } from './limits.ts';
@@ -11,6 +13,7 @@ import type { Outbox } from './outbox.ts';
 import { convict, thawIfHealed } from './proofs.ts';
 import { digestAt, leaveQuarantine, quarantine, quarantinedPeers } from './quarantine.ts';
 import { isCutOff } from './standing.ts';
+import { type StrangersQuestion, strangersQuestion } from './strangers.ts';
 
 /** What a peer's message calls for. */
 export type Heard = {
@@ -37,10 +40,13 @@ export type Exchange = {
   readonly isBehind: () => Promise<boolean>;
 };
 
+/** What our stream on the bus holds of our ledger to the peer beyond `afterSeq`, unverified; all up to `toldSeq` was told. */
+export type OwnOnBus = (afterSeq: number, toldSeq: number) => Promise<readonly Delivery[]>;
+
 type Said = Extract<PeerMessage, { readonly own: HeadPosition }>;
 type State = { nonce: string | undefined; claimed: number; answeredFreeze: string | undefined; coveredAtLastLook: number };
 
-export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Outbox): Exchange {
+export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Outbox, onBus: OwnOnBus): Exchange {
   const { options, db } = parts;
   const { self, clock, random } = options;
   const sign = (message: PeerMessage): Uint8Array => signMessage(message, options.signing().signer);
@@ -58,6 +64,15 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
       own: own === null ? null : { seq: seqOf(own.seq), digest: own.digest },
       received,
     };
+  };
+  const replyTo = async (asked: StrangersQuestion): Promise<readonly Uint8Array[]> => {
+    if (asked.kind === 'ask') {
+      const after = positionOf(asked.fromSeq) - 1;
+      const events = await outbox.after(after, RESEND_MAX);
+      return (events.length > 0 ? events : await outbox.again(after, RESEND_MAX)).map(({ envelope }) => envelope);
+    }
+    const answer = sign({ kind: 'answer', nonce: asked.nonce, ...(await said()) });
+    return [answer, ...(await heldOf(parts, peer, state.claimed))];
   };
   const signedHead = async (): Promise<Uint8Array> => sign({ kind: 'head', ...(await said()) });
 
@@ -79,7 +94,11 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
       return note === undefined ? [] : [sign({ kind: 'checkpoint', ...address(), note: textOf(note) })];
     },
     hear: async (bytes) => {
-      const opened = openMessage(bytes, stateOf(await readLedger(db, theirs)), clock.nowMs());
+      const known = stateOf(await readLedger(db, theirs));
+      const opened = openMessage(bytes, known, clock.nowMs());
+      const asked = !opened.ok && opened.code === 'PEER_UNANNOUNCED' ? strangersQuestion(bytes, known) : undefined;
+      // We know nothing of it: its ledger is missing here, whatever else is.
+      if (asked !== undefined) return accept({ replies: await replyTo(asked), received: 'behind' });
       if (!opened.ok) return opened;
       if (isCutOff(await parts.standing(db, peer))) return refuse('PEER_REVOKED', JOURNAL_CODES.PEER_REVOKED.text);
       const { message, digest } = opened.value;
@@ -89,14 +108,9 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
           await judgeHead(parts, peer, message, { bytes, digest });
           if (message.received === null) await introduceOurselves(parts, peer);
           break;
-        case 'ask': {
-          const events = await outbox.after(positionOf(message.fromSeq) - 1, RESEND_MAX);
-          return accept({ replies: events.map(({ envelope }) => envelope), received: 'level' });
-        }
-        case 'challenge': {
-          const answer = sign({ kind: 'answer', nonce: message.nonce, ...(await said()) });
-          return accept({ replies: [answer, ...(await heldOf(parts, peer, state.claimed))], received: 'level' });
-        }
+        case 'ask':
+        case 'challenge':
+          return accept({ replies: await replyTo(message), received: 'level' });
         case 'checkpoint': {
           const cosigned = await judgeCheckpoint(parts, peer, message.note, { bytes, digest });
           if (!cosigned.ok) return cosigned;
@@ -111,7 +125,7 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
         case 'answer':
           if (message.nonce !== state.nonce) return { ok: false, code: 'CHALLENGE_UNKNOWN', text: 'expected an open nonce' };
           await judgeHead(parts, peer, message, { bytes, digest });
-          await judgeAnswer(parts, peer, message, state);
+          await judgeAnswer(parts, peer, message, state, onBus);
           break;
       }
       return accept({ replies: [], received: (await isBehind(parts, peer)) ? 'behind' : 'level' });
@@ -160,6 +174,7 @@ async function judgeHead(
     .where('audience', '=', peer)
     .where('covered_seq', '<', positionOf(received.seq))
     .execute();
+  await parts.headFiles.get(peer)?.covered(received);
 }
 
 /** Its signed word against what is placed: a difference is a fork, and the message is the proof. */
@@ -240,11 +255,25 @@ async function introduceOurselves({ db, options, appenders }: JournalParts, peer
   if (row.head_digest === null) await appenders.get(peer)?.(async () => ({ drafts: [], announce: true, value: null }));
 }
 
-/** A fresh answer: once we have all that the peer holds of us, its part of a quarantine is over. */
-async function judgeAnswer(parts: JournalParts, peer: TrustDomain, answer: Said, state: State): Promise<void> {
+/** A fresh answer: once we have all that the peer, our own files and the bus hold of us, its part of a quarantine is over. */
+async function judgeAnswer(
+  parts: JournalParts,
+  peer: TrustDomain,
+  answer: Said,
+  state: State,
+  onBus: OwnOnBus,
+): Promise<void> {
   const { db, options, headFiles } = parts;
   const { self, clock, log } = options;
-  const row = await readLedger(db, { publisher: self, audience: peer });
+  const ours = { publisher: self, audience: peer };
+  if ((await readLedger(db, ours)).quarantined_at !== null) {
+    await bringHomeKept(parts, peer);
+    const told = positionOf(headFiles.get(peer)?.known()?.seq);
+    while (await bringHome(parts, peer, await onBus((await readLedger(db, ours)).head_seq, told))) {
+      // There may be more of it.
+    }
+  }
+  const row = await readLedger(db, ours);
   if (positionOf(answer.received?.seq) > row.head_seq) return;
   state.nonce = undefined;
   state.answeredFreeze = row.frozen?.since;

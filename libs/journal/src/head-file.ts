@@ -1,28 +1,72 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
-import { join } from 'node:path';
-import { type HeadPosition, headPosition, subjectToken, type TrustDomain } from '@carnet/events';
-import { positionOf } from '@carnet/trust';
+import { mkdir } from 'node:fs/promises';
+import { type Digest, type HeadPosition, subjectToken, type TrustDomain } from '@carnet/events';
+import { positionOf, seqOf } from '@carnet/trust';
 import { JournalError } from './error.ts';
+import { filesIn } from './head-file-disk.ts';
+import { eventLines, type Lines, markLine } from './kept-lines.ts';
+import { KEPT_BYTES_MAX, KEPT_COVERED_BYTES_MAX } from './limits.ts';
+
+/** An own event, outside of the database. */
+export type KeptEvent = {
+  readonly seq: number;
+  readonly digest: Digest;
+  readonly envelope: Uint8Array;
+  /** Decided to be held, and not told since. */
+  readonly held: boolean;
+};
+
+export type Kept = {
+  /** All up to here may have been told. */
+  readonly told: HeadPosition;
+  /** In order. Gaps are of what other replicas told, and of what the peer had signed to hold. */
+  readonly events: readonly KeptEvent[];
+};
 
 /**
- * The end of one own ledger, durable outside of the database: a database found behind it was restored or lost power. One
- * directory for each replica; sharing one among replicas of a machine is safe, over a network file system it is not.
+ * The end of one own ledger and the events that led there, durable outside of the database: a database found behind it was
+ * restored or lost power, and gets them back from here. What was told may be under way for ever, so neither goes back: a
+ * position that was told once never holds another event.
+ *
+ * One directory for each replica; sharing one among replicas of a machine is safe, over a network file system it is not.
  */
 export type HeadFile = {
   /** @throws JournalError HEAD_FILE_BROKEN */
-  readonly read: () => Promise<HeadPosition>;
-  /** As far as this process knows, without looking: what it wrote or read last. */
+  readonly read: () => Promise<Kept>;
+  /** The end, as far as this process knows without looking: what it wrote or read last. */
   readonly known: () => HeadPosition;
-  /** Returns once a head at least this far is on disk. Never goes back. */
-  readonly reach: (head: HeadPosition) => Promise<void>;
-  /** Goes back, on purpose: every peer has sworn that nothing beyond this head was ever heard. */
-  readonly settle: (head: HeadPosition) => Promise<void>;
+  readonly told: () => HeadPosition;
+  /** Returns once these, and that all up to `told` may be told, are on disk. */
+  readonly keep: (events: readonly KeptEvent[], told: HeadPosition) => Promise<void>;
+  /** The peer signed that it holds all up to here: these need not be kept for ever. */
+  readonly covered: (head: HeadPosition) => Promise<void>;
+  /** The peer has acknowledged too little for too long: nothing more may be told. */
+  readonly isFull: () => boolean;
 };
+
+export const headOfKept = ({ told, events }: Kept): HeadPosition => {
+  const last = events.at(-1);
+  return last === undefined || last.seq <= positionOf(told?.seq) ? told : { seq: seqOf(last.seq), digest: last.digest };
+};
+
+type Size = { readonly seq: number; readonly bytes: number };
+/** What this process knows of the file. */
+type Known = {
+  readonly told: HeadPosition;
+  readonly head: HeadPosition;
+  readonly sizes: readonly Size[];
+  readonly bytes: number;
+  /** It may be appended to; else a whole one is written in its place first. */
+  readonly whole: boolean;
+};
+
+/** A torn or repeated write is repaired by the next one; a directory that takes none is the operator's to mend. */
+const ATTEMPTS_MAX = 8;
 
 export async function openHeadFile(dir: string, audience: TrustDomain): Promise<HeadFile> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  const path = join(dir, `${subjectToken(audience)}.head`);
-  let known: HeadPosition | undefined;
+  const files = filesIn(dir, `${subjectToken(audience)}.head`);
+  let known: Known | undefined;
+  let isStale = true;
   let turn: Promise<unknown> = Promise.resolve();
   /** One writer at a time; a failed one does not poison the next. */
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -30,59 +74,84 @@ export async function openHeadFile(dir: string, audience: TrustDomain): Promise<
     turn = mine.catch(() => undefined);
     return mine;
   };
-  const reach = async (head: HeadPosition): Promise<void> => {
-    if (known !== undefined && positionOf(known?.seq) >= positionOf(head?.seq)) return;
-    // Another replica of this machine may have come further.
-    known = await readHead(path);
-    if (positionOf(known?.seq) >= positionOf(head?.seq)) return;
-    await replaceDurably(dir, path, JSON.stringify(head));
-    known = head;
+  const load = async (): Promise<Lines> => {
+    const lines = await files.read();
+    known = knownOf(lines);
+    isStale = false;
+    return lines;
   };
+  /** `undefined`: another replica came between. */
+  const write = async (work: (known: Known) => Promise<Known | undefined>): Promise<void> => {
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      const before = isStale || known === undefined ? knownOf(await load()) : known;
+      // Whatever happens, the next writer looks at the disk first.
+      isStale = true;
+      const after = await work(before);
+      if (after === undefined) continue;
+      known = after;
+      isStale = false;
+      return;
+    }
+    throw new JournalError('HEAD_FILE_BROKEN', `${files.path} is replaced again and again: who else writes there?`);
+  };
+  /** The whole file anew, under its own name. */
+  const rewrite = async (gone: HeadPosition, more: Kept): Promise<Known | undefined> => {
+    await files.takeAway();
+    const kept = merged(await files.read(), more, gone);
+    const text = Buffer.concat([markLine(kept.told), ...kept.events.map(eventLines)]);
+    return (await files.place(text)) ? knownOf({ ...kept, whole: true }) : undefined;
+  };
+
   return {
-    read: async () => {
-      known = await readHead(path);
-      return known;
-    },
-    known: () => known ?? null,
-    reach: (head) => inTurn(() => reach(head)),
-    settle: (head) =>
-      inTurn(async () => {
-        await replaceDurably(dir, path, JSON.stringify(head));
-        known = head;
-      }),
+    read: () => inTurn(load),
+    known: () => known?.head ?? null,
+    told: () => known?.told ?? null,
+    isFull: () => (known?.bytes ?? 0) > KEPT_BYTES_MAX,
+    keep: (events, told) =>
+      inTurn(() =>
+        write(async (before) => {
+          const fresh = events.filter(({ seq }) => seq > positionOf(before.head?.seq));
+          const mark = further(before.told, told);
+          if (fresh.length === 0 && mark === before.told) return before;
+          if (!before.whole) return rewrite(null, { told, events: fresh });
+          const lines = [...fresh.map(eventLines), ...(mark === before.told ? [] : [markLine(mark)])];
+          return (await files.append(Buffer.concat(lines))) ? advanced(before, fresh, mark) : undefined;
+        }),
+      ),
+    covered: (head) =>
+      inTurn(() =>
+        write(async (before) => {
+          if (before.bytes < KEPT_COVERED_BYTES_MAX) return before;
+          const gone = total(before.sizes.filter(({ seq }) => seq <= positionOf(head?.seq)));
+          return gone < KEPT_COVERED_BYTES_MAX ? before : rewrite(head, { told: head, events: [] });
+        }),
+      ),
   };
 }
 
-async function readHead(path: string): Promise<HeadPosition> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return null;
-    throw new JournalError('HEAD_FILE_BROKEN', path, { cause });
-  }
-  try {
-    return headPosition.parse(JSON.parse(text));
-  } catch (cause) {
-    throw new JournalError('HEAD_FILE_BROKEN', `${path} holds no head`, { cause });
-  }
+const sizeOf = ({ seq, envelope }: KeptEvent): Size => ({ seq, bytes: envelope.length });
+const total = (sizes: readonly Size[]): number => sizes.reduce((sum, { bytes }) => sum + bytes, 0);
+const further = (a: HeadPosition, b: HeadPosition): HeadPosition => (positionOf(b?.seq) > positionOf(a?.seq) ? b : a);
+
+function knownOf({ told, events, whole }: Lines): Known {
+  const sizes = events.map(sizeOf);
+  return { told, head: headOfKept({ told, events }), sizes, bytes: total(sizes), whole };
 }
 
-/** Write aside, fsync, rename, fsync the directory: after a power loss there is the old text or the new one, whole. */
-async function replaceDurably(dir: string, path: string, text: string): Promise<void> {
-  const aside = `${path}.${process.pid}.tmp`;
-  const file = await open(aside, 'w', 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(aside, path);
-  const directory = await open(dir, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+function advanced(before: Known, fresh: readonly KeptEvent[], told: HeadPosition): Known {
+  const sizes = fresh.map(sizeOf);
+  return {
+    told,
+    head: further(before.head, headOfKept({ told, events: fresh })),
+    sizes: before.sizes.concat(sizes),
+    bytes: before.bytes + total(sizes),
+    whole: true,
+  };
+}
+
+/** The longer mark and all events, but those that the peer holds. */
+function merged(kept: Kept, more: Kept, gone: HeadPosition): Kept {
+  const last = positionOf(headOfKept(kept)?.seq);
+  const events = [...kept.events, ...more.events.filter(({ seq }) => seq > last)];
+  return { told: further(kept.told, more.told), events: events.filter(({ seq }) => seq > positionOf(gone?.seq)) };
 }

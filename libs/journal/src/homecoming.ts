@@ -1,7 +1,10 @@
-import type { TrustDomain } from '@carnet/events';
+import { GENESIS, type TrustDomain } from '@carnet/events';
+import { positionOf } from '@carnet/trust';
 import type { Delivery } from './early.ts';
 import { JournalError } from './error.ts';
 import type { JournalParts } from './journal.ts';
+import { readLedger } from './ledgers.ts';
+import { peek } from './peek.ts';
 import { quarantine, quarantinedPeers } from './quarantine.ts';
 import type { Received } from './receive.ts';
 import { payloadOf } from './stored-event.ts';
@@ -44,6 +47,39 @@ export async function receiveOwn(
     await quarantine(db, options, `events of ours came back from ${peer} that were not here`);
   return received;
 }
+
+/** Events of ours that were kept outside of the database. */
+export async function bringHomeKept(parts: JournalParts, peer: TrustDomain): Promise<void> {
+  const kept = await parts.headFiles.get(peer)?.read();
+  if (kept !== undefined) await bringHome(parts, peer, kept.events);
+}
+
+/**
+ * From our own files or our stream on the bus: whatever of it follows what is here. What does not is no proof against anybody: it
+ * stays out, and the ledger in quarantine. True: some came home.
+ */
+export async function bringHome(parts: JournalParts, peer: TrustDomain, deliveries: readonly Delivery[]): Promise<boolean> {
+  const { head_seq, head_digest } = await readLedger(parts.db, { publisher: parts.options.self, audience: peer });
+  const following: Delivery[] = [];
+  let end = { seq: head_seq, digest: head_digest ?? GENESIS };
+  for (const { delivery, peeked } of inOrder(deliveries)) {
+    const { digest, seq, prev } = peeked;
+    if (positionOf(seq) !== end.seq + 1 || prev !== end.digest) continue;
+    following.push(delivery);
+    end = { seq: end.seq + 1, digest };
+  }
+  if (following.length === 0) return false;
+  const received = await receiveOwn(parts, peer, following);
+  const home = received.filter(({ kind }) => kind === 'placed').length;
+  if (home > 0)
+    parts.options.log.warn({ peer, events: home, from: head_seq + 1 }, 'events of ours that this database had lost are back');
+  return home > 0;
+}
+
+const inOrder = (deliveries: readonly Delivery[]) =>
+  deliveries
+    .map((delivery) => ({ delivery, peeked: peek(delivery.envelope) }))
+    .sort((a, b) => positionOf(a.peeked.seq) - positionOf(b.peeked.seq));
 
 const receiverOf = (receivers: JournalParts['theirs'], peer: TrustDomain) => {
   const receiver = receivers.get(peer);

@@ -7,7 +7,9 @@ import type { Author, KeyEnding } from './draft.ts';
 import type { Delivery } from './early.ts';
 import { JournalError } from './error.ts';
 import { type HeadFile, openHeadFile } from './head-file.ts';
-import { ensureLedgers, headOf, type JournalDb, type Ledger, readLedger } from './ledgers.ts';
+import { bringHomeKept } from './homecoming.ts';
+import { keepUpTo } from './keep.ts';
+import { ensureLedgers, type JournalDb, type Ledger, readLedger } from './ledgers.ts';
 import { type Notice, type Notices, openNotices } from './notices.ts';
 import { endKey, tendKeys } from './own-keys.ts';
 import type { ChainValidator, ChainVerdict, Clock, Log, RandomBytes, Signing } from './ports.ts';
@@ -126,8 +128,12 @@ async function openParts(options: JournalOptions): Promise<Opened> {
       standing,
       durableHead: headFile.known,
       committed: notices.committed,
-      foundBehind: () => quarantine(db, { self, clock, log }, `the ledger to ${audience} is behind its durable head`),
+      foundBehind: async () => {
+        await quarantine(db, { self, clock, log }, `the ledger to ${audience} is behind its durable head`);
+        await bringHomeKept(parts, audience);
+      },
     });
+  const parts: JournalParts = { options, db, roster, headFiles, appenders, theirs, ours, notices, standing };
   const attach = async (peer: TrustDomain): Promise<void> => {
     if (roster.has(peer)) return;
     await ensureLedgers(db, self, [peer]);
@@ -138,6 +144,7 @@ async function openParts(options: JournalOptions): Promise<Opened> {
     theirs.set(peer, receiver(peer, 'theirs'));
     ours.set(peer, receiver(peer, 'ours'));
     for (const ledger of ledgersWith(self, peer)) await notices.follow(ledger);
+    await bringHomeKept(parts, peer);
     roster.add(peer);
   };
   const detach = (peer: TrustDomain): void => {
@@ -148,7 +155,7 @@ async function openParts(options: JournalOptions): Promise<Opened> {
   // All before any: a database that is found behind one head file quarantines every own ledger.
   await ensureLedgers(db, self, options.peers);
   for (const peer of options.peers) await attach(peer);
-  return { parts: { options, db, roster, headFiles, appenders, theirs, ours, notices, standing }, attach, detach };
+  return { parts, attach, detach };
 }
 
 const ledgersWith = (self: TrustDomain, peer: TrustDomain): readonly Ledger[] => [
@@ -195,8 +202,10 @@ function journalOf({ parts, attach, detach }: Opened): Journal {
 }
 
 async function reachHead({ options, db, headFiles }: JournalParts, audience: TrustDomain): Promise<void> {
-  const row = await readLedger(db, { publisher: options.self, audience });
-  await headFiles.get(audience)?.reach(headOf(row));
+  const ledger = { publisher: options.self, audience };
+  const { head_seq: seq, head_digest: digest } = await readLedger(db, ledger);
+  const file = headFiles.get(audience);
+  if (digest !== null && file !== undefined) await keepUpTo(db, ledger, file, { end: { seq, digest }, purpose: 'held' });
 }
 
 async function release({ options, db, notices }: JournalParts, digest: Digest): Promise<void> {

@@ -23,6 +23,7 @@ export async function ensureLedgers(db: JournalDb, self: TrustDomain, peers: rea
     keys: '[]',
     frozen: null,
     quarantined_at: null,
+    lost_seq: null,
     acked_seq: 0,
     read_back_seq: 0,
     covered_seq: 0,
@@ -63,7 +64,7 @@ export async function lockLedger(tx: JournalTx, { publisher, audience }: Ledger)
 export async function lockOwnLedger(
   tx: JournalTx,
   { publisher, audience }: Ledger,
-): Promise<StoredLedger & { readonly quarantined: boolean }> {
+): Promise<StoredLedger & { readonly quarantined: boolean; readonly lost: boolean }> {
   const row = await tx
     .selectFrom('ledgers')
     .selectAll('ledgers')
@@ -71,6 +72,9 @@ export async function lockOwnLedger(
       sql<boolean>`exists (select 1 from ledgers q where q.publisher = ${publisher} and q.quarantined_at is not null)`.as(
         'quarantined',
       ),
+    )
+    .select(
+      sql<boolean>`exists (select 1 from ledgers l where l.publisher = ${publisher} and l.lost_seq is not null)`.as('lost'),
     )
     .where('publisher', '=', publisher)
     .where('audience', '=', audience)

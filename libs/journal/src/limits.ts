@@ -12,6 +12,12 @@ export const RECEIVE_BATCH_MAX = 256;
 export const EARLY_EVENTS_MAX = 512;
 /** Events read from the outbox for one round of publishing. */
 export const PUBLISH_BATCH_MAX = 256;
+/** Own events kept outside of the database for one peer, in bytes. A peer that has acknowledged none of so much (50,000 events) is told no more. */
+export const KEPT_BYTES_MAX = 268_435_456;
+/** Of them, those that the peer holds, in bytes: it may be restored as well. The file is written anew once for so much. */
+export const KEPT_COVERED_BYTES_MAX = 16_777_216;
+/** Messages of our own stream on the bus that are looked through for lost events, newest first: about 10 s. */
+export const OWN_STREAM_MESSAGES_MAX = 10_000;
 /** Envelopes re-sent for one question. The asker goes on asking from its new head. */
 export const RESEND_MAX = 256;
 /** Two event keys are good for this long while they are changed, in ms: every replica has read its key file again by then. */

@@ -1,17 +1,26 @@
 import { type Digest, eventSubject, type TrustDomain } from '@carnet/events';
-import { seqOf } from '@carnet/trust';
+import { positionOf } from '@carnet/trust';
 import type { Selectable } from 'kysely';
 import type { HeadFile } from './head-file.ts';
+import { keepUpTo } from './keep.ts';
 import { eventsIn, type JournalDb, type Ledger, readLedger, type StoredLedger } from './ledgers.ts';
 import type { EventRow } from './tables.ts';
 
-/** An event that may be told to its audience: not held, behind no held one, its head durable outside of the database. */
-export type Outgoing = { readonly seq: number; readonly digest: Digest; readonly subject: string; readonly envelope: Uint8Array };
+/** An event that may be told to its audience: not held, behind no held one, and durable outside of the database. */
+export type Outgoing = {
+  readonly seq: number;
+  readonly digest: Digest;
+  readonly subject: string;
+  readonly envelope: Uint8Array;
+  readonly held: false;
+};
 
 export type Outbox = {
   readonly marks: () => Promise<Pick<StoredLedger, 'head_seq' | 'acked_seq' | 'read_back_seq' | 'covered_seq'>>;
   /** At most `limit` events after `afterSeq`, in order. Nothing while quarantined. */
   readonly after: (afterSeq: number, limit: number) => Promise<readonly Outgoing[]>;
+  /** As `after`, of what was told before: in quarantine as well, since a peer that knows us can help us out of it. */
+  readonly again: (afterSeq: number, limit: number) => Promise<readonly Outgoing[]>;
   /** The end of what may be told; `null`: nothing yet. */
   readonly tellableHead: () => Promise<{ readonly seq: number; readonly digest: Digest } | null>;
   readonly acked: (seq: number) => Promise<void>;
@@ -23,7 +32,7 @@ export type Outbox = {
 };
 
 /** Our ledger to one peer, as its publisher on the bus needs it. */
-export function openOutbox(db: JournalDb, self: TrustDomain, peer: TrustDomain, headFile: Pick<HeadFile, 'reach'>): Outbox {
+export function openOutbox(db: JournalDb, self: TrustDomain, peer: TrustDomain, headFile: HeadFile): Outbox {
   const ledger: Ledger = { publisher: self, audience: peer };
   const mark = async (column: 'acked_seq' | 'read_back_seq', seq: number): Promise<void> => {
     await db
@@ -34,19 +43,23 @@ export function openOutbox(db: JournalDb, self: TrustDomain, peer: TrustDomain, 
       .where(column, '<', seq)
       .execute();
   };
+  const wasTold = ({ seq }: Outgoing): boolean => seq <= positionOf(headFile.told()?.seq);
   return {
     marks: () => readLedger(db, ledger),
     after: async (afterSeq, limit) => {
-      const outgoing = tellable(await rowsAfter(db, ledger, afterSeq, limit));
-      const last = outgoing.at(-1);
-      if (last !== undefined) await headFile.reach({ seq: seqOf(last.seq), digest: last.digest });
+      const rows = tellable(await rowsAfter(db, ledger, afterSeq, limit, 'unless-quarantined'));
+      const outgoing = headFile.isFull() ? rows.filter(wasTold) : rows;
+      const end = outgoing.at(-1);
+      if (end !== undefined) await keepUpTo(db, ledger, headFile, { end, purpose: 'told', read: outgoing });
       return outgoing;
     },
+    again: async (afterSeq, limit) => tellable(await rowsAfter(db, ledger, afterSeq, limit, 'always')).filter(wasTold),
     tellableHead: async () => {
       const row = await readLedger(db, ledger);
-      const last = await lastTellable(db, ledger);
+      const told = headFile.told();
+      const last = headFile.isFull() && told !== null ? { seq: positionOf(told.seq), digest: told.digest } : await lastTellable(db, ledger);
       // Signing a head tells it: it must be durable first, as an event must. In quarantine the file stays ahead, as it should.
-      if (last !== null && row.quarantined_at === null) await headFile.reach({ seq: seqOf(last.seq), digest: last.digest });
+      if (last !== null && row.quarantined_at === null) await keepUpTo(db, ledger, headFile, { end: last, purpose: 'told' });
       return last;
     },
     acked: (seq) => mark('acked_seq', seq),
@@ -74,21 +87,17 @@ async function rowsAfter(
   ledger: Ledger,
   afterSeq: number,
   limit: number,
+  when: 'unless-quarantined' | 'always',
 ): Promise<readonly Selectable<EventRow>[]> {
+  const quarantined = db
+    .selectFrom('ledgers')
+    .select('audience')
+    .where('publisher', '=', ledger.publisher)
+    .where('quarantined_at', 'is not', null);
   return eventsIn(db, ledger)
     .selectAll()
     .where('seq', '>', afterSeq)
-    .where((where) =>
-      where.not(
-        where.exists(
-          db
-            .selectFrom('ledgers')
-            .select('audience')
-            .where('publisher', '=', ledger.publisher)
-            .where('quarantined_at', 'is not', null),
-        ),
-      ),
-    )
+    .$if(when === 'unless-quarantined', (query) => query.where((where) => where.not(where.exists(quarantined))))
     .orderBy('seq')
     .limit(limit)
     .execute();
@@ -101,6 +110,7 @@ function tellable(rows: readonly Selectable<EventRow>[]): readonly Outgoing[] {
     seq: row.seq,
     digest: row.digest,
     envelope: row.envelope,
+    held: false,
     subject: eventSubject({
       publisher: row.publisher,
       audience: row.audience,

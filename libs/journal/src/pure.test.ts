@@ -1,19 +1,14 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { type Digest, hostName, seq, type TrustDomain, trustDomain } from '@carnet/events';
 import { sha256Hex } from '@carnet/trust';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { busConfig } from './bus-config.ts';
 import { causalOrder } from './causal-order.ts';
 import { coveredBy } from './covered.ts';
 import { earlyEvents } from './early.ts';
-import { openHeadFile } from './head-file.ts';
 import { EARLY_EVENTS_MAX } from './limits.ts';
 import { peek } from './peek.ts';
-import { A, B, C, removeTemporaryDirs, temporaryDir } from './testing/world.ts';
-
-afterAll(removeTemporaryDirs);
+import { A, B, C } from './testing/world.ts';
 
 const named = (name: string): Digest => sha256Hex(Buffer.from(name));
 
@@ -105,23 +100,6 @@ describe('early events', () => {
     expect(early.at(EARLY_EVENTS_MAX + 50)).toBeUndefined();
     early.forgetUpTo(EARLY_EVENTS_MAX);
     expect(early.size()).toBe(0);
-  });
-});
-
-describe('head file', () => {
-  it('never goes back but on purpose, and leaves no draft behind', async () => {
-    const dir = temporaryDir();
-    const file = await openHeadFile(dir, B);
-    const head = (n: number) => ({ seq: seq.parse(String(n)), digest: named(String(n)) });
-    expect(await file.read()).toBeNull();
-    await Promise.all([3, 1, 5, 2, 4].map((n) => file.reach(head(n))));
-    expect(await file.read()).toEqual(head(5));
-    const other = await openHeadFile(dir, B);
-    await other.reach(head(4));
-    expect(await other.read()).toEqual(head(5));
-    await file.settle(head(2));
-    expect(JSON.parse(readFileSync(join(dir, 'csp-b_example.head'), 'utf8'))).toEqual(head(2));
-    expect(readdirSync(dir)).toEqual(['csp-b_example.head']);
   });
 });
 

@@ -1,8 +1,9 @@
 import type { TrustDomain } from '@carnet/events';
 import { positionOf } from '@carnet/trust';
+import { JOURNAL_CODES } from './codes.ts';
 import { timeOf } from './draft.ts';
-import type { HeadFile } from './head-file.ts';
-import { eventsIn, headOf, type JournalDb, readLedger } from './ledgers.ts';
+import { type HeadFile, headOfKept } from './head-file.ts';
+import { eventsIn, type JournalDb, readLedger } from './ledgers.ts';
 import type { Clock, Log } from './ports.ts';
 
 export type QuarantinePorts = {
@@ -18,11 +19,8 @@ export type QuarantinePorts = {
  */
 export async function quarantineIfBehind(db: JournalDb, ports: QuarantinePorts): Promise<void> {
   for (const [audience, file] of ports.headFiles) {
-    const onDisk = await file.read();
-    if (onDisk === null) continue;
-    const held = await digestAt(db, ports.self, audience, positionOf(onDisk.seq));
-    if (held !== onDisk.digest)
-      await quarantine(db, ports, `${audience}: the head file is at ${onDisk.seq}, the database is not`);
+    const missing = await missingFrom(db, ports.self, audience, file);
+    if (missing !== undefined) await quarantine(db, ports, `${audience}: the head file is at ${missing}, the database is not`);
   }
 }
 
@@ -42,22 +40,33 @@ export async function quarantine(
   if (entered.length > 0) log.error({ code: 'LEDGER_QUARANTINED', ledgers: entered.length, why }, 'own ledgers are quarantined');
 }
 
+/** The end of what was told or held, by the head file, if this database does not hold it. */
+async function missingFrom(db: JournalDb, self: TrustDomain, audience: TrustDomain, file: HeadFile): Promise<number | undefined> {
+  const end = headOfKept(await file.read());
+  if (end === null) return undefined;
+  const seq = positionOf(end.seq);
+  return (await digestAt(db, self, audience, seq)) === end.digest ? undefined : seq;
+}
+
 /**
- * One peer has answered a fresh challenge, and we have all that it holds of us. Ends when the last peer has: what nobody
- * received never counted, so the head file goes back to what is held.
+ * One peer has answered a fresh challenge, and what it, our own files and the bus hold of us is here. Ends when the last peer has,
+ * and only with everything that was told: what nobody received yet may be under way for ever, and a second event at its position is
+ * a fork.
  */
 export async function leaveQuarantine(db: JournalDb, ports: QuarantinePorts, peer: TrustDomain): Promise<void> {
   const { self, headFiles, log } = ports;
   const row = await readLedger(db, { publisher: self, audience: peer });
-  if (row.quarantined_at === null) return;
-  await headFiles.get(peer)?.settle(headOf(row));
-  await db
-    .updateTable('ledgers')
-    .set({ quarantined_at: null })
-    .where('publisher', '=', self)
-    .where('audience', '=', peer)
-    .where('head_seq', '=', row.head_seq)
-    .execute();
+  const file = headFiles.get(peer);
+  if (row.quarantined_at === null || file === undefined) return;
+  const missing = await missingFrom(db, self, peer, file);
+  const update = db.updateTable('ledgers').where('publisher', '=', self).where('audience', '=', peer);
+  if (missing !== undefined) {
+    if (row.lost_seq === missing) return;
+    await update.set({ lost_seq: missing }).execute();
+    log.error({ code: 'LEDGER_EVENTS_LOST', peer, held: row.head_seq, told: missing }, JOURNAL_CODES.LEDGER_EVENTS_LOST.text);
+    return;
+  }
+  await update.set({ quarantined_at: null, lost_seq: null }).where('head_seq', '=', row.head_seq).execute();
   log.warn({ peer, seq: row.head_seq }, 'the peer told what it holds of us: this ledger leaves quarantine');
 }
 

@@ -18,6 +18,8 @@ export type LedgerHead = Ledger & {
   readonly head: HeadPosition;
   readonly frozen?: Frozen;
   readonly quarantinedAt?: string;
+  /** Own ledgers in quarantine: up to here it was told, and not all of that is to be found. */
+  readonly lostSeq?: number;
   readonly ackedSeq: number;
   readonly readBackSeq: number;
   /** Own ledgers: what the peer's signed head covers. */
@@ -189,6 +191,7 @@ async function heads(db: JournalDb): Promise<readonly LedgerHead[]> {
     head: headOf(row),
     ...(row.frozen === null ? {} : { frozen: row.frozen }),
     ...(row.quarantined_at === null ? {} : { quarantinedAt: row.quarantined_at }),
+    ...(row.lost_seq === null ? {} : { lostSeq: row.lost_seq }),
     ackedSeq: row.acked_seq,
     readBackSeq: row.read_back_seq,
     coveredSeq: row.covered_seq,

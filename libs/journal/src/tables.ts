@@ -16,6 +16,8 @@ export type LedgerRow = {
   readonly frozen: ColumnType<Frozen | null, string | null, string | null>;
   /** Own ledgers: this database is behind what was published; nothing is appended to any own ledger. */
   readonly quarantined_at: string | null;
+  /** Own ledgers in quarantine: what was told up to here is nowhere to be found. */
+  readonly lost_seq: number | null;
   /** Own ledgers: everything up to here is acknowledged by the bus / was read back equal / is covered by the peer's signed head. */
   readonly acked_seq: number;
   readonly read_back_seq: number;
@@ -138,6 +140,12 @@ export const journalChanges: readonly Change[] = [
             primary key (publisher, audience), check (size > 0))`,
         )
         .execute(db);
+    },
+  },
+  {
+    name: 'journal-005-lost',
+    up: async (db: Db) => {
+      await sql.raw('alter table ledgers add column lost_seq int8').execute(db);
     },
   },
 ];

@@ -127,10 +127,7 @@ export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<Led
   const foundBehind = positionOf(ports.durableHead()?.seq) > row.head_seq;
   return {
     foundBehind,
-    refusal:
-      row.quarantined || foundBehind
-        ? refuse('LEDGER_QUARANTINED', 'our ledgers wait for what every peer holds of us')
-        : undefined,
+    refusal: refusalOf(row, foundBehind),
     state: () => state,
     run,
     rewind: (to) => {
@@ -149,6 +146,15 @@ export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<Led
       }));
     },
   };
+}
+
+function refusalOf(
+  { quarantined, lost }: { readonly quarantined: boolean; readonly lost: boolean },
+  foundBehind: boolean,
+): Refusal<AppendCode> | undefined {
+  if (lost) return refuse('LEDGER_EVENTS_LOST', JOURNAL_CODES.LEDGER_EVENTS_LOST.text);
+  if (quarantined || foundBehind) return refuse('LEDGER_QUARANTINED', 'our ledgers wait for what every peer holds of us');
+  return undefined;
 }
 
 /** `seen` gathers what the plan read of the audience's ledger: what a draft then cites needs no second look. */

@@ -1,7 +1,6 @@
-import type { HeadPosition, TrustDomain } from '@carnet/events';
-import type { HeadFile } from '../../../libs/journal/src/head-file.ts';
-import { positionOf } from '../../../libs/trust/src/index.ts';
+import type { TrustDomain } from '@carnet/events';
 import type { Database } from './database.ts';
+import type { Heads } from './heads.ts';
 import type { SimHost } from './host.ts';
 import type { Identity } from './identities.ts';
 import type { Replica } from './replica.ts';
@@ -15,7 +14,7 @@ export type Csp = {
   readonly sessions: Sessions;
   readonly host: SimHost;
   /** Heads fsynced outside of the database; both replicas stand on one machine. */
-  readonly heads: Map<TrustDomain, HeadPosition>;
+  readonly heads: Heads;
   readonly replicas: (Replica | undefined)[];
   readonly lives: Life[];
   restored: boolean;
@@ -23,31 +22,3 @@ export type Csp = {
 
 /** What a process needs to be back, ms. */
 export const RESTART_MS = 2_000;
-
-/** In memory, but outside of the database: what a restore of the database does not bring back. */
-export function headFileOf({ heads }: Csp, audience: TrustDomain): HeadFile {
-  const read = (): HeadPosition => heads.get(audience) ?? null;
-  let known = read();
-  return {
-    read: async () => {
-      known = read();
-      return known;
-    },
-    known: () => known,
-    reach: async (head) => {
-      if (positionOf(read()?.seq) < positionOf(head?.seq)) heads.set(audience, head);
-      known = read();
-    },
-    settle: async (head) => {
-      heads.set(audience, head);
-      known = head;
-    },
-  };
-}
-
-export const volatileHead = (): HeadFile => ({
-  read: async () => null,
-  known: () => null,
-  reach: async () => undefined,
-  settle: async () => undefined,
-});

@@ -6,6 +6,7 @@ import type { Hosts } from '../../../apps/broker/src/hosts/steps.ts';
 import { type PerformContext, stepOf } from '../../../apps/broker/src/perform/context.ts';
 import { decodeEntry, encodeEntry } from '../../../libs/hypervisor/src/fence/entry.ts';
 import { VM } from '../../../libs/saga/src/testing.ts';
+import type { HeadRule } from './heads.ts';
 import type { KeyRules } from './keys.ts';
 
 /** One deliberately broken rule. Nothing set: the honest system. */
@@ -18,8 +19,8 @@ export type Mutant = {
   readonly inventory?: (inventory: PerformContext['inventory']) => PerformContext['inventory'];
   readonly loop?: (ports: LoopPorts, context: PerformContext) => LoopPorts;
   readonly hostPorts?: (ports: HostPorts, domain: TrustDomain) => HostPorts;
-  /** No head is kept outside of the database. */
-  readonly forgetsHeads?: boolean;
+  /** What is kept outside of the database. */
+  readonly heads?: HeadRule;
   /** What peers send again is not looked at. */
   readonly neverHeals?: boolean;
   /** What convicts a liar is thrown away: beside a liar only. */
@@ -164,7 +165,12 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'heads-in-database',
     breaks: 'no head is kept outside of the database: a restored one forks its ledger',
-    forgetsHeads: true,
+    heads: 'forgotten',
+  },
+  {
+    name: 'heads-without-events',
+    breaks: 'where a ledger ends is kept outside of the database, and not the events that led there',
+    heads: 'heads',
   },
   { name: 'no-anti-entropy', breaks: 'what peers send again is not looked at', neverHeals: true },
   { name: 'forgives-lies', breaks: 'what a dishonest peer signed is not kept (beside a dishonest CSP)', forgives: true },

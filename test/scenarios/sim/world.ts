@@ -5,9 +5,10 @@ import { createMetrics, type Log, type Metrics } from '@carnet/runtime';
 import { digestOf } from '../../../libs/saga/src/testing.ts';
 import { createBus, type SimBus } from './bus.ts';
 import { type Checks, createChecks } from './checks.ts';
-import { type Csp, headFileOf, RESTART_MS, volatileHead } from './csp.ts';
+import { type Csp, RESTART_MS } from './csp.ts';
 import { createCrash, createFaults, type Fault, type Faults } from './faults.ts';
 import type { Federation } from './federation.ts';
+import { headFileOf } from './heads.ts';
 import { createSimHost, type HostOptions, startAgent } from './host.ts';
 import { DOMAINS, type Identity } from './identities.ts';
 import { createLiar, type Liar } from './liar.ts';
@@ -181,7 +182,7 @@ function starter(
         identities,
         custody: federation.custody,
         leafOf: (certificate) => leaves.get(certificate) ?? digestOf('0'),
-        openHeadFile: async (_, audience) => (mutant.forgetsHeads === true ? volatileHead() : headFileOf(csp, audience)),
+        openHeadFile: async (_, audience) => headFileOf(csp.heads, audience, mutant.heads ?? 'kept'),
         log,
         metrics,
         mutant,

@@ -11,6 +11,7 @@ import type { Received } from '../receive.ts';
 import { openChannel } from './channel.ts';
 import type { BusConnection } from './connection.ts';
 import { follow } from './follower.ts';
+import { ownOnBus } from './own-stream.ts';
 import { bell, pause, untilStopped } from './pace.ts';
 import { openPublisher } from './publisher.ts';
 
@@ -60,11 +61,11 @@ async function runLeased(
   const [headFile, receiver] = [headFiles.get(peer), theirs.get(peer)];
   if (headFile === undefined || receiver === undefined) throw new JournalError('PEER_UNCONFIGURED', peer);
   const outbox = openOutbox(db, self, peer, headFile);
-  const exchange = openExchange(parts, peer, outbox);
   const common = { self, peer, clock, random, log, signal, isUp };
+  const { client, manager } = await jetStream();
+  const exchange = openExchange(parts, peer, outbox, ownOnBus(manager, self, peer));
   const channel = openChannel({ ...common, connection, exchange, resent: (envelopes) => receiveResent(parts, peer, envelopes) });
   const tellable = bell();
-  const { client, manager } = await jetStream();
   const publisher = openPublisher({ ...common, outbox, jetstream: client, manager, bell: tellable, published: channel.activity });
   const received = (results: readonly Received[]): void => {
     if (results.some(({ kind }) => kind === 'placed')) channel.activity();

@@ -1,0 +1,31 @@
+import { ledgerStream, ledgerSubjects, type TrustDomain } from '@carnet/events';
+import { positionOf } from '@carnet/trust';
+import type { JetStreamManager } from '@nats-io/jetstream';
+import type { OwnOnBus } from '../exchange.ts';
+import { OWN_STREAM_MESSAGES_MAX, RESEND_MAX } from '../limits.ts';
+import { peek } from '../peek.ts';
+
+/**
+ * Our ledger to a peer as the bus holds it, looked through from its end. A stream that was filled again holds events more than once,
+ * so an older one ends nothing while any that was told is missing. What the bus claims is bounded here, and verified where it is placed.
+ */
+export function ownOnBus(manager: JetStreamManager, self: TrustDomain, peer: TrustDomain): OwnOnBus {
+  const stream = ledgerStream(self, peer);
+  // A long search that found nothing is not repeated before the stream goes on.
+  let fruitless = '';
+  return async (afterSeq, toldSeq) => {
+    const last = await manager.streams.getMessage(stream, { last_by_subj: ledgerSubjects(self, peer) });
+    if (last === null || fruitless === `${last.seq} ${afterSeq}`) return [];
+    const found = new Map<number, Uint8Array>();
+    let newest = Math.max(afterSeq, toldSeq);
+    for (let at = last.seq; at > Math.max(0, last.seq - OWN_STREAM_MESSAGES_MAX); at--) {
+      const message = at === last.seq ? last : await manager.streams.getMessage(stream, { seq: at });
+      const seq = message === null ? 0 : positionOf(peek(message.data).seq);
+      newest = Math.max(newest, seq);
+      if (message !== null && seq > afterSeq && seq <= afterSeq + RESEND_MAX) found.set(seq, message.data);
+      if (found.size === Math.min(newest - afterSeq, RESEND_MAX)) break;
+    }
+    if (found.size === 0) fruitless = `${last.seq} ${afterSeq}`;
+    return [...found.values()].map((envelope) => ({ envelope }));
+  };
+}
