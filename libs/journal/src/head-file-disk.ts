@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { constants, type FileHandle, link, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { JournalError } from './error.ts';
@@ -22,7 +23,6 @@ export type HeadFiles = {
  */
 export function filesIn(dir: string, name: string): HeadFiles {
   const path = join(dir, name);
-  let taken = 0;
   let aside: readonly string[] = [];
   const listAside = async (): Promise<readonly string[]> =>
     (await readdir(dir)).filter((found) => found.startsWith(`${name}.`) && found.endsWith('.old')).sort();
@@ -61,11 +61,10 @@ export function filesIn(dir: string, name: string): HeadFiles {
       });
     },
     takeAway: async () => {
-      taken += 1;
-      await unlessMissing(rename(path, `${path}.${process.pid}-${taken}.old`));
+      await unlessMissing(rename(path, `${path}.${randomUUID()}.old`));
     },
     place: async (lines) => {
-      const draft = `${path}.${process.pid}.tmp`;
+      const draft = `${path}.${randomUUID()}.tmp`;
       try {
         const file = await open(draft, 'w', 0o600);
         await closed(file, async () => {

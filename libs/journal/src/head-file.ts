@@ -62,7 +62,12 @@ type Known = {
 /** A torn or repeated write is repaired by the next one; a directory that takes none is the operator's to mend. */
 const ATTEMPTS_MAX = 8;
 
-export async function openHeadFile(dir: string, audience: TrustDomain): Promise<HeadFile> {
+/** @param coveredBytesMax the file is written anew once the peer holds so much of it */
+export async function openHeadFile(
+  dir: string,
+  audience: TrustDomain,
+  coveredBytesMax = KEPT_COVERED_BYTES_MAX,
+): Promise<HeadFile> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const files = filesIn(dir, `${subjectToken(audience)}.head`);
   let known: Known | undefined;
@@ -121,9 +126,9 @@ export async function openHeadFile(dir: string, audience: TrustDomain): Promise<
     covered: (head) =>
       inTurn(() =>
         write(async (before) => {
-          if (before.bytes < KEPT_COVERED_BYTES_MAX) return before;
+          if (before.bytes < coveredBytesMax) return before;
           const gone = total(before.sizes.filter(({ seq }) => seq <= positionOf(head?.seq)));
-          return gone < KEPT_COVERED_BYTES_MAX ? before : rewrite(head, { told: head, events: [] });
+          return gone < coveredBytesMax ? before : rewrite(head, { told: head, events: [] });
         }),
       ),
   };

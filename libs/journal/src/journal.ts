@@ -31,7 +31,7 @@ export type JournalOptions = {
   /** One durable directory for each replica, outside of the database's. */
   readonly headDir: string;
   /** Default: files in `headDir`. */
-  readonly openHeadFile?: typeof openHeadFile;
+  readonly openHeadFile?: (dir: string, audience: TrustDomain) => Promise<HeadFile>;
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly log: Log;
