@@ -1,5 +1,6 @@
 import { describe } from 'vitest';
 import { journalContract } from '../../libs/journal/src/testing/contract-suite.ts';
+import { keptContract } from '../../libs/journal/src/testing/kept-suite.ts';
 import { openDatabase } from './sim/database.ts';
 import { createFaults } from './sim/faults.ts';
 import { seeded } from './sim/random.ts';
@@ -30,4 +31,8 @@ const open = async () => {
 
 describe('a journal over the database of the simulator', () => {
   journalContract(open);
+});
+
+describe('what was told, over the database of the simulator', () => {
+  keptContract(open);
 });

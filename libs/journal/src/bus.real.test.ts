@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createDatabase, type Nats, own, type Postgres, runAs, scratch, startNats, startPostgres } from '@carnet/dev';
@@ -364,6 +364,95 @@ describe('bad days', () => {
     if (peer === undefined) throw new Error('B');
     await settled(restored, peer, 15_000);
     expect((await held(restored, A)).slice(0, before.length)).toEqual(before);
+  });
+
+  /** The database of this side is what it was when both ledgers ended here. */
+  const restore = async ({ self, store: { db } }: Side, seq: number): Promise<void> => {
+    await sql`delete from events where seq > ${seq}`.execute(db);
+    await sql`update ledgers l set head_seq = ${seq}, acked_seq = 0, read_back_seq = 0, covered_seq = 0, head_digest =
+      (select digest from events e where e.publisher = l.publisher and e.seq = ${seq})`.execute(db);
+    await sql`update peers set own_seq = 0, own_digest = null where peer <> ${self}`.execute(db);
+  };
+  const isNobodyAccused = async (...all: readonly Side[]): Promise<void> => {
+    for (const { journal } of all) {
+      const [state] = await journal.peersState();
+      expect(state).toMatchObject({ proofs: [] });
+      expect([state?.own.frozen, state?.received.frozen, state?.own.quarantinedAt]).toEqual([undefined, undefined, undefined]);
+    }
+  };
+  const isAcked = (side: Side, seq: number) =>
+    expect
+      .poll(async () => (await side.journal.heads()).find(({ publisher }) => publisher === side.self)?.readBackSeq, {
+        timeout: 10_000,
+      })
+      .toBe(seq);
+
+  it('what the bus withholds while the database is restored comes back from our own files, and does no harm when it comes late', async () => {
+    const [a, b] = [await openSide(A), await openSide(B)];
+    await publish(a, 4);
+    await publish(b, 4);
+    await settled(a, b);
+    await closeSide(b);
+    await publish(a, 3, 'withheld');
+    await isAcked(a, 8);
+    const connection = await connectNats(operator());
+    const manager = await jetstreamManager(connection);
+    const stream = ledgerStream(A, B);
+    const withheld = [];
+    for (let seq = (await manager.streams.info(stream)).state.last_seq; withheld.length < 3; seq--) {
+      const message = await manager.streams.getMessage(stream, { seq });
+      if (message === null) throw new Error('the bus holds what it acknowledged');
+      withheld.push(message);
+    }
+    await connection.close();
+    await wipeStreams();
+    await ensureStreams(operator(), { members });
+    const before = await held(a, A);
+    await restore(a, 5);
+    await closeSide(a);
+    const restored = await openSide(A);
+    expect(await held(restored, A)).toEqual(before);
+    expect(await restored.journal.append(B, decide(refusal()))).toMatchObject({ ok: false, code: 'LEDGER_QUARANTINED' });
+    const peer = await openSide(B);
+    await expect
+      .poll(() => restored.journal.append(B, decide(refusal('goes on'))).then(({ ok }) => ok), { timeout: 15_000 })
+      .toBe(true);
+    await settled(restored, peer, 15_000);
+    for (const { subject, data } of withheld) restored.bus.connection.publish(subject, data);
+    await publish(restored, 1, 'behind them');
+    await settled(restored, peer, 15_000);
+    expect((await held(peer, A)).slice(0, 8)).toEqual(before);
+    expect(await held(peer, A)).toHaveLength(10);
+    await isNobodyAccused(restored, peer);
+  });
+
+  it('what only the bus still has of us comes back from there, before the ledger goes on', async () => {
+    const [a, b] = [await openSide(A), await openSide(B)];
+    await publish(a, 4);
+    await publish(b, 4);
+    await settled(a, b);
+    const connection = await connectNats(operator());
+    await (await jetstreamManager(connection)).consumers.delete(ledgerStream(A, B), 'csp-b_example');
+    await connection.close();
+    await closeSide(b);
+    await publish(a, 3, 'held by the bus alone');
+    await isAcked(a, 8);
+    const before = await held(a, A);
+    await restore(a, 5);
+    await closeSide(a);
+    // As an earlier version left it: where the ledger ends, and no events.
+    const file = join(dir, `heads-${`a_${round}`}-1`, 'csp-b_example.head');
+    const told = { seq: '8', digest: before.at(-1) };
+    writeFileSync(file, JSON.stringify(told));
+    const restored = await openSide(A);
+    expect(await held(restored, A)).toHaveLength(5);
+    const peer = await openSide(B);
+    await expect
+      .poll(() => restored.journal.append(B, decide(refusal('goes on'))).then(({ ok }) => ok), { timeout: 15_000 })
+      .toBe(true);
+    await settled(restored, peer, 15_000);
+    expect((await held(peer, A)).slice(0, 8)).toEqual(before);
+    await isNobodyAccused(restored, peer);
   });
 
   it('a database lost altogether comes back from the peer', async () => {

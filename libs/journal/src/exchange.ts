@@ -2,18 +2,17 @@ import { type Digest, type HeadPosition, type PeerMessage, type TrustDomain, unr
 import { accept, type Checked, type CheckpointCode, positionOf, refuse, seqOf } from '@carnet/trust';
 import { nextCheckpoint, takeCosigned, witness } from './checkpoints.ts';
 import { JOURNAL_CODES } from './codes.ts';
+import { type Doubt, isInDoubt, judgeAnswer, type OwnOnBus } from './doubt.ts';
 import { timeOf } from './draft.ts';
-import type { Delivery } from './early.ts';
-import { bringHome, bringHomeKept } from './homecoming.ts';
 import type { JournalParts } from './journal.ts';
 import { eventsIn, headOf, readLedger, stateOf } from './ledgers.ts';
 import { NONCE_BYTES, RESEND_MAX } from './limits.ts';
 import { type MessageRefusalCode, openMessage, signMessage } from './messages.ts';
 import type { Outbox } from './outbox.ts';
-import { convict, thawIfHealed } from './proofs.ts';
-import { digestAt, leaveQuarantine, quarantine, quarantinedPeers } from './quarantine.ts';
+import { convict } from './proofs.ts';
+import { digestAt, quarantine } from './quarantine.ts';
 import { isCutOff } from './standing.ts';
-import { type StrangersQuestion, strangersQuestion } from './strangers.ts';
+import { type StrangersMessage, strangersMessage } from './strangers.ts';
 
 /** What a peer's message calls for. */
 export type Heard = {
@@ -40,11 +39,7 @@ export type Exchange = {
   readonly isBehind: () => Promise<boolean>;
 };
 
-/** What our stream on the bus holds of our ledger to the peer beyond `afterSeq`, unverified; all up to `toldSeq` was told. */
-export type OwnOnBus = (afterSeq: number, toldSeq: number) => Promise<readonly Delivery[]>;
-
 type Said = Extract<PeerMessage, { readonly own: HeadPosition }>;
-type State = { nonce: string | undefined; claimed: number; answeredFreeze: string | undefined; coveredAtLastLook: number };
 
 export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Outbox, onBus: OwnOnBus): Exchange {
   const { options, db } = parts;
@@ -54,7 +49,7 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
   const ours = { publisher: self, audience: peer };
   const address = () => ({ from: self, to: peer, time: timeOf(clock.nowMs()) });
   // The nonce lives in memory only: one from a restored database could be met by an old answer.
-  const state: State = { nonce: undefined, claimed: 0, answeredFreeze: undefined, coveredAtLastLook: -1 };
+  const state: Doubt & { claimed: number } = { nonce: undefined, claimed: 0, answeredFreeze: undefined, coveredAtLastLook: -1 };
 
   const said = async () => {
     const own = await outbox.tellableHead();
@@ -65,7 +60,7 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
       received,
     };
   };
-  const replyTo = async (asked: StrangersQuestion): Promise<readonly Uint8Array[]> => {
+  const replyTo = async (asked: Extract<PeerMessage, { readonly kind: 'ask' | 'challenge' }>): Promise<readonly Uint8Array[]> => {
     if (asked.kind === 'ask') {
       const after = positionOf(asked.fromSeq) - 1;
       const events = await outbox.after(after, RESEND_MAX);
@@ -73,6 +68,11 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
     }
     const answer = sign({ kind: 'answer', nonce: asked.nonce, ...(await said()) });
     return [answer, ...(await heldOf(parts, peer, state.claimed))];
+  };
+  const replyToStranger = async (message: StrangersMessage): Promise<readonly Uint8Array[]> => {
+    if (message.kind !== 'head') return replyTo(message);
+    if (message.received === null) await introduceOurselves(parts, peer);
+    return [];
   };
   const signedHead = async (): Promise<Uint8Array> => sign({ kind: 'head', ...(await said()) });
 
@@ -96,9 +96,8 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
     hear: async (bytes) => {
       const known = stateOf(await readLedger(db, theirs));
       const opened = openMessage(bytes, known, clock.nowMs());
-      const asked = !opened.ok && opened.code === 'PEER_UNANNOUNCED' ? strangersQuestion(bytes, known) : undefined;
-      // We know nothing of it: its ledger is missing here, whatever else is.
-      if (asked !== undefined) return accept({ replies: await replyTo(asked), received: 'behind' });
+      const strange = !opened.ok && opened.code === 'PEER_UNANNOUNCED' ? strangersMessage(bytes, known) : undefined;
+      if (strange !== undefined) return accept({ replies: await replyToStranger(strange), received: 'behind' });
       if (!opened.ok) return opened;
       if (isCutOff(await parts.standing(db, peer))) return refuse('PEER_REVOKED', JOURNAL_CODES.PEER_REVOKED.text);
       const { message, digest } = opened.value;
@@ -247,48 +246,13 @@ async function judgeCosigned(
 }
 
 /**
- * The peer signed that it holds nothing of ours, so our ledger may begin: our heads acknowledge its events only once it knows our
- * key. Never begun without such a word: an empty database may be one that was lost.
+ * The peer said that it holds nothing of ours, so our ledger may begin: our heads acknowledge its events only once it knows our
+ * key. Never begun without such a word: an empty database may be one that was lost. A stranger's word, which the bus could forge,
+ * does: without it two that were never introduced wait for each other, and with it nothing is begun that our head file knows of.
  */
 async function introduceOurselves({ db, options, appenders }: JournalParts, peer: TrustDomain): Promise<void> {
   const row = await readLedger(db, { publisher: options.self, audience: peer });
   if (row.head_digest === null) await appenders.get(peer)?.(async () => ({ drafts: [], announce: true, value: null }));
-}
-
-/** A fresh answer: once we have all that the peer, our own files and the bus hold of us, its part of a quarantine is over. */
-async function judgeAnswer(
-  parts: JournalParts,
-  peer: TrustDomain,
-  answer: Said,
-  state: State,
-  onBus: OwnOnBus,
-): Promise<void> {
-  const { db, options, headFiles } = parts;
-  const { self, clock, log } = options;
-  const ours = { publisher: self, audience: peer };
-  if ((await readLedger(db, ours)).quarantined_at !== null) {
-    await bringHomeKept(parts, peer);
-    const told = positionOf(headFiles.get(peer)?.known()?.seq);
-    while (await bringHome(parts, peer, await onBus((await readLedger(db, ours)).head_seq, told))) {
-      // There may be more of it.
-    }
-  }
-  const row = await readLedger(db, ours);
-  if (positionOf(answer.received?.seq) > row.head_seq) return;
-  state.nonce = undefined;
-  state.answeredFreeze = row.frozen?.since;
-  await db.transaction().execute((tx) => thawIfHealed(tx, self, peer, row.frozen));
-  if (row.frozen?.code !== 'LEDGER_FORK') await leaveQuarantine(db, { self, headFiles, clock, log }, peer);
-}
-
-async function isInDoubt({ db, options }: JournalParts, peer: TrustDomain, state: State): Promise<boolean> {
-  if ((await quarantinedPeers(db, options.self)).includes(peer)) return true;
-  const row = await readLedger(db, { publisher: options.self, audience: peer });
-  if (row.frozen?.code === 'CAUSE_UNKNOWN' && row.frozen.since !== state.answeredFreeze) return true;
-  // Heads are not stored by the bus: an acknowledgement may have been lost, and is asked for.
-  const stuck = row.covered_seq < row.acked_seq && row.covered_seq === state.coveredAtLastLook;
-  state.coveredAtLastLook = row.covered_seq;
-  return stuck;
 }
 
 async function isBehind({ db, options }: JournalParts, peer: TrustDomain): Promise<boolean> {

@@ -97,7 +97,8 @@ async function linked(draft: string, path: string): Promise<boolean> {
 /** In one call, which the kernel does not interleave with another process's; a full disk takes a part. */
 async function writeAtOnce(file: FileHandle, bytes: Uint8Array): Promise<void> {
   const { bytesWritten } = await file.write(bytes, 0, bytes.length);
-  if (bytesWritten < bytes.length) throw new Error(`only ${bytesWritten} of ${bytes.length} bytes were written: the disk is full`);
+  if (bytesWritten < bytes.length)
+    throw new Error(`only ${bytesWritten} of ${bytes.length} bytes were written: the disk is full`);
 }
 
 async function closed<T>(file: FileHandle, work: () => Promise<T>): Promise<T> {

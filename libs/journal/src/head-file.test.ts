@@ -80,8 +80,18 @@ describe('a head file', () => {
     ['no head', Buffer.from('half a he')],
     ['nothing', Buffer.alloc(0)],
     ['a line that is none', Buffer.concat([textOf(3, upTo(3)), Buffer.from('{"seq":"4"}\n')])],
-    ['an event whose bytes were changed', Buffer.from(textOf(3, upTo(3)).toString().replace(/"sig":"..../, '"sig":"AAAA'))],
-    ['a mark that names another event', Buffer.concat([markLine({ ...must(at(3)), digest: must(at(2)).digest }), eventLines(must(CHAIN[2]))])],
+    [
+      'an event whose bytes were changed',
+      Buffer.from(
+        textOf(3, upTo(3))
+          .toString()
+          .replace(/"sig":"..../, '"sig":"AAAA'),
+      ),
+    ],
+    [
+      'a mark that names another event',
+      Buffer.concat([markLine({ ...must(at(3)), digest: must(at(2)).digest }), eventLines(must(CHAIN[2]))]),
+    ],
   ])('that holds %s is broken, never guessed', async (_, text) => {
     const dir = temporaryDir();
     writeFileSync(join(dir, NAME), text);
@@ -111,27 +121,33 @@ function must<T>(value: T | undefined | null): T {
 describe('whatever happens to a head file', () => {
   it('a power loss in the middle of a write takes nothing that was written before, and the next write mends it', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.nat(10), fc.integer({ min: 1, max: 10 }), fc.nat(), fc.boolean(), async (before, more, cut, unwritten) => {
-        const dir = temporaryDir();
-        const path = join(dir, NAME);
-        const file = await openHeadFile(dir, B);
-        await file.keep(upTo(before), at(before));
-        await file.keep(upTo(before + 1), null);
-        const safe = readFileSync(path).length;
-        await file.keep(upTo(before + 1 + more), at(before + 1 + more));
-        const whole = readFileSync(path).length;
-        truncateSync(path, safe + (cut % (whole - safe)));
-        // Some file systems show the length of what was never written.
-        if (unwritten) appendFileSync(path, Buffer.alloc(1 + (cut % 5_000)));
-        const after = await openHeadFile(dir, B);
-        const kept = await after.read();
-        expect(kept.events.slice(0, before + 1)).toEqual(upTo(before + 1));
-        await after.keep(upTo(before + 1 + more), at(before + 1 + more));
-        expect(await (await openHeadFile(dir, B)).read()).toMatchObject({
-          told: at(before + 1 + more),
-          events: upTo(before + 1 + more),
-        });
-      }),
+      fc.asyncProperty(
+        fc.nat(10),
+        fc.integer({ min: 1, max: 10 }),
+        fc.nat(),
+        fc.boolean(),
+        async (before, more, cut, unwritten) => {
+          const dir = temporaryDir();
+          const path = join(dir, NAME);
+          const file = await openHeadFile(dir, B);
+          await file.keep(upTo(before), at(before));
+          await file.keep(upTo(before + 1), null);
+          const safe = readFileSync(path).length;
+          await file.keep(upTo(before + 1 + more), at(before + 1 + more));
+          const whole = readFileSync(path).length;
+          truncateSync(path, safe + (cut % (whole - safe)));
+          // Some file systems show the length of what was never written.
+          if (unwritten) appendFileSync(path, Buffer.alloc(1 + (cut % 5_000)));
+          const after = await openHeadFile(dir, B);
+          const kept = await after.read();
+          expect(kept.events.slice(0, before + 1)).toEqual(upTo(before + 1));
+          await after.keep(upTo(before + 1 + more), at(before + 1 + more));
+          expect(await (await openHeadFile(dir, B)).read()).toMatchObject({
+            told: at(before + 1 + more),
+            events: upTo(before + 1 + more),
+          });
+        },
+      ),
       { numRuns: 60 },
     );
   });
@@ -193,16 +209,21 @@ describe('whatever happens to a head file', () => {
         const [one, two] = [events.slice(0, split), events.slice(split)];
         const read = readLines([textOf(told, one), textOf(0, two)]);
         return (
-          read !== undefined &&
-          read.whole &&
+          read?.whole === true &&
           Number(read.told?.seq ?? 0) === told &&
-          read.events.map(({ seq }) => seq).join() === seqs.map((n) => n + 1).sort((a, b) => a - b).join()
+          read.events.map(({ seq }) => seq).join() ===
+            seqs
+              .map((n) => n + 1)
+              .sort((a, b) => a - b)
+              .join()
         );
       }),
     );
   });
 
   it('is total on hostile bytes', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => ['object', 'undefined'].includes(typeof readLines([bytes]))));
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => ['object', 'undefined'].includes(typeof readLines([bytes]))),
+    );
   });
 });

@@ -1,7 +1,12 @@
 import { describe } from 'vitest';
 import { journalContract } from './testing/contract-suite.ts';
+import { keptContract } from './testing/kept-suite.ts';
 import { openTestStore } from './testing/world.ts';
 
 describe('a journal over the embedded database', () => {
   journalContract(openTestStore);
+});
+
+describe('what was told, over the embedded database', () => {
+  keptContract(openTestStore);
 });

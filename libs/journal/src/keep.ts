@@ -26,7 +26,10 @@ export async function keepUpTo(
   const told = purpose === 'told' ? { seq: seqOf(end.seq), digest: end.digest } : null;
   const known = file.known();
   if (positionOf(known?.seq) === end.seq && known?.digest !== end.digest)
-    throw new JournalError('LEDGER_BROKEN', `event ${end.seq} to ${ledger.audience} was ${known?.digest}, and is ${end.digest} now`);
+    throw new JournalError(
+      'LEDGER_BROKEN',
+      `event ${end.seq} to ${ledger.audience} was ${known?.digest}, and is ${end.digest} now`,
+    );
   const first = read[0]?.seq ?? Number.POSITIVE_INFINITY;
   let from = positionOf(known?.seq);
   if (from + 1 < Math.min(first, end.seq)) from = Math.max(from, (await readLedger(db, ledger)).covered_seq);

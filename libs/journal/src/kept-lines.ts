@@ -37,10 +37,17 @@ export function readLines(files: readonly Uint8Array[]): Lines | undefined {
     for (const line of lines) if (!readLine(read, line)) return undefined;
   }
   const told = read.marks.reduce((furthest, mark) => (positionOf(mark?.seq) > positionOf(furthest?.seq) ? mark : furthest));
-  const events = [...read.events.values()].sort((a, b) => a.seq - b.seq);
+  const events = [...read.events.values()]
+    .map((event) => ({ ...event, held: read.held.has(event.digest) }))
+    .sort((a, b) => a.seq - b.seq);
   if (!isOneChain(events, read.marks)) return undefined;
-  const isHeld = (event: KeptEvent): boolean => read.held.has(event.digest) && event.seq > positionOf(told?.seq);
-  return { told, events: events.map(({ prev: _, ...event }) => ({ ...event, held: isHeld(event) })), whole };
+  const kept = events.map(({ seq, digest, envelope, held }) => ({
+    seq,
+    digest,
+    envelope,
+    held: held && seq > positionOf(told?.seq),
+  }));
+  return { told, events: kept, whole };
 }
 
 type Linked = KeptEvent & { readonly prev: string };

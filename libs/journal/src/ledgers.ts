@@ -73,9 +73,7 @@ export async function lockOwnLedger(
         'quarantined',
       ),
     )
-    .select(
-      sql<boolean>`exists (select 1 from ledgers l where l.publisher = ${publisher} and l.lost_seq is not null)`.as('lost'),
-    )
+    .select(sql<boolean>`exists (select 1 from ledgers l where l.publisher = ${publisher} and l.lost_seq is not null)`.as('lost'))
     .where('publisher', '=', publisher)
     .where('audience', '=', audience)
     .forUpdate()

@@ -57,7 +57,8 @@ export function openOutbox(db: JournalDb, self: TrustDomain, peer: TrustDomain, 
     tellableHead: async () => {
       const row = await readLedger(db, ledger);
       const told = headFile.told();
-      const last = headFile.isFull() && told !== null ? { seq: positionOf(told.seq), digest: told.digest } : await lastTellable(db, ledger);
+      const last =
+        headFile.isFull() && told !== null ? { seq: positionOf(told.seq), digest: told.digest } : await lastTellable(db, ledger);
       // Signing a head tells it: it must be durable first, as an event must. In quarantine the file stays ahead, as it should.
       if (last !== null && row.quarantined_at === null) await keepUpTo(db, ledger, headFile, { end: last, purpose: 'told' });
       return last;

@@ -4,7 +4,7 @@ import type { Csp } from './csp.ts';
 import { hostOf } from './identities.ts';
 import type { Scheduler } from './scheduler.ts';
 
-/** Each knows the others' event keys, as after an agreement: a CSP that was restored before anyone knew it could not be answered. */
+/** Each knows the others' event keys, as after an agreement. */
 export async function introduce(
   scheduler: Scheduler,
   csps: readonly Csp[],

@@ -75,7 +75,8 @@ async function live(world: World): Promise<Violation | undefined> {
   await until(START_MS_MAX, () =>
     csps.every((csp) => Array.from({ length: replicas }).every((_, n) => csp.replicas[n] !== undefined)),
   );
-  await introduce(scheduler, csps, until);
+  // Most CSPs have agreed before; the others know nobody's key, and one of them may be restored first.
+  if (world.options.seed % 7 !== 2) await introduce(scheduler, csps, until);
   await giveBirth(scheduler, csps, until);
   checks.begin();
   faults.resume();

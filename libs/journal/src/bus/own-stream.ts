@@ -1,7 +1,7 @@
 import { ledgerStream, ledgerSubjects, type TrustDomain } from '@carnet/events';
 import { positionOf } from '@carnet/trust';
 import type { JetStreamManager } from '@nats-io/jetstream';
-import type { OwnOnBus } from '../exchange.ts';
+import type { OwnOnBus } from '../doubt.ts';
 import { OWN_STREAM_MESSAGES_MAX, RESEND_MAX } from '../limits.ts';
 import { peek } from '../peek.ts';
 

@@ -1,0 +1,51 @@
+import type { HeadPosition, TrustDomain } from '@carnet/events';
+import { positionOf } from '@carnet/trust';
+import type { Delivery } from './early.ts';
+import { bringHome, bringHomeKept } from './homecoming.ts';
+import type { JournalParts } from './journal.ts';
+import { readLedger } from './ledgers.ts';
+import { thawIfHealed } from './proofs.ts';
+import { leaveQuarantine, quarantinedPeers } from './quarantine.ts';
+
+/** What one replica remembers of its doubts about one peer's word; nothing of it outlives the process. */
+export type Doubt = { nonce: string | undefined; answeredFreeze: string | undefined; coveredAtLastLook: number };
+
+/** What our stream on the bus holds of our ledger to the peer beyond `afterSeq`, unverified; all up to `toldSeq` was told. */
+export type OwnOnBus = (afterSeq: number, toldSeq: number) => Promise<readonly Delivery[]>;
+
+/** A fresh answer: once we have all that the peer, our own files and the bus hold of us, its part of a quarantine is over. */
+export async function judgeAnswer(
+  parts: JournalParts,
+  peer: TrustDomain,
+  answer: { readonly received: HeadPosition },
+  state: Doubt,
+  onBus: OwnOnBus,
+): Promise<void> {
+  const { db, options, headFiles } = parts;
+  const { self, clock, log } = options;
+  const ours = { publisher: self, audience: peer };
+  if ((await readLedger(db, ours)).quarantined_at !== null) {
+    await bringHomeKept(parts, peer);
+    const told = positionOf(headFiles.get(peer)?.known()?.seq);
+    while (await bringHome(parts, peer, await onBus((await readLedger(db, ours)).head_seq, told))) {
+      // There may be more of it.
+    }
+  }
+  const row = await readLedger(db, ours);
+  if (positionOf(answer.received?.seq) > row.head_seq) return;
+  state.nonce = undefined;
+  state.answeredFreeze = row.frozen?.since;
+  await db.transaction().execute((tx) => thawIfHealed(tx, self, peer, row.frozen));
+  if (row.frozen?.code !== 'LEDGER_FORK') await leaveQuarantine(db, { self, headFiles, clock, log }, peer);
+}
+
+/** Whether the peer is to be challenged: we are in quarantine, rely on an event that is not here, or wait for an acknowledgement. */
+export async function isInDoubt({ db, options }: JournalParts, peer: TrustDomain, state: Doubt): Promise<boolean> {
+  if ((await quarantinedPeers(db, options.self)).includes(peer)) return true;
+  const row = await readLedger(db, { publisher: options.self, audience: peer });
+  if (row.frozen?.code === 'CAUSE_UNKNOWN' && row.frozen.since !== state.answeredFreeze) return true;
+  // Heads are not stored by the bus: an acknowledgement may have been lost, and is asked for.
+  const stuck = row.covered_seq < row.acked_seq && row.covered_seq === state.coveredAtLastLook;
+  state.coveredAtLastLook = row.covered_seq;
+  return stuck;
+}

@@ -1,0 +1,312 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Digest, eventSubject } from '@carnet/events';
+import type { Store } from '@carnet/store';
+import { sql } from 'kysely';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { OwnOnBus } from '../doubt.ts';
+import { type Exchange, openExchange } from '../exchange.ts';
+import { openHeadFile } from '../head-file.ts';
+import { type Journal, type JournalParts, openJournal, type StoredEvent } from '../index.ts';
+import { type Outbox, openOutbox } from '../outbox.ts';
+import { A, B, C, decide, emptyStore, journalOptions, memoryLog, refusal, removeTemporaryDirs, temporaryDir } from './world.ts';
+
+type Side = {
+  readonly self: typeof A;
+  readonly journal: Journal;
+  readonly parts: JournalParts;
+  readonly outbox: Outbox;
+  readonly exchange: Exchange;
+  readonly headDir: string;
+};
+const ALL = 100;
+
+/** What was told is never contradicted, whatever becomes of the database: every database that a journal stands on passes this. */
+export function keptContract(open: () => Promise<Store>): void {
+  let stores: readonly Store[] = [];
+  let a: Side;
+  let b: Side;
+  /** What the bus holds of A's ledger to B. */
+  let onBus: readonly StoredEvent[] = [];
+  const stream: OwnOnBus = async (after) =>
+    onBus.filter(({ placement }) => Number(placement.seq) > after).map(({ envelope }) => ({ envelope }));
+
+  const openSide = async (self: typeof A, headDir: string): Promise<Side> => {
+    const store = stores[self === A ? 0 : 1];
+    if (store === undefined) throw new Error('no store');
+    const peer = self === A ? B : A;
+    const { journal, parts } = await openJournal(journalOptions(store, self, [peer, C], { headDir, log: memoryLog() }));
+    const file = parts.headFiles.get(peer);
+    if (file === undefined) throw new Error('no head file');
+    const outbox = openOutbox(parts.db, self, peer, file);
+    return {
+      self,
+      journal,
+      parts,
+      outbox,
+      exchange: openExchange(parts, peer, outbox, self === A ? stream : async () => []),
+      headDir,
+    };
+  };
+
+  beforeAll(async () => {
+    stores = [await open(), await open()];
+  }, 120_000);
+  afterAll(async () => {
+    await a.journal.close();
+    await b.journal.close();
+    await Promise.all(stores.map((store) => store.close()));
+    removeTemporaryDirs();
+  });
+  beforeEach(async () => {
+    await a?.journal.close();
+    await b?.journal.close();
+    await Promise.all(stores.map(emptyStore));
+    onBus = [];
+    a = await openSide(A, temporaryDir());
+    b = await openSide(B, temporaryDir());
+    await say(b, 'so that both are known');
+    await say(a, 'one');
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const)
+      await hear(to, await told(from));
+  });
+
+  const peerOf = ({ self }: Side) => (self === A ? B : A);
+  const say = async (side: Side, ...reasons: readonly string[]): Promise<readonly StoredEvent[]> => {
+    const outcome = await side.journal.append(peerOf(side), decide(...reasons.map((reason) => refusal(reason))));
+    if (!outcome.ok) throw new Error(outcome.code);
+    return outcome.value.events;
+  };
+  const ledgerOf = (side: Side): Promise<readonly StoredEvent[]> =>
+    side.journal.ledger({ publisher: side.self, audience: peerOf(side) });
+  const digestsOf = (events: readonly { readonly digest: Digest }[]) => events.map(({ digest }) => digest);
+  /** All of it is published: perhaps the bus delivers it, perhaps never. */
+  const told = async (side: Side): Promise<readonly StoredEvent[]> => {
+    await side.outbox.after(0, ALL);
+    return ledgerOf(side);
+  };
+  const hear = (side: Side, events: readonly StoredEvent[]) =>
+    side.journal.receiveAll(
+      peerOf(side),
+      events.map(({ envelope, placement }) => ({ envelope, subject: eventSubject(placement) })),
+    );
+  /** The database of A is what it was when its ledger ended here. */
+  const restore = async (seq: number): Promise<void> => {
+    const { db } = a.parts.options.store;
+    await sql`delete from events where publisher = ${A} and audience = ${B} and seq > ${seq}`.execute(db);
+    await sql`update ledgers set head_seq = ${seq}, acked_seq = 0, read_back_seq = 0, covered_seq = 0,
+      head_digest = (select digest from events where publisher = ${A} and audience = ${B} and seq = ${seq})
+      where publisher = ${A} and audience = ${B}`.execute(db);
+  };
+  const restart = async (headDir = a.headDir): Promise<void> => {
+    await a.journal.close();
+    a = await openSide(A, headDir);
+  };
+  /** A's fresh challenge, and B's answer. */
+  const challenge = async (): Promise<void> => {
+    for (const message of await a.exchange.challengeIfInDoubt()) {
+      const heard = await b.exchange.hear(message);
+      for (const reply of heard.ok ? heard.value.replies : []) await a.exchange.hear(reply);
+    }
+  };
+  const own = async () => (await a.journal.peersState()).find(({ peer }) => peer === B)?.own;
+  const appendCode = async (): Promise<string> => {
+    const outcome = await a.journal.append(B, decide(refusal('next')));
+    return outcome.ok ? 'appended' : outcome.code;
+  };
+  /** C was never told anything, and has nothing to say. */
+  const withoutC = () => sql`update ledgers set quarantined_at = null where audience = ${C}`.execute(a.parts.options.store.db);
+  const forget = (seqs: readonly number[]) => {
+    const path = join(a.headDir, 'csp-b_example.head');
+    const lines = readFileSync(path, 'utf8').split('\n');
+    const isOf = (line: string): boolean =>
+      line.startsWith('{"payloadType"') &&
+      seqs.includes(Number(JSON.parse(Buffer.from(JSON.parse(line).payload, 'base64').toString()).seq));
+    writeFileSync(path, lines.filter((line) => !isOf(line)).join('\n'));
+  };
+
+  describe('events that were told, and that the database has lost,', () => {
+    it('come back from our own files at once; nothing is appended before the peer has answered; no position is used twice', async () => {
+      await say(a, 'withheld', 'withheld too');
+      const before = await told(a);
+      await restore(2);
+      await restart();
+      expect(digestsOf(await ledgerOf(a))).toEqual(digestsOf(before));
+      expect(await appendCode()).toBe('LEDGER_QUARANTINED');
+      expect(await a.outbox.after(0, ALL)).toEqual([]);
+      await challenge();
+      await withoutC();
+      const [next] = await say(a, 'goes on');
+      expect(next?.placement).toMatchObject({ seq: '5', prev: before.at(-1)?.digest });
+      // What the bus withheld comes after what followed it, and twice.
+      const results = await hear(b, [...(await told(a)).slice(4), ...before.slice(2), ...before]);
+      expect(results.map(({ kind }) => kind)).toEqual(['placed', 'placed', 'placed', 'repeat', 'repeat', 'repeat', 'repeat']);
+      expect(await b.journal.peersState()).toMatchObject([{ proofs: [] }, { proofs: [] }]);
+    });
+
+    it('come back under a running process, when it is found behind', async () => {
+      await say(a, 'withheld');
+      const before = await told(a);
+      await restore(2);
+      expect(await appendCode()).toBe('LEDGER_QUARANTINED');
+      expect(digestsOf(await ledgerOf(a))).toEqual(digestsOf(before));
+    });
+
+    it('come back from our stream on the bus, if our files were of the time before they held events', async () => {
+      await say(a, 'withheld', 'withheld too');
+      const before = await told(a);
+      forget([1, 2, 3, 4]);
+      await restore(2);
+      await restart();
+      onBus = before;
+      await challenge();
+      expect(digestsOf(await ledgerOf(a))).toEqual(digestsOf(before));
+      expect((await own())?.quarantinedAt).toBeUndefined();
+    });
+
+    it('and that are nowhere, stop the ledger for good: nothing is appended, and the code says what is to be done', async () => {
+      await say(a, 'withheld', 'withheld too');
+      const before = await told(a);
+      forget([3]);
+      await restore(2);
+      await restart();
+      await challenge();
+      const heads = await a.journal.heads();
+      expect(await own()).toMatchObject({ lostSeq: 4, head: { seq: '2' } });
+      expect(await appendCode()).toBe('LEDGER_EVENTS_LOST');
+      expect(await a.journal.append(C, decide(refusal()))).toMatchObject({ ok: false, code: 'LEDGER_EVENTS_LOST' });
+      expect(await a.outbox.after(0, ALL)).toEqual([]);
+      expect(await a.journal.heads()).toEqual(heads);
+      // It is said once, however often it is found.
+      await challenge();
+      const said = a.parts.options.log as ReturnType<typeof memoryLog>;
+      expect(said.said.filter(({ fields }) => 'code' in fields && fields.code === 'LEDGER_EVENTS_LOST')).toHaveLength(1);
+      // Somebody finds it: here the bus.
+      onBus = before;
+      await challenge();
+      expect(digestsOf(await ledgerOf(a))).toEqual(digestsOf(before));
+      expect((await own())?.lostSeq).toBeUndefined();
+      await withoutC();
+      expect(await appendCode()).toBe('appended');
+    });
+
+    it('come back from the files of another replica, whose folder is brought', async () => {
+      await say(a, 'withheld');
+      const before = await told(a);
+      const folder = a.headDir;
+      await restore(2);
+      await restart(temporaryDir());
+      expect(await ledgerOf(a)).toHaveLength(2);
+      await restart(folder);
+      expect(digestsOf(await ledgerOf(a))).toEqual(digestsOf(before));
+      expect(await appendCode()).toBe('LEDGER_QUARANTINED');
+    });
+  });
+
+  it('what was held comes back as held: it is not told before it is released', async () => {
+    const outcome = await a.journal.append(B, async () => ({ drafts: [refusal('held')], hold: true, value: 0 }));
+    const [held] = outcome.ok ? outcome.value.events : [];
+    if (held === undefined) throw new Error('an event');
+    const heldNow = async () => (await a.journal.event(held.digest))?.held;
+    await restore(2);
+    await restart();
+    expect(await heldNow()).toBe(true);
+    await challenge();
+    await withoutC();
+    expect((await a.outbox.after(2, ALL)).map(({ seq }) => seq)).toEqual([]);
+    await a.journal.release(held.digest);
+    expect(digestsOf(await a.outbox.after(2, ALL))).toEqual([held.digest]);
+    await restore(2);
+    await restart();
+    expect(await heldNow()).toBe(false);
+  });
+
+  it('a replica that takes over keeps what another has told and the peer has not acknowledged', async () => {
+    await say(a, 'told by the other one');
+    await told(a);
+    const other = await openSide(A, temporaryDir());
+    await say(other, 'told by this one');
+    await other.outbox.after(3, ALL);
+    const kept = await (await openHeadFile(other.headDir, B)).read();
+    expect(kept.events.map(({ seq }) => seq)).toEqual([1, 2, 3, 4]);
+    await other.journal.close();
+  });
+
+  it('a row that is damaged is not told, nor one that contradicts what was kept', async () => {
+    await told(a);
+    await say(a, 'damaged');
+    const { db } = a.parts.options.store;
+    await sql`update events set envelope = (select envelope from events where publisher = ${A} and audience = ${B} and seq = 2)
+      where publisher = ${A} and audience = ${B} and seq = 3`.execute(db);
+    await expect(a.outbox.after(2, ALL)).rejects.toMatchObject({ code: 'LEDGER_BROKEN' });
+    expect((await (await openHeadFile(a.headDir, B)).read()).events).toHaveLength(2);
+  });
+
+  describe('two that know nothing of each other', () => {
+    const forgetPeer = async (side: Side): Promise<void> => {
+      const { db } = side.parts.options.store;
+      const peer = peerOf(side);
+      await sql`delete from events where publisher = ${peer} and audience = ${side.self}`.execute(db);
+      await sql`update ledgers set head_seq = 0, head_digest = null, keys = '[]' where publisher = ${peer} and audience = ${side.self}`.execute(
+        db,
+      );
+      await sql`update peers set own_seq = 0, own_digest = null where peer = ${peer}`.execute(db);
+    };
+    /** All that both say at one moment, and what follows from it. */
+    const talk = async (): Promise<void> => {
+      for (const [from, to] of [
+        [a, b],
+        [b, a],
+      ] as const)
+        for (const message of [...(await from.exchange.challengeIfInDoubt()), await from.exchange.ask()]) {
+          const heard = await to.exchange.hear(message);
+          for (const reply of heard.ok ? heard.value.replies : []) {
+            const answered = await from.exchange.hear(reply);
+            if (!answered.ok) await from.journal.receive(to.self, { envelope: reply });
+          }
+        }
+    };
+
+    it('since the one was restored and the other forgot: the one leaves quarantine all the same', async () => {
+      await say(a, 'withheld');
+      const before = await told(a);
+      await forgetPeer(a);
+      await forgetPeer(b);
+      await restore(2);
+      await restart();
+      for (let round = 0; round < 3; round++) await talk();
+      await withoutC();
+      expect((await own())?.quarantinedAt).toBeUndefined();
+      expect(digestsOf(await ledgerOf(a))).toEqual(digestsOf(before));
+      expect(await appendCode()).toBe('appended');
+    });
+
+    it('do since nothing was ever said: the one is restored, the other introduces itself, and the one leaves quarantine', async () => {
+      for (const side of [a, b]) await side.journal.close();
+      await Promise.all(stores.map(emptyStore));
+      a = await openSide(A, temporaryDir());
+      b = await openSide(B, temporaryDir());
+      await sql`update ledgers set quarantined_at = '2026-11-28T10:00:00.000Z' where publisher = ${A} and audience = ${B}`.execute(
+        a.parts.options.store.db,
+      );
+      for (let round = 0; round < 3; round++) {
+        await talk();
+        await hear(a, await ledgerOf(b));
+      }
+      expect((await own())?.quarantinedAt).toBeUndefined();
+      expect(await appendCode()).toBe('appended');
+    });
+
+    it('are told nothing that is not theirs: no event of another ledger, and nothing for another’s question', async () => {
+      await forgetPeer(b);
+      const [message] = await a.exchange.challengeIfInDoubt();
+      expect(message).toBeUndefined();
+      const misaddressed = openExchange(a.parts, C, a.outbox, async () => []);
+      expect(await b.exchange.hear(await misaddressed.ask())).toMatchObject({ ok: false, code: 'PEER_UNANNOUNCED' });
+      expect(await b.exchange.hear(Buffer.from('{'))).toMatchObject({ ok: false, code: 'PEER_UNANNOUNCED' });
+    });
+  });
+}
