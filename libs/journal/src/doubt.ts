@@ -39,6 +39,16 @@ export async function judgeAnswer(
   if (row.frozen?.code !== 'LEDGER_FORK') await leaveQuarantine(db, { self, headFiles, clock, log }, peer);
 }
 
+/** Neither our database nor our own files nor the bus know of any event of ours to this peer: then even a stranger's word may do. */
+export async function wasNeverTold(
+  { db, options, headFiles }: JournalParts,
+  peer: TrustDomain,
+  onBus: OwnOnBus,
+): Promise<boolean> {
+  const { head_seq } = await readLedger(db, { publisher: options.self, audience: peer });
+  return head_seq === 0 && headFiles.get(peer)?.known() === null && (await onBus(0, 0)).length === 0;
+}
+
 /** Whether the peer is to be challenged: we are in quarantine, rely on an event that is not here, or wait for an acknowledgement. */
 export async function isInDoubt({ db, options }: JournalParts, peer: TrustDomain, state: Doubt): Promise<boolean> {
   if ((await quarantinedPeers(db, options.self)).includes(peer)) return true;

@@ -2,7 +2,7 @@ import { type Digest, type HeadPosition, type PeerMessage, type TrustDomain, unr
 import { accept, type Checked, type CheckpointCode, positionOf, refuse, seqOf } from '@carnet/trust';
 import { nextCheckpoint, takeCosigned, witness } from './checkpoints.ts';
 import { JOURNAL_CODES } from './codes.ts';
-import { type Doubt, isInDoubt, judgeAnswer, type OwnOnBus } from './doubt.ts';
+import { type Doubt, isInDoubt, judgeAnswer, type OwnOnBus, wasNeverTold } from './doubt.ts';
 import { timeOf } from './draft.ts';
 import type { JournalParts } from './journal.ts';
 import { eventsIn, headOf, readLedger, stateOf } from './ledgers.ts';
@@ -70,9 +70,20 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
     return [answer, ...(await heldOf(parts, peer, state.claimed))];
   };
   const replyToStranger = async (message: StrangersMessage): Promise<readonly Uint8Array[]> => {
-    if (message.kind !== 'head') return replyTo(message);
-    if (message.received === null) await introduceOurselves(parts, peer);
-    return [];
+    switch (message.kind) {
+      case 'ask':
+      case 'challenge':
+        return replyTo(message);
+      case 'head':
+        if (message.received === null) await introduceOurselves(parts, peer);
+        return [];
+      case 'answer':
+        if (message.nonce === state.nonce && message.received === null && (await wasNeverTold(parts, peer, onBus)))
+          await judgeAnswer(parts, peer, message, state, onBus);
+        return [];
+      default:
+        return unreachable(message);
+    }
   };
   const signedHead = async (): Promise<Uint8Array> => sign({ kind: 'head', ...(await said()) });
 

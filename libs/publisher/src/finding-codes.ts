@@ -21,6 +21,11 @@ export const FINDING_CODES = {
     text: 'The database is behind what this CSP had published: it was restored, or lost power.',
     advice: 'It heals when the peer answers with what it holds: bring the bus back, and wait.',
   },
+  EVENTS_LOST: {
+    text: 'This CSP has told the peer events that are nowhere any more: it appends nothing, so as not to contradict them.',
+    advice:
+      'Bring back a newer backup of the database, or the `heads` folder of each replica, and restart: `carnet error LEDGER_EVENTS_LOST`.',
+  },
   EVENTS_NOT_ACKNOWLEDGED: {
     text: 'The peer has not signed that it holds our last events.',
     advice: 'They are published again and again. If it lasts, check the bus and the peer’s broker.',

@@ -70,6 +70,7 @@ const STATUS: Readonly<Record<string, number>> = {
   KEYSTONE_ANSWER_INVALID: 503,
   BROKER_DRAINING: 503,
   LEDGER_QUARANTINED: 503,
+  LEDGER_EVENTS_LOST: 503,
 };
 
 /** Seconds after which asking again may succeed, for refusals that pass by themselves: a program may repeat what is safe to repeat. */

@@ -61,6 +61,11 @@ describe('a diagnosis', () => {
       ['QUARANTINED'],
     ],
     [
+      'a restored database, and events that are nowhere',
+      { peer: { ...quiet, own: { ...quiet.own, quarantinedAt: START, lostSeq: 9 } as PeerState['own'] } },
+      ['EVENTS_LOST'],
+    ],
+    [
       'events that the peer has not signed for',
       { peer: { ...quiet, own: ledger(CSP_A, CSP_B, 9, 6) } },
       ['EVENTS_NOT_ACKNOWLEDGED'],

@@ -140,6 +140,13 @@ function stateFindings(peer: PeerState, now: Timestamp): readonly Finding[] {
     case 'frozen':
       return [{ code: 'PEER_FROZEN', text: `the ledgers with ${peer.peer} contradict each other: nothing new is begun with it` }];
     case 'quarantined':
+      if (peer.own.lostSeq !== undefined)
+        return [
+          {
+            code: 'EVENTS_LOST',
+            text: `this CSP has told ${peer.peer} events up to ${peer.own.lostSeq}, holds them up to ${peer.own.head?.seq ?? '0'}, and finds no more`,
+          },
+        ];
       return [
         {
           code: 'QUARANTINED',

@@ -284,20 +284,53 @@ export function keptContract(open: () => Promise<Store>): void {
       expect(await appendCode()).toBe('appended');
     });
 
-    it('do since nothing was ever said: the one is restored, the other introduces itself, and the one leaves quarantine', async () => {
+    const strangers = async (): Promise<void> => {
       for (const side of [a, b]) await side.journal.close();
       await Promise.all(stores.map(emptyStore));
       a = await openSide(A, temporaryDir());
       b = await openSide(B, temporaryDir());
-      await sql`update ledgers set quarantined_at = '2026-11-28T10:00:00.000Z' where publisher = ${A} and audience = ${B}`.execute(
-        a.parts.options.store.db,
+    };
+    const quarantineAt = ({ self, parts }: Side) =>
+      sql`update ledgers set quarantined_at = '2026-11-28T10:00:00.000Z' where publisher = ${self} and audience <> ${C}`.execute(
+        parts.options.store.db,
       );
+
+    it('since nothing was ever said: the one is restored, the other introduces itself, and the one leaves quarantine', async () => {
+      await strangers();
+      await quarantineAt(a);
       for (let round = 0; round < 3; round++) {
         await talk();
         await hear(a, await ledgerOf(b));
       }
       expect((await own())?.quarantinedAt).toBeUndefined();
       expect(await appendCode()).toBe('appended');
+    });
+
+    it('since nothing was ever said, and are both restored: both leave quarantine', async () => {
+      await strangers();
+      await quarantineAt(a);
+      await quarantineAt(b);
+      await talk();
+      for (const side of [a, b]) expect(await say(side, 'begins')).toHaveLength(1);
+    });
+
+    it('are not believed where the bus holds an event of ours, nor with an answer to no question', async () => {
+      const before = await told(a);
+      await strangers();
+      await quarantineAt(a);
+      await quarantineAt(b);
+      onBus = before.slice(1);
+      await talk();
+      expect((await own())?.quarantinedAt).toBeDefined();
+      onBus = [];
+      const [, challenged] = await a.exchange.challengeIfInDoubt();
+      const answered = await b.exchange.hear(challenged ?? Buffer.alloc(0));
+      const [answer] = answered.ok ? answered.value.replies : [];
+      await restart();
+      await quarantineAt(a);
+      // The nonce of another process.
+      await a.exchange.hear(answer ?? Buffer.alloc(0));
+      expect((await own())?.quarantinedAt).toBeDefined();
     });
 
     it('are told nothing that is not theirs: no event of another ledger, and nothing for another’s question', async () => {
