@@ -380,12 +380,13 @@ describe('bad days', () => {
       expect([state?.own.frozen, state?.received.frozen, state?.own.quarantinedAt]).toEqual([undefined, undefined, undefined]);
     }
   };
-  const isAcked = (side: Side, seq: number) =>
-    expect
+  const isAcked = async (side: Side, seq: number): Promise<void> => {
+    await expect
       .poll(async () => (await side.journal.heads()).find(({ publisher }) => publisher === side.self)?.readBackSeq, {
         timeout: 10_000,
       })
       .toBe(seq);
+  };
 
   it('what the bus withholds while the database is restored comes back from our own files, and does no harm when it comes late', async () => {
     const [a, b] = [await openSide(A), await openSide(B)];
