@@ -4,11 +4,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { daemonEnv, eventually, repositoryRoot } from '@carnet/dev';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runsAt } from './harness/checks.ts';
+import { ledgersAgree, neverBoth, runsAt } from './harness/checks.ts';
 import type { Cloud } from './harness/cloud.ts';
 import { type Clouds, startClouds } from './harness/clouds.ts';
 import { watchEvents } from './harness/event-watch.ts';
-import { ledgerRows } from './harness/ledger-db.ts';
+import { eventAppears, ledgerRows, rowsOf } from './harness/ledger-db.ts';
 import { createVm, intend, must, settled } from './harness/moves.ts';
 
 const SOON_MS = 30_000;
@@ -98,6 +98,32 @@ describe('a broker that starts before its database', () => {
     }
     await a.broker.restart();
   });
+});
+
+it('a replica of an older release serves on a newer schema that only adds, and does not start on one that took away', async () => {
+  // Stands for what a newer release would have done: this program knows nothing of it.
+  const record = (name: string) =>
+    rowsOf(a.database, 'insert into changes_journal (name, timestamp) values ($1, $2)', [name, new Date().toISOString()]);
+  const vm = await createVm(a);
+  const migration = await intend(a, b, vm, 'cold');
+  await eventAppears(a.database, migration, 'OfferAgreed', SOON_MS);
+  await rowsOf(a.database, 'alter table events add column of_a_newer_release text');
+  await record('journal-900-column');
+  const older = await a.startReplica();
+  await a.broker.kill('SIGKILL');
+  expect((await settled({ a: older, b }, migration, END_MS_MAX)).outcome).toBe('done');
+  expect(runsAt(clouds, vm)).toEqual([b.plan.domain]);
+  neverBoth(clouds, vm);
+  await older.broker.stop();
+  await record('journal-901-contract-column');
+  const { said, ended } = launch(a);
+  expect(await ended).toBe(78);
+  expect(said()).toContain('cannot start: SCHEMA_NEWER: ');
+  expect(said()).toContain('journal-901-contract-column');
+  await rowsOf(a.database, "delete from changes_journal where name like 'journal-9%'");
+  await rowsOf(a.database, 'alter table events drop column of_a_newer_release');
+  await a.broker.restart();
+  await ledgersAgree(clouds);
 });
 
 it('a broker that starts before the bus waits for it', async () => {

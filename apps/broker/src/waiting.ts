@@ -47,6 +47,8 @@ export function createWaiting(log: Pick<Log, 'info' | 'warn'>): Waiting {
           } catch (cause) {
             if (cause instanceof StoreError && cause.code === 'STORE_REFUSED')
               throw new StartRefused(`${cause.message} (CARNET_DATABASE_URL, or database.url)`, { cause });
+            if (cause instanceof StoreError && cause.code === 'SCHEMA_NEWER')
+              throw new StartRefused(`${cause.code}: ${cause.message}`, { cause });
             if (!isRetryable(cause)) throw cause;
             text = `waits for the ${what}: ${cause instanceof Error ? cause.message : String(cause)}`;
             tell();

@@ -1,5 +1,11 @@
 /** Why a store could not be opened or used. Stable: an operator can look one up. */
-export type StoreErrorCode = 'STORE_LOCKED' | 'STORE_UNREACHABLE' | 'STORE_REFUSED' | 'CHANGES_FAILED' | 'CHANGES_INVALID';
+export type StoreErrorCode =
+  | 'STORE_LOCKED'
+  | 'STORE_UNREACHABLE'
+  | 'STORE_REFUSED'
+  | 'SCHEMA_NEWER'
+  | 'CHANGES_FAILED'
+  | 'CHANGES_INVALID';
 
 export const STORE_ERRORS: Readonly<Record<StoreErrorCode, { readonly text: string; readonly advice: string }>> = {
   STORE_LOCKED: {
@@ -14,9 +20,13 @@ export const STORE_ERRORS: Readonly<Record<StoreErrorCode, { readonly text: stri
     text: 'The database refuses this user, or does not exist.',
     advice: 'Check user, password and database name in CARNET_DATABASE_URL; waiting does not help.',
   },
+  SCHEMA_NEWER: {
+    text: 'A newer version took away what this one needs of the database schema.',
+    advice: 'Start the newer version. An older one needs a database from before that change.',
+  },
   CHANGES_FAILED: {
     text: 'A change of the database schema failed; it was rolled back.',
-    advice: 'Read the cause. Do not start an older version on a newer database.',
+    advice: 'Read the cause; the tables are as they were before.',
   },
   CHANGES_INVALID: {
     text: 'The list of schema changes is not in order.',

@@ -55,6 +55,18 @@ describe('PostgreSQL store', () => {
     expect((await sql`select * from changes_race`.execute(one.db)).rows).toHaveLength(3);
   });
 
+  it('an older replica that starts beside a newer one finds its tables, whoever is first', async () => {
+    const add = (n: number) => ({
+      name: `rolling-00${n}-x`,
+      up: async (db: Store['db']) => void (await sql.raw(`create table rolling${n} (n int8)`).execute(db)),
+    });
+    const [older, newer] = [[add(1)], [add(1), add(2), add(3)]];
+    await runChanges(one, older);
+    await Promise.all([runChanges(one, older), runChanges(other, newer), runChanges(one, older)]);
+    await runChanges(one, older);
+    expect((await sql`select * from changes_rolling`.execute(one.db)).rows).toHaveLength(3);
+  });
+
   it('leases exclude other processes and the same one', async () => {
     const lease = await one.tryLease('vm');
     expect(lease).toBeDefined();

@@ -98,9 +98,40 @@ describe('changes', () => {
     ).rejects.toMatchObject({ code: 'CHANGES_INVALID' });
   });
 
-  it('of a newer program stop an older one', async () => {
-    await runChanges(store, [change('gamma-001-a', 'select 1'), change('gamma-002-b', 'select 1')]);
-    await expect(runChanges(store, [change('gamma-001-a', 'select 1')])).rejects.toMatchObject({ code: 'CHANGES_FAILED' });
+  it('of a newer program that only add leave an older one serving', async () => {
+    const older = [change('gamma-001-a', 'create table gamma (n int8)')];
+    const newer = [...older, change('gamma-002-b', 'alter table gamma add column text text')];
+    await runChanges(store, newer);
+    await runChanges(store, older);
+    await sql`insert into gamma (n) values (1)`.execute(store.db);
+    expect((await sql`select name from changes_gamma order by name`.execute(store.db)).rows).toEqual(
+      newer.map(({ name }) => ({ name })),
+    );
+    await runChanges(store, newer);
+  });
+
+  it('of a newer program that take something away stop an older one, which changes nothing', async () => {
+    const older = [change('delta-001-a', 'create table delta (n int8)')];
+    const newer = [
+      ...older,
+      change('delta-002-b', 'select 1'),
+      change('delta-003-contract-n', 'alter table delta drop column n'),
+    ];
+    await runChanges(store, newer);
+    const rest = [...older, change('delta-004-other', 'create table never (n int8)')];
+    for (const changes of [older, rest])
+      await expect(runChanges(store, changes)).rejects.toMatchObject({
+        code: 'SCHEMA_NEWER',
+        message: expect.stringContaining('delta-003-contract-n'),
+      });
+    await expect(sql`select * from never`.execute(store.db)).rejects.toThrow(/does not exist/);
+    expect((await sql`select * from changes_delta`.execute(store.db)).rows).toHaveLength(3);
+  });
+
+  it('that stand between those of a newer program are refused', async () => {
+    await runChanges(store, [change('epsilon-001-a', 'select 1'), change('epsilon-003-c', 'select 1')]);
+    const other = [change('epsilon-001-a', 'select 1'), change('epsilon-002-b', 'select 1')];
+    await expect(runChanges(store, other)).rejects.toMatchObject({ code: 'CHANGES_FAILED' });
   });
 });
 
