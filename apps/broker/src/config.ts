@@ -39,7 +39,7 @@ const settings = z.strictObject({
     /** DER CRLs of the root and of every intermediate; read again when one changes. With `renewal` our own is written here. */
     crlDirectory: path,
   }),
-  /** `url`: every server of the bus, with commas between; `domain`: its own trust domain; `serverName`: DNS name in its certificate. */
+  /** `url`: every server of the bus, with commas between, or the CSP's own; `domain`: whose it is; `serverName`: DNS name in its certificate. */
   bus: z.strictObject({
     url: z.string().regex(/^tls:\/\/[^\s,]+(,tls:\/\/[^\s,]+)*$/, 'expected tls://host:port, several with commas between'),
     domain: trustDomain,

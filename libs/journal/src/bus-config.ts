@@ -15,6 +15,8 @@ export type BusConfig = {
   readonly tls: { readonly cert: string; readonly key: string; readonly ca: string };
   /** This server is one of several that keep the streams together. Absent: it is alone. */
   readonly cluster?: BusNode;
+  /** `host:port` where servers of the members' own call (`leafConfig`). Absent: brokers and agents connect here themselves. */
+  readonly leaves?: string;
 };
 
 export type BusNode = {
@@ -53,7 +55,7 @@ const everyPair = (members: readonly BusMember[]): readonly (readonly [TrustDoma
  * publisher its subjects and reading back, to the audience its one consumer. The TLS certificate's SPIFFE URI is the user.
  */
 export function busConfig(config: BusConfig): string {
-  const { tls, cluster } = config;
+  const { tls, cluster, leaves } = config;
   const ledgers = busLedgers(config);
   return [
     'listen: "127.0.0.1:{{port}}"',
@@ -64,11 +66,10 @@ export function busConfig(config: BusConfig): string {
     '  verify_and_map: true, min_version: "1.3", timeout: 5',
     '}',
     ...(cluster === undefined ? ['jetstream { store_dir: "{{dir}}/jetstream" }'] : clusterOf(cluster, tls)),
+    ...(leaves === undefined ? [] : leavesOf(leaves, tls)),
     'accounts {',
     ...ownerAccount(config, ledgers),
-    ...config.members.flatMap((member) =>
-      memberAccount(member, ledgers, config.cutOff?.includes(member.domain) ? 'cut off' : 'in'),
-    ),
+    ...config.members.flatMap((member) => memberAccount(member, ledgers, config)),
     '}',
     '',
   ].join('\n');
@@ -80,12 +81,7 @@ export function busConfig(config: BusConfig): string {
  * without `always` a server flushes every two minutes, and most of them may lose power together.
  */
 function clusterOf({ listen, routes, keyPins }: BusNode, tls: BusConfig['tls']): readonly string[] {
-  const pins = keyPins.map((pin) => {
-    if (!/^[0-9a-f]{64}$/.test(pin)) throw new RangeError(`expected a SHA-256 in hex, got ${pin}`);
-    return text(pin);
-  });
-  if (pins.length === 0)
-    throw new RangeError('expected the key of one server at least: without any, every member could be a route');
+  const pins = pinsOf(keyPins);
   return [
     'jetstream { store_dir: "{{dir}}/jetstream", sync_interval: always }',
     'lame_duck_grace_period: "2s", lame_duck_duration: "30s"',
@@ -94,11 +90,32 @@ function clusterOf({ listen, routes, keyPins }: BusNode, tls: BusConfig['tls']):
     `  routes: [${routes.map((route) => text(`nats-route://${route}`)).join(', ')}]`,
     '  tls {',
     `    cert_file: ${text(tls.cert)}, key_file: ${text(tls.key)}, ca_file: ${text(tls.ca)}`,
-    `    verify: true, insecure: true, min_version: "1.3", timeout: 5, pinned_certs: [${pins.join(', ')}]`,
+    `    verify: true, insecure: true, min_version: "1.3", timeout: 5, pinned_certs: [${pins}]`,
     '  }',
     '}',
   ];
 }
+
+/** @throws RangeError for none: without any, every holder of a certificate under the root would do */
+export function pinsOf(keyPins: readonly string[]): string {
+  const pins = keyPins.map((pin) => {
+    if (!/^[0-9a-f]{64}$/.test(pin)) throw new RangeError(`expected a SHA-256 in hex, got ${pin}`);
+    return text(pin);
+  });
+  if (pins.length === 0) throw new RangeError('expected the key of one server at least: without any, every member could be one');
+  return pins.join(', ');
+}
+
+/** A member's server is its user `server` in the account of the member, by the certificate that it shows: never more than its broker. */
+const leavesOf = (listen: string, tls: BusConfig['tls']): readonly string[] => [
+  'leafnodes {',
+  `  listen: ${text(listen)}`,
+  '  tls {',
+  `    cert_file: ${text(tls.cert)}, key_file: ${text(tls.key)}, ca_file: ${text(tls.ca)}`,
+  '    verify_and_map: true, min_version: "1.3", timeout: 5',
+  '  }',
+  '}',
+];
 
 function ownerAccount({ busDomain }: BusConfig, ledgers: readonly BusLedger[]): readonly string[] {
   return [
@@ -139,20 +156,31 @@ const audienceServices = ({ publisher, audience }: BusLedger): readonly Service[
   ];
 };
 
+/**
+ * A member that is cut off has no users. Where members' own servers call it has nothing that reaches beyond its account either: such
+ * a server stays connected over a reload of nats-server, whatever became of its user.
+ */
 function memberAccount(
   { domain, hosts }: BusMember,
-  ledgers: readonly BusLedger[],
-  standing: 'in' | 'cut off',
+  all: readonly BusLedger[],
+  { cutOff = [], leaves }: Pick<BusConfig, 'cutOff' | 'leaves'>,
 ): readonly string[] {
+  const away = new Set(cutOff);
+  const apart = new Set(leaves === undefined ? [] : cutOff);
+  const ledgers = all.filter(({ publisher, audience }) => !apart.has(publisher) && !apart.has(audience));
+  const rights = rightsOf(domain, all);
+  const users = [
+    brokerUser(rights),
+    ...hosts.map((host) => agentUser(domain, host)),
+    ...(leaves === undefined ? [] : [serverUser(rights)]),
+  ];
   const own = ledgers.filter(({ publisher }) => publisher === domain);
   const read = ledgers.filter(({ audience }) => audience === domain);
-  const services = [...own.flatMap(publisherServices), ...read.flatMap(audienceServices)];
-  const all = [brokerUser(domain, own, read, services), ...hosts.map((host) => agentUser(domain, host))];
-  const users = standing === 'in' ? all : [];
+  const services = apart.has(domain) ? [] : rights.services;
   return [
     `  ${account(domain)} {`,
     '    users: [',
-    ...users.map((line) => `      ${line}`),
+    ...(away.has(domain) ? [] : users).map((line) => `      ${line}`),
     '    ]',
     '    exports: [',
     ...own.map(({ audience }) => `      { stream: ${text(peerSubject(domain, audience))}, accounts: [${account(audience)}] }`),
@@ -167,39 +195,54 @@ function memberAccount(
   ];
 }
 
+/** What a member may say to and hear from the federation. */
+export type Rights = {
+  readonly domain: TrustDomain;
+  readonly services: readonly Service[];
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+};
+
+export function rightsOf(domain: TrustDomain, ledgers: readonly BusLedger[]): Rights {
+  const own = ledgers.filter(({ publisher }) => publisher === domain);
+  const read = ledgers.filter(({ audience }) => audience === domain);
+  const services = [...own.flatMap(publisherServices), ...read.flatMap(audienceServices)];
+  return {
+    domain,
+    services,
+    publish: [...services.map(({ subject, to }) => to ?? subject), ...own.map(({ audience }) => peerSubject(domain, audience))],
+    subscribe: read.map(({ publisher }) => peerSubject(publisher, domain)),
+  };
+}
+
 const serviceImport = ({ subject, to }: Service): string =>
   `{ service: { account: ${OWNER_ACCOUNT}, subject: ${text(subject)} }${to === undefined ? '' : `, to: ${text(to)}`} }`;
 
-function brokerUser(
-  domain: TrustDomain,
-  own: readonly BusLedger[],
-  read: readonly BusLedger[],
-  services: readonly Service[],
-): string {
-  const publish = [
-    ...services.map(({ subject, to }) => to ?? subject),
-    ...own.map(({ audience }) => peerSubject(domain, audience)),
-    'host.>',
-  ];
-  const subscribe = [...read.map(({ publisher }) => peerSubject(publisher, domain)), 'host.>', '_INBOX.>'];
-  return user(`spiffe://${domain}/broker`, publish, subscribe);
-}
+export const brokerUser = ({ domain, publish, subscribe }: Rights): string =>
+  user(`spiffe://${domain}/broker`, [...publish, 'host.>'], [...subscribe, 'host.>', '_INBOX.>']);
+
+/** What it carries for its broker; talk with hosts stays at home. */
+const serverUser = ({ domain, publish, subscribe }: Rights): string =>
+  user(`spiffe://${domain}/server`, publish, [...subscribe, '_INBOX.>']);
 
 /** An agent hears and speaks of its own host only, and cannot overhear what others are answered. */
-const agentUser = (domain: TrustDomain, host: HostName): string =>
+export const agentUser = (domain: TrustDomain, host: HostName): string =>
   user(`spiffe://${domain}/agent/${host}`, [`host.${host}.>`], [`host.${host}.>`, `${inboxPrefix(host)}.>`]);
 
 /** The `inboxPrefix` that an agent's connection must set if it sends requests. */
 export const inboxPrefix = (host: HostName): string => `_INBOX.host.${host}`;
 
+/** All between a broker and its agents. */
+export const subjectsOfHosts = ['host.>', '_INBOX.host.>'] as const;
+
 const user = (id: string, publish: readonly string[], subscribe: readonly string[]): string =>
   `{ user: ${text(id)}, permissions: { publish: { allow: [${publish.map(text).join(', ')}] }, ` +
   `subscribe: { allow: [${subscribe.map(text).join(', ')}] }, allow_responses: { max: 16, expires: "10m" } } }`;
 
-const account = (domain: TrustDomain): string => text(subjectToken(domain));
+export const account = (domain: TrustDomain): string => text(subjectToken(domain));
 
 /** Domains and hosts hold nothing that would need escaping by their schemas; paths are checked here. */
-function text(value: string): string {
+export function text(value: string): string {
   if (/["\\\n]/.test(value)) throw new RangeError(`expected no quotes, backslashes or newlines in ${value}`);
   return `"${value}"`;
 }

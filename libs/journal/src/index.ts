@@ -8,6 +8,7 @@ export { coveredBy } from './covered.ts';
 export type { Delivery } from './early.ts';
 export { JournalError, type JournalErrorCode } from './error.ts';
 export { type Journal, type JournalOptions, type JournalParts, openJournal } from './journal.ts';
+export { type LeafConfig, leafConfig } from './leaf-config.ts';
 export type { Ledger } from './ledgers.ts';
 export { AGREEMENT_EVENTS_MAX } from './limits.ts';
 export type { Notice } from './notices.ts';

@@ -155,6 +155,15 @@ describe('busConfig', () => {
     expect(without).toEqual(all?.filter((line) => gone?.includes(line) === false));
   });
 
+  it('where members’ own servers call, one that is cut off has nothing left to reach beyond its account', () => {
+    const leaves = '127.0.0.1:7422';
+    expect(section(busConfig({ ...config, leaves }), A)).toContain('user: "spiffe://csp-a.example/server"');
+    const cut = busConfig({ ...config, leaves, cutOff: [A] });
+    expect(section(cut, A).match(/user:|stream:|service:/g)).toBeNull();
+    expect(section(cut, A)).toContain('imports');
+    expect(cut).not.toMatch(/account: "csp-a_example", subject/);
+  });
+
   it('a route is known by its key: no member’s certificate makes it a server of the bus', () => {
     const cluster = {
       node: 'n1',

@@ -46,6 +46,7 @@ describe('createFederationPki', () => {
       'broker',
       'operator',
       'scheduler',
+      'server',
     ]);
     expect(readdirSync(join(dir, 'crls')).sort()).toEqual([
       'bus.example.der',

@@ -80,6 +80,8 @@ const memberLeaves = (domain: TrustDomain, hosts: readonly HostName[]): readonly
   { name: 'operator', profile: 'operator', path: 'operator', dnsNames: [] },
   { name: 'scheduler', profile: 'scheduler', path: 'scheduler', dnsNames: [] },
   { name: 'auditor', profile: 'auditor', path: 'auditor', dnsNames: [] },
+  // Of the CSP's own nats-server, where it has one.
+  { name: 'server', profile: 'server', path: 'server', dnsNames: [`nats.${domain}`] },
   ...hosts.map((host) => ({
     name: `agent-${host}`,
     profile: 'agent' as const,

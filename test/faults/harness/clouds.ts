@@ -1,12 +1,12 @@
-import { createHash, generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import {
   eventually,
+  freePort,
   hold,
   type Nats,
-  own,
   privateDir,
   privateFile,
   repositoryRoot,
@@ -31,6 +31,7 @@ import {
 } from '../../../infra/dev/src/clouds/layout.ts';
 import { policyFiles } from '../../../infra/dev/src/clouds/policy-text.ts';
 import { type Cloud, openCloud } from './cloud.ts';
+import { keyPinOf, leafIdentity, serverFiles, startLeaf } from './own-servers.ts';
 import { freePorts } from './ports.ts';
 
 /** Two clouds whose hypervisors are faked; everything else, down to every process, is real. */
@@ -43,6 +44,8 @@ export type Clouds = {
   readonly bus: Nats;
   /** All servers of the bus; `bus` is the first. */
   readonly nodes: readonly Nats[];
+  /** Servers of the clouds' own, A's and B's, where they were asked for. */
+  readonly leaves: readonly Nats[];
   readonly a: Cloud;
   readonly b: Cloud;
   readonly stop: () => Promise<void>;
@@ -51,6 +54,8 @@ export type Clouds = {
 export type CloudsOptions = {
   /** Both are members of the bus, and it lets neither say anything to the other. */
   readonly strangers?: true;
+  /** Brokers and agents connect to a server of their own cloud, which calls the bus. */
+  readonly ownServers?: true;
   /** The bus is a cluster of three, and its streams have three replicas. */
   readonly busNodes?: 3;
   /** Changes the text of each file of a side's policy set, e.g. to deny what the other side allows. */
@@ -85,12 +90,20 @@ export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> 
     random: randomBytes,
     keys,
   });
-  const nodes = await startBus(root, pki, { members, ...(options.strangers === true ? { pairs: [] } : {}) }, options.busNodes);
+  const leafPort = options.ownServers === true ? await freePort() : undefined;
+  const between = { members, ...(options.strangers === true ? { pairs: [] } : {}) };
+  const nodes = await startBus(root, pki, between, { busNodes: options.busNodes, leafPort });
   const [bus] = nodes;
   if (bus === undefined) throw new Error('a bus has a server');
+  const leaves =
+    leafPort === undefined
+      ? []
+      : await Promise.all(
+          [CSP_A, CSP_B].map((plan, i) => startLeaf({ root, pki, plan, peer: [CSP_B, CSP_A][i] ?? CSP_B, leafPort })),
+        );
   const [a, b] = await Promise.all([
-    startCloud(root, federation, pki, nodes, CSP_A, CSP_B, options),
-    startCloud(root, federation, pki, nodes, CSP_B, CSP_A, options),
+    startCloud(root, federation, pki, leaves.length === 0 ? nodes : leaves.slice(0, 1), CSP_A, CSP_B, options),
+    startCloud(root, federation, pki, leaves.length === 0 ? nodes : leaves.slice(1), CSP_B, CSP_A, options),
   ]);
   return {
     root,
@@ -98,37 +111,35 @@ export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> 
     federation,
     bus,
     nodes,
+    leaves,
     a,
     b,
     stop: async () => {
       await Promise.all([a.stop(), b.stop()]);
-      await Promise.all(nodes.map((node) => node.stop()));
+      await Promise.all([...leaves, ...nodes].map((node) => node.stop()));
     },
   };
 }
 
 type Between = Parameters<typeof ensureStreams>[1];
 
-async function startBus(root: string, pki: string, between: Between, busNodes: 3 | undefined): Promise<readonly Nats[]> {
-  const as = runAs();
-  const dir = privateDir(join(root, 'bus'), as);
-  const bring = (file: string): string => {
-    const to = join(dir, file.split('/').at(-1) ?? '');
-    copyFileSync(join(pki, file), to);
-    chmodSync(to, 0o600);
-    own(to, as);
-    return to;
-  };
-  const tls = { cert: bring('bus/server.pem'), key: bring('bus/server.key'), ca: bring('root.pem') };
+async function startBus(
+  root: string,
+  pki: string,
+  between: Between,
+  { busNodes, leafPort }: { readonly busNodes: 3 | undefined; readonly leafPort: number | undefined },
+): Promise<readonly Nats[]> {
+  const dir = privateDir(join(root, 'bus'), runAs());
+  const tls = serverFiles(pki, 'bus', dir);
+  const leaves = leafPort === undefined ? {} : { leaves: `127.0.0.1:${leafPort}` };
   const configText = (cluster?: BusNode): string =>
-    busConfig({ busDomain: BUS_DOMAIN, tls, ...between, ...(cluster === undefined ? {} : { cluster }) });
+    busConfig({ busDomain: BUS_DOMAIN, tls, ...between, ...leaves, ...(cluster === undefined ? {} : { cluster }) });
   if (busNodes === undefined) {
     const bus = await startNats({ dir, configText: configText() });
     await ensureStreams(busAddress(pki, bus, 'bus', 'operator'), between);
     return [bus];
   }
-  const spki = new X509Certificate(readFileSync(tls.cert)).publicKey.export({ type: 'spki', format: 'der' });
-  const keyPins = [createHash('sha256').update(spki).digest('hex')];
+  const keyPins = [keyPinOf(tls.cert)];
   const nodes = await startNatsCluster({ dir, count: busNodes, configText: (node) => configText({ ...node, keyPins }) });
   const operator = { ...busAddress(pki, nodes[0], 'bus', 'operator'), servers: nodes.map(({ url }) => url) };
   // The first leader of a new cluster is elected within seconds; until then it refuses.
@@ -187,6 +198,7 @@ async function startCloud(
     paths,
     ports: await choosePorts(),
     busUrl: nodes.map(({ port }) => `tls://127.0.0.1:${port}`).join(','),
+    ...(options.ownServers === true ? { bus: leafIdentity(plan) } : {}),
     databaseUrl: database.url,
     libvirtSocket: '/nonexistent/libvirt-sock',
     swtpm: '/nonexistent/swtpm',

@@ -1,8 +1,10 @@
 import { hostName, trustDomain } from '@carnet/events';
 import { z } from 'zod';
 
-const path = z.string().startsWith('/');
-const hostPort = z.string().regex(/^[^\s"\\]+:\d{1,5}$/);
+export const path = z.string().startsWith('/');
+export const hostPort = z.string().regex(/^[^\s"\\]+:\d{1,5}$/);
+/** SHA-256 (hex) of a public key. */
+export const keyPin = z.string().regex(/^[0-9a-f]{64}$/);
 
 /** What the operator of the bus keeps about it: who is a member, and which nats-server is told. */
 export const busFile = z.strictObject({
@@ -19,6 +21,8 @@ export const busFile = z.strictObject({
     directory: path,
     certificateFile: path,
     keyFile: path,
+    /** host:port where servers of the members' own call (`carnet bus leaf`). Absent: nowhere. */
+    leaves: hostPort.optional(),
     /** This server is one of several; the others have a file of their own. Absent: it is alone. */
     cluster: z
       .strictObject({
@@ -26,10 +30,7 @@ export const busFile = z.strictObject({
         listen: hostPort,
         routes: z.array(hostPort).min(1).max(16),
         /** SHA-256 (hex) of the public key of each server: only they are let in as servers. */
-        keyPins: z
-          .array(z.string().regex(/^[0-9a-f]{64}$/))
-          .min(1)
-          .max(16),
+        keyPins: z.array(keyPin).min(1).max(16),
       })
       .optional(),
   }),

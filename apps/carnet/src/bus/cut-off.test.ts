@@ -79,6 +79,11 @@ it('a server of a cluster is told who the others are, by their keys', () => {
   expect(text).toContain('server_name: "bus-1"');
   expect(text).toContain(`pinned_certs: ["${'a'.repeat(64)}"]`);
   expect(text).toContain('store_dir: "/var/lib/nats/jetstream", sync_interval: always');
+  expect(text).not.toContain('leafnodes');
+  const called = configOf(busFile.parse({ ...file, server: { ...file.server, leaves: '0.0.0.0:7422' } }), [B]);
+  expect(called).toContain('leafnodes {\n  listen: "0.0.0.0:7422"');
+  expect(called).toContain(`spiffe://${A}/server`);
+  expect(called).not.toContain(`spiffe://${B}/`);
   expect(busFile.safeParse({ ...file, server: { ...file.server, cluster: { ...cluster, keyPins: [] } } }).success).toBe(false);
 });
 

@@ -54,8 +54,12 @@ function standingOf(chain: readonly Uint8Array[], domain: TrustDomain, trust: Tr
 
 export function configOf({ domain, listen, server, trust, members, pairs }: BusFile, cutOff: readonly TrustDomain[]): string {
   const tls = { cert: server.certificateFile, key: server.keyFile, ca: trust.rootFile };
-  const { cluster } = server;
-  const more = { ...(pairs === undefined ? {} : { pairs }), ...(cluster === undefined ? {} : { cluster }) };
+  const { cluster, leaves } = server;
+  const more = {
+    ...(pairs === undefined ? {} : { pairs }),
+    ...(cluster === undefined ? {} : { cluster }),
+    ...(leaves === undefined ? {} : { leaves }),
+  };
   return busConfig({ busDomain: domain, members, tls, cutOff, ...more })
     .replaceAll('127.0.0.1:{{port}}', listen)
     .replaceAll('{{dir}}', server.directory);

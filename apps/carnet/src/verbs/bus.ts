@@ -4,6 +4,7 @@ import type { BusFile } from '../bus/bus-file.ts';
 import type { BusStanding } from '../bus/cut-off.ts';
 import { EXIT, VerbError } from '../exit.ts';
 import { type Streams, worldOf } from '../world.ts';
+import { leafVerb } from './bus-leaf.ts';
 
 interface BusOptions {
   readonly config: string;
@@ -21,6 +22,7 @@ users, and the server reads its configuration again; nobody else is disturbed. W
   directory = "/var/lib/nats"
   certificateFile = "/etc/nats/server.pem"
   keyFile = "/etc/nats/server.key"
+  leaves = "0.0.0.0:7422"                # members' own servers call here; absent: none (carnet bus leaf)
   [server.cluster]                       # absent: one server alone
   node = "bus-1"                         # another name in each server's file
   listen = "192.0.2.1:6222"
@@ -87,6 +89,7 @@ export function busVerbs(streams: Streams): Command {
       if (outcome === 'given up') throw new VerbError(EXIT.unreachable, 'BUS_NOT_APPLIED', `${server} did not answer`);
       streams.err('carnet: every pair has its ledgers on the bus\n');
     });
+  group.addCommand(leafVerb(streams));
   return group;
 }
 

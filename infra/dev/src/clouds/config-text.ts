@@ -9,6 +9,8 @@ export type ConfigFacts = {
   readonly paths: CspPaths;
   readonly ports: CspPorts;
   readonly busUrl: string;
+  /** Whose server is at that address. Absent: the federation's. */
+  readonly bus?: { readonly domain: string; readonly serverName: string };
   readonly databaseUrl: string;
   readonly libvirtSocket: string;
   readonly swtpm: string;
@@ -43,7 +45,7 @@ export function brokerConfigText(facts: ConfigFacts): string {
       eventKeyFile: paths.eventKey,
     }),
     table('trust', { rootFile: join(paths.pki, 'root.pem'), crlDirectory: paths.crls }),
-    table('bus', { url: facts.busUrl, domain: BUS_DOMAIN, serverName: BUS_SERVER_NAME }),
+    table('bus', { url: facts.busUrl, domain: BUS_DOMAIN, serverName: BUS_SERVER_NAME, ...facts.bus }),
     // Both clouds live on this machine: their agents meet on loopback, which a broker dials only when it is told to.
     `${table('[peers]', { domain: peer.domain })}dataPaths = ["127.0.0.0/8"]\n`,
     facts.keysText ?? table('keys', { rootFile: paths.keyRoot, passphraseFile: paths.passphrase }),
@@ -74,7 +76,7 @@ export function agentConfigText(facts: ConfigFacts): string {
       crlDirectory: paths.crls,
       brokerCertificateFile: join(paths.pki, 'broker.pem'),
     }),
-    table('bus', { url: facts.busUrl, domain: BUS_DOMAIN, serverName: BUS_SERVER_NAME }),
+    table('bus', { url: facts.busUrl, domain: BUS_DOMAIN, serverName: BUS_SERVER_NAME, ...facts.bus }),
     table('directories', {
       state: paths.agentState,
       volumes: paths.volumes,
