@@ -27,6 +27,11 @@ describe('one holder over all pairs', () => {
     expect(codes(move(1, A, B, {}), move(2, A, C, moved))).toEqual([]));
   it('given back after authorisation', () =>
     expect(codes(move(1, A, B, { ...moved, MigrationRelinquished: fact() }), move(2, A, C, moved))).toEqual([]));
+  it('taken back by a broken glass, and sent away again', () => {
+    const broken = { ...moved, BreakGlassResumed: fact({ opens: 2 }) };
+    expect(codes(move(1, A, B, broken), move(3, A, C, moved))).toEqual([]);
+    expect(codes(move(1, A, B, broken), move(3, B, C, moved))).toEqual(['TWO_HOLDERS']);
+  });
   it('sent away twice', () => expect(codes(move(1, A, B, moved), move(2, A, C, moved))).toEqual(['TWO_HOLDERS']));
   it('not from home', () => expect(codes(move(1, B, A, moved))).toEqual(['TWO_HOLDERS']));
   it('a move that was not shown may lie in between', () => expect(codes(move(1, A, B, moved), move(3, C, A, moved))).toEqual([]));

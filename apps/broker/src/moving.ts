@@ -1,5 +1,5 @@
 import type { TrustDomain } from '@carnet/events';
-import { type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
+import { epochAfter, isSplitSuspected, type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
 
 /** This CSP's side of the migration, once it has spoken in it: what a peer merely claims about a VM counts for nothing. */
 export const hasSpoken = (m: MigrationState, self: TrustDomain): boolean =>
@@ -7,7 +7,7 @@ export const hasSpoken = (m: MigrationState, self: TrustDomain): boolean =>
 
 /** Whether this CSP still has something to do or to wait for in it. */
 export const isOpenHere = (m: MigrationState, self: TrustDomain): boolean =>
-  hasSpoken(m, self) && !(m.source === self ? sourceEnded(m) : targetEnded(m));
+  hasSpoken(m, self) && !(m.source === self ? sourceEnded(m) : targetEnded(m) && !isSplitSuspected(m));
 
 /**
  * Whether the VM is under way by this CSP's own word. Threat: a peer that opens a migration and never ends it, or never answers
@@ -24,5 +24,5 @@ export function nextEpochWith(journeys: readonly Journey[], self: TrustDomain, p
   const counts = journeys
     .flatMap(({ migrations }) => migrations)
     .filter((m) => hasSpoken(m, self) && (m.targetPhase !== 'refused' || m.source === self || m.source === peer));
-  return counts.reduce((highest, m) => Math.max(highest, m.epoch), 0) + 1;
+  return counts.reduce((highest, m) => Math.max(highest, epochAfter(m)), 0) + 1;
 }

@@ -3,7 +3,7 @@ import { CODES as IMAGE_CODES } from '@carnet/images';
 import { JOURNAL_CODES } from '@carnet/journal';
 import { CODES as KEY_CODES } from '@carnet/keys';
 import { PKI_CODES } from '@carnet/pki';
-import { POLICY_CODES } from '@carnet/policy';
+import { BREAK_GLASS_CODES, POLICY_CODES } from '@carnet/policy';
 import { AUDIT_CODES, CONTEXT_CODES, DOOR_CODES, FINDING_CODES, PEERING_CODES } from '@carnet/publisher';
 import { CODES as SAGA_CODES } from '@carnet/saga';
 import { TRUST_CODES } from '@carnet/trust';
@@ -19,6 +19,7 @@ const TABLES: readonly (readonly [string, Table])[] = [
   ['peering', PEERING_CODES],
   ['migration', SAGA_CODES],
   ['policy', POLICY_CODES],
+  ['break-glass', BREAK_GLASS_CODES],
   ['ledger', TRUST_CODES],
   ['journal', JOURNAL_CODES],
   ['certificate', PKI_CODES],

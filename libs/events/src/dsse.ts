@@ -19,6 +19,8 @@ export const PAYLOAD_TYPES = {
   keyChange: 'application/vnd.carnet.key-change.v1+json',
   /** What people and their CSP say of escrows: sealing keys, shares, drills, recoveries. */
   escrow: 'application/vnd.carnet.escrow.v1+json',
+  /** What persons and the owner say before the source may run again without the target's word. */
+  breakGlass: 'application/vnd.carnet.break-glass.v1+json',
   /** One revocation list, in DER, as a broker tells its hosts. */
   crl: 'application/vnd.carnet.crl.v1+der',
 } as const;

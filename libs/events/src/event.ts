@@ -7,6 +7,7 @@ import {
   migrationRefused,
   offerAgreed,
 } from './data-agreement.ts';
+import { breakGlassResumed, copyDiscarded, copyFenced } from './data-break-glass.ts';
 import * as escrow from './data-escrow.ts';
 import * as handover from './data-handover.ts';
 import { keyStateChanged } from './data-keys.ts';
@@ -69,6 +70,9 @@ export const event = z.discriminatedUnion('type', [
   migrationEvent('MigrationWithdrawn', handover.migrationWithdrawn),
   migrationEvent('MigrationRelinquished', handover.migrationRelinquished),
   migrationEvent('SourceResumed', handover.sourceResumed),
+  migrationEvent('BreakGlassResumed', breakGlassResumed),
+  migrationEvent('CopyFenced', copyFenced),
+  migrationEvent('CopyDiscarded', copyDiscarded),
   ledgerEvent('KeyStateChanged', keyStateChanged),
 ]);
 export type Event = z.infer<typeof event>;

@@ -1,5 +1,6 @@
 export * from './data-accreditation.ts';
 export * from './data-agreement.ts';
+export * from './data-break-glass.ts';
 export * from './data-consent.ts';
 export * from './data-escrow.ts';
 export * from './data-handover.ts';

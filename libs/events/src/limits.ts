@@ -32,6 +32,9 @@ export const JURISDICTIONS_MAX = 64;
 export const APPROVALS_MAX = 4;
 /** Policies that one decision names; all that a person will read. */
 export const POLICIES_NAMED_MAX = 16;
+/** Persons of the source that break the glass: fewer than two is one person's whim, more than four are never reached in time. */
+export const BREAK_GLASS_PERSONS_MIN = 2;
+export const BREAK_GLASS_PERSONS_MAX = 4;
 /** Characters of a principal: a SPIFFE ID, or the name of a token. */
 export const PRINCIPAL_CHARS_MAX = 400;
 /** Custodians of one escrow: all of them can be called on one day, and what is said of them stays far below an envelope's bound. */

@@ -1,5 +1,13 @@
 export { tokensAbout } from './accreditation.ts';
 export { type Agreed, type Agreement, agreedIn, type Proposal, type Said, signedIn } from './agreed.ts';
+export {
+  BREAK_GLASS_CODES,
+  BREAK_GLASS_STATEMENT_MS_MAX,
+  type BreakGlassCase,
+  type BreakGlassCode,
+  type BreakGlassPorts,
+  breakGlassFault,
+} from './break-glass.ts';
 export { canonicalText } from './canonical.ts';
 export { POLICY_CODES, type PolicyCode } from './codes.ts';
 export { imageOf } from './consent.ts';

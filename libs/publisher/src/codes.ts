@@ -161,6 +161,16 @@ export const DOOR_CODES = {
     text: 'The key is released: the source cannot withdraw any more.',
     advice: 'Wait for the target; migrate back afterwards.',
   },
+  BREAK_GLASS_NOT_OURS: { text: 'Only the source breaks the glass.', advice: "Ask the source's operators." },
+  BREAK_GLASS_NOT_RELEASED: {
+    text: 'The key of this migration is not released: nothing is in doubt.',
+    advice: 'Cancel the migration at its source.',
+  },
+  DISCARD_NOT_OURS: { text: 'Only the target discards its copy.', advice: "Ask the target's operators." },
+  COPY_NOT_FENCED: {
+    text: 'No copy of this VM was stopped here because its source took it back.',
+    advice: 'See where it stands with `carnet migration doctor`.',
+  },
   CANCEL_NOT_OURS: { text: 'Only the source withdraws.', advice: "Ask the source's operator." },
   INTENT_EXPIRED: { text: 'The request came after its own time limit.', advice: 'Ask again with a later notAfter.' },
   EVENT_UNKNOWN: {

@@ -5,6 +5,11 @@ export const FINDING_CODES = {
     advice:
       'Bring back the target’s broker, agents, database and bus; ask its operators. Start the VM nowhere by hand: it could run twice.',
   },
+  SPLIT_SUSPECTED: {
+    text: 'The source took the VM back without the target’s word: both may have run it.',
+    advice:
+      'Bring the target back, so that it stops its copy. Compare both; then discard the target’s: carnet migration discard-copy.',
+  },
   OVERDUE: {
     text: 'A side should have given up by itself, and its word has not come.',
     advice: 'See that this side’s broker and database run, and that events reach the bus.',

@@ -29,6 +29,7 @@ export const ADVICE: Readonly<Record<Standing, Advice>> = {
     safe: [
       'Bring back the target’s broker, agents and database, and the bus between both: it goes on by itself, forward or back.',
       'Ask the target’s operators what `carnet migration doctor` says there: their ledgers may know more than these.',
+      'After the deadline, when the target stays lost: break the glass (carnet migration break-glass). It takes two persons of the source and the owner’s signed word that the target is fenced; if the VM runs there nevertheless, it runs twice.',
       RESTART,
     ],
     unsafe: [
@@ -58,6 +59,21 @@ export const ADVICE: Readonly<Record<Standing, Advice>> = {
     unsafe: [
       'Starting the VM at the source: it could run twice. Its host refuses.',
       'Deleting the source’s copy by hand: it is destroyed at the end, with a signed receipt.',
+      BACKWARDS,
+    ],
+  },
+  split: {
+    meaning:
+      'The source took the VM back without the target’s word, in a higher epoch: that copy counts. The target may have run it, too: once it hears of this it stops its copy, and keeps it until people decide.',
+    safe: [
+      'Compare what both copies did while both may have run, before anything is destroyed: the target’s copy stays stopped and whole.',
+      'When nobody needs it: discard the copy at the target (carnet migration discard-copy).',
+      'Bring back the target’s broker, agents and the bus, so that it hears of it.',
+      RESTART,
+    ],
+    unsafe: [
+      'Starting the VM at the target, by hand or from a backup: its epoch is over. Its host refuses once it has heard.',
+      'Deleting the target’s files by hand: what ran there only is in them.',
       BACKWARDS,
     ],
   },
@@ -92,4 +108,5 @@ export const TASKS: Readonly<Record<CommandType, string>> = {
   RekeyVolumes: 'record that no re-keying was agreed',
   Finalize: 'finalize',
   Relinquish: 'give the VM back',
+  FenceCopy: 'stop its copy of the VM, and keep it',
 };

@@ -3,6 +3,13 @@ import { spokenIn } from './intent.ts';
 import type { FactType, Journey, MigrationState } from './journey.ts';
 import { referencesOf, STEPS, type Stated } from './steps.ts';
 
+/** What a target may have said after a release that takes its doubt away: then nobody breaks a glass. */
+export const BREAK_GLASS_ANSWERS = [
+  'KeyImported',
+  'StartAuthorized',
+  'MigrationRelinquished',
+] as const satisfies readonly FactType[];
+
 /**
  * Events of the peer that a step relies on though its data does not name them. An ending says all that its publisher knew:
  * whether the VM may have been stopped, whether keys were out, is read from it later.
@@ -10,6 +17,8 @@ import { referencesOf, STEPS, type Stated } from './steps.ts';
 const RELIES_ON: { readonly [T in FactType]?: readonly FactType[] } = {
   MigrationWithdrawn: ['MigrationOffered', 'TargetReady', 'MigrationRefused', 'MigrationRelinquished'],
   SourceResumed: ['MigrationRelinquished'],
+  /** Whatever of the target has come by then: the guard voids it after an answer. */
+  BreakGlassResumed: BREAK_GLASS_ANSWERS,
   MigrationRelinquished: ['MigrationWithdrawn', 'KeyReleased'],
 };
 
@@ -18,6 +27,7 @@ const ENDS: readonly FactType[] = [
   'MigrationRefused',
   'MigrationRelinquished',
   'MigrationFinalized',
+  'CopyDiscarded',
   'MigrationWithdrawn',
   'SourceResumed',
   'SourceRetired',

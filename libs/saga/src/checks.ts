@@ -8,7 +8,9 @@ import {
   type RekeyMethod,
   unreachable,
 } from '@carnet/events';
+import { BREAK_GLASS_ANSWERS } from './causes.ts';
 import type { VoidCode } from './codes.ts';
+import { breakGlassFrom } from './deadlines.ts';
 import { type MigrationState, mustResume } from './journey.ts';
 import type { Stated, StatedOf } from './steps.ts';
 import { isAfter } from './time.ts';
@@ -60,6 +62,8 @@ export function check(m: MigrationState, e: Stated): Verdict {
       return checkRelinquished(m, e);
     case 'SourceResumed':
       return checkResumed(m, e);
+    case 'BreakGlassResumed':
+      return checkBreakGlass(m, e);
     case 'MigrationIntended':
     case 'MigrationRefused':
     case 'TargetReady':
@@ -68,6 +72,8 @@ export function check(m: MigrationState, e: Stated): Verdict {
     case 'VmHealthy':
     case 'SourceRetired':
     case 'MigrationWithdrawn':
+    case 'CopyFenced':
+    case 'CopyDiscarded':
       return undefined;
     default:
       return unreachable(e);
@@ -188,8 +194,21 @@ export function neverRequired(m: MigrationState, causes: readonly string[]): boo
   return withdrawn === undefined || !causes.includes(withdrawn.digest);
 }
 
+/** After the deadline, in a new epoch, and never once the target has answered: whether the quorum holds, brokers and auditors judge. */
+function checkBreakGlass(m: MigrationState, e: StatedOf<'BreakGlassResumed'>): Verdict {
+  const hasAnswered = BREAK_GLASS_ANSWERS.some((type) => {
+    const answer = m.facts[type];
+    return answer !== undefined && e.causes.includes(answer.digest);
+  });
+  if (hasAnswered) return 'PEER_ANSWERED';
+  if (e.data.opens <= m.epoch) return 'EPOCH_REUSED';
+  const from = breakGlassFrom(m);
+  return from !== undefined && isAfter(e.time, from) ? undefined : 'TOO_EARLY';
+}
+
 /** After a release only the target's word lets the source run again; after a withdrawal its own does. */
 function checkResumed(m: MigrationState, e: StatedOf<'SourceResumed'>): Verdict {
+  if (m.sourcePhase === 'reclaimed') return e.data.cites === m.facts.BreakGlassResumed?.digest ? undefined : 'CITATION_MISMATCH';
   if (m.sourcePhase === 'withdrawn') {
     if (!mustResume(m)) return 'WRONG_PHASE';
     return e.data.cites === m.facts.MigrationWithdrawn?.digest ? undefined : 'CITATION_MISMATCH';

@@ -14,12 +14,14 @@ export type VoidCode =
   | 'MIGRATION_REUSED'
   | 'MIGRATION_UNKNOWN'
   | 'NEVER_MISSING'
+  | 'PEER_ANSWERED'
   | 'PREVIOUS_OPEN'
   | 'REKEY_OWED'
   | 'REKEY_WEAKER'
   | 'ROOTS_DIFFER'
   | 'ROUND_UNEXPECTED'
   | 'SECOND_DEPOSIT'
+  | 'TOO_EARLY'
   | 'TOO_LATE'
   | 'VM_MISMATCH'
   | 'VM_NOT_HERE'
@@ -72,6 +74,10 @@ export const CODES: Readonly<Record<RefusalCode, { readonly text: string; readon
     text: 'The target may not give up without evidence that its host will never start this epoch.',
     advice: 'Bring the host back: its agent records it and the target then relinquishes.',
   },
+  PEER_ANSWERED: {
+    text: 'The target has answered the release.',
+    advice: 'Break no glass: see `carnet migration doctor`; it goes on, or comes back, by itself.',
+  },
   PEER_GAVE_UP: { text: 'The peer has ended this migration.', advice: 'Nothing: the side winds down by itself.' },
   PREVIOUS_OPEN: { text: 'The previous migration has not ended on both ledgers.', advice: 'Wait for the peer to end it.' },
   REKEY_OWED: {
@@ -91,6 +97,10 @@ export const CODES: Readonly<Record<RefusalCode, { readonly text: string; readon
     advice: 'Its publisher has a defect: report it to the peer.',
   },
   SECOND_DEPOSIT: { text: 'The keys were deposited before.', advice: 'Nothing: the first deposit counts.' },
+  TOO_EARLY: {
+    text: 'The glass may not be broken yet: the target still has time to answer.',
+    advice: 'See `carnet migration doctor` for the time.',
+  },
   TOO_LATE: { text: 'The time agreed for this step is over.', advice: 'The migration winds down; ask again with more time.' },
   VM_MISMATCH: { text: 'The intent names another VM.', advice: 'Its publisher has a defect: report it to the peer.' },
   VM_NOT_HERE: { text: 'The publisher does not hold this VM.', advice: 'Ask the CSP where the VM runs.' },

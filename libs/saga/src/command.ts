@@ -46,12 +46,13 @@ export const NEEDS = {
   ReencryptVolumes: ['MigrationIntended', 'KeyDeposited', 'KeyImported', 'StartAuthorized', 'VmHealthy'],
   Finalize: ['MigrationIntended', 'VmHealthy', 'VolumeRekeyed'],
   Relinquish: ['MigrationIntended', 'MigrationOffered'],
+  FenceCopy: ['MigrationIntended', 'MigrationOffered', 'KeyReleased', 'BreakGlassResumed'],
 } as const satisfies Readonly<Record<string, readonly FactType[]>>;
 
 export type CommandType = keyof typeof NEEDS;
 
 /** Why a side gives up by itself; an operator's or performer's reasons come with the proposal. */
-export type EndCode = 'EXPIRED' | 'TARGET_REFUSED' | 'TARGET_RELINQUISHED' | 'SOURCE_WITHDREW';
+export type EndCode = 'EXPIRED' | 'TARGET_REFUSED' | 'TARGET_RELINQUISHED' | 'SOURCE_WITHDREW' | 'SOURCE_BROKE_GLASS';
 export type EndReason = { readonly code: EndCode; readonly text: string };
 
 /** What only some commands say beyond their facts. */
@@ -60,7 +61,12 @@ type Particulars = {
   /** `neverRequired`: the fold wants the host's *never*. The performer has it recorded in any case before publishing. */
   readonly Relinquish: { readonly reason: EndReason; readonly neverRequired: boolean };
   /** `relinquished`: what reopens a host that has recorded *surrendered*, if the target has given the VM back. */
-  readonly ResumeVm: { readonly cites: Digest; readonly relinquished: Fact<'MigrationRelinquished'> | undefined };
+  readonly ResumeVm: {
+    readonly cites: Digest;
+    readonly relinquished: Fact<'MigrationRelinquished'> | undefined;
+    /** Then the VM runs in the epoch that this opened, whatever the target says afterwards. */
+    readonly brokeGlass: Fact<'BreakGlassResumed'> | undefined;
+  };
   /** What was agreed, done before the start. */
   readonly ReplaceKeys: { readonly method: 'slot' | 'full' };
   /** `rekeyed`: which keys open the volumes now, if not those that came. */

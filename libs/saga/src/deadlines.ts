@@ -25,6 +25,7 @@ function sourceGivesUpAt(m: MigrationState): Timestamp | undefined {
     case 'released':
     case 'retired':
     case 'withdrawn':
+    case 'reclaimed':
     case 'resumed':
       return undefined;
     default:
@@ -58,11 +59,22 @@ function targetGivesUpAt(m: MigrationState): Timestamp | undefined {
     case 'rekeyed':
     case 'finalized':
     case 'relinquished':
+    case 'fenced':
+    case 'discarded':
       return undefined;
     default:
       return unreachable(m.targetPhase);
   }
 }
+
+/**
+ * After this instant the source may break the glass, if the target has not answered: what it said in time has had its time to come.
+ * Of facts of the source's own ledger alone, so that a guard may ask it.
+ */
+export const breakGlassFrom = (m: MigrationState): Timestamp | undefined => {
+  const intent = m.facts.MigrationIntended;
+  return intent && shift(intent.data.deadline, DELIVERY_GRACE_MS);
+};
 
 /** When to call `react` again if nothing else happens: the next instant at which this CSP would give up by itself. */
 export function nextDeadline(journey: Journey, self: TrustDomain): Timestamp | undefined {

@@ -55,7 +55,8 @@ export function decide(journey: Journey, self: TrustDomain, proposal: Proposal, 
   const epoch = said.type === 'MigrationIntended' ? said.epoch : m?.epoch;
   const audience = said.type === 'MigrationIntended' ? said.data.target : m && peerOf(m, m.source === self ? 'source' : 'target');
   if (epoch === undefined || audience === undefined) return refused('MIGRATION_UNKNOWN');
-  const time = shift(now, APPEND_MARGIN_MS);
+  // It is stamped later than now: what must come in time is judged ahead, what must not come early is judged at once.
+  const time = said.type === 'BreakGlassResumed' ? now : shift(now, APPEND_MARGIN_MS);
   const uncaused: Stated = { ...said, epoch, causes: [], publisher: self, audience, time };
   const causes = causesOf(journey, m, uncaused);
   const judgement = judge(journey, { ...uncaused, causes }, NOT_SIGNED_YET);
@@ -80,7 +81,7 @@ function inFull(m: MigrationState | undefined, proposal: Proposal): InFull | und
     }
     case 'Resume': {
       const { ran, evidence } = proposal;
-      const cites = (m?.facts.MigrationWithdrawn ?? m?.facts.MigrationRelinquished)?.digest;
+      const cites = (m?.facts.BreakGlassResumed ?? m?.facts.MigrationWithdrawn ?? m?.facts.MigrationRelinquished)?.digest;
       return cites && { type: 'SourceResumed', migration, data: { cites, ran, ...(evidence && { evidence }) } };
     }
     default:
@@ -91,6 +92,9 @@ function inFull(m: MigrationState | undefined, proposal: Proposal): InFull | und
 /** Progress for a peer that has ended the migration: the fold would let it pass, since the two may cross on their way. */
 function pointless(m: MigrationState, self: TrustDomain, type: FactType): boolean {
   if (type === 'MigrationWithdrawn' || type === 'MigrationRelinquished' || type === 'SourceResumed') return false;
+  if (type === 'CopyFenced' || type === 'CopyDiscarded') return false;
+  // Its code is PEER_ANSWERED, and the guard's.
+  if (type === 'BreakGlassResumed') return false;
   if (m.source === self) return m.targetPhase === 'refused' || m.targetPhase === 'relinquished';
-  return m.sourcePhase === 'withdrawn' || m.sourcePhase === 'resumed';
+  return m.sourcePhase === 'withdrawn' || m.sourcePhase === 'reclaimed' || m.sourcePhase === 'resumed';
 }

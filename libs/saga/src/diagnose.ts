@@ -1,7 +1,7 @@
 import { type Timestamp, type TrustDomain, unreachable } from '@carnet/events';
 import type { CommandType } from './command.ts';
 import { givesUpAt } from './deadlines.ts';
-import { type Fact, type Journey, type MigrationState, mustResume, type Side } from './journey.ts';
+import { type Fact, isSplitSuspected, type Journey, type MigrationState, mustResume, type Side } from './journey.ts';
 import { react } from './react.ts';
 
 /** By whose word the VM may run. What an operator must know before touching anything; a pure function of the pair of phases. */
@@ -16,6 +16,8 @@ export type Standing =
   | 'returning'
   /** The target has taken it; only the way forward is left. */
   | 'at-target'
+  /** The glass was broken, and the target has not said yet that nothing of the VM is left there. */
+  | 'split'
   | 'stayed'
   | 'moved';
 
@@ -46,6 +48,7 @@ export function diagnose(journey: Journey, m: MigrationState, now: Timestamp): D
 }
 
 export function standingOf(m: MigrationState): Standing {
+  if (isSplitSuspected(m)) return 'split';
   if (m.targetPhase === 'relinquished') return m.sourcePhase === 'released' || mustResume(m) ? 'returning' : sourceAlone(m);
   if (m.facts.StartAuthorized) return m.sourcePhase === 'retired' ? 'moved' : 'at-target';
   return sourceAlone(m);
@@ -63,6 +66,8 @@ function sourceAlone(m: MigrationState): Standing {
     case 'released':
     case 'retired':
       return 'in-doubt';
+    case 'reclaimed':
+      return 'returning';
     case 'withdrawn':
       return mustResume(m) ? 'returning' : 'stayed';
     case 'resumed':

@@ -10,6 +10,7 @@ import { react } from './react.ts';
 import { summarize } from './summarize.ts';
 import {
   append,
+  breakGlassData,
   CSP_A,
   CSP_B,
   CSP_C,
@@ -22,6 +23,7 @@ import {
   propose,
   RECEIPT,
   receive,
+  SAMPLE_DEADLINE_MS,
   START,
   VM,
 } from './testing.ts';
@@ -38,7 +40,7 @@ const deepFreeze = <T>(value: T): T => {
 /** One random move of one of two honest brokers whose ledgers reach each other late. */
 type Act = {
   readonly who: 0 | 1;
-  readonly what: 'receive' | 'owed' | 'intend' | 'give-up' | 'lie';
+  readonly what: 'receive' | 'owed' | 'intend' | 'give-up' | 'lie' | 'break-glass' | 'discard';
   readonly pick: number;
   readonly waitMs: number;
 };
@@ -48,7 +50,7 @@ const act: fc.Arbitrary<Act> = fc.record({
   what: fc.oneof(
     { arbitrary: fc.constantFrom('receive', 'owed'), weight: 30 },
     { arbitrary: fc.constant('intend' as const), weight: 3 },
-    { arbitrary: fc.constantFrom('give-up', 'lie'), weight: 1 },
+    { arbitrary: fc.constantFrom('give-up', 'lie', 'break-glass', 'discard'), weight: 2 },
   ),
   pick: fc.nat(1_000),
   waitMs: fc.oneof({ arbitrary: fc.nat(2_000), weight: 60 }, { arbitrary: fc.constant(3_600_000), weight: 1 }),
@@ -61,7 +63,8 @@ function run(acts: readonly Act[]): Run {
   let now = START;
   const codes = new Set<string>();
   for (const { who, what, pick, waitMs } of acts) {
-    now = shift(now, waitMs);
+    // Whoever breaks the glass has waited for it.
+    now = shift(now, what === 'break-glass' ? 2 * SAMPLE_DEADLINE_MS : waitMs);
     const self = parties[who];
     const next = what === 'receive' ? receive(self, parties[1 - who] ?? self) : moved(self, what, pick, now);
     parties[who] = deepFreeze(next);
@@ -92,6 +95,20 @@ function moved(self: Party, what: Exclude<Act['what'], 'receive'>, pick: number,
     case 'give-up': {
       const m = self.journey.migrations.at(-1);
       return m ? propose(self, ending(m.id, m.source === self.self), now) : self;
+    }
+    case 'break-glass': {
+      const m = self.journey.migrations.at(-1);
+      const release = m?.facts.KeyReleased?.digest;
+      if (m === undefined || release === undefined) return self;
+      const data = breakGlassData(release, highestEpoch([self.journey]) + 1);
+      return propose(self, { type: 'BreakGlassResumed', migration: m.id, data }, now);
+    }
+    case 'discard': {
+      const m = self.journey.migrations.find(({ targetPhase }) => targetPhase === 'fenced');
+      const fenced = m?.facts.CopyFenced?.digest;
+      if (m === undefined || fenced === undefined) return self;
+      const data = { fenced, by: 'anna', reason: { code: 'OPERATOR', text: '' }, receipt: RECEIPT };
+      return propose(self, { type: 'CopyDiscarded', migration: m.id, data }, now);
     }
     case 'lie': {
       const said = self.ledger[pick % Math.max(self.ledger.length, 1)];

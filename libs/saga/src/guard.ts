@@ -82,7 +82,7 @@ function checkReferences(m: MigrationState, e: Stated): VoidCode | undefined {
 function checkAnswer(journey: Journey, m: MigrationState, e: Stated): VoidCode | undefined {
   if (e.type !== 'MigrationOffered') return undefined;
   const before = spokenIn(journey, e.publisher);
-  if (m.epoch <= highestSpoken(before)) return 'EPOCH_REUSED';
+  if (m.epoch <= highestSpoken(before, e.publisher)) return 'EPOCH_REUSED';
   return sidesEnded(before, e.publisher) ? undefined : 'ALREADY_MOVING';
 }
 

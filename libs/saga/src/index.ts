@@ -2,17 +2,19 @@ export { ADVICE, type Advice, TASKS } from './advice.ts';
 export { agreedRekey } from './checks.ts';
 export { CODES, type RefusalCode, type VoidCode } from './codes.ts';
 export { type Command, type CommandOf, type CommandType, type EndCode, type EndReason, NEEDS } from './command.ts';
-export { givesUpAt, nextDeadline } from './deadlines.ts';
+export { breakGlassFrom, givesUpAt, nextDeadline } from './deadlines.ts';
 export { type Decision, decide, type Proposal } from './decide.ts';
 export { type Diagnosis, diagnose, type Standing, standingOf, type Turn } from './diagnose.ts';
 export { type Evolved, evolve, type Placed } from './evolve.ts';
 export {
   ended,
+  epochAfter,
   type Fact,
   type Facts,
   type FactType,
   highestEpoch,
   initialJourney,
+  isSplitSuspected,
   type Journey,
   type MigrationState,
   migrationOf,

@@ -1,6 +1,6 @@
 import type { Digest, TrustDomain } from '@carnet/events';
 import type { VoidCode } from './codes.ts';
-import { type FactType, type Journey, type MigrationState, sourceEnded, targetEnded } from './journey.ts';
+import { epochAfter, type FactType, type Journey, type MigrationState, sourceEnded, targetEnded } from './journey.ts';
 import { STEPS, type StatedOf } from './steps.ts';
 
 /**
@@ -14,8 +14,9 @@ export const spokenIn = (journey: Journey, csp: TrustDomain): readonly Migration
 export const sidesEnded = (spoken: readonly MigrationState[], csp: TrustDomain): boolean =>
   spoken.every((m) => (m.source === csp ? sourceEnded(m) : targetEnded(m)));
 
-export const highestSpoken = (spoken: readonly MigrationState[]): number =>
-  spoken.reduce((highest, m) => Math.max(highest, m.epoch), 0);
+/** An epoch that a broken glass opened counts for its own source only: the target may not have heard of it yet. */
+export const highestSpoken = (spoken: readonly MigrationState[], csp: TrustDomain): number =>
+  spoken.reduce((highest, m) => Math.max(highest, m.source === csp ? epochAfter(m) : m.epoch), 0);
 
 /** Opens a migration: is the VM the publisher's to move, and is everything before it over? */
 export function checkIntent(journey: Journey, e: StatedOf<'MigrationIntended'>): VoidCode | undefined {
@@ -23,7 +24,7 @@ export function checkIntent(journey: Journey, e: StatedOf<'MigrationIntended'>):
   if (e.data.vm !== journey.vm) return 'VM_MISMATCH';
   const spoken = spokenIn(journey, e.publisher);
   if (spoken.some((m) => m.id === e.migration && m.source === e.publisher)) return 'MIGRATION_REUSED';
-  if (e.epoch <= highestSpoken(spoken)) return 'EPOCH_REUSED';
+  if (e.epoch <= highestSpoken(spoken, e.publisher)) return 'EPOCH_REUSED';
   if (!sidesEnded(spoken, e.publisher)) return 'ALREADY_MOVING';
   const last = spoken.at(-1);
   if (last && !peerEnded(last, e)) return 'PREVIOUS_OPEN';
@@ -46,6 +47,8 @@ const isFactType = (key: string): key is FactType => Object.hasOwn(STEPS, key);
 /** The peer's end of the last migration must be among what the publisher cites; a peer that never offered has none. */
 function peerEnded(last: MigrationState, e: StatedOf<'MigrationIntended'>): boolean {
   const cited = (type: FactType): boolean => cites(last, type, e.publisher, e.causes);
+  if (last.source === e.publisher && last.facts.BreakGlassResumed)
+    return cited('MigrationRelinquished') || cited('CopyDiscarded');
   if (last.source === e.publisher)
     return !cited('MigrationOffered') || cited('MigrationRelinquished') || cited('MigrationFinalized');
   return last.targetPhase !== 'finalized' || cited('SourceRetired');

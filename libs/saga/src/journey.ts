@@ -25,6 +25,8 @@ export type SourcePhase =
   | 'released'
   | 'retired'
   | 'withdrawn'
+  /** The glass is broken: the VM runs here again in a new epoch, or is about to, without the target's word. */
+  | 'reclaimed'
   | 'resumed';
 
 export type TargetPhase =
@@ -42,7 +44,10 @@ export type TargetPhase =
   | 'healthy'
   | 'rekeyed'
   | 'finalized'
-  | 'relinquished';
+  | 'relinquished'
+  /** The source broke the glass after this side had taken the VM: stopped here, and kept. */
+  | 'fenced'
+  | 'discarded';
 
 /** One attempt: a product. `sourcePhase` moves only on the source's events, `targetPhase` only on the target's. */
 export type MigrationState = {
@@ -95,11 +100,25 @@ export const sourceEnded = (m: MigrationState): boolean =>
   m.sourcePhase === 'retired' || m.sourcePhase === 'resumed' || (m.sourcePhase === 'withdrawn' && !mustResume(m));
 
 export const targetEnded = (m: MigrationState): boolean =>
-  m.targetPhase === 'refused' || m.targetPhase === 'relinquished' || m.targetPhase === 'finalized';
+  m.targetPhase === 'refused' ||
+  m.targetPhase === 'relinquished' ||
+  m.targetPhase === 'finalized' ||
+  m.targetPhase === 'discarded';
+
+/**
+ * The source took the VM back without the target's word, and the target has not said yet that it has nothing of it left: both may
+ * have run it. For what is owed and shown; no guard asks it, for it looks at what has merely arrived.
+ */
+export const isSplitSuspected = (m: MigrationState): boolean =>
+  m.facts.BreakGlassResumed !== undefined && m.targetPhase !== 'relinquished' && m.targetPhase !== 'discarded';
 
 /** Ended on both sides. A target that never answered a withdrawn intent owes nothing. */
-export const ended = (m: MigrationState): boolean => sourceEnded(m) && (targetEnded(m) || m.targetPhase === 'idle');
+export const ended = (m: MigrationState): boolean =>
+  sourceEnded(m) && (targetEnded(m) || m.targetPhase === 'idle') && !isSplitSuspected(m);
+
+/** The VM's epoch after this migration, by its source's word: a broken glass opened another. */
+export const epochAfter = (m: MigrationState): number => m.facts.BreakGlassResumed?.data.opens ?? m.epoch;
 
 /** Highest epoch in the journeys of one VM (one per peer); 0 before the first. The next attempt takes one above. */
 export const highestEpoch = (journeys: readonly Journey[]): number =>
-  journeys.flatMap((journey) => journey.migrations).reduce((highest, m) => Math.max(highest, m.epoch), 0);
+  journeys.flatMap((journey) => journey.migrations).reduce((highest, m) => Math.max(highest, epochAfter(m)), 0);

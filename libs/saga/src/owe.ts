@@ -23,6 +23,7 @@ const ANSWERS_TO = {
   RekeyVolumes: 'VmHealthy',
   ReencryptVolumes: 'VmHealthy',
   Finalize: 'VolumeRekeyed',
+  FenceCopy: 'BreakGlassResumed',
 } as const satisfies Partial<Record<CommandType, keyof typeof STEPS>>;
 
 const SOURCE_COMMANDS: ReadonlySet<CommandType> = new Set([
@@ -55,6 +56,7 @@ const END_TEXTS: Readonly<Record<EndCode, string>> = {
   TARGET_REFUSED: 'The target refused the migration.',
   TARGET_RELINQUISHED: 'The target gave the migration up.',
   SOURCE_WITHDREW: 'The source withdrew the migration.',
+  SOURCE_BROKE_GLASS: 'The source took the VM back without an answer.',
 };
 
 export const endReason = (code: EndCode): EndReason => ({ code, text: END_TEXTS[code] });

@@ -34,6 +34,8 @@ function sourceOwes(m: MigrationState, now: Timestamp): readonly Command[] {
     case 'released':
       // No timer here: only the target's word can give the VM back.
       return m.facts.MigrationRelinquished ? resume(m, m.facts.MigrationRelinquished) : owe(m, 'RetireSource');
+    case 'reclaimed':
+      return m.facts.BreakGlassResumed ? resume(m, m.facts.BreakGlassResumed) : [];
     case 'withdrawn':
       return m.facts.MigrationWithdrawn && mustResume(m) ? resume(m, m.facts.MigrationWithdrawn) : [];
     case 'resumed':
@@ -45,6 +47,7 @@ function sourceOwes(m: MigrationState, now: Timestamp): readonly Command[] {
 }
 
 function targetOwes(journey: Journey, m: MigrationState, now: Timestamp): readonly Command[] {
+  if (m.facts.BreakGlassResumed) return standDown(m, m.facts.BreakGlassResumed);
   switch (m.targetPhase) {
     case 'idle':
       return mayAnswer(journey, m, now) ? owe(m, 'AnswerIntent') : [];
@@ -71,6 +74,38 @@ function targetOwes(journey: Journey, m: MigrationState, now: Timestamp): readon
     case 'refused':
     case 'finalized':
     case 'relinquished':
+    case 'fenced':
+    case 'discarded':
+      return [];
+    default:
+      return unreachable(m.targetPhase);
+  }
+}
+
+/**
+ * The source runs the VM in a higher epoch: this side stops, whatever it was about to do. What never ran here is destroyed, for the
+ * source has the same; what may have run is kept, until an operator decides.
+ */
+function standDown(m: MigrationState, because: Fact<'BreakGlassResumed'>): readonly Command[] {
+  switch (m.targetPhase) {
+    case 'offered':
+    case 'acknowledged':
+    case 'ready':
+    case 'verified':
+    case 'imported':
+    case 'replaced':
+      return relinquish(m, 'SOURCE_BROKE_GLASS', because);
+    case 'authorized':
+    case 'started':
+    case 'healthy':
+    case 'rekeyed':
+    case 'finalized':
+      return owe(m, 'FenceCopy');
+    case 'idle':
+    case 'refused':
+    case 'relinquished':
+    case 'fenced':
+    case 'discarded':
       return [];
     default:
       return unreachable(m.targetPhase);
@@ -133,4 +168,5 @@ const resume = (m: MigrationState, because: Pick<Fact, 'digest'>): readonly Comm
     ...c,
     cites: because.digest,
     relinquished: m.facts.MigrationRelinquished,
+    brokeGlass: m.facts.BreakGlassResumed,
   }));

@@ -25,7 +25,8 @@ export const STEPS = {
   KeyReleased: source(['sealed'], 'released'),
   SourceRetired: source(['released'], 'retired'),
   MigrationWithdrawn: source(['intended', 'agreed', 'deposited', 'quiesced', 'sealed'], 'withdrawn'),
-  SourceResumed: source(['withdrawn', 'released'], 'resumed'),
+  BreakGlassResumed: source(['released'], 'reclaimed'),
+  SourceResumed: source(['withdrawn', 'released', 'reclaimed'], 'resumed'),
 
   MigrationOffered: target(['idle'], 'offered'),
   MigrationRefused: target(['idle'], 'refused'),
@@ -43,6 +44,8 @@ export const STEPS = {
     ['offered', 'acknowledged', 'ready', 'verified', 'imported', 'replaced', 'authorized'],
     'relinquished',
   ),
+  CopyFenced: target(['authorized', 'started', 'healthy', 'rekeyed', 'finalized'], 'fenced'),
+  CopyDiscarded: target(['fenced'], 'discarded'),
 } as const satisfies { readonly [T in FactType]: Step<'source', SourcePhase> | Step<'target', TargetPhase> };
 
 /** The one event that is said at two places: keys are replaced before the start, or it is said after it that they were not. */
@@ -111,6 +114,9 @@ type AfterRelease = StatedOf<
   | 'MigrationFinalized'
   | 'SourceRetired'
   | 'SourceResumed'
+  | 'BreakGlassResumed'
+  | 'CopyFenced'
+  | 'CopyDiscarded'
 >;
 
 function afterRelease(e: AfterRelease): readonly Reference[] {
@@ -129,6 +135,12 @@ function afterRelease(e: AfterRelease): readonly Reference[] {
       return [{ type: 'VmHealthy', digest: e.data.healthy }];
     case 'SourceRetired':
       return [{ type: 'MigrationFinalized', digest: e.data.finalized }];
+    case 'BreakGlassResumed':
+      return [{ type: 'KeyReleased', digest: e.data.release }];
+    case 'CopyFenced':
+      return [{ type: 'BreakGlassResumed', digest: e.data.breakGlass }];
+    case 'CopyDiscarded':
+      return [{ type: 'CopyFenced', digest: e.data.fenced }];
     case 'SourceResumed':
       return []; // its kind depends on the phase: checked in `checks.ts`
     default:

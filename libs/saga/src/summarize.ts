@@ -1,5 +1,14 @@
 import { type Digest, type Timestamp, type TrustDomain, unreachable } from '@carnet/events';
-import { type FactType, type MigrationState, mustResume, type SourcePhase, sourceEnded, type TargetPhase } from './journey.ts';
+import {
+  type FactType,
+  isSplitSuspected,
+  type MigrationState,
+  mustResume,
+  type SourcePhase,
+  sourceEnded,
+  type TargetPhase,
+  targetEnded,
+} from './journey.ts';
 
 /** The one phase that people see; a pure function of the pair. */
 export type Phase =
@@ -21,7 +30,9 @@ export type Phase =
   | 'refused'
   | 'withdrawn'
   | 'rolling-back'
-  | 'rolled-back';
+  | 'rolled-back'
+  /** The source took the VM back without the target's word: both may have run it. */
+  | 'split-suspected';
 
 /** Who could open the image from an instant on, by what the ledgers say. */
 export type Custody = {
@@ -51,6 +62,7 @@ export const summarize = (m: MigrationState): Summary => ({
 });
 
 export function phaseOf(m: MigrationState): Phase {
+  if (isSplitSuspected(m)) return 'split-suspected';
   switch (m.targetPhase) {
     case 'finalized':
       return m.sourcePhase === 'retired' ? 'retired' : 'finalized';
@@ -67,6 +79,8 @@ export function phaseOf(m: MigrationState): Phase {
     case 'refused':
       return 'refused';
     case 'relinquished':
+    case 'fenced':
+    case 'discarded':
       return windDown(m);
     case 'idle':
     case 'offered':
@@ -95,6 +109,7 @@ function sourceLeads(m: MigrationState): Phase {
     case 'retired':
       return 'released';
     case 'withdrawn':
+    case 'reclaimed':
     case 'resumed':
       return windDown(m);
     default:
@@ -104,7 +119,7 @@ function sourceLeads(m: MigrationState): Phase {
 
 /** Withdrawn: nothing had been stopped. Rolled back: the VM runs at the source again, or had never to stop. */
 function windDown(m: MigrationState): Phase {
-  const targetDone = m.targetPhase === 'relinquished' || m.targetPhase === 'idle';
+  const targetDone = targetEnded(m) || m.targetPhase === 'idle';
   if (!sourceEnded(m) || !targetDone) return 'rolling-back';
   return m.sourcePhase === 'resumed' || mustResume(m) || m.facts.KeyDeposited ? 'rolled-back' : 'withdrawn';
 }
@@ -122,6 +137,15 @@ function custodyOf(m: MigrationState): readonly Custody[] {
     return fact ? [{ at: fact.time, because: fact.digest, event, canOpen, suspended }] : [];
   };
   if (!released) return entry('MigrationIntended', [source], []);
+  if (facts.BreakGlassResumed) {
+    return [
+      ...entry('MigrationIntended', [source], []),
+      ...entry('KeyReleased', crossed ? [] : [target], [source]),
+      ...entry('BreakGlassResumed', crossed ? [source] : [source, target], []),
+      ...entry('MigrationRelinquished', [source], []),
+      ...entry('CopyDiscarded', [source], []),
+    ];
+  }
   return [
     ...entry('MigrationIntended', [source], []),
     ...entry('KeyReleased', crossed ? [] : [target], [source]),

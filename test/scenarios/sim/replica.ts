@@ -130,6 +130,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
       releaseFault: async () => undefined,
       agreementFault: async () => undefined,
       requestFault: async () => undefined,
+      breakGlassFault: async () => undefined,
     },
     alone,
     quotas,

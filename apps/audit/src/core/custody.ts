@@ -25,9 +25,11 @@ export const custodyOf = (m: MigrationState, positionOf: PositionOf): readonly A
     };
   });
 
-/** Only the target relinquishes; all else that moves custody is the source's to say. */
+/** Only the target relinquishes, or discards; all else that moves custody is the source's to say. */
 const ledgerOf = ({ source, target }: MigrationState, { event }: Custody): LedgerName =>
-  event === 'MigrationRelinquished' ? { publisher: target, audience: source } : { publisher: source, audience: target };
+  event === 'MigrationRelinquished' || event === 'CopyDiscarded'
+    ? { publisher: target, audience: source }
+    : { publisher: source, audience: target };
 
 function changesOf(before: Keepers, now: Keepers): Pick<AuditedCustody, 'gained' | 'lost' | 'destroyed'> {
   const without = (some: readonly TrustDomain[], others: readonly TrustDomain[]): readonly TrustDomain[] =>

@@ -8,7 +8,7 @@ import {
   type Timestamp,
   type TrustDomain,
 } from '@carnet/events';
-import type { MigrationState, Side } from '@carnet/saga';
+import { epochAfter, type MigrationState, type Side } from '@carnet/saga';
 import { accept, type Checked, openEnvelope, parseStrictJson, refuse } from '@carnet/trust';
 import { CLOCK_SKEW_MS_MAX } from '../limits.ts';
 import { checkPinned, type Identify, keyOfPinned } from './agents.ts';
@@ -47,6 +47,10 @@ function claimsOf(m: MigrationState, event: MigrationEvent): readonly Claim[] {
     case 'SourceResumed':
       // A source that says it runs again says so as a host's word; one that never stopped may have none.
       return [{ kind: 'resumed', side: 'source', signed: event.data.evidence, isOwed: event.data.ran }];
+    case 'CopyFenced':
+      return [owed('surrendered', 'target', event.data.evidence)];
+    case 'CopyDiscarded':
+      return [owed('destroyed', 'target', event.data.receipt.evidence)];
     case 'MigrationRelinquished':
       return [
         {
@@ -134,7 +138,8 @@ function checkContent(
     ['host', agent.host, said.host],
     ['vm', m.vm, said.vm],
     ['migration', m.id, said.migration],
-    ['epoch', m.epoch, said.epoch],
+    // A broken glass lets the source run again in the epoch that it opened.
+    ['epoch', event.type === 'SourceResumed' ? epochAfter(m) : m.epoch, said.epoch],
   ];
   const differing = pairs.find(([, expected, got]) => expected !== got);
   if (differing !== undefined) {

@@ -1,6 +1,6 @@
 import type { TrustDomain, VmId } from '@carnet/events';
 import { homeOf, loosenedAway, restrictionsOf } from '@carnet/policy';
-import type { MigrationState } from '@carnet/saga';
+import { epochAfter, type MigrationState } from '@carnet/saga';
 import { type Refusal, refuse } from '@carnet/trust';
 
 export type HolderBreak = {
@@ -11,7 +11,9 @@ export type HolderBreak = {
 /** A migration that only its source has heard of takes nothing from anybody. */
 const isAnswered = (m: MigrationState): boolean => m.facts.MigrationOffered !== undefined;
 const hasMoved = (m: MigrationState): boolean =>
-  m.facts.StartAuthorized !== undefined && m.facts.MigrationRelinquished === undefined;
+  m.facts.StartAuthorized !== undefined &&
+  m.facts.MigrationRelinquished === undefined &&
+  m.facts.BreakGlassResumed === undefined;
 
 /**
  * Of one VM, over all pairs of CSPs that were shown: each epoch is taken once, and only the holder sends the VM away. A pair that
@@ -22,8 +24,8 @@ export function holderBreaks(vm: VmId, migrations: readonly MigrationState[]): r
   const breaks: HolderBreak[] = [];
   let holder: string = vm.slice(0, vm.indexOf('/'));
   let last: MigrationState | undefined;
-  // Attempts that were never answered took epochs, too.
-  const epochs = new Set<number>(migrations.map((m) => m.epoch));
+  // Attempts that were never answered took epochs, too, and so did broken glasses.
+  const epochs = new Set<number>(migrations.flatMap((m) => [m.epoch, epochAfter(m)]));
   for (const m of answered) {
     if (last?.epoch === m.epoch)
       breaks.push({
@@ -43,7 +45,7 @@ export function holderBreaks(vm: VmId, migrations: readonly MigrationState[]): r
  * between was shown: else it may have been home, which may loosen them.
  */
 export function loosenings(vm: VmId, migrations: readonly MigrationState[]): readonly HolderBreak[] {
-  const epochs = new Set<number>(migrations.map((m) => m.epoch));
+  const epochs = new Set<number>(migrations.flatMap((m) => [m.epoch, epochAfter(m)]));
   const moves = migrations.filter((m) => m.facts.MigrationIntended !== undefined).toSorted((a, b) => a.epoch - b.epoch);
   let last: MigrationState | undefined;
   const breaks: HolderBreak[] = [];

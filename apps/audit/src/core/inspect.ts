@@ -4,6 +4,7 @@ import { type Checked, positionOf, type Refusal } from '@carnet/trust';
 import type { Finding } from '../report.ts';
 import { checkPinned, type Identify } from './agents.ts';
 import { checkApproval } from './approvals.ts';
+import { checkBreakGlass } from './break-glass.ts';
 import { type Escrows, isEscrowEvent } from './escrows.ts';
 import { checkEvidence } from './evidence.ts';
 import type { Findings } from './findings.ts';
@@ -119,6 +120,9 @@ function* judgeAgreement(
     case 'OfferAgreed':
       yield agentChecked(checkPinned(identify, event.data.agent, m.source, event.time), event.data.agent.host);
       return;
+    case 'BreakGlassResumed':
+      yield checkBreakGlass(identify, m, event, ledger.issuers);
+      return;
     case 'MigrationRefused':
       if (event.data.policy !== undefined) yield decided(rules, m, event, event.data.policy);
       return;
@@ -139,6 +143,8 @@ function* judgeAgreement(
     case 'MigrationWithdrawn':
     case 'MigrationRelinquished':
     case 'SourceResumed':
+    case 'CopyFenced':
+    case 'CopyDiscarded':
       return;
     default:
       unreachable(event);

@@ -27,6 +27,9 @@ const BEFORE: readonly (readonly [FactType, FactType])[] = [
   ['VmStarted', 'VmHealthy'],
   ['VmHealthy', 'MigrationFinalized'],
   ['MigrationFinalized', 'SourceRetired'],
+  ['KeyReleased', 'BreakGlassResumed'],
+  ['BreakGlassResumed', 'CopyFenced'],
+  ['CopyFenced', 'CopyDiscarded'],
 ];
 
 /** What must hold of one migration by its valid events alone, whatever phase it is in. */
@@ -62,7 +65,7 @@ function checkPromise({ facts: { KeyReleased: released, TargetReady: ready } }: 
   });
 }
 
-/** The source may run again only if the target never will. */
+/** The source may run again only if the target never will; or by a broken glass, whose quorum is judged with its event. */
 function checkNeverBoth({ facts }: MigrationState): Step {
   const {
     SourceResumed: resumed,
@@ -70,6 +73,7 @@ function checkNeverBoth({ facts }: MigrationState): Step {
     KeyReleased: released,
     MigrationRelinquished: relinquished,
   } = facts;
+  if (facts.BreakGlassResumed !== undefined) return accept(null);
   if (resumed === undefined || (authorized === undefined && released === undefined)) return accept(null);
   if (relinquished !== undefined && (authorized === undefined || relinquished.data.never !== undefined) && !facts.VmStarted)
     return accept(null);

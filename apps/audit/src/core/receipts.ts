@@ -70,9 +70,10 @@ function checkRetirement({ facts: { SourceRetired: retired, KeyDeposited: deposi
   });
 }
 
-/** A target that gives the VM back keeps nothing of what had come: the image once verified, keys once imported, its own once made. */
+/** A target that gives the VM back, or discards its fenced copy, keeps nothing of what had come: the image once verified, keys once imported, its own once made. */
 function checkGivenBack({ facts }: MigrationState): Step {
-  const { MigrationRelinquished: relinquished, KeyDeposited: deposit, VolumeRekeyed: rekeyed } = facts;
+  const { CopyDiscarded: discarded, KeyDeposited: deposit, VolumeRekeyed: rekeyed } = facts;
+  const relinquished = facts.MigrationRelinquished ?? discarded;
   if (relinquished === undefined || deposit === undefined) return accept(null);
   const own = rekeyed === undefined || rekeyed.data.method === 'none' ? [] : rekeyed.data.volumes.map(({ to }) => to.key);
   return checkReceipt(relinquished.data.receipt, {

@@ -130,6 +130,7 @@ type ByTarget = CommandOf<
   | 'RekeyVolumes'
   | 'ReencryptVolumes'
   | 'Finalize'
+  | 'FenceCopy'
 >;
 
 function performedByTarget(federation: Federation, command: ByTarget, m: MigrationState, now: Timestamp): Proposal {
@@ -200,6 +201,15 @@ function performedByTarget(federation: Federation, command: ByTarget, m: Migrati
         type: 'VmStarted',
         migration,
         data: { authorized: command.facts.StartAuthorized.digest, evidence: testimony(federation, m, 'target', 'started', now) },
+      };
+    case 'FenceCopy':
+      return {
+        type: 'CopyFenced',
+        migration,
+        data: {
+          breakGlass: command.facts.BreakGlassResumed.digest,
+          evidence: testimony(federation, m, 'target', 'surrendered', now),
+        },
       };
     case 'ObserveHealth':
       return {

@@ -50,6 +50,17 @@ const GOOD: Readonly<Record<string, { readonly path: string; readonly body?: unk
     body: { lastSeq: '2', text: 'stolen' },
   },
   'POST /v1/migrations/:migration/cancel': { path: `/v1/migrations/${MIGRATION}/cancel`, body: { text: 'because' } },
+  'POST /v1/migrations/:migration/break-glass': {
+    path: `/v1/migrations/${MIGRATION}/break-glass`,
+    body: {
+      persons: ['anna', 'ben'].map((name) => ({ principal: `spiffe://${A}/operator/${name}`, ...SAID })),
+      owner: SAID.envelope,
+    },
+  },
+  'POST /v1/migrations/:migration/discard-copy': {
+    path: `/v1/migrations/${MIGRATION}/discard-copy`,
+    body: { text: 'because' },
+  },
   'GET /v1/requests': { path: '/v1/requests' },
   'POST /v1/requests/:migration/approve': { path: `/v1/requests/${MIGRATION}/approve`, body: {} },
   'GET /v1/policies': { path: '/v1/policies' },

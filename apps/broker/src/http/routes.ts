@@ -86,6 +86,28 @@ const migrationRoutes: readonly Route[] = [
     answer: s.cancelled,
     handle: (service, { params, caller, body }) => service.cancel(params.migration, caller.principal, body.text),
   }),
+  route({
+    ...takesNothing,
+    method: 'POST',
+    path: '/v1/migrations/:migration/break-glass',
+    summary: 'Take a VM back whose release has no answer, by the signed words of two operators and its owner; it may run twice',
+    roles: operators,
+    params: s.migrationParams,
+    body: s.breakGlassRequest,
+    answer: s.cancelled,
+    handle: (service, { params, caller, body }) => service.breakGlass(params.migration, body, caller.principal),
+  }),
+  route({
+    ...takesNothing,
+    method: 'POST',
+    path: '/v1/migrations/:migration/discard-copy',
+    summary: 'At the target: destroy the copy that was stopped because the source broke the glass',
+    roles: operators,
+    params: s.migrationParams,
+    body: s.discardRequest,
+    answer: s.cancelled,
+    handle: (service, { params, caller, body }) => service.discardCopy(params.migration, caller.principal, body.text),
+  }),
 ];
 
 const ledgerRoutes: readonly Route[] = [

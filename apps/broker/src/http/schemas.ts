@@ -1,5 +1,8 @@
 import {
+  BREAK_GLASS_PERSONS_MAX,
+  BREAK_GLASS_PERSONS_MIN,
   base64,
+  breakGlassPerson,
   CERTIFICATE_BASE64_MAX,
   digest,
   dsseEnvelope,
@@ -89,7 +92,7 @@ export const diagnosis = z.strictObject({
   migration: z.string(),
   vm: z.string(),
   phase: z.string(),
-  standing: z.enum(['at-source', 'stopped', 'in-doubt', 'returning', 'at-target', 'stayed', 'moved']),
+  standing: z.enum(['at-source', 'stopped', 'in-doubt', 'returning', 'at-target', 'split', 'stayed', 'moved']),
   meaning: z.string(),
   since: z.string().optional(),
   exposedSince: z.string().optional(),
@@ -105,7 +108,7 @@ export const alarms = rows(
     migration: z.string(),
     vm: z.string(),
     phase: z.string(),
-    code: z.enum(['IN_DOUBT', 'OVERDUE']),
+    code: z.enum(['IN_DOUBT', 'OVERDUE', 'SPLIT_SUSPECTED']),
     text: z.string(),
     since: z.string(),
     seconds: z.int(),
@@ -259,6 +262,12 @@ export const apiKeyParams = z.strictObject({ id: z.string().regex(/^[0-9a-f]{16}
 
 export const vmDeleted = z.strictObject({ vm: z.string() });
 export const cancelRequest = z.strictObject({ text: z.string().max(TEXT_CHARS_MAX).default('cancelled by an operator') });
+/** Who signed what, exactly as it goes into the ledger. */
+export const breakGlassRequest = z.strictObject({
+  persons: z.array(breakGlassPerson).min(BREAK_GLASS_PERSONS_MIN).max(BREAK_GLASS_PERSONS_MAX).readonly(),
+  owner: dsseEnvelope,
+});
+export const discardRequest = z.strictObject({ text: z.string().min(1).max(TEXT_CHARS_MAX) });
 export const cancelled = z.strictObject({ digest: z.string() });
 
 const rowLimit = z.coerce.number().int().min(1).max(ROWS_MAX);

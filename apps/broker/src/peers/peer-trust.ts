@@ -1,11 +1,13 @@
 import type { DataPath, EventData, MigrationId, PinnedAgent, Reason, Timestamp, TrustDomain } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import { type PeerIdentity, validatePath } from '@carnet/pki';
+import type { Fact, MigrationState } from '@carnet/saga';
 import type { Ground } from '../ground.ts';
 import { agentSpiffeId } from '../hosts/wire.ts';
 import { reasonOf } from '../reason.ts';
 import { agentFault, witnessFault } from './agents.ts';
 import type { Agreements } from './agreements.ts';
+import { breakGlassCase, breakGlassReason } from './break-glass.ts';
 import { dataPathFault } from './data-paths.ts';
 import { requestFault } from './requests.ts';
 
@@ -18,6 +20,8 @@ export interface PeerTrust {
   /** Why nothing may be released to this agent of the peer now. `REVOKED` is for ever; all others may pass. */
   readonly releaseFault: (domain: TrustDomain, agent: PinnedAgent) => Promise<Reason | undefined>;
   readonly agreementFault: Agreements['fault'];
+  /** Why the source may not have broken the glass of this migration: judged by what is known now, before anything is stopped. */
+  readonly breakGlassFault: (m: MigrationState, broke: Fact<'BreakGlassResumed'>) => Promise<Reason | undefined>;
   readonly requestFault: (migration: MigrationId, intent: EventData<'MigrationIntended'>) => Promise<Reason | undefined>;
 }
 
@@ -41,6 +45,12 @@ export function openPeerTrust(
       dataPathFault(dataPath, config.peers.find((peer) => peer.domain === domain)?.dataPaths ?? invited.dataPaths(domain)),
     releaseFault: (domain, agent) => releaseFault({ journal, trust, now }, domain, agent),
     agreementFault: agreements.fault,
+    breakGlassFault: async (m, { data, time }) => {
+      const of = breakGlassCase(m, time);
+      return of === undefined
+        ? reasonOf('BREAK_GLASS_NOT_RELEASED', 'nothing was released')
+        : breakGlassReason(identify, data, of);
+    },
     requestFault: (migration, intent) => requestFault(identify, migration, intent),
   };
 }

@@ -4,6 +4,7 @@ import type { Command } from '@carnet/saga';
 import { KeyRefused } from '../keys/handover-keys.ts';
 import { answerIntent } from './answer.ts';
 import { failed, type PerformContext, type Performed } from './context.ts';
+import { fenceCopy } from './fence-copy.ts';
 import { reencryptVolumes, replaceKeys } from './rekey.ts';
 import { relinquish, relinquishOwed } from './relinquish.ts';
 import * as source from './source.ts';
@@ -82,6 +83,8 @@ function dispatch(context: PerformContext, command: Command): Promise<Performed>
       return target.rekeyVolumes(context, command);
     case 'Finalize':
       return target.finalize(context, command);
+    case 'FenceCopy':
+      return fenceCopy(context, command);
     case 'Relinquish':
       return relinquishOwed(context, command);
     default:
@@ -115,6 +118,7 @@ function endMigration(context: PerformContext, command: Command, reason: Reason)
     case 'RekeyVolumes':
     case 'ReencryptVolumes':
     case 'Finalize':
+    case 'FenceCopy':
       return Promise.resolve(failed(reason.code, reason.text));
     default:
       return unreachable(command);

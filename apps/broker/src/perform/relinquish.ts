@@ -2,6 +2,7 @@ import type { Reason } from '@carnet/events';
 import { migrationOf } from '@carnet/saga';
 import { DEK_VERSION } from '../keys/handover-keys.ts';
 import { failed, type Owed, type PerformContext, type Performed, propose, stepOf, unfinished } from './context.ts';
+import { brokenGlassFault } from './fence-copy.ts';
 import { receiptOf } from './receipt.ts';
 
 /** What a target can end: every command that it owes from the offer on carries the offer. */
@@ -14,6 +15,7 @@ export type TargetCommand = Owed<
   | 'ReplaceKeys'
   | 'AuthorizeStart'
   | 'StartVm'
+  | 'FenceCopy'
 >;
 
 /**
@@ -21,6 +23,8 @@ export type TargetCommand = Owed<
  * peer is told: whoever reads the event may rely on it. A host that may have run a vCPU does not swear, and nothing is published.
  */
 export async function relinquish(context: PerformContext, command: TargetCommand, reason: Reason): Promise<Performed> {
+  const fault = await brokenGlassFault(context, command);
+  if (fault !== undefined) return fault;
   const { MigrationOffered: offer } = command.facts;
   const of = stepOf(command, offer.data.agent.host);
   const sworn = await context.hosts.step(of, 'forswear', async () => ({}));

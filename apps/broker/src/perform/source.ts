@@ -163,7 +163,8 @@ export const releaseKeys: Performer<'ReleaseKeys'> = async (context, command) =>
 export const resumeVm: Performer<'ResumeVm'> = async (context, command) => {
   const host = await context.inventory.hostOf(command.vm);
   if (host === undefined) return failed('VM_NOT_HERE', 'the inventory has lost the VM before it resumed');
-  const isReleased = command.relinquished !== undefined && command.cites === command.relinquished.digest;
+  const isReleased =
+    command.brokeGlass === undefined && command.relinquished !== undefined && command.cites === command.relinquished.digest;
   if (isReleased && !(await isForsworn(context, command, command.relinquished)))
     return failed('EVIDENCE_INVALID', 'the evidence that the VM never runs there is not that of the pinned agent');
   await context.keys.reinstate(undefined, command);
@@ -213,15 +214,19 @@ async function resumeAtHost(
   isReleased: boolean,
 ): Promise<StepOutcome<'resume'>> {
   const needed = keysOf(command.facts.MigrationIntended.data.spec);
+  // A broken glass opened another epoch: the host's register rises to it, and what is late is refused by number.
+  const of = { ...command, epoch: command.brokeGlass?.data.opens ?? command.epoch };
   const memory = command.mode === 'suspend' ? memoryOf(command.migration) : undefined;
   const resume = (proof: CommandOf<'resume'>['body']['proof']): Promise<StepOutcome<'resume'>> =>
-    context.hosts.step(stepOf(command, host), 'resume', async () => ({
+    context.hosts.step(stepOf(of, host), 'resume', async () => ({
       proof,
-      secrets: await Promise.all(needed.map((key) => secret(context, command, host, 'run', key))),
+      secrets: await Promise.all(needed.map((key) => secret(context, of, host, 'run', key))),
       ...(memory === undefined
         ? {}
-        : { memory: { artifact: memory.artifact, secret: await secret(context, command, host, 'unseal', memory.key) } }),
+        : { memory: { artifact: memory.artifact, secret: await secret(context, of, host, 'unseal', memory.key) } }),
     }));
+  if (command.brokeGlass !== undefined)
+    return resume({ kind: 'broke-glass', event: command.brokeGlass.digest, surrendered: command.epoch });
   const peers =
     command.relinquished === undefined ? undefined : ({ kind: 'relinquished', event: command.relinquished.digest } as const);
   if (isReleased && peers !== undefined) return resume(peers);

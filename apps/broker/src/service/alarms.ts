@@ -16,8 +16,8 @@ export interface Alarm extends Alarming {
 /** Rows looked at: policies bound how many migrations are open at once. */
 const ROWS_MAX = 1_000;
 
-/** Which phases expose a VM: the key is out, and nobody has taken it. The others alarm when they stand still for too long. */
-const EXPOSED: ReadonlySet<string> = new Set(['released', 'imported']);
+/** Which phases expose a VM: the key is out, and nobody has taken it, or perhaps both have. The others alarm when they stand still for too long. */
+const EXPOSED: ReadonlySet<string> = new Set(['released', 'imported', 'split-suspected']);
 
 export async function alarmsOf(
   views: Pick<MigrationViews, 'list'>,
@@ -45,12 +45,12 @@ export const meterAlarms = (metrics: Metrics, alarms: () => Promise<readonly Ala
     metrics,
     {
       name: 'carnet_migration_alarm_seconds',
-      help: 'How long the oldest migration has been in doubt (key released, VM not taken), or overdue',
+      help: 'How long the oldest migration has been in doubt (key released, VM not taken), overdue, or perhaps at both sides',
       labelNames: ['code'],
     },
     async () => {
       const found = await alarms();
-      return (['IN_DOUBT', 'OVERDUE'] as const).map((code) => ({
+      return (['IN_DOUBT', 'OVERDUE', 'SPLIT_SUSPECTED'] as const).map((code) => ({
         labels: { code },
         value: Math.max(0, ...found.filter((alarm) => alarm.code === code).map(({ seconds }) => seconds)),
       }));

@@ -10,9 +10,11 @@ import type { ApiKeys } from '../users/api-keys.ts';
 import type { Credential } from '../users/credential.ts';
 import { alarmsOf } from './alarms.ts';
 import { approve } from './approve.ts';
+import { breakGlass } from './break-glass.ts';
 import { receiptRows, rekeyRow } from './custody-rows.ts';
 import { deleteVm } from './delete-vm.ts';
 import { type DiagnosisRow, diagnosisRow } from './diagnosis.ts';
+import { discardCopy } from './discard-copy.ts';
 import type { EscrowService } from './escrows.ts';
 import { cancel, draftIntent, type IntakePorts, intend, openSignedRequest } from './intake.ts';
 import type { createKeyService } from './keys.ts';
@@ -94,6 +96,17 @@ export function createService(ports: ServicePorts): BrokerService {
       const found = await stateOf(id);
       return found === undefined ? unknownMigration(id) : cancel(intake, found.m, principal, text);
     },
+    breakGlass: (id, words, principal) =>
+      guarded(async () => {
+        const found = await stateOf(id);
+        return found === undefined ? unknownMigration(id) : breakGlass(intake, found.m, words, principal);
+      }),
+    discardCopy: (id, principal, text) =>
+      guarded(async () => {
+        const found = await stateOf(id);
+        const discarding = { ...intake, hosts, keys: machines.handover };
+        return found === undefined ? unknownMigration(id) : discardCopy(discarding, found.m, principal, text);
+      }),
     migrations: (filter) => views.list(filter),
     migration: async (id) => {
       const found = await stateOf(id);

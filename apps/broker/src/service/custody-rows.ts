@@ -15,8 +15,9 @@ export function rekeyRow(m: MigrationState): RekeyRow {
 
 /** Receipts of whoever destroyed something of this migration. */
 export function receiptRows({ source, target, facts }: MigrationState): readonly ReceiptRow[] {
-  const { MigrationRelinquished: relinquished, SourceRetired: retired } = facts;
+  const { MigrationRelinquished: relinquished, SourceRetired: retired, CopyDiscarded: discarded } = facts;
   return [
+    ...(discarded === undefined ? [] : [receiptRow(target, discarded.time, discarded.data.receipt)]),
     ...(relinquished === undefined ? [] : [receiptRow(target, relinquished.time, relinquished.data.receipt)]),
     ...(retired === undefined ? [] : [receiptRow(source, retired.time, retired.data.receipt)]),
   ];

@@ -1,7 +1,17 @@
 import type { MigrationId, Timestamp, TrustDomain } from '@carnet/events';
 import type { PeerState } from '@carnet/journal';
 import type { FindingCode } from '@carnet/publisher';
-import { ADVICE, type Diagnosis, diagnose, type Journey, type MigrationState, summarize, TASKS } from '@carnet/saga';
+import {
+  ADVICE,
+  breakGlassFrom,
+  type Diagnosis,
+  diagnose,
+  isSplitSuspected,
+  type Journey,
+  type MigrationState,
+  summarize,
+  TASKS,
+} from '@carnet/saga';
 import type { Failure } from '../failures.ts';
 import { peerStateOf } from './readings.ts';
 
@@ -62,13 +72,13 @@ export function diagnosisRow(journey: Journey, m: MigrationState, around: Surrou
       must: owes.map((task) => TASKS[task]),
       ...(givesUpAt === undefined ? {} : { givesUpAt }),
     })),
-    findings: found.turns.length === 0 ? [] : findingsOf(found, exposedSince, around),
+    findings: found.turns.length === 0 && !isSplitSuspected(m) ? [] : findingsOf(m, found, around),
   };
 }
 
-function findingsOf(found: Diagnosis, exposedSince: Timestamp | undefined, around: Surroundings): readonly Finding[] {
+function findingsOf(m: MigrationState, found: Diagnosis, around: Surroundings): readonly Finding[] {
   return [
-    ...alarming(found, exposedSince, around.now).map(({ code, text }) => ({ code, text })),
+    ...alarming(m, found, around.now).map(({ code, text }) => ({ code, text })),
     ...peerFindings(around),
     ...hostFindings(found, around),
     ...failureFindings(around),
@@ -77,18 +87,19 @@ function findingsOf(found: Diagnosis, exposedSince: Timestamp | undefined, aroun
 
 /** A finding that somebody should be called for: by the ledgers alone, whatever the surroundings. */
 export interface Alarming extends Finding {
-  readonly code: 'IN_DOUBT' | 'OVERDUE';
+  readonly code: 'IN_DOUBT' | 'OVERDUE' | 'SPLIT_SUSPECTED';
   readonly since: Timestamp;
 }
 
-/** What alarms in a migration at `now`; nothing once both sides have ended. */
+/** What alarms in a migration at `now`; nothing once both sides have ended. A split waits for people, whom nothing else reminds. */
 export const alarmingIn = (journey: Journey, m: MigrationState, now: Timestamp): readonly Alarming[] => {
   const found = diagnose(journey, m, now);
-  return found.turns.length === 0 ? [] : alarming(found, summarize(m).exposedSince, now);
+  return found.turns.length === 0 && !isSplitSuspected(m) ? [] : alarming(m, found, now);
 };
 
-const alarming = (found: Diagnosis, exposedSince: Timestamp | undefined, now: Timestamp): readonly Alarming[] => [
-  ...inDoubt(exposedSince, now),
+const alarming = (m: MigrationState, found: Diagnosis, now: Timestamp): readonly Alarming[] => [
+  ...inDoubt(m, now),
+  ...split(m),
   ...overdue(found, now),
 ];
 
@@ -96,16 +107,33 @@ const alarming = (found: Diagnosis, exposedSince: Timestamp | undefined, now: Ti
 export const secondsBetween = (from: Timestamp, to: Timestamp): number =>
   Math.max(0, Math.round((Date.parse(to) - Date.parse(from)) / 1_000));
 
-const inDoubt = (since: Timestamp | undefined, now: Timestamp): readonly Alarming[] =>
-  since === undefined
-    ? []
-    : [
-        {
-          code: 'IN_DOUBT',
-          text: `neither side has run the VM by the ledgers for ${secondsBetween(since, now)} s (since ${since})`,
-          since,
-        },
-      ];
+function inDoubt(m: MigrationState, now: Timestamp): readonly Alarming[] {
+  const since = summarize(m).exposedSince;
+  if (since === undefined) return [];
+  const text = `neither side has run the VM by the ledgers for ${secondsBetween(since, now)} s (since ${since})`;
+  return [{ code: 'IN_DOUBT', text: `${text}${lastResort(m)}`, since }];
+}
+
+/** From when on people may take it back, who must sign, and that there is a risk: said while there is still time to get ready. */
+function lastResort(m: MigrationState): string {
+  const from = breakGlassFrom(m);
+  if (m.targetPhase === 'imported' || m.targetPhase === 'replaced' || from === undefined) return '';
+  return m.facts.MigrationIntended?.data.spec.restrictions?.owner === undefined
+    ? '; the VM names no owner, so nobody can break the glass'
+    : `; after ${from} two operators of ${m.source} and the VM’s owner may break the glass (carnet migration break-glass), at the risk that it runs twice`;
+}
+
+function split(m: MigrationState): readonly Alarming[] {
+  const since = m.facts.BreakGlassResumed?.time;
+  if (since === undefined || !isSplitSuspected(m)) return [];
+  const what =
+    m.facts.CopyFenced === undefined
+      ? 'has not said yet that its copy is stopped'
+      : 'keeps its stopped copy until it is discarded';
+  return [
+    { code: 'SPLIT_SUSPECTED', text: `${m.source} took the VM back without an answer at ${since}; ${m.target} ${what}`, since },
+  ];
+}
 
 function overdue({ turns }: Diagnosis, now: Timestamp): readonly Alarming[] {
   return turns.flatMap(({ csp, givesUpAt: since }): readonly Alarming[] => {

@@ -25,6 +25,7 @@ import type { ApiKeyRequest, ApiKeyRow, NewApiKey } from '../users/api-keys.ts';
 import type { Credential } from '../users/credential.ts';
 import type { Alarm } from './alarms.ts';
 import type { Approval } from './approve.ts';
+import type { BreakGlassWords } from './break-glass.ts';
 import type { DiagnosisRow } from './diagnosis.ts';
 import type { EscrowService } from './escrows.ts';
 import type { KeyDetail, KeyRow, KeyUseRow, RotationRow, UsesVerdictRow } from './key-rows.ts';
@@ -223,6 +224,18 @@ export interface BrokerService {
   readonly currentPolicy: () => CurrentPolicy;
   readonly plan: (request: IntentRequest, principal: string) => Promise<ServiceResult<Plan>>;
   readonly cancel: (
+    migration: MigrationId,
+    principal: string,
+    text: string,
+  ) => Promise<ServiceResult<{ readonly digest: Digest }>>;
+  /** At the source, after the deadline of a release without an answer: two persons' and the owner's word. */
+  readonly breakGlass: (
+    migration: MigrationId,
+    words: BreakGlassWords,
+    principal: string,
+  ) => Promise<ServiceResult<{ readonly digest: Digest }>>;
+  /** At the target: gives up the copy that was fenced because the source took the VM back. */
+  readonly discardCopy: (
     migration: MigrationId,
     principal: string,
     text: string,

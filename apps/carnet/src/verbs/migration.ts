@@ -5,6 +5,7 @@ import { type DiagnosisRow, diagnosisColumns } from '../rows-diagnosis.ts';
 import { type RequestRow, requestColumns } from '../rows-policy.ts';
 import { detailOf, endOf, watchMigration } from '../watch.ts';
 import { answered, type Streams, worldOf } from '../world.ts';
+import { breakGlassVerbs } from './break-glass.ts';
 import type { WishOptions } from './wish.ts';
 
 const withWish = (command: Command): Command =>
@@ -30,6 +31,7 @@ const withWish = (command: Command): Command =>
 export function migrationVerbs(streams: Streams): Command {
   const group = new Command('migration').description('move VMs and their keys between CSPs');
   askingVerbs(group, streams);
+  lastResortVerbs(group, streams);
   readingVerbs(group, streams);
   waitingVerbs(group, streams);
   return group;
@@ -67,6 +69,24 @@ function askingVerbs(group: Command, streams: Streams): void {
       await world.show(answered(await broker.post<{ readonly digest: string }>(path, { text: reason })), [
         { name: 'migration', cell: () => id },
         { name: 'event', cell: () => 'MigrationWithdrawn' },
+        { name: 'digest', cell: (row) => row.digest },
+      ]);
+    });
+}
+
+function lastResortVerbs(group: Command, streams: Streams): void {
+  group.addCommand(breakGlassVerbs(streams));
+  group
+    .command('discard-copy <migration>')
+    .description('at the target, after the source broke the glass: destroy the copy that was stopped here. It cannot be undone')
+    .requiredOption('--reason <text>', 'why nobody needs it, for the record')
+    .action(async (id: string, { reason }: { readonly reason: string }, command: Command) => {
+      const world = worldOf(command, streams);
+      const broker = await world.broker();
+      const path = `/v1/migrations/${encodeURIComponent(id)}/discard-copy`;
+      await world.show(answered(await broker.act<{ readonly digest: string }>('POST', path, { text: reason })), [
+        { name: 'migration', cell: () => id },
+        { name: 'event', cell: () => 'CopyDiscarded' },
         { name: 'digest', cell: (row) => row.digest },
       ]);
     });

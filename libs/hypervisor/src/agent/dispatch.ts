@@ -10,6 +10,7 @@ import { quiesce } from '../steps/quiesce.ts';
 import { receive } from '../steps/receive.ts';
 import { reencrypt } from '../steps/reencrypt.ts';
 import { rekey } from '../steps/rekey.ts';
+import { standDown } from '../steps/stand-down.ts';
 import { start } from '../steps/start.ts';
 import type { StepContext, StepEnd } from '../steps/step.ts';
 import { resume, retire } from '../steps/undo-source.ts';
@@ -64,6 +65,8 @@ export function dispatch(command: HostCommand, context: StepContext): Promise<St
       return start(command, context);
     case 'observe':
       return observe(command, context);
+    case 'standDown':
+      return standDown(command, context);
     case 'forswear':
       return forswear(command, context);
     case 'destroy':

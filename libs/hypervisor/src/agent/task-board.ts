@@ -18,7 +18,7 @@ export type Task = {
 
 /** Steps that undoing must not wait for: a copy of gigabytes that is no longer wanted. */
 const CUT_SHORT: ReadonlySet<HostCommand['step']> = new Set(['receive', 'rekey', 'observe']);
-const UNDOING: ReadonlySet<HostCommand['step']> = new Set(['forswear', 'destroy']);
+const UNDOING: ReadonlySet<HostCommand['step']> = new Set(['standDown', 'forswear', 'destroy']);
 
 /** Steps of one VM stand in one line, and so does what makes one image; whatever only looks at images belongs to none. */
 function lineOf(command: HostCommand): string {

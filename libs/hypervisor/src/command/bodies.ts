@@ -6,6 +6,7 @@ import {
   DISKS_MAX,
   dataPath,
   digest,
+  epoch,
   migrationMode,
   rekeyMethod,
   sealedArtifacts,
@@ -56,10 +57,12 @@ export const lockedVolume = record({
   secret: sealedSecret,
 });
 
-/** Why a stopped source may run again. After a surrender only `relinquished` counts: the peer's own signed event. */
+/** Why a stopped source may run again. After a surrender only `relinquished` counts, the peer's own signed event, or a broken glass. */
 export const resumeProof = z.discriminatedUnion('kind', [
   record({ kind: z.literal('withdrawn'), event: digest }),
   record({ kind: z.literal('relinquished'), event: digest }),
+  /** `surrendered`: the epoch that was given away. The command is of the epoch that `BreakGlassResumed` opened. */
+  record({ kind: z.literal('broke-glass'), event: digest, surrendered: epoch }),
 ]);
 
 /** One volume that arrived: the key that came with it, and the one that takes its place. */
@@ -122,6 +125,8 @@ export const migrationBodies = {
   start: record({ spec: vmSpec, vcpus: z.enum(['run', 'held']), secrets, memory: memorySecret.optional() }),
   /** `signs`: what counts as life. `console`: new output too; `vcpu`: processor time alone, for guests without a serial console. */
   observe: record({ signs: z.enum(['console', 'vcpu']), withinSeconds: z.int().min(1).max(OBSERVE_SECONDS_MAX) }),
+  /** The source broke the glass: this copy is stopped for ever, and kept. */
+  standDown: nothing,
   forswear: nothing,
   destroy: nothing,
 } as const;

@@ -63,6 +63,7 @@ export const hostCommand = z.discriminatedUnion('step', [
   migrationCommand('reencrypt', migrationBodies.reencrypt),
   grantingMigrationCommand('start', migrationBodies.start),
   migrationCommand('observe', migrationBodies.observe),
+  migrationCommand('standDown', migrationBodies.standDown),
   migrationCommand('forswear', migrationBodies.forswear),
   migrationCommand('destroy', migrationBodies.destroy),
 ]);

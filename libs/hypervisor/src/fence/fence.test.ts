@@ -21,6 +21,8 @@ const anyMove: fc.Arbitrary<FenceMove> = fc.oneof(
   epochs.map((epoch): FenceMove => ({ kind: 'admit', epoch })),
   epochs.map((epoch): FenceMove => ({ kind: 'letGo', epoch })),
   epochs.map((epoch): FenceMove => ({ kind: 'forswear', epoch })),
+  epochs.map((epoch): FenceMove => ({ kind: 'standDown', epoch })),
+  fc.record({ kind: fc.constant('breakGlass' as const), epoch: epochs, surrendered: epochs }),
 );
 const walk = (
   moves: readonly FenceMove[],
@@ -46,14 +48,59 @@ describe('fence moves', () => {
     );
   });
 
-  it('a surrender ends only by the peer’s relinquishment or by coming back in a newer epoch', () => {
+  const entry = (of: Partial<FenceEntry>): FenceEntry => ({
+    ...context,
+    epoch: 2,
+    standing: 'surrendered',
+    vcpus: 'held',
+    role: 'source',
+    ...of,
+  });
+
+  it.each<readonly [string, FenceEntry | undefined, FenceMove, string]>([
+    ['no entry', undefined, { kind: 'breakGlass', epoch: 3, surrendered: 2 }, 'VM_NOT_HERE'],
+    ['another surrender', entry({}), { kind: 'breakGlass', epoch: 4, surrendered: 3 }, 'NOT_SURRENDERED'],
+    ['no higher epoch', entry({}), { kind: 'breakGlass', epoch: 2, surrendered: 2 }, 'NOT_SURRENDERED'],
+    ['a target', entry({ role: 'target' }), { kind: 'breakGlass', epoch: 3, surrendered: 2 }, 'VM_NOT_HERE'],
+    ['no surrender', entry({ standing: 'mine' }), { kind: 'breakGlass', epoch: 3, surrendered: 2 }, 'NOT_SURRENDERED'],
+  ])('breaks no glass with %s', (_, from, move, code) => {
+    expect(moveFence(from, move, context)).toMatchObject({ ok: false, setback: { code } });
+  });
+
+  it('a broken glass opens the higher epoch, once, and what is late of the old one is refused', () => {
+    const opened = moveFence(entry({}), { kind: 'breakGlass', epoch: 3, surrendered: 2 }, context);
+    if (!opened.ok) throw new Error(opened.setback.code);
+    expect(opened.value).toMatchObject({ epoch: 3, standing: 'mine', vcpus: 'may-run', role: 'source' });
+    expect(moveFence(opened.value, { kind: 'breakGlass', epoch: 3, surrendered: 2 }, context)).toEqual(opened);
+    expect(moveFence(opened.value, { kind: 'surrender', epoch: 2 }, context)).toMatchObject({
+      setback: { code: 'EPOCH_FENCED' },
+    });
+  });
+
+  it.each<readonly [string, FenceEntry | undefined]>([
+    ['ran', entry({ standing: 'mine', vcpus: 'may-run', role: 'target' })],
+    ['arrived', entry({ standing: 'mine', vcpus: 'held', role: 'target' })],
+    ['never came', undefined],
+  ])('a copy that %s stands down for ever: neither started again nor sworn never to have run', (_, from) => {
+    const stood = moveFence(from, { kind: 'standDown', epoch: 2 }, context);
+    if (!stood.ok) throw new Error(stood.setback.code);
+    expect(forbidsRunning(stood.value)?.code).toBe('VM_SURRENDERED');
+    const refusals = (['admit', 'letGo', 'forswear'] as const).map(
+      (kind) => moveFence(stood.value, { kind, epoch: 2 }, context).ok,
+    );
+    expect(refusals).toEqual([false, false, false]);
+  });
+
+  it('a surrender ends only by the peer’s relinquishment, a broken glass of a higher epoch, or by coming back in a newer epoch', () => {
     fc.assert(
       fc.property(fc.array(anyMove, { maxLength: 30 }), (moves) =>
         walk(moves, (from, move, to) => {
           if (from?.standing !== 'surrendered' || to.standing === 'surrendered') return;
           const isProven = move.kind === 'reopen' && move.proof === 'relinquished' && move.epoch === from.epoch;
           const isNewer = (move.kind === 'admit' || move.kind === 'forswear') && move.epoch > from.epoch;
-          expect(isProven || isNewer).toBe(true);
+          const isBroken =
+            move.kind === 'breakGlass' && from.role === 'source' && move.surrendered === from.epoch && move.epoch > from.epoch;
+          expect(isProven || isNewer || isBroken).toBe(true);
         }),
       ),
     );

@@ -13,10 +13,14 @@ export type FenceMove =
   | { readonly kind: 'surrender'; readonly epoch: number }
   /** Source: runs again. */
   | { readonly kind: 'reopen'; readonly epoch: number; readonly proof: 'withdrawn' | 'relinquished' }
+  /** Source: runs again without the peer's word, in an epoch above the one that it gave away. */
+  | { readonly kind: 'breakGlass'; readonly epoch: number; readonly surrendered: number }
   /** Target: arrived, authorised, not let go yet. */
   | { readonly kind: 'admit'; readonly epoch: number }
   /** Target: its vCPUs run from the next instruction on. */
   | { readonly kind: 'letGo'; readonly epoch: number }
+  /** Target: the source took the VM back in a higher epoch; this copy may have run, and never runs again. */
+  | { readonly kind: 'standDown'; readonly epoch: number }
   /** Target: this epoch never runs here. */
   | { readonly kind: 'forswear'; readonly epoch: number };
 
@@ -58,13 +62,30 @@ function reopen(from: Place | undefined, epoch: number, proof: 'withdrawn' | 're
   return from.standing === 'never' ? no('VM_FORSWORN') : done(reopened);
 }
 
+/** Only out of exactly the surrender that it names; a host that holds the VM in any other way has nothing to break. */
+function breakGlass(from: Place | undefined, epoch: number, surrendered: number): Outcome<Place> {
+  if (from === undefined) return no('VM_NOT_HERE');
+  if (from.role !== 'source') return no('VM_NOT_HERE', 'This host is not the source.');
+  if (from.epoch === epoch && from.standing === 'mine' && from.vcpus === 'may-run') return done(from);
+  if (from.epoch !== surrendered || epoch <= surrendered || from.standing !== 'surrendered') return no('NOT_SURRENDERED');
+  return done({ epoch, standing: 'mine', vcpus: 'may-run', role: 'source' });
+}
+
+/** Of the epoch that came, or was about to, whatever ran of it. What left again in a newer one is no copy any more. */
+function standDown(from: Place | undefined, epoch: number): Outcome<Place> {
+  if (from?.epoch !== epoch)
+    return from?.standing === 'mine' ? no('VM_PRESENT') : done({ epoch, standing: 'surrendered', vcpus: 'held', role: 'target' });
+  if (from.role !== 'target') return no('VM_PRESENT', 'This host is the source of this epoch.');
+  return done(from.standing === 'mine' ? { ...from, standing: 'surrendered', vcpus: 'held' } : from);
+}
+
 function admit(from: Place | undefined, epoch: number): Outcome<Place> {
   if (from?.epoch !== epoch) {
     if (from?.standing === 'mine') return no('VM_PRESENT');
     return done({ epoch, standing: 'mine', vcpus: 'held', role: 'target' });
   }
   if (from.standing === 'never') return no('VM_FORSWORN');
-  return from.role === 'target' ? done(from) : no('VM_SURRENDERED');
+  return from.role === 'target' && from.standing === 'mine' ? done(from) : no('VM_SURRENDERED');
 }
 
 function letGo(from: Place | undefined, epoch: number): Outcome<Place> {
@@ -77,7 +98,8 @@ function forswear(from: Place | undefined, epoch: number): Outcome<Place> {
   if (from?.epoch !== epoch) return from?.standing === 'mine' ? no('VM_PRESENT') : done(never);
   if (from.standing === 'never') return done(from);
   if (from.role !== 'target') return no('VM_PRESENT', 'This host is the source of this epoch.');
-  return from.vcpus === 'held' ? done(never) : no('VM_MAY_HAVE_RUN');
+  // One that stood down may have run before.
+  return from.vcpus === 'held' && from.standing === 'mine' ? done(never) : no('VM_MAY_HAVE_RUN');
 }
 
 function place(from: Place | undefined, move: FenceMove): Outcome<Place> {
@@ -90,6 +112,10 @@ function place(from: Place | undefined, move: FenceMove): Outcome<Place> {
       return surrender(from, move.epoch);
     case 'reopen':
       return reopen(from, move.epoch, move.proof);
+    case 'breakGlass':
+      return breakGlass(from, move.epoch, move.surrendered);
+    case 'standDown':
+      return standDown(from, move.epoch);
     case 'admit':
       return admit(from, move.epoch);
     case 'letGo':

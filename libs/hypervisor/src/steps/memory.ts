@@ -9,10 +9,20 @@ import { SAVED_STATE_HEAD_BYTES, savedStateFault } from '../saved-state.ts';
 import { openSecret, type StepContext } from './step.ts';
 
 /** One memory state of one VM in one epoch: a state of another attempt does not open under this one. */
-export const memoryKey = ({ vm, epoch }: MigrationCommand, artifact: ArtifactId, key: Uint8Array): MemoryKey => ({
+export const memoryKey = (
+  { vm, epoch }: Pick<MigrationCommand, 'vm' | 'epoch'>,
+  artifact: ArtifactId,
+  key: Uint8Array,
+): MemoryKey => ({
   key,
   context: Buffer.from(['carnet/memory-state/v1', vm, epoch, artifact].join('\n')),
 });
+
+/** The attempt in which it was saved: a broken glass resumes in another epoch. */
+const savedFor = (command: CommandOf<'start'> | CommandOf<'resume'>): Pick<MigrationCommand, 'vm' | 'epoch'> =>
+  command.step === 'resume' && command.body.proof.kind === 'broke-glass'
+    ? { vm: command.vm, epoch: command.body.proof.surrendered }
+    : command;
 
 /**
  * Restores a VM's memory, vCPUs held, from its sealed state: unsealed into tmpfs, judged, restored with our own definition, and
@@ -35,7 +45,7 @@ export async function restoreMemory(
   const clear = paths.clearMemory(vm);
   await files.remove(clear);
   try {
-    const opened = await artifacts.openMemory(sealed, clear, memoryKey(command, memory.artifact, key.value));
+    const opened = await artifacts.openMemory(sealed, clear, memoryKey(savedFor(command), memory.artifact, key.value));
     if (!opened.ok) return opened;
     const fault = savedStateFault(await files.head(clear, SAVED_STATE_HEAD_BYTES));
     if (fault !== undefined) return setBack(fault);

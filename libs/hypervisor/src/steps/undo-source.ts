@@ -1,7 +1,7 @@
 import { keysOf, type VmSpec } from '@carnet/events';
 import { failed, refused, type Setback } from '../codes.ts';
 import type { CommandOf } from '../command/command.ts';
-import { moveFence } from '../fence/moves.ts';
+import { type FenceMove, moveFence } from '../fence/moves.ts';
 import { uuidOf } from '../host-paths.ts';
 import { readVm } from '../vm-record.ts';
 import { definitionOf, dropSecrets, isOff, letRun, provideSecrets, stateOf, unlockDisks } from './domains.ts';
@@ -15,15 +15,23 @@ import { endVtpmCopy } from './vtpm.ts';
 
 type Resume = CommandOf<'resume'>;
 
-/** The source runs its VM again. After a surrender only the peer's relinquishment opens it; its digest goes into the register. */
+/** The epoch in which it was stopped: a broken glass resumes in another. */
+const stoppedIn = ({ epoch, body: { proof } }: Resume): number => (proof.kind === 'broke-glass' ? proof.surrendered : epoch);
+
+const reopening = ({ epoch, body: { proof } }: Resume): FenceMove =>
+  proof.kind === 'broke-glass'
+    ? { kind: 'breakGlass', epoch, surrendered: proof.surrendered }
+    : { kind: 'reopen', epoch, proof: proof.kind };
+
+/** The source runs its VM again. After a surrender only the peer's relinquishment or a broken glass opens it; its digest goes into the register. */
 export const resume: Step<'resume'> = async (command, context) => {
-  const { vm, epoch, body } = command;
+  const { vm, body } = command;
   const { ports, fence } = context;
   const spec = await readVm(ports.files, ports.paths, vm);
   if (spec === undefined) return refused('VM_NOT_HERE');
   const entry = await fence.read(vm);
   if (!entry.ok) return entry.setback;
-  const move = { kind: 'reopen', epoch, proof: body.proof.kind } as const;
+  const move = reopening(command);
   const allowed = moveFence(entry.value, move, { vm, because: body.proof.event, time: ports.clock.now() });
   if (!allowed.ok) return allowed.setback;
   const unpermitted = await keepPermit(context, command);
@@ -33,7 +41,7 @@ export const resume: Step<'resume'> = async (command, context) => {
   await ports.artifacts.unserve(command.migration);
   for (const { artifact } of spec.disks) await ports.artifacts.unseal(ports.paths.volume(vm, artifact));
   await endVtpmCopy(context, vm, spec.tpm);
-  const was = stateBefore(context.log.intent(stepKey({ step: 'quiesce', epoch }))?.seen);
+  const was = stateBefore(context.log.intent(stepKey({ step: 'quiesce', epoch: stoppedIn(command) }))?.seen);
   const ranBefore = was === 'running' || was === 'paused';
   const reopened = await fence.move(move, { vm, because: body.proof.event, time: ports.clock.now() });
   if (!reopened.ok) return reopened.setback;

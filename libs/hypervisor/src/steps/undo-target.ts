@@ -31,7 +31,7 @@ export const forswear: Step<'forswear'> = async (command, context) => {
   );
 };
 
-/** Removes everything that arrived or was made for an epoch which was forsworn. */
+/** Removes everything that arrived or was made for an epoch which was forsworn, or in which this copy stood down. */
 export const destroy: Step<'destroy'> = async (command, context) => {
   const { vm, epoch } = command;
   const { ports, fence } = context;
@@ -39,7 +39,7 @@ export const destroy: Step<'destroy'> = async (command, context) => {
   const entry = await fence.read(vm);
   if (!entry.ok) return entry.setback;
   const { value } = entry;
-  if (value?.epoch !== epoch || value.role !== 'target' || value.standing !== 'never') return refused('NOT_FORSWORN');
+  if (value?.epoch !== epoch || value.role !== 'target' || value.standing === 'mine') return refused('NOT_FORSWORN');
   if (!isOff(await stateOf(context, vm))) return refused('VM_RUNNING');
   const spec = await readVm(files, paths, vm);
   const folders = [paths.staging(vm, epoch), paths.home(vm), paths.vtpmHome(vm)];

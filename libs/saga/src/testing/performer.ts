@@ -69,6 +69,7 @@ type ByTarget = CommandOf<
   | 'RekeyVolumes'
   | 'ReencryptVolumes'
   | 'Finalize'
+  | 'FenceCopy'
 >;
 
 function performedByTarget(command: ByTarget, now: Timestamp): Proposal {
@@ -117,6 +118,12 @@ function performedByTarget(command: ByTarget, now: Timestamp): Proposal {
       return { type: 'VmHealthy', migration, data: { started: command.facts.VmStarted.digest, evidence: EVIDENCE } };
     case 'RekeyVolumes':
       return { type: 'VolumeRekeyed', migration, data: { method: command.method, artifacts: [DISK] } };
+    case 'FenceCopy':
+      return {
+        type: 'CopyFenced',
+        migration,
+        data: { breakGlass: command.facts.BreakGlassResumed.digest, evidence: EVIDENCE },
+      };
     case 'Finalize':
       return { type: 'MigrationFinalized', migration, data: { healthy: command.facts.VmHealthy.digest, cause: 'window' } };
     default:

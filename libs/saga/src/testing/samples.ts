@@ -12,6 +12,7 @@ import {
   type PolicyDecision,
   type RekeyMethod,
   type SignedEvidence,
+  spiffeId,
   timestamp,
   trustDomain,
   type VmSpec,
@@ -105,3 +106,21 @@ export const intentData = (
 
 export const agent = (host: string) => ({ host: hostName.parse(host), chain: ['AA=='] }) as const;
 export const POLICY_ALLOWED = allowed;
+
+const word = {
+  payloadType: 'application/vnd.carnet.break-glass.v1+json',
+  payload: 'e30=',
+  signatures: [{ keyid: 'k', sig: 'AA==' }],
+};
+
+/** The words of two persons and an owner: the fold leaves them to brokers and auditors. */
+export const breakGlassData = (release: Digest, opens: number): EventData<'BreakGlassResumed'> => ({
+  release,
+  opens: epoch.parse(opens),
+  persons: ['anna', 'ben'].map((name) => ({
+    principal: spiffeId.parse(`spiffe://${CSP_A}/operator/${name}`),
+    envelope: word,
+    certificate: 'AA==',
+  })),
+  owner: word,
+});

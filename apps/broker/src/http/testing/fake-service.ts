@@ -222,6 +222,8 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
       files: { 'set.json': '{"version":1}' },
     })),
     cancel: noted('cancel', () => ok({ digest: DIGEST })),
+    breakGlass: noted('breakGlass', () => ok({ digest: DIGEST })),
+    discardCopy: noted('discardCopy', () => ok({ digest: DIGEST })),
     migrations: noted('migrations', async () => {
       const { owed: _owed, custody: _custody, rekey: _rekey, receipts: _receipts, ...row } = detail;
       return [row];

@@ -163,6 +163,7 @@ export function fakeContext(
       witnessFault: () => undefined,
       dataPathFault: () => undefined,
       requestFault: async () => undefined,
+      breakGlassFault: async () => undefined,
     },
     alone: async (_: unknown, work: (signal: AbortSignal) => Promise<unknown>) => ({
       held: true,

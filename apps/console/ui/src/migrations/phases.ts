@@ -40,6 +40,7 @@ const MEANING: Readonly<Record<string, string>> = {
   withdrawn: 'Withdrawn before the VM was stopped',
   'rolling-back': 'Both sides are undoing what they did',
   'rolled-back': 'The VM is at its source again',
+  'split-suspected': 'The source took the VM back without an answer: both sides may have run it. See carnet migration doctor',
 };
 
 export const meaningOf = (phase: string): string => MEANING[phase] ?? phase;

@@ -1,0 +1,56 @@
+import { type BreakGlassResumed, type Digest, epoch, isPerson, type TrustDomain, timestamp } from '@carnet/events';
+import { breakGlassFrom, type MigrationState, migrationOf } from '@carnet/saga';
+import type { Inventory } from '../inventory.ts';
+import type { Ledgers } from '../ledgers.ts';
+import { nextEpochWith } from '../moving.ts';
+import { breakGlassCase, breakGlassReason } from '../peers/break-glass.ts';
+import type { IntakePorts } from './intake.ts';
+import type { ServiceRefusal, ServiceResult } from './result.ts';
+
+export interface BreakGlassPorts extends Pick<IntakePorts, 'self' | 'identify' | 'nowMs'> {
+  readonly ledgers: Ledgers;
+  readonly inventory: Pick<Inventory, 'vm'>;
+  readonly policy: Pick<IntakePorts['policy'], 'roleOf'>;
+}
+export type BreakGlassWords = Pick<BreakGlassResumed, 'persons' | 'owner'>;
+
+const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, code, text });
+
+/**
+ * Takes a VM back whose release has no answer. Everything that may change meanwhile is judged inside the transaction that decides: the
+ * deadline, whether an answer has come, and the quorum. Repeated, it answers what was decided.
+ */
+export async function breakGlass(
+  ports: BreakGlassPorts,
+  m: MigrationState,
+  { persons, owner }: BreakGlassWords,
+  principal: string,
+): Promise<ServiceResult<{ readonly digest: Digest }>> {
+  const { self, ledgers } = ports;
+  if (m.source !== self) return refuse('BREAK_GLASS_NOT_OURS', `the source is ${m.source}`);
+  if (!isPerson(principal)) return refuse('APPROVER_NO_PERSON', 'an API key breaks no glass: it does not say who holds it');
+  const decided = m.facts.BreakGlassResumed;
+  if (decided !== undefined) return { ok: true, value: { digest: decided.digest } };
+  const outsider = persons.find((person) => !ports.policy.roleOf(person.principal).some(mayBreak));
+  if (outsider !== undefined)
+    return refuse('BREAK_GLASS_PERSON_FALSE', `${outsider.principal} is no operator of ${self} by the policy set`);
+  const held = await ports.inventory.vm(m.vm);
+  if (held === undefined) return refuse('VM_UNKNOWN', `${m.vm} is not held by ${self}`);
+  const next = Math.max(nextEpochWith(await ledgers.journeys(m.vm), self, m.target), held.epoch + 1);
+  const proposed = await ledgers.propose(m.vm, m.target, async (_tx, journey) => {
+    const of = breakGlassCase(migrationOf(journey, m.id, self) ?? m, timestamp.parse(new Date(ports.nowMs()).toISOString()));
+    if (of === undefined) return refuse('BREAK_GLASS_NOT_RELEASED', 'the key is not released: cancel the migration instead');
+    const fault = await breakGlassReason(async (_domain: TrustDomain, leaf) => ports.identify(leaf), { persons, owner }, of);
+    if (fault !== undefined) return refuse(fault.code, fault.text);
+    return {
+      type: 'BreakGlassResumed',
+      migration: m.id,
+      data: { release: of.release, opens: epoch.parse(next), persons, owner },
+    };
+  });
+  if (proposed.ok) return { ok: true, value: { digest: proposed.digest } };
+  const from = proposed.code === 'TOO_EARLY' ? ` (after ${breakGlassFrom(m)})` : '';
+  return refuse(proposed.code, `${proposed.text}${from}`);
+}
+
+const mayBreak = (role: string): boolean => role === 'operator' || role === 'administrator';
