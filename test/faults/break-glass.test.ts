@@ -2,8 +2,10 @@ import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '@carnet/dev';
-import { type BreakGlassStatement, PAYLOAD_TYPES } from '@carnet/events';
+import { type BreakGlassStatement, PAYLOAD_TYPES, vmSpec } from '@carnet/events';
 import { leafSigner, readPem } from '@carnet/pki';
+import { imageOf } from '@carnet/policy';
+import { policyCrypto } from '@carnet/publisher';
 import { ed25519Signer, type Signer, signEnvelope } from '@carnet/trust';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { personAt, withPeople } from '../attacks/people.ts';
@@ -11,7 +13,7 @@ import { ledgersAgree, neverBoth, runsAt, tracesOf } from './harness/checks.ts';
 import type { Cloud } from './harness/cloud.ts';
 import { type Clouds, startClouds } from './harness/clouds.ts';
 import { watchEvents } from './harness/event-watch.ts';
-import { createVm, intend, must, settled } from './harness/moves.ts';
+import { createVm, intentOf, must, newMigration, settled } from './harness/moves.ts';
 
 const DEADLINE_SECONDS = 30;
 const SOON_MS = 60_000;
@@ -37,6 +39,18 @@ afterAll(async () => {
 type Row = { readonly vm: string; readonly epoch: number; readonly target: string; readonly phase: string };
 const rowOf = async (at: Cloud, migration: string) => must(await at.api.get<Row>(`/v1/migrations/${migration}`));
 
+const signedBy = (signer: Signer, payloadType: string, said: object): unknown =>
+  JSON.parse(Buffer.from(signEnvelope(payloadType, Buffer.from(JSON.stringify(said)), signer)).toString('utf8'));
+
+/** Without it a VM that has an owner goes nowhere. */
+async function consentTo(vm: string, owner: Signer): Promise<unknown> {
+  const { items } = must(await a.api.get<{ readonly items: readonly { readonly vm: string; readonly spec: unknown }[] }>('/v1/vms'));
+  const spec = vmSpec.parse(items.find((one) => one.vm === vm)?.spec);
+  const [notBefore, notAfter] = [-60_000, 3_600_000].map((ms) => new Date(Date.now() + ms).toISOString());
+  const of = { vm, image: imageOf(spec, policyCrypto.hash), source: a.plan.domain, target: b.plan.domain, modes: ['cold'] };
+  return signedBy(owner, PAYLOAD_TYPES.consent, { consents: 'migration', serial: '1', ...of, notBefore, notAfter });
+}
+
 async function wordsAbout(migration: string, owner: Signer) {
   const { vm, epoch, target } = await rowOf(a, migration);
   type Entries = { readonly items: readonly { readonly type: string; readonly digest: string }[] };
@@ -45,9 +59,7 @@ async function wordsAbout(migration: string, owner: Signer) {
   const envelope = (says: BreakGlassStatement['says'], signer: Signer): unknown => {
     const [at, notAfter] = [new Date(), new Date(Date.now() + 3_600_000)].map((date) => date.toISOString());
     const said = { says, migration, vm, epoch, target, release, reason: 'its data centre burnt down', at, notAfter };
-    return JSON.parse(
-      Buffer.from(signEnvelope(PAYLOAD_TYPES.breakGlass, Buffer.from(JSON.stringify(said)), signer)).toString('utf8'),
-    );
+    return signedBy(signer, PAYLOAD_TYPES.breakGlass, said);
   };
   const person = (name: string) => {
     const file = (ending: string): string => readFileSync(join(a.paths.pki, `operator-${name}.${ending}`), 'utf8');
@@ -68,7 +80,9 @@ it('a release without an answer: people take the VM back, the target stands down
   const vm = await createVm(a);
   must(await a.api.act('POST', `/v1/vms/${vm.vm}/restrictions`, { owner: Buffer.from(owner.publicKey).toString('base64') }));
   const watch = watchEvents(a.database);
-  const migration = await intend(a, b, vm, 'cold');
+  const migration = newMigration();
+  const consent = await consentTo(vm.vm, owner);
+  must(await a.api.post('/v1/intents', intentOf(vm.vm, b.plan.domain, 'cold', migration, { consent })));
   await watch.appears(migration, 'ImageVerified', SOON_MS);
   await b.broker.kill('SIGKILL');
   await watch.appears(migration, 'KeyReleased', SOON_MS);

@@ -11,9 +11,7 @@ export type HolderBreak = {
 /** A migration that only its source has heard of takes nothing from anybody. */
 const isAnswered = (m: MigrationState): boolean => m.facts.MigrationOffered !== undefined;
 const hasMoved = (m: MigrationState): boolean =>
-  m.facts.StartAuthorized !== undefined &&
-  m.facts.MigrationRelinquished === undefined &&
-  m.facts.BreakGlassResumed === undefined;
+  m.facts.StartAuthorized !== undefined && m.facts.MigrationRelinquished === undefined && m.facts.BreakGlassResumed === undefined;
 
 /**
  * Of one VM, over all pairs of CSPs that were shown: each epoch is taken once, and only the holder sends the VM away. A pair that

@@ -44,13 +44,22 @@ function world(journey: Journey, nowMs = LATE_MS, roles: readonly string[] = ['o
       const name = Buffer.from(leaf, 'base64').toString() as keyof typeof PEOPLE;
       const signer = PEOPLE[name];
       const verifier = readEd25519Key(signer.publicKey);
-      return { spiffeId: spiffeId.parse(`spiffe://${CSP_A}/operator/${name}`), domain: CSP_A, leafDigest: signer.keyid, verifier };
+      return {
+        spiffeId: spiffeId.parse(`spiffe://${CSP_A}/operator/${name}`),
+        domain: CSP_A,
+        leafDigest: signer.keyid,
+        verifier,
+      };
     },
     policy: { roleOf: () => roles },
     inventory: { vm: async () => ({ vm: journey.vm, spec: SPEC, host: 'host-1', epoch: 0 }) },
     ledgers: {
       journeys: async () => [now],
-      propose: async (_: unknown, __: unknown, make: (tx: AppendTx, current: Journey) => Promise<Proposal | { readonly ok: false }>) => {
+      propose: async (
+        _: unknown,
+        __: unknown,
+        make: (tx: AppendTx, current: Journey) => Promise<Proposal | { readonly ok: false }>,
+      ) => {
         const proposal = await make({} as AppendTx, now);
         if ('ok' in proposal) return proposal;
         const time = new Date(nowMs).toISOString() as typeof START;
@@ -108,13 +117,25 @@ describe('breaking the glass', () => {
 
   it.each<readonly [string, string, () => [ReturnType<typeof world>, BreakGlassWords, string]]>([
     ['an API key asks', 'APPROVER_NO_PERSON', () => [world(released), wordsAbout(m), 'api-key/robot']],
-    ['who signed is no operator', 'BREAK_GLASS_PERSON_FALSE', () => [world(released, LATE_MS, ['viewer']), wordsAbout(m), OPERATOR]],
+    [
+      'who signed is no operator',
+      'BREAK_GLASS_PERSON_FALSE',
+      () => [world(released, LATE_MS, ['viewer']), wordsAbout(m), OPERATOR],
+    ],
     ['the deadline has not passed', 'TOO_EARLY', () => [world(released, LATE_MS - 45_000), wordsAbout(m), OPERATOR]],
-    ['the words are of another epoch', 'BREAK_GLASS_PERSON_FALSE', () => [world(released), wordsAbout(m, { epoch: 7 }), OPERATOR]],
+    [
+      'the words are of another epoch',
+      'BREAK_GLASS_PERSON_FALSE',
+      () => [world(released), wordsAbout(m, { epoch: 7 }), OPERATOR],
+    ],
     ['the words are spent', 'BREAK_GLASS_EXPIRED', () => [world(released, LATE_MS + 60_001), wordsAbout(m), OPERATOR]],
     ['the VM has no owner', 'BREAK_GLASS_OWNER_UNKNOWN', () => [world(given('KeyReleased').a.journey), wordsAbout(m), OPERATOR]],
     // What the caller saw is stale: the transaction finds the answer.
-    ['an answer has come meanwhile', 'PEER_ANSWERED', () => [world(owned(deliver(given('KeyImported')))), wordsAbout(m), OPERATOR]],
+    [
+      'an answer has come meanwhile',
+      'PEER_ANSWERED',
+      () => [world(owned(deliver(given('KeyImported')))), wordsAbout(m), OPERATOR],
+    ],
   ])('is refused when %s, and nothing changes', async (_, code, make) => {
     const [{ ports, journey }, words, principal] = make();
     const before = journey();
@@ -124,6 +145,8 @@ describe('breaking the glass', () => {
 
   it('is the source’s alone', async () => {
     const { ports } = world(released);
-    expect(await breakGlass({ ...ports, self: CSP_B }, m, wordsAbout(m), OPERATOR)).toMatchObject({ code: 'BREAK_GLASS_NOT_OURS' });
+    expect(await breakGlass({ ...ports, self: CSP_B }, m, wordsAbout(m), OPERATOR)).toMatchObject({
+      code: 'BREAK_GLASS_NOT_OURS',
+    });
   });
 });
