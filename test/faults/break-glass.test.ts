@@ -44,7 +44,9 @@ const signedBy = (signer: Signer, payloadType: string, said: object): unknown =>
 
 /** Without it a VM that has an owner goes nowhere. */
 async function consentTo(vm: string, owner: Signer): Promise<unknown> {
-  const { items } = must(await a.api.get<{ readonly items: readonly { readonly vm: string; readonly spec: unknown }[] }>('/v1/vms'));
+  const { items } = must(
+    await a.api.get<{ readonly items: readonly { readonly vm: string; readonly spec: unknown }[] }>('/v1/vms'),
+  );
   const spec = vmSpec.parse(items.find((one) => one.vm === vm)?.spec);
   const [notBefore, notAfter] = [-60_000, 3_600_000].map((ms) => new Date(Date.now() + ms).toISOString());
   const of = { vm, image: imageOf(spec, policyCrypto.hash), source: a.plan.domain, target: b.plan.domain, modes: ['cold'] };
@@ -90,10 +92,17 @@ it('a release without an answer: people take the VM back, the target stands down
   const path = `/v1/migrations/${migration}/break-glass`;
   expect(await anna.act('POST', path, words)).toMatchObject({ ok: false, code: 'TOO_EARLY' });
   const [one] = words.persons;
-  expect(await anna.act('POST', path, { ...words, persons: [one, one] })).toMatchObject({ ok: false, code: 'BREAK_GLASS_ONE_PERSON' });
+  expect(await anna.act('POST', path, { ...words, persons: [one, one] })).toMatchObject({
+    ok: false,
+    code: 'BREAK_GLASS_ONE_PERSON',
+  });
   expect(runsAt(clouds, vm)).toEqual([]);
 
-  await eventually('the glass to be broken', async () => ((await bob.act('POST', path, words)).ok ? true : undefined), BROKEN_MS_MAX);
+  await eventually(
+    'the glass to be broken',
+    async () => ((await bob.act('POST', path, words)).ok ? true : undefined),
+    BROKEN_MS_MAX,
+  );
   await eventually('the VM to run at its source', () => (runsAt(clouds, vm).includes(a.plan.domain) ? true : undefined), SOON_MS);
   expect((await rowOf(a, migration)).phase).toBe('split-suspected');
   const alarms = must(await a.api.get<{ readonly items: readonly { readonly code: string }[] }>('/v1/alarms')).items;
@@ -109,8 +118,7 @@ it('a release without an answer: people take the VM back, the target stands down
     },
     SOON_MS,
   );
-  if (done === 'fenced')
-    must(await b.api.act('POST', `/v1/migrations/${migration}/discard-copy`, { text: 'nobody needs it' }));
+  if (done === 'fenced') must(await b.api.act('POST', `/v1/migrations/${migration}/discard-copy`, { text: 'nobody needs it' }));
   expect((await settled(clouds, migration, END_MS_MAX)).outcome).toBe('rolled-back');
   await watch.close();
   expect(runsAt(clouds, vm)).toEqual([a.plan.domain]);

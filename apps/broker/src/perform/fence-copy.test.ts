@@ -1,3 +1,4 @@
+import { timestamp } from '@carnet/events';
 import type { Journey } from '@carnet/saga';
 import { describe, expect, it } from 'vitest';
 import {
@@ -11,7 +12,6 @@ import {
   START,
   step,
 } from '../../../../libs/saga/src/testing.ts';
-import { shift } from '../../../../libs/saga/src/time.ts';
 import { reasonOf } from '../reason.ts';
 import { createPerformer } from './perform.ts';
 import { fakeContext, owed, refusedBy } from './testing/fake-context.ts';
@@ -21,7 +21,7 @@ function learnt(steps: number): Journey {
   const { a, b } = given('KeyReleased');
   const release = a.journey.migrations[0]?.facts.KeyReleased?.digest;
   if (release === undefined) throw new Error('no release');
-  const late = shift(START, SAMPLE_DEADLINE_MS + 60_000);
+  const late = timestamp.parse(new Date(Date.parse(START) + SAMPLE_DEADLINE_MS + 60_000).toISOString());
   const broken = propose(a, { type: 'BreakGlassResumed', migration: M, data: breakGlassData(release, 2) }, late);
   let alone = b;
   for (let i = 0; i < steps; i++) alone = step(alone, START);

@@ -1,4 +1,12 @@
-import { type BreakGlassResumed, type Digest, epoch, isPerson, type TrustDomain, timestamp } from '@carnet/events';
+import {
+  type BreakGlassResumed,
+  type Digest,
+  epoch,
+  isPerson,
+  type MigrationId,
+  type TrustDomain,
+  timestamp,
+} from '@carnet/events';
 import { breakGlassFrom, type MigrationState, migrationOf } from '@carnet/saga';
 import type { Inventory } from '../inventory.ts';
 import type { Ledgers } from '../ledgers.ts';
@@ -13,6 +21,22 @@ export interface BreakGlassPorts extends Pick<IntakePorts, 'self' | 'identify' |
   readonly policy: Pick<IntakePorts['policy'], 'roleOf'>;
 }
 export type BreakGlassWords = Pick<BreakGlassResumed, 'persons' | 'owner'>;
+
+/** What people may do when no timer may. */
+export interface LastResort {
+  /** At the source, after the deadline of a release without an answer: two persons' and the owner's word. */
+  readonly breakGlass: (
+    migration: MigrationId,
+    words: BreakGlassWords,
+    principal: string,
+  ) => Promise<ServiceResult<{ readonly digest: Digest }>>;
+  /** At the target: gives up the copy that was fenced because the source took the VM back. */
+  readonly discardCopy: (
+    migration: MigrationId,
+    principal: string,
+    text: string,
+  ) => Promise<ServiceResult<{ readonly digest: Digest }>>;
+}
 
 const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, code, text });
 

@@ -25,7 +25,7 @@ import type { ApiKeyRequest, ApiKeyRow, NewApiKey } from '../users/api-keys.ts';
 import type { Credential } from '../users/credential.ts';
 import type { Alarm } from './alarms.ts';
 import type { Approval } from './approve.ts';
-import type { BreakGlassWords } from './break-glass.ts';
+import type { LastResort } from './break-glass.ts';
 import type { DiagnosisRow } from './diagnosis.ts';
 import type { EscrowService } from './escrows.ts';
 import type { KeyDetail, KeyRow, KeyUseRow, RotationRow, UsesVerdictRow } from './key-rows.ts';
@@ -209,7 +209,7 @@ export interface CreateVmRequest {
  * What the broker does for people and schedulers. The HTTP door authenticates and authorises (`principal`), then calls
  * these; every door gives the same result and the same refusals.
  */
-export interface BrokerService {
+export interface BrokerService extends LastResort {
   readonly domain: string;
   /** `shown`: what the asker came with; a request that must wait for a second person waits no longer than that is good. */
   readonly intend: (request: IntentRequest, record: RequestRecord, shown: Credential) => Promise<ServiceResult<IntentAccepted>>;
@@ -224,18 +224,6 @@ export interface BrokerService {
   readonly currentPolicy: () => CurrentPolicy;
   readonly plan: (request: IntentRequest, principal: string) => Promise<ServiceResult<Plan>>;
   readonly cancel: (
-    migration: MigrationId,
-    principal: string,
-    text: string,
-  ) => Promise<ServiceResult<{ readonly digest: Digest }>>;
-  /** At the source, after the deadline of a release without an answer: two persons' and the owner's word. */
-  readonly breakGlass: (
-    migration: MigrationId,
-    words: BreakGlassWords,
-    principal: string,
-  ) => Promise<ServiceResult<{ readonly digest: Digest }>>;
-  /** At the target: gives up the copy that was fenced because the source took the VM back. */
-  readonly discardCopy: (
     migration: MigrationId,
     principal: string,
     text: string,
