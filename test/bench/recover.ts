@@ -6,6 +6,7 @@ import { stopEverything } from '@carnet/dev';
 import { ledgerStream } from '@carnet/events';
 import { connectNats } from '@carnet/journal';
 import { jetstream } from '@nats-io/jetstream';
+import type { HeadFile } from '../../libs/journal/src/head-file.ts';
 import { openOutbox } from '../../libs/journal/src/outbox.ts';
 import type { Tables } from '../../libs/journal/src/tables.ts';
 import { busAddress, type Clouds, startClouds } from '../faults/harness/clouds.ts';
@@ -63,13 +64,23 @@ async function start(a: Clouds['a'], count: number): Promise<Start> {
   };
 }
 
+/** The events of this ledger were put into the database by hand: nothing outside of it says where it ends. */
+const NOTHING_KEPT: HeadFile = {
+  read: async () => ({ told: null, events: [] }),
+  known: () => null,
+  told: () => null,
+  isFull: () => false,
+  keep: async () => undefined,
+  covered: async () => undefined,
+};
+
 /** The bus holds the end of A's ledger: whoever compares finds nothing to fill, and a start is only a start. */
 async function busHoldsTheEnd({ a, b, pki, bus }: Clouds): Promise<void> {
   const [self, peer] = [a.plan.domain, b.plan.domain];
   const store = await openBenchStore(a.database.url);
   const connection = await connectNats(busAddress(pki, bus, self, 'broker'));
   try {
-    const outbox = openOutbox(store.db.$extendTables<Tables>(), self, peer, { reach: async () => undefined });
+    const outbox = openOutbox(store.db.$extendTables<Tables>(), self, peer, NOTHING_KEPT);
     const { head_seq } = await outbox.marks();
     for (const { subject, envelope, digest } of await outbox.after(head_seq - 1, 1))
       await jetstream(connection).publish(subject, envelope, { msgID: digest, expect: { streamName: ledgerStream(self, peer) } });
