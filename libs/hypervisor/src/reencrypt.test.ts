@@ -8,6 +8,7 @@ import {
   ask,
   CAPACITY,
   DISK,
+  draft,
   hostA,
   hostB,
   KEY,
@@ -16,6 +17,7 @@ import {
   NEW_SECRETS,
   ofEpoch,
   SECRET,
+  SECRETS,
   UUID,
   VM,
   VTPM,
@@ -94,6 +96,47 @@ describe('a running VM whose volumes are encrypted again', () => {
     expect(await reencrypt(host)).toMatchObject({ status: 'failed', code: 'TOOL_FAILED' });
     expect([await opens(host, OLD), (await host.hypervisor.find(UUID))?.state]).toEqual([true, 'running']);
     expect(await reencrypt(host, {}, { attempt: 2 })).toMatchObject({ status: 'done' });
+  });
+
+  it.each([
+    'files.flush',
+    'files.rename',
+    'files.alias',
+  ])('that a crash left at rest before %s and is started instead of asked for again loses nothing', async (effect) => {
+    let isArmed = false;
+    const host = await running((operation) => {
+      if (!isArmed || operation !== effect) return undefined;
+      isArmed = false;
+      return { when: 'before', setback: failed('DISK_FAILED') };
+    });
+    isArmed = true;
+    expect(await reencrypt(host)).toMatchObject({ status: 'failed', code: 'DISK_FAILED' });
+    expect(await host.hypervisor.find(UUID)).toMatchObject({ state: 'paused' });
+    host.restart();
+    expect(await ask(host.agent, 'b1', 'startVm', { secrets: SECRETS })).toMatchObject({ status: 'done' });
+    for (let looks = 0; looks < 3; looks++) await host.hypervisor.find(UUID);
+    const ticks = ticksAt(host);
+    await host.hypervisor.powerOff(UUID);
+    expect(await reencrypt(host, {}, { attempt: 2 })).toMatchObject({ status: 'done' });
+    expect((await readFakeVolume(host.files, placeOf(host)))?.marker).toMatch(new RegExp(` n=${ticks}$`));
+    expect([await opens(host, NEW), await opens(host, OLD)]).toEqual([true, false]);
+  });
+
+  it('whose copy never gets ready can be looked at, and stopped at once; it is encrypted again as it lies', async () => {
+    const host = await running();
+    const { disk } = host.hypervisor;
+    host.hypervisor.disk = async (uuid, target) => {
+      const facts = await disk(uuid, target);
+      return facts?.copy === undefined ? facts : { ...facts, copy: { ...facts.copy, state: 'copying' } };
+    };
+    const command = draft('b1', 'reencrypt', { volumes: volumesOf() }, ofEpoch(1));
+    expect(await host.agent.handle(command)).toMatchObject({ status: 'running', progress: { totalBytes: CAPACITY } });
+    expect(await ask(host.agent, 'b1', 'inspect', {})).toMatchObject({ status: 'done', result: { state: 'running' } });
+    expect(await ask(host.agent, 'b1', 'stopVm', { graceSeconds: 0 })).toMatchObject({ status: 'done' });
+    expect(await host.agent.handle(command)).toMatchObject({ status: 'failed', code: 'STEP_ABORTED', retryable: true });
+    expect(await opens(host, OLD)).toBe(true);
+    expect(await reencrypt(host, {}, { attempt: 2 })).toMatchObject({ status: 'done' });
+    expect([await opens(host, NEW), await opens(host, OLD)]).toEqual([true, false]);
   });
 
   it('that cannot be moved to its copy runs on, and is not left standing', async () => {

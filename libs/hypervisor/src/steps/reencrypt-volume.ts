@@ -19,7 +19,7 @@ export type Held = {
   readonly before: Digest;
 };
 
-const pathsOf = ({ ports: { paths } }: StepContext, { vm, disk: { artifact } }: Held) => ({
+const pathsOf = ({ ports: { paths } }: StepContext, { vm, disk: { artifact } }: Pick<Held, 'vm' | 'disk'>) => ({
   /** Where the volume is looked for. */
   place: paths.volume(vm, artifact),
   /** The copy; a running guest keeps this name of it until it stops. */
@@ -42,6 +42,7 @@ export async function encryptOnline(
   const { place, copy, old } = pathsOf(context, volume);
   const uuid = uuidOf(volume.vm);
   let hasBegun = false;
+  const tell = rated(context, onProgress);
   for (;;) {
     if (context.signal.aborted) throw new HostError(failed('STEP_ABORTED'));
     // Between the two names: what was copied was whole before the first of them was changed.
@@ -75,7 +76,7 @@ export async function encryptOnline(
     } else {
       hasBegun = true;
       if (facts.copy.state === 'ready') await pivot(context, volume);
-      else await wait(context, facts.copy, onProgress);
+      else await wait(context, facts.copy, tell);
     }
   }
 }
@@ -121,12 +122,24 @@ async function begin(context: StepContext, volume: Held): Promise<Setback | unde
   return undefined;
 }
 
+/** With the rate since the first look: a copy may be under way since long before. Bytes are the job's own measure. */
+function rated({ ports: { clock } }: StepContext, onProgress: (progress: StepProgress) => void) {
+  let first: { readonly bytes: number; readonly ms: number } | undefined;
+  return ({ doneBytes, totalBytes }: Omit<StepProgress, 'bytesPerSecond'>): void => {
+    const ms = Date.parse(clock.now());
+    first ??= { bytes: doneBytes, ms };
+    const seconds = (ms - first.ms) / 1_000;
+    const bytesPerSecond = seconds > 0 ? Math.max(0, Math.round((doneBytes - first.bytes) / seconds)) : 0;
+    onProgress({ doneBytes, totalBytes, bytesPerSecond });
+  };
+}
+
 async function wait(
   { ports, signal }: StepContext,
   { doneBytes, totalBytes }: NonNullable<DiskFacts['copy']>,
-  onProgress: (progress: StepProgress) => void,
+  tell: (progress: Omit<StepProgress, 'bytesPerSecond'>) => void,
 ): Promise<void> {
-  onProgress({ doneBytes, totalBytes, bytesPerSecond: 0 });
+  tell({ doneBytes, totalBytes });
   await ports.clock.sleep(POLL_MS, signal);
 }
 
@@ -165,12 +178,36 @@ async function convert(
 }
 
 /** Old out, new in; the copy keeps its own name, too, for the guest that has it open under that. */
-async function takePlace(context: StepContext, volume: Held): Promise<void> {
+async function takePlace(context: StepContext, volume: Pick<Held, 'vm' | 'disk'>): Promise<void> {
   const { files } = context.ports;
   const { place, copy, old } = pathsOf(context, volume);
   await files.flush(copy);
   await files.rename(place, old);
   await files.alias(copy, place);
+}
+
+/**
+ * Before a VM is let run that a crash left at rest (or cut off) in the midst of a change: what it has open comes to its place first, or what
+ * it goes on to write would lie in a file that the next start, and the next attempt, take for an unfinished copy.
+ */
+export async function settleNames(context: StepContext, vm: VmId, disks: readonly VmDisk[]): Promise<void> {
+  const { files, hypervisor } = context.ports;
+  for (const disk of disks) {
+    const { place, copy, old } = pathsOf(context, { vm, disk });
+    if ((await files.size(copy)) === undefined) continue;
+    if ((await files.size(place)) === undefined) {
+      if ((await files.size(old)) !== undefined) await files.alias(copy, place);
+      continue;
+    }
+    const facts = await hypervisor.disk(uuidOf(vm), disk.target);
+    if (facts?.path === copy && !(await areOne(context, place, copy))) await takePlace(context, { vm, disk });
+  }
+}
+
+/** Two names of one volume: no two volumes have the same header, for each has salts and a volume key of its own. */
+async function areOne({ ports: { artifacts } }: StepContext, a: string, b: string): Promise<boolean> {
+  const [one, other] = [await artifacts.guard(a), await artifacts.guard(b)];
+  return one.ok && other.ok && one.value.headerDigest === other.value.headerDigest;
 }
 
 /** A guest that has stopped has its volumes open under no other name any more. */
