@@ -11,7 +11,7 @@ export type { HookInstaller } from './hooks.ts';
 export { type Host, type HostDirs, type HostOptions, type HostTls, startHost } from './host.ts';
 export { DEFAULT_USER, type Identity, type RunAs, runAs, runOnce } from './identity.ts';
 export { findLeftovers, type Leftover, type LeftoverSearch } from './leftovers.ts';
-export { type Nats, type NatsOptions, startNats } from './nats.ts';
+export { type Nats, type NatsNetwork, type NatsOptions, startNats } from './nats.ts';
 export { type NatsNode, startNatsCluster } from './nats-cluster.ts';
 export { type Barbican, type BarbicanOptions, startBarbican } from './openstack/barbican.ts';
 export { type Keystone, type KeystoneOptions, startKeystone } from './openstack/keystone.ts';

@@ -21,16 +21,27 @@ export type NatsOptions = {
   readonly user?: string;
   /** Default: a free one. */
   readonly port?: number;
+  /** Default: this process's own network, on loopback. */
+  readonly network?: NatsNetwork;
+};
+
+/** Another network namespace for the server, which listens on all addresses there. */
+export type NatsNetwork = {
+  readonly enter: (command: readonly string[]) => readonly string[];
+  /** An address of the server as this process reaches it. */
+  readonly address: string;
 };
 
 /** A real nats-server; the port stays the same over restarts. */
 export type Nats = Daemon & {
-  /** `nats://127.0.0.1:<port>`; whether TLS follows is the configuration's word. */
+  /** `nats://<address>:<port>`; whether TLS follows is the configuration's word. */
   readonly url: string;
   readonly port: number;
   /** SIGHUP, optionally with another configuration; returns when the server says it took it, throws RELOAD_REFUSED with its reason. */
   reload(configText?: string): Promise<void>;
 };
+
+const LOOPBACK = '127.0.0.1';
 
 /** Starts nats-server as an unprivileged user with the caller's configuration; give it JetStream's store below `{{dir}}`. */
 export async function startNats(options: NatsOptions): Promise<Nats> {
@@ -48,25 +59,28 @@ export async function startNats(options: NatsOptions): Promise<Nats> {
   }
 }
 
-async function startOn(port: number, { dir, configText }: NatsOptions, as: RunAs): Promise<Nats> {
+async function startOn(port: number, { dir, configText, network }: NatsOptions, as: RunAs): Promise<Nats> {
   const configFile = join(dir, 'nats.conf');
   const logFile = join(dir, 'nats.log');
+  const address = network?.address ?? LOOPBACK;
+  const heard = (text: string): string =>
+    network === undefined ? text : text.replace(`"${LOOPBACK}:{{port}}"`, '"0.0.0.0:{{port}}"');
   const configure = (text: string): void =>
-    privateFile(configFile, text.replaceAll('{{port}}', String(port)).replaceAll('{{dir}}', dir), as);
+    privateFile(configFile, heard(text).replaceAll('{{port}}', String(port)).replaceAll('{{dir}}', dir), as);
   configure(configText);
   writeFileSync(logFile, '', { flag: 'a' });
   const daemon = await startDaemon({
     name: `nats-server in ${dir}`,
-    as,
+    as: network === undefined ? as : { ...as, wrap: (command, death) => network.enter(as.wrap(command, death)) },
     command: [natsServer(as), '--config', configFile],
     env: daemonEnv,
     cwd: dir,
     logFile,
     stopSignal: 'SIGTERM',
-    ready: () => greets(port),
+    ready: () => greets(address, port),
   });
   return Object.assign(daemon, {
-    url: `nats://127.0.0.1:${port}`,
+    url: `nats://${address}:${port}`,
     port,
     reload: async (text?: string) => {
       if (text !== undefined) configure(text);
@@ -88,9 +102,9 @@ async function reloaded(logFile: string, fromByte: number): Promise<void> {
 }
 
 /** The server greets each client with an INFO line once it serves; before that, connections may just hang. */
-function greets(port: number): Promise<boolean> {
+function greets(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port, timeout: 500 });
+    const socket = connect({ host, port, timeout: 500 });
     const answer = (yes: boolean): void => {
       socket.destroy();
       resolve(yes);

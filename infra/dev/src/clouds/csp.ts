@@ -27,6 +27,8 @@ export type CspOptions = {
   readonly guest: Guest;
   readonly rollbackWindowSeconds: number;
   readonly logLevel: 'debug' | 'info';
+  readonly prepare?: (plan: CspPlan, paths: CspPaths, as: RunAs) => void;
+  readonly nodeOptions?: string;
 };
 
 /** One running CSP: its own user, directories, database, libvirtd, broker and agent. */
@@ -62,6 +64,7 @@ export async function startCsp(options: CspOptions): Promise<Csp> {
     paths.brokerState,
   ])
     privateDir(dir, as);
+  options.prepare?.(plan, paths, as);
   installPki(options, paths, as);
   installBootImages(options.guest, paths, as);
   const [database, host, ports] = await Promise.all([
@@ -106,7 +109,7 @@ const fenceHook =
   };
 
 function startApp(
-  { code, plan }: CspOptions,
+  { code, plan, nodeOptions }: CspOptions,
   as: RunAs,
   app: 'broker' | 'agent',
   config: string,
@@ -117,7 +120,7 @@ function startApp(
     name: `${app} of ${plan.domain}`,
     as,
     command: [code.node, join(code.root, 'apps', app, 'src', 'main.ts'), '--config', config],
-    env: { ...daemonEnv, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
+    env: { ...daemonEnv, NODE_OPTIONS: ['--disable-warning=ExperimentalWarning', nodeOptions ?? ''].join(' ').trim() },
     cwd: '/',
     logFile,
     stopSignal: 'SIGTERM',

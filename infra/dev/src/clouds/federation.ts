@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { busConfig, ensureStreams } from '@carnet/journal';
 import { createFederationPki } from '@carnet/pki';
 import { buildGuest, type Guest } from '../guest.ts';
-import { runAs } from '../identity.ts';
-import { type Nats, startNats } from '../nats.ts';
+import { type RunAs, runAs } from '../identity.ts';
+import { type Nats, type NatsNetwork, startNats } from '../nats.ts';
 import { own, privateDir, scratch } from '../scratch.ts';
 import { type StagedCode, stageCode } from '../stage-code.ts';
 import { type Csp, startCsp } from './csp.ts';
-import { BUS_DOMAIN, BUS_SERVER_NAME, BUS_USER, CSP_A, CSP_B, HOST } from './layout.ts';
+import { BUS_DOMAIN, BUS_SERVER_NAME, BUS_USER, CSP_A, CSP_B, type CspPaths, type CspPlan, HOST } from './layout.ts';
 
 export type FederationOptions = {
   /** Seconds after `VmHealthy` in which the target may still be asked to give the VM back. */
@@ -17,6 +17,12 @@ export type FederationOptions = {
   readonly logLevel?: 'debug' | 'info';
   /** Told of each step, for a person who waits. */
   readonly onStep?: (text: string) => void;
+  /** The bus in a network of its own, and the address at which each cloud reaches it. Default: all on loopback. */
+  readonly busNetwork?: NatsNetwork & { readonly addressFor: (plan: CspPlan) => string };
+  /** Changes a side's directories before anything of it starts, e.g. mounts a small disk. */
+  readonly prepare?: (plan: CspPlan, paths: CspPaths, as: RunAs) => void;
+  /** More of NODE_OPTIONS for brokers and agents, e.g. a clock that can be set. */
+  readonly nodeOptions?: string;
 };
 
 /** Two clouds and the bus between them, all on this machine, each under its own Unix user. */
@@ -49,25 +55,27 @@ export async function startFederation(options: FederationOptions = {}): Promise<
     random: (n) => randomBytes(n),
   });
   step('starting the federation bus');
-  const bus = await startBus(root, pki);
+  const bus = await startBus(root, pki, options.busNetwork);
   step('starting both clouds: database, libvirtd, key manager and broker, agent');
   const common = {
     root,
     pki,
     code,
     guest,
-    busUrl: `tls://127.0.0.1:${bus.port}`,
+    busUrl: (plan: CspPlan) => `tls://${options.busNetwork?.addressFor(plan) ?? '127.0.0.1'}:${bus.port}`,
     rollbackWindowSeconds: options.rollbackWindowSeconds ?? 0,
     logLevel: options.logLevel ?? 'info',
+    ...(options.prepare === undefined ? {} : { prepare: options.prepare }),
+    ...(options.nodeOptions === undefined ? {} : { nodeOptions: options.nodeOptions }),
   };
   const [a, b] = await Promise.all([
-    startCsp({ ...common, plan: CSP_A, peer: CSP_B }),
-    startCsp({ ...common, plan: CSP_B, peer: CSP_A }),
+    startCsp({ ...common, plan: CSP_A, peer: CSP_B, busUrl: common.busUrl(CSP_A) }),
+    startCsp({ ...common, plan: CSP_B, peer: CSP_A, busUrl: common.busUrl(CSP_B) }),
   ]);
   return { root, pki, guest, code, bus, a, b, stop: () => stopAll(bus, [a, b]) };
 }
 
-async function startBus(root: string, pki: string): Promise<Nats> {
+async function startBus(root: string, pki: string, network: NatsNetwork | undefined): Promise<Nats> {
   const as = runAs(BUS_USER);
   const dir = privateDir(join(root, 'bus'), as);
   const members = CSPS.map(({ domain }) => ({ domain, hosts: [HOST] }));
@@ -76,11 +84,16 @@ async function startBus(root: string, pki: string): Promise<Nats> {
     key: bring(join(pki, 'bus', 'server.key'), dir, as),
     ca: bring(join(pki, 'root.pem'), dir, as),
   };
-  const bus = await startNats({ dir, configText: busConfig({ busDomain: BUS_DOMAIN, members, tls }), user: BUS_USER });
+  const bus = await startNats({
+    dir,
+    configText: busConfig({ busDomain: BUS_DOMAIN, members, tls }),
+    user: BUS_USER,
+    ...(network === undefined ? {} : { network }),
+  });
   const read = (name: string): string => readFileSync(join(pki, name), 'utf8');
   await ensureStreams(
     {
-      servers: [`nats://127.0.0.1:${bus.port}`],
+      servers: [bus.url],
       serverName: BUS_SERVER_NAME,
       name: 'bus operator',
       tls: { cert: read('bus/operator.pem'), key: read('bus/operator.key'), ca: read('root.pem') },

@@ -1,0 +1,46 @@
+import type { RealSide } from '../harness/real-side.ts';
+import { backUp, corruptRow, cutWires, fillDisk, purgeStreams, restoreBackup, setClock } from './harm.ts';
+import type { Fault } from './matrix.ts';
+import { strikeProcess } from './processes.ts';
+import type { World } from './world.ts';
+
+/** What a fault has to do before the migration begins. */
+export async function prepareFault({ kind }: Fault, side: RealSide): Promise<void> {
+  if (kind === 'old-backup') await backUp(side);
+}
+
+/** Does the harm and mends it again; says what there was to be said. */
+export function strike(fault: Fault, world: World, side: RealSide, given: { readonly migration: string; readonly stopMs: number }): Promise<string> {
+  switch (fault.kind) {
+    case 'kill':
+    case 'stop':
+    case 'restart':
+      return strikeProcess(fault, world, side, given.stopMs);
+    case 'cut':
+      return cutWires(world, side, ['out', 'in']);
+    case 'cut-out':
+      return cutWires(world, side, ['out']);
+    case 'cut-in':
+      return cutWires(world, side, ['in']);
+    case 'disk-full':
+      return fillDisk(side);
+    case 'clock-ahead':
+      return setClock(side, 1);
+    case 'clock-behind':
+      return setClock(side, -1);
+    case 'corrupt-row':
+      return corruptRow(side, given.migration);
+    case 'old-backup':
+      return restoreBackup(side);
+    case 'stream-wiped':
+      return purgeStreams(world, 'none');
+    case 'stream-truncated':
+      return purgeStreams(world, 'youngest');
+    default:
+      return unreachable(fault);
+  }
+}
+
+function unreachable(never: never): never {
+  throw new Error(`unreachable: ${JSON.stringify(never)}`);
+}

@@ -1,0 +1,121 @@
+import { execFileSync } from 'node:child_process';
+import { rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { own } from '@carnet/dev';
+import { ledgerStream } from '@carnet/events';
+import { connectNats } from '@carnet/journal';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { busAddress } from '../harness/clouds.ts';
+import { rowsOf } from '../harness/ledger-db.ts';
+import type { RealSide } from '../harness/real-side.ts';
+import type { Direction } from './network.ts';
+import type { World } from './world.ts';
+
+/** Longer than the parts wait for one another, in milliseconds; a cut outlives several sendings of TCP. */
+const CUT_MS = 4_000;
+const FULL_MS = 3_000;
+const CLOCK_MS = 3_000;
+/** More than an offer lasts (60 s). */
+const CLOCK_OFF_MS = 120_000;
+const CORRUPT_MS = 2_000;
+/** So many of the youngest messages stay in a truncated stream. */
+const KEPT = 2;
+
+export async function cutWires(world: World, { plan }: RealSide, directions: readonly Direction[]): Promise<string> {
+  for (const direction of directions) world.network.cut(plan, direction);
+  await sleep(CUT_MS);
+  world.network.mend(plan);
+  return `${CUT_MS / 1_000} s`;
+}
+
+export async function fillDisk({ csp }: RealSide): Promise<string> {
+  const filler = join(csp.paths.volumes, 'filler');
+  const { bavail, bsize } = statfsSync(csp.paths.volumes);
+  execFileSync('fallocate', ['-l', String(bavail * bsize), filler]);
+  await sleep(FULL_MS);
+  rmSync(filler);
+  return `${FULL_MS / 1_000} s`;
+}
+
+export async function setClock({ csp }: RealSide, sign: 1 | -1): Promise<string> {
+  const files = [csp.paths.brokerConfig, csp.paths.agentConfig].map((config) => `${config}.clock`);
+  for (const file of files) {
+    writeFileSync(file, String(sign * CLOCK_OFF_MS), { mode: 0o600 });
+    own(file, csp.as);
+  }
+  await sleep(CLOCK_MS);
+  for (const file of files) rmSync(file);
+  return `${CLOCK_OFF_MS / 1_000} s for ${CLOCK_MS / 1_000} s`;
+}
+
+/** One byte of the youngest event of this migration, while its broker is down; after that the broker has to read it. Then it is put back. */
+export async function corruptRow({ csp, database }: RealSide, migration: string): Promise<string> {
+  await csp.broker.kill('SIGKILL');
+  const [row] = await rowsOf<{ readonly digest: string; readonly envelope: Buffer; readonly type: string }>(
+    database,
+    'select digest, envelope, type from events where migration = $1 order by placed_at desc, seq desc limit 1',
+    [migration],
+  );
+  if (row === undefined) throw new Error(`${migration} has no event at this side`);
+  const spoilt = Buffer.from(row.envelope);
+  const at = Math.floor(spoilt.length / 2);
+  spoilt.writeUInt8(spoilt.readUInt8(at) ^ 1, at);
+  const put = (envelope: Buffer) => rowsOf(database, 'update events set envelope = $2 where digest = $1', [row.digest, envelope]);
+  await put(spoilt);
+  const started = csp.broker.restart().then(
+    () => 'starts',
+    () => 'does not start',
+  );
+  await sleep(CORRUPT_MS);
+  const said = await Promise.race([started, Promise.resolve('is not ready')]);
+  await csp.broker.kill('SIGKILL');
+  await started;
+  await put(row.envelope);
+  await csp.broker.restart();
+  return `${row.type}, broker ${said}`;
+}
+
+const dataOf = ({ csp }: RealSide): string => join(csp.paths.database, 'data');
+function copyWhole(from: string, to: string): void {
+  execFileSync('rm', ['-rf', to]);
+  // With its owner: PostgreSQL has an account of its own.
+  execFileSync('cp', ['-a', from, to]);
+}
+
+/** Cold, as an administrator makes one: the server is stopped, and its files are copied. */
+export async function backUp(side: RealSide): Promise<void> {
+  const { broker, database } = side.csp;
+  await broker.stop();
+  await database.stop();
+  copyWhole(dataOf(side), `${dataOf(side)}.backup`);
+  await database.restart();
+  await broker.restart();
+}
+
+/** The machine is lost, and what is brought back is the backup. What a broker keeps outside of its database stays. */
+export async function restoreBackup(side: RealSide): Promise<string> {
+  const { broker, database } = side.csp;
+  await broker.kill('SIGKILL');
+  await database.stop();
+  copyWhole(`${dataOf(side)}.backup`, dataOf(side));
+  execFileSync('rm', ['-rf', `${dataOf(side)}.backup`]);
+  await database.restart();
+  await broker.restart();
+  return '';
+}
+
+/** Messages of both ledgers on the bus are gone: all, or all but the youngest. */
+export async function purgeStreams({ federation }: World, kept: 'none' | 'youngest'): Promise<string> {
+  const connection = await connectNats(busAddress(federation.pki, federation.bus, 'bus', 'operator'));
+  try {
+    const { streams } = await jetstreamManager(connection);
+    const [a, b] = [federation.a.plan.domain, federation.b.plan.domain];
+    const purged = await Promise.all(
+      [ledgerStream(a, b), ledgerStream(b, a)].map((stream) => (kept === 'none' ? streams.purge(stream) : streams.purge(stream, { keep: KEPT }))),
+    );
+    return `${purged.map((one) => one.purged).join(' and ')} messages`;
+  } finally {
+    await connection.close();
+  }
+}

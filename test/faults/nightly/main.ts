@@ -1,0 +1,89 @@
+// npm run faults: real migrations, each with one fault. See README.md.
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { stopEverything } from '@carnet/dev';
+import { HELP, parseWanted, type Selected } from './arguments.ts';
+import { keepEvidence } from './evidence.ts';
+import { deckOf, nameOf, type Run } from './matrix.ts';
+import type { Network } from './network.ts';
+import { runOne } from './one-run.ts';
+import { lineOf, lineOfRun, type Played, tableOf } from './report.ts';
+import { openWires, openWorld, type World } from './world.ts';
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+/** Set by the first process, which only makes the namespaces that the second one works in. */
+const INSIDE = 'CARNET_FAULTS_INSIDE';
+
+const selected = ({ runs, seed, run, only, phase }: Selected): readonly Run[] =>
+  deckOf(seed, Math.max(runs, run ?? 0)).filter(
+    (one) =>
+      (run === undefined || one.number === run) &&
+      (only === undefined || nameOf(one.fault).includes(only)) &&
+      (phase === undefined || one.phase === phase),
+  );
+
+async function play(wanted: Selected): Promise<number> {
+  const startedMs = performance.now();
+  const runs = selected(wanted);
+  say(`seed ${wanted.seed}, ${runs.length} runs`);
+  const network = await openWires();
+  const played = await playAll(wanted, runs, network);
+  await stopEverything();
+  const failed = played.filter(({ result }) => result.failure !== undefined).length;
+  say(`\n${tableOf(played)}\n`);
+  say(`${((performance.now() - startedMs) / 60_000).toFixed(1)} minutes`);
+  say(`${played.length} runs, ${failed} failed`);
+  return failed === 0 && played.length > 0 ? 0 : 1;
+}
+
+async function playAll(wanted: Selected, runs: readonly Run[], network: Network): Promise<readonly Played[]> {
+  const played: Played[] = [];
+  let world: World | undefined;
+  for (const run of runs) {
+    world ??= await openWorld(network);
+    const result = await runOne(world, run, wanted.stopSeconds);
+    played.push({ run, result });
+    say(lineOf({ run, result }));
+    if (result.failure === undefined) continue;
+    say(`      kept in ${await keepEvidence(world, run, result, wanted.seed)}; again: npm run faults -- --seed ${wanted.seed} --run ${run.number}`);
+    if (wanted.afterFailure === 'stop') break;
+    // Whatever the failure left is not the next run's fault.
+    await world.stop();
+    world = undefined;
+  }
+  await world?.stop();
+  return played;
+}
+
+/** Mounts, wires and cuts of this process go with it, and no other process on the machine sees them. */
+function playApart(): Promise<number> {
+  const child = spawn('unshare', ['--net', '--mount', '--propagation', 'private', process.execPath, ...process.argv.slice(1)], {
+    stdio: 'inherit',
+    env: { ...process.env, [INSIDE]: '1' },
+  });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void child.kill(signal));
+  return new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGKILL'])));
+}
+
+async function main(): Promise<number> {
+  const wanted = parseWanted(process.argv.slice(2));
+  switch (wanted.kind) {
+    case 'help':
+      say(HELP);
+      return 0;
+    case 'wrong':
+      process.stderr.write(`npm run faults: ${wanted.text}\n\n${HELP}`);
+      return 2;
+    case 'list':
+      for (const run of selected(wanted)) say(lineOfRun(run));
+      return 0;
+    case 'runs':
+      if (process.getuid?.() !== 0) {
+        process.stderr.write('npm run faults: needs root, for network namespaces, mounts and the Unix users of both clouds\n');
+        return 2;
+      }
+      return process.env[INSIDE] === undefined ? playApart() : play(wanted);
+  }
+}
+
+process.exitCode = await main();

@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '@carnet/dev';
+import { intentOf, newMigration, settled } from '../harness/moves.ts';
+import { domainsOf, type RealSide } from '../harness/real-side.ts';
+import { audit, checkGuest, checkLedgers, checkTraces, lifeAt, startAgain } from './checks.ts';
+import { prepareFault, strike } from './faults.ts';
+import { PHASES, type Run } from './matrix.ts';
+import { areUp, type World } from './world.ts';
+
+export type Result = {
+  readonly outcome: string;
+  /** What the fault did, and what an operator had to do. */
+  readonly notes: readonly string[];
+  readonly failure?: string;
+  readonly migration?: string;
+  readonly seconds: number;
+};
+
+const SHORT_STOP_MS = 3_000;
+const READY_MS_MAX = 60_000;
+const EVENT_MS_MAX = 60_000;
+const END_MS_MAX = 120_000;
+const ENDINGS: ReadonlySet<string> = new Set(['done', 'rolled-back', 'withdrawn']);
+
+/** One migration to the other side, with one fault, and everything that must hold afterwards. Never throws. */
+export async function runOne(world: World, run: Run, stopSeconds: number): Promise<Result> {
+  const startedMs = performance.now();
+  const notes: string[] = [];
+  const told = { outcome: '-', migration: newMigration() };
+  const seconds = (): number => (performance.now() - startedMs) / 1_000;
+  try {
+    const stopMs = run.longStop ? stopSeconds * 1_000 : SHORT_STOP_MS;
+    told.outcome = await moveUnderFault(world, run, { migration: told.migration, stopMs, note: (text) => void (text !== '' && notes.push(text)) });
+    return { ...told, notes, seconds: seconds() };
+  } catch (cause) {
+    return { ...told, notes, seconds: seconds(), failure: cause instanceof Error ? cause.message : String(cause) };
+  }
+}
+
+type Given = { readonly migration: string; readonly stopMs: number; readonly note: (text: string) => void };
+
+async function moveUnderFault(world: World, run: Run, { migration, stopMs, note }: Given): Promise<string> {
+  const sides = [world.a, world.b];
+  await eventually('hosts and peers that are ready', async () => ((await areUp(sides)) ? true : undefined), READY_MS_MAX);
+  const [source, target] = domainsOf(world.a, '--all').length > 0 ? ([world.a, world.b] as const) : ([world.b, world.a] as const);
+  const victim = run.whose === 'target' ? target : source;
+  await prepareFault(run.fault, victim);
+  const before = await lifeAt(source, world.uuid);
+  await take(source, intentOf(world.vm, target.plan.domain, run.mode, migration));
+  const role = PHASES.find(([phase]) => phase === run.phase)?.[1];
+  await (role === 'source' ? source : target).watch.appears(migration, run.phase, EVENT_MS_MAX);
+  note(await strike(run.fault, world, victim, { migration, stopMs }));
+  const { outcome } = await settled(world, migration, END_MS_MAX);
+  if (!ENDINGS.has(outcome)) throw new Error(`ended as ${outcome}`);
+  const [holder, other] = outcome === 'done' ? [target, source] : [source, target];
+  note((await restarted(holder, run)) ?? '');
+  await checkGuest(world, holder, before);
+  await checkTraces(world, holder, other);
+  await checkLedgers(world);
+  await audit(world);
+  return outcome;
+}
+
+/** A guest whose process died stays off until its operator starts it; one whose disk was full is paused by QEMU. */
+async function restarted(holder: RealSide, { fault }: Run): Promise<string | undefined> {
+  const mayBeOff = ('part' in fault && (fault.part === 'qemu' || fault.part === 'swtpm')) || fault.kind === 'disk-full';
+  if (!mayBeOff) return undefined;
+  // Whoever still starts it by himself comes first.
+  await sleep(1_000);
+  return startAgain(holder);
+}
+
+/** Doors are shut while a restored broker asks its peer; the same request again is the same migration. */
+async function take({ api }: RealSide, intent: ReturnType<typeof intentOf>): Promise<void> {
+  let last = '';
+  try {
+    await eventually('an open door', async () => {
+      const answer = await api.post('/v1/intents', intent);
+      last = answer.ok ? '' : `${answer.code}: ${answer.text}`;
+      return answer.ok ? true : undefined;
+    }, 30_000);
+  } catch (cause) {
+    throw new Error(`the intent was not taken: ${last}`, { cause });
+  }
+}

@@ -1,0 +1,78 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Daemon } from '@carnet/dev';
+import { killAndAwait, processesUnder, signalQuietly } from '../../../infra/dev/src/processes.ts';
+import type { RealSide } from '../harness/real-side.ts';
+import type { Fault, Part } from './matrix.ts';
+import type { World } from './world.ts';
+
+/** Dead for this long before it is started again, in milliseconds. */
+const DEAD_MS = 500;
+/** A guest that is about to start or stop is not there for a moment. */
+const GUEST_MS_MAX = 3_000;
+const LOOK_MS = 20;
+
+function unreachable(never: never): never {
+  throw new Error(`unreachable: ${String(never)}`);
+}
+
+export function daemonOf(part: Exclude<Part, 'qemu' | 'swtpm'>, world: World, { csp }: RealSide): Daemon {
+  switch (part) {
+    case 'broker':
+      return csp.broker;
+    case 'agent':
+      return csp.agent;
+    case 'libvirtd':
+      return csp.host;
+    case 'postgresql':
+      return csp.database;
+    case 'nats-server':
+      return world.federation.bus;
+    default:
+      return unreachable(part);
+  }
+}
+
+const PROGRAMS = { qemu: 'qemu-system-', swtpm: 'swtpm' } as const;
+
+/** The guest's own process, which libvirtd started: found by the host's directory in its arguments. */
+async function guestProcess(part: keyof typeof PROGRAMS, { csp }: RealSide): Promise<number | undefined> {
+  for (let waitedMs = 0; waitedMs < GUEST_MS_MAX; waitedMs += LOOK_MS) {
+    const found = processesUnder(csp.host.dirs.root).find(({ command }) => command[0]?.split('/').at(-1)?.startsWith(PROGRAMS[part]));
+    if (found !== undefined) return found.pid;
+    await sleep(LOOK_MS);
+  }
+  return undefined;
+}
+
+/** PostgreSQL is its postmaster and a process for each connection. */
+const pidsOf = (part: Part, pid: number, { csp }: RealSide): readonly number[] =>
+  part === 'postgresql' ? processesUnder(csp.paths.database).map((one) => one.pid) : [pid];
+
+type OfProcess = Extract<Fault, { readonly part: Part }>;
+
+/** Does it, and undoes it; says what there was to be said about it. */
+export async function strikeProcess(fault: OfProcess, world: World, side: RealSide, stopMs: number): Promise<string> {
+  const { kind, part } = fault;
+  if (part === 'qemu' || part === 'swtpm') {
+    const pid = await guestProcess(part, side);
+    if (pid === undefined) return 'nothing to hit: no guest at that moment';
+    if (kind === 'stop') return pause([pid], stopMs);
+    await killAndAwait(pid);
+    return '';
+  }
+  const daemon = daemonOf(part, world, side);
+  if (kind === 'stop') return pause(pidsOf(part, daemon.pid, side), stopMs);
+  if (kind === 'kill') {
+    await daemon.kill('SIGKILL');
+    await sleep(DEAD_MS);
+  }
+  await daemon.restart();
+  return '';
+}
+
+async function pause(pids: readonly number[], ms: number): Promise<string> {
+  for (const pid of pids) signalQuietly(pid, 'SIGSTOP');
+  await sleep(ms);
+  for (const pid of pids) signalQuietly(pid, 'SIGCONT');
+  return `${ms / 1_000} s`;
+}

@@ -1,0 +1,75 @@
+import { execFileSync } from 'node:child_process';
+import { eventually, type Federation, hold, startFederation } from '@carnet/dev';
+import { CSP_A, CSP_B } from '../../../infra/dev/src/clouds/layout.ts';
+import { must } from '../harness/moves.ts';
+import { type RealSide, realSide, tickAfter } from '../harness/real-side.ts';
+import { type Network, openNetwork } from './network.ts';
+
+/** Both clouds, the wires to their bus, and the one VM that goes there and back. */
+export type World = {
+  readonly federation: Federation;
+  readonly network: Network;
+  readonly a: RealSide;
+  readonly b: RealSide;
+  readonly vm: string;
+  readonly uuid: string;
+  readonly stop: () => Promise<void>;
+};
+
+const DISK_BYTES = 8_388_608;
+const GUEST_MEMORY_MIB = 256;
+/** A cloud's volumes: room for the VM at both ends of a move, and small enough to be filled at once. */
+const VOLUMES_SIZE = '512m';
+
+export async function openWorld(network: Network): Promise<World> {
+  const federation = await startFederation({
+    logLevel: 'debug',
+    busNetwork: network,
+    nodeOptions: `--import=${import.meta.dirname}/clock.mjs`,
+    prepare: (_plan, { volumes }, { identity }) => mountVolumes(volumes, identity),
+  });
+  const [a, b] = [realSide(federation.a), realSide(federation.b)];
+  await eventually('hosts that are up', async () => ((await areUp([a, b])) ? true : undefined));
+  const vm = await createVm(federation, a);
+  const uuid = vm.split('/')[1] ?? '';
+  await tickAfter(a, uuid, undefined);
+  const stop = async (): Promise<void> => {
+    for (const side of [a, b]) {
+      await side.watch.close();
+      side.api.close();
+    }
+    await federation.stop();
+  };
+  return { federation, network, a, b, vm, uuid, stop };
+}
+
+export const openWires = (): Promise<Network> => openNetwork([CSP_A, CSP_B]);
+
+/** A peer of which nothing was heard yet is one with whom nothing was begun. */
+const READY: ReadonlySet<string> = new Set(['ready', 'silent']);
+
+type Rows = { readonly items: readonly { readonly state: string }[] };
+
+/** Every host is up and every peer ready: the last run's fault is over. */
+export async function areUp(sides: readonly RealSide[]): Promise<boolean> {
+  for (const { api } of sides) {
+    const [hosts, peers] = [await api.get<Rows>('/v1/hosts'), await api.get<Rows>('/v1/peers')];
+    if (!hosts.ok || !peers.ok) return false;
+    if (!hosts.value.items.some(({ state }) => state === 'up')) return false;
+    if (!peers.value.items.every(({ state }) => READY.has(state))) return false;
+  }
+  return true;
+}
+
+async function createVm({ guest }: Federation, { api }: RealSide): Promise<string> {
+  const boot = { kind: 'kernel', kernel: guest.kernelSha256, initrd: guest.initrdSha256, cmdline: guest.commandLine };
+  const body = { name: 'walker', capacityBytes: DISK_BYTES, vcpus: 1, memoryMiB: GUEST_MEMORY_MIB, boot, start: true, vtpm: true };
+  return must(await api.post<{ readonly vm: string }>('/v1/vms', body)).vm;
+}
+
+/** In this process's own mount namespace, so that it goes with it at the latest. */
+function mountVolumes(dir: string, { uid, gid }: { readonly uid: number; readonly gid: number }): void {
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${VOLUMES_SIZE},mode=700,uid=${uid},gid=${gid}`, 'carnet-faults', dir]);
+  const unmount = (): void => void execFileSync('umount', ['--lazy', dir]);
+  hold({ name: dir, stop: async () => unmount(), stopBlocking: unmount });
+}
