@@ -64,6 +64,10 @@ describe('Debian packages', () => {
     expect(packagesFor('test/bench/main.ts', release)).toEqual(expect.arrayContaining(['libvirt-daemon', 'rsync', 'nbdkit']));
     expect(packagesFor('test/bench/main.ts', release)).not.toContain('chromium');
     expect(packagesFor('test/run.ts', release)).not.toContain('nbdkit');
+    expect(packagesFor('test/faults/nightly/main.ts', release)).toEqual(
+      expect.arrayContaining(['libvirt-daemon', 'swtpm', 'iproute2']),
+    );
+    expect(packagesFor('test/faults/nightly/main.ts', release)).not.toContain('chromium');
   });
 
   test('only tests and benchmarks need the key managers of others', () => {

@@ -39,8 +39,13 @@ const KEY_MANAGERS = [
 /** What the transfer benchmark races against. */
 const RIVALS = ['openssh-client', 'openssh-server', 'rsync', 'nbdkit', 'libnbd-bin'];
 
+/** Wires between network namespaces. */
+const WIRES = ['iproute2'];
+/** @param {string} script */
+const isFaults = (script) => script.startsWith('test/faults/nightly/');
+
 /** Tests and benchmarks. @param {string | undefined} script */
-export const needsKeyManagers = (script) => script === undefined || script.startsWith('test/');
+export const needsKeyManagers = (script) => script === undefined || (script.startsWith('test/') && !isFaults(script));
 
 /**
  * @param {string | undefined} script the program to be run after set-up; none means: set up for all of them
@@ -49,9 +54,10 @@ export const needsKeyManagers = (script) => script === undefined || script.start
  */
 export function packagesFor(script, osRelease) {
   const base = Number(osRelease['VERSION_ID'] ?? 13) >= 13 ? [...BASE, ...BASE_SINCE_13] : BASE;
-  if (script === undefined) return [...base, ...WITNESSES, ...KEY_MANAGERS];
+  if (script === undefined) return [...base, ...WITNESSES, ...KEY_MANAGERS, ...WIRES];
+  if (isFaults(script)) return [...base, ...WIRES];
   if (script.startsWith('test/bench/')) return [...base, ...RIVALS, ...KEY_MANAGERS];
-  return script.startsWith('test/') ? [...base, ...WITNESSES, ...KEY_MANAGERS] : base;
+  return script.startsWith('test/') ? [...base, ...WITNESSES, ...KEY_MANAGERS, ...WIRES] : base;
 }
 
 /** The format that `missingPackages` reads, for `dpkg-query --show --showformat`. */

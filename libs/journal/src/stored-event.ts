@@ -1,4 +1,5 @@
 import { type Digest, type Event, event, type Placement, placement, type Timestamp, timestamp } from '@carnet/events';
+import { sha256Hex } from '@carnet/trust';
 import type { Selectable } from 'kysely';
 import { JournalError } from './error.ts';
 import type { StoredLedger } from './ledgers.ts';
@@ -32,7 +33,7 @@ export type Watermarks = Pick<StoredLedger, 'acked_seq' | 'read_back_seq' | 'cov
 
 const utf8 = new TextDecoder();
 
-/** The payload inside an envelope of our own database: verified when it was placed, so only taken apart here. */
+/** The payload inside an envelope whose bytes are known: verified when it was placed, so only taken apart here. */
 export function payloadOf(envelope: Uint8Array): unknown {
   const { payload } = JSON.parse(utf8.decode(envelope));
   return JSON.parse(Buffer.from(String(payload), 'base64').toString('utf8'));
@@ -70,7 +71,9 @@ function forget(digest: Digest, envelope: Uint8Array): void {
   rememberedBytes -= envelope.length;
 }
 
+/** The signature was verified when the event was placed; that these are still those bytes, only the digest says. */
 function readAnew(digest: Digest, envelope: Uint8Array): Read {
+  if (sha256Hex(envelope) !== digest) throw new JournalError('LEDGER_BROKEN', `event ${digest} is damaged`);
   const payload = payloadOf(envelope);
   const placed = placement.safeParse(payload);
   if (!placed.success) throw new JournalError('LEDGER_BROKEN', `event ${digest} cannot be read`, { cause: placed.error });

@@ -63,8 +63,14 @@ export function parseWanted(given: readonly string[]): Wanted {
     const value = values[name] ?? String(otherwise);
     return typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : Number.NaN;
   };
-  const [runs, seed, run, stopSeconds] = [number('runs', RUNS), number('seed', 1), number('run', 1), number('stop-seconds', STOP_SECONDS)];
-  if ([runs, seed, run, stopSeconds].some(Number.isNaN) || runs === 0 || run === 0) return wrong('expected a whole number above 0');
+  const [runs, seed, run, stopSeconds] = [
+    number('runs', RUNS),
+    number('seed', 1),
+    number('run', 1),
+    number('stop-seconds', STOP_SECONDS),
+  ];
+  if ([runs, seed, run, stopSeconds].some(Number.isNaN) || runs === 0 || run === 0)
+    return wrong('expected a whole number above 0');
   const { only, phase: named } = values;
   const phase = PHASES.map(([name]) => name).find((name) => name === named);
   if (named !== undefined && phase === undefined) return wrong(`no phase ${String(named)}`);

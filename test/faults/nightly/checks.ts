@@ -13,10 +13,11 @@ export type Life = { readonly tick: Tick; readonly resets: number };
 const AUDIT_MS_MAX = 60_000;
 const SOON_MS = 30_000;
 
-export async function lifeAt(side: RealSide, uuid: string): Promise<Life> {
+/** A console that began with a memory that travelled has no boot on it: then the resets are as they were known before. */
+export async function lifeAt(side: RealSide, uuid: string, known: number): Promise<Life> {
   const file = consoleOf(side, uuid);
   const tick = await tickAfter(side, uuid, lastTick(file));
-  return { tick, resets: vtpmResets(file).at(-1) ?? 0 };
+  return { tick, resets: vtpmResets(file).at(-1) ?? known };
 }
 
 /** The disk's counter goes on from where the guest was; a boot that this console did not see shows in the TPM's own count. */
@@ -49,8 +50,12 @@ export function startAgain(holder: RealSide): string | undefined {
 
 /** The VM runs here and nowhere else, and is what it was. */
 export async function checkGuest({ a, b, uuid }: World, holder: RealSide, before: Life): Promise<Life> {
-  await eventually('the VM at exactly one side', () => (runningAt([a, b]).join() === holder.plan.domain ? true : undefined), SOON_MS);
-  const after = await lifeAt(holder, uuid);
+  await eventually(
+    'the VM at exactly one side',
+    () => (runningAt([a, b]).join() === holder.plan.domain ? true : undefined),
+    SOON_MS,
+  );
+  const after = await lifeAt(holder, uuid, before.resets);
   const back = wentBack(before, after, tickFoundOnDisk(consoleOf(holder, uuid)));
   if (back !== undefined) throw new Error(back);
   return after;
@@ -60,7 +65,14 @@ export async function checkGuest({ a, b, uuid }: World, holder: RealSide, before
 async function untilEmpty(what: string, look: () => Promise<readonly string[]> | readonly string[]): Promise<void> {
   let left: readonly string[] = [];
   try {
-    await eventually(what, async () => ((left = await look()).length === 0 ? true : undefined), SOON_MS);
+    await eventually(
+      what,
+      async () => {
+        left = await look();
+        return left.length === 0 ? true : undefined;
+      },
+      SOON_MS,
+    );
   } catch (cause) {
     throw new Error(`${what}, but there is: ${left.join('; ')}`, { cause });
   }
@@ -79,7 +91,9 @@ export async function checkTraces({ vm }: World, holder: RealSide, other: RealSi
   const live = (await keysAt(holder, vm)).filter(({ state }) => state !== 'destroyed');
   const secrets = holder.csp.host.virsh('secret-list').split('\n').filter(Boolean);
   if (live.length !== 2 || live.some(({ state }) => state !== 'active') || secrets.length !== 2)
-    throw new Error(`${holder.plan.domain} has ${secrets.length} secrets and keys ${JSON.stringify(live.map(({ kind, state }) => [kind, state]))}, not two active ones`);
+    throw new Error(
+      `${holder.plan.domain} has ${secrets.length} secrets and keys ${JSON.stringify(live.map(({ kind, state }) => [kind, state]))}, not two active ones`,
+    );
 }
 
 export async function checkLedgers(world: World): Promise<void> {
@@ -98,12 +112,20 @@ export async function audit({ federation }: World): Promise<void> {
     join(code.root, 'apps', 'audit', 'src', 'main.ts'),
     'verify',
     ...[a, b].flatMap((csp) => ['--context', csp.context('auditor')]),
-    ...['--root', join(pki, 'root.pem'), '--crls', join(pki, 'crls'), '--json'],
+    '--root',
+    join(pki, 'root.pem'),
+    '--crls',
+    join(pki, 'crls'),
+    '--json',
   ];
   await eventually(
     'an audit that passes',
     () => {
-      const { status, stdout, stderr } = spawnSync(code.node, args, { encoding: 'utf8', timeout: AUDIT_MS_MAX, maxBuffer: 268_435_456 });
+      const { status, stdout, stderr } = spawnSync(code.node, args, {
+        encoding: 'utf8',
+        timeout: AUDIT_MS_MAX,
+        maxBuffer: 268_435_456,
+      });
       if (status === 0) return true;
       const verdict = /"verdict": ?"([^"]*)"/.exec(stdout)?.[1] ?? stderr.slice(0, 500);
       if (!verdict.startsWith('unsettled')) throw new Error(`the auditor ended with ${status}: ${verdict}`);

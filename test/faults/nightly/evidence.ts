@@ -35,7 +35,11 @@ export async function keepEvidence(world: World, run: Run, result: Result, seed:
       domains: await asked(() => host.virsh('list', '--all')),
       left: await asked(() => leftAt(side)),
       events: await asked(() =>
-        rowsOf(database, 'select publisher, seq, type, epoch, void_code, held, time, placed_at from events where migration = $1 order by placed_at', [result.migration]),
+        rowsOf(
+          database,
+          'select publisher, seq, type, epoch, void_code, held, time, placed_at from events where migration = $1 order by placed_at',
+          [result.migration],
+        ),
       ),
       ledgers: await asked(() => rowsOf(database, 'select * from ledgers')),
     };

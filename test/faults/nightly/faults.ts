@@ -10,7 +10,12 @@ export async function prepareFault({ kind }: Fault, side: RealSide): Promise<voi
 }
 
 /** Does the harm and mends it again; says what there was to be said. */
-export function strike(fault: Fault, world: World, side: RealSide, given: { readonly migration: string; readonly stopMs: number }): Promise<string> {
+export function strike(
+  fault: Fault,
+  world: World,
+  side: RealSide,
+  given: { readonly migration: string; readonly stopMs: number },
+): Promise<string> {
   switch (fault.kind) {
     case 'kill':
     case 'stop':

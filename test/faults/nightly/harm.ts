@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { own } from '@carnet/dev';
@@ -18,7 +18,7 @@ const FULL_MS = 3_000;
 const CLOCK_MS = 3_000;
 /** More than an offer lasts (60 s). */
 const CLOCK_OFF_MS = 120_000;
-const CORRUPT_MS = 2_000;
+const CORRUPT_MS = 4_000;
 /** So many of the youngest messages stay in a truncated stream. */
 const KEPT = 2;
 
@@ -63,17 +63,15 @@ export async function corruptRow({ csp, database }: RealSide, migration: string)
   spoilt.writeUInt8(spoilt.readUInt8(at) ^ 1, at);
   const put = (envelope: Buffer) => rowsOf(database, 'update events set envelope = $2 where digest = $1', [row.digest, envelope]);
   await put(spoilt);
-  const started = csp.broker.restart().then(
-    () => 'starts',
-    () => 'does not start',
-  );
+  const before = readFileSync(csp.paths.brokerLog, 'utf8').length;
+  await csp.broker.restart();
   await sleep(CORRUPT_MS);
-  const said = await Promise.race([started, Promise.resolve('is not ready')]);
   await csp.broker.kill('SIGKILL');
-  await started;
+  const noticed = readFileSync(csp.paths.brokerLog, 'utf8').slice(before).includes('LEDGER_BROKEN');
   await put(row.envelope);
   await csp.broker.restart();
-  return `${row.type}, broker ${said}`;
+  if (!noticed) throw new Error(`the broker read a damaged ${row.type} and said nothing`);
+  return row.type;
 }
 
 const dataOf = ({ csp }: RealSide): string => join(csp.paths.database, 'data');
@@ -112,7 +110,9 @@ export async function purgeStreams({ federation }: World, kept: 'none' | 'younge
     const { streams } = await jetstreamManager(connection);
     const [a, b] = [federation.a.plan.domain, federation.b.plan.domain];
     const purged = await Promise.all(
-      [ledgerStream(a, b), ledgerStream(b, a)].map((stream) => (kept === 'none' ? streams.purge(stream) : streams.purge(stream, { keep: KEPT }))),
+      [ledgerStream(a, b), ledgerStream(b, a)].map((stream) =>
+        kept === 'none' ? streams.purge(stream) : streams.purge(stream, { keep: KEPT }),
+      ),
     );
     return `${purged.map((one) => one.purged).join(' and ')} messages`;
   } finally {

@@ -41,11 +41,13 @@ async function playAll(wanted: Selected, runs: readonly Run[], network: Network)
   let world: World | undefined;
   for (const run of runs) {
     world ??= await openWorld(network);
-    const result = await runOne(world, run, wanted.stopSeconds);
+    const result = await runOne(world, run, { stopSeconds: wanted.stopSeconds, resets: played.at(-1)?.result.resets ?? 0 });
     played.push({ run, result });
     say(lineOf({ run, result }));
     if (result.failure === undefined) continue;
-    say(`      kept in ${await keepEvidence(world, run, result, wanted.seed)}; again: npm run faults -- --seed ${wanted.seed} --run ${run.number}`);
+    say(
+      `      kept in ${await keepEvidence(world, run, result, wanted.seed)}; again: npm run faults -- --seed ${wanted.seed} --run ${run.number}`,
+    );
     if (wanted.afterFailure === 'stop') break;
     // Whatever the failure left is not the next run's fault.
     await world.stop();
@@ -62,7 +64,9 @@ function playApart(): Promise<number> {
     env: { ...process.env, [INSIDE]: '1' },
   });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void child.kill(signal));
-  return new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGKILL'])));
+  return new Promise((resolve) =>
+    child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGKILL'])),
+  );
 }
 
 async function main(): Promise<number> {

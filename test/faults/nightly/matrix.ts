@@ -80,7 +80,7 @@ export const CELLS: readonly Cell[] = FAULTS.flatMap((fault) =>
 
 function shuffled<T>(random: Random, all: readonly T[]): readonly T[] {
   const rest = [...all];
-  return all.map(() => rest.splice(random.below(rest.length), 1)).flat();
+  return all.flatMap(() => rest.splice(random.below(rest.length), 1));
 }
 
 /** One stop in this many lasts the whole minute; the others are long enough for every time-out between the parts of one side. */
@@ -93,7 +93,9 @@ const LONG_STOP_EVERY = 12;
 export function deckOf(seed: number, count: number): readonly Run[] {
   const random = seeded(seed);
   const rows = shuffled(random, FAULTS).map((fault) => {
-    const picked = shuffled(random, PHASES).map(([phase]) => shuffled(random, victimsOf(fault, phase)).map((whose) => ({ fault, phase, whose })));
+    const picked = shuffled(random, PHASES).map(([phase]) =>
+      shuffled(random, victimsOf(fault, phase)).map((whose) => ({ fault, phase, whose })),
+    );
     return [0, 1].flatMap((round) => picked.flatMap((cells) => cells[round] ?? []));
   });
   const longest = Math.max(...rows.map((row) => row.length));

@@ -14,6 +14,8 @@ export type Result = {
   readonly failure?: string;
   readonly migration?: string;
   readonly seconds: number;
+  /** Of the guest's TPM, after this run. */
+  readonly resets: number;
 };
 
 const SHORT_STOP_MS = 3_000;
@@ -23,29 +25,45 @@ const END_MS_MAX = 120_000;
 const ENDINGS: ReadonlySet<string> = new Set(['done', 'rolled-back', 'withdrawn']);
 
 /** One migration to the other side, with one fault, and everything that must hold afterwards. Never throws. */
-export async function runOne(world: World, run: Run, stopSeconds: number): Promise<Result> {
+export async function runOne(
+  world: World,
+  run: Run,
+  { stopSeconds, resets }: { readonly stopSeconds: number; readonly resets: number },
+): Promise<Result> {
   const startedMs = performance.now();
   const notes: string[] = [];
-  const told = { outcome: '-', migration: newMigration() };
+  const told = { outcome: '-', migration: newMigration(), resets };
   const seconds = (): number => (performance.now() - startedMs) / 1_000;
   try {
     const stopMs = run.longStop ? stopSeconds * 1_000 : SHORT_STOP_MS;
-    told.outcome = await moveUnderFault(world, run, { migration: told.migration, stopMs, note: (text) => void (text !== '' && notes.push(text)) });
+    Object.assign(
+      told,
+      await moveUnderFault(world, run, { ...told, stopMs, note: (text) => void (text !== '' && notes.push(text)) }),
+    );
     return { ...told, notes, seconds: seconds() };
   } catch (cause) {
     return { ...told, notes, seconds: seconds(), failure: cause instanceof Error ? cause.message : String(cause) };
   }
 }
 
-type Given = { readonly migration: string; readonly stopMs: number; readonly note: (text: string) => void };
+type Given = {
+  readonly migration: string;
+  readonly resets: number;
+  readonly stopMs: number;
+  readonly note: (text: string) => void;
+};
 
-async function moveUnderFault(world: World, run: Run, { migration, stopMs, note }: Given): Promise<string> {
+async function moveUnderFault(
+  world: World,
+  run: Run,
+  { migration, resets, stopMs, note }: Given,
+): Promise<Pick<Result, 'outcome' | 'resets'>> {
   const sides = [world.a, world.b];
   await eventually('hosts and peers that are ready', async () => ((await areUp(sides)) ? true : undefined), READY_MS_MAX);
   const [source, target] = domainsOf(world.a, '--all').length > 0 ? ([world.a, world.b] as const) : ([world.b, world.a] as const);
   const victim = run.whose === 'target' ? target : source;
   await prepareFault(run.fault, victim);
-  const before = await lifeAt(source, world.uuid);
+  const before = await lifeAt(source, world.uuid, resets);
   await take(source, intentOf(world.vm, target.plan.domain, run.mode, migration));
   const role = PHASES.find(([phase]) => phase === run.phase)?.[1];
   await (role === 'source' ? source : target).watch.appears(migration, run.phase, EVENT_MS_MAX);
@@ -54,11 +72,11 @@ async function moveUnderFault(world: World, run: Run, { migration, stopMs, note 
   if (!ENDINGS.has(outcome)) throw new Error(`ended as ${outcome}`);
   const [holder, other] = outcome === 'done' ? [target, source] : [source, target];
   note((await restarted(holder, run)) ?? '');
-  await checkGuest(world, holder, before);
+  const after = await checkGuest(world, holder, before);
   await checkTraces(world, holder, other);
   await checkLedgers(world);
   await audit(world);
-  return outcome;
+  return { outcome, resets: after.resets };
 }
 
 /** A guest whose process died stays off until its operator starts it; one whose disk was full is paused by QEMU. */
@@ -74,11 +92,15 @@ async function restarted(holder: RealSide, { fault }: Run): Promise<string | und
 async function take({ api }: RealSide, intent: ReturnType<typeof intentOf>): Promise<void> {
   let last = '';
   try {
-    await eventually('an open door', async () => {
-      const answer = await api.post('/v1/intents', intent);
-      last = answer.ok ? '' : `${answer.code}: ${answer.text}`;
-      return answer.ok ? true : undefined;
-    }, 30_000);
+    await eventually(
+      'an open door',
+      async () => {
+        const answer = await api.post('/v1/intents', intent);
+        last = answer.ok ? '' : `${answer.code}: ${answer.text}`;
+        return answer.ok ? true : undefined;
+      },
+      30_000,
+    );
   } catch (cause) {
     throw new Error(`the intent was not taken: ${last}`, { cause });
   }

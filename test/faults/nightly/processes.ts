@@ -37,7 +37,9 @@ const PROGRAMS = { qemu: 'qemu-system-', swtpm: 'swtpm' } as const;
 /** The guest's own process, which libvirtd started: found by the host's directory in its arguments. */
 async function guestProcess(part: keyof typeof PROGRAMS, { csp }: RealSide): Promise<number | undefined> {
   for (let waitedMs = 0; waitedMs < GUEST_MS_MAX; waitedMs += LOOK_MS) {
-    const found = processesUnder(csp.host.dirs.root).find(({ command }) => command[0]?.split('/').at(-1)?.startsWith(PROGRAMS[part]));
+    const found = processesUnder(csp.host.dirs.root).find(({ command }) =>
+      command[0]?.split('/').at(-1)?.startsWith(PROGRAMS[part]),
+    );
     if (found !== undefined) return found.pid;
     await sleep(LOOK_MS);
   }

@@ -63,7 +63,15 @@ export async function areUp(sides: readonly RealSide[]): Promise<boolean> {
 
 async function createVm({ guest }: Federation, { api }: RealSide): Promise<string> {
   const boot = { kind: 'kernel', kernel: guest.kernelSha256, initrd: guest.initrdSha256, cmdline: guest.commandLine };
-  const body = { name: 'walker', capacityBytes: DISK_BYTES, vcpus: 1, memoryMiB: GUEST_MEMORY_MIB, boot, start: true, vtpm: true };
+  const body = {
+    name: 'walker',
+    capacityBytes: DISK_BYTES,
+    vcpus: 1,
+    memoryMiB: GUEST_MEMORY_MIB,
+    boot,
+    start: true,
+    vtpm: true,
+  };
   return must(await api.post<{ readonly vm: string }>('/v1/vms', body)).vm;
 }
 

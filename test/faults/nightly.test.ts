@@ -1,0 +1,22 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { repositoryRoot } from '@carnet/dev';
+import { expect, it } from 'vitest';
+
+/** With the eight of `real.test.ts` these are the twelve real runs of `npm test`. What the faults are: `npm run faults -- --list --seed 5`. */
+const RUNS = 4;
+const SEED = 5;
+const RUNS_MS_MAX = 300_000;
+
+it(
+  'the first runs of npm run faults',
+  async () => {
+    const main = join(repositoryRoot, 'test', 'faults', 'nightly', 'main.ts');
+    const { stdout } = await promisify(execFile)(process.execPath, [main, '--runs', String(RUNS), '--seed', String(SEED)], {
+      timeout: RUNS_MS_MAX,
+    });
+    expect(stdout.trimEnd().split('\n').at(-1)).toBe(`${RUNS} runs, 0 failed`);
+  },
+  RUNS_MS_MAX,
+);

@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest';
+import { parseWanted } from './arguments.ts';
+import { wentBack } from './checks.ts';
+import { CELLS, deckOf, FAULTS, nameOf, PHASES, type Run } from './matrix.ts';
+
+const cellOf = ({ fault, phase, whose }: Pick<Run, 'fault' | 'phase' | 'whose'>): string => `${nameOf(fault)} ${phase} ${whose}`;
+const fault = FAULTS.find((one) => nameOf(one) === 'kill broker') ?? FAULTS[0];
+
+test('one seed gives one order, another seed another', () => {
+  expect(deckOf(7, 50)).toEqual(deckOf(7, 50));
+  expect(deckOf(7, 50)).not.toEqual(deckOf(8, 50));
+  expect(deckOf(7, 200).slice(0, 50)).toEqual(deckOf(7, 50));
+});
+
+test.each([1, 2, 3])('seed %i: as many runs as cells play every cell once', (seed) => {
+  const played = deckOf(seed, CELLS.length).map(cellOf);
+  expect(new Set(played).size).toBe(CELLS.length);
+  expect(new Set(played)).toEqual(new Set(CELLS.map(cellOf)));
+});
+
+test.each([
+  1, 2, 3,
+])('seed %i: every fault comes once before any comes twice, and each phase with one victim before any with both', (seed) => {
+  const first = deckOf(seed, FAULTS.length);
+  expect(new Set(first.map((run) => nameOf(run.fault))).size).toBe(FAULTS.length);
+  const of = deckOf(seed, CELLS.length).filter((run) => run.fault === fault);
+  expect(new Set(of.slice(0, PHASES.length).map(({ phase }) => phase)).size).toBe(PHASES.length);
+});
+
+test('some stops last the whole minute, and most do not', () => {
+  const stops = deckOf(1, CELLS.length).filter((run) => run.fault.kind === 'stop');
+  const long = stops.filter(({ longStop }) => longStop).length;
+  expect(long).toBeGreaterThan(5);
+  expect(long).toBeLessThan(stops.length / 6);
+  expect(deckOf(1, CELLS.length).filter((run) => run.longStop && run.fault.kind !== 'stop')).toEqual([]);
+});
+
+test.each([
+  [[], { kind: 'runs', runs: 200, seed: 1, stopSeconds: 60, afterFailure: 'stop' }],
+  [['--runs', '3', '--seed', '9', '--keep-going'], { kind: 'runs', runs: 3, seed: 9, afterFailure: 'go on' }],
+  [['--run', '17', '--list'], { kind: 'list', run: 17 }],
+  [['--only', 'qemu', '--phase', 'VmStarted'], { kind: 'runs', only: 'qemu', phase: 'VmStarted' }],
+  [['--help'], { kind: 'help' }],
+  [['--runs', '0'], { kind: 'wrong', text: 'expected a whole number above 0' }],
+  [['--only', 'earthquake'], { kind: 'wrong', text: 'no fault earthquake' }],
+  [['--phase', 'Nowhere'], { kind: 'wrong', text: 'no phase Nowhere' }],
+])('arguments %j', (given, wanted) => {
+  expect(parseWanted(given)).toMatchObject(wanted);
+});
+
+test('a guest that went back is seen', () => {
+  const life = (boot: string, n: number, resets: number) => ({ tick: { boot, n, upSeconds: 0 }, resets });
+  const disk = (boot: string, n: number) => ({ boot, n, upSeconds: 0 });
+  const before = life('x', 50, 1);
+  expect(wentBack(before, life('x', 51, 1), undefined)).toBeUndefined();
+  expect(wentBack(before, life('y', 1, 2), disk('x', 60))).toBeUndefined();
+  expect(wentBack(before, life('z', 1, 3), disk('y', 5))).toBeUndefined();
+  expect(wentBack(before, life('x', 49, 1), undefined)).toBe('the counter went from 50 to 49');
+  expect(wentBack(before, life('y', 1, 2), disk('x', 49))).toBe('a new boot found 49 on the disk after 50');
+  expect(wentBack(before, life('y', 1, 1), disk('x', 60))).toBe("a new boot, and the TPM's resets went from 1 to 1");
+  expect(wentBack(before, life('y', 1, 2), disk('w', 60))).toBe('a new boot found boot w on the disk, not x');
+  expect(wentBack(before, life('y', 1, 2), undefined)).toBe('a new boot found an empty disk');
+});
