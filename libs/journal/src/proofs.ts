@@ -3,6 +3,7 @@ import type { Frozen } from '@carnet/trust';
 import { timeOf } from './draft.ts';
 import { freezePair, type JournalTx } from './ledgers.ts';
 import { PROOFS_MAX } from './limits.ts';
+import { peek } from './peek.ts';
 
 export type Conviction = {
   readonly self: TrustDomain;
@@ -54,5 +55,27 @@ export async function thawIfHealed(tx: JournalTx, self: TrustDomain, peer: Trust
     .set({ frozen: null })
     .where((where) => where.or([where.and({ publisher: self, audience: peer }), where.and({ publisher: peer, audience: self })]))
     .execute();
+  await pardon(tx, self, peer);
   return true;
+}
+
+/** What relied on events that we had lost, and hold again, convicts nobody any more: a proof is portable, and this one would accuse an honest peer. */
+async function pardon(tx: JournalTx, self: TrustDomain, peer: TrustDomain): Promise<void> {
+  const kept = await tx
+    .selectFrom('proofs')
+    .select(['digest', 'envelope'])
+    .where('peer', '=', peer)
+    .where('code', '=', 'CAUSE_UNKNOWN')
+    .execute();
+  for (const { digest, envelope } of kept) {
+    const causes = new Set(peek(envelope).causes);
+    const { held } = await tx
+      .selectFrom('events')
+      .select((select) => select.fn.countAll<number>().as('held'))
+      .where('publisher', '=', self)
+      .where('audience', '=', peer)
+      .where('digest', 'in', [...causes])
+      .executeTakeFirstOrThrow();
+    if (Number(held) === causes.size) await tx.deleteFrom('proofs').where('digest', '=', digest).execute();
+  }
 }

@@ -48,6 +48,11 @@ export function startAgain(holder: RealSide): string | undefined {
   return 'started by hand';
 }
 
+/** For a guest that runs on without its TPM. */
+export function powerOff(holder: RealSide): void {
+  for (const name of domainsOf(holder, '--state-running')) holder.csp.host.virsh('destroy', name);
+}
+
 /** The VM runs here and nowhere else, and is what it was. */
 export async function checkGuest({ a, b, uuid }: World, holder: RealSide, before: Life): Promise<Life> {
   await eventually(

@@ -1,11 +1,12 @@
 import type { RealSide } from '../harness/real-side.ts';
-import { backUp, corruptRow, cutWires, fillDisk, purgeStreams, restoreBackup, setClock } from './harm.ts';
+import { backUp, backUpStreams, corruptRow, cutWires, fillDisk, restoreBackup, setClock, truncateStreams, wipeStreams } from './harm.ts';
 import type { Fault } from './matrix.ts';
 import { strikeProcess } from './processes.ts';
 import type { World } from './world.ts';
 
 /** What a fault has to do before the migration begins. */
-export async function prepareFault({ kind }: Fault, side: RealSide): Promise<void> {
+export async function prepareFault({ kind }: Fault, world: World, side: RealSide): Promise<void> {
+  if (kind === 'stream-truncated') await backUpStreams(world);
   if (kind === 'old-backup') await backUp(side);
 }
 
@@ -38,9 +39,9 @@ export function strike(
     case 'old-backup':
       return restoreBackup(side);
     case 'stream-wiped':
-      return purgeStreams(world, 'none');
+      return wipeStreams(world);
     case 'stream-truncated':
-      return purgeStreams(world, 'youngest');
+      return truncateStreams(world);
     default:
       return unreachable(fault);
   }

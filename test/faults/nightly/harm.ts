@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { own } from '@carnet/dev';
 import { ledgerStream } from '@carnet/events';
-import { connectNats } from '@carnet/journal';
+import { connectNats, ensureStreams } from '@carnet/journal';
 import { jetstreamManager } from '@nats-io/jetstream';
+import { CSP_A, CSP_B, HOST } from '../../../infra/dev/src/clouds/layout.ts';
 import { busAddress } from '../harness/clouds.ts';
 import { rowsOf } from '../harness/ledger-db.ts';
 import type { RealSide } from '../harness/real-side.ts';
@@ -19,8 +20,6 @@ const CLOCK_MS = 3_000;
 /** More than an offer lasts (60 s). */
 const CLOCK_OFF_MS = 120_000;
 const CORRUPT_MS = 4_000;
-/** So many of the youngest messages stay in a truncated stream. */
-const KEPT = 2;
 
 export async function cutWires(world: World, { plan }: RealSide, directions: readonly Direction[]): Promise<string> {
   for (const direction of directions) world.network.cut(plan, direction);
@@ -103,19 +102,37 @@ export async function restoreBackup(side: RealSide): Promise<string> {
   return '';
 }
 
-/** Messages of both ledgers on the bus are gone: all, or all but the youngest. */
-export async function purgeStreams({ federation }: World, kept: 'none' | 'youngest'): Promise<string> {
-  const connection = await connectNats(busAddress(federation.pki, federation.bus, 'bus', 'operator'));
+/** Both ledgers' streams are destroyed and made anew by the bus's operator: nobody else can, and a purge not even he. */
+export async function wipeStreams({ federation }: World): Promise<string> {
+  const operator = busAddress(federation.pki, federation.bus, 'bus', 'operator');
+  const connection = await connectNats(operator);
   try {
     const { streams } = await jetstreamManager(connection);
-    const [a, b] = [federation.a.plan.domain, federation.b.plan.domain];
-    const purged = await Promise.all(
-      [ledgerStream(a, b), ledgerStream(b, a)].map((stream) =>
-        kept === 'none' ? streams.purge(stream) : streams.purge(stream, { keep: KEPT }),
-      ),
-    );
-    return `${purged.map((one) => one.purged).join(' and ')} messages`;
+    const [a, b] = [CSP_A.domain, CSP_B.domain];
+    for (const stream of [ledgerStream(a, b), ledgerStream(b, a)]) await streams.delete(stream);
   } finally {
     await connection.close();
   }
+  await ensureStreams(operator, { members: [CSP_A, CSP_B].map(({ domain }) => ({ domain, hosts: [HOST] })) });
+  return '';
+}
+
+const storeOf = ({ federation }: World): string => join(dirname(federation.bus.logFile), 'jetstream');
+
+/** Copies what JetStream holds, with its server stopped. */
+export async function backUpStreams(world: World): Promise<void> {
+  const { bus } = world.federation;
+  await bus.stop();
+  copyWhole(storeOf(world), `${storeOf(world)}.backup`);
+  await bus.restart();
+}
+
+/** The streams end where they ended before the migration: what came since is lost. */
+export async function truncateStreams(world: World): Promise<string> {
+  const { bus } = world.federation;
+  await bus.kill('SIGKILL');
+  copyWhole(`${storeOf(world)}.backup`, storeOf(world));
+  execFileSync('rm', ['-rf', `${storeOf(world)}.backup`]);
+  await bus.restart();
+  return '';
 }

@@ -2,9 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from '@carnet/dev';
 import { intentOf, newMigration, settled } from '../harness/moves.ts';
 import { domainsOf, type RealSide } from '../harness/real-side.ts';
-import { audit, checkGuest, checkLedgers, checkTraces, lifeAt, startAgain } from './checks.ts';
+import { audit, checkGuest, checkLedgers, checkTraces, lifeAt, powerOff, startAgain } from './checks.ts';
 import { prepareFault, strike } from './faults.ts';
 import { PHASES, type Run } from './matrix.ts';
+import { guestProcess } from './processes.ts';
 import { areUp, type World } from './world.ts';
 
 export type Result = {
@@ -22,6 +23,7 @@ const SHORT_STOP_MS = 3_000;
 const READY_MS_MAX = 60_000;
 const EVENT_MS_MAX = 60_000;
 const END_MS_MAX = 120_000;
+const GIVE_UP_MS = 20_000;
 const ENDINGS: ReadonlySet<string> = new Set(['done', 'rolled-back', 'withdrawn']);
 
 /** One migration to the other side, with one fault, and everything that must hold afterwards. Never throws. */
@@ -62,12 +64,13 @@ async function moveUnderFault(
   await eventually('hosts and peers that are ready', async () => ((await areUp(sides)) ? true : undefined), READY_MS_MAX);
   const [source, target] = domainsOf(world.a, '--all').length > 0 ? ([world.a, world.b] as const) : ([world.b, world.a] as const);
   const victim = run.whose === 'target' ? target : source;
-  await prepareFault(run.fault, victim);
+  await prepareFault(run.fault, world, victim);
   const before = await lifeAt(source, world.uuid, resets);
   await take(source, intentOf(world.vm, target.plan.domain, run.mode, migration));
   const role = PHASES.find(([phase]) => phase === run.phase)?.[1];
   await (role === 'source' ? source : target).watch.appears(migration, run.phase, EVENT_MS_MAX);
   note(await strike(run.fault, world, victim, { migration, stopMs }));
+  if (isTpmKill(run)) note(await giveUp(world, source, migration));
   const { outcome } = await settled(world, migration, END_MS_MAX);
   if (!ENDINGS.has(outcome)) throw new Error(`ended as ${outcome}`);
   const [holder, other] = outcome === 'done' ? [target, source] : [source, target];
@@ -79,12 +82,23 @@ async function moveUnderFault(
   return { outcome, resets: after.resets };
 }
 
+const isTpmKill = ({ fault }: Run): boolean => fault.kind === 'kill' && 'part' in fault && fault.part === 'swtpm';
+
+/** The memory of a guest without its TPM cannot be saved: the broker tries until the deadline, unless its operator cancels. */
+async function giveUp(world: World, { api }: RealSide, migration: string): Promise<string> {
+  const ended = await settled(world, migration, GIVE_UP_MS).catch(() => undefined);
+  if (ended !== undefined) return '';
+  return (await api.post(`/v1/migrations/${migration}/cancel`, {})).ok ? 'cancelled by hand' : 'could not be cancelled';
+}
+
 /** A guest whose process died stays off until its operator starts it; one whose disk was full is paused by QEMU. */
-async function restarted(holder: RealSide, { fault }: Run): Promise<string | undefined> {
+async function restarted(holder: RealSide, run: Run): Promise<string | undefined> {
+  const { fault } = run;
   const mayBeOff = ('part' in fault && (fault.part === 'qemu' || fault.part === 'swtpm')) || fault.kind === 'disk-full';
   if (!mayBeOff) return undefined;
   // Whoever still starts it by himself comes first.
   await sleep(1_000);
+  if (isTpmKill(run) && (await guestProcess('swtpm', holder)) === undefined) powerOff(holder);
   return startAgain(holder);
 }
 

@@ -35,7 +35,7 @@ export function daemonOf(part: Exclude<Part, 'qemu' | 'swtpm'>, world: World, { 
 const PROGRAMS = { qemu: 'qemu-system-', swtpm: 'swtpm' } as const;
 
 /** The guest's own process, which libvirtd started: found by the host's directory in its arguments. */
-async function guestProcess(part: keyof typeof PROGRAMS, { csp }: RealSide): Promise<number | undefined> {
+export async function guestProcess(part: keyof typeof PROGRAMS, { csp }: RealSide): Promise<number | undefined> {
   for (let waitedMs = 0; waitedMs < GUEST_MS_MAX; waitedMs += LOOK_MS) {
     const found = processesUnder(csp.host.dirs.root).find(({ command }) =>
       command[0]?.split('/').at(-1)?.startsWith(PROGRAMS[part]),
