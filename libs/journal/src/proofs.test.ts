@@ -19,8 +19,7 @@ it('a restored side that held its peer for a liar keeps no proof of it once its 
     await openJournal(journalOptions(stores[1], B, [A])),
   ] as const;
   const ours = async () => (await b.journal.ledger({ publisher: B, audience: A })).map(({ envelope }) => envelope);
-  const theirs = async () =>
-    (await a.journal.ledger({ publisher: A, audience: B })).map(({ envelope }) => envelope);
+  const theirs = async () => (await a.journal.ledger({ publisher: A, audience: B })).map(({ envelope }) => envelope);
   const mine = await b.journal.append(A, decide(refusal('mine')));
   if (!mine.ok) throw new Error(mine.code);
   await receiveResent(a.parts, B, await ours());

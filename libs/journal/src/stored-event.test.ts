@@ -19,7 +19,11 @@ it('a row of which one bit is another is not read as an event, and is read again
   const [last] = (await journal.ledger(ledger)).toReversed();
   if (last === undefined) throw new Error('an event was appended');
   const put = (envelope: Uint8Array) =>
-    parts.db.updateTable('events').set({ envelope: Buffer.from(envelope) }).where('digest', '=', last.digest).execute();
+    parts.db
+      .updateTable('events')
+      .set({ envelope: Buffer.from(envelope) })
+      .where('digest', '=', last.digest)
+      .execute();
   // A letter of the signature: the payload is the same, and its schema still likes it.
   const text = Buffer.from(last.envelope).toString('utf8');
   const spoilt = text.replace(/("sig":")(.)/, (_all, name: string, letter: string) => `${name}${letter === 'A' ? 'B' : 'A'}`);

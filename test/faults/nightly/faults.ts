@@ -1,5 +1,15 @@
 import type { RealSide } from '../harness/real-side.ts';
-import { backUp, backUpStreams, corruptRow, cutWires, fillDisk, restoreBackup, setClock, truncateStreams, wipeStreams } from './harm.ts';
+import {
+  backUp,
+  backUpStreams,
+  corruptRow,
+  cutWires,
+  fillDisk,
+  restoreBackup,
+  setClock,
+  truncateStreams,
+  wipeStreams,
+} from './harm.ts';
 import type { Fault } from './matrix.ts';
 import { strikeProcess } from './processes.ts';
 import type { World } from './world.ts';

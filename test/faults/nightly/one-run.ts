@@ -24,6 +24,8 @@ const READY_MS_MAX = 60_000;
 const EVENT_MS_MAX = 60_000;
 const END_MS_MAX = 120_000;
 const GIVE_UP_MS = 20_000;
+const NOTICED_MS_MAX = 5_000;
+const LOOK_MS = 250;
 const ENDINGS: ReadonlySet<string> = new Set(['done', 'rolled-back', 'withdrawn']);
 
 /** One migration to the other side, with one fault, and everything that must hold afterwards. Never throws. */
@@ -99,7 +101,13 @@ async function restarted(holder: RealSide, run: Run): Promise<string | undefined
   // Whoever still starts it by himself comes first.
   await sleep(1_000);
   if (isTpmKill(run) && (await guestProcess('swtpm', holder)) === undefined) powerOff(holder);
-  return startAgain(holder);
+  // libvirtd may not have noticed yet that a guest is gone.
+  for (let waitedMs = 0; waitedMs < NOTICED_MS_MAX; waitedMs += LOOK_MS) {
+    const said = startAgain(holder);
+    if (said !== undefined) return said;
+    await sleep(LOOK_MS);
+  }
+  return undefined;
 }
 
 /** Doors are shut while a restored broker asks its peer; the same request again is the same migration. */
