@@ -26,7 +26,8 @@ const END_MS_MAX = 120_000;
 const GIVE_UP_MS = 20_000;
 const NOTICED_MS_MAX = 5_000;
 const LOOK_MS = 250;
-const ENDINGS: ReadonlySet<string> = new Set(['done', 'rolled-back', 'withdrawn']);
+/** Refused: by a target whose disk is full when it is asked. */
+const ENDINGS: ReadonlySet<string> = new Set(['done', 'rolled-back', 'withdrawn', 'refused']);
 
 /** One migration to the other side, with one fault, and everything that must hold afterwards. Never throws. */
 export async function runOne(

@@ -25,11 +25,11 @@ export function tableOf(all: readonly Played[]): string {
     const phases = new Set(played.map(({ run }) => run.phase)).size;
     const seconds = played.map(({ result }) => result.seconds).toSorted((x, y) => x - y);
     const median = seconds[Math.floor(seconds.length / 2)] ?? 0;
-    return `| ${[name, played.length, `${phases} of ${PHASES.length}`, ended('done'), ended('rolled-back'), ended('withdrawn'), failed, median.toFixed(1)].join(' | ')} |`;
+    return `| ${[name, played.length, `${phases} of ${PHASES.length}`, ended('done'), ended('rolled-back'), ended('withdrawn'), ended('refused'), failed, median.toFixed(1)].join(' | ')} |`;
   });
   return [
-    '| Fault | Runs | Phases | done | rolled back | withdrawn | failed | median s |',
-    '|---|---|---|---|---|---|---|---|',
+    '| Fault | Runs | Phases | done | rolled back | withdrawn | refused | failed | median s |',
+    '|---|---|---|---|---|---|---|---|---|',
     ...rows.toSorted(),
   ].join('\n');
 }
