@@ -40,7 +40,7 @@ describe('a simulated federation', () => {
   it(
     'is the same history for the same seed, to the last byte of its trace',
     async () => {
-      const [once, again, other] = [await runSeed(7), await runSeed(7), await runSeed(8)];
+      const [once, again, other] = [await runSeed(1), await runSeed(1), await runSeed(8)];
       expect(again.digest).toBe(once.digest);
       expect(again.trace).toEqual(once.trace);
       expect(once.trace.length).toBeGreaterThan(30);

@@ -4,7 +4,7 @@ import { evolve, initialJourney, type Journey, type MigrationState, sourceEnded,
 import { decodeEntry } from '../../../libs/hypervisor/src/fence/entry.ts';
 import { payloadOf } from '../../../libs/journal/src/stored-event.ts';
 import { DISK_KEY, VM } from '../../../libs/saga/src/testing.ts';
-import { unproven, unsoundLedger } from './convictions.ts';
+import { unproven, unsoundLedger, wronged } from './convictions.ts';
 import type { Csp } from './csp.ts';
 import type { Custody } from './custody.ts';
 import type { Liar } from './liar.ts';
@@ -219,13 +219,9 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
         if (text !== undefined) return { rule: 'I7 heals', text };
         const unsound = unsoundLedger(csp);
         if (unsound !== undefined) return { rule: 'sound ledgers', text: unsound };
-        const [wronged] = csp.database.rows('select peer, code from proofs where peer <> ?', liar?.domain ?? '');
-        if (wronged !== undefined)
-          return {
-            rule: 'no honest CSP is convicted',
-            text: `${csp.domain} holds a proof of ${wronged['code']} against ${wronged['peer']}`,
-          };
       }
+      const convicted = wronged(csps, liar);
+      if (convicted !== undefined) return { rule: 'no honest CSP is convicted', text: convicted };
       const unconvicted = liar === undefined ? undefined : unproven(liar, everybody);
       if (unconvicted !== undefined) return { rule: 'who lies is convicted', text: unconvicted };
       if (endless && !isExcused(csps)) return { rule: 'every migration ends', text: 'too many steps' };

@@ -25,7 +25,10 @@ async function preparedDatabase(custody: Custody): Promise<() => Database> {
     async () => undefined,
     () => undefined,
   );
-  for (const changes of [inventoryChanges, settledChanges, journalChanges, ...custody.changes]) await runChanges({ db }, changes);
+  const all = [inventoryChanges, settledChanges, journalChanges, ...custody.changes];
+  for (const changes of all) await runChanges({ db }, changes);
+  // Once more, with nothing left to do: what tables there are is known from here on, in the first history as in every other.
+  for (const changes of all) await runChanges({ db }, changes);
   const empty = database.snapshot();
   return () => {
     database.restore(empty);
