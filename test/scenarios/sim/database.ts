@@ -41,6 +41,7 @@ export const translated = (sql: string): string =>
     .replace(/\bleast\(/g, 'min(')
     .replace(/\bgreatest\(/g, 'max(')
     .replace(/('[^']*')::bytea/g, 'cast($1 as blob)')
+    .replace(/to_regclass\((\$\d+)\)/g, "(select name from sqlite_master where type = 'table' and name = $1)")
     .replace(/default now\(\)/g, 'default 0')
     .replace(/\$(\d+)/g, '?$1');
 
@@ -53,11 +54,13 @@ const given = (value: unknown): SQLInputValue => {
   return JSON.stringify(value);
 };
 
+/** Expressions that are true or false. */
+const LOGICAL: ReadonlySet<string> = new Set(['quarantined', 'found']);
 /** By what a column was declared as; an expression by its name. */
 function taken(declared: string | undefined, name: string, value: unknown): unknown {
   if (value === null) return null;
   if (declared === 'jsonb') return typeof value === 'string' ? JSON.parse(value) : value;
-  if (declared === 'boolean' || (declared === undefined && name === 'quarantined')) return value !== 0;
+  if (declared === 'boolean' || (declared === undefined && LOGICAL.has(name))) return value !== 0;
   if (declared === 'timestamptz') return new Date(String(value));
   return value instanceof Uint8Array ? Buffer.from(value) : value;
 }
