@@ -17,7 +17,7 @@ export interface GonePorts {
 
 /**
  * A database that came back from a backup holds VMs and keys that this CSP has destroyed since, by its own signed word. They are
- * destroyed again: what the ledger says is gone stays gone. Asked of each journey when it is found to owe nothing.
+ * destroyed again: what the ledger says is gone stays gone. Asked of each journey with every look.
  */
 export async function destroyWhatIsGone(ports: GonePorts, journey: Journey): Promise<void> {
   const retired = journey.migrations.findLast((m) => m.source === ports.self && m.sourcePhase === 'retired');

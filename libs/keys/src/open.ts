@@ -14,6 +14,7 @@ import { escrowsOf } from './escrow/open.ts';
 import type { EscrowContext } from './escrow/ports.ts';
 import { ESCROW_CHANGES } from './escrow/tables.ts';
 import * as acknowledge from './handover/acknowledge.ts';
+import * as bringing from './handover/bring-back.ts';
 import { type Acknowledgement, confirmAcknowledgement } from './handover/confirm.ts';
 import { type DepositRequest, deposit } from './handover/deposit.ts';
 import type { Ending } from './handover/deposits.ts';
@@ -35,6 +36,8 @@ import * as replacement from './replacement.ts';
 import { ok, type Result } from './result.ts';
 import { loseKeks } from './root-lost.ts';
 import * as rotation from './rotation.ts';
+import { settleSpares } from './spares/settle.ts';
+import { openSpares } from './spares/spares.ts';
 import * as uses from './uses/chain.ts';
 
 export type KeyManagerOptions = {
@@ -43,6 +46,8 @@ export type KeyManagerOptions = {
   readonly root: KeyRoot;
   /** Where DEKs lie. Absent: in our own database. */
   readonly barbican?: BarbicanOptions;
+  /** One directory for each replica, durable and outside of the database's: what a restored database does not bring back. */
+  readonly spareDir: string;
   /** This CSP. */
   readonly domain: TrustDomain;
   /** SPIFFE ID of this service: the actor of what it does by itself. */
@@ -98,6 +103,7 @@ async function openPorts(options: KeyManagerOptions): Promise<Result<{ readonly 
   await runChanges(options.store, KEY_CHANGES);
   await runChanges(options.store, BARBICAN_CHANGES);
   await runChanges(options.store, ESCROW_CHANGES);
+  const spares = await openSpares(options.spareDir, options.random);
   const db = onKeys(options.store.db);
   const ports: KeyPorts = {
     db,
@@ -105,6 +111,7 @@ async function openPorts(options: KeyManagerOptions): Promise<Result<{ readonly 
     announce: async (holdings) => {
       if (service.barbican !== undefined) await announce(db, holdings, options.now());
     },
+    spares,
     ...(service.barbican === undefined ? {} : { barbican: service.barbican }),
     actor: options.actor,
     now: options.now,
@@ -177,6 +184,9 @@ const keyManager = (ports: KeyPorts, db: Db, close: () => void) => ({
   /** M-of-N escrow of keys that are held here. */
   escrows: (context: EscrowContext) => escrowsOf(ports, db, context),
   settleSecrets: () => settleAll(ports),
+  settleSpares: () => settleSpares(ports),
+  missingOf: (arrived: bringing.Arrived) => bringing.missingOf(ports, arrived),
+  bringBack: (arrived: bringing.Arrived) => bringing.bringBack(ports, arrived),
   sealForHost: (request: HostSealRequest) => again(() => sealForHost(ports, request)),
   usesOf: (key: KeyId) => uses.usesOf(ports.db, key),
   historyLines: () => historyLines(ports.db),

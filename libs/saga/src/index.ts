@@ -11,6 +11,7 @@ export {
   type Fact,
   type Facts,
   type FactType,
+  hasFacts,
   highestEpoch,
   initialJourney,
   type Journey,

@@ -213,6 +213,7 @@ export function createChecks(scheduler: Scheduler, after: 'safety' | 'all') {
         if ((await csp.host.fake.hypervisor.list()).length > 0)
           return { rule: 'I6 nothing left', text: `${csp.domain}: a domain` };
         const keys = csp.database.rows(`select state from sim_keys where state <> 'destroyed'`);
+        if (csp.spares.size > 0) return { rule: 'I6 nothing left', text: `${csp.domain}: the spare of a key` };
         if (keys.length > 0) return { rule: 'I6 nothing left', text: `${csp.domain}: a key is ${String(keys[0]?.['state'])}` };
       }
       return undefined;

@@ -2,5 +2,5 @@
 export const CORPUS: readonly { readonly seed: number; readonly found: string }[] = [
   { seed: 49, found: 'a restored source takes its retirement back, and not the rows that were committed with it' },
   { seed: 96, found: 'a reservation for an intent that was never answered stays until its own date' },
-  { seed: 148, found: 'a target that was restored behind its import has the VM, and no row and no key for it (open)' },
+  { seed: 148, found: 'a target that was restored behind its import has the VM, and no row and no key for it' },
 ];

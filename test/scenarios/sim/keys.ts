@@ -36,6 +36,9 @@ export type KeyRules = {
   readonly keepsReleased: boolean;
 };
 
+/** Copies of keys that came, outside of the database: what a restore does not bring back. */
+export type SimSpares = Map<string, { readonly value: string; readonly migration: string }>;
+
 type Any = Kysely<Tables> | Transaction<Tables>;
 const on = (db: Db | Tx): Any => db.$extendTables<Tables>();
 const hash = (text: string): Digest => digest.parse(createHash('sha256').update(text).digest('hex'));
@@ -57,22 +60,28 @@ export async function createKey(db: Db | Tx, key: KeyId, value: string): Promise
 }
 
 /** By the ledger alone: the rows may be of before the deposit, from a backup. */
-async function destroyAll(tx: Any, migration: string, keys: readonly { readonly key: KeyId }[]): Promise<void> {
+async function destroyAll(
+  tx: Any,
+  spares: SimSpares,
+  migration: string,
+  keys: readonly { readonly key: KeyId }[],
+): Promise<void> {
   await enter(tx, migration, 'ended');
+  for (const { key } of keys) spares.delete(key);
   for (const { key } of keys)
     await tx.updateTable('sim_keys').set({ state: 'destroyed', migration }).where('key', '=', key).execute();
 }
 
-export const retiring = (): Pick<KeyManager, 'retire'> => ({
+export const retiring = (spares: SimSpares): Pick<KeyManager, 'retire'> => ({
   retire: async (tx, { migration, keys }) => {
-    await destroyAll(on(tx), migration, keys);
+    await destroyAll(on(tx), spares, migration, keys);
     return { ok: true, value: keys.map(({ key }) => key) };
   },
 });
 
 type Hand = Parameters<HandoverKeys['deposit']>[0];
 
-export function simKeys(store: Store, rules: KeyRules): HandoverKeys {
+export function simKeys(store: Store, rules: KeyRules, spares: SimSpares): HandoverKeys {
   const db = on(store.db);
   const ready = <T>(record: (tx: Any) => Promise<{ readonly ok: true; readonly value: T } | ReturnType<typeof refused>>) => ({
     ok: true as const,
@@ -142,7 +151,7 @@ export function simKeys(store: Store, rules: KeyRules): HandoverKeys {
       await enter(within, migration, 'ended');
       await setKeys(within, migration, 'active');
     },
-    retire: async (tx, { migration, facts }) => destroyAll(on(tx), migration, facts.KeyDeposited.data.keys),
+    retire: async (tx, { migration, facts }) => destroyAll(on(tx), spares, migration, facts.KeyDeposited.data.keys),
     createMigrationKeyPair: async ({ migration }) =>
       ready(async (tx) => {
         if ((await stateOf(tx, migration)) === undefined) await enter(tx, migration, 'paired');
@@ -181,6 +190,10 @@ export function simKeys(store: Store, rules: KeyRules): HandoverKeys {
     importKeys: async (tx, { migration, facts }) => {
       if ((await stateOf(on(tx), migration)) !== 'opened') throw new KeyRefused('RELEASE_UNKNOWN', migration);
       await enter(on(tx), migration, 'imported');
+      for (const { key } of facts.KeyDeposited.data.keys) {
+        const row = await rowOf(on(tx), key);
+        spares.set(key, { value: row?.value ?? '', migration });
+      }
       await setKeys(on(tx), migration, 'active');
       const keys = facts.KeyDeposited.data.keys.map(({ key, version, artifact }) => ({ key, version, artifact }));
       return { release: facts.KeyReleased.digest, keys, destroyedPublicKey: hash(`public ${migration}`) };
@@ -188,12 +201,38 @@ export function simKeys(store: Store, rules: KeyRules): HandoverKeys {
     replacements: async () => [],
     endReplaced: async () => undefined,
     memoryUsed: async () => undefined,
+    missing: async (m) => {
+      const missing = [];
+      for (const { key } of m.facts.KeyDeposited?.data.keys ?? []) {
+        const row = await rowOf(db, key);
+        const isOld = row?.state === 'destroyed' && row.migration !== m.id;
+        if (row === undefined || row.state === 'pre-active' || row.state === 'trial' || isOld) missing.push(key);
+      }
+      return missing;
+    },
+    bringBack: async (m) => {
+      const keys = (m.facts.KeyDeposited?.data.keys ?? []).map(({ key }) => ({ key, spare: spares.get(key) }));
+      if (keys.some(({ spare }) => spare?.migration !== m.id)) return refused('SPARE_MISSING');
+      return ready(async (tx) => {
+        await enter(tx, m.id, 'imported');
+        for (const { key, spare } of keys) {
+          const row = { value: spare?.value ?? '', state: 'active' as const, migration: m.id };
+          await tx
+            .insertInto('sim_keys')
+            .values({ key, ...row })
+            .onConflict((conflict) => conflict.column('key').doUpdateSet(row))
+            .execute();
+        }
+        return { ok: true, value: null };
+      });
+    },
     discardImported: async (tx, { migration }) => {
       const held = on(tx);
       if ((await stateOf(held, migration)) === undefined) return [];
       await enter(held, migration, 'ended');
       const rows = await held.selectFrom('sim_keys').select('key').where('migration', '=', migration).execute();
       await setKeys(held, migration, 'destroyed');
+      for (const { key } of rows) spares.delete(key);
       return rows.map(({ key }) => key as KeyId);
     },
   };

@@ -2,9 +2,11 @@ import { type TrustDomain, timestamp } from '@carnet/events';
 import { type Journal, type JournalParts, openJournal } from '@carnet/journal';
 import type { Log, Metrics } from '@carnet/runtime';
 import { startLoop } from '@carnet/runtime';
+import type { Journey } from '@carnet/saga';
 import { runChanges, type Store } from '@carnet/store';
 import { aloneWith } from '../../../apps/broker/src/alone.ts';
 import { createFailures } from '../../../apps/broker/src/failures.ts';
+import { bringBackWhatIsHere } from '../../../apps/broker/src/here.ts';
 import { createHosts } from '../../../apps/broker/src/hosts/steps.ts';
 import { inventoryChanges, openInventory } from '../../../apps/broker/src/inventory.ts';
 import { createLedgers } from '../../../apps/broker/src/ledgers.ts';
@@ -29,7 +31,7 @@ import type { Faults } from './faults.ts';
 import type { SimHost } from './host.ts';
 import { simHostClient } from './host-client.ts';
 import { chainValidator, hostOf, type Identity } from './identities.ts';
-import { retiring, simKeyChanges, simKeys } from './keys.ts';
+import { retiring, type SimSpares, simKeyChanges, simKeys } from './keys.ts';
 import type { Mutant } from './mutants.ts';
 import type { Random } from './random.ts';
 import type { Life, Scheduler } from './scheduler.ts';
@@ -46,6 +48,7 @@ export type ReplicaPorts = {
   readonly identities: ReadonlyMap<TrustDomain, Identity>;
   readonly leafOf: (certificate: string) => ReturnType<typeof digestOf>;
   readonly openHeadFile: (dir: string, audience: TrustDomain) => Promise<HeadFile>;
+  readonly spares: SimSpares;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly mutant: Mutant;
@@ -90,7 +93,9 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
   const hosts = createHosts(simHostClient({ ...ports, scheduler }), nowMs);
   const books = openInventory({ store, hosts: [hostOf(self)], registry: () => hosts.client.registry, levelOf: () => 0, log });
   const inventory = mutant.inventory?.(books) ?? books;
-  const keys = simKeys(store, mutant.keys ?? { importsEarly: false, keepsReleased: false });
+  const keys = simKeys(store, mutant.keys ?? { importsEarly: false, keepsReleased: false }, ports.spares);
+  const here = (journey: Journey) =>
+    bringBackWhatIsHere({ self, store, ledgers, journal, inventory, keys, log }, journey.vm, journey);
   const alone = aloneWith(store);
   const policy = openPolicyGate({
     self,
@@ -122,6 +127,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     },
     alone,
     quotas,
+    here,
     settings: {
       rollbackWindowMs: ROLLBACK_MS,
       graceSeconds: 1,
@@ -158,7 +164,8 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     views,
     store,
     inventory,
-    keys: retiring(),
+    keys: retiring(ports.spares),
+    here,
     failures: createFailures(),
     perform,
     nowMs,

@@ -11,7 +11,7 @@ import { type Database, openDatabase, type Snapshot } from './database.ts';
 import { createFaults, type Fault } from './faults.ts';
 import { createSimHost, type HostOptions, type SimHost, startAgent } from './host.ts';
 import { DOMAINS, hostOf, type Identity } from './identities.ts';
-import { createKey } from './keys.ts';
+import { createKey, type SimSpares } from './keys.ts';
 import type { Mutant } from './mutants.ts';
 import { type Random, seeded } from './random.ts';
 import { type Replica, startReplica } from './replica.ts';
@@ -46,6 +46,8 @@ export type Csp = {
   readonly host: SimHost;
   /** Heads fsynced outside of the database; both replicas stand on one machine. */
   readonly heads: Map<TrustDomain, HeadPosition>;
+  /** Beside the heads. */
+  readonly spares: SimSpares;
   readonly replicas: (Replica | undefined)[];
   readonly lives: Life[];
   snapshot: Snapshot | undefined;
@@ -111,6 +113,7 @@ export async function simulate({ seed, mutant, without = new Set(), restored, id
       sessions: newSessions(),
       host,
       heads: new Map(),
+      spares: new Map(),
       replicas: [],
       lives: [],
       snapshot: undefined,
@@ -144,6 +147,7 @@ export async function simulate({ seed, mutant, without = new Set(), restored, id
         identity: csp.identity,
         identities: known,
         leafOf: (certificate) => leaves.get(certificate) ?? digestOf('0'),
+        spares: csp.spares,
         openHeadFile: async (_, audience) => (mutant.forgetsHeads === true ? volatileHead() : headFileOf(csp, audience)),
         log: log,
         metrics,
