@@ -12,6 +12,7 @@ export const evidenceKind = z.enum([
   'started', // the domain runs
   'healthy', // the guest showed life
   'rekeyed', // the volumes that arrived open with new keys only; no vCPU of this epoch ran yet
+  'reencrypted', // the volumes have volume keys made here, after the VM was let run in this epoch
   'resumed', // the source's domain runs again
   'destroyed', // volumes, secrets, staging and register leftovers of this migration are gone
 ]);

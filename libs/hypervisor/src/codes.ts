@@ -148,6 +148,10 @@ export const HOST_CODES = {
   LIBVIRT_FAILED: { text: 'libvirt refused an operation.', advice: 'Look at libvirtd’s log on the host.' },
   TOOL_FAILED: { text: 'qemu-img failed.', advice: 'Look at the agent’s log.' },
   DISK_FAILED: { text: 'The host’s file system failed.', advice: 'Look at the agent’s log and at the disk.' },
+  COPY_BROKE_OFF: {
+    text: 'Encrypting a running VM’s disk again broke off; the VM goes on with the disk that it had.',
+    advice: 'Look at room and errors of the host’s disk. It is tried again.',
+  },
   STEP_ABORTED: { text: 'The step was interrupted.', advice: 'Ask again.' },
   INTERNAL: { text: 'The agent met a case that it does not know.', advice: 'Report it with the agent’s log.' },
 } as const;

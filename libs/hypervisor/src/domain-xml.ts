@@ -63,20 +63,7 @@ function devicesXml({ disks, vtpm, consolePath }: DomainDefinition, machine: Hos
     'devices',
     {},
     text('emulator', machine.emulator),
-    ...disks.map((disk) =>
-      within(
-        'disk',
-        { type: 'file', device: 'disk' },
-        // cache=none: what the guest flushed is in the file before the file is sealed. Format given, never probed.
-        empty('driver', { name: 'qemu', type: 'qcow2', cache: 'none', discard: 'unmap' }),
-        within(
-          'source',
-          { file: disk.path },
-          within('encryption', { format: 'luks' }, empty('secret', { type: 'passphrase', uuid: disk.key })),
-        ),
-        empty('target', { dev: disk.target, bus: 'virtio' }),
-      ),
-    ),
+    ...disks.map(diskXml),
     empty('controller', { type: 'usb', model: 'none' }),
     within('serial', { type: 'file' }, empty('source', { path: consolePath, append: 'on' }), empty('target', { port: 0 })),
     within(
@@ -90,6 +77,21 @@ function devicesXml({ disks, vtpm, consolePath }: DomainDefinition, machine: Hos
     empty('memballoon', { model: 'none' }),
   );
 }
+
+/** One disk, in a domain or as the place that a copy goes to. */
+export const diskXml = (disk: DomainDefinition['disks'][number]): string =>
+  within(
+    'disk',
+    { type: 'file', device: 'disk' },
+    // cache=none: what the guest flushed is in the file before the file is sealed. Format given, never probed.
+    empty('driver', { name: 'qemu', type: 'qcow2', cache: 'none', discard: 'unmap' }),
+    within(
+      'source',
+      { file: disk.path },
+      within('encryption', { format: 'luks' }, empty('secret', { type: 'passphrase', uuid: disk.key })),
+    ),
+    empty('target', { dev: disk.target, bus: 'virtio' }),
+  );
 
 /** persistent_state: libvirt does not remove the state with the definition. What ends it is our own shredding. */
 const vtpmXml = (key: string): string =>

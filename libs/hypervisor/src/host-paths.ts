@@ -50,6 +50,9 @@ export const hostPaths = (folders: HostFolders) => ({
     join(folders.volumesDir, 'staging', `${uuidOf(vm)}-${epoch}`, `${artifact}.rekeying`),
   rekeyed: (vm: VmId, epoch: Epoch, artifact: ArtifactId) =>
     join(folders.volumesDir, 'staging', `${uuidOf(vm)}-${epoch}`, `${artifact}.replaced`),
+  /** Beside a volume in its place, as above, while the VM may run on it. */
+  reencrypting: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}.reencrypting`),
+  reencrypted: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}.replaced`),
   clearMemory: (vm: VmId) => join(folders.tmpfsDir, `${uuidOf(vm)}.save`),
   /** While the agent itself starts a held VM. In tmpfs: no reboot brings one back. */
   startTicket: (vm: VmId) => join(folders.tmpfsDir, `${uuidOf(vm)}.start`),

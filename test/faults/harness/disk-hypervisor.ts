@@ -169,6 +169,17 @@ export function diskHypervisor(dir: string, files: HostFiles): Hypervisor {
       records.note(uuid, 'run');
       tell(uuid, 'resumed');
     },
+    pause: async (uuid) => {
+      records.put(uuid, { ...must(uuid, 'running', 'paused'), state: 'paused', reason: 'user' });
+      tell(uuid, 'paused');
+    },
+    // No broker asks for it yet: `libs/hypervisor`'s own fake does it.
+    beginCopy: async () => {
+      throw new HostError(failed('LIBVIRT_FAILED', 'This pretended host copies no disks.'));
+    },
+    copyState: async () => undefined,
+    endCopy: async () => undefined,
+    diskFiles: async (uuid) => records.domain(uuid)?.definition.disks.map(({ path }) => path) ?? [],
     requestShutdown: async (uuid) => {
       const domain = records.domain(uuid);
       if (domain?.state === 'running') off(uuid, domain, 'shutdown', 'off');

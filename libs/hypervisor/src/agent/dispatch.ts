@@ -8,6 +8,7 @@ import { deleteVm, inspect, provideSecrets, startVm, stopVm } from '../steps/lif
 import { observe } from '../steps/observe.ts';
 import { quiesce } from '../steps/quiesce.ts';
 import { receive } from '../steps/receive.ts';
+import { reencrypt } from '../steps/reencrypt.ts';
 import { rekey } from '../steps/rekey.ts';
 import { start } from '../steps/start.ts';
 import type { StepContext, StepEnd } from '../steps/step.ts';
@@ -59,6 +60,8 @@ export function dispatch(command: HostCommand, context: StepContext): Promise<St
       return rekey(command, context);
     case 'start':
       return start(command, context);
+    case 'reencrypt':
+      return reencrypt(command, context);
     case 'observe':
       return observe(command, context);
     case 'forswear':

@@ -23,13 +23,21 @@ const NO_LOG: StepLog = { intent: () => undefined, outcome: () => undefined, app
 
 /** Opens each VM's log once; a damaged one is looked at again, so that a repair needs no restart. */
 export function logShelf(ports: HostPorts): (vm: VmId) => Promise<Outcome<StepLog>> {
-  const open = new Map<VmId, StepLog>();
+  const open = new Map<VmId, Promise<Outcome<StepLog>>>();
   return async (vm) => {
     const known = open.get(vm);
-    if (known !== undefined) return { ok: true, value: known };
-    const opened = await openStepLog(ports.files, ports.paths, vm);
-    if (opened.ok) open.set(vm, opened.value);
-    return opened;
+    if (known !== undefined) return known;
+    // Kept before it is there: two that ask at once share one log, or one would not know what the other appends.
+    const opening = openStepLog(ports.files, ports.paths, vm);
+    open.set(vm, opening);
+    try {
+      const opened = await opening;
+      if (!opened.ok) open.delete(vm);
+      return opened;
+    } catch (cause) {
+      open.delete(vm);
+      throw cause;
+    }
   };
 }
 

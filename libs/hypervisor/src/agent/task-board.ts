@@ -17,11 +17,16 @@ export type Task = {
 };
 
 /** Steps that undoing must not wait for: a copy of gigabytes that is no longer wanted. */
-const CUT_SHORT: ReadonlySet<HostCommand['step']> = new Set(['receive', 'rekey', 'observe']);
+const CUT_SHORT: ReadonlySet<HostCommand['step']> = new Set(['receive', 'rekey', 'reencrypt', 'observe']);
 const UNDOING: ReadonlySet<HostCommand['step']> = new Set(['forswear', 'destroy']);
+/** Encrypting again takes hours and can be taken up later: whoever wants the VM to start or to stop does not wait for it. */
+const PUT_OFF: ReadonlySet<HostCommand['step']> = new Set(['reencrypt']);
+const PRESSING: ReadonlySet<HostCommand['step']> = new Set(['startVm', 'stopVm', 'deleteVm', 'quiesce']);
 
 /** Steps of one VM stand in one line, and so does what makes one image; whatever only looks at images belongs to none. */
 function lineOf(command: HostCommand): string {
+  // Looks only, and is asked while a copy of hours is at work.
+  if (command.step === 'inspect') return `inspect:${command.id}`;
   if (isVmCommand(command)) return command.vm;
   return command.step === 'registerImage' ? `image:${command.body.name}` : `images:${command.id}`;
 }
@@ -86,7 +91,8 @@ export function taskBoard(stepsAtOnce: number, work: (command: HostCommand, watc
       const same = tasks.get(name);
       if (same !== undefined) return same;
       if (tasks.size >= TASKS_WAITING_MAX) return refused('HOST_BUSY');
-      if (UNDOING.has(command.step)) cutShort(tasks.values(), lineOf(command));
+      if (UNDOING.has(command.step)) cutShort(tasks.values(), lineOf(command), CUT_SHORT);
+      if (PRESSING.has(command.step)) cutShort(tasks.values(), lineOf(command), PUT_OFF);
       const task = begin(command, name);
       tasks.set(name, task);
       return task;
@@ -95,6 +101,6 @@ export function taskBoard(stepsAtOnce: number, work: (command: HostCommand, watc
   };
 }
 
-function cutShort(tasks: Iterable<Task>, line: string): void {
-  for (const task of tasks) if (lineOf(task.command) === line && CUT_SHORT.has(task.command.step)) task.abort();
+function cutShort(tasks: Iterable<Task>, line: string, steps: ReadonlySet<HostCommand['step']>): void {
+  for (const task of tasks) if (lineOf(task.command) === line && steps.has(task.command.step)) task.abort();
 }

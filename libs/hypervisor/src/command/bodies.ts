@@ -113,6 +113,11 @@ export const migrationBodies = {
   }),
   /** In staging, before any start: afterwards the volumes open with the new keys, and with no other. */
   rekey: record({ method: rekeyMethod.exclude(['none']), volumes: z.array(rekeyVolume).min(1).max(DISKS_MAX).readonly() }),
+  /**
+   * After the start, running or not: every disk gets a volume key that no earlier volume had. `secrets` are those of the start: the
+   * passphrases stay. The rate limits the copy beside a running guest, not what the guest writes.
+   */
+  reencrypt: record({ secrets, rateBytesPerSecond: z.int().min(1).optional() }),
   /** `held`: the VM is defined and stays stopped, as it was at the source. */
   start: record({ spec: vmSpec, vcpus: z.enum(['run', 'held']), secrets, memory: memorySecret.optional() }),
   /** `signs`: what counts as life. `console`: new output too; `vcpu`: processor time alone, for guests without a serial console. */

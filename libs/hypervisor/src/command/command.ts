@@ -61,6 +61,7 @@ export const hostCommand = z.discriminatedUnion('step', [
   migrationCommand('receive', migrationBodies.receive),
   migrationCommand('rekey', migrationBodies.rekey),
   grantingMigrationCommand('start', migrationBodies.start),
+  migrationCommand('reencrypt', migrationBodies.reencrypt),
   migrationCommand('observe', migrationBodies.observe),
   migrationCommand('forswear', migrationBodies.forswear),
   migrationCommand('destroy', migrationBodies.destroy),

@@ -89,6 +89,7 @@ export const stepResult = z.discriminatedUnion('step', [
   }),
   record({ step: z.literal('rekey'), method: rekeyMethod.exclude(['none']), volumes: many(rekeyedFacts) }),
   record({ step: z.literal('start'), vcpus: z.enum(['run', 'held']), memoryRestored: z.boolean() }),
+  record({ step: z.literal('reencrypt'), volumes: many(rekeyedFacts) }),
   record({ step: z.literal('observe'), state: vmState, vcpuTimeMs: byteCount, consoleBytes: byteCount }),
   record({ step: z.literal('forswear'), epoch }),
   record({ step: z.literal('destroy'), artifacts: many(artifactId), fates: many(destroyedArtifact).default([]) }),

@@ -2,7 +2,7 @@ import type { KeyId } from '@carnet/events';
 import { failed, HostError } from '../codes.ts';
 import type { VmState } from '../command/result.ts';
 import type { HostFiles } from '../ports/files.ts';
-import type { DomainDefinition, DomainNotice } from '../ports/hypervisor.ts';
+import type { DiskCopy, DomainDefinition, DomainNotice } from '../ports/hypervisor.ts';
 import { readFakeVolume, writeFakeVolume } from './volumes.ts';
 
 /** A guest's memory: a boot and a counter, as the tiny guest of the real tests has them. */
@@ -14,6 +14,8 @@ export type FakeDomain = {
   reason: string;
   vcpuTimeMs: number;
   memory: FakeMemory | undefined;
+  /** By target. Looked at once, a copy is ready: the second look says so. */
+  readonly copies: Map<string, { readonly copy: DiskCopy; looks: number }>;
 };
 
 /** Processor time that a running guest gains between two looks, in milliseconds. */
@@ -51,6 +53,7 @@ export function fakeGuests(files: HostFiles) {
     },
     off: (domain: FakeDomain, reason: string): void => {
       domain.memory = undefined;
+      domain.copies.clear();
       become(domain, 'shutoff', reason, 'stopped');
     },
     /** As QEMU does at a start: every disk must open with the secret that libvirt holds. */
@@ -82,8 +85,11 @@ export async function live({ files }: FakeGuests, domain: FakeDomain): Promise<v
   domain.memory = { ...domain.memory, ticks: domain.memory.ticks + 1 };
   const line = `boot=${domain.memory.boot} n=${domain.memory.ticks}`;
   await files.append(domain.definition.consolePath, Buffer.from(`TICK ${line}\n`));
-  for (const { path } of domain.definition.disks.slice(0, 1)) {
-    const volume = await readFakeVolume(files, path);
-    if (volume !== undefined) await writeFakeVolume(files, path, { ...volume, marker: line });
+  for (const { path, target } of domain.definition.disks.slice(0, 1)) {
+    const mirrored = domain.copies.get(target)?.copy.path;
+    for (const place of [path, ...(mirrored === undefined ? [] : [mirrored])]) {
+      const volume = await readFakeVolume(files, place);
+      if (volume !== undefined) await writeFakeVolume(files, place, { ...volume, marker: line });
+    }
   }
 }

@@ -3,6 +3,7 @@ import { sha256 } from '../digest.ts';
 import type { HostFiles } from '../ports/files.ts';
 import type { Hypervisor } from '../ports/hypervisor.ts';
 import { SAVED_STATE_HEAD_BYTES } from '../saved-state.ts';
+import { copies, type FakeCopies } from './disk-copies.ts';
 import { type FakeGuests, type FakeMemory, fakeGuests, live, startVtpm } from './guests.ts';
 
 export type FakeHypervisor = Hypervisor & {
@@ -37,6 +38,7 @@ export function fakeHypervisor(files: HostFiles): FakeHypervisor {
     hasSecret: async (key) => secrets.has(key),
     ...definitions(guests),
     ...lives(guests),
+    ...copies(guests),
   };
 }
 
@@ -55,7 +57,7 @@ const definitions = (guests: FakeGuests): Definitions => ({
     const { uuid } = definition;
     const known = guests.domains.get(uuid);
     if (known !== undefined) known.definition = definition;
-    else guests.domains.set(uuid, { definition, state: 'shutoff', reason: 'unknown', vcpuTimeMs: 0, memory: undefined });
+    else guests.domains.set(uuid, { definition, state: 'shutoff', reason: 'unknown', vcpuTimeMs: 0, memory: undefined, copies: new Map() });
     guests.tell(uuid, 'defined');
   },
   undefine: async (uuid) => {
@@ -66,7 +68,7 @@ const definitions = (guests: FakeGuests): Definitions => ({
 
 type Lives = Omit<
   Hypervisor,
-  keyof Definitions | 'connection' | 'close' | 'subscribe' | 'putSecret' | 'dropSecret' | 'hasSecret'
+  keyof Definitions | keyof FakeCopies | 'connection' | 'close' | 'subscribe' | 'putSecret' | 'dropSecret' | 'hasSecret'
 >;
 
 function lives(guests: FakeGuests): Lives {
@@ -98,6 +100,10 @@ function lives(guests: FakeGuests): Lives {
       const domain = guests.must(uuid, 'paused');
       guests.ran.push(uuid);
       guests.become(domain, 'running', 'unpaused', 'resumed');
+    },
+    pause: async (uuid) => {
+      const domain = guests.must(uuid, 'running', 'paused');
+      guests.become(domain, 'paused', 'user', 'paused');
     },
     requestShutdown: async (uuid) => {
       const domain = guests.domains.get(uuid);

@@ -36,10 +36,10 @@ export const writeFakeVolume = (files: HostFiles, path: string, volume: FakeVolu
 const headerOf = ({ capacityBytes, volumeKey, slots }: FakeVolume): Digest =>
   sha256(JSON.stringify([capacityBytes, volumeKey, slots]));
 
-const madeWith = (capacityBytes: number, passphrase: Uint8Array, marker: string): FakeVolume => ({
+const madeWith = (capacityBytes: number, passphrase: Uint8Array, marker: string, nth = 0): FakeVolume => ({
   fake: 'luks',
   capacityBytes,
-  volumeKey: sha256(`volume key of ${sha256(passphrase)}`),
+  volumeKey: sha256(`volume key ${nth} of ${sha256(passphrase)}`),
   slots: [sha256(passphrase)],
   marker,
 });
@@ -64,6 +64,7 @@ export async function guardFakeVolume(files: HostFiles, path: string): Promise<O
 const MARKER_CHARS_MAX = 80;
 
 export function fakeVolumes(files: MemoryFiles): Volumes {
+  let made = 0;
   const opened = async (path: string, passphrase: Uint8Array): Promise<Outcome<FakeVolume>> => {
     const volume = await readFakeVolume(files, path);
     if (volume === undefined) throw new HostError(failed('TOOL_FAILED'));
@@ -83,7 +84,10 @@ export function fakeVolumes(files: MemoryFiles): Volumes {
       onProgress({ doneBytes: raw.length, totalBytes: raw.length, bytesPerSecond: raw.length });
       return done(undefined);
     },
-    createBlank: (path, capacityBytes, passphrase) => writeFakeVolume(files, path, madeWith(capacityBytes, passphrase, '')),
+    createBlank: (path, capacityBytes, passphrase) => {
+      made += 1;
+      return writeFakeVolume(files, path, madeWith(capacityBytes, passphrase, '', made));
+    },
     addKey: async (path, have, add, slot) => {
       const volume = await opened(path, have);
       if (!volume.ok) return volume;

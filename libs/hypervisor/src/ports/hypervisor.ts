@@ -29,6 +29,20 @@ export type DomainDefinition = {
 /** A LUKS secret as libvirt holds it: ephemeral (never on disk) and private (never read back). */
 export type HostSecret = { readonly key: KeyId; readonly description: string; readonly value: Uint8Array };
 
+/** A volume beside a running domain's disk, which takes on its content and may then take its place. */
+export type DiskCopy = {
+  /** The disk, as the guest's definition names it: `vda`. */
+  readonly target: string;
+  /** An existing LUKS volume in qcow2 of the disk's capacity, and the secret that opens it. */
+  readonly path: string;
+  readonly key: KeyId;
+  /** Unlimited when absent. What the guest writes is never held back. */
+  readonly bytesPerSecond?: number;
+};
+
+/** Bytes in the job's own measure: a guest that writes makes `totalBytes` grow. `ready`: both are alike, and stay so. */
+export type DiskCopyState = { readonly doneBytes: number; readonly totalBytes: number; readonly ready: boolean };
+
 export type DomainNotice = {
   readonly uuid: string | undefined;
   readonly event:
@@ -62,6 +76,16 @@ export type Hypervisor = {
   /** As `startHeld`, from saved memory, with this host's own definition in place of the file's. */
   restoreHeld(statePath: string, definition: DomainDefinition): Promise<void>;
   unpause(uuid: string): Promise<void>;
+  /** Its vCPUs rest, and what it has written is with its disks. */
+  pause(uuid: string): Promise<void>;
+  /** Begins; the copy goes on without this process, and ends with the domain's. */
+  beginCopy(uuid: string, copy: DiskCopy): Promise<void>;
+  /** undefined: no copy is under way, also when the domain is off. */
+  copyState(uuid: string, target: string): Promise<DiskCopyState | undefined>;
+  /** `keep`: the disk stays where it is. `pivot`: the copy, flushed, is the disk from here on; it must be ready. */
+  endCopy(uuid: string, target: string, how: 'keep' | 'pivot'): Promise<void>;
+  /** Files of its disks: as the running process has opened them; of a domain that is off, as its definition names them. */
+  diskFiles(uuid: string): Promise<readonly string[]>;
   requestShutdown(uuid: string): Promise<void>;
   powerOff(uuid: string): Promise<void>;
   /** Stops the domain and writes its memory, in clear, to `statePath`. */

@@ -15,6 +15,7 @@ import {
   unlockDisks,
 } from './domains.ts';
 import { keepPermit } from './permit.ts';
+import { settleVolumes } from './settle-volumes.ts';
 import { shredAll } from './shred.ts';
 import { finished, openPassphrases, type Step, type StepContext } from './step.ts';
 
@@ -78,6 +79,7 @@ export const startVm: Step<'startVm'> = async (command, context) => {
   const renewed = await renewPermit(command, context);
   if (renewed !== undefined) return renewed;
   if ((await stateOf(context, vm)) === 'running') return finished({ step: 'startVm' });
+  await settleVolumes(context, vm, spec);
   const definition = await definitionOf(context, vm, spec);
   if (!definition.ok) return definition.setback;
   const passphrases = await openPassphrases(context, command, keysOf(spec), body.secrets);

@@ -9,6 +9,7 @@ import { readVm } from '../vm-record.ts';
 import { lacksTmpfs } from './agreement.ts';
 import { isOff, stateOf, stopDomain, waitFor } from './domains.ts';
 import { memoryKey } from './memory.ts';
+import { settleVolumes } from './settle-volumes.ts';
 import { finished, moveFor, openSecret, type Step, type StepContext, testify } from './step.ts';
 import { copyVtpm } from './vtpm.ts';
 
@@ -45,6 +46,7 @@ export const quiesce: Step<'quiesce'> = async (command, context) => {
   const held = await moveFor(context, command, { kind: 'hold', epoch });
   if (!held.ok) return held.setback;
   await ports.hypervisor.autostartOff(uuidOf(vm));
+  await settleVolumes(context, vm, spec);
   const quiet = body.memory === undefined ? await stopCold(command, context) : await suspend(command, context, body.memory);
   if ('status' in quiet) return quiet;
   return observeStopped(command, context, was, quiet);

@@ -81,7 +81,7 @@ export async function encryptAgain(
   const isNew = await opens(context, path, volume.to);
   if (!isNew.ok) return isNew.setback;
   if (!isNew.value) {
-    const made = await makeAnew(context, volume, making, onProgress);
+    const made = await makeAnew(context, { ...volume, path, making }, onProgress);
     if (made !== undefined) return made;
     await files.rename(path, replaced);
     await files.rename(making, path);
@@ -91,30 +91,40 @@ export async function encryptAgain(
   return undefined;
 }
 
-async function makeAnew(
-  context: StepContext,
-  volume: Arrived,
-  making: string,
-  onProgress: (progress: StepProgress) => void,
-): Promise<Setback | undefined> {
-  const { files, volumes, artifacts, paths } = context.ports;
-  const path = stagedPath(context, volume);
+/** A volume where it is, and the path beside it at which the one that takes its place is made. */
+export type Renewal = Pick<Arrived, 'artifact' | 'from' | 'to'> & { readonly path: string; readonly making: string };
+
+/** A blank volume of the same capacity, with a volume key of its own; what an earlier attempt left there goes. Returns the capacity. */
+export async function blankBeside({ ports }: StepContext, { artifact, path, making, to }: Renewal): Promise<Outcome<number>> {
+  const { files, volumes, artifacts, paths } = ports;
   await files.remove(making);
   const header = await artifacts.guard(path);
-  if (!header.ok) return header.setback;
+  if (!header.ok) return header;
   const { capacityBytes, sizeBytes } = header.value;
   // By rule, not by accident: a disk that is full now gives the VM back instead of trying for ever.
   if ((await files.freeBytes(paths.volumesDir)) < sizeBytes + DISK_OVERHEAD_BYTES)
-    return refused('NO_ROOM', `A second copy of disk ${volume.artifact} needs ${sizeBytes + DISK_OVERHEAD_BYTES} bytes.`);
-  await volumes.createBlank(making, capacityBytes, volume.to);
+    return setBack(refused('NO_ROOM', `A second copy of disk ${artifact} needs ${sizeBytes + DISK_OVERHEAD_BYTES} bytes.`));
+  await volumes.createBlank(making, capacityBytes, to);
+  return done(capacityBytes);
+}
+
+/** The same, with the content of a volume that nobody has open. */
+export async function makeAnew(
+  context: StepContext,
+  renewal: Renewal,
+  onProgress: (progress: StepProgress) => void,
+): Promise<Setback | undefined> {
+  const { files, volumes } = context.ports;
+  const blank = await blankBeside(context, renewal);
+  if (!blank.ok) return blank.setback;
   const { signal } = context;
   const [from, to] = [
-    { path, passphrase: volume.from },
-    { path: making, passphrase: volume.to },
+    { path: renewal.path, passphrase: renewal.from },
+    { path: renewal.making, passphrase: renewal.to },
   ];
-  const copied = await volumes.copyInto(from, to, { signal, onProgress, totalBytes: capacityBytes });
+  const copied = await volumes.copyInto(from, to, { signal, onProgress, totalBytes: blank.value });
   if (!copied.ok) return copied.setback;
-  await files.flush(making);
+  await files.flush(renewal.making);
   return undefined;
 }
 
