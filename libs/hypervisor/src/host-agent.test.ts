@@ -360,7 +360,7 @@ describe('steps at once', () => {
     const other = { vm: VM.replace('3333-4', '3333-5') };
     const third = { vm: VM.replace('3333-4', '3333-6') };
     expect(await agent.handle(draft('b1', 'receive', receive(found), ofEpoch(1)))).toMatchObject({ status: 'running' });
-    expect(await agent.handle(draft('b1', 'inspect', {}))).toMatchObject({ status: 'running' });
+    expect(await agent.handle(draft('b1', 'provideSecrets', { secrets: [] }))).toMatchObject({ status: 'running' });
     expect(await ask(agent, 'b1', 'inspect', {}, other)).toMatchObject({ status: 'done' });
     const reserve = { spec: { ...SPEC, name: 'other' }, mode: 'cold', until: UNTIL };
     expect(await ask(agent, 'b1', 'reserve', reserve, { ...ofEpoch(1), ...other })).toMatchObject({ status: 'done' });

@@ -107,7 +107,12 @@ export async function openLoneHost() {
   const openAgent = () => {
     const fake = fakeHost({ domain: DOMAIN, host: HOST, clock });
     const transport = { kind: 'unix', path: machine.socket } as const;
-    const how = { clock, random: Math.random, log: SILENT, machine: { emulator: '/usr/bin/qemu-system-x86_64', accelerator: 'tcg' } as const };
+    const how = {
+      clock,
+      random: Math.random,
+      log: SILENT,
+      machine: { emulator: '/usr/bin/qemu-system-x86_64', accelerator: 'tcg' } as const,
+    };
     const hypervisor = libvirtHypervisor({ transport, uri: 'qemu:///session', ...how });
     const life = mortal();
     const ports: HostPorts = {
@@ -117,7 +122,7 @@ export async function openLoneHost() {
       volumes: life.over('volumes', volumes),
       hypervisor: life.over('hypervisor', hypervisor),
       artifacts: { ...fake.ports.artifacts, guard, luksPlace },
-      log: process.env['CARNET_TEST_LOG'] === undefined ? SILENT : { ...SILENT, warn: (...it) => process.stderr.write(`${JSON.stringify(it)} ${String(Reflect.get(it[0], 'err'))}\n`) },
+      log: SILENT,
     };
     const hello = { agent: '00000000-0000-4000-8000-000000000001', publicKey: '', chain: [''] };
     return { agent: createHostAgent({ domain: DOMAIN, host: HOST, ports, hello, replyWithinMs: 200 }), hypervisor, life };
@@ -174,7 +179,9 @@ export async function openLoneHost() {
     arrive,
     state: (): string => machine.virsh('domstate', uuid).trim(),
     /** Pretends so much room on the disk; undefined: what there is. */
-    room: (bytes: number | undefined) => void (roomBytes = bytes),
+    room: (bytes: number | undefined): void => {
+      roomBytes = bytes;
+    },
     reencrypt: (body: object = {}) => ask('reencrypt', { secrets: [OWN.sealed], ...body }, OF_FIRST),
     start: () => must('startVm', { secrets: [OWN.sealed] }),
     stop: () => must('stopVm', { graceSeconds: 0 }),
@@ -190,7 +197,10 @@ export async function openLoneHost() {
     reads(path: string, secret: typeof OWN): string | undefined {
       try {
         const said = io(path, secret, '-r', '-c', 'read -v 0 512');
-        return said.split('\n').map((line) => line.slice(-16)).join('');
+        return said
+          .split('\n')
+          .map((line) => line.slice(-16))
+          .join('');
       } catch (error) {
         if (error instanceof DevError && error.message.includes('Invalid password')) return undefined;
         throw error;
@@ -206,7 +216,8 @@ export async function openLoneHost() {
       }
     },
     /** kill -9 of QEMU. */
-    killGuest: () => process.kill(Number(readFileSync(join(machine.dirs.run, 'libvirt', 'qemu', 'run', 'demo.pid'), 'utf8')), 'SIGKILL'),
+    killGuest: () =>
+      process.kill(Number(readFileSync(join(machine.dirs.run, 'libvirt', 'qemu', 'run', 'demo.pid'), 'utf8')), 'SIGKILL'),
     async close(): Promise<void> {
       await hypervisor.close();
       become(0, 0);

@@ -57,7 +57,15 @@ const definitions = (guests: FakeGuests): Definitions => ({
     const { uuid } = definition;
     const known = guests.domains.get(uuid);
     if (known !== undefined) known.definition = definition;
-    else guests.domains.set(uuid, { definition, state: 'shutoff', reason: 'unknown', vcpuTimeMs: 0, memory: undefined, copies: new Map() });
+    else
+      guests.domains.set(uuid, {
+        definition,
+        state: 'shutoff',
+        reason: 'unknown',
+        vcpuTimeMs: 0,
+        memory: undefined,
+        copies: new Map(),
+      });
     guests.tell(uuid, 'defined');
   },
   undefine: async (uuid) => {

@@ -1,4 +1,5 @@
 import { type Connection, type Domain, isRemoteError } from '@carnet/libvirt';
+import { z } from 'zod';
 import { diskXml } from '../domain-xml.ts';
 import type { Hypervisor } from '../ports/hypervisor.ts';
 
@@ -58,9 +59,20 @@ function isMirrorReady(xml: string, target: string): boolean {
   return /<mirror [^>]*ready='yes'/.test(disk);
 }
 
-const sourcesIn = (xml: string): readonly string[] => [...xml.matchAll(/<source file='([^']+)'/g)].flatMap(([, file]) => file ?? []);
+const sourcesIn = (xml: string): readonly string[] =>
+  [...xml.matchAll(/<source file='([^']+)'/g)].flatMap(([, file]) => file ?? []);
 
-/** QMP query-block: `return[].inserted.file`, a file's name or `json:` and the options by which it was opened. */
+/** QMP query-block, as far as it is read. `file`: a file's name, or `json:` and the options by which QEMU opened it. */
+const queryBlock = z.object({ return: z.array(z.object({ inserted: z.object({ file: z.string() }).optional() })) });
+type Opened = { readonly filename?: string | undefined; readonly file?: Opened | undefined };
+const opened: z.ZodType<Opened> = z.object({ filename: z.string().optional(), file: z.lazy(() => opened).optional() });
+
+/** By the names under which QEMU opened them: a file that was renamed since keeps its old one here. */
 function openFiles(answer: string): readonly string[] {
-  throw new Error(answer);
+  return queryBlock.parse(JSON.parse(answer)).return.flatMap(({ inserted }) => {
+    if (inserted === undefined || !inserted.file.startsWith('json:')) return inserted?.file ?? [];
+    let at: Opened | undefined = opened.parse(JSON.parse(inserted.file.slice('json:'.length)));
+    while (at !== undefined && at.filename === undefined) at = at.file;
+    return at?.filename ?? [];
+  });
 }

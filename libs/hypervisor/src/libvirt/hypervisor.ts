@@ -1,8 +1,8 @@
 import { type Connection, type Domain, isRemoteError } from '@carnet/libvirt';
 import type { VmState } from '../command/result.ts';
 import { domainXml, type HostMachine, secretXml } from '../domain-xml.ts';
-import { diskCopies } from './disk-copies.ts';
 import type { DomainFacts, DomainNotice, Hypervisor } from '../ports/hypervisor.ts';
+import { diskCopies } from './disk-copies.ts';
 import { type LinkOptions, openLink } from './link.ts';
 
 export type LibvirtHypervisorOptions = LinkOptions & { readonly machine: HostMachine };
@@ -90,7 +90,11 @@ export function libvirtHypervisor(options: LibvirtHypervisorOptions): Hypervisor
       link.use(({ domains }) => domains.restore(statePath, { xml: domainXml(definition, options.machine), flags: ['paused'] })),
     unpause: (uuid) => must(uuid, ({ domains }, domain) => domains.resume(domain)),
     pause: (uuid) => must(uuid, ({ domains }, domain) => domains.suspend(domain)),
-    ...diskCopies({ on, must, find: (uuid, work) => link.use((connection) => withDomain(connection, uuid, (domain) => work(connection, domain))) }),
+    ...diskCopies({
+      on,
+      must,
+      find: (uuid, work) => link.use((connection) => withDomain(connection, uuid, (domain) => work(connection, domain))),
+    }),
     requestShutdown: (uuid) => on(uuid, ({ domains }, domain) => unlessOff(() => domains.shutdown(domain))),
     powerOff: (uuid) => on(uuid, ({ domains }, domain) => unlessOff(() => domains.destroy(domain))),
     save: (uuid, statePath) => must(uuid, ({ domains }, domain) => domains.save(domain, statePath, { flags: ['running'] })),

@@ -4,7 +4,6 @@ import type { StepProgress } from '../command/report.ts';
 import { uuidOf } from '../host-paths.ts';
 import { POLL_MS } from '../limits.ts';
 import { done, type Outcome } from '../outcome.ts';
-import type { DomainDefinition } from '../ports/hypervisor.ts';
 import { isOff, letRun, stateOf } from './domains.ts';
 import { blankBeside, makeAnew, type Renewal } from './rekey-volume.ts';
 import { type PlacedDisk, placesOf, settleVolume, takePlace } from './settle-volumes.ts';
@@ -15,7 +14,6 @@ export type Volume = PlacedDisk & {
   readonly key: KeyId;
   readonly passphrase: Uint8Array;
   readonly before: Digest;
-  readonly definition: DomainDefinition;
   readonly bytesPerSecond: number | undefined;
 };
 type Tell = (progress: StepProgress) => void;
@@ -32,6 +30,8 @@ export async function headerOf(context: StepContext, disk: PlacedDisk): Promise<
  */
 export async function renewVolume(context: StepContext, volume: Volume, tell: Tell): Promise<Setback | undefined> {
   await settleVolume(context, volume, 'goes-on');
+  // At rest since an earlier attempt's end: its path names what it writes now.
+  await letRun(context, volume.vm);
   const now = await headerOf(context, volume);
   if (!now.ok) return now.setback;
   if (now.value !== volume.before) return undefined;
@@ -70,12 +70,13 @@ async function mirror(context: StepContext, volume: Volume, tell: Tell): Promise
     await hypervisor.pause(uuid);
     await hypervisor.endCopy(uuid, volume.target, 'pivot');
     await takePlace(context, volume);
-    // libvirt's stored definition names the path of the copy since the pivot.
-    await hypervisor.define(volume.definition);
-  } finally {
+  } catch (cause) {
     await settleVolume(context, volume, 'ends');
     await letRun(context, volume.vm);
+    throw cause;
   }
+  await letRun(context, volume.vm);
+  await settleVolume(context, volume, 'ends');
   return undefined;
 }
 
@@ -128,4 +129,3 @@ export async function provenVolume(context: StepContext, volume: Volume): Promis
     throw new HostError(failed('TOOL_FAILED', 'The volume is not the one that was made.'));
   return header;
 }
-

@@ -39,7 +39,6 @@ export const reencrypt: Step<'reencrypt'> = async (command, context) => {
       key,
       passphrase: passphrases.value.get(key) ?? new Uint8Array(),
       before: digest.parse(seen.value[`before${i}`]),
-      definition: definition.value,
       bytesPerSecond: body.rateBytesPerSecond,
     }),
   );
@@ -47,7 +46,7 @@ export const reencrypt: Step<'reencrypt'> = async (command, context) => {
     const setback = await renewVolume(context, volume, progressFrom(spec.value, context, i));
     if (setback !== undefined) return setback;
   }
-  // A stored definition that an earlier attempt did not come to replace names the path of a copy.
+  // libvirt's stored definition names the path of a copy since its pivot.
   await context.ports.hypervisor.define(definition.value);
   return testifyTo(command, context, volumes);
 };

@@ -198,6 +198,42 @@ export function hypervisorContract(name: string, open: () => Promise<HypervisorU
       expect((await domain())?.state).toBe('running');
     });
 
+    it('a running domain’s disk is copied beside it, and stays or changes over; only one that is ready does', async () => {
+      const { hypervisor, volumes, definition, otherDisk, capacityBytes, files } = host;
+      const [{ uuid }, path, target] = [definition, `${otherDisk}.copy`, definition.disks[0]?.target ?? ''];
+      const ready = async (): Promise<void> => {
+        await hypervisor.beginCopy(uuid, { target, path, key: keyOf(), bytesPerSecond: 2 ** 30 });
+        const until = performance.now() + host.bootMs;
+        while ((await hypervisor.copyState(uuid, target))?.ready !== true && performance.now() < until) await domain();
+      };
+      await volumes.createBlank(path, capacityBytes, WRONG);
+      expect(await hypervisor.copyState(uuid, target)).toBeUndefined();
+      expect(await setbackOf(hypervisor.endCopy(uuid, target, 'pivot'))).toBe('LIBVIRT_FAILED');
+      await hypervisor.endCopy(uuid, target, 'keep');
+      expect(await setbackOf(hypervisor.beginCopy(uuid, { target, path, key: keyOf() }))).toBe('LIBVIRT_FAILED');
+      await files.remove(path);
+      await volumes.createBlank(path, capacityBytes, RIGHT);
+      await ready();
+      await hypervisor.endCopy(uuid, target, 'keep');
+      expect(await hypervisor.copyState(uuid, target)).toBeUndefined();
+      expect(await hypervisor.diskFiles(uuid)).toEqual([diskOf()]);
+      await ready();
+      expect(await hypervisor.diskFiles(uuid)).toEqual([diskOf()]);
+      await hypervisor.pause(uuid);
+      await hypervisor.pause(uuid);
+      expect(await domain()).toMatchObject({ state: 'paused' });
+      await hypervisor.endCopy(uuid, target, 'pivot');
+      expect(await hypervisor.copyState(uuid, target)).toBeUndefined();
+      expect(await hypervisor.diskFiles(uuid)).toEqual([path]);
+      await hypervisor.unpause(uuid);
+      await hypervisor.powerOff(uuid);
+      expect(await hypervisor.diskFiles(uuid)).toEqual([path]);
+      expect(await hypervisor.copyState(uuid, target)).toBeUndefined();
+      await hypervisor.define(definition);
+      expect(await hypervisor.diskFiles(uuid)).toEqual([diskOf()]);
+      await hypervisor.startHeld(uuid);
+    });
+
     it('keeps the state of its vTPM when its definition goes, encrypted: another secret does not open it', async () => {
       const { hypervisor, definition, files } = host;
       const { statePath } = vtpm();
