@@ -1,11 +1,12 @@
 import type { Digest, KeyId, VmDisk, VmId } from '@carnet/events';
-import { failed, HostError, refused, type Setback } from '../codes.ts';
+import { failed, HostError, type Setback } from '../codes.ts';
 import type { StepProgress } from '../command/report.ts';
 import { uuidOf } from '../host-paths.ts';
-import { DISK_OVERHEAD_BYTES, POLL_MS } from '../limits.ts';
+import { POLL_MS } from '../limits.ts';
 import { done, type Outcome, setBack } from '../outcome.ts';
 import type { DiskFacts } from '../ports/hypervisor.ts';
 import { letRun, provideSecrets } from './domains.ts';
+import { createSecond, fillSecond, type Replacement } from './second-volume.ts';
 import { shred } from './shred.ts';
 import type { StepContext } from './step.ts';
 
@@ -39,19 +40,13 @@ export async function encryptOnline(
   onProgress: (progress: StepProgress) => void,
 ): Promise<Outcome<Digest>> {
   const { files, hypervisor } = context.ports;
-  const { place, copy, old } = pathsOf(context, volume);
+  const { copy, old } = pathsOf(context, volume);
   const uuid = uuidOf(volume.vm);
   let hasBegun = false;
   const tell = rated(context, onProgress);
   for (;;) {
     if (context.signal.aborted) throw new HostError(failed('STEP_ABORTED'));
-    // Between the two names: what was copied was whole before the first of them was changed.
-    if (
-      (await files.size(place)) === undefined &&
-      (await files.size(old)) !== undefined &&
-      (await files.size(copy)) !== undefined
-    )
-      await files.alias(copy, place);
+    await endTaking(context, volume);
     const header = await newHeader(context, volume);
     if (!header.ok) return header;
     const facts = await hypervisor.disk(uuid, volume.disk.target);
@@ -94,20 +89,19 @@ async function newHeader(context: StepContext, volume: Held): Promise<Outcome<Di
   return done(header.value.headerDigest);
 }
 
-/** An empty volume that only the new passphrase opens, with a volume key of its own. */
-async function createEmpty(context: StepContext, volume: Held): Promise<Setback | undefined> {
-  const { files, volumes, artifacts, paths } = context.ports;
+const secondOf = (context: StepContext, volume: Held): Replacement => {
   const { place, copy } = pathsOf(context, volume);
-  await files.remove(copy);
-  const header = await artifacts.guard(place);
-  if (!header.ok) return header.setback;
-  const { capacityBytes, sizeBytes } = header.value;
-  if (capacityBytes !== volume.disk.capacityBytes)
-    return refused('SPEC_MISMATCH', `Disk ${volume.disk.artifact} has ${capacityBytes} bytes.`);
-  if ((await files.freeBytes(paths.volumesDir)) < sizeBytes + DISK_OVERHEAD_BYTES)
-    return refused('NO_ROOM', `A second copy of disk ${volume.disk.artifact} needs ${sizeBytes + DISK_OVERHEAD_BYTES} bytes.`);
-  await volumes.createBlank(copy, capacityBytes, volume.to);
-  const isOld = await volumes.unlock(copy, volume.from);
+  const { artifact, capacityBytes } = volume.disk;
+  const ends = { from: { path: place, passphrase: volume.from }, to: { path: copy, passphrase: volume.to } };
+  return { artifact, capacityBytes, ...ends };
+};
+
+/** An empty volume that only the new passphrase opens. */
+async function createEmpty(context: StepContext, volume: Held): Promise<Setback | undefined> {
+  const second = secondOf(context, volume);
+  const setback = await createSecond(context, second);
+  if (setback !== undefined) return setback;
+  const isOld = await context.ports.volumes.unlock(second.to.path, volume.from);
   if (isOld.ok) throw new HostError(failed('TOOL_FAILED', 'The old key opens a new volume.'));
   return isOld.setback.code === 'LUKS_DOES_NOT_OPEN' ? undefined : isOld.setback;
 }
@@ -158,24 +152,12 @@ async function pivot(context: StepContext, volume: Held): Promise<void> {
 }
 
 /** The guest is off: nothing but us has the volume open. */
-async function convert(
+const convert = async (
   context: StepContext,
   volume: Held,
   onProgress: (progress: StepProgress) => void,
-): Promise<Setback | undefined> {
-  const { volumes } = context.ports;
-  const { place, copy } = pathsOf(context, volume);
-  const empty = await createEmpty(context, volume);
-  if (empty !== undefined) return empty;
-  const { signal } = context;
-  const totalBytes = volume.disk.capacityBytes;
-  const [from, to] = [
-    { path: place, passphrase: volume.from },
-    { path: copy, passphrase: volume.to },
-  ];
-  const copied = await volumes.copyInto(from, to, { signal, onProgress, totalBytes });
-  return copied.ok ? undefined : copied.setback;
-}
+): Promise<Setback | undefined> =>
+  (await createEmpty(context, volume)) ?? (await fillSecond(context, secondOf(context, volume), onProgress));
 
 /** Old out, new in; the copy keeps its own name, too, for the guest that has it open under that. */
 async function takePlace(context: StepContext, volume: Pick<Held, 'vm' | 'disk'>): Promise<void> {
@@ -186,6 +168,14 @@ async function takePlace(context: StepContext, volume: Pick<Held, 'vm' | 'disk'>
   await files.alias(copy, place);
 }
 
+/** After a crash between the two names: what was copied was whole before the first of them was changed. */
+async function endTaking(context: StepContext, volume: Pick<Held, 'vm' | 'disk'>): Promise<void> {
+  const { files } = context.ports;
+  const { place, copy, old } = pathsOf(context, volume);
+  if ((await files.size(place)) !== undefined || (await files.size(old)) === undefined) return;
+  if ((await files.size(copy)) !== undefined) await files.alias(copy, place);
+}
+
 /**
  * Before a VM is let run that a crash left at rest (or cut off) in the midst of a change: what it has open comes to its place first, or what
  * it goes on to write would lie in a file that the next start, and the next attempt, take for an unfinished copy.
@@ -193,12 +183,9 @@ async function takePlace(context: StepContext, volume: Pick<Held, 'vm' | 'disk'>
 export async function settleNames(context: StepContext, vm: VmId, disks: readonly VmDisk[]): Promise<void> {
   const { files, hypervisor } = context.ports;
   for (const disk of disks) {
-    const { place, copy, old } = pathsOf(context, { vm, disk });
-    if ((await files.size(copy)) === undefined) continue;
-    if ((await files.size(place)) === undefined) {
-      if ((await files.size(old)) !== undefined) await files.alias(copy, place);
-      continue;
-    }
+    const { place, copy } = pathsOf(context, { vm, disk });
+    await endTaking(context, { vm, disk });
+    if ((await files.size(copy)) === undefined || (await files.size(place)) === undefined) continue;
     const facts = await hypervisor.disk(uuidOf(vm), disk.target);
     if (facts?.path === copy && !(await areOne(context, place, copy))) await takePlace(context, { vm, disk });
   }

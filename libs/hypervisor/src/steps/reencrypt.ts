@@ -1,19 +1,17 @@
-import { type ArtifactId, type Digest, digest, type VmDisk, type VmSpec } from '@carnet/events';
+import type { VmDisk, VmSpec } from '@carnet/events';
 import { refused, type Setback } from '../codes.ts';
 import type { CommandOf } from '../command/command.ts';
-import type { StepProgress } from '../command/report.ts';
-import type { ResultOf } from '../command/result.ts';
 import { forbidsRunning } from '../fence/moves.ts';
 import { done, type Outcome, setBack } from '../outcome.ts';
 import type { Seen } from '../step-log.ts';
 import { readVm, writeVm } from '../vm-record.ts';
 import { definitionOf, dropSecrets, provideSecrets } from './domains.ts';
 import { encryptOnline, type Held } from './reencrypt-volume.ts';
-import { finished, openPassphrases, type Step, type StepContext, testify } from './step.ts';
-import { keyOf } from './step-key.ts';
+import { beforeOf, openVolumes, progressFrom, type Rekeyed, seenAtFirst, testifyNewKeys } from './rekeying.ts';
+import { finished, type Step, type StepContext } from './step.ts';
 
 type Reencrypt = CommandOf<'reencrypt'>;
-type Reencrypted = ResultOf<'reencrypt'>['volumes'][number];
+type Opened = Omit<Held, 'before'>;
 
 /**
  * Takes the volumes of a VM that runs here away from whoever knew their keys: each is mirrored to a new one, the guest goes on on that, and
@@ -30,69 +28,44 @@ export const reencrypt: Step<'reencrypt'> = async (command, context) => {
   if (stop !== undefined) return stop;
   const spec = await readVm(ports.files, ports.paths, vm);
   if (spec === undefined) return refused('VM_NOT_HERE');
-  const volumes = await heldVolumes(command, context, spec);
-  if (!volumes.ok) return volumes.setback;
-  const befores = await firstSeen(command, context, volumes.value);
-  if (!befores.ok) return befores.setback;
+  const opened = await heldVolumes(command, context, spec);
+  if (!opened.ok) return opened.setback;
+  const seen = await seenAtFirst(command, context, () => look(context, opened.value));
+  if (!seen.ok) return seen.setback;
+  const volumes = opened.value.map((volume, i): Held => ({ ...volume, before: beforeOf(seen.value, i) }));
 
-  const after: Reencrypted[] = [];
-  for (const [i, volume] of volumes.value.entries()) {
-    const before = befores.value[i] ?? impossible(volume.disk.artifact);
-    const made = await encryptOnline(context, { ...volume, before }, progressFrom(command, context, i));
+  const after: Rekeyed[] = [];
+  for (const [i, volume] of volumes.entries()) {
+    const made = await encryptOnline(context, volume, progressFrom(command, context, i));
     if (!made.ok) return made.setback;
-    after.push({ artifact: volume.disk.artifact, before, after: made.value });
+    after.push({ artifact: volume.disk.artifact, before: volume.before, after: made.value });
   }
-  const setback = await takeNewKeys(command, context, spec, volumes.value);
+  const setback = await takeNewKeys(command, context, spec, volumes);
   if (setback !== undefined) return setback;
-  return finished({ step: 'reencrypt', volumes: after }, testifyTo(command, context, after));
+  const evidence = testifyNewKeys(command, context, 'reencrypted', 'full-online', after);
+  return finished({ step: 'reencrypt', volumes: after }, evidence);
 };
 
-const impossible = (artifact: ArtifactId): never => {
-  throw new Error(`nothing was seen of ${artifact}`);
-};
-
-async function heldVolumes(
-  command: Reencrypt,
-  context: StepContext,
-  spec: VmSpec,
-): Promise<Outcome<readonly Omit<Held, 'before'>[]>> {
-  const { vm, body } = command;
-  const secrets = body.volumes.flatMap(({ from, to }) => [from, to]);
-  const opened = await openPassphrases(
-    context,
-    command,
-    secrets.map(({ key }) => key),
-    secrets,
-    'rekey',
-  );
+async function heldVolumes(command: Reencrypt, context: StepContext, spec: VmSpec): Promise<Outcome<readonly Opened[]>> {
+  const opened = await openVolumes(command, context);
   if (!opened.ok) return opened;
-  const of = (key: VmDisk['key']): Uint8Array => opened.value.get(key) ?? new Uint8Array();
-  const held: Omit<Held, 'before'>[] = [];
-  for (const { artifact, from, to } of body.volumes) {
+  const held: Opened[] = [];
+  for (const { artifact, newKey, from, to } of opened.value) {
     const disk = spec.disks.find((one) => one.artifact === artifact);
     if (disk === undefined) return setBack(refused('ARTIFACT_MISSING', `(${artifact})`));
-    held.push({ vm, disk, newKey: to.key, from: of(from.key), to: of(to.key) });
+    held.push({ vm: command.vm, disk, newKey, from, to });
   }
   return done(held);
 }
 
-/** Headers before the first effect, from the log when there was one: afterwards the volumes no longer show them. */
-async function firstSeen(
-  command: Reencrypt,
-  context: StepContext,
-  volumes: readonly Omit<Held, 'before'>[],
-): Promise<Outcome<readonly Digest[]>> {
-  const { artifacts, paths } = context.ports;
-  const readBefores = (seen: Seen): readonly Digest[] => volumes.map((_, i) => digest.parse(seen[`before${i}`]));
-  const logged = context.log.intent(keyOf(command))?.seen;
-  if (logged !== undefined) return done(readBefores(logged));
+async function look({ ports: { artifacts, paths } }: StepContext, volumes: readonly Opened[]): Promise<Outcome<Seen>> {
   const entries: [string, string][] = [];
   for (const [i, { vm, disk }] of volumes.entries()) {
     const header = await artifacts.guard(paths.volume(vm, disk.artifact));
     if (!header.ok) return header;
     entries.push([`before${i}`, header.value.headerDigest]);
   }
-  return done(readBefores(await context.intend(Object.fromEntries(entries))));
+  return done(Object.fromEntries(entries));
 }
 
 /** From here on the host knows the VM by its new keys; libvirt forgets the old ones, and the old volumes are gone. */
@@ -100,7 +73,7 @@ async function takeNewKeys(
   { vm }: Reencrypt,
   context: StepContext,
   spec: VmSpec,
-  volumes: readonly Omit<Held, 'before'>[],
+  volumes: readonly Opened[],
 ): Promise<Setback | undefined> {
   const { files, paths, hypervisor } = context.ports;
   const newKeyOf = (disk: VmDisk) => volumes.find((volume) => volume.disk.artifact === disk.artifact)?.newKey ?? disk.key;
@@ -114,22 +87,4 @@ async function takeNewKeys(
   const gone = volumes.map(({ disk }) => disk.key).filter((key) => !own.disks.some((disk) => disk.key === key));
   await dropSecrets(context, gone);
   return undefined;
-}
-
-/** Bytes of this disk after those of the disks before it. */
-function progressFrom({ body }: Reencrypt, context: StepContext, index: number): (progress: StepProgress) => void {
-  const sizes = body.volumes.map(({ capacityBytes }) => capacityBytes);
-  const sum = (some: readonly number[]): number => some.reduce((total, size) => total + size, 0);
-  const [before, totalBytes] = [sum(sizes.slice(0, index)), sum(sizes)];
-  return ({ doneBytes, bytesPerSecond }) => context.progress({ doneBytes: before + doneBytes, totalBytes, bytesPerSecond });
-}
-
-function testifyTo(command: Reencrypt, context: StepContext, volumes: readonly Reencrypted[]) {
-  const each = volumes.flatMap(({ artifact, before, after }, i) => [
-    [`artifact${i}`, artifact],
-    [`before${i}`, before],
-    [`after${i}`, after],
-  ]);
-  const facts = { method: 'full-online', volumes: volumes.length, oldKeysRefused: true };
-  return testify(context, command, 'reencrypted', { ...facts, ...Object.fromEntries(each) });
 }

@@ -1,8 +1,9 @@
 import type { ArtifactId, Digest, Epoch, VmId } from '@carnet/events';
 import { failed, HostError, refused, type Setback } from '../codes.ts';
 import type { StepProgress } from '../command/report.ts';
-import { DISK_OVERHEAD_BYTES, LUKS_SLOTS } from '../limits.ts';
+import { LUKS_SLOTS } from '../limits.ts';
 import { done, type Outcome, setBack } from '../outcome.ts';
+import { createSecond, fillSecond } from './second-volume.ts';
 import { shred } from './shred.ts';
 import type { StepContext } from './step.ts';
 
@@ -11,11 +12,12 @@ export type Arrived = {
   readonly vm: VmId;
   readonly epoch: Epoch;
   readonly artifact: ArtifactId;
+  readonly capacityBytes: number;
   readonly from: Uint8Array;
   readonly to: Uint8Array;
 };
 
-const stagedPath = ({ ports: { paths } }: StepContext, { vm, epoch, artifact }: Omit<Arrived, 'from' | 'to'>): string =>
+const stagedPath = ({ ports: { paths } }: StepContext, { vm, epoch, artifact }: Arrived): string =>
   paths.staged(vm, epoch, artifact);
 
 /** The header is judged by our own parser each time before a qemu tool sees it. */
@@ -81,40 +83,17 @@ export async function encryptAgain(
   const isNew = await opens(context, path, volume.to);
   if (!isNew.ok) return isNew.setback;
   if (!isNew.value) {
-    const made = await makeAnew(context, volume, making, onProgress);
-    if (made !== undefined) return made;
+    const { capacityBytes, from, to } = volume;
+    const ends = { from: { path, passphrase: from }, to: { path: making, passphrase: to } };
+    const second = { artifact, capacityBytes, ...ends };
+    const setback = (await createSecond(context, second)) ?? (await fillSecond(context, second, onProgress));
+    if (setback !== undefined) return setback;
+    await files.flush(making);
     await files.rename(path, replaced);
     await files.rename(making, path);
   }
   await shred(context, replaced);
   await files.remove(making);
-  return undefined;
-}
-
-async function makeAnew(
-  context: StepContext,
-  volume: Arrived,
-  making: string,
-  onProgress: (progress: StepProgress) => void,
-): Promise<Setback | undefined> {
-  const { files, volumes, artifacts, paths } = context.ports;
-  const path = stagedPath(context, volume);
-  await files.remove(making);
-  const header = await artifacts.guard(path);
-  if (!header.ok) return header.setback;
-  const { capacityBytes, sizeBytes } = header.value;
-  // By rule, not by accident: a disk that is full now gives the VM back instead of trying for ever.
-  if ((await files.freeBytes(paths.volumesDir)) < sizeBytes + DISK_OVERHEAD_BYTES)
-    return refused('NO_ROOM', `A second copy of disk ${volume.artifact} needs ${sizeBytes + DISK_OVERHEAD_BYTES} bytes.`);
-  await volumes.createBlank(making, capacityBytes, volume.to);
-  const { signal } = context;
-  const [from, to] = [
-    { path, passphrase: volume.from },
-    { path: making, passphrase: volume.to },
-  ];
-  const copied = await volumes.copyInto(from, to, { signal, onProgress, totalBytes: capacityBytes });
-  if (!copied.ok) return copied.setback;
-  await files.flush(making);
   return undefined;
 }
 
