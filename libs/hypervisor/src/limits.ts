@@ -71,5 +71,5 @@ export const START_TICKET_MS = 60_000;
 export const PERMIT_FILE_BYTES_MAX = 65_536;
 /** Bytes of a domain's XML as libvirt hands it to its hook: a large guest has some 50 KiB. */
 export const DOMAIN_XML_BYTES_MAX = 4_194_304;
-/** State of a vTPM, in bytes: swtpm 0.7 keeps some tens of kilobytes; a peer's is read whole. */
+/** State of a vTPM, in bytes: swtpm 0.7 keeps some tens of kilobytes; a peer's is read whole, and swtpm parses it. */
 export const VTPM_BYTES_MAX = 1_048_576;

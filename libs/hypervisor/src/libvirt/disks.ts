@@ -1,4 +1,4 @@
-import { type Connection, type Domain, isRemoteError } from '@carnet/libvirt';
+import type { Connection, Domain } from '@carnet/libvirt';
 import { diskXml } from '../domain-xml.ts';
 import type { DiskFacts, Hypervisor } from '../ports/hypervisor.ts';
 
@@ -6,7 +6,7 @@ const ENTITIES: Readonly<Record<string, string>> = { '&amp;': '&', '&lt;': '<', 
 const unescapeXml = (text: string): string => text.replaceAll(/&(?:amp|lt|gt|quot|apos);/g, (entity) => ENTITIES[entity] ?? '');
 
 /** Of one disk in what our own libvirtd says of a domain that we defined: its own source comes first, its mirror's after that. */
-export function diskIn(xml: string, target: string): { readonly path: string; readonly mirror: string | undefined } | undefined {
+function diskIn(xml: string, target: string): { readonly path: string; readonly mirror: string | undefined } | undefined {
   const [, ...disks] = xml.split(/<disk[\s>]/);
   const disk = disks.map((text) => text.split('</disk>')[0] ?? '').find((text) => text.includes(`<target dev='${target}'`));
   const path = /<source file='([^']*)'/.exec(disk ?? '')?.[1];
@@ -43,12 +43,3 @@ export const copyDisk = (
   blockJobs.copy(domain, target, diskXml({ target, path, key }), {
     flags: ['reuse-external', 'transient-job', 'synchronous-writes'],
   });
-
-export async function pause({ domains }: Connection, domain: Domain): Promise<void> {
-  try {
-    await domains.suspend(domain);
-  } catch (cause) {
-    // Off meanwhile: it stands still enough.
-    if (!isRemoteError(cause, 'OPERATION_INVALID')) throw cause;
-  }
-}

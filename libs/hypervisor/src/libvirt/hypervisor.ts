@@ -2,7 +2,7 @@ import { type Connection, type Domain, isRemoteError } from '@carnet/libvirt';
 import type { VmState } from '../command/result.ts';
 import { domainXml, type HostMachine, secretXml } from '../domain-xml.ts';
 import type { DomainFacts, DomainNotice, Hypervisor } from '../ports/hypervisor.ts';
-import { copyDisk, diskFacts, pause } from './disks.ts';
+import { copyDisk, diskFacts } from './disks.ts';
 import { type LinkOptions, openLink } from './link.ts';
 
 export type LibvirtHypervisorOptions = LinkOptions & { readonly machine: HostMachine };
@@ -30,7 +30,7 @@ function stateNamed(state: string): VmState {
   return state === 'running' || state === 'blocked' || state === 'shutdown' ? 'running' : 'paused';
 }
 
-/** Asked to stop what has stopped by itself: the state is what was wanted. */
+/** Asked to stop, or to stand still, what has stopped by itself: the state is what was wanted. */
 async function unlessOff(work: () => Promise<void>): Promise<void> {
   try {
     await work();
@@ -89,7 +89,7 @@ export function libvirtHypervisor(options: LibvirtHypervisorOptions): Hypervisor
     restoreHeld: (statePath, definition) =>
       link.use(({ domains }) => domains.restore(statePath, { xml: domainXml(definition, options.machine), flags: ['paused'] })),
     unpause: (uuid) => must(uuid, ({ domains }, domain) => domains.resume(domain)),
-    pause: (uuid) => must(uuid, pause),
+    pause: (uuid) => must(uuid, ({ domains }, domain) => unlessOff(() => domains.suspend(domain))),
     disk: (uuid, target) =>
       link.use((connection) => withDomain(connection, uuid, (domain) => diskFacts(connection, domain, target))),
     copyDisk: (uuid, target, to) => must(uuid, (connection, domain) => copyDisk(connection, domain, target, to)),

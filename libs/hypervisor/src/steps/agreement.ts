@@ -55,13 +55,9 @@ export const reserve: Step<'reserve'> = async ({ vm, epoch, body }, context) => 
   if (!entry.ok) return entry.setback;
   const arrival = moveFence(entry.value, { kind: 'admit', epoch }, { vm, because: null, time: now });
   if (!arrival.ok) return arrival.setback;
-  if (
-    (await stateOf(context, vm)) !== 'absent' ||
-    (await Promise.all([ports.paths.home(vm), ports.paths.vtpmHome(vm)].map((dir) => ports.files.size(dir)))).some(
-      (size) => size !== undefined,
-    )
-  )
-    return refused('VM_PRESENT');
+  if ((await stateOf(context, vm)) !== 'absent') return refused('VM_PRESENT');
+  for (const home of [ports.paths.home(vm), ports.paths.vtpmHome(vm)])
+    if ((await ports.files.size(home)) !== undefined) return refused('VM_PRESENT');
   if (await isNameTaken(ports.files, ports.paths, vm, body.spec.name)) return refused('NAME_TAKEN');
   const boot = await locateBoot(ports.files, ports.paths, body.spec.boot);
   if (!boot.ok) return boot.setback;

@@ -1,4 +1,4 @@
-import type { KeyId, VmId, VmSpec } from '@carnet/events';
+import { type KeyId, keysOf, type VmId, type VmSpec } from '@carnet/events';
 import { locateBoot } from '../boot-catalogue.ts';
 import { failed, HostError, type Setback } from '../codes.ts';
 import type { VmState } from '../command/result.ts';
@@ -39,6 +39,15 @@ export async function provideSecrets(
 
 export async function dropSecrets({ ports }: StepContext, keys: readonly KeyId[]): Promise<void> {
   for (const key of keys) await ports.hypervisor.dropSecret(key);
+}
+
+/** Of a VM of which nothing is recorded, libvirt has no keys. */
+export const recordedKeys = (spec: VmSpec | undefined): readonly KeyId[] => (spec === undefined ? [] : keysOf(spec));
+
+/** How many of them libvirt still has, as it says itself. */
+export async function secretsLeft({ ports }: StepContext, keys: readonly KeyId[]): Promise<number> {
+  const left = await Promise.all(keys.map((key) => ports.hypervisor.hasSecret(key)));
+  return left.filter(Boolean).length;
 }
 
 /** Waits until `until` holds, at most so long. Returns whether it came to hold. */

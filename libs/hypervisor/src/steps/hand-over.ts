@@ -4,7 +4,7 @@ import type { MigrationCommand } from '../command/command.ts';
 import type { HostPaths } from '../host-paths.ts';
 import type { HandOver } from '../ports/artifacts.ts';
 import { readVm } from '../vm-record.ts';
-import { dropSecrets, isOff, stateOf } from './domains.ts';
+import { dropSecrets, isOff, secretsLeft, stateOf } from './domains.ts';
 import { finished, moveFor, type Step, type StepContext, testify } from './step.ts';
 import { stepKey } from './step-key.ts';
 
@@ -97,7 +97,7 @@ export const surrender: Step<'surrender'> = async (command, context) => {
   await ports.artifacts.unserve(migration);
   const keys = keysOf(spec);
   await dropSecrets(context, keys);
-  const left = (await Promise.all(keys.map((key) => ports.hypervisor.hasSecret(key)))).filter(Boolean).length;
+  const left = await secretsLeft(context, keys);
   const state = await stateOf(context, vm);
   return finished(
     { step: 'surrender' },

@@ -10,6 +10,7 @@ import {
   isOff,
   letRun,
   provideSecrets as putSecrets,
+  recordedKeys,
   stateOf,
   stopDomain,
   unlockDisks,
@@ -112,7 +113,7 @@ export const deleteVm: Step<'deleteVm'> = async ({ vm }, context) => {
   const spec = await readVm(ports.files, ports.paths, vm);
   await context.intend({});
   await ports.hypervisor.undefine(uuidOf(vm));
-  await dropSecrets(context, spec === undefined ? [] : keysOf(spec));
+  await dropSecrets(context, recordedKeys(spec));
   await shredAll(context, [ports.paths.home(vm), ports.paths.vtpmHome(vm)]);
   await ports.files.remove(ports.paths.spec(vm));
   await ports.permits.forget(vm);

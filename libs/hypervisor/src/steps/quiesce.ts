@@ -106,9 +106,8 @@ async function observeStopped(command: Quiesce, context: StepContext, was: VmSta
       sizeBytes: (await ports.files.size(ports.paths.volume(vm, artifact))) ?? 0,
     })),
   );
-  const vtpm = spec?.tpm === undefined ? 0 : await copyVtpm(context, vm, spec.tpm);
-  if (typeof vtpm !== 'number') return vtpm;
-  const vtpms = spec?.tpm === undefined ? [] : [{ artifact: spec.tpm.artifact, kind: 'vtpm' as const, sizeBytes: vtpm }];
+  const vtpms = await copyVtpm(context, vm, spec?.tpm);
+  if (!vtpms.ok) return vtpms.setback;
   const memory =
     body.memory === undefined ? [] : [{ artifact: body.memory.artifact, kind: 'memory' as const, sizeBytes: quiet.memoryBytes }];
   const evidence = testify(context, command, body.mode === 'suspend' ? 'saved' : 'stopped', {
@@ -119,5 +118,5 @@ async function observeStopped(command: Quiesce, context: StepContext, was: VmSta
     forced: quiet.forced,
     memoryBytes: quiet.memoryBytes,
   });
-  return finished({ step: 'quiesce', was, forced: quiet.forced, artifacts: [...disks, ...vtpms, ...memory] }, evidence);
+  return finished({ step: 'quiesce', was, forced: quiet.forced, artifacts: [...disks, ...vtpms.value, ...memory] }, evidence);
 }

@@ -3,8 +3,8 @@ import { refused, type Setback } from '../codes.ts';
 import type { CommandOf } from '../command/command.ts';
 import { moveFence } from '../fence/moves.ts';
 import { isReserved } from '../leases.ts';
+import { VTPM_BYTES_MAX } from '../limits.ts';
 import { finished, type Step, type StepContext } from './step.ts';
-import { isVtpmSize } from './vtpm.ts';
 
 type Receive = CommandOf<'receive'>;
 
@@ -21,7 +21,7 @@ export const receive: Step<'receive'> = async (command, context) => {
   if (!(await isReserved(ports, command, now))) return refused('RESERVATION_MISSING');
   const unsupported = body.artifacts.find(({ kind }) => kind === 'nvram');
   if (unsupported !== undefined) return refused('ARTIFACT_UNSUPPORTED', `(${unsupported.kind})`);
-  if (body.artifacts.some(({ kind, sizeBytes }) => kind === 'vtpm' && !isVtpmSize(sizeBytes)))
+  if (body.artifacts.some(({ kind, sizeBytes }) => kind === 'vtpm' && sizeBytes > VTPM_BYTES_MAX))
     return refused('VTPM_STATE_REFUSED');
   const totalBytes = body.artifacts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   await context.intend({});

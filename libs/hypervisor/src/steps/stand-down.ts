@@ -1,9 +1,8 @@
-import { keysOf } from '@carnet/events';
 import { failed } from '../codes.ts';
 import { moveFence } from '../fence/moves.ts';
 import { uuidOf } from '../host-paths.ts';
 import { readVm } from '../vm-record.ts';
-import { dropSecrets, isOff, stateOf } from './domains.ts';
+import { dropSecrets, isOff, recordedKeys, secretsLeft, stateOf } from './domains.ts';
 import { finished, moveFor, type Step, testify } from './step.ts';
 
 /**
@@ -24,11 +23,11 @@ export const standDown: Step<'standDown'> = async (command, context) => {
   if (!isOff(await stateOf(context, vm))) await ports.hypervisor.powerOff(uuidOf(vm));
   await ports.permits.forget(vm);
   const spec = await readVm(ports.files, ports.paths, vm);
-  const keys = spec === undefined ? [] : keysOf(spec);
+  const keys = recordedKeys(spec);
   await dropSecrets(context, keys);
   const state = await stateOf(context, vm);
   if (!isOff(state)) return failed('VM_RUNNING');
-  const left = (await Promise.all(keys.map((key) => ports.hypervisor.hasSecret(key)))).filter(Boolean).length;
+  const left = await secretsLeft(context, keys);
   return finished(
     { step: 'standDown' },
     testify(context, command, 'surrendered', { state, secretsLeft: left, register: moved.value.standing }),

@@ -4,7 +4,7 @@ import type { CommandOf } from '../command/command.ts';
 import { type FenceMove, moveFence } from '../fence/moves.ts';
 import { uuidOf } from '../host-paths.ts';
 import { readVm } from '../vm-record.ts';
-import { definitionOf, dropSecrets, isOff, letRun, provideSecrets, stateOf, unlockDisks } from './domains.ts';
+import { definitionOf, dropSecrets, isOff, letRun, provideSecrets, recordedKeys, stateOf, unlockDisks } from './domains.ts';
 import { restoreMemory } from './memory.ts';
 import { keepPermit } from './permit.ts';
 import { stateBefore } from './quiesce.ts';
@@ -97,7 +97,7 @@ export const retire: Step<'retire'> = async (command, context) => {
   const seen = await context.intend(await lookBeforeShredding(context, [home]));
   await ports.artifacts.unserve(command.migration);
   await ports.hypervisor.undefine(uuidOf(vm));
-  await dropSecrets(context, spec === undefined ? [] : keysOf(spec));
+  await dropSecrets(context, recordedKeys(spec));
   await ports.files.remove(ports.paths.clearMemory(vm));
   await shredAll(context, [home, vtpmHome]);
   await ports.permits.forget(vm);

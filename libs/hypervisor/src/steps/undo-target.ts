@@ -1,10 +1,9 @@
-import { keysOf } from '@carnet/events';
 import { failed, refused } from '../codes.ts';
 import { moveFence } from '../fence/moves.ts';
 import { uuidOf } from '../host-paths.ts';
 import { dropLease } from '../leases.ts';
 import { readVm } from '../vm-record.ts';
-import { dropSecrets, isOff, stateOf } from './domains.ts';
+import { dropSecrets, isOff, recordedKeys, stateOf } from './domains.ts';
 import { fateFacts, fatesOf, lookBeforeShredding, shredAll } from './shred.ts';
 import { finished, moveFor, type Step, testify } from './step.ts';
 
@@ -21,7 +20,7 @@ export const forswear: Step<'forswear'> = async (command, context) => {
   if (!sworn.ok) return sworn.setback;
   const spec = await readVm(ports.files, ports.paths, vm);
   if (!isOff(await stateOf(context, vm))) await ports.hypervisor.powerOff(uuidOf(vm));
-  await dropSecrets(context, spec === undefined ? [] : keysOf(spec));
+  await dropSecrets(context, recordedKeys(spec));
   const state = await stateOf(context, vm);
   if (!isOff(state)) return failed('VM_RUNNING');
   // `may-run` is durable before any vCPU runs, and the move above refuses an epoch that has it.
@@ -45,7 +44,7 @@ export const destroy: Step<'destroy'> = async (command, context) => {
   const folders = [paths.staging(vm, epoch), paths.home(vm), paths.vtpmHome(vm)];
   const seen = await context.intend(await lookBeforeShredding(context, folders));
   await hypervisor.undefine(uuidOf(vm));
-  await dropSecrets(context, spec === undefined ? [] : keysOf(spec));
+  await dropSecrets(context, recordedKeys(spec));
   await files.remove(paths.clearMemory(vm));
   await shredAll(context, folders);
   await dropLease(ports, { vm, epoch });

@@ -1,6 +1,7 @@
 import type { VmId, VmTpm } from '@carnet/events';
 import { refused, type Setback } from '../codes.ts';
-import { VTPM_BYTES_MAX } from '../limits.ts';
+import type { ResultOf } from '../command/result.ts';
+import { done, type Outcome, setBack } from '../outcome.ts';
 import type { StepContext } from './step.ts';
 
 /**
@@ -8,12 +9,17 @@ import type { StepContext } from './step.ts';
  * the volumes, as one artifact like any other: it is sealed, served, received and shredded as they are. A copy is good until the guest
  * runs again, and is gone before that: an old state would bring back what the guest has used up.
  */
-export async function copyVtpm({ ports }: StepContext, vm: VmId, { artifact }: VmTpm): Promise<number | Setback> {
+export async function copyVtpm(
+  { ports }: StepContext,
+  vm: VmId,
+  tpm: VmTpm | undefined,
+): Promise<Outcome<ResultOf<'quiesce'>['artifacts']>> {
+  if (tpm === undefined) return done([]);
   const { files, paths } = ports;
   const state = await files.read(paths.vtpmState(vm));
-  if (state === undefined) return refused('VTPM_STATE_MISSING');
-  await files.write(paths.sealedVtpm(vm, artifact), state);
-  return state.byteLength;
+  if (state === undefined) return setBack(refused('VTPM_STATE_MISSING'));
+  await files.write(paths.sealedVtpm(vm, tpm.artifact), state);
+  return done([{ artifact: tpm.artifact, kind: 'vtpm', sizeBytes: state.byteLength }]);
 }
 
 /** What arrived, in the place where swtpm looks for it. Only while the VM is off. */
@@ -34,6 +40,3 @@ export async function endVtpmCopy({ ports }: Pick<StepContext, 'ports'>, vm: VmI
 
 export const hasVtpmState = async ({ ports }: Pick<StepContext, 'ports'>, vm: VmId): Promise<boolean> =>
   (await ports.files.size(ports.paths.vtpmState(vm))) !== undefined;
-
-/** Threat: swtpm parses what a peer sends; a state is some tens of kilobytes. */
-export const isVtpmSize = (sizeBytes: number): boolean => sizeBytes <= VTPM_BYTES_MAX;
