@@ -89,12 +89,19 @@ function inFull(m: MigrationState | undefined, proposal: Proposal): InFull | und
   }
 }
 
+/** What ends a migration, and what answers a broken glass: BreakGlassResumed has a code of its own (PEER_ANSWERED), which is the guard's. */
+const NEVER_POINTLESS: ReadonlySet<FactType> = new Set<FactType>([
+  'MigrationWithdrawn',
+  'MigrationRelinquished',
+  'SourceResumed',
+  'BreakGlassResumed',
+  'CopyFenced',
+  'CopyDiscarded',
+]);
+
 /** Progress for a peer that has ended the migration: the fold would let it pass, since the two may cross on their way. */
 function pointless(m: MigrationState, self: TrustDomain, type: FactType): boolean {
-  if (type === 'MigrationWithdrawn' || type === 'MigrationRelinquished' || type === 'SourceResumed') return false;
-  if (type === 'CopyFenced' || type === 'CopyDiscarded') return false;
-  // Its code is PEER_ANSWERED, and the guard's.
-  if (type === 'BreakGlassResumed') return false;
+  if (NEVER_POINTLESS.has(type)) return false;
   if (m.source === self) return m.targetPhase === 'refused' || m.targetPhase === 'relinquished';
   return m.sourcePhase === 'withdrawn' || m.sourcePhase === 'reclaimed' || m.sourcePhase === 'resumed';
 }

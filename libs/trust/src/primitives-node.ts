@@ -32,10 +32,8 @@ export const ed25519Public: Primitives['ed25519Public'] = (raw) => {
   sound.delete(name);
   sound.set(name, key);
   // Hostile keys may be many: they push each other out, and cost what they cost before.
-  for (const oldest of sound.keys()) {
-    if (sound.size <= SOUND_KEYS_MAX) break;
-    sound.delete(oldest);
-  }
+  const [oldest = name] = sound.keys();
+  if (sound.size > SOUND_KEYS_MAX) sound.delete(oldest);
   return (message, signature) => signature.length === ED25519_SIGNATURE_BYTES && verify(null, message, key, signature);
 };
 

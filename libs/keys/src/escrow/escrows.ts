@@ -51,12 +51,8 @@ export async function createEscrow(ports: EscrowPorts, wanted: EscrowWanted): Pr
   const chosen = seats.flatMap((seat) => seat ?? []);
   const terms = escrowTerms.safeParse(termsOf(ports, held, wanted, chosen));
   if (!terms.success) return refusal('ESCROW_TERMS_INVALID');
-  const {
-    vm,
-    threshold,
-    seats: { length: sharesHeld },
-  } = terms.data;
-  const notAgreed = await ports.notAgreed(vm, { threshold, shares: sharesHeld });
+  const { vm, threshold, seats: dealtTo } = terms.data;
+  const notAgreed = await ports.notAgreed(vm, { threshold, shares: dealtTo.length });
   if (notAgreed !== undefined) return refusal('ESCROW_NOT_AGREED', { about: notAgreed });
   const keks = await tenantKeks(ports.keys, terms.data.tenant);
   if (!keks.ok) return keks;
