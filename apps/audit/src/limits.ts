@@ -4,8 +4,6 @@
 export const LINE_BYTES_MAX = 131_072;
 /** Violations and notices that a report lists one by one; the rest is only counted, so that a hostile ledger cannot fill the report. */
 export const FINDINGS_MAX = 1_000;
-/** Clocks of two CSPs, or of a host and its broker, may differ by this much, in milliseconds: as far as admission lets them. */
-export const CLOCK_SKEW_MS_MAX = 300_000;
 /** Characters of a foreign value that a report quotes. */
 export const QUOTE_CHARS_MAX = 200;
 /** Pinned agents whose key is remembered: every host of both CSPs; more only means to parse again. */

@@ -2,6 +2,8 @@
 
 /** One event, envelope included, in bytes. A peer's event is held in memory while it is judged. */
 export const EVENT_BYTES_MAX = 65_536;
+/** Clocks of two CSPs, of a host and its broker, or of a person, may differ by this much, in milliseconds: kept by NTP they differ by less. */
+export const CLOCK_SKEW_MS_MAX = 300_000;
 /** Causes per event: the peer's events that one step can rely on. */
 export const CAUSES_MAX = 16;
 /** Disks of one VM: keeps a deposit (one KEM ciphertext of 1,120 bytes each) inside EVENT_BYTES_MAX. */

@@ -3,6 +3,7 @@ import {
   type BreakGlassResumed,
   type BreakGlassStatement,
   breakGlassStatement,
+  CLOCK_SKEW_MS_MAX,
   type Digest,
   type Epoch,
   isSamePerson,
@@ -12,6 +13,7 @@ import {
   type VmId,
 } from '@carnet/events';
 import type { Crypto } from './crypto.ts';
+import { BREAK_GLASS_STATEMENT_MS_MAX } from './limits.ts';
 
 /** Why the words under a broken glass do not carry it, each with a sentence and what to do next. */
 export const BREAK_GLASS_CODES = {
@@ -39,9 +41,6 @@ export const BREAK_GLASS_CODES = {
   },
 } as const;
 export type BreakGlassCode = keyof typeof BREAK_GLASS_CODES;
-
-/** Longest life of a statement, ms: what a person believed yesterday may be wrong today. */
-export const BREAK_GLASS_STATEMENT_MS_MAX = 86_400_000;
 
 /** The release in doubt, as the ledgers have it; `owner`: of the VM's restrictions in its intent; `time`: of the event. */
 export type BreakGlassCase = {
@@ -87,9 +86,6 @@ function statedIn(payload: unknown, says: BreakGlassStatement['says'], of: Break
   const names = ['migration', 'vm', 'epoch', 'release', 'target'] as const;
   return stated?.says === says && names.every((name) => stated[name] === of[name]) ? stated : undefined;
 }
-
-/** Clocks of persons and of the CSP may differ, ms. */
-const CLOCK_SKEW_MS_MAX = 300_000;
 
 const isGood = ({ at, notAfter }: BreakGlassStatement, time: string): boolean =>
   Date.parse(at) <= Date.parse(time) + CLOCK_SKEW_MS_MAX &&

@@ -2,7 +2,6 @@ export { tokensAbout } from './accreditation.ts';
 export { type Agreed, type Agreement, agreedIn, type Proposal, type Said, signedIn } from './agreed.ts';
 export {
   BREAK_GLASS_CODES,
-  BREAK_GLASS_STATEMENT_MS_MAX,
   type BreakGlassCase,
   type BreakGlassCode,
   type BreakGlassPorts,

@@ -12,3 +12,5 @@ export const ACCREDITATIONS_KNOWN_MAX = 64;
 export const ALTERNATIVES_NAMED_MAX = 3;
 /** CSPs of a set that are tried for it: each takes a millisecond. */
 export const ALTERNATIVES_ASKED_MAX = 64;
+/** Longest life of a statement of a broken glass, in milliseconds: what a person believed yesterday may be wrong today. */
+export const BREAK_GLASS_STATEMENT_MS_MAX = 86_400_000;

@@ -1,8 +1,7 @@
-import { EVENT_BYTES_MAX } from '@carnet/events';
+import { CLOCK_SKEW_MS_MAX, EVENT_BYTES_MAX } from '@carnet/events';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sha256Hex as keyIdOf, seqOf } from './bytes.ts';
-import { CLOCK_SKEW_MS_MAX } from './limits.ts';
 import { refuse } from './refusal.ts';
 import {
   announcement,

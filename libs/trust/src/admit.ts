@@ -1,4 +1,5 @@
 import {
+  CLOCK_SKEW_MS_MAX,
   type Event,
   type EventOf,
   event,
@@ -15,7 +16,6 @@ import { positionOf, seqOf } from './bytes.ts';
 import type { AdmissionCode, VoidCode } from './codes.ts';
 import { checkPayloadType, checkSignature, checkSize, type ReadEnvelope, readEnvelope } from './envelope.ts';
 import { announcedVerifier, evolveKeys, introducedVerifier, isCurrent, keyAnnouncementBytes } from './key-ledger.ts';
-import { CLOCK_SKEW_MS_MAX } from './limits.ts';
 import { accept, type Checked, type Refusal, refuse } from './refusal.ts';
 import { type JsonValue, parseStrictJson } from './strict-json.ts';
 

@@ -2,8 +2,6 @@
 
 /** Nesting of JSON arrays and objects: events need 7; a deeper document only serves to exhaust a stack. */
 export const JSON_DEPTH_MAX = 32;
-/** A `KeyAnnounced` may be dated this far ahead of our clock, in milliseconds: two hosts kept by NTP differ by less. */
-export const CLOCK_SKEW_MS_MAX = 300_000;
 /** Verifiers remembered, so that a public key is parsed once and not for each event. Two ledgers use two; rotations add a few. */
 export const VERIFIERS_REMEMBERED_MAX = 64;
 /** Sound Ed25519 keys remembered, a few hundred bytes each: a federation of 100 CSPs has about as many current ones, and witnesses. */

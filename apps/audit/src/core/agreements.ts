@@ -1,7 +1,6 @@
-import type { Digest, Event, MigrationEvent } from '@carnet/events';
+import { CLOCK_SKEW_MS_MAX, type Digest, type Event, type MigrationEvent } from '@carnet/events';
 import { type Agreement, moveFault, type Said, signedIn, type TermsFault } from '@carnet/policy';
 import type { MigrationState } from '@carnet/saga';
-import { CLOCK_SKEW_MS_MAX } from '../limits.ts';
 import type { Finding } from '../report.ts';
 import type { Findings } from './findings.ts';
 

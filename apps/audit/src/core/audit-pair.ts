@@ -1,5 +1,5 @@
+import { CLOCK_SKEW_MS_MAX } from '@carnet/events';
 import { positionOf } from '@carnet/trust';
-import { CLOCK_SKEW_MS_MAX } from '../limits.ts';
 import type { Finding } from '../report.ts';
 import { type Agreements, openAgreements } from './agreements.ts';
 import { type Cosigned, judgeCheckpoints, marksOf, type ShownCheckpoint } from './checkpoints.ts';

@@ -1,4 +1,5 @@
 import {
+  CLOCK_SKEW_MS_MAX,
   type EvidenceKind,
   evidence,
   type MigrationEvent,
@@ -10,7 +11,6 @@ import {
 } from '@carnet/events';
 import { epochAfter, type MigrationState, type Side } from '@carnet/saga';
 import { accept, type Checked, openEnvelope, parseStrictJson, refuse } from '@carnet/trust';
-import { CLOCK_SKEW_MS_MAX } from '../limits.ts';
 import { checkPinned, type Identify, keyOfPinned } from './agents.ts';
 
 type EvidenceCode = 'EVIDENCE_REFUSED' | 'EVIDENCE_DIFFERS' | 'EVIDENCE_MISSING';

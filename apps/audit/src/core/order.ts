@@ -1,7 +1,6 @@
-import { evidence, type SignedEvidence, type Timestamp } from '@carnet/events';
+import { CLOCK_SKEW_MS_MAX, evidence, type SignedEvidence, type Timestamp } from '@carnet/events';
 import type { FactType, MigrationState } from '@carnet/saga';
 import { accept, type Checked, refuse } from '@carnet/trust';
-import { CLOCK_SKEW_MS_MAX } from '../limits.ts';
 
 type OrderCode = 'ORDER_BROKEN' | 'TWO_HOLDERS';
 type Step = Checked<null, OrderCode>;

@@ -1,4 +1,12 @@
-import type { Digest, EventOf, PolicyAnnounced, PolicyDecision, Timestamp, TrustDomain } from '@carnet/events';
+import {
+  CLOCK_SKEW_MS_MAX,
+  type Digest,
+  type EventOf,
+  type PolicyAnnounced,
+  type PolicyDecision,
+  type Timestamp,
+  type TrustDomain,
+} from '@carnet/events';
 import {
   type Announced,
   canonicalText,
@@ -11,7 +19,6 @@ import {
   questionAbout,
 } from '@carnet/policy';
 import { accept, type Checked, refuse } from '@carnet/trust';
-import { CLOCK_SKEW_MS_MAX } from '../limits.ts';
 import type { AuditedDecisions, LedgerName } from '../report.ts';
 
 /** Policy sets that the auditor brought along, by digest. */
