@@ -1,55 +1,44 @@
 import { type Draft, eventSubject, type Timestamp } from '@carnet/events';
-import type { Store } from '@carnet/store';
 import { appendLeaf, emptyTree, eventLeaf, openCheckpoint, openWitness, signCheckpoint, treeRoot } from '@carnet/trust';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { type Exchange, openExchange } from './exchange.ts';
 import { type Journal, type JournalParts, openJournal } from './index.ts';
 import { signMessage } from './messages.ts';
 import { openOutbox } from './outbox.ts';
+import { twoStores } from './testing/stores.ts';
 import {
   A,
   B,
   decide,
-  emptyStore,
   eventKeyOf,
   journalOptions,
   memoryLog,
   newEventKey,
   openTestStore,
   refusal,
-  removeTemporaryDirs,
   testClock,
 } from './testing/world.ts';
 
 const LEDGER = { publisher: A, audience: B };
 type Side = { readonly journal: Journal; readonly parts: JournalParts; readonly exchange: Exchange };
-let stores: readonly [Store, Store];
 let a: Side;
 let b: Side;
 
-beforeAll(async () => {
-  stores = [await openTestStore(), await openTestStore()];
-}, 120_000);
-afterAll(async () => {
-  await a.journal.close();
-  await b.journal.close();
-  await Promise.all(stores.map((store) => store.close()));
-  removeTemporaryDirs();
+const store = twoStores(openTestStore, async () => {
+  await a?.journal.close();
+  await b?.journal.close();
 });
 
-async function openSide(store: Store, self: typeof A, peer: typeof A): Promise<Side> {
-  const { journal, parts } = await openJournal(journalOptions(store, self, [peer], { log: memoryLog() }));
+async function openSide(i: 0 | 1, self: typeof A, peer: typeof A): Promise<Side> {
+  const { journal, parts } = await openJournal(journalOptions(store(i), self, [peer], { log: memoryLog() }));
   const headFile = parts.headFiles.get(peer);
   if (headFile === undefined) throw new Error('no head file');
   return { journal, parts, exchange: openExchange(parts, peer, openOutbox(parts.db, self, peer, headFile), async () => []) };
 }
 
 beforeEach(async () => {
-  await a?.journal.close();
-  await b?.journal.close();
-  await Promise.all(stores.map(emptyStore));
-  a = await openSide(stores[0], A, B);
-  b = await openSide(stores[1], B, A);
+  a = await openSide(0, A, B);
+  b = await openSide(1, B, A);
   await say(b, A, refusal('so that B has a key, too'));
   await tell(b, a, A);
 });

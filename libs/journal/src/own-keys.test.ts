@@ -1,27 +1,24 @@
 import { type Draft, digest, eventSubject, reason, seq } from '@carnet/events';
-import type { Store } from '@carnet/store';
 import { signEnvelope } from '@carnet/trust';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { type EventSigner, type Journal, openJournal, type StoredEvent } from './index.ts';
 import { KEY_OVERLAP_MS } from './limits.ts';
+import { twoStores } from './testing/stores.ts';
 import {
   A,
   B,
   C,
   decide,
-  emptyStore,
   eventKeyOf,
   introductionOf,
   journalOptions,
   newEventKey,
   openTestStore,
   refusal,
-  removeTemporaryDirs,
   temporaryDir,
   testClock,
 } from './testing/world.ts';
 
-let stores: readonly [Store, Store];
 let opened: Journal[] = [];
 let b: Journal;
 let laterMs = 0;
@@ -32,29 +29,19 @@ type Replica = { readonly journal: Journal; key: EventSigner };
 
 async function replica(key: EventSigner = eventKeyOf(A)): Promise<Replica> {
   const signing = () => ({ signer: one.key, introduction: introductionOf(A) });
-  const { journal } = await openJournal(journalOptions(stores[0], A, [B, C], { signing, clock, headDir: temporaryDir() }));
+  const { journal } = await openJournal(journalOptions(store(0), A, [B, C], { signing, clock, headDir: temporaryDir() }));
   const one: Replica = { journal, key };
   opened.push(journal);
   return one;
 }
 
-beforeAll(async () => {
-  stores = [await openTestStore(), await openTestStore()];
-}, 120_000);
-const closeAll = async (): Promise<void> => {
+const store = twoStores(openTestStore, async () => {
   for (const journal of opened.splice(0)) await journal.close();
-};
-afterAll(async () => {
-  await closeAll();
-  await Promise.all(stores.map((store) => store.close()));
-  removeTemporaryDirs();
 });
 beforeEach(async () => {
-  await closeAll();
-  await Promise.all(stores.map(emptyStore));
   laterMs = 0;
   opened = [];
-  b = (await openJournal(journalOptions(stores[1], B, [A], { clock }))).journal;
+  b = (await openJournal(journalOptions(store(1), B, [A], { clock }))).journal;
   opened.push(b);
 });
 
@@ -190,8 +177,8 @@ describe('a key that others may hold', () => {
     const events = await told(one);
     expect(typesOf(events)).toEqual(['KeyAnnounced', 'MigrationRefused', 'MigrationRefused', 'KeyAnnounced', 'KeyRevoked']);
     expect((await deliver(events)).map(({ kind }) => kind)).toEqual(events.map(() => 'placed'));
-    const { keys } = (await stores[1].db
-      .selectFrom('ledgers' as never)
+    const { keys } = (await store(1)
+      .db.selectFrom('ledgers' as never)
       .selectAll()
       .where('publisher' as never, '=', A as never)
       .executeTakeFirst()) as unknown as { readonly keys: readonly object[] };

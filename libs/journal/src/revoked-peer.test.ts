@@ -1,15 +1,14 @@
 import { type Draft, eventSubject } from '@carnet/events';
-import type { Store } from '@carnet/store';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { openExchange } from './exchange.ts';
 import { type ChainValidator, type Journal, type JournalParts, openJournal, type StoredEvent } from './index.ts';
 import { signMessage } from './messages.ts';
 import { openOutbox } from './outbox.ts';
+import { twoStores } from './testing/stores.ts';
 import {
   A,
   B,
   decide,
-  emptyStore,
   eventKeyOf,
   identityOf,
   introductionOf,
@@ -18,13 +17,11 @@ import {
   newEventKey,
   openTestStore,
   refusal,
-  removeTemporaryDirs,
   temporaryDir,
   testClock,
   validateChain,
 } from './testing/world.ts';
 
-let stores: readonly [Store, Store];
 let a: Journal;
 let b: Journal;
 let parts: JournalParts;
@@ -39,23 +36,15 @@ const judge: ChainValidator = async (chain, domain, at) =>
     ? { ok: false, code: 'REVOKED', text: 'expected a certificate that is not revoked' }
     : validateChain(chain, domain, at);
 
-beforeAll(async () => {
-  stores = [await openTestStore(), await openTestStore()];
-}, 120_000);
-afterAll(async () => {
-  await a.close();
-  await b.close();
-  await Promise.all(stores.map((store) => store.close()));
-  removeTemporaryDirs();
-});
-beforeEach(async () => {
+const store = twoStores(openTestStore, async () => {
   await a?.close();
   await b?.close();
-  await Promise.all(stores.map(emptyStore));
+});
+beforeEach(async () => {
   revoked = new Set();
   log = memoryLog();
-  a = (await openJournal(journalOptions(stores[0], A, [B]))).journal;
-  const opened = await openJournal(journalOptions(stores[1], B, [A], { validateChain: judge, log }));
+  a = (await openJournal(journalOptions(store(0), A, [B]))).journal;
+  const opened = await openJournal(journalOptions(store(1), B, [A], { validateChain: judge, log }));
   b = opened.journal;
   parts = opened.parts;
 });
@@ -77,7 +66,7 @@ const everything = async () => ({ heads: await b.heads(), peers: await b.peersSt
 const renew = async (): Promise<void> => {
   await a.close();
   const introduction = { ...introductionOf(A), chain: RENEWED };
-  a = (await openJournal(journalOptions(stores[0], A, [B], { signer: newEventKey(), introduction, headDir: temporaryDir() })))
+  a = (await openJournal(journalOptions(store(0), A, [B], { signer: newEventKey(), introduction, headDir: temporaryDir() })))
     .journal;
 };
 
@@ -140,7 +129,7 @@ it('whoever holds the old key only cannot lean on a certificate that is not his'
   const introduction = { ...introductionOf(A), chain: RENEWED, signer: thief };
   const forged = (
     await openJournal(
-      journalOptions(stores[0], A, [B], {
+      journalOptions(store(0), A, [B], {
         signer: newEventKey(),
         introduction,
         headDir: temporaryDir(),

@@ -4,8 +4,9 @@ import { type Draft, eventSubject, PAYLOAD_TYPES, vmId } from '@carnet/events';
 import type { Store } from '@carnet/store';
 import { signEnvelope } from '@carnet/trust';
 import { sql } from 'kysely';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { type Journal, openJournal, type StoredEvent } from '../index.ts';
+import { twoStores } from './stores.ts';
 import {
   A,
   anyDigest,
@@ -19,37 +20,19 @@ import {
   newEventKey,
   newMigration,
   refusal,
-  removeTemporaryDirs,
   temporaryDir,
 } from './world.ts';
 
 /** What a journal does over a store: every database that it stands on passes this. */
 export function journalContract(open: () => Promise<Store>): void {
-  let stores: readonly Store[] = [];
   let a: Journal;
   let b: Journal;
-
-  beforeAll(async () => {
-    stores = [await open(), await open()];
-  }, 120_000);
-
-  afterAll(async () => {
-    await a.close();
-    await b.close();
-    await Promise.all(stores.map((store) => store.close()));
-    removeTemporaryDirs();
-  });
-
-  const store = (i: 0 | 1): Store => {
-    const found = stores[i];
-    if (found === undefined) throw new Error('no store');
-    return found;
-  };
-
-  beforeEach(async () => {
+  const store = twoStores(open, async () => {
     await a?.close();
     await b?.close();
-    await Promise.all(stores.map(emptyStore));
+  });
+
+  beforeEach(async () => {
     a = (await openJournal(journalOptions(store(0), A, [B, C]))).journal;
     b = (await openJournal(journalOptions(store(1), B, [A]))).journal;
   });

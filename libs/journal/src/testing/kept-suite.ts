@@ -3,13 +3,14 @@ import { join } from 'node:path';
 import { type Digest, eventSubject } from '@carnet/events';
 import type { Store } from '@carnet/store';
 import { sql } from 'kysely';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { OwnOnBus } from '../doubt.ts';
 import { type Exchange, openExchange } from '../exchange.ts';
 import { openHeadFile } from '../head-file.ts';
 import { type Journal, type JournalParts, openJournal, type StoredEvent } from '../index.ts';
 import { type Outbox, openOutbox } from '../outbox.ts';
-import { A, B, C, decide, emptyStore, journalOptions, memoryLog, refusal, removeTemporaryDirs, temporaryDir } from './world.ts';
+import { twoStores } from './stores.ts';
+import { A, B, C, decide, emptyStore, journalOptions, memoryLog, refusal, temporaryDir } from './world.ts';
 
 type Side = {
   readonly self: typeof A;
@@ -23,7 +24,6 @@ const ALL = 100;
 
 /** What was told is never contradicted, whatever becomes of the database: every database that a journal stands on passes this. */
 export function keptContract(open: () => Promise<Store>): void {
-  let stores: readonly Store[] = [];
   let a: Side;
   let b: Side;
   /** What the bus holds of A's ledger to B. */
@@ -31,11 +31,16 @@ export function keptContract(open: () => Promise<Store>): void {
   const stream: OwnOnBus = async (after) =>
     onBus.filter(({ placement }) => Number(placement.seq) > after).map(({ envelope }) => ({ envelope }));
 
+  const store = twoStores(open, async () => {
+    await a?.journal.close();
+    await b?.journal.close();
+  });
+
   const openSide = async (self: typeof A, headDir: string): Promise<Side> => {
-    const store = stores[self === A ? 0 : 1];
-    if (store === undefined) throw new Error('no store');
     const peer = self === A ? B : A;
-    const { journal, parts } = await openJournal(journalOptions(store, self, [peer, C], { headDir, log: memoryLog() }));
+    const { journal, parts } = await openJournal(
+      journalOptions(store(self === A ? 0 : 1), self, [peer, C], { headDir, log: memoryLog() }),
+    );
     const file = parts.headFiles.get(peer);
     if (file === undefined) throw new Error('no head file');
     const outbox = openOutbox(parts.db, self, peer, file);
@@ -49,19 +54,7 @@ export function keptContract(open: () => Promise<Store>): void {
     };
   };
 
-  beforeAll(async () => {
-    stores = [await open(), await open()];
-  }, 120_000);
-  afterAll(async () => {
-    await a.journal.close();
-    await b.journal.close();
-    await Promise.all(stores.map((store) => store.close()));
-    removeTemporaryDirs();
-  });
   beforeEach(async () => {
-    await a?.journal.close();
-    await b?.journal.close();
-    await Promise.all(stores.map(emptyStore));
     onBus = [];
     a = await openSide(A, temporaryDir());
     b = await openSide(B, temporaryDir());
@@ -286,7 +279,7 @@ export function keptContract(open: () => Promise<Store>): void {
 
     const strangers = async (): Promise<void> => {
       for (const side of [a, b]) await side.journal.close();
-      await Promise.all(stores.map(emptyStore));
+      await Promise.all([emptyStore(store(0)), emptyStore(store(1))]);
       a = await openSide(A, temporaryDir());
       b = await openSide(B, temporaryDir());
     };
