@@ -1,35 +1,7 @@
-import { type AgreementTerms, agreementTerms, type Digest, digest, type Event, trustDomain } from '@carnet/events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { agreedIn, type Said } from './agreed.ts';
-
-const [A, B] = ['csp-a.example', 'csp-b.example'].map((name) => trustDomain.parse(name)) as [
-  ReturnType<typeof trustDomain.parse>,
-  ReturnType<typeof trustDomain.parse>,
-];
-const termsOf = (version: number, more: Partial<AgreementTerms> = {}): AgreementTerms =>
-  agreementTerms.parse({
-    version,
-    modes: ['cold'],
-    algorithms: ['x25519-ml-kem-768'],
-    escrow: { threshold: 2, shares: 3 },
-    retentionDays: 365,
-    jurisdictions: ['DE'],
-    rollbackWindowSecondsMax: 300,
-    notBefore: '2026-01-01T00:00:00.000Z',
-    notAfter: '2027-01-01T00:00:00.000Z',
-    ...more,
-  });
-const idOf = (n: number): Digest => digest.parse(n.toString(16).padStart(64, '0'));
-
-const proposed = (n: number, publisher: typeof A, terms: AgreementTerms): Said => ({
-  digest: idOf(n),
-  event: { type: 'AgreementProposed', publisher, seq: String(n), data: { terms } } as Event,
-});
-const accepted = (n: number, publisher: typeof A, proposal: number): Said => ({
-  digest: idOf(n),
-  event: { type: 'AgreementAccepted', publisher, seq: String(n), data: { proposal: idOf(proposal) } } as Event,
-});
+import { A, accepted, B, idOf, proposed, termsOf } from './testing.ts';
 
 describe('what two ledgers agree on', () => {
   it('is what one proposed and the other accepted', () => {

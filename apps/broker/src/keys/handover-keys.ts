@@ -40,6 +40,9 @@ export interface MemoryState {
   readonly key: KeyId;
 }
 
+/** Both ways to give the volumes that arrived keys of our own. */
+export type Rekeying = CommandOf<'ReplaceKeys' | 'ReencryptVolumes'>;
+
 /** A key that arrived, and the one that takes its place on the same volume. */
 export interface Replacement {
   readonly old: DepositedKey;
@@ -101,13 +104,9 @@ export interface HandoverKeys {
   readonly openRelease: (command: CommandOf<'ImportKeys'>) => Promise<Result<null>>;
   readonly importKeys: (tx: Tx, command: CommandOf<'ImportKeys'>) => Promise<EventData<'KeyImported'>>;
   /** A key of our own for each disk's, recorded and active; asked again, the same ones. */
-  readonly replacements: (command: CommandOf<'ReplaceKeys' | 'ReencryptVolumes'>) => Promise<readonly Replacement[]>;
+  readonly replacements: (command: Rekeying) => Promise<readonly Replacement[]>;
   /** The keys that came open nothing any more: they are destroyed. */
-  readonly endReplaced: (
-    tx: Tx,
-    command: CommandOf<'ReplaceKeys' | 'ReencryptVolumes'>,
-    keys: readonly DepositedKey[],
-  ) => Promise<void>;
+  readonly endReplaced: (tx: Tx, command: Rekeying, keys: readonly DepositedKey[]) => Promise<void>;
   /** A memory key serves once: after the start, or the resume, it is destroyed. One that was never made is fine. */
   readonly memoryUsed: (tx: Tx, vm: VmId, keys: readonly { readonly key: KeyId; readonly kind: string }[]) => Promise<void>;
   readonly discardImported: (
@@ -130,10 +129,7 @@ const inTransaction = <T>(db: Db, work: (tx: Tx) => Promise<T>): Promise<T> => d
 /** Nothing of this attempt is held: nothing is to be undone. */
 const UNKNOWN: ReadonlySet<string> = new Set(['DEPOSIT_UNKNOWN', 'MIGRATION_KEY_UNKNOWN', 'KEY_UNKNOWN']);
 
-const replacing = (
-  { method, epoch, facts }: CommandOf<'ReplaceKeys' | 'ReencryptVolumes'>,
-  { key, version }: DepositedKey,
-): ReplacementWanted => ({
+const replacing = ({ method, epoch, facts }: Rekeying, { key, version }: DepositedKey): ReplacementWanted => ({
   key,
   version,
   reason: `replaced on arrival in epoch ${epoch}: ${method}`,

@@ -1,43 +1,15 @@
-import { type AgreementTerms, agreementTerms, type Digest, digest, type Event, trustDomain } from '@carnet/events';
+import { agreementTerms, type Event } from '@carnet/events';
 import { AGREEMENT_EVENTS_MAX } from '@carnet/journal';
 import type { Said } from '@carnet/policy';
 import { describe, expect, it } from 'vitest';
+import { A, accepted, B, C, idOf, proposed, termsOf } from '../../../../libs/policy/src/testing.ts';
 import { faultUnder, openAgreements } from './agreements.ts';
 
-const [A, B, C] = ['csp-a.example', 'csp-b.example', 'csp-c.example'].map((name) => trustDomain.parse(name)) as [
-  ReturnType<typeof trustDomain.parse>,
-  ReturnType<typeof trustDomain.parse>,
-  ReturnType<typeof trustDomain.parse>,
-];
 const NOW_MS = Date.parse('2026-06-01T00:00:00.000Z');
-const termsOf = (version: number, more: Partial<AgreementTerms> = {}): AgreementTerms =>
-  agreementTerms.parse({
-    version,
-    modes: ['cold'],
-    algorithms: ['x25519-ml-kem-768'],
-    escrow: { threshold: 2, shares: 3 },
-    retentionDays: 365,
-    jurisdictions: ['DE'],
-    rollbackWindowSecondsMax: 300,
-    notBefore: '2026-01-01T00:00:00.000Z',
-    notAfter: '2027-01-01T00:00:00.000Z',
-    ...more,
-  });
 const OWN = {
   rollbackWindowSeconds: 300,
   jurisdictionsOf: (csp: typeof A) => (csp === C ? ['DE', 'US'] : ['DE']),
 };
-const idOf = (n: number): Digest => digest.parse(n.toString(16).padStart(64, '0'));
-
-const proposed = (n: number, publisher: typeof A, terms: AgreementTerms): Said => ({
-  digest: idOf(n),
-  event: { type: 'AgreementProposed', publisher, seq: String(n), data: { terms } } as Event,
-});
-const accepted = (n: number, publisher: typeof A, proposal: number): Said => ({
-  digest: idOf(n),
-  event: { type: 'AgreementAccepted', publisher, seq: String(n), data: { proposal: idOf(proposal) } } as Event,
-});
-
 describe('terms', () => {
   it.each([
     ['another algorithm', { kem: '0x0010' }, 'ALGORITHM_NOT_AGREED'],

@@ -17,7 +17,7 @@ import {
 import type { SealedSecret } from '@carnet/hypervisor';
 import type { HostPurpose } from '@carnet/keys';
 import type { Outcome } from '@carnet/runtime';
-import type { Command, CommandType, Proposal } from '@carnet/saga';
+import type { Command, CommandOf, CommandType, Proposal } from '@carnet/saga';
 import type { AloneWith } from '../alone.ts';
 import type { Hosts, StepOf, StepOutcome } from '../hosts/steps.ts';
 import type { Inventory } from '../inventory.ts';
@@ -52,7 +52,8 @@ export interface PerformContext {
   readonly nowMs: () => number;
 }
 
-export type Owed<C extends CommandType> = Extract<Command, { readonly type: C }>;
+/** The saga's command; of that name, the hosts have commands, too. */
+export type Owed<C extends CommandType> = CommandOf<C>;
 
 /** By rule: this migration cannot go on from here, and this is why. Ends it from this side. */
 export interface GiveUp {

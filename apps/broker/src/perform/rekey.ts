@@ -1,18 +1,8 @@
 import type { DepositedKey, HostName, RekeyedVolume, VmSpec } from '@carnet/events';
 import type { CommandOf as HostCommandOf, ResultOf } from '@carnet/hypervisor';
 import type { StepOutcome } from '../hosts/steps.ts';
-import type { Replacement } from '../keys/handover-keys.ts';
-import {
-  failed,
-  type Owed,
-  type PerformContext,
-  type Performed,
-  type Performer,
-  propose,
-  secret,
-  stepOf,
-  unfinished,
-} from './context.ts';
+import type { Rekeying, Replacement } from '../keys/handover-keys.ts';
+import { failed, type PerformContext, type Performed, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
 
 /** Keys of our own for the volumes that arrived, before anything is authorised: a refusal still gives the VM back. */
 export const replaceKeys: Performer<'ReplaceKeys'> = async (context, command) => {
@@ -34,8 +24,6 @@ export const reencryptVolumes: Performer<'ReencryptVolumes'> = async (context, c
   }));
   return rekeyed.kind === 'done' ? recordRekeyed(context, command, replacements, rekeyed) : unfinished(rekeyed);
 };
-
-type Rekeying = Owed<'ReplaceKeys' | 'ReencryptVolumes'>;
 
 const volumesFor = (
   context: PerformContext,

@@ -13,8 +13,9 @@ import {
   START,
 } from '../../../../../libs/saga/src/testing.ts';
 import type { Hosts, StepOutcome } from '../../hosts/steps.ts';
+import type { Rekeying } from '../../keys/handover-keys.ts';
 import { NO_QUOTAS } from '../../service/testing/one-at-a-time.ts';
-import type { Owed, PerformContext } from '../context.ts';
+import type { PerformContext } from '../context.ts';
 
 /** What a host answers, in turn; the last answer stays. */
 export type Script = Partial<Record<MigrationStep, readonly StepOutcome<MigrationStep>[]>>;
@@ -130,7 +131,7 @@ export function fakeContext(
       memoryUsed: told('keys memoryUsed', undefined),
       discardImported: told('keys discard', []),
       retire: told('keys retire', undefined),
-      replacements: async ({ facts }: Owed<'ReplaceKeys' | 'ReencryptVolumes'>) => {
+      replacements: async ({ facts }: Rekeying) => {
         done.push('keys replace');
         const disks = facts.KeyDeposited.data.keys.filter(({ kind }) => kind === 'disk');
         return disks.map((old) => ({ old, key: NEW_DISK_KEY, version: 1 }));
