@@ -8,6 +8,7 @@ import {
   type HostAgent,
   HostError,
   type HostPorts,
+  IMMEDIATE,
   type Log,
 } from '@carnet/hypervisor';
 import { signEnvelope } from '@carnet/trust';
@@ -39,17 +40,6 @@ export type HostOptions = {
   readonly opened: (key: string) => void;
 };
 
-const IMMEDIATE: ReadonlySet<string | symbol> = new Set([
-  'connection',
-  'subscribe',
-  'dataPath',
-  'paths',
-  'link',
-  'isLink',
-  'guest',
-  'ran',
-  'restartDaemon',
-]);
 const MEAN_MS = 0.5;
 
 /** A host's disk and guests, which outlive its agent. */

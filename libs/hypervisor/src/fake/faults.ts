@@ -4,8 +4,8 @@ import { HostError, type Setback } from '../codes.ts';
 export type Fault = { readonly when: 'before' | 'after' | 'never'; readonly setback: Setback };
 export type FaultPlan = (operation: string) => Fault | undefined;
 
-/** What answers at once and has no effect. */
-const IMMEDIATE: ReadonlySet<string | symbol> = new Set([
+/** Operations of ports and their fakes that answer at once and have no effect on a host: nothing can come between. */
+export const IMMEDIATE: ReadonlySet<string | symbol> = new Set([
   'connection',
   'subscribe',
   'dataPath',
