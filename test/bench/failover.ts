@@ -4,7 +4,7 @@ import { Client } from 'pg';
 import type { Replica } from '../faults/harness/cloud.ts';
 import { type Clouds, startClouds } from '../faults/harness/clouds.ts';
 import { createVm, intend, settled, type Vm } from '../faults/harness/moves.ts';
-import { type BenchCase, type BenchResult, benchCase, quantile, type Series } from './result.ts';
+import { type BenchCase, type BenchResult, benchCase, P50_P99, say, waits } from './result.ts';
 
 export interface FailoverBenchOptions {
   /** How often a replica is killed. */
@@ -18,8 +18,6 @@ const LOOK_MS = 5;
 const LATER_MS = 37;
 const TAKEN_OVER_MS_MAX = 60_000;
 const SETTLED_MS_MAX = 120_000;
-
-const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 /** A journey whose lease the dead replica held, and when the other recorded the event that was owed next. */
 type TakenOver = { readonly vm: string; readonly ms: number };
@@ -125,35 +123,16 @@ async function once(clouds: Clouds, replica: Replica, watcher: Watcher, survivor
   return killed;
 }
 
-const seriesOf = (name: string, values: readonly number[], at: number, remark: string): Series => ({
-  name,
-  values: values.map((ms) => Math.round(ms * 10) / 10),
-  median: quantile(values, at),
-  remark,
-});
-
 function casesOf(killed: readonly Killed[]): readonly BenchCase[] {
   const ours = killed.flatMap(({ journeys }) => journeys.map(({ ms }) => ms));
   const freed = killed.map(({ freedMs }) => freedMs);
-  return (
-    [
-      ['p50', 0.5],
-      ['p99', 0.99],
-    ] as const
-  ).map(([label, at]) =>
+  return P50_P99.map(([label, at]) =>
     benchCase(
       `a replica killed with kill -9 until the other has recorded the next event of what it held, ${label} of ${ours.length} journeys`,
       'ms',
       'lower',
-      seriesOf('carnet', ours, at, `${killed.length} kills; an upper bound: what the peer had to say first is in it`),
-      [
-        seriesOf(
-          'limit: PostgreSQL gives up the dead one’s leases',
-          freed,
-          at,
-          'they have no length: the session’s end is theirs',
-        ),
-      ],
+      waits('carnet', ours, at, `${killed.length} kills; an upper bound: what the peer had to say first is in it`),
+      [waits('limit: PostgreSQL gives up the dead one’s leases', freed, at, 'they have no length: the session’s end is theirs')],
     ),
   );
 }

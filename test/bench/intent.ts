@@ -1,10 +1,11 @@
 import { stopEverything } from '@carnet/dev';
 import { type Clouds, startClouds } from '../faults/harness/clouds.ts';
-import { createVm, intend, settled, type Vm } from '../faults/harness/moves.ts';
+import { intend, settled, type Vm } from '../faults/harness/moves.ts';
 import { AGREEMENT_BYTES, bareHops } from './intent-limit.ts';
 import { brokerMemory } from './intent-memory.ts';
 import { type Observer, observe } from './intent-observer.ts';
-import { type BenchCase, type BenchResult, benchCase, quantile, type Series } from './result.ts';
+import { type BenchCase, type BenchResult, benchCase, P50_P99, say, waits } from './result.ts';
+import { createVms } from './vms.ts';
 
 export interface IntentBenchOptions {
   /** Migrations one after the other, each to its end before the next begins. */
@@ -15,26 +16,14 @@ export interface IntentBenchOptions {
 
 const AT_ONCE = 100;
 const ACTIVE = 500;
-/** Keys are made in batches: VMs that are made together share one. */
-const VMS_AT_ONCE = 20;
 const AGREED_MS_MAX = 120_000;
 const SETTLED_MS_MAX = 120_000;
-
-/** To people who wait; the result goes to stdout. */
-const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 /** One intent: from the request at A until B's database shows that A agreed to B's offer. */
 async function agree(clouds: Clouds, observer: Observer, vm: Vm): Promise<{ readonly migration: string; readonly ms: number }> {
   const askedMs = performance.now();
   const migration = await intend(clouds.a, clouds.b, vm, 'cold');
   return { migration, ms: (await observer.seen(migration, AGREED_MS_MAX)) - askedMs };
-}
-
-async function createVms(clouds: Clouds, count: number): Promise<readonly Vm[]> {
-  const vms: Vm[] = [];
-  for (let left = count; left > 0; left -= VMS_AT_ONCE)
-    vms.push(...(await Promise.all(Array.from({ length: Math.min(VMS_AT_ONCE, left) }, () => createVm(clouds.a)))));
-  return vms;
 }
 
 async function oneByOne(clouds: Clouds, observer: Observer, vms: readonly Vm[]): Promise<readonly number[]> {
@@ -53,27 +42,15 @@ async function allAtOnce(clouds: Clouds, observer: Observer, vms: readonly Vm[])
   return agreed.flatMap((one) => (one.status === 'fulfilled' ? [one.value.ms] : []));
 }
 
-const seriesOf = (name: string, values: readonly number[], at: number, remark: string): Series => ({
-  name,
-  values: values.map((ms) => Math.round(ms * 10) / 10),
-  median: quantile(values, at),
-  remark,
-});
-
-const QUANTILES = [
-  ['p50', 0.5],
-  ['p99', 0.99],
-] as const;
-
 function latencies(atOnce: number, ours: readonly number[], bare: readonly number[], remark: string): readonly BenchCase[] {
-  return QUANTILES.map(([label, at]) =>
+  return P50_P99.map(([label, at]) =>
     benchCase(
       `intent at A until both sides agreed, ${atOnce} at once, ${label} of ${ours.length}`,
       'ms',
       'lower',
-      seriesOf('carnet', ours, at, remark),
+      waits('carnet', ours, at, remark),
       [
-        seriesOf(
+        waits(
           'limit: three bare hops',
           bare,
           at,
@@ -90,7 +67,7 @@ export async function intentBench({ runs = 20, finished = 10_000 }: IntentBenchO
     const clouds = await startClouds();
     const observer = await observe(clouds.b.database.url, 'OfferAgreed');
     say(`two clouds are up; creating ${runs + AT_ONCE} VMs`);
-    const vms = await createVms(clouds, runs + AT_ONCE);
+    const vms = await createVms(clouds.a, runs + AT_ONCE);
     say(`${runs} migrations, one after the other`);
     const hops = await bareHops(clouds, AGREEMENT_BYTES);
     // In turns: bare, ours, bare, ours.

@@ -3,10 +3,11 @@ import { eventually, stopEverything } from '@carnet/dev';
 import { type Clouds, startClouds } from '../faults/harness/clouds.ts';
 import { holdReceiving, letReceive } from '../faults/harness/held.ts';
 import { rowsOf } from '../faults/harness/ledger-db.ts';
-import { createVm, intend, type Vm } from '../faults/harness/moves.ts';
+import { intend, type Vm } from '../faults/harness/moves.ts';
 import { bareHops } from './intent-limit.ts';
 import { cpuOf, residentOf } from './processes.ts';
-import { type BenchCase, type BenchResult, benchCase, quantile, type Series } from './result.ts';
+import { type BenchCase, type BenchResult, benchCase, P50_P99, type Series, say, waits } from './result.ts';
+import { createVms } from './vms.ts';
 
 export interface LoadBenchOptions {
   /** Migrations active in the end, those that release included. */
@@ -19,9 +20,6 @@ export interface LoadBenchOptions {
   readonly rest?: number;
 }
 
-/** Keys are made in batches: VMs that are made together share one. */
-const VMS_AT_ONCE = 20;
-const SAID_EVERY_VMS = 100;
 /** Asked for together: a scheduler that empties a host. Their offers last for a minute. */
 const INTENTS_AT_ONCE = 50;
 const REACHED_MS_MAX = 300_000;
@@ -29,8 +27,6 @@ const REACHED_MS_MAX = 300_000;
 const ROLLBACK_SECONDS = 14_400;
 /** Two looks at each open journey, in seconds. */
 const REST_SECONDS = 30;
-
-const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 type Both = Pick<Clouds, 'a' | 'b'>;
 type Times = { readonly migration: string; readonly type: string; readonly ms: number };
@@ -49,15 +45,6 @@ const reached = ({ b }: Both, type: string, count: number): Promise<true> =>
     },
     REACHED_MS_MAX,
   );
-
-async function createVms({ a }: Both, count: number): Promise<readonly Vm[]> {
-  const vms: Vm[] = [];
-  for (let left = count; left > 0; left -= VMS_AT_ONCE) {
-    vms.push(...(await Promise.all(Array.from({ length: Math.min(VMS_AT_ONCE, left) }, () => createVm(a)))));
-    if (vms.length % SAID_EVERY_VMS === 0) say(`${vms.length} are there`);
-  }
-  return vms;
-}
 
 /** Milliseconds from one event to the other of each migration, by the times that both brokers wrote into them: one machine, one clock. */
 async function between({ b }: Both, from: string, to: string, migrations: readonly string[]): Promise<readonly number[]> {
@@ -117,13 +104,6 @@ async function mostAtOnce({ b }: Both, migrations: readonly string[]): Promise<n
   return most;
 }
 
-const seriesOf = (name: string, values: readonly number[], at: number, remark: string): Series => ({
-  name,
-  values: values.map((ms) => Math.round(ms * 10) / 10),
-  median: quantile(values, at),
-  remark,
-});
-
 const memorySeries = (name: string, { nowMiB, peakMiB }: ReturnType<typeof residentOf>, remark: string): Series => ({
   name,
   values: [nowMiB],
@@ -155,20 +135,15 @@ async function latencies(
   const single = await between(clouds, 'KeyReleased', 'KeyImported', alone);
   const most = await mostAtOnce(clouds, crowd);
   const name = `key's release to its import, ${crowd.length} at once, ${active} active`;
-  return (
-    [
-      ['p50', 0.5],
-      ['p99', 0.99],
-    ] as const
-  ).map(([label, at]) =>
+  return P50_P99.map(([label, at]) =>
     benchCase(
       `${name}, ${label}`,
       'ms',
       'lower',
-      seriesOf('carnet', ours, at, `${most} were released and not imported at one moment`),
+      waits('carnet', ours, at, `${most} were released and not imported at one moment`),
       [
-        seriesOf('the same, one at a time, none other active', single, at, `${single.length} migrations`),
-        seriesOf('limit: a bare hop, as many at once', bare, at, 'insert, commit, JetStream, insert, commit'),
+        waits('the same, one at a time, none other active', single, at, `${single.length} migrations`),
+        waits('limit: a bare hop, as many at once', bare, at, 'insert, commit, JetStream, insert, commit'),
       ],
     ),
   );
@@ -193,7 +168,7 @@ export async function loadBench(options: LoadBenchOptions = {}): Promise<BenchRe
     await sleep(rest * 1_000);
     const idle = sides.map(({ broker }) => residentOf(broker.pid));
     say(`two clouds are up; creating ${active} VMs`);
-    const vms = await createVms(clouds, active);
+    const vms = await createVms(clouds.a, active);
     say(`${runs} migrations, one after the other`);
     const alone = await oneByOne(clouds, vms.slice(0, runs));
     say(`${active - releasing - runs} more, ${INTENTS_AT_ONCE} at a time`);

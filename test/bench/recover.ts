@@ -14,7 +14,7 @@ import { rowsOf } from '../faults/harness/ledger-db.ts';
 import { cpuOf, residentOf } from './processes.ts';
 import type { Once, Reading } from './replay-once.ts';
 import { EVENTS_PER_MIGRATION, openBenchStore } from './replay-store.ts';
-import { type BenchCase, type BenchResult, benchCase, median, type Series } from './result.ts';
+import { type BenchCase, type BenchResult, benchCase, median, type Series, say } from './result.ts';
 import { seedLedgers, startUntilShown } from './seeded-broker.ts';
 
 export interface RecoverBenchOptions {
@@ -28,7 +28,6 @@ export interface RecoverBenchOptions {
 
 /** Until the target's verification of their image. */
 const EVENTS_PER_ACTIVE = 9;
-const say = (text: string): void => void process.stderr.write(`${text}\n`);
 const execute = promisify(execFile);
 
 type Start = {

@@ -44,6 +44,23 @@ export function quantile(values: readonly number[], share: number): number {
   return found;
 }
 
+/** The two quantiles that are told of what waits, and what they are called. */
+export const P50_P99 = [
+  ['p50', 0.5],
+  ['p99', 0.99],
+] as const;
+
+/** Milliseconds that were waited, told by their quantile at `share`. */
+export const waits = (name: string, values: readonly number[], share: number, remark: string): Series => ({
+  name,
+  values: values.map((ms) => Math.round(ms * 10) / 10),
+  median: quantile(values, share),
+  remark,
+});
+
+/** To people who wait; the result goes to stdout. */
+export const say = (text: string): void => void process.stderr.write(`${text}\n`);
+
 const round = (value: number): number => Number(value.toPrecision(3));
 
 export function benchCase(
