@@ -73,6 +73,16 @@ afterAll(async () => {
   await federation?.stop();
 }, 60_000);
 
+/** B has the new key in the old one's stead, and neither side has the old one. */
+async function expectReplaced(old: string, made: string): Promise<void> {
+  expect(await get<Key>(b, `/v1/keys/${made}`)).toMatchObject({
+    state: 'active',
+    consumers: [`vm:${vm}`],
+    replaces: `${old} version 1`,
+  });
+  for (const side of [a, b]) expect(await get<Key>(side, `/v1/keys/${old}`)).toMatchObject({ state: 'destroyed', consumers: [] });
+}
+
 it('full, suspended: the guest goes on in the same boot on a disk that only the target’s own key opens', async () => {
   const booted = await lastTick(consoleAt(a));
   const { before, after, seen, ticked } = await move(a, b, 'suspend', 'full');
@@ -84,13 +94,7 @@ it('full, suspended: the guest goes on in the same boot on a disk that only the 
     done: 'full',
     volumes: [{ from: { key: before.key }, to: { key: after.key } }],
   });
-  expect(await get<Key>(b, `/v1/keys/${after.key}`)).toMatchObject({
-    state: 'active',
-    consumers: [`vm:${vm}`],
-    replaces: `${before.key} version 1`,
-  });
-  for (const side of [a, b])
-    expect(await get<Key>(side, `/v1/keys/${before.key}`)).toMatchObject({ state: 'destroyed', consumers: [] });
+  await expectReplaced(before.key, after.key);
   const receipt = seen.receipts.find(({ by }) => by === a.csp.plan.domain);
   expect(receipt).toMatchObject({ hasEvidence: true });
   expect(receipt?.keys).toContainEqual(expect.objectContaining({ key: before.key, fate: 'destroyed' }));
@@ -111,13 +115,7 @@ it('full-online, suspended: the guest goes on in the same boot, and its disk is 
   expect(ticked.boot).toBe(booted?.boot);
   expect(seen.rekey).toMatchObject({ agreed: 'full-online', done: 'full-online' });
   expect(after.key).not.toBe(before.key);
-  expect(await get<Key>(b, `/v1/keys/${after.key}`)).toMatchObject({
-    state: 'active',
-    consumers: [`vm:${vm}`],
-    replaces: `${before.key} version 1`,
-  });
-  for (const side of [a, b])
-    expect(await get<Key>(side, `/v1/keys/${before.key}`)).toMatchObject({ state: 'destroyed', consumers: [] });
+  await expectReplaced(before.key, after.key);
   // It boots there with the new key alone, and finds what it wrote.
   for (const power of ['off', 'on']) must(await b.api.post(`/v1/vms/${vm}/${power}`, {}));
   const found = await eventually('a guest that found its disk', () => tickFoundOnDisk(consoleAt(b)), 120_000);

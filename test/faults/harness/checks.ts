@@ -25,6 +25,17 @@ export const ledgersAgree = (
     msMax,
   );
 
+/** Besides: no event stands twice, and neither side's own sequence has a gap. */
+export async function nothingLostOrDoubled(sides: Sides): Promise<void> {
+  await ledgersAgree(sides);
+  const rows = await ledgerRows(sides.a.database);
+  expect(new Set(rows.map(({ digest }) => digest)).size).toBe(rows.length);
+  for (const { plan } of [sides.a, sides.b]) {
+    const own = rows.filter(({ publisher }) => publisher === plan.domain).map(({ seq }) => seq);
+    expect(own).toEqual(own.map((_, i) => i + 1));
+  }
+}
+
 /** Where this VM's vCPUs run now, by what the pretended hosts have on disk. */
 export const runsAt = ({ a, b }: Sides, { uuid }: Vm): readonly string[] =>
   [a, b].filter(({ host }) => host.domain(uuid)?.state === 'running').map(({ plan }) => plan.domain);
