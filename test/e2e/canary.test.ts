@@ -49,6 +49,7 @@ async function dekOf({ csp }: typeof a, key: string): Promise<Buffer> {
   const opened = await openKeyManager({
     store,
     root: { kind: 'file', path: paths.keyRoot, unlock: { kind: 'file', path: paths.passphrase } },
+    spareDir: join(paths.brokerState, 'spares'),
     domain: plan.domain,
     actor: `spiffe://${plan.domain}/broker`,
     now,

@@ -6,7 +6,7 @@ import { ledgersAgree, neverBoth, runsAt } from './harness/checks.ts';
 import type { Cloud } from './harness/cloud.ts';
 import { type Clouds, startClouds } from './harness/clouds.ts';
 import { eventAppears, rowsOf } from './harness/ledger-db.ts';
-import { createVm, intend, must, settled, type Vm } from './harness/moves.ts';
+import { createVm, intend, intentOf, must, newMigration, settled, type Vm } from './harness/moves.ts';
 
 const SOON_MS = 30_000;
 const END_MS_MAX = 90_000;
@@ -66,6 +66,7 @@ async function isWholeAtOneSide(vm: Vm): Promise<void> {
   neverBoth(clouds, vm);
 }
 
+const NOTHING_HELD = { listed: false, keys: [] as readonly string[] };
 /** What this CSP says that it holds of the VM, and the states of all keys that it ever had for it. */
 async function heldAt(cloud: Cloud, { vm }: Vm): Promise<{ readonly listed: boolean; readonly keys: readonly string[] }> {
   type Rows<T> = { readonly items: readonly T[] };
@@ -113,6 +114,64 @@ describe.each<{ readonly side: 'a' | 'b'; readonly since?: string; readonly unti
       );
     }
   });
+});
+
+describe.each([
+  'none',
+  'slot',
+] as const)('the database of the target comes back as it was before a move that re-keys: %s', (rekey) => {
+  it('VM and keys are brought back from their spares: it restarts there with the source switched off, which then retires', async () => {
+    const vm = await createVm(clouds.a);
+    await backUp(clouds.b);
+    const migration = newMigration();
+    must(await clouds.a.api.post('/v1/intents', intentOf(vm.vm, clouds.b.plan.domain, 'cold', migration, { rekey })));
+    // The source has heard of it: so the target's word comes back, and what was committed with it does not.
+    await eventAppears(clouds.a.database, migration, 'VmStarted', SOON_MS);
+    await loseAndRestore(clouds.b);
+    await eventually(
+      'the VM and a key for it at the target',
+      async () => {
+        const { listed, keys } = await heldAt(clouds.b, vm).catch(() => NOTHING_HELD);
+        return listed && keys.filter((state) => state === 'active').length === 1 ? true : undefined;
+      },
+      END_MS_MAX,
+    );
+    await clouds.a.broker.stop();
+    for (const power of ['off', 'on'])
+      await eventually(
+        `power ${power}`,
+        async () => ((await clouds.b.api.post(`/v1/vms/${vm.vm}/${power}`, {})).ok ? true : undefined),
+        SOON_MS,
+      );
+    await isWholeAtOneSide(vm);
+    expect(runsAt(clouds, vm)).toEqual([clouds.b.plan.domain]);
+    await clouds.a.broker.restart();
+    expect((await settled(clouds, migration, END_MS_MAX)).outcome).toBe('done');
+    await isHealed();
+    await isWholeAtOneSide(vm);
+    expect(await heldAt(clouds.a, vm)).toEqual({ listed: false, keys: ['destroyed'] });
+  });
+});
+
+it('a target that gave a VM back, and is restored behind that, destroys again what it had been given', async () => {
+  const vm = await createVm(clouds.a);
+  const migration = await intend(clouds.a, clouds.b, vm, 'cold');
+  await eventAppears(clouds.b.database, migration, 'DepositAcknowledged', SOON_MS);
+  await backUp(clouds.b);
+  must(await clouds.a.api.post(`/v1/migrations/${migration}/cancel`, {}));
+  expect((await settled(clouds, migration, END_MS_MAX)).outcome).not.toBe('done');
+  await loseAndRestore(clouds.b);
+  await isHealed();
+  await eventually(
+    'nothing of it at the target',
+    async () => {
+      const { listed, keys } = await heldAt(clouds.b, vm);
+      return !listed && keys.length > 0 && keys.every((state) => state === 'destroyed') ? true : undefined;
+    },
+    SOON_MS,
+  );
+  await isWholeAtOneSide(vm);
+  expect(runsAt(clouds, vm)).toEqual([clouds.a.plan.domain]);
 });
 
 it('both sides restored at once go on with what both still know, and the VM runs where the move ended', async () => {

@@ -6,6 +6,7 @@ import { type Ground, openGround } from './ground.ts';
 import { type Doors, openDoors } from './http/open-doors.ts';
 import { openOps } from './http/ops.ts';
 import { keepSettling } from './keys/settling.ts';
+import { keepSpares } from './keys/spares.ts';
 import { loopPorts, noticeJourneys } from './loop-ports.ts';
 import { watchPeers } from './peers/watch.ts';
 import { tendEventKeys } from './tend-keys.ts';
@@ -34,6 +35,7 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
   const tending = tendEventKeys(ground.identity, ground.journal, log);
   const hush = noticeJourneys({ ...ground, self: config.domain }, loop);
   const settled = config.keys.backend !== 'file' ? keepSettling(ground.keys, log) : undefined;
+  const spares = keepSpares(ground.keys, log);
   const doors = await openDoors(ground, parts);
   const ownCrl = fetchOwnCrl(ground);
   const renewal = tendBrokerLeaf(ground, doors, parts.tellHosts);
@@ -43,6 +45,7 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
   return {
     stop: async () => {
       await settled?.();
+      await spares();
       await Promise.all([
         watch.stop(),
         tending.stop(),

@@ -1,11 +1,11 @@
-import type { VmId } from '@carnet/events';
+import type { MigrationId, VmId } from '@carnet/events';
 import { expect, it } from 'vitest';
-import { CSP_A, CSP_B, finish, given, type Party, VM } from '../../../libs/saga/src/testing.ts';
+import { CSP_A, CSP_B, finish, given, M, type Party, relinquish, VM } from '../../../libs/saga/src/testing.ts';
 import { destroyWhatIsGone, type GonePorts } from './gone.ts';
 import type { HeldVm } from './inventory.ts';
 
 /** An inventory with or without the VM, and what was done. */
-function world(self: GonePorts['self'], epoch: number | undefined) {
+function world(self: GonePorts['self'], epoch: number | undefined, undiscarded: readonly MigrationId[] = []) {
   const done: string[] = [];
   const ports = {
     self,
@@ -17,6 +17,11 @@ function world(self: GonePorts['self'], epoch: number | undefined) {
     keys: {
       retire: async (_tx: unknown, { keys }: { readonly keys: readonly unknown[] }) => {
         done.push(`${keys.length} keys destroyed`);
+        return { ok: true, value: [] };
+      },
+      undiscardedOf: async (of: readonly MigrationId[]) => of.filter((one) => undiscarded.includes(one)),
+      discard: async (_tx: unknown, { migration }: { readonly migration: MigrationId }) => {
+        done.push(`what ${migration === M ? 'this migration' : migration} brought destroyed`);
         return { ok: true, value: [] };
       },
     },
@@ -37,4 +42,21 @@ it.each([
   expect(party.journey.vm).toBe(VM);
   await look(party);
   expect(done).toEqual(isDestroyed ? ['2 keys destroyed', 'listed no more'] : []);
+});
+
+const givenBack = (last: 'DepositAcknowledged' | 'KeyImported'): Party => {
+  const { a, b } = given(last);
+  return finish({ a, b: relinquish(b) }).b;
+};
+
+it.each<readonly [string, Party, number | undefined, readonly MigrationId[], readonly string[]]>([
+  ['and whose rows are back', givenBack('KeyImported'), 1, [M], ['what this migration brought destroyed', 'listed no more']],
+  ['before it was imported', givenBack('DepositAcknowledged'), undefined, [M], ['what this migration brought destroyed']],
+  ['and came again in a later epoch', givenBack('KeyImported'), 2, [M], ['what this migration brought destroyed']],
+  ['and of which nothing is left', givenBack('KeyImported'), undefined, [], []],
+  ['never', given('KeyImported').b, 1, [M], []],
+])('a VM that was given back %s', async (_, party, epoch, undiscarded, what) => {
+  const { done, look } = world(CSP_B, epoch, undiscarded);
+  await look(party);
+  expect(done).toEqual(what);
 });

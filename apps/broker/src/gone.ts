@@ -11,15 +11,20 @@ export interface GonePorts {
   readonly self: TrustDomain;
   readonly store: Store;
   readonly inventory: Pick<Inventory, 'vm' | 'remove'>;
-  readonly keys: Pick<KeyManager, 'retire'>;
+  readonly keys: Pick<KeyManager, 'retire' | 'discard' | 'undiscardedOf'>;
   readonly log: Pick<Log, 'warn'>;
 }
 
 /**
- * A database that came back from a backup holds VMs and keys that this CSP has destroyed since, by its own signed word. They are
- * destroyed again: what the ledger says is gone stays gone. Asked of each journey when it is found to owe nothing.
+ * A database that came back from a backup holds VMs and keys that this CSP has destroyed since, by its own signed word: as a source that retired, or
+ * as a target that gave back. They are destroyed again: what the ledger says is gone stays gone. Asked of each journey with every look.
  */
 export async function destroyWhatIsGone(ports: GonePorts, journey: Journey): Promise<void> {
+  await destroyWhatLeft(ports, journey);
+  await destroyWhatWasGivenBack(ports, journey);
+}
+
+async function destroyWhatLeft(ports: GonePorts, journey: Journey): Promise<void> {
   const retired = journey.migrations.findLast((m) => m.source === ports.self && m.sourcePhase === 'retired');
   if (retired === undefined) return;
   const held = await ports.inventory.vm(journey.vm);
@@ -38,4 +43,21 @@ async function destroy({ keys, inventory }: GonePorts, tx: Tx, { id, epoch, vm, 
   const cause = finalized === undefined ? {} : { cause: finalized.digest };
   granted(await keys.retire(tx, { migration: id, epoch, vm, keys: deposit.data.keys, ...cause }));
   await inventory.remove(tx, vm);
+}
+
+async function destroyWhatWasGivenBack(
+  { self, keys, inventory, store, log }: GonePorts,
+  { vm, migrations }: Journey,
+): Promise<void> {
+  const givenBack = migrations.filter((m) => m.target === self && m.targetPhase === 'relinquished');
+  const left = await keys.undiscardedOf(givenBack.map(({ id }) => id));
+  for (const { id, epoch, facts } of givenBack.filter((m) => left.includes(m.id))) {
+    const { MigrationRelinquished: word } = facts;
+    await inTransaction(store, async (tx) => {
+      granted(await keys.discard(tx, { migration: id, epoch, ...(word === undefined ? {} : { cause: word.digest }) }));
+      // Only what this migration brought.
+      if ((await inventory.vm(vm))?.epoch === epoch) await inventory.remove(tx, vm);
+    });
+    log.warn({ vm, migration: id }, 'this database still held keys of a VM that was given back: they are destroyed again');
+  }
 }

@@ -14,6 +14,7 @@ import type { BrokerConfig } from './config.ts';
 import { type BrokerIdentity, openIdentity } from './identity.ts';
 import { inventoryChanges } from './inventory.ts';
 import { ensureKeyRoot, keyBackendOf } from './keys/key-root.ts';
+import { spareDirOf } from './keys/spares.ts';
 import { type Invited, openInvited } from './peering/invited.ts';
 import { peeringChanges } from './peering/table.ts';
 import { archivePolicySet, readPolicySet, refuseDowngrade } from './policy-start.ts';
@@ -82,7 +83,15 @@ export async function openGround(
     });
   const keysFrom = async (store: Store) => {
     const actor = `spiffe://${config.domain}/broker`;
-    const keys = await openKeyManager({ store, ...backend, domain: config.domain, actor, now, random });
+    const keys = await openKeyManager({
+      store,
+      ...backend,
+      spareDir: spareDirOf(config),
+      domain: config.domain,
+      actor,
+      now,
+      random,
+    });
     if (!keys.ok) throw new Error(`the key manager does not open: ${keys.code}: ${keys.text}`);
     return keys.value;
   };

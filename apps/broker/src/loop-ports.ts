@@ -1,16 +1,18 @@
 import { event, type MigrationId, type TrustDomain, timestamp, trustDomain, vmId } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import type { JourneyKey, Loop, LoopPorts, Metrics, Outcome } from '@carnet/runtime';
-import { type Command, nextDeadline, react } from '@carnet/saga';
+import { type Command, type Journey, nextDeadline, react } from '@carnet/saga';
 import { type MigrationViews, rowsOf } from '@carnet/views';
 import type { Failures } from './failures.ts';
 import { destroyWhatIsGone, type GonePorts } from './gone.ts';
+import type { Here } from './here.ts';
 import type { Ledgers } from './ledgers.ts';
 import { createOpenJourneys } from './open-journeys.ts';
 import { isSettled, isSettledForGood } from './settled.ts';
 import { openSettledTable } from './settled-table.ts';
 
 export interface BrokerLoopPorts extends GonePorts {
+  readonly here: (journey: Journey) => Promise<Here>;
   readonly journal: Journal;
   readonly ledgers: Ledgers;
   readonly views: MigrationViews;
@@ -40,8 +42,11 @@ export function loopPorts(ports: BrokerLoopPorts): LoopPorts {
       await views.record(rowsOf(journey).slice(-ROWS_RECORDED));
       const deadline = nextDeadline(journey, self);
       const open = !isSettled(journey, self, now());
-      if (!open) await destroyWhatIsGone(ports, journey);
-      if (!open) await openJourneys.settle(ends, isSettledForGood(journey, self) ? 'for-good' : 'for-now');
+      await destroyWhatIsGone(ports, journey);
+      const here = await ports.here(journey);
+      if (here.kind === 'lost') failures.note(here.of.id, { command: 'BringBack', code: here.code, text: here.text, at: now() });
+      if (!open && here.kind !== 'later')
+        await openJourneys.settle(ends, isSettledForGood(journey, self) ? 'for-good' : 'for-now');
       return {
         commands: react(journey, self, now()),
         open,

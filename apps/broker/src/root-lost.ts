@@ -6,6 +6,7 @@ import { createLog, runService, StartRefused } from '@carnet/runtime';
 import { openStore } from '@carnet/store';
 import { brokerConfig } from './config.ts';
 import { ensureKeyRoot, keyBackendOf } from './keys/key-root.ts';
+import { spareDirOf } from './keys/spares.ts';
 
 const USAGE = `usage: carnet-root-lost --config FILE [--check-config]
 
@@ -30,6 +31,7 @@ await runService({
       const lost = await declareRootLost({
         store,
         ...backend,
+        spareDir: spareDirOf(config),
         domain: config.domain,
         actor: `spiffe://${config.domain}/broker`,
         now: () => timestamp.parse(new Date().toISOString()),

@@ -3,12 +3,14 @@ import { type Digest, digest, type HostName } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import { validatePath } from '@carnet/pki';
 import { jurisdictionsOf, levelOf } from '@carnet/policy';
+import type { Journey } from '@carnet/saga';
 import { openMigrationViews } from '@carnet/views';
 import { aloneWith } from './alone.ts';
 import { openSecretReader } from './barbican/secrets.ts';
 import { certificateRows, meterCertificates } from './certificates.ts';
 import { createFailures } from './failures.ts';
 import type { Ground } from './ground.ts';
+import { bringBackWhatIsHere } from './here.ts';
 import { openHostClient } from './hosts/client.ts';
 import { createHosts } from './hosts/steps.ts';
 import { tellChain } from './hosts/tell-chain.ts';
@@ -91,6 +93,8 @@ export function wire(ground: Ground) {
     arriving: KEM_OF[config.profile.arriving],
     roleOf: policy.roleOf,
   });
+  const here = (journey: Journey) =>
+    bringBackWhatIsHere({ self, store, ledgers, journal, inventory, keys: handover, log }, journey.vm, journey);
   const alone = aloneWith(store);
   const quotas = openQuotas({ store, views, ledgers });
   const { rollbackWindowSeconds } = config.migration;
@@ -156,6 +160,7 @@ export function wire(ground: Ground) {
     alone,
     quotas,
     settings,
+    here,
     nowMs,
   });
   const escrows = keys.escrows({
@@ -218,6 +223,7 @@ export function wire(ground: Ground) {
     policy,
     failures,
     perform,
+    here,
     service,
     secrets,
     apiKeys,

@@ -49,6 +49,21 @@ export const CODES = {
     text: 'The key is in a state that does not allow this.',
     advice: 'See its history with `carnet key show`; suspended keys wait for the migration to end.',
   },
+  SPARE_MISSING: {
+    text: 'The ledger says that this key is held here, and neither a record nor a spare of it is there.',
+    advice:
+      'Bring back the spares (`spares` in the state directory of any replica) and start the broker, restore a newer database, or recover the key with `carnet key escrow`. While the source has not retired, the VM is safe there. If the VM was deleted here since, nothing is amiss.',
+  },
+  SPARE_BROKEN: {
+    text: 'The spare of a key is torn, was changed, or is of another holding or tenant.',
+    advice:
+      'Bring back the file from another replica or a backup, or recover the key with `carnet key escrow`; find out who writes there.',
+  },
+  SPARE_AMBIGUOUS: {
+    text: 'Two spares say that they replace the same key.',
+    advice:
+      'Only one was given to the host. Compare the times of the two files with the log of the host, and take the other away.',
+  },
   KEY_TRANSITION_ILLEGAL: {
     text: 'This change of key state is not allowed by NIST SP 800-57.',
     advice: 'Take the steps between; the table is in libs/keys/README.md.',

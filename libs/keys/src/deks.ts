@@ -22,6 +22,7 @@ import { destructionOf, isDestroyed, type KeyState } from './records/states.ts';
 import { inTransaction } from './records/tables.ts';
 import { refusal } from './refusal.ts';
 import { ok, type Result } from './result.ts';
+import { destroy } from './spares/destroy.ts';
 import type { Tenant } from './vault/hierarchy.ts';
 
 /** A key to be made. Without `key` a new id is drawn. `derivation`: how the 32 bytes become what opens the artifact. */
@@ -131,7 +132,8 @@ export async function changeState(ports: KeyPorts, tx: Tx, wanted: StateChange):
   const used = isDestroyed(to) ? await inUse(db, wanted.key) : undefined;
   if (used !== undefined) return used;
   const { reason, cause } = wanted;
-  return change(db, held.record, to, { at: ports.now(), actor: ports.actor, reason, ...(cause === undefined ? {} : { cause }) });
+  const mark = { at: ports.now(), actor: ports.actor, reason, ...(cause === undefined ? {} : { cause }) };
+  return isDestroyed(to) ? destroy(ports, db, held.record, mark) : change(db, held.record, to, mark);
 }
 
 /** A VM uses its keys as long as it is here; a memory key only until the VM runs, when it is destroyed. */

@@ -30,6 +30,7 @@ export type { Said } from './escrow/statements.ts';
 export * as statements from './escrow/statements.ts';
 export { type EscrowTerms, escrowTerms } from './escrow/terms.ts';
 export type { DepositReceived, ExpectedArtifact, KeyPairRequest, OfferedKey } from './handover/acknowledge.ts';
+export type { Arrived } from './handover/bring-back.ts';
 export type { Acknowledgement } from './handover/confirm.ts';
 export type { DepositRequest } from './handover/deposit.ts';
 export type { Attempt, Ending } from './handover/deposits.ts';

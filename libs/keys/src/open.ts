@@ -1,4 +1,4 @@
-import type { KeyId, Timestamp, TrustDomain } from '@carnet/events';
+import type { KeyId, MigrationId, Timestamp, TrustDomain } from '@carnet/events';
 import { type Db, runChanges, type Store, type Tx } from '@carnet/store';
 import { announce } from './backends/barbican/announced.ts';
 import { BARBICAN_CHANGES } from './backends/barbican/changes.ts';
@@ -14,11 +14,13 @@ import { escrowsOf } from './escrow/open.ts';
 import type { EscrowContext } from './escrow/ports.ts';
 import { ESCROW_CHANGES } from './escrow/tables.ts';
 import * as acknowledge from './handover/acknowledge.ts';
+import * as bringing from './handover/bring-back.ts';
 import { type Acknowledgement, confirmAcknowledgement } from './handover/confirm.ts';
 import { type DepositRequest, deposit } from './handover/deposit.ts';
 import type { Ending } from './handover/deposits.ts';
 import { type Retiring, resume, retire } from './handover/ending.ts';
 import * as target from './handover/import.ts';
+import { undiscardedOf } from './handover/imports.ts';
 import { type ReleaseRequest, release } from './handover/release.ts';
 import { type HostSealRequest, sealForHost } from './hosts.ts';
 import * as operating from './operate.ts';
@@ -35,6 +37,8 @@ import * as replacement from './replacement.ts';
 import { ok, type Result } from './result.ts';
 import { loseKeks } from './root-lost.ts';
 import * as rotation from './rotation.ts';
+import { settleSpares } from './spares/settle.ts';
+import { openSpares } from './spares/spares.ts';
 import * as uses from './uses/chain.ts';
 
 export type KeyManagerOptions = {
@@ -43,6 +47,8 @@ export type KeyManagerOptions = {
   readonly root: KeyRoot;
   /** Where DEKs lie. Absent: in our own database. */
   readonly barbican?: BarbicanOptions;
+  /** One directory for each replica, durable and outside of the database's: what a restored database does not bring back. */
+  readonly spareDir: string;
   /** This CSP. */
   readonly domain: TrustDomain;
   /** SPIFFE ID of this service: the actor of what it does by itself. */
@@ -98,6 +104,7 @@ async function openPorts(options: KeyManagerOptions): Promise<Result<{ readonly 
   await runChanges(options.store, KEY_CHANGES);
   await runChanges(options.store, BARBICAN_CHANGES);
   await runChanges(options.store, ESCROW_CHANGES);
+  const spares = await openSpares(options.spareDir, options.random);
   const db = onKeys(options.store.db);
   const ports: KeyPorts = {
     db,
@@ -105,6 +112,7 @@ async function openPorts(options: KeyManagerOptions): Promise<Result<{ readonly 
     announce: async (holdings) => {
       if (service.barbican !== undefined) await announce(db, holdings, options.now());
     },
+    spares,
     ...(service.barbican === undefined ? {} : { barbican: service.barbican }),
     actor: options.actor,
     now: options.now,
@@ -171,12 +179,16 @@ export const keyManager = (ports: KeyPorts, db: Db, close: () => void) => ({
   openRelease: (request: target.ReleaseReceived) => again(() => target.openRelease(ports, request)),
   importKeys: (tx: Tx, request: Parameters<typeof target.importKeys>[2]) => target.importKeys(ports, tx, request),
   discard: (tx: Tx, ending: Ending) => target.discard(ports, tx, ending),
+  undiscardedOf: (migrations: readonly MigrationId[]) => undiscardedOf(ports.db, migrations),
   createReplacement: (wanted: replacement.ReplacementWanted) => replacement.createReplacement(ports, wanted),
   endReplaced: (tx: Tx, wanted: replacement.ReplacementWanted) => replacement.endReplaced(ports, tx, wanted),
 
   /** M-of-N escrow of keys that are held here. */
   escrows: (context: EscrowContext) => escrowsOf(ports, db, context),
   settleSecrets: () => settleAll(ports),
+  settleSpares: () => settleSpares(ports),
+  missingOf: (arrived: bringing.Arrived) => bringing.missingOf(ports, arrived),
+  bringBack: (arrived: bringing.Arrived) => bringing.bringBack(ports, arrived),
   sealForHost: (request: HostSealRequest) => again(() => sealForHost(ports, request)),
   usesOf: (key: KeyId) => uses.usesOf(ports.db, key),
   historyLines: () => historyLines(ports.db),

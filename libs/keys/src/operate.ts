@@ -11,6 +11,7 @@ import { destructionOf, isDestroyed, type KeyState } from './records/states.ts';
 import { inTransaction, type KeysTx } from './records/tables.ts';
 import { refusal } from './refusal.ts';
 import { ok, type Result } from './result.ts';
+import { isOf } from './spares/spares.ts';
 
 /** What an operator may do to a key. Activation is not among it: a key is active when it is made or imported, and never before. */
 export const keyVerb = z.enum(['suspend', 'resume', 'deactivate', 'compromise', 'destroy']);
@@ -62,6 +63,7 @@ export async function operate(ports: KeyPorts, tx: Tx, wanted: OperatorChange): 
   const { principal: actor, reason, signer } = wanted;
   const changed = await changeNoting(db, record, to, { at: ports.now(), actor, reason, signer });
   if (!changed.ok) return changed;
+  if (isDestroyed(to)) await ports.spares.erase(isOf(record));
   await oweEvents(db, wanted, record.state, changed.value);
   return ok(changed.value.record);
 }

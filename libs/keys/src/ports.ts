@@ -8,6 +8,7 @@ import { insertKek, keksOf, lastKekVersion } from './records/keks.ts';
 import type { KeysDb } from './records/tables.ts';
 import { fromVault } from './refusal.ts';
 import { ok, type Result } from './result.ts';
+import type { Spares } from './spares/spares.ts';
 import type { Holding, Tenant, TenantKeks } from './vault/hierarchy.ts';
 
 /** What every part of the key manager works with. `call` runs one operation under the root in a child process. */
@@ -16,6 +17,7 @@ export type KeyPorts = {
   readonly call: <I, O>(operation: Operation<I, O>, input: I) => Promise<Result<O>>;
   /** Said before an operation makes DEKs: where they lie in another key manager, it must be found out after any crash what is there. */
   readonly announce: (holdings: readonly Holding[]) => Promise<void>;
+  readonly spares: Spares;
   readonly barbican?: NonNullable<KeyService['barbican']>;
   /** SPIFFE ID of this service, in every history line that it writes by itself. */
   readonly actor: string;

@@ -15,10 +15,15 @@ import {
   type Replaces,
 } from './records/holding.ts';
 import { holdKek } from './records/keks.ts';
-import { destructionOf, isDestroyed } from './records/states.ts';
+import { isDestroyed } from './records/states.ts';
 import { inTransaction } from './records/tables.ts';
 import { refusal } from './refusal.ts';
 import { ok, type Result } from './result.ts';
+import { destroy } from './spares/destroy.ts';
+import { keepSpare } from './spares/keep.ts';
+import { reopenSpare } from './spares/reopen.ts';
+import { isSameHolding, type SpareName } from './spares/spare.ts';
+import type { Holding, TenantKeks, WrappedDek } from './vault/hierarchy.ts';
 
 /** `key`: an active key of a volume, which shall give way. `cause`: digest of the signed event that this rests on. */
 export type ReplacementWanted = KeyVersion & { readonly reason: string; readonly cause: Digest };
@@ -40,14 +45,12 @@ export async function createReplacement(ports: KeyPorts, wanted: ReplacementWant
   const key = keyId.parse(uuidv7(Date.parse(at), ports.random(10)));
   const keks = await tenantKeks(ports, tenant);
   if (!keks.ok) return keks;
-  const holding = { tenant, key, version: 1, arrival: 0 };
-  await ports.announce([holding]);
-  const made = await ports.call(CREATE_DEK, { keks: keks.value, holding });
+  const made = await spareOr(ports, keks.value, old.record, { tenant, key, version: 1, arrival: 0 });
   if (!made.ok) return made;
   const record: KeyRecord = {
-    key,
-    version: 1,
-    arrival: 0,
+    key: made.value.key,
+    version: made.value.version,
+    arrival: made.value.arrival,
     tenant,
     ...(vm === undefined ? {} : { vm }),
     artifact,
@@ -63,6 +66,24 @@ export async function createReplacement(ports: KeyPorts, wanted: ReplacementWant
   };
   return ok({ record: (tx) => recordReplacement(ports, tx, { record, wrapped: made.value }, wanted) });
 }
+
+/**
+ * A key that was made for this volume before, by its spare: its row was lost with a database that was restored, and the host may have opened the
+ * volume to it since. Otherwise a fresh one.
+ */
+async function spareOr(ports: KeyPorts, keks: TenantKeks, old: KeyRecord, fresh: Holding): Promise<Result<WrappedDek>> {
+  const [name, ...others] = (await ports.spares.list()).filter(replacing(holdingOf(old)));
+  if (others.some((other) => name === undefined || !isSameHolding(other, name)))
+    return refusal('SPARE_AMBIGUOUS', { about: old.key });
+  if (name !== undefined) return reopenSpare(ports, keks, name);
+  await ports.announce([fresh]);
+  return ports.call(CREATE_DEK, { keks, holding: fresh });
+}
+
+const replacing =
+  (of: Replaces) =>
+  ({ replaces }: SpareName): boolean =>
+    replaces !== undefined && isSameHolding(replaces, of);
 
 const holdingOf = ({ key, version, arrival }: KeyRecord): Replaces => ({ key, version, arrival });
 
@@ -83,6 +104,7 @@ async function recordReplacement(
   const mark = { at: record.createdAt, actor: ports.actor, reason, cause };
   if (held.wrapped !== undefined) await holdKek(db, { tenant: record.tenant, version: held.wrapped.kekVersion });
   await enter(db, held, mark);
+  await keepSpare(ports, db, held);
   if (record.vm !== undefined) await consume(ports, tx, record, record.vm);
   return change(db, record, 'active', mark);
 }
@@ -111,9 +133,9 @@ export async function endReplaced(
   const used = await inUse(db, key);
   if (used !== undefined) return used;
   const mark = { at: ports.now(), actor: ports.actor, reason: `${reason}, by ${replacement.record.key}`, cause };
-  if (old.record.state === 'compromised') return change(db, old.record, 'destroyed-compromised', mark);
+  if (old.record.state === 'compromised') return destroy(ports, db, old.record, mark);
   const deactivated = old.record.state === 'deactivated' ? ok(old.record) : await change(db, old.record, 'deactivated', mark);
-  return deactivated.ok ? change(db, deactivated.value, 'destroyed', mark) : deactivated;
+  return deactivated.ok ? destroy(ports, db, deactivated.value, mark) : deactivated;
 }
 
 /** The VM goes back: what was made for its volumes is destroyed with them. None was made, or it is destroyed already: fine. */
@@ -126,11 +148,13 @@ export async function discardReplacement(
   const { key, version, arrival } = of;
   const found = await findReplacement(db, { key, version, arrival });
   const held = found === undefined ? undefined : await lockHeld(db, found.record);
+  // Also one whose row was lost, or never came to be.
+  await ports.spares.erase(replacing({ key, version, arrival }));
   if (held === undefined) return undefined;
   const { record } = held;
   if (record.vm !== undefined) await removeConsumer(tx, record.key, vmConsumer(record.vm));
   if (!isDestroyed(record.state)) {
-    await change(db, record, destructionOf(record.state), { at: ports.now(), actor: ports.actor, reason: of.reason });
+    await destroy(ports, db, record, { at: ports.now(), actor: ports.actor, reason: of.reason });
   }
   return { key: record.key, version: record.version };
 }

@@ -12,6 +12,7 @@ export {
   type Fact,
   type Facts,
   type FactType,
+  hasFacts,
   highestEpoch,
   initialJourney,
   isSplitSuspected,

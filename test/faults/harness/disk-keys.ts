@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { hostName, keyId, timestamp, vmId } from '@carnet/events';
 import { createHostKeyPair, openForHost, openKeyManager, type Result } from '@carnet/keys';
 import { openStore } from '@carnet/store';
@@ -37,6 +38,7 @@ export async function dekAtHost({ paths, plan, database }: Cloud, { vm }: Vm, ke
   const opened = await openKeyManager({
     store,
     root: { kind: 'file', path: paths.keyRoot, unlock: { kind: 'file', path: paths.passphrase } },
+    spareDir: join(paths.brokerState, 'spares'),
     domain: plan.domain,
     actor: `spiffe://${plan.domain}/broker`,
     now: () => timestamp.parse(new Date().toISOString()),

@@ -242,6 +242,7 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
         if (files.length > 0) return { rule: 'I6 nothing left', text: `${csp.domain}: ${files.join(', ')}` };
         if ((await csp.host.fake.hypervisor.list()).length > 0)
           return { rule: 'I6 nothing left', text: `${csp.domain}: a domain` };
+        if (csp.spares.size > 0) return { rule: 'I6 nothing left', text: `${csp.domain}: the spare of a key` };
         const left = custody.left(csp.database);
         if (left !== undefined) return { rule: 'I6 nothing left', text: `${csp.domain}: ${left}` };
       }

@@ -1,4 +1,5 @@
 import type { TrustDomain } from '@carnet/events';
+import type { SpareFiles } from './custody.ts';
 import type { Database } from './database.ts';
 import type { Heads } from './heads.ts';
 import type { SimHost } from './host.ts';
@@ -15,6 +16,8 @@ export type Csp = {
   readonly host: SimHost;
   /** Heads fsynced outside of the database; both replicas stand on one machine. */
   readonly heads: Heads;
+  /** Beside them, by file name. */
+  readonly spares: SpareFiles;
   readonly replicas: (Replica | undefined)[];
   readonly lives: Life[];
   restored: boolean;

@@ -9,10 +9,13 @@ import type { Faults } from './faults.ts';
 import type { KeyRules } from './keys.ts';
 import type { Life, Scheduler } from './scheduler.ts';
 
+/** The spares of a CSP's keys, outside of its database: what a restore does not bring back. Files by name. */
+export type SpareFiles = Map<string, string>;
+
 /** What one replica has of the key manager. */
 export type ReplicaKeys = {
   readonly handover: HandoverKeys;
-  readonly retire: Pick<KeyManager, 'retire'>;
+  readonly manager: Pick<KeyManager, 'retire' | 'discard' | 'undiscardedOf' | 'settleSpares'>;
   /** The disk's key of the VM that is born here. */
   readonly create: () => Promise<void>;
 };
@@ -22,6 +25,7 @@ export type ReplicaKeyPorts = {
   readonly faults: Faults;
   readonly life: Life;
   readonly store: Store;
+  readonly spares: SpareFiles;
   readonly domain: TrustDomain;
   readonly registry: () => HostRegistry;
   readonly nowMs: () => number;

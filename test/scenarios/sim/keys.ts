@@ -1,13 +1,12 @@
 import { createHash } from 'node:crypto';
-import { type Digest, digest, type KeyId } from '@carnet/events';
+import { type Digest, digest, type KeyId, keyId, migrationId } from '@carnet/events';
 import { done, refused as refusedByHost, type SecretOpener, setBack } from '@carnet/hypervisor';
-import type { KeyManager } from '@carnet/keys';
 import type { Change, Db, Store, Tx } from '@carnet/store';
 import { type Kysely, sql, type Transaction } from 'kysely';
 import type { HandoverKeys } from '../../../apps/broker/src/keys/handover-keys.ts';
 import { KeyRefused } from '../../../apps/broker/src/keys/refused.ts';
 import { DISK_KEY } from '../../../libs/saga/src/testing.ts';
-import type { Custody } from './custody.ts';
+import type { Custody, ReplicaKeys, SpareFiles } from './custody.ts';
 
 /**
  * The key manager of runs with fast signatures: the states of keys and of hand-overs, in the same transactions as the real one, without HPKE. The
@@ -60,22 +59,53 @@ export async function createKey(db: Db | Tx, key: KeyId, value: string): Promise
 }
 
 /** By the ledger alone: the rows may be of before the deposit, from a backup. */
-async function destroyAll(tx: Any, migration: string, keys: readonly { readonly key: KeyId }[]): Promise<void> {
+async function destroyAll(
+  tx: Any,
+  spares: SpareFiles,
+  migration: string,
+  keys: readonly { readonly key: KeyId }[],
+): Promise<void> {
   await enter(tx, migration, 'ended');
+  for (const { key } of keys) spares.delete(key);
   for (const { key } of keys)
     await tx.updateTable('sim_keys').set({ state: 'destroyed', migration }).where('key', '=', key).execute();
 }
 
-export const retiring = (): Pick<KeyManager, 'retire'> => ({
+/** What the whole manager would do by the ledger alone. */
+const byLedger = (db: Any, spares: SpareFiles): ReplicaKeys['manager'] => ({
   retire: async (tx, { migration, keys }) => {
-    await destroyAll(on(tx), migration, keys);
+    await destroyAll(on(tx), spares, migration, keys);
     return { ok: true, value: keys.map(({ key }) => key) };
   },
+  discard: async (tx, { migration }) => ({ ok: true, value: await discard(on(tx), spares, migration) }),
+  undiscardedOf: async (migrations) => {
+    const rows = await db
+      .selectFrom('sim_handovers')
+      .select('migration')
+      .where('migration', 'in', [...migrations])
+      .where('state', '!=', 'ended')
+      .execute();
+    return rows.map(({ migration }) => migrationId.parse(migration));
+  },
+  settleSpares: async () => ({ made: 0, erased: 0 }),
 });
+
+async function discard(tx: Any, spares: SpareFiles, migration: string): Promise<KeyId[]> {
+  if ((await stateOf(tx, migration)) === undefined) return [];
+  await enter(tx, migration, 'ended');
+  const rows = await tx.selectFrom('sim_keys').select('key').where('migration', '=', migration).execute();
+  await setKeys(tx, migration, 'destroyed');
+  for (const { key } of rows) spares.delete(key);
+  return rows.map(({ key }) => keyId.parse(key));
+}
+
+/** One of a key, whichever migration brought it last. */
+const spareOf = (spares: SpareFiles, key: string): { readonly value: string; readonly migration: string } | undefined =>
+  JSON.parse(spares.get(key) ?? 'null') ?? undefined;
 
 type Hand = Parameters<HandoverKeys['deposit']>[0];
 
-export function simKeys(store: Store, rules: KeyRules): HandoverKeys {
+export function simKeys(store: Store, rules: KeyRules, spares: SpareFiles): HandoverKeys {
   const db = on(store.db);
   const ready = <T>(record: (tx: Any) => Promise<{ readonly ok: true; readonly value: T } | ReturnType<typeof refused>>) => ({
     ok: true as const,
@@ -145,7 +175,7 @@ export function simKeys(store: Store, rules: KeyRules): HandoverKeys {
       await enter(within, migration, 'ended');
       await setKeys(within, migration, 'active');
     },
-    retire: async (tx, { migration, facts }) => destroyAll(on(tx), migration, facts.KeyDeposited.data.keys),
+    retire: async (tx, { migration, facts }) => destroyAll(on(tx), spares, migration, facts.KeyDeposited.data.keys),
     createMigrationKeyPair: async ({ migration }) =>
       ready(async (tx) => {
         if ((await stateOf(tx, migration)) === undefined) await enter(tx, migration, 'paired');
@@ -184,6 +214,10 @@ export function simKeys(store: Store, rules: KeyRules): HandoverKeys {
     importKeys: async (tx, { migration, facts }) => {
       if ((await stateOf(on(tx), migration)) !== 'opened') throw new KeyRefused('RELEASE_UNKNOWN', migration);
       await enter(on(tx), migration, 'imported');
+      for (const { key } of facts.KeyDeposited.data.keys) {
+        const row = await rowOf(on(tx), key);
+        spares.set(key, JSON.stringify({ value: row?.value ?? '', migration }));
+      }
       await setKeys(on(tx), migration, 'active');
       const keys = facts.KeyDeposited.data.keys.map(({ key, version, artifact }) => ({ key, version, artifact }));
       return { release: facts.KeyReleased.digest, keys, destroyedPublicKey: hash(`public ${migration}`) };
@@ -191,14 +225,32 @@ export function simKeys(store: Store, rules: KeyRules): HandoverKeys {
     replacements: async () => [],
     endReplaced: async () => undefined,
     memoryUsed: async () => undefined,
-    discardImported: async (tx, { migration }) => {
-      const held = on(tx);
-      if ((await stateOf(held, migration)) === undefined) return [];
-      await enter(held, migration, 'ended');
-      const rows = await held.selectFrom('sim_keys').select('key').where('migration', '=', migration).execute();
-      await setKeys(held, migration, 'destroyed');
-      return rows.map(({ key }) => key as KeyId);
+    missing: async (m) => {
+      const missing = [];
+      for (const { key } of m.facts.KeyDeposited?.data.keys ?? []) {
+        const row = await rowOf(db, key);
+        const isOld = row?.state === 'destroyed' && row.migration !== m.id;
+        if (row === undefined || row.state === 'pre-active' || row.state === 'trial' || isOld) missing.push(key);
+      }
+      return missing;
     },
+    bringBack: async (m) => {
+      const keys = (m.facts.KeyDeposited?.data.keys ?? []).map(({ key }) => ({ key, spare: spareOf(spares, key) }));
+      if (keys.some(({ spare }) => spare?.migration !== m.id)) return refused('SPARE_MISSING');
+      return ready(async (tx) => {
+        await enter(tx, m.id, 'imported');
+        for (const { key, spare } of keys) {
+          const row = { value: spare?.value ?? '', state: 'active' as const, migration: m.id };
+          await tx
+            .insertInto('sim_keys')
+            .values({ key, ...row })
+            .onConflict((conflict) => conflict.column('key').doUpdateSet(row))
+            .execute();
+        }
+        return { ok: true, value: null };
+      });
+    },
+    discardImported: (tx, { migration }) => discard(on(tx), spares, migration),
   };
   return parts;
 }
@@ -218,9 +270,9 @@ export const keyModel: Custody = {
   changes: [simKeyChanges],
   hostKey: () => 'AA==',
   openerOf: () => plainSecret,
-  open: ({ store, rules }) => ({
-    handover: simKeys(store, rules),
-    retire: retiring(),
+  open: ({ store, rules, spares }) => ({
+    handover: simKeys(store, rules, spares),
+    manager: byLedger(on(store.db), spares),
     create: async () => void (await createKey(store.db, DISK_KEY, SECRET)),
   }),
   isActive: (database, key) => database.rows(`select key from sim_keys where key = ? and state = 'active'`, key).length > 0,

@@ -20,8 +20,10 @@ import type { KeyPorts } from '../../../libs/keys/src/ports.ts';
 import { KEY_CHANGES } from '../../../libs/keys/src/records/changes.ts';
 import { onKeys } from '../../../libs/keys/src/records/tables.ts';
 import { createRootFile } from '../../../libs/keys/src/root-file.ts';
+import { decodeSpare, encodeSpare, fileNameOf, nameFrom, nameOf } from '../../../libs/keys/src/spares/spare.ts';
+import type { Spares } from '../../../libs/keys/src/spares/spares.ts';
 import { DISK_KEY, SPEC, VM } from '../../../libs/saga/src/testing.ts';
-import type { Custody, ReplicaKeyPorts, ReplicaKeys } from './custody.ts';
+import type { Custody, ReplicaKeyPorts, ReplicaKeys, SpareFiles } from './custody.ts';
 import { DOMAINS, hostOf } from './identities.ts';
 import { type KeyRules, plainSecret } from './keys.ts';
 
@@ -102,8 +104,26 @@ export async function realKeys(): Promise<Custody> {
   };
 }
 
+/** The spares of one CSP as the product writes them, in a directory that survives everything. */
+function sparesIn(files: SpareFiles): Spares {
+  const list = async () => [...files.keys()].flatMap((file) => nameFrom(file) ?? []);
+  return {
+    list,
+    keep: async (spare) => void files.set(fileNameOf(nameOf(spare)), encodeSpare(spare)),
+    read: async (name) => {
+      const text = files.get(fileNameOf(name));
+      return text === undefined ? 'missing' : (decodeSpare(text, name) ?? 'broken');
+    },
+    erase: async (which) => {
+      const names = (await list()).filter(which);
+      for (const name of names) files.delete(fileNameOf(name));
+      return names.length;
+    },
+  };
+}
+
 function openKeys(
-  { scheduler, faults, life, store, domain, registry, nowMs, random, rules }: ReplicaKeyPorts,
+  { scheduler, faults, life, store, spares, domain, registry, nowMs, random, rules }: ReplicaKeyPorts,
   roots: ReadonlyMap<TrustDomain, KeyService>,
 ): ReplicaKeys {
   const service = roots.get(domain);
@@ -119,6 +139,7 @@ function openKeys(
         () => scheduler.outside(() => service.call(operation, input)),
       ),
     announce: async () => undefined,
+    spares: sparesIn(spares),
     actor,
     now: () => timestamp.parse(new Date(nowMs()).toISOString()),
     random,
@@ -134,7 +155,7 @@ function openKeys(
   });
   return {
     handover: broken(handover, rules),
-    retire: keys,
+    manager: keys,
     create: async () => {
       const [disk] = SPEC.disks;
       if (disk === undefined) throw new Error('the VM has no disk');

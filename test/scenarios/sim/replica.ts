@@ -2,11 +2,14 @@ import { type TrustDomain, timestamp } from '@carnet/events';
 import { type Journal, openJournal } from '@carnet/journal';
 import type { Log, Metrics } from '@carnet/runtime';
 import { startLoop } from '@carnet/runtime';
+import type { Journey } from '@carnet/saga';
 import { runChanges, type Store } from '@carnet/store';
 import { aloneWith } from '../../../apps/broker/src/alone.ts';
 import { createFailures } from '../../../apps/broker/src/failures.ts';
+import { bringBackWhatIsHere } from '../../../apps/broker/src/here.ts';
 import { createHosts } from '../../../apps/broker/src/hosts/steps.ts';
 import { inventoryChanges, openInventory } from '../../../apps/broker/src/inventory.ts';
+import { keepSpares } from '../../../apps/broker/src/keys/spares.ts';
 import { createLedgers } from '../../../apps/broker/src/ledgers.ts';
 import { loopPorts, noticeJourneys } from '../../../apps/broker/src/loop-ports.ts';
 import type { PerformContext } from '../../../apps/broker/src/perform/context.ts';
@@ -19,7 +22,7 @@ import type { HeadFile } from '../../../libs/journal/src/head-file.ts';
 import { setOf } from '../../../libs/policy/src/testing.ts';
 import type { digestOf } from '../../../libs/saga/src/testing.ts';
 import type { SimBus } from './bus.ts';
-import type { Custody } from './custody.ts';
+import type { Custody, SpareFiles } from './custody.ts';
 import type { Faults } from './faults.ts';
 import type { SimHost } from './host.ts';
 import { simHostClient } from './host-client.ts';
@@ -42,6 +45,7 @@ export type ReplicaPorts = {
   readonly custody: Custody;
   readonly leafOf: (certificate: string) => ReturnType<typeof digestOf>;
   readonly openHeadFile: (dir: string, audience: TrustDomain) => Promise<HeadFile>;
+  readonly spares: SpareFiles;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly mutant: Mutant;
@@ -96,12 +100,16 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     faults,
     life,
     store,
+    spares: ports.spares,
     domain: self,
     registry: () => hosts.client.registry,
     nowMs,
     random: random.bytes,
     rules: mutant.keys ?? { importsEarly: false, keepsReleased: false },
   });
+  keepSpares(keys.manager, log);
+  const here = (journey: Journey) =>
+    bringBackWhatIsHere({ self, store, ledgers, journal, inventory, keys: keys.handover, log }, journey.vm, journey);
   const alone = aloneWith(store);
   const policy = openPolicyGate({
     self,
@@ -141,6 +149,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
       kemsLeaving: ['0x647a'],
       kemArriving: '0x647a',
     },
+    here,
     nowMs,
   };
   const intake: IntakePorts = {
@@ -170,7 +179,8 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     views,
     store,
     inventory,
-    keys: keys.retire,
+    keys: keys.manager,
+    here,
     failures: createFailures(),
     perform,
     nowMs,

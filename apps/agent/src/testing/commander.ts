@@ -62,6 +62,7 @@ export async function createCommander(): Promise<Commander> {
     await openKeyManager({
       store,
       root: { kind: 'file', path: rootFile, unlock },
+      spareDir: join(dir, 'spares'),
       domain: trustDomain.parse('csp-a.example'),
       actor,
       now,

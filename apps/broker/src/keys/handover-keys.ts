@@ -13,7 +13,6 @@ import type { SealedSecret } from '@carnet/hypervisor';
 import {
   type Acknowledgement,
   type BoundKey,
-  type Handover,
   type HostPurpose,
   type KeyManager,
   type Prepared,
@@ -22,12 +21,14 @@ import {
   vmConsumer,
 } from '@carnet/keys';
 import type { Role } from '@carnet/policy';
-import type { CommandOf, Fact } from '@carnet/saga';
+import type { CommandOf, MigrationState } from '@carnet/saga';
 import type { Db, Store, Tx } from '@carnet/store';
 import type { HostRegistry } from '../hosts/registry.ts';
 import type { DepositVolume } from '../perform/artifacts.ts';
+import { arrivals } from './arrived.ts';
 import { DEK_VERSION, diskKey, expectedOf, vtpmKeys } from './bound-keys.ts';
 import { grantOf, type UseRight } from './grants.ts';
+import { handoverOf } from './handover-of.ts';
 import { tenantOf } from './projects.ts';
 import { granted, KeyRefused } from './refused.ts';
 
@@ -59,28 +60,6 @@ export interface SecretFor {
   readonly by: UseRight;
 }
 
-type Agreement = { readonly migration: MigrationId; readonly epoch: CommandOf<'DepositKeys'>['epoch']; readonly vm: VmId } & {
-  readonly facts: {
-    readonly MigrationIntended: Fact<'MigrationIntended'>;
-    readonly MigrationOffered: Fact<'MigrationOffered'>;
-    readonly OfferAgreed: Fact<'OfferAgreed'>;
-  };
-};
-
-/** Both sides make the same hand-over from their own ledgers; nothing of it is taken from the peer's word at this moment. */
-const handoverOf = ({ migration, epoch, vm, facts }: Agreement): Handover => ({
-  migration,
-  epoch,
-  vm,
-  source: facts.MigrationIntended.data.source,
-  target: facts.MigrationIntended.data.target,
-  intent: facts.MigrationIntended.digest,
-  offer: facts.MigrationOffered.digest,
-  agreed: facts.OfferAgreed.digest,
-  publicKey: facts.MigrationOffered.data.publicKey,
-  notAfter: facts.MigrationIntended.data.deadline,
-});
-
 /** The key manager in the words of the saga's commands. */
 export interface HandoverKeys {
   readonly secretForHost: (to: SecretFor, key: KeyId) => Promise<SealedSecret>;
@@ -109,6 +88,10 @@ export interface HandoverKeys {
   readonly endReplaced: (tx: Tx, command: Rekeying, keys: readonly DepositedKey[]) => Promise<void>;
   /** A memory key serves once: after the start, or the resume, it is destroyed. One that was never made is fine. */
   readonly memoryUsed: (tx: Tx, vm: VmId, keys: readonly { readonly key: KeyId; readonly kind: string }[]) => Promise<void>;
+  /** Keys that came by this migration, by the ledger, and of which there is no record. */
+  readonly missing: (m: MigrationState) => Promise<readonly unknown[]>;
+  /** They come back from their spares, all or none. */
+  readonly bringBack: (m: MigrationState) => Promise<Result<Prepared<unknown>>>;
   readonly discardImported: (
     tx: Tx,
     of: { readonly migration: MigrationId; readonly epoch: number },
@@ -275,6 +258,7 @@ export function createHandoverKeys(ports: HandoverKeyPorts): HandoverKeys {
         if (!destroyed.ok && !UNKNOWN.has(destroyed.code)) granted(destroyed);
       }
     },
+    ...arrivals(keys, ports.domain),
     discardImported: async (tx, of) => {
       const discarded = await keys.discard(tx, of);
       if (discarded.ok) return discarded.value;

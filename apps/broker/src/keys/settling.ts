@@ -11,8 +11,7 @@ const SETTLE_AGAIN_MS = 15_000;
  * and the end of keys that were destroyed. Answers how to stop.
  */
 export function keepSettling(keys: Pick<KeyManager, 'settleSecrets'>, log: Log): () => Promise<void> {
-  const stopping = new AbortController();
-  const round = async (): Promise<number> => {
+  return untilStopped(async () => {
     try {
       const { kept, destroyed, refused } = await keys.settleSecrets();
       if (kept + destroyed > 0) log.info({ kept, destroyed }, 'secrets settled');
@@ -22,7 +21,12 @@ export function keepSettling(keys: Pick<KeyManager, 'settleSecrets'>, log: Log):
       log.warn({ err: cause }, 'secrets could not be settled');
       return SETTLE_AGAIN_MS;
     }
-  };
+  });
+}
+
+/** `round` again and again; it answers after how many ms. Answers how to stop. */
+export function untilStopped(round: () => Promise<number>): () => Promise<void> {
+  const stopping = new AbortController();
   const running = (async () => {
     while (!stopping.signal.aborted) await pause(await round(), stopping.signal);
   })();

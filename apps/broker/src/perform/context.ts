@@ -17,8 +17,9 @@ import {
 import type { SealedSecret } from '@carnet/hypervisor';
 import type { HostPurpose } from '@carnet/keys';
 import type { Outcome } from '@carnet/runtime';
-import type { Command, CommandOf, CommandType, Proposal } from '@carnet/saga';
+import type { Command, CommandOf, CommandType, Journey, Proposal } from '@carnet/saga';
 import type { AloneWith } from '../alone.ts';
+import type { Here } from '../here.ts';
 import type { Hosts, StepOf, StepOutcome } from '../hosts/steps.ts';
 import type { Inventory } from '../inventory.ts';
 import type { HandoverKeys } from '../keys/handover-keys.ts';
@@ -49,6 +50,8 @@ export interface PerformContext {
     /** What this CSP, as a target, has keys sealed to. */
     readonly kemArriving: HpkeKem;
   };
+  /** Whether keys and inventory hold what the ledger says they do; what a restored database has lost is brought back. */
+  readonly here: (journey: Journey) => Promise<Here>;
   readonly nowMs: () => number;
 }
 

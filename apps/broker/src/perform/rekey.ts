@@ -3,10 +3,13 @@ import type { CommandOf as HostCommandOf, ResultOf } from '@carnet/hypervisor';
 import type { StepOutcome } from '../hosts/steps.ts';
 import type { Rekeying, Replacement } from '../keys/handover-keys.ts';
 import { failed, type PerformContext, type Performed, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
+import { unlessWhole } from './whole.ts';
 
 /** Keys of our own for the volumes that arrived, before anything is authorised: a refusal still gives the VM back. */
 export const replaceKeys: Performer<'ReplaceKeys'> = async (context, command) => {
   const { host } = command.facts.MigrationOffered.data.agent;
+  const lost = await unlessWhole(context, command, 'give-back');
+  if (lost !== undefined) return lost;
   const replacements = await context.keys.replacements(command);
   const rekeyed = await context.hosts.step(stepOf(command, host), 'rekey', async () => ({
     method: command.method,
@@ -18,6 +21,8 @@ export const replaceKeys: Performer<'ReplaceKeys'> = async (context, command) =>
 /** The same for the VM that runs here already, where there is no giving back: a refusal is tried again, and nothing is final meanwhile. */
 export const reencryptVolumes: Performer<'ReencryptVolumes'> = async (context, command) => {
   const { host } = command.facts.StartAuthorized.data;
+  const lost = await unlessWhole(context, command, 'wait');
+  if (lost !== undefined) return lost;
   const replacements = await context.keys.replacements(command);
   const rekeyed = await context.hosts.step(stepOf(command, host), 'reencrypt', async () => ({
     volumes: await volumesFor(context, command, host, replacements),

@@ -210,3 +210,25 @@ describe('starting', () => {
     expect(done.done).toEqual(['event StartAuthorized']);
   });
 });
+
+describe('what a restored database has lost, and cannot bring back', () => {
+  const lost = { here: async () => ({ kind: 'lost', of: {}, code: 'SPARE_MISSING', text: 'no spare' }) } as unknown as Parts;
+
+  it('is given back before anything is authorised', async () => {
+    const done = await perform(journeyAt('KeyImported'), 'AuthorizeStart', {}, lost);
+    expect(done.done).toEqual([...GONE.slice(0, 3), 'inventory remove', ...GONE.slice(3)]);
+    expect(done.proposals).toMatchObject([{ reason: { code: 'SPARE_MISSING' } }]);
+  });
+
+  it('is never finalized: the source keeps its copy', async () => {
+    const done = await perform(journeyAt('VolumeRekeyed'), 'Finalize', {}, lost);
+    expect(done.outcome).toMatchObject({ kind: 'failed', code: 'SPARE_MISSING' });
+    expect(done.done).toEqual([]);
+  });
+
+  it('waits while own ledgers are not back', async () => {
+    const later = { here: async () => ({ kind: 'later' }) } as Parts;
+    expect((await perform(journeyAt('VolumeRekeyed'), 'Finalize', {}, later)).outcome.kind).toBe('running');
+    expect((await perform(journeyAt('KeyImported'), 'AuthorizeStart', {}, later)).done).toEqual([]);
+  });
+});

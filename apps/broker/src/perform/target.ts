@@ -4,6 +4,7 @@ import { fitsRoom, rootsOf } from './artifacts.ts';
 import { ASK_AGAIN_MS, failed, giveUp, machineOf, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
 import { checkEvidence, quiescedWhileRunning } from './evidence.ts';
 import { diskKeys, specWith } from './rekey.ts';
+import { unlessWhole } from './whole.ts';
 
 /**
  * Proves possession of what was deposited, and nothing else: the keys open nothing before the release. The agreement is judged
@@ -96,6 +97,8 @@ export const importKeys: Performer<'ImportKeys'> = async (context, command) => {
 /** Our own point of no return, in the ledger before any start command leaves this broker. */
 export const authorizeStart: Performer<'AuthorizeStart'> = async (context, command) => {
   const { MigrationOffered: offer, KeyImported: imported } = command.facts;
+  const lost = await unlessWhole(context, command, 'give-back');
+  if (lost !== undefined) return lost;
   const startVcpus = command.mode === 'suspend' || (await quiescedWhileRunning(context, command));
   return propose(context, command, async () => ({
     type: 'StartAuthorized',
@@ -164,6 +167,8 @@ export const finalize: Performer<'Finalize'> = async (context, command) => {
   const { VmHealthy: healthy } = command.facts;
   const leftMs = Date.parse(healthy.time) + context.settings.rollbackWindowMs - context.nowMs();
   if (leftMs > 0) return { kind: 'running', afterMs: Math.max(ASK_AGAIN_MS, leftMs) };
+  const lost = await unlessWhole(context, command, 'wait');
+  if (lost !== undefined) return lost;
   return propose(context, command, async () => ({
     type: 'MigrationFinalized',
     migration: command.migration,

@@ -72,6 +72,14 @@ export const REWRAP = keyOperation('rewrap', z.strictObject({ keks, deks }), dek
   rewrapDeks(root, input.keks, input.deks, random),
 );
 
+/** From a spare, which brings its own KEK: the database may have made another since. */
+export const REWRAP_SPARE = keyOperation(
+  'rewrap-spare',
+  z.strictObject({ keks, kek: wrappedKek, dek: wrappedDek }),
+  deks,
+  ({ root }, { keks: newest, kek, dek }, random) => rewrapDeks(root, newest, [dek], random, [kek]),
+);
+
 const keptSecrets = z.array(keptSecret).readonly();
 export const REWRAP_SECRETS = keyOperation(
   'rewrap-secrets',
@@ -186,6 +194,7 @@ export const OPERATIONS: ReadonlyMap<string, Pick<Operation<never, unknown>, 'se
     CREATE_KEK,
     CREATE_DEK,
     REWRAP,
+    REWRAP_SPARE,
     REWRAP_SECRETS,
     SEAL_DEPOSIT,
     CONFIRM_ACKNOWLEDGEMENT,

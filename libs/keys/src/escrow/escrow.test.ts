@@ -558,6 +558,7 @@ describe('a recovery', () => {
     const options = {
       store: side.store,
       root: { kind: 'file', path: root, unlock } as const,
+      spareDir: join(side.dir, 'spares'),
       domain: context.csp,
       actor: 'spiffe://csp-a.example/broker',
       now,

@@ -90,7 +90,9 @@ describe('after a crash', () => {
     await twice(() => within(b, (tx) => b.keys.importKeys(tx, { migration, epoch, release: release.digest })));
     await twice(() => within(a, (tx) => a.keys.retire(tx, retiring(story))));
     expect(await within(a, (tx) => a.keys.resume(tx, { migration, epoch }))).toMatchObject({ code: 'DEPOSIT_STATE' });
+    expect(await b.keys.undiscardedOf([migration])).toEqual([migration]);
     await twice(() => within(b, (tx) => b.keys.discard(tx, { migration, epoch })));
+    expect(await b.keys.undiscardedOf([migration])).toEqual([]);
     const gone = await within(b, (tx) => b.keys.importKeys(tx, { migration, epoch, release: release.digest }));
     expect(gone).toMatchObject({ code: 'IMPORT_STATE', got: 'discarded' });
   });

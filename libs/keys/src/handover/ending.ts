@@ -4,10 +4,11 @@ import { removeConsumer, vmConsumer } from '../deks.ts';
 import type { KeyPorts } from '../ports.ts';
 import { change, type Mark } from '../records/history.ts';
 import { type Held, type KeyVersion, lockHeld } from '../records/holding.ts';
-import { destructionOf, isDestroyed, type KeyState } from '../records/states.ts';
+import { isDestroyed, type KeyState } from '../records/states.ts';
 import { inTransaction, type KeysTx } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { impossible, ok, type Refusal, type Result } from '../result.ts';
+import { destroy } from '../spares/destroy.ts';
 import { type Deposit, type Ending, heldOfDeposit, lockDeposit, ofAttempt, updateDeposit } from './deposits.ts';
 
 /**
@@ -44,7 +45,7 @@ export async function retire(ports: KeyPorts, tx: Tx, retiring: Retiring): Promi
 
 const retireRecorded = (ports: KeyPorts, tx: Tx, ending: Ending): Promise<Result<readonly KeyId[]>> =>
   end(ports, tx, ending, 'retired', (db, held, mark, { handover }) =>
-    destroyAll(tx, db, { held, vm: handover.vm, mark: { ...mark, reason: `retired in epoch ${ending.epoch}` } }),
+    destroyAll(ports, tx, db, { held, vm: handover.vm, mark: { ...mark, reason: `retired in epoch ${ending.epoch}` } }),
   );
 
 /** The keys are here as they were before the release, and what was made since is not here at all. */
@@ -63,15 +64,19 @@ async function retireByLedger(
   }
   const cause = retiring.cause === undefined ? {} : { cause: retiring.cause };
   const reason = `retired in epoch ${retiring.epoch}, by the ledger: the record of its release was lost`;
-  const refused = await destroyAll(tx, db, { held, vm: retiring.vm, mark: { at, actor: ports.actor, ...cause, reason } });
+  const refused = await destroyAll(ports, tx, db, { held, vm: retiring.vm, mark: { at, actor: ports.actor, ...cause, reason } });
   if (refused !== undefined) return refused;
+  // What came before it left again may have no row at all.
+  await ports.spares.erase((name) => name.arrival < retiring.epoch && retiring.keys.some((key) => isSameVersion(key, name)));
   if (deposit !== undefined) await updateDeposit(db, retiring.migration, { state: 'retired', secrets: null, changed_at: at });
   return ok(retiring.keys.map(({ key }) => key));
 }
 
+const isSameVersion = (a: KeyVersion, b: KeyVersion): boolean => a.key === b.key && a.version === b.version;
+
 type Destroying = { readonly held: readonly Held[]; readonly vm: VmId; readonly mark: Mark };
 
-async function destroyAll(tx: Tx, db: KeysTx, { held, vm, mark }: Destroying): Promise<Refusal | undefined> {
+async function destroyAll(ports: KeyPorts, tx: Tx, db: KeysTx, { held, vm, mark }: Destroying): Promise<Refusal | undefined> {
   for (const { record } of held) {
     const other = await db
       .selectFrom('keys_consumers')
@@ -84,7 +89,9 @@ async function destroyAll(tx: Tx, db: KeysTx, { held, vm, mark }: Destroying): P
   }
   for (const { record } of held) {
     await removeConsumer(tx, record.key, vmConsumer(vm));
-    await moveAll(db, [{ record }], destructionOf(record.state), mark);
+    if (isDestroyed(record.state)) continue;
+    const destroyed = await destroy(ports, db, record, mark);
+    if (!destroyed.ok) throw impossible(destroyed);
   }
   return undefined;
 }

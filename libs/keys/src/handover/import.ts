@@ -12,6 +12,8 @@ import { inTransaction, type KeysTx } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { discardReplacement } from '../replacement.ts';
 import { impossible, issuesOf, ok, type Refusal, type Result } from '../result.ts';
+import { destroy } from '../spares/destroy.ts';
+import { keepSpare } from '../spares/keep.ts';
 import type { WrappedDek } from '../vault/hierarchy.ts';
 import type { Attempt, Ending } from './deposits.ts';
 import { findImport, type Import, importOfAttempt, lockImport, type Received, updateImport } from './imports.ts';
@@ -149,7 +151,8 @@ export async function importKeys(
   if (refused !== undefined) return refused;
   const at = ports.now();
   const provenance = JSON.stringify(provenanceOf(received, request.release));
-  for (const { record } of held) {
+  for (const one of held) {
+    const { record } = one;
     const active = await change(db, record, 'active', {
       at,
       actor: ports.actor,
@@ -159,13 +162,14 @@ export async function importKeys(
     if (!active.ok) throw impossible(active);
     await updateHeld(db, record, { provenance });
     await consume(ports, tx, record, received.handover.vm);
+    await keepSpare(ports, db, one);
   }
   await recordHandingOver(ports, db, 'import', received.handover, held);
   await updateImport(db, request.migration, { state: 'imported', private_key: null, changed_at: at });
   return ok(data);
 }
 
-const provenanceOf = ({ handover: h, deposit }: Received, release: Digest): Provenance => ({
+export const provenanceOf = ({ handover: h, deposit }: Pick<Received, 'handover' | 'deposit'>, release: Digest): Provenance => ({
   migration: h.migration,
   epoch: h.epoch,
   source: h.source,
@@ -193,7 +197,7 @@ export async function discard(ports: KeyPorts, tx: Tx, ending: Ending): Promise<
     keys.push(record.key, ...(replacement === undefined ? [] : [replacement.key]));
     if (isDestroyed(record.state)) continue;
     const mark = { at, actor: ports.actor, reason, ...(ending.cause === undefined ? {} : { cause: ending.cause }) };
-    const destroyed = await change(db, record, record.state === 'compromised' ? 'destroyed-compromised' : 'destroyed', mark);
+    const destroyed = await destroy(ports, db, record, mark);
     if (!destroyed.ok) throw impossible(destroyed);
     if (record.vm !== undefined) await removeConsumer(tx, record.key, vmConsumer(record.vm));
   }

@@ -78,6 +78,18 @@ async function select(db: KeysDb, migration: MigrationId, lock: 'lock' | 'read')
 export const findImport = (db: KeysDb, migration: MigrationId): Promise<Import | undefined> => select(db, migration, 'read');
 export const lockImport = (tx: KeysTx, migration: MigrationId): Promise<Import | undefined> => select(tx, migration, 'lock');
 
+/** Of these migrations, those of which something is left here: their key pair, or the record of what came. */
+export async function undiscardedOf(db: KeysDb, migrations: readonly MigrationId[]): Promise<readonly MigrationId[]> {
+  if (migrations.length === 0) return [];
+  const rows = await db
+    .selectFrom('keys_imports')
+    .select('migration')
+    .where('migration', 'in', [...migrations])
+    .where('state', '!=', 'discarded' satisfies ImportState)
+    .execute();
+  return rows.map(({ migration }) => migrationId.parse(migration));
+}
+
 /** The import of exactly this attempt. */
 export function importOfAttempt(found: Import | undefined, attempt: Attempt): Result<Import> {
   if (found === undefined) return refusal('MIGRATION_KEY_UNKNOWN', { about: attempt.migration });
@@ -123,3 +135,43 @@ export async function insertImport(
 export async function updateImport(tx: KeysTx, migration: MigrationId, columns: Partial<Row>): Promise<void> {
   await tx.updateTable('keys_imports').set(columns).where('migration', '=', migration).execute();
 }
+
+/** As if the import had never been lost: over, its private key destroyed, and found by whoever discards what it brought. */
+export async function reinstateImport(
+  tx: KeysTx,
+  {
+    received,
+    tenant,
+    release,
+    at,
+  }: { readonly received: Received; readonly tenant: Tenant; readonly release: Digest; readonly at: string },
+): Promise<void> {
+  const { migration, epoch, publicKey } = received.handover;
+  const over = {
+    private_key: null,
+    state: 'imported' satisfies ImportState,
+    handover: JSON.stringify(received.handover),
+    deposit: received.deposit,
+    deposit_data: JSON.stringify(received.data),
+    acknowledgement: JSON.stringify(received.acknowledgement),
+    release,
+    changed_at: at,
+  };
+  const bytes = fromBase64(publicKey);
+  await tx
+    .insertInto('keys_imports')
+    .values({
+      migration,
+      epoch,
+      tenant,
+      public_key: publicKey,
+      kek_version: NO_KEK,
+      token_key: kemOf(bytes) === HSM ? digestOf(bytes) : null,
+      ...over,
+    })
+    .onConflict((conflict) => conflict.column('migration').doUpdateSet(over))
+    .execute();
+}
+
+/** Of a row without a private key: nothing is wrapped. */
+const NO_KEK = 0;

@@ -73,6 +73,7 @@ export async function openSide(options: SideOptions = {}): Promise<Side> {
       store,
       root,
       ...(barbican === undefined ? {} : { barbican }),
+      spareDir: join(dir, 'spares'),
       domain,
       actor,
       now,
@@ -127,6 +128,7 @@ export async function openReplica(of: Side, target: StoreTarget): Promise<Side> 
     await openKeyManager({
       store,
       root: { kind: 'file', path: rootFile, unlock },
+      spareDir: join(of.dir, 'spares'),
       domain: trustDomain.parse('csp-a.example'),
       actor: of.actor,
       now: () => NOW,

@@ -166,12 +166,16 @@ export async function createDek(
   return await keepDek(custody, newest.value, h, undefined, { random, wipe }); // awaited: the wiper must not run before the seal
 }
 
-/** The same rows under the newest KEK; all or none. A DEK that lies elsewhere stays there, and is not fetched. */
+/**
+ * The same rows under the newest KEK; all or none. A DEK that lies elsewhere stays there, and is not fetched. `under`: what opens the rows,
+ * where that is not among `keks`.
+ */
 export function rewrapDeks(
   root: Root,
   keks: TenantKeks,
   deks: readonly WrappedDek[],
   random: Random,
+  under = keks,
 ): VaultResult<readonly WrappedDek[]> {
   using wipe = wiper();
   const newest = newestKek(root, keks, wipe);
@@ -182,9 +186,9 @@ export function rewrapDeks(
   const opened = new Map<string, VaultResult<Buffer>>();
   for (const dek of deks) {
     const name = `${dek.tenant} ${dek.kekVersion}`;
-    const under = opened.get(name) ?? kekOver(root, keks, dek, wipe);
-    opened.set(name, under);
-    const row = openRow(under, dek, wipe);
+    const over = opened.get(name) ?? kekOver(root, under, dek, wipe);
+    opened.set(name, over);
+    const row = openRow(over, dek, wipe);
     if (!row.ok) return row;
     rewrapped.push(
       dek.secret === undefined

@@ -170,6 +170,7 @@ export function fakeContext(
       held: true,
       value: await work(new AbortController().signal),
     }),
+    here: async () => ({ kind: 'whole' }),
     quotas: NO_QUOTAS,
     settings: { rollbackWindowMs: 0, graceSeconds: 0, rekeyArriving: 'none', kemsLeaving: ['0x647a'], kemArriving: '0x647a' },
     nowMs: () => Date.parse(START),
