@@ -53,10 +53,11 @@ async function destroyWhatWasGivenBack(
   const left = await keys.undiscardedOf(givenBack.map(({ id }) => id));
   for (const { id, epoch, facts } of givenBack.filter((m) => left.includes(m.id))) {
     const { MigrationRelinquished: word } = facts;
+    const held = await inventory.vm(vm);
     await inTransaction(store, async (tx) => {
       granted(await keys.discard(tx, { migration: id, epoch, ...(word === undefined ? {} : { cause: word.digest }) }));
       // Only what this migration brought.
-      if ((await inventory.vm(vm))?.epoch === epoch) await inventory.remove(tx, vm);
+      if (held?.epoch === epoch) await inventory.remove(tx, vm);
     });
     log.warn({ vm, migration: id }, 'this database still held keys of a VM that was given back: they are destroyed again');
   }
