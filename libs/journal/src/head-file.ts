@@ -37,7 +37,7 @@ export type HeadFile = {
   readonly told: () => HeadPosition;
   /** Returns once these, and that all up to `told` may be told, are on disk. */
   readonly keep: (events: readonly KeptEvent[], told: HeadPosition) => Promise<void>;
-  /** The peer signed that it holds all up to here: these need not be kept for ever. */
+  /** The peer signed that it holds all up to here: these need not be kept for ever, but the newest of them. */
   readonly covered: (head: HeadPosition) => Promise<void>;
   /** The peer has acknowledged too little for too long: nothing more may be told. */
   readonly isFull: () => boolean;
@@ -62,7 +62,7 @@ type Known = {
 /** A torn or repeated write is repaired by the next one; a directory that takes none is the operator's to mend. */
 const ATTEMPTS_MAX = 8;
 
-/** @param coveredBytesMax the file is written anew once the peer holds so much of it */
+/** @param coveredBytesMax once the peer holds so much of the file, it is written anew without the older half of that */
 export async function openHeadFile(
   dir: string,
   audience: TrustDomain,
@@ -100,7 +100,7 @@ export async function openHeadFile(
     throw new JournalError('HEAD_FILE_BROKEN', `${files.path} is replaced again and again: who else writes there?`);
   };
   /** The whole file anew, under its own name. */
-  const rewrite = async (gone: HeadPosition, more: Kept): Promise<Known | undefined> => {
+  const rewrite = async (gone: number, more: Kept): Promise<Known | undefined> => {
     await files.takeAway();
     const kept = merged(await files.read(), more, gone);
     const text = Buffer.concat([markLine(kept.told), ...kept.events.map(eventLines)]);
@@ -118,7 +118,7 @@ export async function openHeadFile(
           const fresh = events.filter(({ seq }) => seq > positionOf(before.head?.seq));
           const mark = further(before.told, told);
           if (fresh.length === 0 && mark === before.told) return before;
-          if (!before.whole) return rewrite(null, { told, events: fresh });
+          if (!before.whole) return rewrite(0, { told, events: fresh });
           const lines = [...fresh.map(eventLines), ...(mark === before.told ? [] : [markLine(mark)])];
           return (await files.append(Buffer.concat(lines))) ? advanced(before, fresh, mark) : undefined;
         }),
@@ -127,8 +127,9 @@ export async function openHeadFile(
       inTurn(() =>
         write(async (before) => {
           if (before.bytes < coveredBytesMax) return before;
-          const gone = total(before.sizes.filter(({ seq }) => seq <= positionOf(head?.seq)));
-          return gone < coveredBytesMax ? before : rewrite(head, { told: head, events: [] });
+          const covered = before.sizes.filter(({ seq }) => seq <= positionOf(head?.seq));
+          if (total(covered) < coveredBytesMax) return before;
+          return rewrite(oldest(covered, coveredBytesMax / 2), { told: head, events: [] });
         }),
       ),
   };
@@ -154,9 +155,15 @@ function advanced(before: Known, fresh: readonly KeptEvent[], told: HeadPosition
   };
 }
 
-/** The longer mark and all events, but those that the peer holds. */
-function merged(kept: Kept, more: Kept, gone: HeadPosition): Kept {
+/** Up to which position there are so many bytes: the peer may be restored as well, behind what it holds now, and then the newest are nowhere else. */
+function oldest(sizes: readonly Size[], bytes: number): number {
+  let sum = 0;
+  return sizes.find((size) => (sum += size.bytes) >= bytes)?.seq ?? 0;
+}
+
+/** The longer mark and all events, but those up to `gone`. */
+function merged(kept: Kept, more: Kept, gone: number): Kept {
   const last = positionOf(headOfKept(kept)?.seq);
   const events = [...kept.events, ...more.events.filter(({ seq }) => seq > last)];
-  return { told: further(kept.told, more.told), events: events.filter(({ seq }) => seq > positionOf(gone?.seq)) };
+  return { told: further(kept.told, more.told), events: events.filter(({ seq }) => seq > gone) };
 }

@@ -9,7 +9,10 @@ export type HeadRule = 'kept' | 'heads' | 'forgotten';
 
 const further = (a: HeadPosition, b: HeadPosition): HeadPosition => (positionOf(b?.seq) > positionOf(a?.seq) ? b : a);
 
-/** In memory. As few covered events are kept as may be: what the peer holds must come from the peer. */
+/** Covered events that a file keeps at least: the newest, since the peer may be restored as well. Fewer than the product's. */
+const COVERED_KEPT = 6;
+
+/** In memory. As few covered events are kept as may be: what else the peer holds must come from the peer. */
 export function headFileOf(heads: Heads, audience: TrustDomain, rule: HeadRule): HeadFile {
   const kept = (): Kept => (rule === 'forgotten' ? undefined : heads.get(audience)) ?? { told: null, events: [] };
   let known = kept();
@@ -33,7 +36,10 @@ export function headFileOf(heads: Heads, audience: TrustDomain, rule: HeadRule):
     },
     covered: async (head) => {
       const now = kept();
-      write({ told: further(now.told, head), events: now.events.filter(({ seq }) => seq > positionOf(head?.seq)) });
+      write({
+        told: further(now.told, head),
+        events: now.events.filter(({ seq }) => seq > positionOf(head?.seq) - COVERED_KEPT),
+      });
     },
   };
 }

@@ -62,19 +62,20 @@ export async function createKey(db: Db | Tx, key: KeyId, value: string): Promise
 async function destroyAll(
   tx: Any,
   spares: SpareFiles,
-  migration: string,
+  { migration, epoch }: { readonly migration: string; readonly epoch: number },
   keys: readonly { readonly key: KeyId }[],
 ): Promise<void> {
   await enter(tx, migration, 'ended');
-  for (const { key } of keys) spares.delete(key);
+  // What has come back since stays.
+  for (const { key } of keys) if ((spareOf(spares, key)?.epoch ?? epoch) < epoch) spares.delete(key);
   for (const { key } of keys)
     await tx.updateTable('sim_keys').set({ state: 'destroyed', migration }).where('key', '=', key).execute();
 }
 
 /** What the whole manager would do by the ledger alone. */
 const byLedger = (db: Any, spares: SpareFiles): ReplicaKeys['manager'] => ({
-  retire: async (tx, { migration, keys }) => {
-    await destroyAll(on(tx), spares, migration, keys);
+  retire: async (tx, { keys, ...attempt }) => {
+    await destroyAll(on(tx), spares, attempt, keys);
     return { ok: true, value: keys.map(({ key }) => key) };
   },
   discard: async (tx, { migration }) => ({ ok: true, value: await discard(on(tx), spares, migration) }),
@@ -95,13 +96,13 @@ async function discard(tx: Any, spares: SpareFiles, migration: string): Promise<
   await enter(tx, migration, 'ended');
   const rows = await tx.selectFrom('sim_keys').select('key').where('migration', '=', migration).execute();
   await setKeys(tx, migration, 'destroyed');
-  for (const { key } of rows) spares.delete(key);
+  for (const { key } of rows) if (spareOf(spares, key)?.migration === migration) spares.delete(key);
   return rows.map(({ key }) => keyId.parse(key));
 }
 
 /** One of a key, whichever migration brought it last. */
-const spareOf = (spares: SpareFiles, key: string): { readonly value: string; readonly migration: string } | undefined =>
-  JSON.parse(spares.get(key) ?? 'null') ?? undefined;
+type Spare = { readonly value: string; readonly migration: string; readonly epoch: number };
+const spareOf = (spares: SpareFiles, key: string): Spare | undefined => JSON.parse(spares.get(key) ?? 'null') ?? undefined;
 
 type Hand = Parameters<HandoverKeys['deposit']>[0];
 
@@ -175,7 +176,8 @@ export function simKeys(store: Store, rules: KeyRules, spares: SpareFiles): Hand
       await enter(within, migration, 'ended');
       await setKeys(within, migration, 'active');
     },
-    retire: async (tx, { migration, facts }) => destroyAll(on(tx), spares, migration, facts.KeyDeposited.data.keys),
+    retire: async (tx, { migration, epoch, facts }) =>
+      destroyAll(on(tx), spares, { migration, epoch }, facts.KeyDeposited.data.keys),
     createMigrationKeyPair: async ({ migration }) =>
       ready(async (tx) => {
         if ((await stateOf(tx, migration)) === undefined) await enter(tx, migration, 'paired');
@@ -211,12 +213,12 @@ export function simKeys(store: Store, rules: KeyRules, spares: SpareFiles): Hand
       });
       return { ok: true, value: null };
     },
-    importKeys: async (tx, { migration, facts }) => {
+    importKeys: async (tx, { migration, epoch, facts }) => {
       if ((await stateOf(on(tx), migration)) !== 'opened') throw new KeyRefused('RELEASE_UNKNOWN', migration);
       await enter(on(tx), migration, 'imported');
       for (const { key } of facts.KeyDeposited.data.keys) {
         const row = await rowOf(on(tx), key);
-        spares.set(key, JSON.stringify({ value: row?.value ?? '', migration }));
+        spares.set(key, JSON.stringify({ value: row?.value ?? '', migration, epoch }));
       }
       await setKeys(on(tx), migration, 'active');
       const keys = facts.KeyDeposited.data.keys.map(({ key, version, artifact }) => ({ key, version, artifact }));

@@ -156,6 +156,8 @@ function starter(
 ): World['start'] {
   const { federation } = options;
   const start = (csp: Csp, n: number): Promise<void> => {
+    // Two accidents at once have one process started again: a second one would be nobody's, and outlive a restore.
+    if (csp.lives[n]?.dead === false) return Promise.resolve();
     const life = scheduler.life(`${csp.domain}.${n}`);
     life.skewMs = csp.lives[n]?.skewMs ?? 0;
     csp.lives[n] = life;
