@@ -9,11 +9,17 @@ export type HeadRule = 'kept' | 'heads' | 'forgotten';
 
 const further = (a: HeadPosition, b: HeadPosition): HeadPosition => (positionOf(b?.seq) > positionOf(a?.seq) ? b : a);
 
-/** Covered events that a file keeps at least: the newest, since the peer may be restored as well. Fewer than the product's. */
-const COVERED_KEPT = 6;
+/**
+ * How many covered events a file keeps, the newest. In every other history none: what the peer holds must come from the peer, and then one CSP at
+ * most is restored. Else as in the product, which keeps megabytes of them: both sides may be restored, behind what they had acknowledged.
+ */
+export type CoveredKept = 'none' | 'newest';
+export const coveredKeptOf = (seed: number): CoveredKept => (seed % 2 === 0 ? 'none' : 'newest');
+const NEWEST = 64;
 
-/** In memory. As few covered events are kept as may be: what else the peer holds must come from the peer. */
-export function headFileOf(heads: Heads, audience: TrustDomain, rule: HeadRule): HeadFile {
+/** In memory. */
+export function headFileOf(heads: Heads, audience: TrustDomain, rule: HeadRule, coveredKept: CoveredKept): HeadFile {
+  const stay = coveredKept === 'none' ? 0 : NEWEST;
   const kept = (): Kept => (rule === 'forgotten' ? undefined : heads.get(audience)) ?? { told: null, events: [] };
   let known = kept();
   const write = (next: Kept): void => {
@@ -38,7 +44,7 @@ export function headFileOf(heads: Heads, audience: TrustDomain, rule: HeadRule):
       const now = kept();
       write({
         told: further(now.told, head),
-        events: now.events.filter(({ seq }) => seq > positionOf(head?.seq) - COVERED_KEPT),
+        events: now.events.filter(({ seq }) => seq > positionOf(head?.seq) - stay),
       });
     },
   };

@@ -6,10 +6,12 @@ import { order } from './birth.ts';
 import type { SimBus } from './bus.ts';
 import { type Csp, RESTART_MS } from './csp.ts';
 import type { Faults } from './faults.ts';
+import { coveredKeptOf } from './heads.ts';
 import type { Liar } from './liar.ts';
 import type { Random } from './random.ts';
 import type { Replica } from './replica.ts';
 import type { Scheduler } from './scheduler.ts';
+import type { SimOptions } from './world.ts';
 
 export type Wishes = {
   readonly scheduler: Scheduler;
@@ -20,6 +22,7 @@ export type Wishes = {
   /** The disk's key itself, as somebody at a console may have it. */
   readonly secret: () => string;
   readonly liar: Liar | undefined;
+  readonly options: Pick<SimOptions, 'seed'>;
   readonly until: number;
   readonly start: (csp: Csp, n: number) => Promise<void>;
   readonly storm: number;
@@ -98,7 +101,7 @@ export function wishes(of: Wishes): void {
 }
 
 function misfortunes(
-  { scheduler, plan, csps, faults, bus, liar, start }: Wishes,
+  { scheduler, plan, csps, faults, bus, liar, options, start }: Wishes,
   every: (meanMs: number, act: () => void) => void,
 ): void {
   const crash = (csp: Csp, n: number): void => {
@@ -141,6 +144,8 @@ function misfortunes(
     const ms = 50 + plan.below(3_000);
     const snapshot = csp.database.snapshot();
     scheduler.at(scheduler.elapsedMs() + ms, () => {
+      const isAnother = csps.some((other) => other !== csp && other.restored);
+      if (isAnother && coveredKeptOf(options.seed) === 'none') return;
       if (!faults.due(`${csp.domain} restores its database of ${ms} ms ago`)) return;
       csp.restored = true;
       for (const life of csp.lives) scheduler.kill(life);

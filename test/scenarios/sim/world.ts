@@ -8,7 +8,7 @@ import { type Checks, createChecks } from './checks.ts';
 import { type Csp, RESTART_MS } from './csp.ts';
 import { createCrash, createFaults, type Fault, type Faults } from './faults.ts';
 import type { Federation } from './federation.ts';
-import { headFileOf } from './heads.ts';
+import { coveredKeptOf, headFileOf } from './heads.ts';
 import { createSimHost, type HostOptions, startAgent } from './host.ts';
 import { DOMAINS, type Identity } from './identities.ts';
 import { createLiar, type Liar } from './liar.ts';
@@ -186,7 +186,7 @@ function starter(
         custody: federation.custody,
         leafOf: (certificate) => leaves.get(certificate) ?? digestOf('0'),
         spares: csp.spares,
-        openHeadFile: async (_, audience) => headFileOf(csp.heads, audience, mutant.heads ?? 'kept'),
+        openHeadFile: async (_, audience) => headFileOf(csp.heads, audience, mutant.heads ?? 'kept', coveredKeptOf(options.seed)),
         log,
         metrics,
         mutant,
