@@ -56,14 +56,18 @@ const given = (value: unknown): SQLInputValue => {
 
 /** Expressions that are true or false. */
 const LOGICAL: ReadonlySet<string> = new Set(['quarantined', 'found']);
+type Read = (value: unknown) => unknown;
+const asBytes: Read = (value) =>
+  value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : value;
 /** By what a column was declared as; an expression by its name. */
-function taken(declared: string | undefined, name: string, value: unknown): unknown {
-  if (value === null) return null;
-  if (declared === 'jsonb') return typeof value === 'string' ? JSON.parse(value) : value;
-  if (declared === 'boolean' || (declared === undefined && LOGICAL.has(name))) return value !== 0;
-  if (declared === 'timestamptz') return new Date(String(value));
-  return value instanceof Uint8Array ? Buffer.from(value) : value;
+function reading(declared: string | undefined, name: string): Read {
+  if (declared === 'jsonb') return (value) => (typeof value === 'string' ? JSON.parse(value) : value);
+  if (declared === 'boolean' || (declared === undefined && LOGICAL.has(name))) return (value) => value !== 0;
+  if (declared === 'timestamptz') return (value) => new Date(String(value));
+  return asBytes;
 }
+
+type Prepared = { readonly statement: StatementSync; readonly columns: readonly { readonly name: string; readonly read: Read }[] };
 
 /** Turns are taken here: Kysely's own would be held for ever by a turn that failed. */
 class ManyConnections extends SqliteAdapter {
@@ -91,25 +95,20 @@ class Held implements DatabaseConnection {
 
 export function openDatabase(): Database {
   const db = new DatabaseSync(':memory:');
-  const prepared = new Map<
-    string,
-    {
-      readonly statement: StatementSync;
-      readonly columns: readonly { readonly name: string; readonly type: string | undefined }[];
-    }
-  >();
+  const prepared = new Map<string, Prepared>();
   const looks = new Map<string, StatementSync>();
   let busy = false;
   // What tables there are is asked at each start, and answered once for as long as nobody changes them.
   let metadata: ReturnType<DatabaseIntrospector['getTables']> | undefined;
   const waiting: { readonly owner: object; readonly grant: () => void }[] = [];
 
-  const prepare = (sql: string) => {
+  const prepare = (sql: string): Prepared => {
     const known = prepared.get(sql);
     if (known !== undefined) return known;
     const statement = db.prepare(translated(sql));
     statement.setReturnArrays(true);
-    const made = { statement, columns: statement.columns().map(({ name, type }) => ({ name, type: type?.toLowerCase() })) };
+    const columns = statement.columns().map(({ name, type }) => ({ name, read: reading(type?.toLowerCase(), name) }));
+    const made = { statement, columns };
     if (/^\s*(create|drop|alter)/i.test(sql)) metadata = undefined;
     else prepared.set(sql, made);
     return made;
@@ -124,10 +123,10 @@ export function openDatabase(): Database {
     }
     const rows = statement.all(...values).map((row) => {
       const object: Record<string, unknown> = {};
-      for (let i = 0; i < columns.length; i += 1) {
-        const column = columns[i];
-        if (column !== undefined) object[column.name] = taken(column.type, column.name, Reflect.get(row, i));
-      }
+      columns.forEach(({ name, read }, i) => {
+        const value: unknown = Reflect.get(row, i);
+        object[name] = value === null ? null : read(value);
+      });
       return object;
     });
     return { rows: rows as R[], numAffectedRows: BigInt(rows.length) };
