@@ -12,6 +12,7 @@ import {
   SqliteIntrospector,
 } from 'kysely';
 import type { NoTables } from '../../../libs/store/src/store.ts';
+import { createAnswers, type Query } from './answers.ts';
 
 /** What a connection waits for before it begins, and after it has committed: where the simulated world may interrupt it. */
 export type Gate = (at: 'begin' | 'committed') => Promise<void>;
@@ -67,7 +68,20 @@ function reading(declared: string | undefined, name: string): Read {
   return asBytes;
 }
 
-type Prepared = { readonly statement: StatementSync; readonly columns: readonly { readonly name: string; readonly read: Read }[] };
+type Doing = 'read' | 'undo' | 'define' | 'write';
+const doing = (sql: string): Doing => {
+  const [, first = ''] = /^\s*(\w+)/.exec(sql.toLowerCase()) ?? [];
+  if (first === 'rollback') return 'undo';
+  if (['create', 'drop', 'alter'].includes(first)) return 'define';
+  return first === 'select' || (first === 'with' && !/\b(?:insert|update|delete)\b/i.test(sql)) ? 'read' : 'write';
+};
+
+type Prepared = {
+  readonly statement: StatementSync;
+  readonly columns: readonly { readonly name: string; readonly read: Read }[];
+  readonly query: Query;
+  readonly does: Doing;
+};
 
 /** Turns are taken here: Kysely's own would be held for ever by a turn that failed. */
 class ManyConnections extends SqliteAdapter {
@@ -96,11 +110,24 @@ class Held implements DatabaseConnection {
 export function openDatabase(): Database {
   const db = new DatabaseSync(':memory:');
   const prepared = new Map<string, Prepared>();
-  const looks = new Map<string, StatementSync>();
+  const answers = createAnswers();
   let busy = false;
   // What tables there are is asked at each start, and answered once for as long as nobody changes them.
   let metadata: ReturnType<DatabaseIntrospector['getTables']> | undefined;
   const waiting: { readonly owner: object; readonly grant: () => void }[] = [];
+
+  const looks = new Map<string, { readonly statement: StatementSync; readonly query: Query }>();
+  const looked = (sql: string) => {
+    const known = looks.get(sql) ?? { statement: db.prepare(sql), query: answers.queryOf(sql, tables()) };
+    looks.set(sql, known);
+    return known;
+  };
+  let names: readonly string[] | undefined;
+  const tables = (): readonly string[] =>
+    (names ??= db
+      .prepare(`select name from sqlite_master where type = 'table' and name not like 'sqlite_%'`)
+      .all()
+      .map(({ name }) => String(name)));
 
   const prepare = (sql: string): Prepared => {
     const known = prepared.get(sql);
@@ -108,28 +135,41 @@ export function openDatabase(): Database {
     const statement = db.prepare(translated(sql));
     statement.setReturnArrays(true);
     const columns = statement.columns().map(({ name, type }) => ({ name, read: reading(type?.toLowerCase(), name) }));
-    const made = { statement, columns };
-    if (/^\s*(create|drop|alter)/i.test(sql)) metadata = undefined;
-    else prepared.set(sql, made);
+    const made = { statement, columns, query: answers.queryOf(sql, tables()), does: doing(sql) };
+    if (made.does !== 'define') {
+      prepared.set(sql, made);
+      return made;
+    }
+    [metadata, names] = [undefined, undefined];
+    for (const statements of [prepared, looks]) statements.clear();
     return made;
   };
 
   const execute = <R>({ sql, parameters }: CompiledQuery): QueryResult<R> => {
-    const { statement, columns } = prepare(sql);
+    const { statement, columns, query, does } = prepare(sql);
     const values = parameters.map(given);
     if (columns.length === 0) {
-      const { changes } = statement.run(...values);
-      return { rows: [], numAffectedRows: BigInt(changes) };
+      const changes = BigInt(statement.run(...values).changes);
+      if (does !== 'write') answers.forget();
+      else if (changes > 0n) answers.changed(query);
+      return { rows: [], numAffectedRows: changes };
     }
-    const rows = statement.all(...values).map((row) => {
-      const object: Record<string, unknown> = {};
-      columns.forEach(({ name, read }, i) => {
-        const value: unknown = Reflect.get(row, i);
-        object[name] = value === null ? null : read(value);
+    const ask = () =>
+      statement.all(...values).map((row) => {
+        const object: Record<string, unknown> = {};
+        columns.forEach(({ name, read }, i) => {
+          const value: unknown = Reflect.get(row, i);
+          object[name] = value === null ? null : read(value);
+        });
+        return object;
       });
-      return object;
-    });
-    return { rows: rows as R[], numAffectedRows: BigInt(rows.length) };
+    const rows = does === 'read' ? answers.of(query, values, ask) : ask();
+    if (does !== 'read') answers.changed(query);
+    return { rows: [...rows] as R[], numAffectedRows: BigInt(rows.length) };
+  };
+  const undo = (statement: string): void => {
+    db.exec(statement);
+    answers.forget();
   };
 
   const connect = (gate: Gate, onDeath: (undo: () => void) => void): Kysely<NoTables> => {
@@ -145,7 +185,7 @@ export function openDatabase(): Database {
       for (let i = waiting.length - 1; i >= 0; i -= 1) if (waiting[i]?.owner === mine) waiting.splice(i, 1);
       for (const held of mine) {
         held.isOver = true;
-        if (held.inTransaction) db.exec('rollback');
+        if (held.inTransaction) undo('rollback');
         letGo(held);
       }
     });
@@ -174,11 +214,11 @@ export function openDatabase(): Database {
         await gate('committed');
       },
       rollbackTransaction: async (connection) => {
-        if (heldOf(connection).inTransaction) db.exec('rollback');
+        if (heldOf(connection).inTransaction) undo('rollback');
         heldOf(connection).inTransaction = false;
       },
       savepoint: async (_, name) => db.exec(`savepoint "${name}"`),
-      rollbackToSavepoint: async (_, name) => db.exec(`rollback to "${name}"`),
+      rollbackToSavepoint: async (_, name) => undo(`rollback to "${name}"`),
       releaseSavepoint: async (_, name) => db.exec(`release "${name}"`),
       releaseConnection: async (connection) => letGo(heldOf(connection)),
       destroy: async () => undefined,
@@ -198,15 +238,6 @@ export function openDatabase(): Database {
     return new Kysely<NoTables>({ dialect });
   };
 
-  const looked = (sql: string): StatementSync => {
-    const statement = looks.get(sql) ?? db.prepare(sql);
-    looks.set(sql, statement);
-    return statement;
-  };
-  const tables = (): readonly string[] =>
-    looked(`select name from sqlite_master where type = 'table' and name not like 'sqlite_%'`)
-      .all()
-      .map(({ name }) => String(name));
   return {
     connect,
     snapshot: () =>
@@ -221,12 +252,18 @@ export function openDatabase(): Database {
       ),
     restore: (snapshot) => {
       for (const table of tables()) {
-        looked(`delete from "${table}"`).run();
+        looked(`delete from "${table}"`).statement.run();
         for (const row of snapshot.get(table) ?? [])
-          looked(`insert into "${table}" values (${row.map(() => '?').join(', ')})`).run(...row);
+          looked(`insert into "${table}" values (${row.map(() => '?').join(', ')})`).statement.run(...row);
       }
+      answers.forget();
     },
-    rows: (sql, ...values) => looked(sql).all(...values),
+    rows: (sql, ...values) => {
+      const { statement, query } = looked(sql);
+      if (doing(sql) === 'read') return answers.of(query, values, () => statement.all(...values));
+      answers.forget();
+      return statement.all(...values);
+    },
     close: () => db.close(),
   };
 }
