@@ -267,9 +267,14 @@ async function introduceOurselves({ db, options, appenders }: JournalParts, peer
 }
 
 async function isBehind({ db, options }: JournalParts, peer: TrustDomain): Promise<boolean> {
-  const { head_seq } = await readLedger(db, { publisher: peer, audience: options.self });
-  const row = await db.selectFrom('peers').select('own_seq').where('peer', '=', peer).executeTakeFirst();
-  return (row?.own_seq ?? 0) > head_seq;
+  const row = await db
+    .selectFrom('ledgers')
+    .innerJoin('peers', 'peers.peer', 'ledgers.publisher')
+    .select(['head_seq', 'own_seq'])
+    .where('publisher', '=', peer)
+    .where('audience', '=', options.self)
+    .executeTakeFirst();
+  return row !== undefined && row.own_seq > row.head_seq;
 }
 
 /** What we hold of the peer's own ledger after the position that it said it has. */
