@@ -1,9 +1,17 @@
 import { createHash } from 'node:crypto';
-import { type Digest, digest, type Event, event as eventSchema, isMigrationEvent, type TrustDomain } from '@carnet/events';
+import {
+  type Digest,
+  digest,
+  type Event,
+  event as eventSchema,
+  isMigrationEvent,
+  type TrustDomain,
+  vmSpec,
+} from '@carnet/events';
 import { evolve, initialJourney, type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
 import { decodeEntry } from '../../../libs/hypervisor/src/fence/entry.ts';
 import { payloadOf } from '../../../libs/journal/src/stored-event.ts';
-import { DISK_KEY, VM } from '../../../libs/saga/src/testing.ts';
+import { VM } from '../../../libs/saga/src/testing.ts';
 import { unproven, unsoundLedger, wronged } from './convictions.ts';
 import type { Csp } from './csp.ts';
 import type { Custody } from './custody.ts';
@@ -25,6 +33,16 @@ const canonical = (value: unknown): string =>
       ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
       : part,
   );
+
+/** What served only the move: saved memory, what was staged, and keys other than those that open its disks now. */
+function leftAtHolder({ database, host }: Csp, custody: Custody): string | undefined {
+  const files = host.fake.files.paths().filter((path) => /\.(state|save|partial|replaced|rekeying)$|\/staging\//.test(path));
+  if (files.length > 0) return files.join(', ');
+  const needed = database
+    .rows('select spec from broker_vms')
+    .flatMap(({ spec }) => vmSpec.parse(JSON.parse(String(spec))).disks.map(({ key }) => key));
+  return custody.left(database, needed);
+}
 
 export function createChecks(scheduler: Scheduler, custody: Custody, after: 'safety' | 'all', liar?: Liar) {
   /** A restored database takes its events back, and not yet the rows that were committed with them. */
@@ -158,7 +176,7 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
       if (run.length > 1 && !run.some(trustedLiar))
         return { rule: 'I1 never both', text: `the VM runs at ${run.map(({ domain }) => domain).join(' and ')}` };
       if (csps.some(({ restored }) => restored)) return undefined;
-      const active = csps.filter(({ database }) => custody.isActive(database, DISK_KEY));
+      const active = csps.filter(({ database }) => custody.isActive(database));
       if (active.length > 1 && !active.some(trustedLiar))
         return { rule: 'I4 one key', text: `the key is active at ${active.map(({ domain }) => domain).join(' and ')}` };
       for (const csp of run) {
@@ -236,13 +254,15 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
       const [holder] = holders;
       if (holder === undefined || !(await running(holder)))
         return { rule: 'I2 never neither', text: `${holder?.domain} holds the VM, and it does not run there` };
+      const spare = leftAtHolder(holder, custody);
+      if (spare !== undefined) return { rule: 'I6 nothing left', text: `${holder.domain}: ${spare}` };
       for (const csp of csps) {
         if (csp === holder) continue;
         const files = csp.host.fake.files.paths().filter((path) => !/^\/s\/(fence|steps|leases)\//.test(path));
         if (files.length > 0) return { rule: 'I6 nothing left', text: `${csp.domain}: ${files.join(', ')}` };
         if ((await csp.host.fake.hypervisor.list()).length > 0)
           return { rule: 'I6 nothing left', text: `${csp.domain}: a domain` };
-        const left = custody.left(csp.database);
+        const left = custody.left(csp.database, []);
         if (left !== undefined) return { rule: 'I6 nothing left', text: `${csp.domain}: ${left}` };
       }
       return undefined;
