@@ -102,6 +102,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     random: random.bytes,
     rules: mutant.keys ?? { importsEarly: false, keepsReleased: false },
   });
+  const handover = mutant.handover?.(keys.handover) ?? keys.handover;
   const alone = aloneWith(store);
   const policy = openPolicyGate({
     self,
@@ -119,7 +120,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
   const context: PerformContext = {
     self,
     ledgers,
-    keys: keys.handover,
+    keys: handover,
     hosts: mutant.hosts?.(hosts) ?? hosts,
     inventory,
     policy,
@@ -149,7 +150,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     peers,
     ledgers,
     inventory,
-    keys: keys.handover,
+    keys: handover,
     alone: mutant.alone?.(alone) ?? alone,
     policy: context.policy,
     waiting: { get: async () => undefined, remove: async () => undefined } as unknown as IntakePorts['waiting'],
