@@ -2,18 +2,17 @@ import { type TrustDomain, timestamp } from '@carnet/events';
 import { type Journal, openJournal } from '@carnet/journal';
 import type { Log, Metrics } from '@carnet/runtime';
 import { startLoop } from '@carnet/runtime';
-import { runChanges, type Store } from '@carnet/store';
+import type { Store } from '@carnet/store';
 import { aloneWith } from '../../../apps/broker/src/alone.ts';
 import { createFailures } from '../../../apps/broker/src/failures.ts';
 import { createHosts } from '../../../apps/broker/src/hosts/steps.ts';
-import { inventoryChanges, openInventory } from '../../../apps/broker/src/inventory.ts';
+import { openInventory } from '../../../apps/broker/src/inventory.ts';
 import { createLedgers } from '../../../apps/broker/src/ledgers.ts';
 import { loopPorts, noticeJourneys } from '../../../apps/broker/src/loop-ports.ts';
 import type { PerformContext } from '../../../apps/broker/src/perform/context.ts';
 import { createPerformer } from '../../../apps/broker/src/perform/perform.ts';
 import { openPolicyGate } from '../../../apps/broker/src/policy-gate.ts';
 import type { IntakePorts } from '../../../apps/broker/src/service/intake.ts';
-import { settledChanges } from '../../../apps/broker/src/settled-table.ts';
 import { runLink } from '../../../libs/journal/src/bus/link.ts';
 import type { HeadFile } from '../../../libs/journal/src/head-file.ts';
 import { setOf } from '../../../libs/policy/src/testing.ts';
@@ -73,7 +72,6 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
   const self = identity.domain;
   const peers = [...identities.keys()].filter((domain) => domain !== self);
   const nowMs = (): number => scheduler.nowMs() + life.skewMs;
-  for (const changes of [inventoryChanges, settledChanges, ...custody.changes]) await runChanges(store, changes);
   const { journal: opened, parts } = await openJournal({
     store,
     self,
