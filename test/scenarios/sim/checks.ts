@@ -145,11 +145,17 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
       `select digest from events where publisher = ? and type in ('KeyReleased', 'MigrationRelinquished')`,
       liar.domain,
     ).length > 0;
-  const unwell = ({ domain, database }: Csp): string | undefined => {
+  /** Both sides and the stream have lost it. A broker keeps what its peer acknowledged as well, for this; `heads.ts` does not. */
+  const isNowhere = (csp: Csp, lost: unknown, audience: unknown): boolean =>
+    after === 'safety' && lost !== null && csp.restored && all.some(({ domain, restored }) => domain === audience && restored);
+  const unwell = (csp: Csp): string | undefined => {
+    const { domain, database } = csp;
     const rows = database.rows(
-      'select publisher, audience, frozen from ledgers where quarantined_at is not null or frozen is not null',
+      'select publisher, audience, frozen, lost_seq from ledgers where quarantined_at is not null or frozen is not null',
     );
-    const row = rows.find((one) => one['publisher'] !== liar?.domain && one['audience'] !== liar?.domain);
+    const row = rows
+      .filter((one) => one['publisher'] !== liar?.domain && one['audience'] !== liar?.domain)
+      .find((one) => one['frozen'] !== null || !isNowhere(csp, one['lost_seq'], one['audience']));
     return row === undefined
       ? undefined
       : `${domain}: the ledger of ${row['publisher']} to ${row['audience']} is ${row['frozen'] ?? 'quarantined'}`;
