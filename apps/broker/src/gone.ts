@@ -4,14 +4,17 @@ import type { Log } from '@carnet/runtime';
 import type { Journey, MigrationState } from '@carnet/saga';
 import type { Store, Tx } from '@carnet/store';
 import type { Inventory } from './inventory.ts';
+import type { HandoverKeys } from './keys/handover-keys.ts';
 import { inTransaction } from './keys/new-dek.ts';
 import { granted } from './keys/refused.ts';
+import { memoryOf } from './perform/context.ts';
 
 export interface GonePorts {
   readonly self: TrustDomain;
   readonly store: Store;
   readonly inventory: Pick<Inventory, 'vm' | 'remove'>;
   readonly keys: Pick<KeyManager, 'retire'>;
+  readonly handover: Pick<HandoverKeys, 'memoryUsed'>;
   readonly log: Pick<Log, 'warn'>;
 }
 
@@ -20,6 +23,7 @@ export interface GonePorts {
  * destroyed again: what the ledger says is gone stays gone. Asked of each journey when it is found to owe nothing.
  */
 export async function destroyWhatIsGone(ports: GonePorts, journey: Journey): Promise<void> {
+  await destroyUndeposited(ports, journey);
   const retired = journey.migrations.findLast((m) => m.source === ports.self && m.sourcePhase === 'retired');
   if (retired === undefined) return;
   const held = await ports.inventory.vm(journey.vm);
@@ -30,6 +34,24 @@ export async function destroyWhatIsGone(ports: GonePorts, journey: Journey): Pro
     { vm: journey.vm, migration: retired.id },
     'this database still held a VM that had left: its keys are destroyed again',
   );
+}
+
+/**
+ * A withdrawal ends the key of a memory state with its event; but a deposit that was being made at that moment may have made the key since,
+ * and finds that it is owed no more.
+ */
+async function destroyUndeposited({ self, store, handover }: GonePorts, { vm, migrations }: Journey): Promise<void> {
+  const undeposited = migrations.filter(
+    ({ source, sourcePhase, facts }) =>
+      source === self &&
+      sourcePhase === 'withdrawn' &&
+      facts.MigrationIntended?.data.mode === 'suspend' &&
+      facts.OfferAgreed !== undefined &&
+      facts.KeyDeposited === undefined,
+  );
+  if (undeposited.length === 0) return;
+  const keys = undeposited.map(({ id }) => ({ key: memoryOf(id).key, kind: 'memory' }));
+  await inTransaction(store, (tx) => handover.memoryUsed(tx, vm, keys));
 }
 
 async function destroy({ keys, inventory }: GonePorts, tx: Tx, { id, epoch, vm, facts }: MigrationState): Promise<void> {

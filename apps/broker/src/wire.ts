@@ -212,6 +212,7 @@ export function wire(ground: Ground) {
     peering,
     peerings,
     views,
+    handover,
     inventory,
     ledgers,
     hosts,

@@ -170,6 +170,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     store,
     inventory,
     keys: keys.retire,
+    handover,
     failures: createFailures(),
     perform,
     nowMs,
