@@ -145,17 +145,25 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
       `select digest from events where publisher = ? and type in ('KeyReleased', 'MigrationRelinquished')`,
       liar.domain,
     ).length > 0;
-  /** Both sides and the stream have lost it. A broker keeps what its peer acknowledged as well, for this; `heads.ts` does not. */
-  const isNowhere = (csp: Csp, lost: unknown, audience: unknown): boolean =>
-    after === 'safety' && lost !== null && csp.restored && all.some(({ domain, restored }) => domain === audience && restored);
+  /**
+   * Both were restored, and events between them are nowhere any more: the ledger stops for good, as it must. A broker keeps what its peer has
+   * acknowledged as well, for this; `heads.ts` does not.
+   */
+  const hasLost = (one: Csp, other: Csp): boolean => {
+    const lost = `select lost_seq from ledgers where publisher = ? and audience = ? and lost_seq is not null`;
+    const toOther = one.database.rows(lost, one.domain, other.domain);
+    return after === 'safety' && one.restored && other.restored && toOther.length > 0;
+  };
+  const isLost = (one: Csp, other: Csp): boolean => hasLost(one, other) || hasLost(other, one);
   const unwell = (csp: Csp): string | undefined => {
     const { domain, database } = csp;
     const rows = database.rows(
-      'select publisher, audience, frozen, lost_seq from ledgers where quarantined_at is not null or frozen is not null',
+      'select publisher, audience, frozen from ledgers where quarantined_at is not null or frozen is not null',
     );
-    const row = rows
-      .filter((one) => one['publisher'] !== liar?.domain && one['audience'] !== liar?.domain)
-      .find((one) => one['frozen'] !== null || !isNowhere(csp, one['lost_seq'], one['audience']));
+    const lost = all.filter((other) => isLost(csp, other)).map(({ domain: peer }) => peer);
+    const row = rows.find((one) =>
+      [one['publisher'], one['audience']].every((party) => party !== liar?.domain && !lost.some((peer) => peer === party)),
+    );
     return row === undefined
       ? undefined
       : `${domain}: the ledger of ${row['publisher']} to ${row['audience']} is ${row['frozen'] ?? 'quarantined'}`;
@@ -219,7 +227,7 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
     },
     end: (everybody: readonly Csp[], endless: boolean): Violation | undefined => {
       const csps = honest(everybody);
-      for (const [one, other] of pairs(csps)) {
+      for (const [one, other] of pairs(csps).filter(([a, b]) => !isLost(a, b))) {
         const [here, there] = [journeyOf(one, other.domain), journeyOf(other, one.domain)];
         const open = here.migrations.filter((m) => !hasEnded(m));
         if (open.length > 0 && !isExcused(csps))
