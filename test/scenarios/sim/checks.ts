@@ -252,7 +252,7 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
         const unsound = unsoundLedger(csp);
         if (unsound !== undefined) return { rule: 'sound ledgers', text: unsound };
       }
-      const convicted = wronged(csps, liar);
+      const convicted = wronged(csps, liar, isLost);
       if (convicted !== undefined) return { rule: 'no honest CSP is convicted', text: convicted };
       const unconvicted = liar === undefined ? undefined : unproven(liar, everybody);
       if (unconvicted !== undefined) return { rule: 'who lies is convicted', text: unconvicted };
