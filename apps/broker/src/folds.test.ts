@@ -1,19 +1,23 @@
-import { placement } from '@carnet/events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { digest, event, placement } from '@carnet/events';
 import type { PlacedEvent } from '@carnet/journal';
 import { describe, expect, it } from 'vitest';
-import { historyOf, vmOf } from '../../../libs/views/src/testing/history.ts';
+import { z } from 'zod';
 import { createFolds, fold } from './folds.ts';
 
-const history = historyOf('there-and-back');
-const vm = vmOf(history);
-const peer = history[0]?.event.audience;
-const events = history.map(
-  ({ event, digest }): PlacedEvent => ({ digest, event, placement: placement.parse(JSON.parse(JSON.stringify(event))) }),
-);
+/** What two brokers said while a VM went there and back. */
+const file = join(import.meta.dirname, '../../../test/histories/there-and-back.golden.json');
+const recorded = z.object({ events: z.array(z.object({ event, digest })) });
+const events = recorded
+  .parse(JSON.parse(readFileSync(file, 'utf8')))
+  .events.map((each): PlacedEvent => ({ ...each, placement: placement.parse(JSON.parse(JSON.stringify(each.event))) }));
+const intent = events.find(({ event: said }) => said?.type === 'MigrationIntended')?.event;
+if (intent?.type !== 'MigrationIntended') throw new Error('expected a history with an intent');
+const { vm } = intent.data;
+const peer = intent.audience;
 
 describe('folds', () => {
-  if (peer === undefined) throw new Error('expected a history with events');
-
   it('that go on from the last one are those from the start', () => {
     const folds = createFolds();
     for (let n = 0; n <= events.length; n += 1) expect(folds(vm, peer, events.slice(0, n))).toEqual(fold(vm, events.slice(0, n)));
@@ -30,8 +34,7 @@ describe('folds', () => {
 
   it('of one peer say nothing of another', () => {
     const folds = createFolds();
-    const [other = peer] = events.flatMap(({ event }) => (event?.audience === peer ? [] : [event?.audience ?? peer]));
     folds(vm, peer, events);
-    expect(folds(vm, other, events.slice(0, 2))).toEqual(fold(vm, events.slice(0, 2)));
+    expect(folds(vm, intent.publisher, events.slice(0, 2))).toEqual(fold(vm, events.slice(0, 2)));
   });
 });

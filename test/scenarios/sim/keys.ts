@@ -128,12 +128,19 @@ export function simKeys(store: Store, rules: KeyRules): HandoverKeys {
         await enter(tx, migration, 'deposited');
         const sealed = { version: 1, enc: 'AA==', ct: 'AA==' };
         const disks = volumes.map(({ disk: { key, artifact, capacityBytes }, headerDigest }) => ({
-          ...{ ...sealed, key, artifact, capacityBytes, headerDigest },
+          ...sealed,
+          key,
+          artifact,
+          capacityBytes,
+          headerDigest,
           kind: 'disk' as const,
           derivation: 'luks-passphrase-hex' as const,
         }));
         const states = (memory === undefined ? [] : [memory]).map(({ key, artifact }) => ({
-          ...{ ...sealed, key, artifact, capacityBytes: 0 },
+          ...sealed,
+          key,
+          artifact,
+          capacityBytes: 0,
           kind: 'memory' as const,
           derivation: 'aes-256-gcm-stream' as const,
         }));
