@@ -1,6 +1,6 @@
 import type { MigrationId, VmId } from '@carnet/events';
 import { expect, it } from 'vitest';
-import { CSP_A, CSP_B, finish, given, M, type Party, relinquish, VM } from '../../../libs/saga/src/testing.ts';
+import { CSP_A, CSP_B, finish, given, M, type Party, relinquish, VM, withdraw } from '../../../libs/saga/src/testing.ts';
 import { destroyWhatIsGone, type GonePorts } from './gone.ts';
 import type { HeldVm } from './inventory.ts';
 
@@ -24,6 +24,10 @@ function world(self: GonePorts['self'], epoch: number | undefined, undiscarded: 
         done.push(`what ${migration === M ? 'this migration' : migration} brought destroyed`);
         return { ok: true, value: [] };
       },
+    },
+    handover: {
+      memoryUsed: async (_tx: unknown, _vm: VmId, keys: readonly { readonly kind: string }[]) =>
+        void done.push(`${keys.length} ${keys[0]?.kind} key destroyed`),
     },
     log: { warn: () => undefined },
   } as unknown as GonePorts;
@@ -59,4 +63,15 @@ it.each<readonly [string, Party, number | undefined, readonly MigrationId[], rea
   const { done, look } = world(CSP_B, epoch, undiscarded);
   await look(party);
   expect(done).toEqual(what);
+});
+
+it.each([
+  ['was agreed on, and withdrawn before the deposit', () => withdraw(given('OfferAgreed').a), CSP_A, true],
+  ['is not ours to send', () => withdraw(given('OfferAgreed').a), CSP_B, false],
+  ['may still be deposited', () => given('OfferAgreed').a, CSP_A, false],
+  ['was withdrawn after the deposit, which ended the key', () => withdraw(given('KeyDeposited').a), CSP_A, false],
+] as const)('the key that a deposit may have made for the memory of a move that %s', async (_, story, self, isDestroyed) => {
+  const { done, look } = world(self, undefined);
+  await look(story());
+  expect(done).toEqual(isDestroyed ? ['1 memory key destroyed'] : []);
 });

@@ -4,14 +4,17 @@ import type { Log } from '@carnet/runtime';
 import type { Journey, MigrationState } from '@carnet/saga';
 import type { Store, Tx } from '@carnet/store';
 import type { Inventory } from './inventory.ts';
+import type { HandoverKeys } from './keys/handover-keys.ts';
 import { inTransaction } from './keys/new-dek.ts';
 import { granted } from './keys/refused.ts';
+import { memoryOf } from './perform/context.ts';
 
 export interface GonePorts {
   readonly self: TrustDomain;
   readonly store: Store;
   readonly inventory: Pick<Inventory, 'vm' | 'remove'>;
   readonly keys: Pick<KeyManager, 'retire' | 'discard' | 'undiscardedOf'>;
+  readonly handover: Pick<HandoverKeys, 'memoryUsed'>;
   readonly log: Pick<Log, 'warn'>;
 }
 
@@ -20,6 +23,7 @@ export interface GonePorts {
  * as a target that gave back. They are destroyed again: what the ledger says is gone stays gone. Asked of each journey with every look.
  */
 export async function destroyWhatIsGone(ports: GonePorts, journey: Journey): Promise<void> {
+  await destroyUndeposited(ports, journey);
   await destroyWhatLeft(ports, journey);
   await destroyWhatWasGivenBack(ports, journey);
 }
@@ -35,6 +39,24 @@ async function destroyWhatLeft(ports: GonePorts, journey: Journey): Promise<void
     { vm: journey.vm, migration: retired.id },
     'this database still held a VM that had left: its keys are destroyed again',
   );
+}
+
+/**
+ * A withdrawal ends the key of a memory state with its event; but a deposit that was being made at that moment may have made the key since,
+ * and finds that it is owed no more.
+ */
+async function destroyUndeposited({ self, store, handover }: GonePorts, { vm, migrations }: Journey): Promise<void> {
+  const undeposited = migrations.filter(
+    ({ source, sourcePhase, facts }) =>
+      source === self &&
+      sourcePhase === 'withdrawn' &&
+      facts.MigrationIntended?.data.mode === 'suspend' &&
+      facts.OfferAgreed !== undefined &&
+      facts.KeyDeposited === undefined,
+  );
+  if (undeposited.length === 0) return;
+  const keys = undeposited.map(({ id }) => ({ key: memoryOf(id).key, kind: 'memory' }));
+  await inTransaction(store, (tx) => handover.memoryUsed(tx, vm, keys));
 }
 
 async function destroy({ keys, inventory }: GonePorts, tx: Tx, { id, epoch, vm, facts }: MigrationState): Promise<void> {

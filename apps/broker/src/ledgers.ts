@@ -1,18 +1,9 @@
-import {
-  type Digest,
-  type Draft,
-  type Event,
-  isMigrationEvent,
-  type MigrationId,
-  type PolicyAnnounced,
-  type Timestamp,
-  type TrustDomain,
-  type VmId,
-} from '@carnet/events';
+import type { Digest, Draft, Event, MigrationId, PolicyAnnounced, Timestamp, TrustDomain, VmId } from '@carnet/events';
 import type { AppendTx, Journal, JourneyEnds, PlacedEvent, VmWithPeer } from '@carnet/journal';
 import { orRefused } from '@carnet/keys';
 import { type Announced, downgradeOf, highestAnnounced } from '@carnet/policy';
-import { decide, evolve, initialJourney, type Journey, type Proposal, type RefusalCode } from '@carnet/saga';
+import { decide, type Journey, type Proposal, type RefusalCode } from '@carnet/saga';
+import { createFolds } from './folds.ts';
 
 export interface Refused {
   readonly ok: false;
@@ -48,12 +39,14 @@ type Refuse = (refused: Refused) => never;
 /** @param announced the policy set of this process: said in a ledger before the first decision there that quotes it */
 export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => number, announced: PolicyAnnounced): Ledgers {
   const peers = journal.peers;
-  const journey = async (vm: VmId, peer: TrustDomain): Promise<Journey> => fold(vm, await journal.eventsOfVm({ vm, peer }));
+  const folds = createFolds();
+  const journey = async (vm: VmId, peer: TrustDomain): Promise<Journey> =>
+    folds(vm, peer, await journal.eventsOfVm({ vm, peer }));
   return {
     journey,
     foldedTo: async (vm, peer) => {
       const events = await journal.eventsOfVm({ vm, peer });
-      return { journey: fold(vm, events), ends: endsOf({ vm, peer }, events) };
+      return { journey: folds(vm, peer, events), ends: endsOf({ vm, peer }, events) };
     },
     journeys: (vm) => Promise.all(peers.map((peer) => journey(vm, peer))),
     isIdTaken: async ({ migration, vm, peer }) => {
@@ -83,7 +76,7 @@ export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => 
     make: Making<Proposal>,
     refuse: Refuse,
   ): Promise<readonly Draft<Event>[]> {
-    const current = fold(vm, await tx.eventsOfVm({ vm, peer }));
+    const current = folds(vm, peer, await tx.eventsOfVm({ vm, peer }));
     const proposal = await make(tx, current);
     if ('ok' in proposal) return refuse(proposal);
     const decision = decide(current, self, proposal, new Date(nowMs()).toISOString() as Timestamp);
@@ -119,13 +112,4 @@ async function announcementBefore(
   if (refusal !== undefined) return refuse(refusal);
   const isSaid = before?.policySet === announced.policySet && before.engine === announced.engine;
   return isSaid ? [] : [{ type: 'PolicyAnnounced', causes: [], data: announced }];
-}
-
-/** Both ledgers' events of one VM, each after those that it relies on. */
-export function fold(vm: VmId, stored: readonly PlacedEvent[]): Journey {
-  return stored.reduce(
-    (journey, { event, digest }) =>
-      event !== undefined && isMigrationEvent(event) ? evolve(journey, { event, digest }).journey : journey,
-    initialJourney(vm),
-  );
 }

@@ -217,6 +217,7 @@ export function wire(ground: Ground) {
     peering,
     peerings,
     views,
+    handover,
     inventory,
     ledgers,
     hosts,

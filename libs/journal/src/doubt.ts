@@ -5,7 +5,7 @@ import { bringHome, bringHomeKept } from './homecoming.ts';
 import type { JournalParts } from './journal.ts';
 import { readLedger } from './ledgers.ts';
 import { thawIfHealed } from './proofs.ts';
-import { leaveQuarantine, quarantinedPeers } from './quarantine.ts';
+import { leaveQuarantine } from './quarantine.ts';
 
 /** What one replica remembers of its doubts about one peer's word; nothing of it outlives the process. */
 export type Doubt = { nonce: string | undefined; answeredFreeze: string | undefined; coveredAtLastLook: number };
@@ -51,8 +51,8 @@ export async function wasNeverTold(
 
 /** Whether the peer is to be challenged: we are in quarantine, rely on an event that is not here, or wait for an acknowledgement. */
 export async function isInDoubt({ db, options }: JournalParts, peer: TrustDomain, state: Doubt): Promise<boolean> {
-  if ((await quarantinedPeers(db, options.self)).includes(peer)) return true;
   const row = await readLedger(db, { publisher: options.self, audience: peer });
+  if (row.quarantined_at !== null) return true;
   if (row.frozen?.code === 'CAUSE_UNKNOWN' && row.frozen.since !== state.answeredFreeze) return true;
   // Heads are not stored by the bus: an acknowledgement may have been lost, and is asked for.
   const stuck = row.covered_seq < row.acked_seq && row.covered_seq === state.coveredAtLastLook;

@@ -88,7 +88,10 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
   const signedHead = async (): Promise<Uint8Array> => sign({ kind: 'head', ...(await said()) });
 
   return {
-    head: async () => ((await outbox.tellableHead()) === null ? [] : [await signedHead()]),
+    head: async () => {
+      const ends = await said();
+      return ends.own === null ? [] : [sign({ kind: 'head', ...ends })];
+    },
     ask: async () => {
       const row = await readLedger(db, theirs);
       const fromSeq = seqOf(row.head_seq + 1);
@@ -105,12 +108,13 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
       return note === undefined ? [] : [sign({ kind: 'checkpoint', ...address(), note: textOf(note) })];
     },
     hear: async (bytes) => {
-      const known = stateOf(await readLedger(db, theirs));
+      const row = await readLedger(db, theirs);
+      const known = stateOf(row);
       const opened = openMessage(bytes, known, clock.nowMs());
       const strange = !opened.ok && opened.code === 'PEER_UNANNOUNCED' ? strangersMessage(bytes, known) : undefined;
       if (strange !== undefined) return accept({ replies: await replyToStranger(strange), received: 'behind' });
       if (!opened.ok) return opened;
-      if (isCutOff(await parts.standing(db, peer))) return refuse('PEER_REVOKED', JOURNAL_CODES.PEER_REVOKED.text);
+      if (isCutOff(await parts.standing(db, peer, row))) return refuse('PEER_REVOKED', JOURNAL_CODES.PEER_REVOKED.text);
       const { message, digest } = opened.value;
       switch (message.kind) {
         case 'head':
@@ -267,9 +271,14 @@ async function introduceOurselves({ db, options, appenders }: JournalParts, peer
 }
 
 async function isBehind({ db, options }: JournalParts, peer: TrustDomain): Promise<boolean> {
-  const { head_seq } = await readLedger(db, { publisher: peer, audience: options.self });
-  const row = await db.selectFrom('peers').select('own_seq').where('peer', '=', peer).executeTakeFirst();
-  return (row?.own_seq ?? 0) > head_seq;
+  const row = await db
+    .selectFrom('ledgers')
+    .innerJoin('peers', 'peers.peer', 'ledgers.publisher')
+    .select(['head_seq', 'own_seq'])
+    .where('publisher', '=', peer)
+    .where('audience', '=', options.self)
+    .executeTakeFirst();
+  return row !== undefined && row.own_seq > row.head_seq;
 }
 
 /** What we hold of the peer's own ledger after the position that it said it has. */

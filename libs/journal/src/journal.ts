@@ -137,6 +137,9 @@ async function openParts(options: JournalOptions): Promise<Opened> {
   const attach = async (peer: TrustDomain): Promise<void> => {
     if (roster.has(peer)) return;
     await ensureLedgers(db, self, [peer]);
+    await openPeer(peer);
+  };
+  const openPeer = async (peer: TrustDomain): Promise<void> => {
     const headFile = await (options.openHeadFile ?? openHeadFile)(options.headDir, peer);
     await quarantineIfBehind(db, { self, headFiles: new Map([[peer, headFile]]), clock, log });
     headFiles.set(peer, headFile);
@@ -154,7 +157,7 @@ async function openParts(options: JournalOptions): Promise<Opened> {
   };
   // All before any: a database that is found behind one head file quarantines every own ledger.
   await ensureLedgers(db, self, options.peers);
-  for (const peer of options.peers) await attach(peer);
+  for (const peer of new Set(options.peers)) await openPeer(peer);
   return { parts, attach, detach };
 }
 

@@ -38,6 +38,8 @@ export const AGREEMENT_EVENTS_MAX = 500;
 export const NOTICE_EVENTS_MAX = 500;
 /** Look for what other replicas placed, in ms, when no notice came: a lost notice costs this much. */
 export const POLL_MS = 1_000;
+/** Look for what may be told, in ms, when nobody rang: only a head file that is no longer full rings for nobody. */
+export const OUTBOX_POLL_MS = 5_000;
 /** Heads are sent this often, in ms (protocol, section 3). */
 export const HEAD_EVERY_MS = 30_000;
 /** After activity a head follows within this time, in ms: the peer's acknowledgement within a second, many events under one head. */

@@ -1,5 +1,6 @@
 import type { Digest, MigrationId, TrustDomain } from '@carnet/events';
 import type { Store } from '@carnet/store';
+import { sql } from 'kysely';
 import { eventsIn, type JournalDb, type Ledger, readLedger } from './ledgers.ts';
 import { NOTICE_EVENTS_MAX, POLL_MS } from './limits.ts';
 import type { Log } from './ports.ts';
@@ -17,7 +18,7 @@ export type Notice = {
 export type Notices = {
   /**
    * Each event of every ledger placed from now on, in its ledger's order, by any replica; possibly more than once. An empty
-   * list: something else moved (a release, a reconnect).
+   * list: something else moved (a release, the end of a quarantine, a reconnect).
    */
   readonly subscribe: (heard: (notices: readonly Notice[]) => void) => () => void;
   /** This replica has committed these, of one ledger and in order. */
@@ -39,11 +40,13 @@ export type NoticePorts = {
 };
 
 const CHANNEL = 'carnet_journal';
+/** After replica and ledger: nothing is new there, but something may be told. */
+const RELEASED = 'released';
 const nameOf = ({ publisher, audience }: Ledger): string => `${publisher} ${audience}`;
 
 /**
- * Tells of what was placed: at once within this replica, by NOTIFY between replicas, and by looking every POLL_MS, since
- * notices get lost. Positions in a ledger order the looks: they are given under its head lock, so none becomes visible late.
+ * Tells of what was placed: at once within this replica, by NOTIFY between replicas, and by one look at all ledgers every POLL_MS,
+ * since notices get lost. Positions in a ledger order the looks: they are given under its head lock, so none becomes visible late.
  */
 export async function openNotices(ports: NoticePorts): Promise<Notices> {
   const { store, db, replica, log } = ports;
@@ -80,13 +83,31 @@ export async function openNotices(ports: NoticePorts): Promise<Notices> {
   };
 
   const hush = await store.listen(CHANNEL, (payload) => {
-    const [origin, ...name] = payload.split(' ');
+    const [origin, publisher, audience, what] = payload.split(' ');
     if (origin === replica) return;
-    for (const ledger of ledgers.values()) if (payload === '' || name.join(' ') === nameOf(ledger)) lookSoon(ledger);
-    tell([]);
+    for (const ledger of ledgers.values()) if (payload === '' || `${publisher} ${audience}` === nameOf(ledger)) lookSoon(ledger);
+    if (payload === '' || what === RELEASED) tell([]);
   });
+  const standings = new Map<string, string>();
+  const lookAtAll = async (): Promise<void> => {
+    let moved = false;
+    for (const row of await endsOfAll(db)) {
+      const name = nameOf(row);
+      const ledger = ledgers.get(name);
+      if (ledger !== undefined && row.head_seq > (told.get(name) ?? 0)) lookSoon(ledger);
+      const standing = `${row.first_held} ${row.quarantined_at}`;
+      moved ||= (standings.get(name) ?? standing) !== standing;
+      standings.set(name, standing);
+    }
+    if (moved && !stopped) tell([]);
+  };
+  let polling: Promise<void> | undefined;
   const poll = setInterval(() => {
-    for (const ledger of ledgers.values()) lookSoon(ledger);
+    polling ??= lookAtAll()
+      .catch((cause: unknown) => log.debug({ cause: String(cause) }, 'could not look at the ledgers'))
+      .finally(() => {
+        polling = undefined;
+      });
   }, POLL_MS);
   poll.unref();
   const shout = shouter(store, replica, log);
@@ -110,7 +131,7 @@ export async function openNotices(ports: NoticePorts): Promise<Notices> {
     },
     released: (ledger) => {
       tell([]);
-      shout(nameOf(ledger));
+      shout(`${nameOf(ledger)} ${RELEASED}`);
     },
     follow: async (ledger) => {
       told.set(nameOf(ledger), (await readLedger(db, ledger)).head_seq);
@@ -122,6 +143,7 @@ export async function openNotices(ports: NoticePorts): Promise<Notices> {
       clearInterval(poll);
       subscribers.clear();
       await hush();
+      await polling;
       await Promise.allSettled(looking.values());
     },
   };
@@ -146,6 +168,21 @@ function shouter(store: Store, replica: string, log: Log): (name: string) => voi
       });
   };
   return shout;
+}
+
+type Ends = Ledger & {
+  readonly head_seq: number;
+  readonly quarantined_at: string | null;
+  /** What is not told yet: from here on. */
+  readonly first_held: number | null;
+};
+
+async function endsOfAll(db: JournalDb): Promise<readonly Ends[]> {
+  const { rows } = await sql<Ends>`
+    select l.publisher, l.audience, l.head_seq, l.quarantined_at,
+      (select min(e.seq) from events e where e.publisher = l.publisher and e.audience = l.audience and e.held) as first_held
+    from ledgers l`.execute(db);
+  return rows;
 }
 
 function noticesFrom(db: JournalDb, ledger: Ledger, after: number): Promise<readonly Notice[]> {

@@ -1,6 +1,6 @@
 import { type Digest, eventSubject, type TrustDomain } from '@carnet/events';
 import { positionOf } from '@carnet/trust';
-import type { Selectable } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import type { HeadFile } from './head-file.ts';
 import { keepUpTo } from './keep.ts';
 import { eventsIn, type JournalDb, type Ledger, readLedger, type StoredLedger } from './ledgers.ts';
@@ -121,11 +121,16 @@ function tellable(rows: readonly Selectable<EventRow>[]): readonly Outgoing[] {
   }));
 }
 
+/** Beyond every position. */
+const END = Number.MAX_SAFE_INTEGER;
+
 async function lastTellable(db: JournalDb, ledger: Ledger): Promise<{ readonly seq: number; readonly digest: Digest } | null> {
-  const held = await eventsIn(db, ledger).select('seq').where('held', '=', true).orderBy('seq').limit(1).executeTakeFirst();
+  const firstHeld = eventsIn(db, ledger)
+    .where('held', '=', true)
+    .select(({ fn }) => fn.min<number>('seq').as('seq'));
   const last = await eventsIn(db, ledger)
     .select(['seq', 'digest'])
-    .$if(held !== undefined, (query) => query.where('seq', '<', held?.seq ?? 0))
+    .where((where) => where('seq', '<', where.fn.coalesce(firstHeld, sql<number>`${END}`)))
     .orderBy('seq', 'desc')
     .limit(1)
     .executeTakeFirst();

@@ -132,7 +132,7 @@ async function openJudge(
   ]);
   const rows: EventRow[] = [];
   const nowMs = ports.clock.nowMs();
-  let vouched = await cutOff(tx, ports, () => vouchedFor(state, events, lookups, nowMs));
+  let vouched = await cutOff(tx, ports, row, () => vouchedFor(state, events, lookups, nowMs));
 
   const judge = async (event: EarlyEvent): Promise<Received> => {
     // The same bytes were verified when they were placed.
@@ -174,9 +174,10 @@ async function openJudge(
 async function cutOff(
   tx: JournalTx,
   { ledger, peer, standing }: ReceiverPorts,
+  row: StoredLedger,
   judge: () => Vouched,
 ): Promise<Vouched | undefined> {
-  return ledger === 'theirs' && isCutOff(await standing(tx, peer)) ? judge() : undefined;
+  return ledger === 'theirs' && isCutOff(await standing(tx, peer, row)) ? judge() : undefined;
 }
 
 function cutOffRefusal({ peer, log }: ReceiverPorts, { seq, digest }: Peek): Received {

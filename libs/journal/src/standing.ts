@@ -2,24 +2,28 @@ import { type Digest, event, type Timestamp, type TrustDomain } from '@carnet/ev
 import { type AnnouncedKey, isIntroduction, type LedgerState, positionOf } from '@carnet/trust';
 import { coveredBy } from './covered.ts';
 import type { EarlyEvent } from './early.ts';
-import { type JournalDb, readLedger } from './ledgers.ts';
+import { type JournalDb, readLedger, type StoredLedger } from './ledgers.ts';
 import type { Lookups } from './lookups.ts';
 import { type ChainValidator, type ChainVerdict, REVOKED } from './ports.ts';
 import { payloadOf } from './stored-event.ts';
 
 /**
  * Whether a CSP is still who it was when it last introduced an event key: that introduction's chain, judged with the revocation
- * lists of now. `undefined`: it has not introduced itself yet.
+ * lists of now. `undefined`: it has not introduced itself yet. `ledger`: its ledger to us, if it was just read.
  */
-export type Standing = (db: JournalDb, publisher: TrustDomain) => Promise<ChainVerdict | undefined>;
+export type Standing = (
+  db: JournalDb,
+  publisher: TrustDomain,
+  ledger?: Pick<StoredLedger, 'keys'>,
+) => Promise<ChainVerdict | undefined>;
 
 type Introduced = { readonly at: string; readonly chain: readonly string[]; readonly time: Timestamp };
 
 export function openStanding(self: TrustDomain, validateChain: ChainValidator): Standing {
   const introduced = new Map<TrustDomain, Introduced>();
-  return async (db, publisher) => {
+  return async (db, publisher, read) => {
     const ledger = { publisher, audience: self };
-    const newest = newestKey((await readLedger(db, ledger)).keys);
+    const newest = newestKey((read ?? (await readLedger(db, ledger))).keys);
     if (newest === undefined) return undefined;
     // Events stay: what was read once of a position is true for ever.
     const known = introduced.get(publisher);

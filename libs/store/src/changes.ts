@@ -23,13 +23,15 @@ const CONTRACT = /^[a-z]+-\d{3}-contract-/;
  */
 export async function runChanges(store: Pick<Store, 'db'>, changes: readonly Change[]): Promise<void> {
   const owner = ownerOf(changes);
-  for (let newer = await newerThan(store, owner, changes); ; ) {
+  for (let { run, newer } = await recorded(store, owner, changes); ; ) {
+    // The record only grows: what is in it needs no lock to be seen.
+    if (changes.every(({ name }) => run.has(name))) return;
     const failure = await migrate(store, owner, changes, newer);
     if (failure === undefined) return;
-    const since = await newerThan(store, owner, changes);
-    if (since.length === newer.length) throw failure;
-    // A newer program came between the look and the lock; the record only grows.
-    newer = since;
+    const since = await recorded(store, owner, changes);
+    if (since.newer.length === newer.length) throw failure;
+    // A newer program came between the look and the lock.
+    ({ run, newer } = since);
   }
 }
 
@@ -63,17 +65,24 @@ async function migrate(
 
 const recordOf = (owner: string): string => `changes_${owner}`;
 
-/** Changes in the record that this program does not know, in order. @throws StoreError SCHEMA_NEWER */
-async function newerThan({ db }: Pick<Store, 'db'>, owner: string, changes: readonly Change[]): Promise<readonly string[]> {
+type Recorded = {
+  readonly run: ReadonlySet<string>;
+  /** Those that this program does not know, in order. */
+  readonly newer: readonly string[];
+};
+
+/** What was done to this owner's tables so far. @throws StoreError SCHEMA_NEWER */
+async function recorded({ db }: Pick<Store, 'db'>, owner: string, changes: readonly Change[]): Promise<Recorded> {
   const table = recordOf(owner);
   const found = await sql<{ readonly found: boolean }>`select to_regclass(${table}) is not null as found`.execute(db);
-  if (found.rows[0]?.found !== true) return [];
+  if (found.rows[0]?.found !== true) return { run: new Set(), newer: [] };
   const known = new Set(changes.map(({ name }) => name));
-  const run = await sql<{ readonly name: string }>`select name from ${sql.table(table)} order by name`.execute(db);
-  const newer = run.rows.map(({ name }) => name).filter((name) => !known.has(name));
+  const { rows } = await sql<{ readonly name: string }>`select name from ${sql.table(table)} order by name`.execute(db);
+  const run = new Set(rows.map(({ name }) => name));
+  const newer = [...run].filter((name) => !known.has(name));
   const contract = newer.find((name) => CONTRACT.test(name));
   if (contract !== undefined) throw new StoreError('SCHEMA_NEWER', contract);
-  return newer;
+  return { run, newer };
 }
 
 function ownerOf(changes: readonly Change[]): string {

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { HONEST, MUTANTS } from './mutants.ts';
 import { type Crashes, mutantOf, type Setting } from './run.ts';
 
-const crashNames: readonly Crashes[] = ['move', 'cancel-50', 'cancel-100', 'cancel-150'];
+const crashNames: readonly Crashes[] = ['move', 'cancel-50', 'cancel-100', 'cancel-150', 'suspend', 'suspend-cancel-100'];
 
 export const HELP = `npm run simulate -- [options]: the real libs under a seeded scheduler, in virtual time.
 

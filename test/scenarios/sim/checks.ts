@@ -1,9 +1,17 @@
 import { createHash } from 'node:crypto';
-import { type Digest, digest, type Event, event as eventSchema, isMigrationEvent, type TrustDomain } from '@carnet/events';
+import {
+  type Digest,
+  digest,
+  type Event,
+  event as eventSchema,
+  isMigrationEvent,
+  type TrustDomain,
+  vmSpec,
+} from '@carnet/events';
 import { evolve, initialJourney, type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
 import { decodeEntry } from '../../../libs/hypervisor/src/fence/entry.ts';
 import { payloadOf } from '../../../libs/journal/src/stored-event.ts';
-import { DISK_KEY, VM } from '../../../libs/saga/src/testing.ts';
+import { VM } from '../../../libs/saga/src/testing.ts';
 import { unproven, unsoundLedger, wronged } from './convictions.ts';
 import type { Csp } from './csp.ts';
 import type { Custody } from './custody.ts';
@@ -25,6 +33,16 @@ const canonical = (value: unknown): string =>
       ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
       : part,
   );
+
+/** What served only the move: saved memory, what was staged, and keys other than those that open its disks now. */
+function leftAtHolder({ database, host }: Csp, custody: Custody): string | undefined {
+  const files = host.fake.files.paths().filter((path) => /\.(state|save|partial|replaced|rekeying)$|\/staging\//.test(path));
+  if (files.length > 0) return files.join(', ');
+  const needed = database
+    .rows('select spec from broker_vms')
+    .flatMap(({ spec }) => vmSpec.parse(JSON.parse(String(spec))).disks.map(({ key }) => key));
+  return custody.left(database, needed);
+}
 
 export function createChecks(scheduler: Scheduler, custody: Custody, after: 'safety' | 'all', liar?: Liar) {
   /** A restored database takes its events back, and not yet the rows that were committed with them. */
@@ -127,11 +145,25 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
       `select digest from events where publisher = ? and type in ('KeyReleased', 'MigrationRelinquished')`,
       liar.domain,
     ).length > 0;
-  const unwell = ({ domain, database }: Csp): string | undefined => {
+  /**
+   * Both were restored, and events between them are nowhere any more: the ledger stops for good, as it must. A broker keeps what its peer has
+   * acknowledged as well, for this; `heads.ts` does not.
+   */
+  const hasLost = (one: Csp, other: Csp): boolean => {
+    const lost = `select lost_seq from ledgers where publisher = ? and audience = ? and lost_seq is not null`;
+    const toOther = one.database.rows(lost, one.domain, other.domain);
+    return after === 'safety' && one.restored && other.restored && toOther.length > 0;
+  };
+  const isLost = (one: Csp, other: Csp): boolean => hasLost(one, other) || hasLost(other, one);
+  const unwell = (csp: Csp): string | undefined => {
+    const { domain, database } = csp;
     const rows = database.rows(
       'select publisher, audience, frozen from ledgers where quarantined_at is not null or frozen is not null',
     );
-    const row = rows.find((one) => one['publisher'] !== liar?.domain && one['audience'] !== liar?.domain);
+    const lost = all.filter((other) => isLost(csp, other)).map(({ domain: peer }) => peer);
+    const row = rows.find((one) =>
+      [one['publisher'], one['audience']].every((party) => party !== liar?.domain && !lost.some((peer) => peer === party)),
+    );
     return row === undefined
       ? undefined
       : `${domain}: the ledger of ${row['publisher']} to ${row['audience']} is ${row['frozen'] ?? 'quarantined'}`;
@@ -158,7 +190,7 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
       if (run.length > 1 && !run.some(trustedLiar))
         return { rule: 'I1 never both', text: `the VM runs at ${run.map(({ domain }) => domain).join(' and ')}` };
       if (csps.some(({ restored }) => restored)) return undefined;
-      const active = csps.filter(({ database }) => custody.isActive(database, DISK_KEY));
+      const active = csps.filter(({ database }) => custody.isActive(database));
       if (active.length > 1 && !active.some(trustedLiar))
         return { rule: 'I4 one key', text: `the key is active at ${active.map(({ domain }) => domain).join(' and ')}` };
       for (const csp of run) {
@@ -195,7 +227,7 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
     },
     end: (everybody: readonly Csp[], endless: boolean): Violation | undefined => {
       const csps = honest(everybody);
-      for (const [one, other] of pairs(csps)) {
+      for (const [one, other] of pairs(csps).filter(([a, b]) => !isLost(a, b))) {
         const [here, there] = [journeyOf(one, other.domain), journeyOf(other, one.domain)];
         const open = here.migrations.filter((m) => !hasEnded(m));
         if (open.length > 0 && !isExcused(csps))
@@ -220,7 +252,7 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
         const unsound = unsoundLedger(csp);
         if (unsound !== undefined) return { rule: 'sound ledgers', text: unsound };
       }
-      const convicted = wronged(csps, liar);
+      const convicted = wronged(csps, liar, isLost);
       if (convicted !== undefined) return { rule: 'no honest CSP is convicted', text: convicted };
       const unconvicted = liar === undefined ? undefined : unproven(liar, everybody);
       if (unconvicted !== undefined) return { rule: 'who lies is convicted', text: unconvicted };
@@ -236,6 +268,8 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
       const [holder] = holders;
       if (holder === undefined || !(await running(holder)))
         return { rule: 'I2 never neither', text: `${holder?.domain} holds the VM, and it does not run there` };
+      const spare = leftAtHolder(holder, custody);
+      if (spare !== undefined) return { rule: 'I6 nothing left', text: `${holder.domain}: ${spare}` };
       for (const csp of csps) {
         if (csp === holder) continue;
         const files = csp.host.fake.files.paths().filter((path) => !/^\/s\/(fence|steps|leases)\//.test(path));
@@ -243,7 +277,7 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
         if ((await csp.host.fake.hypervisor.list()).length > 0)
           return { rule: 'I6 nothing left', text: `${csp.domain}: a domain` };
         if (csp.spares.size > 0) return { rule: 'I6 nothing left', text: `${csp.domain}: the spare of a key` };
-        const left = custody.left(csp.database);
+        const left = custody.left(csp.database, []);
         if (left !== undefined) return { rule: 'I6 nothing left', text: `${csp.domain}: ${left}` };
       }
       return undefined;

@@ -41,8 +41,8 @@ export type Custody = {
   readonly hostKey: (host: HostName) => string;
   readonly openerOf: (host: HostName, scheduler: Scheduler) => SecretOpener;
   readonly open: (ports: ReplicaKeyPorts) => ReplicaKeys;
-  /** Whether the CSP may use the key now. */
-  readonly isActive: (database: Database, key: string) => boolean;
-  /** What of a key, or of what opens one, is left at a CSP that shall have nothing. */
-  readonly left: (database: Database) => string | undefined;
+  /** Whether the CSP may use a key of the VM's disk now. */
+  readonly isActive: (database: Database) => boolean;
+  /** What of a key beside those that it needs, or of what opens one, is left at a CSP. */
+  readonly left: (database: Database, needed: readonly string[]) => string | undefined;
 };

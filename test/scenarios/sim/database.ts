@@ -12,6 +12,7 @@ import {
   SqliteIntrospector,
 } from 'kysely';
 import type { NoTables } from '../../../libs/store/src/store.ts';
+import { createAnswers, type Query } from './answers.ts';
 
 /** What a connection waits for before it begins, and after it has committed: where the simulated world may interrupt it. */
 export type Gate = (at: 'begin' | 'committed') => Promise<void>;
@@ -43,6 +44,8 @@ export const translated = (sql: string): string =>
     .replace(/('[^']*')::bytea/g, 'cast($1 as blob)')
     .replace(/to_regclass\((\$\d+)\)/g, "(select name from sqlite_master where type = 'table' and name = $1)")
     .replace(/default now\(\)/g, 'default 0')
+    // A bare parameter here would have SQLite plan the statement anew each time.
+    .replace(/ limit (\$\d+)/g, ' limit ($1 + 0)')
     .replace(/\$(\d+)/g, '?$1');
 
 const given = (value: unknown): SQLInputValue => {
@@ -56,14 +59,31 @@ const given = (value: unknown): SQLInputValue => {
 
 /** Expressions that are true or false. */
 const LOGICAL: ReadonlySet<string> = new Set(['quarantined', 'found']);
+type Read = (value: unknown) => unknown;
+const asBytes: Read = (value) =>
+  value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : value;
 /** By what a column was declared as; an expression by its name. */
-function taken(declared: string | undefined, name: string, value: unknown): unknown {
-  if (value === null) return null;
-  if (declared === 'jsonb') return typeof value === 'string' ? JSON.parse(value) : value;
-  if (declared === 'boolean' || (declared === undefined && LOGICAL.has(name))) return value !== 0;
-  if (declared === 'timestamptz') return new Date(String(value));
-  return value instanceof Uint8Array ? Buffer.from(value) : value;
+function reading(declared: string | undefined, name: string): Read {
+  if (declared === 'jsonb') return (value) => (typeof value === 'string' ? JSON.parse(value) : value);
+  if (declared === 'boolean' || (declared === undefined && LOGICAL.has(name))) return (value) => value !== 0;
+  if (declared === 'timestamptz') return (value) => new Date(String(value));
+  return asBytes;
 }
+
+type Doing = 'read' | 'undo' | 'define' | 'write';
+const doing = (sql: string): Doing => {
+  const [, first = ''] = /^\s*(\w+)/.exec(sql.toLowerCase()) ?? [];
+  if (first === 'rollback') return 'undo';
+  if (['create', 'drop', 'alter'].includes(first)) return 'define';
+  return first === 'select' || (first === 'with' && !/\b(?:insert|update|delete)\b/i.test(sql)) ? 'read' : 'write';
+};
+
+type Prepared = {
+  readonly statement: StatementSync;
+  readonly columns: readonly { readonly name: string; readonly read: Read }[];
+  readonly query: Query;
+  readonly does: Doing;
+};
 
 /** Turns are taken here: Kysely's own would be held for ever by a turn that failed. */
 class ManyConnections extends SqliteAdapter {
@@ -91,46 +111,67 @@ class Held implements DatabaseConnection {
 
 export function openDatabase(): Database {
   const db = new DatabaseSync(':memory:');
-  const prepared = new Map<
-    string,
-    {
-      readonly statement: StatementSync;
-      readonly columns: readonly { readonly name: string; readonly type: string | undefined }[];
-    }
-  >();
-  const looks = new Map<string, StatementSync>();
+  const prepared = new Map<string, Prepared>();
+  const answers = createAnswers();
   let busy = false;
   // What tables there are is asked at each start, and answered once for as long as nobody changes them.
   let metadata: ReturnType<DatabaseIntrospector['getTables']> | undefined;
   const waiting: { readonly owner: object; readonly grant: () => void }[] = [];
 
-  const prepare = (sql: string) => {
+  const looks = new Map<string, { readonly statement: StatementSync; readonly query: Query }>();
+  const looked = (sql: string) => {
+    const known = looks.get(sql) ?? { statement: db.prepare(sql), query: answers.queryOf(sql, tables()) };
+    looks.set(sql, known);
+    return known;
+  };
+  let names: readonly string[] | undefined;
+  const tables = (): readonly string[] =>
+    (names ??= db
+      .prepare(`select name from sqlite_master where type = 'table' and name not like 'sqlite_%'`)
+      .all()
+      .map(({ name }) => String(name)));
+
+  const prepare = (sql: string): Prepared => {
     const known = prepared.get(sql);
     if (known !== undefined) return known;
     const statement = db.prepare(translated(sql));
     statement.setReturnArrays(true);
-    const made = { statement, columns: statement.columns().map(({ name, type }) => ({ name, type: type?.toLowerCase() })) };
-    if (/^\s*(create|drop|alter)/i.test(sql)) metadata = undefined;
-    else prepared.set(sql, made);
+    const columns = statement.columns().map(({ name, type }) => ({ name, read: reading(type?.toLowerCase(), name) }));
+    const made = { statement, columns, query: answers.queryOf(sql, tables()), does: doing(sql) };
+    if (made.does !== 'define') {
+      prepared.set(sql, made);
+      return made;
+    }
+    [metadata, names] = [undefined, undefined];
+    for (const statements of [prepared, looks]) statements.clear();
     return made;
   };
 
   const execute = <R>({ sql, parameters }: CompiledQuery): QueryResult<R> => {
-    const { statement, columns } = prepare(sql);
+    const { statement, columns, query, does } = prepare(sql);
     const values = parameters.map(given);
     if (columns.length === 0) {
-      const { changes } = statement.run(...values);
-      return { rows: [], numAffectedRows: BigInt(changes) };
+      const changes = BigInt(statement.run(...values).changes);
+      if (does !== 'write') answers.forget();
+      else if (changes > 0n) answers.changed(query);
+      return { rows: [], numAffectedRows: changes };
     }
-    const rows = statement.all(...values).map((row) => {
-      const object: Record<string, unknown> = {};
-      for (let i = 0; i < columns.length; i += 1) {
-        const column = columns[i];
-        if (column !== undefined) object[column.name] = taken(column.type, column.name, Reflect.get(row, i));
-      }
-      return object;
-    });
-    return { rows: rows as R[], numAffectedRows: BigInt(rows.length) };
+    const ask = () =>
+      statement.all(...values).map((row) => {
+        const object: Record<string, unknown> = {};
+        columns.forEach(({ name, read }, i) => {
+          const value: unknown = Reflect.get(row, i);
+          object[name] = value === null ? null : read(value);
+        });
+        return object;
+      });
+    const rows = does === 'read' ? answers.of(query, values, ask) : ask();
+    if (does !== 'read') answers.changed(query);
+    return { rows: [...rows] as R[], numAffectedRows: BigInt(rows.length) };
+  };
+  const undo = (statement: string): void => {
+    db.exec(statement);
+    answers.forget();
   };
 
   const connect = (gate: Gate, onDeath: (undo: () => void) => void): Kysely<NoTables> => {
@@ -146,7 +187,7 @@ export function openDatabase(): Database {
       for (let i = waiting.length - 1; i >= 0; i -= 1) if (waiting[i]?.owner === mine) waiting.splice(i, 1);
       for (const held of mine) {
         held.isOver = true;
-        if (held.inTransaction) db.exec('rollback');
+        if (held.inTransaction) undo('rollback');
         letGo(held);
       }
     });
@@ -175,11 +216,11 @@ export function openDatabase(): Database {
         await gate('committed');
       },
       rollbackTransaction: async (connection) => {
-        if (heldOf(connection).inTransaction) db.exec('rollback');
+        if (heldOf(connection).inTransaction) undo('rollback');
         heldOf(connection).inTransaction = false;
       },
       savepoint: async (_, name) => db.exec(`savepoint "${name}"`),
-      rollbackToSavepoint: async (_, name) => db.exec(`rollback to "${name}"`),
+      rollbackToSavepoint: async (_, name) => undo(`rollback to "${name}"`),
       releaseSavepoint: async (_, name) => db.exec(`release "${name}"`),
       releaseConnection: async (connection) => letGo(heldOf(connection)),
       destroy: async () => undefined,
@@ -199,15 +240,6 @@ export function openDatabase(): Database {
     return new Kysely<NoTables>({ dialect });
   };
 
-  const looked = (sql: string): StatementSync => {
-    const statement = looks.get(sql) ?? db.prepare(sql);
-    looks.set(sql, statement);
-    return statement;
-  };
-  const tables = (): readonly string[] =>
-    looked(`select name from sqlite_master where type = 'table' and name not like 'sqlite_%'`)
-      .all()
-      .map(({ name }) => String(name));
   return {
     connect,
     snapshot: () =>
@@ -222,12 +254,18 @@ export function openDatabase(): Database {
       ),
     restore: (snapshot) => {
       for (const table of tables()) {
-        looked(`delete from "${table}"`).run();
+        looked(`delete from "${table}"`).statement.run();
         for (const row of snapshot.get(table) ?? [])
-          looked(`insert into "${table}" values (${row.map(() => '?').join(', ')})`).run(...row);
+          looked(`insert into "${table}" values (${row.map(() => '?').join(', ')})`).statement.run(...row);
       }
+      answers.forget();
     },
-    rows: (sql, ...values) => looked(sql).all(...values),
+    rows: (sql, ...values) => {
+      const { statement, query } = looked(sql);
+      if (doing(sql) === 'read') return answers.of(query, values, () => statement.all(...values));
+      answers.forget();
+      return statement.all(...values);
+    },
     close: () => db.close(),
   };
 }

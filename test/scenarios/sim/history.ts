@@ -105,11 +105,11 @@ async function live(world: World): Promise<Violation | undefined> {
 }
 
 /** A VM moves, and its operator may change his mind. */
-function oneMove({ scheduler, csps, plan }: World, { cancelAfterMs }: Script): void {
+function oneMove({ scheduler, csps, plan }: World, { cancelAfterMs, way }: Script): void {
   const [source, target] = csps;
   const replica = source?.replicas[0];
   if (source === undefined || target === undefined || replica === undefined) throw new Error('no CSP has started');
-  wishMove(scheduler, source, replica, target.domain, plan.bytes(10));
+  wishMove(scheduler, source, replica, { target: target.domain, bytes: plan.bytes(10), way });
   if (cancelAfterMs === undefined) return;
   scheduler.at(scheduler.elapsedMs() + cancelAfterMs, () => {
     const now = source.replicas[0];

@@ -10,6 +10,7 @@ import {
   type HostPorts,
   IMMEDIATE,
   type Log,
+  type SealedSecret,
 } from '@carnet/hypervisor';
 import { signEnvelope } from '@carnet/trust';
 import type { Custody } from './custody.ts';
@@ -26,6 +27,9 @@ export type SimHost = {
   touched: boolean;
 };
 
+/** A key itself, in base64, in the place of a sealed one. */
+export type PlainKey = SealedSecret;
+
 export type HostOptions = {
   readonly scheduler: Scheduler;
   readonly faults: Faults;
@@ -36,8 +40,8 @@ export type HostOptions = {
   /** A mutant's: what it changes of the ports. */
   readonly spoil: (ports: HostPorts, domain: TrustDomain) => HostPorts;
   readonly crashed: (host: SimHost) => void;
-  /** The disk's key in base64, whenever the host has it. */
-  readonly opened: (key: string) => void;
+  /** Whatever key the host has opened. */
+  readonly opened: (key: PlainKey) => void;
 };
 
 const MEAN_MS = 0.5;
@@ -64,7 +68,8 @@ export function createSimHost(options: HostOptions): SimHost {
     log,
     openSecret: async (secret, context) => {
       const opened = await openSecret(secret, context);
-      if (opened.ok) options.opened(Buffer.from(opened.value).toString('base64'));
+      if (opened.ok && context.purpose !== 'seal' && context.purpose !== 'unseal')
+        options.opened({ key: secret.key, sealed: Buffer.from(opened.value).toString('base64') });
       return opened;
     },
     signEvidence: (evidence) =>

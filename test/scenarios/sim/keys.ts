@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { type Digest, digest, type KeyId, keyId, migrationId } from '@carnet/events';
+import { type DepositedKey, type Digest, digest, type KeyId, keyId, migrationId } from '@carnet/events';
 import { done, refused as refusedByHost, type SecretOpener, setBack } from '@carnet/hypervisor';
+import type { MigrationState } from '@carnet/saga';
 import type { Change, Db, Store, Tx } from '@carnet/store';
 import { type Kysely, sql, type Transaction } from 'kysely';
 import type { HandoverKeys } from '../../../apps/broker/src/keys/handover-keys.ts';
@@ -13,7 +14,13 @@ import type { Custody, ReplicaKeys, SpareFiles } from './custody.ts';
  * release carries the key's value, which the deposit does not: who holds only the deposit opens nothing.
  */
 type Tables = {
-  readonly sim_keys: { readonly key: string; readonly value: string | null; readonly state: State; readonly migration: string };
+  readonly sim_keys: {
+    readonly key: string;
+    readonly kind: 'disk' | 'memory';
+    readonly value: string | null;
+    readonly state: State;
+    readonly migration: string;
+  };
   readonly sim_handovers: { readonly migration: string; readonly state: Handover };
 };
 type State = 'pre-active' | 'trial' | 'active' | 'suspended' | 'destroyed';
@@ -24,7 +31,9 @@ export const simKeyChanges: readonly Change[] = [
     name: 'sim-001-keys',
     up: async (db: Db) => {
       await sql
-        .raw(`create table sim_keys (key text primary key, value text, state text not null, migration text not null)`)
+        .raw(
+          `create table sim_keys (key text primary key, kind text not null, value text, state text not null, migration text not null)`,
+        )
         .execute(db);
       await sql.raw(`create table sim_handovers (migration text primary key, state text not null)`).execute(db);
     },
@@ -55,8 +64,30 @@ const setKeys = (db: Any, migration: string, state: State): Promise<unknown> =>
   db.updateTable('sim_keys').set({ state }).where('migration', '=', migration).where('state', '!=', 'destroyed').execute();
 
 export async function createKey(db: Db | Tx, key: KeyId, value: string): Promise<void> {
-  await on(db).insertInto('sim_keys').values({ key, value, state: 'active', migration: '' }).execute();
+  await on(db).insertInto('sim_keys').values({ key, kind: 'disk', value, state: 'active', migration: '' }).execute();
 }
+
+/** A key made for a migration; asked again, the same one. */
+async function makeKey(tx: Any, kind: 'disk' | 'memory', key: KeyId, migration: string): Promise<void> {
+  const value = createHash('sha256').update(`value of ${key}`).digest('base64');
+  await tx
+    .insertInto('sim_keys')
+    .values({ key, kind, value, state: 'active', migration })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}
+
+/** The key that takes another's place follows from the migration. */
+function replacementOf(migration: string, old: KeyId): KeyId {
+  const hex = hash(`${migration} replaces ${old}`);
+  return keyId.parse(`${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`);
+}
+const disksOf = (keys: readonly DepositedKey[]): readonly DepositedKey[] => keys.filter(({ kind }) => kind === 'disk');
+
+/** What a release carries: the value of each key. */
+type Values = Readonly<Record<string, string | null>>;
+const sealValues = (values: Values): string => Buffer.from(JSON.stringify(values)).toString('base64');
+const openValues = (sealed: string): Values => JSON.parse(Buffer.from(sealed, 'base64').toString());
 
 /** By the ledger alone: the rows may be of before the deposit, from a backup. */
 async function destroyAll(
@@ -104,6 +135,31 @@ async function discard(tx: Any, spares: SpareFiles, migration: string): Promise<
 type Spare = { readonly value: string; readonly migration: string; readonly epoch: number };
 const spareOf = (spares: SpareFiles, key: string): Spare | undefined => JSON.parse(spares.get(key) ?? 'null') ?? undefined;
 
+function keepSpare(
+  spares: SpareFiles,
+  key: string,
+  row: { readonly value: string | null } | undefined,
+  attempt: { readonly migration: string; readonly epoch: number },
+): void {
+  spares.set(key, JSON.stringify({ value: row?.value ?? '', ...attempt }));
+}
+
+async function destroyHere(tx: Any, spares: SpareFiles, keys: readonly { readonly key: KeyId }[]): Promise<void> {
+  for (const { key } of keys) {
+    spares.delete(key);
+    await tx.updateTable('sim_keys').set({ state: 'destroyed' }).where('key', '=', key).execute();
+  }
+}
+
+/** What a migration leaves here: keys that took others' places, and no memory key once it was used. */
+function wantedOf({ id, facts }: MigrationState): readonly { readonly key: KeyId; readonly kind: 'disk' | 'memory' }[] {
+  const isRekeyed = facts.VolumeRekeyed !== undefined && facts.VolumeRekeyed.data.method !== 'none';
+  return (facts.KeyDeposited?.data.keys ?? []).flatMap(({ key, kind }): { key: KeyId; kind: 'disk' | 'memory' }[] => {
+    if (kind === 'memory') return facts.VmStarted === undefined ? [{ key, kind }] : [];
+    return [{ key: isRekeyed ? replacementOf(id, key) : key, kind: 'disk' }];
+  });
+}
+
 type Hand = Parameters<HandoverKeys['deposit']>[0];
 
 export function simKeys(store: Store, rules: KeyRules, spares: SpareFiles): HandoverKeys {
@@ -121,23 +177,32 @@ export function simKeys(store: Store, rules: KeyRules, spares: SpareFiles): Hand
         throw new KeyRefused('KEY_NOT_ACTIVE', `${key} is ${row?.state ?? 'unknown'}`);
       return { key, sealed: row.value };
     },
-    deposit: async (command: Hand, volumes) =>
+    deposit: async (command: Hand, volumes, memory) =>
       ready(async (tx) => {
         const { migration, facts } = command;
         const state = await stateOf(tx, migration);
         if (state !== undefined && state !== 'deposited') return refused('DEPOSIT_ENDED');
         await enter(tx, migration, 'deposited');
-        const keys = volumes.map(({ disk, headerDigest }) => ({
-          key: disk.key,
-          version: 1,
-          artifact: disk.artifact,
+        const sealed = { version: 1, enc: 'AA==', ct: 'AA==' };
+        const disks = volumes.map(({ disk: { key, artifact, capacityBytes }, headerDigest }) => ({
+          ...sealed,
+          key,
+          artifact,
+          capacityBytes,
+          headerDigest,
           kind: 'disk' as const,
           derivation: 'luks-passphrase-hex' as const,
-          capacityBytes: disk.capacityBytes,
-          headerDigest,
-          enc: 'AA==',
-          ct: 'AA==',
         }));
+        const states = (memory === undefined ? [] : [memory]).map(({ key, artifact }) => ({
+          ...sealed,
+          key,
+          artifact,
+          capacityBytes: 0,
+          kind: 'memory' as const,
+          derivation: 'aes-256-gcm-stream' as const,
+        }));
+        for (const { key } of states) await makeKey(tx, 'memory', key, migration);
+        const keys = [...disks, ...states];
         for (const { key } of keys) await tx.updateTable('sim_keys').set({ migration }).where('key', '=', key).execute();
         const { MigrationOffered: offer, OfferAgreed: agreed, MigrationIntended: intent } = facts;
         return {
@@ -152,8 +217,8 @@ export function simKeys(store: Store, rules: KeyRules, spares: SpareFiles): Hand
         if ((await stateOf(tx, migration)) !== 'deposited') return refused('DEPOSIT_ENDED');
         await enter(tx, migration, 'released');
         if (!rules.keepsReleased) await setKeys(tx, migration, 'suspended');
-        const [first] = facts.KeyDeposited.data.keys;
-        const row = await rowOf(tx, first?.key ?? '');
+        const rows = await Promise.all(facts.KeyDeposited.data.keys.map(({ key }) => rowOf(tx, key)));
+        const ct = sealValues(Object.fromEntries(rows.flatMap((row) => (row === undefined ? [] : [[row.key, row.value]]))));
         const {
           TargetReady: ready_,
           ImageSealed: sealed,
@@ -168,7 +233,7 @@ export function simKeys(store: Store, rules: KeyRules, spares: SpareFiles): Hand
           deposit: deposit.digest,
           acknowledged: acknowledged.digest,
         };
-        return { ok: true, value: { ...cited, roots: verified.data.roots, enc: 'AA==', ct: row?.value ?? 'AA==' } };
+        return { ok: true, value: { ...cited, roots: verified.data.roots, enc: 'AA==', ct } };
       }),
     reinstate: async (tx, { migration }) => {
       const within = tx === undefined ? db : on(tx);
@@ -189,13 +254,12 @@ export function simKeys(store: Store, rules: KeyRules, spares: SpareFiles): Hand
         if (state !== 'paired' && state !== 'acknowledged') return refused('MIGRATION_KEY_UNKNOWN');
         await enter(tx, migration, 'acknowledged');
         const { digest: deposit, data } = facts.KeyDeposited;
-        for (const { key } of data.keys)
+        const held = { value: null, state: rules.importsEarly ? ('active' as const) : ('pre-active' as const), migration };
+        for (const { key, kind } of data.keys)
           await tx
             .insertInto('sim_keys')
-            .values({ key, value: null, state: rules.importsEarly ? 'active' : 'pre-active', migration })
-            .onConflict((conflict) =>
-              conflict.column('key').doUpdateSet({ value: null, state: rules.importsEarly ? 'active' : 'pre-active', migration }),
-            )
+            .values({ key, kind: kind === 'memory' ? 'memory' : 'disk', ...held })
+            .onConflict((conflict) => conflict.column('key').doUpdateSet(held))
             .execute();
         return { ok: true, value: { deposit, macs: data.keys.map(({ key }) => ({ key, mac: hash(key) })) } };
       }),
@@ -204,11 +268,13 @@ export function simKeys(store: Store, rules: KeyRules, spares: SpareFiles): Hand
       if (state !== 'acknowledged' && state !== 'opened') return refused('MIGRATION_KEY_UNKNOWN');
       await store.db.transaction().execute(async (own) => {
         const tx = on(own);
-        await tx
-          .updateTable('sim_keys')
-          .set({ value: facts.KeyReleased.data.ct, state: 'trial' })
-          .where('migration', '=', migration)
-          .execute();
+        for (const [key, value] of Object.entries(openValues(facts.KeyReleased.data.ct)))
+          await tx
+            .updateTable('sim_keys')
+            .set({ value, state: 'trial' })
+            .where('key', '=', key)
+            .where('migration', '=', migration)
+            .execute();
         await enter(tx, migration, 'opened');
       });
       return { ok: true, value: null };
@@ -217,19 +283,36 @@ export function simKeys(store: Store, rules: KeyRules, spares: SpareFiles): Hand
       if ((await stateOf(on(tx), migration)) !== 'opened') throw new KeyRefused('RELEASE_UNKNOWN', migration);
       await enter(on(tx), migration, 'imported');
       for (const { key } of facts.KeyDeposited.data.keys) {
-        const row = await rowOf(on(tx), key);
-        spares.set(key, JSON.stringify({ value: row?.value ?? '', migration, epoch }));
+        keepSpare(spares, key, await rowOf(on(tx), key), { migration, epoch });
       }
       await setKeys(on(tx), migration, 'active');
       const keys = facts.KeyDeposited.data.keys.map(({ key, version, artifact }) => ({ key, version, artifact }));
       return { release: facts.KeyReleased.digest, keys, destroyedPublicKey: hash(`public ${migration}`) };
     },
-    replacements: async () => [],
-    endReplaced: async () => undefined,
-    memoryUsed: async () => undefined,
+    replacements: async ({ migration, epoch, facts }) => {
+      const made = disksOf(facts.KeyDeposited.data.keys).map((old) => ({
+        old,
+        key: replacementOf(migration, old.key),
+        version: 1,
+      }));
+      await store.db.transaction().execute(async (tx) => {
+        for (const { key } of made) {
+          await makeKey(on(tx), 'disk', key, migration);
+          keepSpare(spares, key, await rowOf(on(tx), key), { migration, epoch });
+        }
+      });
+      return made;
+    },
+    endReplaced: (tx, _, keys) => destroyHere(on(tx), spares, disksOf(keys)),
+    memoryUsed: (tx, _, keys) =>
+      destroyHere(
+        on(tx),
+        spares,
+        keys.filter(({ kind }) => kind === 'memory'),
+      ),
     missing: async (m) => {
       const missing = [];
-      for (const { key } of m.facts.KeyDeposited?.data.keys ?? []) {
+      for (const { key } of wantedOf(m)) {
         const row = await rowOf(db, key);
         const isOld = row?.state === 'destroyed' && row.migration !== m.id;
         if (row === undefined || row.state === 'pre-active' || row.state === 'trial' || isOld) missing.push(key);
@@ -237,18 +320,24 @@ export function simKeys(store: Store, rules: KeyRules, spares: SpareFiles): Hand
       return missing;
     },
     bringBack: async (m) => {
-      const keys = (m.facts.KeyDeposited?.data.keys ?? []).map(({ key }) => ({ key, spare: spareOf(spares, key) }));
+      const keys = wantedOf(m).map(({ key, kind }) => ({ key, kind, spare: spareOf(spares, key) }));
       if (keys.some(({ spare }) => spare?.migration !== m.id)) return refused('SPARE_MISSING');
       return ready(async (tx) => {
         await enter(tx, m.id, 'imported');
-        for (const { key, spare } of keys) {
-          const row = { value: spare?.value ?? '', state: 'active' as const, migration: m.id };
+        for (const { key, kind, spare } of keys) {
+          const row = { kind, value: spare?.value ?? '', state: 'active' as const, migration: m.id };
           await tx
             .insertInto('sim_keys')
             .values({ key, ...row })
             .onConflict((conflict) => conflict.column('key').doUpdateSet(row))
             .execute();
         }
+        const stay = new Set<string>(keys.map(({ key }) => key));
+        await destroyHere(
+          tx,
+          spares,
+          (m.facts.KeyDeposited?.data.keys ?? []).filter(({ key }) => !stay.has(key)),
+        );
         return { ok: true, value: null };
       });
     },
@@ -277,9 +366,10 @@ export const keyModel: Custody = {
     manager: byLedger(on(store.db), spares),
     create: async () => void (await createKey(store.db, DISK_KEY, SECRET)),
   }),
-  isActive: (database, key) => database.rows(`select key from sim_keys where key = ? and state = 'active'`, key).length > 0,
-  left: (database) => {
-    const [row] = database.rows(`select state from sim_keys where state <> 'destroyed'`);
-    return row === undefined ? undefined : `a key is ${String(row['state'])}`;
+  isActive: (database) => database.rows(`select key from sim_keys where kind = 'disk' and state = 'active'`).length > 0,
+  left: (database, needed) => {
+    const rows = database.rows(`select key, kind, state from sim_keys where state <> 'destroyed'`);
+    const row = rows.find(({ key }) => !needed.includes(String(key)));
+    return row === undefined ? undefined : `a ${String(row['kind'])} key is ${String(row['state'])}`;
   },
 };

@@ -3,6 +3,7 @@ import type { HostPorts } from '@carnet/hypervisor';
 import type { LoopPorts } from '@carnet/runtime';
 import type { AloneWith } from '../../../apps/broker/src/alone.ts';
 import type { Hosts } from '../../../apps/broker/src/hosts/steps.ts';
+import type { HandoverKeys } from '../../../apps/broker/src/keys/handover-keys.ts';
 import { type PerformContext, stepOf } from '../../../apps/broker/src/perform/context.ts';
 import { decodeEntry, encodeEntry } from '../../../libs/hypervisor/src/fence/entry.ts';
 import { VM } from '../../../libs/saga/src/testing.ts';
@@ -14,6 +15,7 @@ export type Mutant = {
   readonly name: string;
   readonly breaks: string;
   readonly keys?: KeyRules;
+  readonly handover?: (keys: HandoverKeys) => HandoverKeys;
   readonly hosts?: (hosts: Hosts) => Hosts;
   readonly alone?: (alone: AloneWith) => AloneWith;
   readonly inventory?: (inventory: PerformContext['inventory']) => PerformContext['inventory'];
@@ -161,6 +163,21 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'key-kept-after-release',
     breaks: 'the source goes on using the key that it released',
     keys: { importsEarly: false, keepsReleased: true },
+  },
+  {
+    name: 'memory-key-kept',
+    breaks: 'the key of a saved memory outlives its one use',
+    handover: (keys) => ({ ...keys, memoryUsed: async () => undefined }),
+  },
+  {
+    name: 'memory-state-kept',
+    breaks: 'the saved memory stays on the disk of the host that resumed it',
+    hostPorts: withFiles(({ remove }) => ({ remove: async (path) => (path.endsWith('.state') ? undefined : remove(path)) })),
+  },
+  {
+    name: 'replaced-key-kept',
+    breaks: 'the key that a volume came with is kept after another took its place',
+    handover: (keys) => ({ ...keys, endReplaced: async () => undefined }),
   },
   {
     name: 'heads-in-database',

@@ -90,15 +90,17 @@ export async function realKeys(): Promise<Custody> {
       };
     },
     open: (ports) => openKeys(ports, roots),
-    isActive: (database, key) =>
-      database.rows(`select key from keys_holdings where key = ? and state = 'active'`, key).length > 0,
-    left: (database) => {
-      const [held] = database.rows(`select state from keys_holdings where state <> 'destroyed' or wrapped is not null`);
+    isActive: (database) => database.rows(`select key from keys_holdings where kind = 'disk' and state = 'active'`).length > 0,
+    left: (database, needed) => {
+      const holdings = database.rows(
+        `select key, kind, state from keys_holdings where state <> 'destroyed' or wrapped is not null`,
+      );
+      const held = holdings.find(({ key }) => !needed.includes(String(key)));
       const [opener] = database.rows(
         `select 'a release key' as what from keys_deposits where secrets is not null
          union select 'a migration key' from keys_imports where private_key is not null`,
       );
-      if (held !== undefined) return `a key is ${String(held['state'])}`;
+      if (held !== undefined) return `a ${String(held['kind'])} key is ${String(held['state'])}`;
       return opener === undefined ? undefined : String(opener['what']);
     },
   };

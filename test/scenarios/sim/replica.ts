@@ -3,12 +3,12 @@ import { type Journal, openJournal } from '@carnet/journal';
 import type { Log, Metrics } from '@carnet/runtime';
 import { startLoop } from '@carnet/runtime';
 import type { Journey } from '@carnet/saga';
-import { runChanges, type Store } from '@carnet/store';
+import type { Store } from '@carnet/store';
 import { aloneWith } from '../../../apps/broker/src/alone.ts';
 import { createFailures } from '../../../apps/broker/src/failures.ts';
 import { bringBackWhatIsHere } from '../../../apps/broker/src/here.ts';
 import { createHosts } from '../../../apps/broker/src/hosts/steps.ts';
-import { inventoryChanges, openInventory } from '../../../apps/broker/src/inventory.ts';
+import { openInventory } from '../../../apps/broker/src/inventory.ts';
 import { keepSpares } from '../../../apps/broker/src/keys/spares.ts';
 import { createLedgers } from '../../../apps/broker/src/ledgers.ts';
 import { loopPorts, noticeJourneys } from '../../../apps/broker/src/loop-ports.ts';
@@ -16,7 +16,6 @@ import type { PerformContext } from '../../../apps/broker/src/perform/context.ts
 import { createPerformer } from '../../../apps/broker/src/perform/perform.ts';
 import { openPolicyGate } from '../../../apps/broker/src/policy-gate.ts';
 import type { IntakePorts } from '../../../apps/broker/src/service/intake.ts';
-import { settledChanges } from '../../../apps/broker/src/settled-table.ts';
 import { runLink } from '../../../libs/journal/src/bus/link.ts';
 import type { HeadFile } from '../../../libs/journal/src/head-file.ts';
 import { setOf } from '../../../libs/policy/src/testing.ts';
@@ -77,7 +76,6 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
   const self = identity.domain;
   const peers = [...identities.keys()].filter((domain) => domain !== self);
   const nowMs = (): number => scheduler.nowMs() + life.skewMs;
-  for (const changes of [inventoryChanges, settledChanges, ...custody.changes]) await runChanges(store, changes);
   const { journal: opened, parts } = await openJournal({
     store,
     self,
@@ -107,9 +105,10 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     random: random.bytes,
     rules: mutant.keys ?? { importsEarly: false, keepsReleased: false },
   });
+  const handover = mutant.handover?.(keys.handover) ?? keys.handover;
   keepSpares(keys.manager, log);
   const here = (journey: Journey) =>
-    bringBackWhatIsHere({ self, store, ledgers, journal, inventory, keys: keys.handover, log }, journey.vm, journey);
+    bringBackWhatIsHere({ self, store, ledgers, journal, inventory, keys: handover, log }, journey.vm, journey);
   const alone = aloneWith(store);
   const policy = openPolicyGate({
     self,
@@ -127,7 +126,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
   const context: PerformContext = {
     self,
     ledgers,
-    keys: keys.handover,
+    keys: handover,
     hosts: mutant.hosts?.(hosts) ?? hosts,
     inventory,
     policy,
@@ -158,7 +157,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     peers,
     ledgers,
     inventory,
-    keys: keys.handover,
+    keys: handover,
     alone: mutant.alone?.(alone) ?? alone,
     policy: context.policy,
     waiting: { get: async () => undefined, remove: async () => undefined } as unknown as IntakePorts['waiting'],
@@ -180,6 +179,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     store,
     inventory,
     keys: keys.manager,
+    handover,
     here,
     failures: createFailures(),
     perform,

@@ -2,6 +2,7 @@ import type { Fault } from './faults.ts';
 import { type Federation, type KeysKind, openFederation } from './federation.ts';
 import { type Outcome, simulate } from './history.ts';
 import { HONEST, MUTANTS, type Mutant } from './mutants.ts';
+import type { Way } from './wishes.ts';
 import type { Restored } from './world.ts';
 
 export type { Restored } from './world.ts';
@@ -31,8 +32,17 @@ export const SETTING: Setting = {
   signatures: 'full',
 };
 
-/** A move; and a move that its operator cancels early, at the deposit, and about the release. */
-export const CRASHES = { move: undefined, 'cancel-50': 50, 'cancel-100': 100, 'cancel-150': 150 } as const;
+const COLD: Way = { mode: 'cold', rekey: 'none' };
+const SUSPEND: Way = { mode: 'suspend', rekey: 'slot' };
+/** A move; a move that its operator cancels early, at the deposit, and about the release; and the same with saved memory and a new passphrase. */
+export const CRASHES = {
+  move: { cancelAfterMs: undefined, way: COLD },
+  'cancel-50': { cancelAfterMs: 50, way: COLD },
+  'cancel-100': { cancelAfterMs: 100, way: COLD },
+  'cancel-150': { cancelAfterMs: 150, way: COLD },
+  suspend: { cancelAfterMs: undefined, way: SUSPEND },
+  'suspend-cancel-100': { cancelAfterMs: 100, way: SUSPEND },
+} as const;
 export type Crashes = keyof typeof CRASHES;
 
 /** One seed, of which the faults of `without` are left out. */
@@ -47,7 +57,7 @@ export async function runSeed(
   const options = { mutant, without, restored, dishonest: beside, federation: await opening };
   return crashes === 'no'
     ? simulate({ ...options, seed })
-    : simulate({ ...options, seed: 1, script: { crashAt: seed, cancelAfterMs: CRASHES[crashes] } });
+    : simulate({ ...options, seed: 1, script: { crashAt: seed, ...CRASHES[crashes] } });
 }
 
 /** Tries that shrinking may cost: each is a whole history. */

@@ -23,6 +23,8 @@ export type Scheduler = ReturnType<typeof createScheduler>;
 
 /** Real, before any of them is replaced. */
 const realImmediate = setImmediate;
+const realTick = process.nextTick;
+const STEPS_A_TURN = 100;
 const real = { setTimeout, clearTimeout, setInterval, clearInterval, now: Date.now };
 const realSleep = promised.setTimeout;
 
@@ -64,9 +66,13 @@ export function createScheduler(random: Random, pace: number) {
   };
   const within = <T>(life: Life, run: () => T): T => lives.run(life, run);
 
-  /** Promises settle while nothing else happens; what runs outside of this thread is waited for. */
+  /**
+   * Promises settle while nothing else happens; what runs outside of this thread is waited for. A tick comes once no promise is left to settle, without
+   * a turn of Node's own loop; that gets one now and then, for signals and messages of the process.
+   */
   const settle = async (): Promise<void> => {
-    do await new Promise<void>((resolve) => void realImmediate(resolve));
+    const isTurn = steps % STEPS_A_TURN === 0;
+    do await new Promise<void>((resolve) => void (pending > 0 || isTurn ? realImmediate(resolve) : realTick(resolve)));
     while (pending > 0);
   };
 

@@ -55,6 +55,8 @@ export function openSimStore({ scheduler, faults, database, sessions, life, cras
     kind: 'embedded',
     db,
     tryLease: async (name): Promise<Lease | undefined> => {
+      // Most tries are of replicas that wait for another to die: they need no turn to hear that it lives.
+      if (sessions.leases.has(name)) return undefined;
       await gate('begin');
       if (sessions.leases.has(name)) return undefined;
       const held = { life, lost: new AbortController() };

@@ -1,12 +1,13 @@
-import { intentRequest, migrationId, type RequestRecord, type TrustDomain, uuidv7 } from '@carnet/events';
+import { type IntentRequest, intentRequest, migrationId, type RequestRecord, type TrustDomain, uuidv7 } from '@carnet/events';
 import type { MigrationState } from '@carnet/saga';
 import { cancel, intend } from '../../../apps/broker/src/service/intake.ts';
-import { DISK_KEY, digestOf, VM } from '../../../libs/saga/src/testing.ts';
+import { digestOf, VM } from '../../../libs/saga/src/testing.ts';
 import { order } from './birth.ts';
 import type { SimBus } from './bus.ts';
 import { type Csp, RESTART_MS } from './csp.ts';
 import type { Faults } from './faults.ts';
 import { coveredKeptOf } from './heads.ts';
+import type { PlainKey } from './host.ts';
 import type { Liar } from './liar.ts';
 import type { Random } from './random.ts';
 import type { Replica } from './replica.ts';
@@ -20,7 +21,7 @@ export type Wishes = {
   readonly faults: Faults;
   readonly bus: SimBus;
   /** The disk's key itself, as somebody at a console may have it. */
-  readonly secret: () => string;
+  readonly secret: () => PlainKey;
   readonly liar: Liar | undefined;
   readonly options: Pick<SimOptions, 'seed'>;
   readonly until: number;
@@ -28,11 +29,19 @@ export type Wishes = {
   readonly storm: number;
 };
 
+/** How a VM is to move. */
+export type Way = Required<Pick<IntentRequest, 'mode' | 'rekey'>>;
+
 /** An operator asks for a move. */
-export function wishMove(scheduler: Scheduler, csp: Csp, replica: Replica, target: TrustDomain, bytes: Uint8Array): void {
+export function wishMove(
+  scheduler: Scheduler,
+  csp: Csp,
+  replica: Replica,
+  { target, bytes, way }: { readonly target: TrustDomain; readonly bytes: Uint8Array; readonly way: Way },
+): void {
   const migration = migrationId.parse(uuidv7(scheduler.nowMs(), bytes));
-  scheduler.note(`${csp.domain} wishes ${migration.slice(-4)} to ${target}`);
-  const request = intentRequest.parse({ migration, vm: VM, target, mode: 'cold' });
+  scheduler.note(`${csp.domain} wishes ${migration.slice(-4)} to ${target}: ${way.mode}, rekey ${way.rekey}`);
+  const request = intentRequest.parse({ migration, vm: VM, target, ...way });
   const record: RequestRecord = { via: 'mtls', principal: `spiffe://${csp.domain}/operator`, digest: digestOf('8') };
   scheduler
     .within(replica.life, () => intend(replica.intake, request, record, { kind: 'certificate', leaf: 'AA==' }))
@@ -80,8 +89,9 @@ export function wishes(of: Wishes): void {
     const target = plan.pick(csps.filter((other) => other !== csp));
     const replica = anyReplica(csp);
     const bytes = plan.bytes(10);
+    const way: Way = { mode: plan.pick(['cold', 'suspend']), rekey: plan.pick(['none', 'slot']) };
     const holder = csp.database.rows('select vm from broker_vms').length > 0;
-    if (replica !== undefined && holder) wishMove(scheduler, csp, replica, target.domain, bytes);
+    if (replica !== undefined && holder) wishMove(scheduler, csp, replica, { target: target.domain, bytes, way });
   });
   every(2_000, () => {
     const csp = plan.pick(csps);
@@ -91,7 +101,7 @@ export function wishes(of: Wishes): void {
   // Somebody at the console of a host starts the VM there, whatever the brokers say.
   every(3_000, () => {
     const csp = plan.pick(csps);
-    if (!csp.host.life.dead) void order(scheduler, csp, 'startVm', { secrets: [{ key: DISK_KEY, sealed: secret() }] });
+    if (!csp.host.life.dead) void order(scheduler, csp, 'startVm', { secrets: [secret()] });
   });
   const { liar } = of;
   const csp = csps.find(({ domain }) => domain === liar?.domain);

@@ -2,14 +2,14 @@ import type { Digest, TrustDomain } from '@carnet/events';
 import { type FakeNetwork, fakeNetwork } from '@carnet/hypervisor';
 import type { Journal } from '@carnet/journal';
 import { createMetrics, type Log, type Metrics } from '@carnet/runtime';
-import { digestOf } from '../../../libs/saga/src/testing.ts';
+import { DISK_KEY, digestOf } from '../../../libs/saga/src/testing.ts';
 import { createBus, type SimBus } from './bus.ts';
 import { type Checks, createChecks } from './checks.ts';
 import { type Csp, RESTART_MS } from './csp.ts';
 import { createCrash, createFaults, type Fault, type Faults } from './faults.ts';
 import type { Federation } from './federation.ts';
 import { coveredKeptOf, headFileOf } from './heads.ts';
-import { createSimHost, type HostOptions, startAgent } from './host.ts';
+import { createSimHost, type HostOptions, type PlainKey, startAgent } from './host.ts';
 import { DOMAINS, type Identity } from './identities.ts';
 import { createLiar, type Liar } from './liar.ts';
 import type { Mutant } from './mutants.ts';
@@ -17,6 +17,7 @@ import { type Random, seeded } from './random.ts';
 import { startReplica } from './replica.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
 import { newSessions, openSimStore } from './store.ts';
+import type { Way } from './wishes.ts';
 
 /** What is checked of a history in which a database was restored (`isExcused`). */
 export type Restored = 'safety' | 'all';
@@ -34,7 +35,7 @@ export type SimOptions = {
 };
 
 /** `crashAt`: at which of all places where a process can die, from 1. */
-export type Script = { readonly crashAt: number; readonly cancelAfterMs: number | undefined };
+export type Script = { readonly crashAt: number; readonly cancelAfterMs: number | undefined; readonly way: Way };
 
 const metrics: Metrics = createMetrics();
 const silent = (): void => undefined;
@@ -55,7 +56,7 @@ export type World = {
   readonly csps: readonly Csp[];
   readonly start: (csp: Csp, n: number) => Promise<void>;
   readonly replicas: number;
-  readonly secret: () => string;
+  readonly secret: () => PlainKey;
   /** Where a process could die, so far. */
   readonly places: () => number;
 };
@@ -82,7 +83,7 @@ export function createWorld(options: SimOptions): World {
       : undefined;
   const checks: Checks = createChecks(scheduler, federation.custody, restored, liar);
   const known = new Map([...federation.identities].filter(([domain]) => members.includes(domain)));
-  const keys = { last: '' };
+  const keys: { last: PlainKey } = { last: { key: DISK_KEY, sealed: '' } };
   const leaves = new Map<string, Digest>();
   const network = fakeNetwork();
   const csps = [...known.values()].map((identity): Csp => {
@@ -113,7 +114,7 @@ type HostParts = Pick<World, 'options' | 'scheduler' | 'faults'> & {
   readonly mutant: Mutant;
   readonly network: FakeNetwork;
   readonly leaves: Map<string, Digest>;
-  readonly opened: (key: string) => void;
+  readonly opened: (key: PlainKey) => void;
 };
 
 function cspOf({ mutant, options, scheduler, faults, network, leaves, opened }: HostParts, identity: Identity): Csp {

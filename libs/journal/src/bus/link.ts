@@ -6,6 +6,7 @@ import { openExchange } from '../exchange.ts';
 import { receiveResent } from '../homecoming.ts';
 import type { JournalParts } from '../journal.ts';
 import { BUS_ANSWER_MS_MAX, LEASE_EVERY_MS } from '../limits.ts';
+import type { Notice } from '../notices.ts';
 import { openOutbox } from '../outbox.ts';
 import type { Received } from '../receive.ts';
 import { openChannel } from './channel.ts';
@@ -71,7 +72,10 @@ async function runLeased(
     if (results.some(({ kind }) => kind === 'placed')) channel.activity();
     if (results.some(leavesGap)) channel.missing();
   };
-  const unsubscribe = notices.subscribe(tellable.ring);
+  const isOurs = ({ publisher, audience }: Notice): boolean => publisher === self && audience === peer;
+  const unsubscribe = notices.subscribe((placed) => {
+    if (placed.length === 0 || placed.some(isOurs)) tellable.ring();
+  });
   const unwatch = reconnects.add(() => {
     publisher.compareAgain();
     channel.activity();

@@ -1,7 +1,7 @@
 import { digest, ledgerStream, ledgerSubjects, type TrustDomain } from '@carnet/events';
 import { sha256Hex } from '@carnet/trust';
 import type { JetStreamClient, JetStreamManager, PubAck } from '@nats-io/jetstream';
-import { BUS_ANSWER_MS_MAX, HEAD_EVERY_MS, POLL_MS, PUBLISH_BATCH_MAX } from '../limits.ts';
+import { BUS_ANSWER_MS_MAX, HEAD_EVERY_MS, OUTBOX_POLL_MS, POLL_MS, PUBLISH_BATCH_MAX } from '../limits.ts';
 import type { Outbox, Outgoing } from '../outbox.ts';
 import type { Clock, Log, RandomBytes } from '../ports.ts';
 import { type Bell, untilStopped } from './pace.ts';
@@ -53,7 +53,7 @@ export function openPublisher(ports: PublisherPorts): Publisher {
       const last = outgoing.at(-1);
       if (last === undefined) {
         await confirming;
-        await bell.wait(POLL_MS, signal);
+        await bell.wait(OUTBOX_POLL_MS, signal);
         return;
       }
       const acks = await publishAll(ports, outgoing);

@@ -136,6 +136,22 @@ export function journalContract(open: () => Promise<Store>): void {
       await appended(a, B, refusal());
       expect(heard).toEqual([1, 2, 3]);
     });
+
+    it('tells what another replica placed, and that it released something, though its notices are lost', async () => {
+      const silent: Store = { ...store(0), notify: async () => undefined };
+      const other = (await openJournal(journalOptions(silent, A, [B, C]))).journal;
+      let heard: (readonly number[])[] = [];
+      const stop = a.subscribe((notices) => void heard.push(notices.map(({ seq }) => seq)));
+      const outcome = await other.append(B, async () => ({ drafts: [refusal()], hold: true, value: 0 }));
+      const [held] = outcome.ok ? outcome.value.events : [];
+      if (held === undefined) throw new Error('an event');
+      await expect.poll(() => heard.flat(), { timeout: 10_000 }).toEqual([1, 2]);
+      heard = [];
+      await other.release(held.digest);
+      await expect.poll(() => heard, { timeout: 10_000 }).toEqual([[]]);
+      stop();
+      await other.close();
+    });
   });
 
   describe('receive', () => {
