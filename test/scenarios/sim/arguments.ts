@@ -10,7 +10,6 @@ export const HELP = `npm run simulate -- [options]: the real libs under a seeded
   --from N        the first seed (default 1)
   --seed N        one seed: prints its trace, and shrinks it if it fails
   --mutant NAME   with one rule broken; 'all': each one, until it is caught
-  --restored all  after a restored backup every rule, not only safety: shows what is not mended yet
   --processes N   child processes (default 2)
   --signatures fast  a keyed hash instead of Ed25519 and RSA-PSS, and a model of the key manager without HPKE
   --dishonest one  one CSP, drawn by the seed, lies: what the others owe each other must hold, and it is convicted
@@ -50,7 +49,6 @@ export function parseWanted(given: readonly string[]): Wanted {
         from: text,
         seed: text,
         mutant: text,
-        restored: text,
         signatures: text,
         keys: text,
         dishonest: text,
@@ -75,11 +73,10 @@ export function parseWanted(given: readonly string[]): Wanted {
     return value === otherwise ? otherwise : value === other ? other : undefined;
   };
   const signatures = oneOf('signatures', 'full', 'fast');
-  const restored = oneOf('restored', 'safety', 'all');
   const dishonest = oneOf('dishonest', 'nobody', 'one');
   const keys = oneOf('keys', signatures === 'fast' ? 'model' : 'real', 'model');
-  if (signatures === undefined || restored === undefined || keys === undefined || dishonest === undefined)
-    return { kind: 'wrong', text: 'expected another value of --signatures, --keys, --restored or --dishonest' };
+  if (signatures === undefined || keys === undefined || dishonest === undefined)
+    return { kind: 'wrong', text: 'expected another value of --signatures, --keys or --dishonest' };
   const all = values['mutant'] === 'all';
   const mutant = mutantOf(typeof values['mutant'] === 'string' && !all ? values['mutant'] : HONEST.name);
   if (mutant === undefined) return { kind: 'wrong', text: `no mutant ${String(values['mutant'])}` };
@@ -87,7 +84,7 @@ export function parseWanted(given: readonly string[]): Wanted {
   const stories = crashNames.filter((name) => story === 'all' || story === name);
   if (story !== undefined && stories.length === 0) return { kind: 'wrong', text: `no story ${String(story)}` };
   const [first] = stories;
-  const setting: Setting = { mutant, keys, restored, signatures, dishonest, crashes: first ?? 'no' };
+  const setting: Setting = { mutant, keys, signatures, dishonest, crashes: first ?? 'no' };
   if (values['seed'] === undefined && stories.length > 0 && values['from'] === undefined)
     return { kind: 'crashes', stories, processes, setting };
   if (all) return { kind: 'mutants', from, seeds, setting };

@@ -44,9 +44,7 @@ function leftAtHolder({ database, host }: Csp, custody: Custody): string | undef
   return custody.left(database, needed);
 }
 
-export function createChecks(scheduler: Scheduler, custody: Custody, after: 'safety' | 'all', liar?: Liar) {
-  /** A restored database takes its events back, and not yet the rows that were committed with them. */
-  const isExcused = (csps: readonly Csp[]): boolean => after === 'safety' && csps.some(({ restored }) => restored);
+export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar) {
   /** Of a dishonest CSP nothing is asked; what it owes nobody can be sure of. */
   const honest = (csps: readonly Csp[]): readonly Csp[] => csps.filter(({ domain }) => domain !== liar?.domain);
   let pending: Violation | undefined;
@@ -145,25 +143,11 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
       `select digest from events where publisher = ? and type in ('KeyReleased', 'MigrationRelinquished')`,
       liar.domain,
     ).length > 0;
-  /**
-   * Both were restored, and events between them are nowhere any more: the ledger stops for good, as it must. A broker keeps what its peer has
-   * acknowledged as well, for this; `heads.ts` does not.
-   */
-  const hasLost = (one: Csp, other: Csp): boolean => {
-    const lost = `select lost_seq from ledgers where publisher = ? and audience = ? and lost_seq is not null`;
-    const toOther = one.database.rows(lost, one.domain, other.domain);
-    return after === 'safety' && one.restored && other.restored && toOther.length > 0;
-  };
-  const isLost = (one: Csp, other: Csp): boolean => hasLost(one, other) || hasLost(other, one);
-  const unwell = (csp: Csp): string | undefined => {
-    const { domain, database } = csp;
+  const unwell = ({ domain, database }: Csp): string | undefined => {
     const rows = database.rows(
       'select publisher, audience, frozen from ledgers where quarantined_at is not null or frozen is not null',
     );
-    const lost = all.filter((other) => isLost(csp, other)).map(({ domain: peer }) => peer);
-    const row = rows.find((one) =>
-      [one['publisher'], one['audience']].every((party) => party !== liar?.domain && !lost.some((peer) => peer === party)),
-    );
+    const row = rows.find((one) => one['publisher'] !== liar?.domain && one['audience'] !== liar?.domain);
     return row === undefined
       ? undefined
       : `${domain}: the ledger of ${row['publisher']} to ${row['audience']} is ${row['frozen'] ?? 'quarantined'}`;
@@ -227,10 +211,10 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
     },
     end: (everybody: readonly Csp[], endless: boolean): Violation | undefined => {
       const csps = honest(everybody);
-      for (const [one, other] of pairs(csps).filter(([a, b]) => !isLost(a, b))) {
+      for (const [one, other] of pairs(csps)) {
         const [here, there] = [journeyOf(one, other.domain), journeyOf(other, one.domain)];
         const open = here.migrations.filter((m) => !hasEnded(m));
-        if (open.length > 0 && !isExcused(csps))
+        if (open.length > 0)
           return {
             rule: 'every migration ends',
             text: open
@@ -252,17 +236,17 @@ export function createChecks(scheduler: Scheduler, custody: Custody, after: 'saf
         const unsound = unsoundLedger(csp);
         if (unsound !== undefined) return { rule: 'sound ledgers', text: unsound };
       }
-      const convicted = wronged(csps, liar, isLost);
+      const convicted = wronged(csps, liar);
       if (convicted !== undefined) return { rule: 'no honest CSP is convicted', text: convicted };
       const unconvicted = liar === undefined ? undefined : unproven(liar, everybody);
       if (unconvicted !== undefined) return { rule: 'who lies is convicted', text: unconvicted };
-      if (endless && !isExcused(csps)) return { rule: 'every migration ends', text: 'too many steps' };
+      if (endless) return { rule: 'every migration ends', text: 'too many steps' };
       return undefined;
     },
     /** Once all is quiet: somebody has the VM, and nobody else has anything of it. */
     // A reservation for an intent that was never answered ends by its own date; fences and step logs stay for ever.
     leftovers: async (csps: readonly Csp[]): Promise<Violation | undefined> => {
-      if (isExcused(csps) || liar !== undefined) return undefined;
+      if (liar !== undefined) return undefined;
       const holders = csps.filter(({ database }) => database.rows('select vm from broker_vms').length > 0);
       if (holders.length !== 1) return { rule: 'I2 never neither', text: `the VM is held by ${holders.length}` };
       const [holder] = holders;

@@ -54,17 +54,13 @@ export function unproven(liar: Liar, csps: readonly Csp[]): string | undefined {
 
 /**
  * Who did not lie, and is convicted all the same. What a restored CSP noted of a peer that relied on an event which it had lost proves nothing once the
- * event is back; one that has lost it for good (`isLost`) knows that it has.
+ * event is back.
  */
-export function wronged(
-  csps: readonly Csp[],
-  liar: Liar | undefined,
-  isLost: (one: Csp, other: Csp) => boolean,
-): string | undefined {
+export function wronged(csps: readonly Csp[], liar: Liar | undefined): string | undefined {
   for (const holder of csps)
     for (const { peer, code, envelope } of holder.database.rows('select peer, code, envelope from proofs')) {
       const accused = csps.find(({ domain }) => domain === peer);
-      if (accused === undefined || accused.domain === liar?.domain || isLost(holder, accused)) continue;
+      if (accused === undefined || accused.domain === liar?.domain) continue;
       if (isPortable(String(code), envelope, holder, accused.domain, accused.identity.signing.signer.publicKey))
         return `${holder.domain} holds a proof of ${code} against ${accused.domain}`;
     }

@@ -3,9 +3,6 @@ import { type Federation, type KeysKind, openFederation } from './federation.ts'
 import { type Outcome, simulate } from './history.ts';
 import { HONEST, MUTANTS, type Mutant } from './mutants.ts';
 import type { Way } from './wishes.ts';
-import type { Restored } from './world.ts';
-
-export type { Restored } from './world.ts';
 
 const federations = new Map<KeysKind, Promise<Federation>>();
 
@@ -16,7 +13,6 @@ export const mutantOf = (name: string | undefined): Mutant | undefined =>
 export type Setting = {
   readonly mutant: Mutant;
   readonly keys: KeysKind;
-  readonly restored: Restored;
   readonly dishonest: 'nobody' | 'one';
   /** Not `no`: seeds are the places where a process dies, and nothing is drawn. */
   readonly crashes: 'no' | Crashes;
@@ -26,7 +22,6 @@ export type Setting = {
 export const SETTING: Setting = {
   mutant: HONEST,
   keys: 'real',
-  restored: 'safety',
   dishonest: 'nobody',
   crashes: 'no',
   signatures: 'full',
@@ -48,13 +43,13 @@ export type Crashes = keyof typeof CRASHES;
 /** One seed, of which the faults of `without` are left out. */
 export async function runSeed(
   seed: number,
-  { mutant, keys, restored, dishonest, crashes }: Setting = SETTING,
+  { mutant, keys, dishonest, crashes }: Setting = SETTING,
   without: ReadonlySet<number> = new Set(),
 ): Promise<Outcome> {
   const opening = federations.get(keys) ?? openFederation(keys);
   federations.set(keys, opening);
   const beside = mutant.forgives === true ? 'one' : dishonest;
-  const options = { mutant, without, restored, dishonest: beside, federation: await opening };
+  const options = { mutant, without, dishonest: beside, federation: await opening };
   return crashes === 'no'
     ? simulate({ ...options, seed })
     : simulate({ ...options, seed: 1, script: { crashAt: seed, ...CRASHES[crashes] } });

@@ -19,14 +19,10 @@ import { createScheduler, type Scheduler } from './scheduler.ts';
 import { newSessions, openSimStore } from './store.ts';
 import type { Way } from './wishes.ts';
 
-/** What is checked of a history in which a database was restored (`isExcused`). */
-export type Restored = 'safety' | 'all';
-
 export type SimOptions = {
   readonly seed: number;
   readonly mutant: Mutant;
   readonly without?: ReadonlySet<number>;
-  readonly restored: Restored;
   /** Whether one CSP, drawn by the seed, lies. */
   readonly dishonest: 'nobody' | 'one';
   readonly federation: Federation;
@@ -62,7 +58,7 @@ export type World = {
 };
 
 export function createWorld(options: SimOptions): World {
-  const { seed, without = new Set(), restored, dishonest, federation, script } = options;
+  const { seed, without = new Set(), dishonest, federation, script } = options;
   const random = seeded(seed);
   const happened: Fault[] = [];
   const plan = seeded(seed, 2);
@@ -81,7 +77,7 @@ export function createWorld(options: SimOptions): World {
     dishonest === 'one'
       ? createLiar({ scheduler, random: seeded(seed, 4), bus, domain: seeded(seed, 5).pick(members) })
       : undefined;
-  const checks: Checks = createChecks(scheduler, federation.custody, restored, liar);
+  const checks: Checks = createChecks(scheduler, federation.custody, liar);
   const known = new Map([...federation.identities].filter(([domain]) => members.includes(domain)));
   const keys: { last: PlainKey } = { last: { key: DISK_KEY, sealed: '' } };
   const leaves = new Map<string, Digest>();
