@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { daemonEnv, eventually, repositoryRoot } from '@carnet/dev';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -14,31 +14,63 @@ const SOON_MS = 30_000;
 const END_MS_MAX = 90_000;
 
 let clouds: Clouds;
-let exported: string;
 beforeAll(async () => {
   clouds = await startClouds();
 });
 afterAll(() => clouds?.stop());
 
-/** A program of ours, as an operator runs it. */
-function run(program: string, ...args: readonly string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [join(repositoryRoot, 'apps', program), ...args], {
-    encoding: 'utf8',
-    env: { ...daemonEnv, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
-  });
+/** The commands of the page for operators, in their order. */
+const [nightly = '', restore = '', importing = '', checking = ''] = [
+  ...(readFileSync(join(repositoryRoot, 'apps', 'broker', 'README.md'), 'utf8')
+    .split('\n## ')
+    .find((section) => section.startsWith('Backup and restore\n'))
+    ?.matchAll(/```sh\n(.*?)```/gs) ?? []),
+].map(([, lines]) => lines);
+
+const PROGRAMS = {
+  carnet: 'carnet/src/main.ts',
+  'carnet-audit': 'audit/src/main.ts',
+  'carnet-ledger-import': 'broker/src/ledger-import.ts',
+};
+
+/** An operator's desk: an empty folder, our programs by their names, a context for each of his roles. */
+function deskAt({ paths, plan, facts }: Cloud): { readonly dir: string; readonly env: NodeJS.ProcessEnv } {
+  const dir = join(paths.home, 'desk');
+  const [bin, contexts] = [join(dir, 'bin'), join(dir, 'config', 'carnet')];
+  for (const folder of [bin, contexts]) mkdirSync(folder, { recursive: true });
+  for (const [name, main] of Object.entries(PROGRAMS))
+    writeFileSync(join(bin, name), `#!/bin/sh\nexec '${process.execPath}' '${join(repositoryRoot, 'apps', main)}' "$@"\n`, {
+      mode: 0o755,
+    });
+  for (const who of ['auditor', 'operator'])
+    writeFileSync(join(contexts, `${who}.toml`), contextText({ plan, paths, ports: facts.ports }, who));
+  const env = {
+    ...daemonEnv,
+    NODE_OPTIONS: '--disable-warning=ExperimentalWarning',
+    PATH: `${bin}:${daemonEnv['PATH']}`,
+    XDG_CONFIG_HOME: join(dir, 'config'),
+    CARNET_DATABASE_URL: facts.databaseUrl,
+  };
+  return { dir, env };
+}
+
+function run(cloud: Cloud, lines: string) {
+  const { dir, env } = deskAt(cloud);
+  const here = lines
+    .replaceAll('/etc/carnet/broker.toml', cloud.paths.brokerConfig)
+    .replaceAll('/etc/carnet/root.pem', join(clouds.pki, 'root.pem'));
+  const { status, stdout, stderr } = spawnSync('sh', ['-eu', '-c', here], { cwd: dir, env, encoding: 'utf8' });
   return { status, stdout, stderr };
 }
+const done = expect.objectContaining({ status: 0 });
 
-function exportOf({ paths, plan, facts }: Cloud, name: string): string {
-  const context = join(paths.home, 'auditor.toml');
-  writeFileSync(context, contextText({ plan, paths, ports: facts.ports }, 'auditor'));
-  const file = join(paths.home, name);
-  expect(run('audit/src/main.ts', 'export', '--context', context, '--out', file)).toMatchObject({ status: 0 });
-  return file;
+const fileOf = (cloud: Cloud, name: string): string => join(deskAt(cloud).dir, name);
+const bringIn = (cloud: Cloud, file: string) => run(cloud, importing.replace('ledgers.jsonl', file));
+
+async function loseDatabase({ database }: Cloud): Promise<void> {
+  await rowsOf(database, 'drop schema public cascade');
+  await rowsOf(database, 'create schema public');
 }
-
-const bringIn = ({ paths }: Cloud, file: string, ...more: readonly string[]) =>
-  run('broker/src/ledger-import.ts', '--config', paths.brokerConfig, '--export', file, ...more);
 
 const everything = async ({ database }: Cloud): Promise<string> => {
   const tables = ['events', 'ledgers', 'peers', 'proofs', 'checkpoints'];
@@ -59,14 +91,14 @@ describe("A's database is lost, with every backup of it; an export and the head 
   let leaving: string;
   let before: Awaited<ReturnType<typeof ledgerRows>>;
 
-  it('an export is taken while the broker runs, and its life goes on', async () => {
+  it('a backup and an export are taken while the broker runs, and its life goes on', async () => {
     const { a, b } = clouds;
     awayBefore = await createVm(a);
     await move(a, b, awayBefore);
     home = await createVm(a);
     await move(a, b, home);
     await move(b, a, home);
-    exported = exportOf(a, 'ledgers.jsonl');
+    expect(run(a, nightly)).toEqual(done);
     awaySince = await createVm(a);
     await move(a, b, awaySince);
     // One is under way when it happens, and not yet past the point of no return: B's host is down.
@@ -79,23 +111,21 @@ describe("A's database is lost, with every backup of it; an export and the head 
 
   it('a database that holds something is left as it is, and so is one to which a wrong, cut or altered export is brought', async () => {
     const { a, b } = clouds;
-    const theirs = exportOf(b, 'ledgers.jsonl');
+    expect(run(b, nightly)).toEqual(done);
     await Promise.all([a.broker.stop(), b.broker.stop()]);
     const full = await everything(a);
-    expect(bringIn(a, exported)).toMatchObject({ status: 78, stderr: expect.stringContaining('IMPORT_DATABASE_USED') });
+    expect(run(a, importing)).toMatchObject({ status: 78, stderr: expect.stringContaining('IMPORT_DATABASE_USED') });
     expect(await everything(a)).toBe(full);
 
-    await rowsOf(a.database, 'drop schema public cascade');
-    await rowsOf(a.database, 'create schema public');
-    const lines = readFileSync(exported, 'utf8').split('\n');
+    await loseDatabase(a);
+    const lines = readFileSync(fileOf(a, 'ledgers.jsonl'), 'utf8').split('\n');
     const written = (name: string, of: readonly string[]): string => {
-      const path = join(a.paths.home, name);
-      writeFileSync(path, of.join('\n'));
-      return path;
+      writeFileSync(fileOf(a, name), of.join('\n'));
+      return name;
     };
     const cases = [
       ['EXPORT_TRUNCATED', written('cut.jsonl', lines.slice(0, -2))],
-      ['IMPORT_OTHER_CSP', theirs],
+      ['IMPORT_OTHER_CSP', fileOf(b, 'ledgers.jsonl')],
       ['IMPORT_EVENT_REFUSED', written('left-out.jsonl', lines.toSpliced(5, 1))],
     ] as const;
     for (const [code, file] of cases) {
@@ -107,7 +137,7 @@ describe("A's database is lost, with every backup of it; an export and the head 
 
   it('the right one is brought in; nothing is said, and nothing begun, before the peer has answered', async () => {
     const { a } = clouds;
-    const imported = bringIn(a, exported);
+    const imported = run(a, importing);
     expect(imported).toMatchObject({ status: 0, stdout: expect.stringContaining('quarantined until every peer has answered') });
     await a.broker.restart();
     expect(await peerStateAt(a)).toBe('quarantined');
@@ -154,10 +184,28 @@ describe("A's database is lost, with every backup of it; an export and the head 
     for (const vm of [home, awayBefore, awaySince]) neverBoth(clouds, vm);
   });
 
-  it('an auditor who has both exports finds the ledgers proven', () => {
-    const files = [clouds.a, clouds.b].map((cloud) => exportOf(cloud, 'afterwards.jsonl'));
-    const root = join(clouds.pki, 'root.pem');
-    const verified = run('audit/src/main.ts', 'verify', ...files, '--root', root, '--crls', join(clouds.pki, 'crls'));
-    expect(verified).toMatchObject({ status: 0 });
+  it('the page’s check says so, and both exports together are proven', () => checkAt(clouds.a, clouds.b));
+
+  it('the backup of the night comes back instead: VMs of then are known, with their keys, and what has left is gone', async () => {
+    const { a, b } = clouds;
+    await a.broker.stop();
+    await loseDatabase(a);
+    expect(run(a, restore)).toEqual(done);
+    await a.broker.restart();
+    for (const cloud of [a, b])
+      await eventually('a ready peer', async () => ((await peerStateAt(cloud)) === 'ready' ? true : undefined), SOON_MS);
+    await move(a, b, home);
+    expect(runsAt(clouds, home)).toEqual([b.plan.domain]);
+    await nothingLostOrDoubled(clouds);
+    checkAt(a, b);
+    for (const { database } of [a, b]) expect(await rowsOf(database, 'select * from proofs')).toEqual([]);
   });
 });
+
+function checkAt(cloud: Cloud, peer: Cloud): void {
+  for (const name of ['ours.jsonl', 'theirs.jsonl']) rmSync(fileOf(cloud, name), { force: true });
+  expect(run(peer, `carnet-audit export --context auditor --out '${fileOf(cloud, 'theirs.jsonl')}'`)).toEqual(done);
+  const checked = run(cloud, checking);
+  expect(checked).toEqual(done);
+  expect(checked.stdout).toContain('"ready"');
+}
