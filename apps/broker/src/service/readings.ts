@@ -5,7 +5,7 @@ import { mergeLedgers, type Positioned, parseCursor } from '../cursor.ts';
 import type { LedgerEntry, PeerRow } from './service.ts';
 
 /** Every ledger that this CSP writes or reads, in one fixed order: cursors rely on it. */
-export const ledgersOf = (journal: Journal): readonly Ledger[] =>
+export const ledgersOf = (journal: Pick<Journal, 'self' | 'peers'>): readonly Ledger[] =>
   journal.peers.toSorted().flatMap((peer) => [
     { publisher: journal.self, audience: peer },
     { publisher: peer, audience: journal.self },
@@ -102,7 +102,7 @@ const EXPORT_PAGE = 500;
  * one moment: whatever an event relies on, and a checkpoint covers, is there, so that the export can be imported.
  */
 export async function* exportLines(
-  journal: Journal,
+  journal: Pick<Journal, 'self' | 'peers' | 'ledger' | 'heads' | 'checkpoints'>,
   exportedAt: string,
   wanted: string | undefined,
   keys: Pick<KeyManager, 'usesHead' | 'historyLines'>,
