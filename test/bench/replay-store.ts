@@ -15,6 +15,8 @@ import { ledgerPair } from './ledger-pair.ts';
 const GENERATION = 1;
 /** Rows of one insert. One array for each column: a statement with a parameter for each value costs four times as much. */
 const ROWS_AT_ONCE = 1_000;
+/** Whoever waits for a million events sees that they come. */
+const TOLD_EVERY = 100_000;
 /** A fixed time, so that the same events cost the same in each run. */
 const START_MS = Date.parse('2026-11-01T00:00:00.000Z');
 /** Of a whole cold migration, on both ledgers. */
@@ -34,6 +36,7 @@ export async function storePair(store: Store, rows: Iterable<EventRow>, states: 
     if (waiting.length > 0) storing = insertAll(db, waiting);
     count += waiting.length;
     waiting = [];
+    if (count % TOLD_EVERY === 0 && count > 0) process.stderr.write(`${count} events stored\n`);
   };
   for (const row of rows) {
     waiting.push(row);

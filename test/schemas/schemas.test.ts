@@ -144,6 +144,7 @@ it('an export is lines of its schema', async () => {
     self: A,
     peers: [B],
     ledger: async ({ publisher }: { readonly publisher: string }) => (publisher === A ? [stored] : []),
+    heads: async () => [{ publisher: A, audience: B, head: { seq: '1', digest: GENESIS } }],
   } as unknown as Journal;
   const lines: string[] = [];
   const said = {

@@ -1,7 +1,5 @@
 /** Every bound of the auditor, with its reason. The size of an event is `EVENT_BYTES_MAX` in `@carnet/events`. */
 
-/** One line of an export, in bytes: the largest envelope in base64, with both names around it. */
-export const LINE_BYTES_MAX = 131_072;
 /** Violations and notices that a report lists one by one; the rest is only counted, so that a hostile ledger cannot fill the report. */
 export const FINDINGS_MAX = 1_000;
 /** Characters of a foreign value that a report quotes. */

@@ -1,6 +1,6 @@
 import { HOST_CODES } from '@carnet/hypervisor';
 import { CODES as IMAGE_CODES } from '@carnet/images';
-import { JOURNAL_CODES } from '@carnet/journal';
+import { IMPORT_CODES, JOURNAL_CODES } from '@carnet/journal';
 import { CODES as KEY_CODES } from '@carnet/keys';
 import { PKI_CODES } from '@carnet/pki';
 import { BREAK_GLASS_CODES, POLICY_CODES } from '@carnet/policy';
@@ -22,6 +22,7 @@ const TABLES: readonly (readonly [string, Table])[] = [
   ['break-glass', BREAK_GLASS_CODES],
   ['ledger', TRUST_CODES],
   ['journal', JOURNAL_CODES],
+  ['import', IMPORT_CODES],
   ['certificate', PKI_CODES],
   ['key', KEY_CODES],
   ['image', IMAGE_CODES],

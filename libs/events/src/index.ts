@@ -10,6 +10,7 @@ export * from './data-policy.ts';
 export * from './dsse.ts';
 export * from './event.ts';
 export * from './evidence.ts';
+export * from './ledger-export.ts';
 export * from './limits.ts';
 export * from './peer-message.ts';
 export * from './person.ts';

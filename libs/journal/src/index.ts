@@ -7,6 +7,9 @@ export { type AppendCode, JOURNAL_CODES, type JournalCode, type MessageCode } fr
 export { coveredBy } from './covered.ts';
 export type { Delivery } from './early.ts';
 export { JournalError, type JournalErrorCode } from './error.ts';
+export { IMPORT_CODES, type ImportCode } from './import/codes.ts';
+export { type ExportPart, type Imported, type ImportOptions, importLedgers } from './import/import.ts';
+export type { ExportCode } from './import/undo.ts';
 export { type Journal, type JournalOptions, type JournalParts, openJournal } from './journal.ts';
 export { type LeafConfig, leafConfig } from './leaf-config.ts';
 export type { Ledger } from './ledgers.ts';

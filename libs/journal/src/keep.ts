@@ -1,4 +1,4 @@
-import type { Digest } from '@carnet/events';
+import type { Digest, HeadPosition } from '@carnet/events';
 import { positionOf, seqOf, sha256Hex } from '@carnet/trust';
 import { JournalError } from './error.ts';
 import type { HeadFile, KeptEvent } from './head-file.ts';
@@ -12,7 +12,8 @@ type End = { readonly seq: number; readonly digest: Digest };
 
 /**
  * Returns once `end` and the events that lead there are on disk outside of the database: all of them that the peer has not signed
- * to hold, since another replica may have told some, and its disk may be lost with the database.
+ * to hold, since another replica may have told some, and its disk may be lost with the database. Of what is to be told it keeps no more
+ * than the file may hold, and answers how far that is: nothing beyond may be told.
  *
  * @param read events of this ledger in order, if they were read already
  * @throws JournalError LEDGER_BROKEN: the database contradicts what was kept, or a row of it is damaged; nothing is kept
@@ -22,8 +23,8 @@ export async function keepUpTo(
   ledger: Ledger,
   file: HeadFile,
   { end, purpose, read = [] }: { readonly end: End; readonly purpose: Purpose; readonly read?: readonly KeptEvent[] },
-): Promise<void> {
-  const told = purpose === 'told' ? { seq: seqOf(end.seq), digest: end.digest } : null;
+): Promise<End> {
+  const toldUpTo = ({ seq, digest }: End): HeadPosition => (purpose === 'told' ? { seq: seqOf(seq), digest } : null);
   const known = file.known();
   if (positionOf(known?.seq) === end.seq && known?.digest !== end.digest)
     throw new JournalError(
@@ -38,10 +39,15 @@ export async function keepUpTo(
     const last = batch.at(-1);
     if (last === undefined) throw new JournalError('LEDGER_BROKEN', `event ${from + 1} to ${ledger.audience} is missing`);
     checkSound(file, ledger, batch);
-    await file.keep(batch, last.seq === end.seq ? told : null);
+    await file.keep(batch, last.seq === end.seq ? toldUpTo(end) : null);
     from = last.seq;
+    if (purpose === 'told' && last.seq < end.seq && file.isFull()) {
+      await file.keep([], toldUpTo(last));
+      return { seq: last.seq, digest: last.digest };
+    }
   }
-  await file.keep([], told);
+  await file.keep([], toldUpTo(end));
+  return end;
 }
 
 async function eventsAfter(db: JournalDb, ledger: Ledger, after: number, upTo: number): Promise<readonly KeptEvent[]> {

@@ -50,8 +50,9 @@ export function openOutbox(db: JournalDb, self: TrustDomain, peer: TrustDomain, 
       const rows = tellable(await rowsAfter(db, ledger, afterSeq, limit, 'unless-quarantined'));
       const outgoing = headFile.isFull() ? rows.filter(wasTold) : rows;
       const end = outgoing.at(-1);
-      if (end !== undefined) await keepUpTo(db, ledger, headFile, { end, purpose: 'told', read: outgoing });
-      return outgoing;
+      if (end === undefined) return [];
+      const kept = await keepUpTo(db, ledger, headFile, { end, purpose: 'told', read: outgoing });
+      return kept.seq === end.seq ? outgoing : outgoing.filter(({ seq }) => seq <= kept.seq);
     },
     again: async (afterSeq, limit) => tellable(await rowsAfter(db, ledger, afterSeq, limit, 'always')).filter(wasTold),
     tellableHead: async () => {
@@ -60,8 +61,8 @@ export function openOutbox(db: JournalDb, self: TrustDomain, peer: TrustDomain, 
       const last =
         headFile.isFull() && told !== null ? { seq: positionOf(told.seq), digest: told.digest } : await lastTellable(db, ledger);
       // Signing a head tells it: it must be durable first, as an event must. In quarantine the file stays ahead, as it should.
-      if (last !== null && row.quarantined_at === null) await keepUpTo(db, ledger, headFile, { end: last, purpose: 'told' });
-      return last;
+      if (last === null || row.quarantined_at !== null) return last;
+      return keepUpTo(db, ledger, headFile, { end: last, purpose: 'told' });
     },
     acked: (seq) => mark('acked_seq', seq),
     readBack: (seq) => mark('read_back_seq', seq),

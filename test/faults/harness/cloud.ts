@@ -1,11 +1,22 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Daemon, daemonEnv, eventually, type Postgres, privateDir, privateFile, type RunAs, startDaemon } from '@carnet/dev';
+import {
+  type Daemon,
+  daemonEnv,
+  eventually,
+  type Postgres,
+  privateDir,
+  privateFile,
+  type RunAs,
+  repositoryRoot,
+  startDaemon,
+} from '@carnet/dev';
 import { type BrokerClient, connectBroker } from '@carnet/publisher';
 import { brokerConfigText, type ConfigFacts } from '../../../infra/dev/src/clouds/config-text.ts';
 import type { CspPaths, CspPlan } from '../../../infra/dev/src/clouds/layout.ts';
 import { diskRecords } from './disk-hypervisor.ts';
 import { freePorts } from './ports.ts';
+import { presentRelease, type Release } from './releases.ts';
 
 /** One side: its processes, its door, and what its pretended host did. */
 export type Cloud = {
@@ -19,38 +30,62 @@ export type Cloud = {
   readonly host: ReturnType<typeof diskRecords>;
   readonly api: BrokerClient;
   readonly as: RunAs;
-  /** A second replica over the same database, key root and identity. */
-  readonly startReplica: () => Promise<Replica>;
+  /** A second replica over the same database, key root and identity. Again, once that one has stopped: in its place. */
+  readonly startReplica: (release?: Release) => Promise<Replica>;
+  /** Another release in the place of `broker`, which must have stopped. */
+  readonly replaceBroker: (release: Release) => Promise<Daemon>;
   readonly stop: () => Promise<void>;
 };
 export type Replica = { readonly broker: Daemon; readonly api: BrokerClient };
 
 export type CloudParts = Pick<Cloud, 'plan' | 'peer' | 'paths' | 'facts' | 'database' | 'as'> & {
-  readonly repository: string;
   readonly wrapAgent: (command: readonly string[]) => readonly string[];
+  /** Of `broker`. */
+  readonly release?: Release;
 };
+
+/** What one replica has of its own. */
+type Seat = { readonly config: string; readonly configText: string; readonly logFile: string; readonly http: number };
 
 export async function openCloud(parts: CloudParts): Promise<Cloud> {
   const { plan, paths, facts, database } = parts;
-  const broker = await startBroker(parts, paths.brokerConfig, paths.brokerLog);
+  const first: Seat = {
+    config: paths.brokerConfig,
+    configText: readFileSync(paths.brokerConfig, 'utf8'),
+    logFile: paths.brokerLog,
+    http: facts.ports.http,
+  };
+  const broker = await startBroker(parts, first, parts.release ?? presentRelease);
   const agent = await startFakeAgent(parts);
   const api = clientOf(paths, plan, facts.ports.http, 'operator');
   await hostIsUp(api);
   const replicas: Replica[] = [];
+  const replacements: Daemon[] = [];
+  let second: Seat | undefined;
   return {
     ...parts,
     broker,
     agent,
     api,
     host: diskRecords(fakeStateOf(paths)),
-    startReplica: async () => {
-      const replica = await startReplica(parts);
+    startReplica: async (release = presentRelease) => {
+      second ??= await secondSeat(parts);
+      const replica = {
+        broker: await startBroker(parts, second, release),
+        api: clientOf(paths, plan, second.http, 'operator'),
+      };
       replicas.push(replica);
       return replica;
     },
+    replaceBroker: async (release) => {
+      const replacement = await startBroker(parts, first, release);
+      replacements.push(replacement);
+      return replacement;
+    },
     stop: async () => {
       for (const one of [api, ...replicas.map((replica) => replica.api)]) one.close();
-      await Promise.all([broker.stop(), agent.stop(), ...replicas.map((replica) => replica.broker.stop())]);
+      const brokers = [broker, ...replacements, ...replicas.map((replica) => replica.broker)];
+      await Promise.all([agent.stop(), ...brokers.map((one) => one.stop())]);
       await database.stop();
     },
   };
@@ -63,18 +98,15 @@ const hostIsUp = (api: BrokerClient): Promise<true> =>
     return hosts.ok && hosts.value.items.some(({ state }) => state === 'up') ? true : undefined;
   });
 
+const node = join(repositoryRoot, 'node_modules', '.bin', 'node');
 const fakeStateOf = (paths: CspPaths): string => join(paths.agentState, 'fake');
 
-function startBroker({ plan, as, repository }: CloudParts, config: string, logFile: string): Promise<Daemon> {
+function startBroker({ plan, as }: CloudParts, { config, configText, logFile }: Seat, release: Release): Promise<Daemon> {
+  privateFile(config, `${configText}${release.config ?? ''}`, as);
   return startDaemon({
     name: `broker of ${plan.domain}`,
     as,
-    command: [
-      join(repository, 'node_modules', '.bin', 'node'),
-      join(repository, 'apps', 'broker', 'src', 'main.ts'),
-      '--config',
-      config,
-    ],
+    command: [node, join(release.root, 'apps', 'broker', 'src', 'main.ts'), '--config', config],
     env: { ...daemonEnv, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
     cwd: '/',
     logFile,
@@ -85,24 +117,21 @@ function startBroker({ plan, as, repository }: CloudParts, config: string, logFi
 
 /** Ready once more than last time: a process that answers before it has found its database may still give up. */
 function saysReady(logFile: string, words: string): () => boolean {
-  let before = 0;
+  const said = (): number => readOrEmpty(logFile).split(words).length - 1;
+  let before = said();
   return () => {
-    const count = readOrEmpty(logFile).split(words).length - 1;
+    const count = said();
     if (count <= before) return false;
     before = count;
     return true;
   };
 }
 
-function startFakeAgent({ plan, as, paths, repository, wrapAgent }: CloudParts): Promise<Daemon> {
+function startFakeAgent({ plan, as, paths, wrapAgent }: CloudParts): Promise<Daemon> {
   return startDaemon({
     name: `fake agent of ${plan.domain}`,
     as,
-    command: wrapAgent([
-      join(repository, 'node_modules', '.bin', 'node'),
-      join(import.meta.dirname, 'fake-agent.ts'),
-      paths.agentConfig,
-    ]),
+    command: wrapAgent([node, join(import.meta.dirname, 'fake-agent.ts'), paths.agentConfig]),
     env: { ...daemonEnv, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
     cwd: '/',
     logFile: paths.agentLog,
@@ -140,17 +169,15 @@ export const tokenClientOf = ({ paths, plan, facts }: Cloud, token: string): Bro
     credentials: { kind: 'token', token },
   });
 
-async function startReplica(parts: CloudParts): Promise<Replica> {
-  const { paths, plan, facts, as } = parts;
+async function secondSeat({ paths, facts, as }: CloudParts): Promise<Seat> {
   const [http, tokens, ops] = await freePorts(3);
   if (http === undefined || tokens === undefined || ops === undefined) throw new Error('three ports were asked for');
   const state = privateDir(join(paths.home, 'broker-2'), as);
-  const config = join(paths.home, 'broker-2.toml');
-  privateFile(
-    config,
-    brokerConfigText({ ...facts, paths: { ...paths, brokerState: state }, ports: { ...facts.ports, http, tokens, ops } }),
-    as,
-  );
-  const broker = await startBroker(parts, config, join(paths.home, 'broker-2.log'));
-  return { broker, api: clientOf(paths, plan, http, 'operator') };
+  const ownPaths = { ...paths, brokerState: state };
+  return {
+    config: join(paths.home, 'broker-2.toml'),
+    configText: brokerConfigText({ ...facts, paths: ownPaths, ports: { ...facts.ports, http, tokens, ops } }),
+    logFile: join(paths.home, 'broker-2.log'),
+    http,
+  };
 }

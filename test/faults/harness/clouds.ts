@@ -9,7 +9,6 @@ import {
   type Nats,
   privateDir,
   privateFile,
-  repositoryRoot,
   runAs,
   scratch,
   startNats,
@@ -33,6 +32,7 @@ import { policyFiles } from '../../../infra/dev/src/clouds/policy-text.ts';
 import { type Cloud, openCloud } from './cloud.ts';
 import { keyPinOf, leafIdentity, serverFiles, startLeaf } from './own-servers.ts';
 import { freePorts } from './ports.ts';
+import type { Release } from './releases.ts';
 
 /** Two clouds whose hypervisors are faked; everything else, down to every process, is real. */
 export type Clouds = {
@@ -70,6 +70,8 @@ export type CloudsOptions = {
   readonly agent?: (text: string, plan: CspPlan) => string;
   /** A side's `[keys]`, where it is not a sealed file. */
   readonly keys?: (plan: CspPlan, paths: CspPaths) => string | undefined;
+  /** Whose program a side's broker runs. */
+  readonly release?: (plan: CspPlan) => Release | undefined;
   /** Starts a side's agent in surroundings of its own, e.g. on a small disk. */
   readonly wrapAgent?: (command: readonly string[], plan: CspPlan, paths: CspPaths) => readonly string[];
 };
@@ -214,7 +216,8 @@ async function startCloud(
   privateFile(paths.agentConfig, options.agent?.(agentConfigText(facts), plan) ?? agentConfigText(facts), as);
   await options.prepare?.(plan, paths, federation);
   const wrapAgent = (command: readonly string[]): readonly string[] => options.wrapAgent?.(command, plan, paths) ?? command;
-  return openCloud({ plan, peer, paths, facts, database, as, repository: repositoryRoot, wrapAgent });
+  const release = options.release?.(plan);
+  return openCloud({ plan, peer, paths, facts, database, as, wrapAgent, ...(release === undefined ? {} : { release }) });
 }
 
 async function choosePorts(): Promise<CspPorts> {

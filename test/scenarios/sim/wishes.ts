@@ -92,6 +92,10 @@ export function wishes(of: Wishes): void {
     const way: Way = { mode: plan.pick(['cold', 'suspend']), rekey: plan.pick(['none', 'slot']) };
     const holder = csp.database.rows('select vm from broker_vms').length > 0;
     if (replica !== undefined && holder) wishMove(scheduler, csp, replica, { target: target.domain, bytes, way });
+    // Two people ask at the same moment, for two places.
+    const elsewhere = csps.find((other) => other !== csp && other !== target);
+    if (replica !== undefined && holder && elsewhere !== undefined && plan.below(3) === 0)
+      wishMove(scheduler, csp, replica, { target: elsewhere.domain, bytes: plan.bytes(10), way });
   });
   every(2_000, () => {
     const csp = plan.pick(csps);

@@ -1,19 +1,19 @@
-import type { TrustDomain } from '@carnet/events';
-import type { ExportedLine } from '@carnet/keys';
-import type { ShownNote } from '../core/checkpoints.ts';
-import type { Copy } from '../core/copies.ts';
-import type { HistoryCopy } from '../core/key-history.ts';
-import { AuditError, EXIT } from '../exit.ts';
 import {
   checkpointLine,
+  EXPORT_NOTES_MAX,
   type ExportHeader,
   type ExportLine,
   exportEnd,
   exportHeader,
   exportLine,
-  keyHistoryLine,
-  parseJson,
-} from './export-format.ts';
+  type TrustDomain,
+} from '@carnet/events';
+import type { ExportedLine } from '@carnet/keys';
+import type { ShownNote } from '../core/checkpoints.ts';
+import type { Copy } from '../core/copies.ts';
+import type { HistoryCopy } from '../core/key-history.ts';
+import { AuditError, EXIT } from '../exit.ts';
+import { keyHistoryLine, parseJson } from './export-format.ts';
 import { type FileLine, fileLines } from './lines.ts';
 
 /** Where the lines of one ledger lie in an export file. */
@@ -30,9 +30,6 @@ export type ExportFile = {
   /** Where the histories of its keys lie; absent in an export for one peer. */
   readonly history?: { readonly start: number; readonly end: number };
 };
-
-/** Two for each peer; more is a flood. */
-const NOTES_MAX = 2_048;
 
 const malformed = (source: string, line: number, what: string): AuditError =>
   new AuditError('EXPORT_MALFORMED', EXIT.verificationFailed, `${source}, line ${line}: ${what}`);
@@ -61,7 +58,7 @@ export async function indexExport(path: string, source = path): Promise<ExportFi
     else {
       if (history !== undefined) throw malformed(source, number, 'expected the history of a key, or the end line');
       const note = checkpointLine.safeParse(json).data?.checkpoint;
-      if (note !== undefined && notes.length < NOTES_MAX) {
+      if (note !== undefined && notes.length < EXPORT_NOTES_MAX) {
         notes.push(note);
         continue;
       }

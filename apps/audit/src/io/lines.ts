@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
+import { EXPORT_LINE_BYTES_MAX } from '@carnet/events';
 import { AuditError, EXIT } from '../exit.ts';
-import { LINE_BYTES_MAX } from '../limits.ts';
 
 /** A line and where it lies in its file, in bytes; `end` is after its newline. */
 export type FileLine = { readonly text: string; readonly start: number; readonly end: number };
@@ -31,8 +31,12 @@ export async function* fileLines(
       }
       rest = block.subarray(from);
       start += from;
-      if (rest.length > LINE_BYTES_MAX)
-        throw new AuditError('EXPORT_MALFORMED', EXIT.verificationFailed, `${path}: a line exceeds ${LINE_BYTES_MAX} bytes`);
+      if (rest.length > EXPORT_LINE_BYTES_MAX)
+        throw new AuditError(
+          'EXPORT_MALFORMED',
+          EXIT.verificationFailed,
+          `${path}: a line exceeds ${EXPORT_LINE_BYTES_MAX} bytes`,
+        );
     }
   } catch (cause) {
     if (cause instanceof AuditError) throw cause;

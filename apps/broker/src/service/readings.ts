@@ -5,7 +5,7 @@ import { mergeLedgers, type Positioned, parseCursor } from '../cursor.ts';
 import type { LedgerEntry, PeerRow } from './service.ts';
 
 /** Every ledger that this CSP writes or reads, in one fixed order: cursors rely on it. */
-export const ledgersOf = (journal: Journal): readonly Ledger[] =>
+export const ledgersOf = (journal: Pick<Journal, 'self' | 'peers'>): readonly Ledger[] =>
   journal.peers.toSorted().flatMap((peer) => [
     { publisher: journal.self, audience: peer },
     { publisher: peer, audience: journal.self },
@@ -98,25 +98,27 @@ const EXPORT_PAGE = 500;
 
 /**
  * Both directions of every ledger, each envelope exactly as chained; then the newest cosigned checkpoint of each, and the histories of
- * this CSP's own keys. The first line says whose view this is; the auditor trusts nothing else in it.
+ * this CSP's own keys. The first line says whose view this is; the auditor trusts nothing else in it. All ledgers end where they ended in
+ * one moment: whatever an event relies on, and a checkpoint covers, is there, so that the export can be imported.
  */
 export async function* exportLines(
-  journal: Journal,
+  journal: Pick<Journal, 'self' | 'peers' | 'ledger' | 'heads' | 'checkpoints'>,
   exportedAt: string,
   wanted: string | undefined,
   keys: Pick<KeyManager, 'usesHead' | 'historyLines'>,
 ): AsyncGenerator<string> {
   yield JSON.stringify({ carnet: 'ledger-export', v: 1, self: journal.self, exportedAt, keyUses: await keys.usesHead() });
+  const checkpoints = await journal.checkpoints();
+  const heads = await journal.heads();
   for (const ledger of ledgersOf(journal)) {
     if (wanted !== undefined && ledger.publisher !== wanted && ledger.audience !== wanted) continue;
-    for (let from = 1; ; ) {
-      const page = await journal.ledger(ledger, { from, limit: EXPORT_PAGE });
-      for (const { envelope } of page) yield JSON.stringify({ ...ledger, envelope: Buffer.from(envelope).toString('base64') });
-      if (page.length < EXPORT_PAGE) break;
-      from += page.length;
-    }
+    const head = heads.find(({ publisher, audience }) => publisher === ledger.publisher && audience === ledger.audience)?.head;
+    const end = Number(head?.seq ?? 0);
+    for (let from = 1; from <= end; from += EXPORT_PAGE)
+      for (const { envelope } of await journal.ledger(ledger, { from, limit: Math.min(EXPORT_PAGE, end - from + 1) }))
+        yield JSON.stringify({ ...ledger, envelope: Buffer.from(envelope).toString('base64') });
   }
-  for (const { publisher, audience, note } of await journal.checkpoints()) {
+  for (const { publisher, audience, note } of checkpoints) {
     if (wanted !== undefined && publisher !== wanted && audience !== wanted) continue;
     yield JSON.stringify({ checkpoint: Buffer.from(note).toString('utf8') });
   }
