@@ -105,3 +105,7 @@ export const CONSUMER_ACK_MS = 3_000;
 export const UNANNOUNCED_TRIES_MAX = 30;
 /** One message on the bus, in bytes: an event, or a host's command with sealed keys. */
 export const BUS_MESSAGE_BYTES_MAX = 262_144;
+/** Replicas of one CSP's broker, for which the bus has connections. */
+export const BROKER_REPLICAS_MAX = 8;
+/** Subscriptions of one connection to the bus: a broker has a few for each peer and host, and one for each question that is open. */
+export const SUBSCRIPTIONS_MAX = 8_192;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createAgenda, FORGET } from './agenda.ts';
-import { FRESH_PLACES_MAX, FRESH_REST, OTHERS_LATELY_MS, PEER_PLACES_MAX } from './limits.ts';
+import { FRESH_PER_REST, FRESH_PLACES_MAX, OTHERS_LATELY_MS, PEER_PLACES_MAX } from './limits.ts';
 
 const key = (vm: string) => ({ vm, peer: 'csp-b.example' });
 
@@ -132,15 +132,16 @@ describe('agenda', () => {
   it('beside another that has work, a peer that asks without end has few places, with rests between', () => {
     const { agenda, pass } = open();
     busyB(agenda);
-    for (const one of many(100, C)) agenda.notice(one);
+    const asked = 3 * FRESH_PER_REST;
+    for (const one of many(asked, C)) agenda.notice(one);
     const taken = takeAll(agenda);
-    expect([taken.length, agenda.freshOf(C), agenda.waitMs()]).toEqual([FRESH_PLACES_MAX, 100, undefined]);
+    expect([taken.length, agenda.freshOf(C), agenda.waitMs()]).toEqual([FRESH_PLACES_MAX, asked, undefined]);
     pass(10);
     for (const slot of taken) agenda.finish(slot, FORGET);
-    expect([takeAll(agenda).length, agenda.waitMs()]).toEqual([0, 10 * FRESH_REST]);
+    expect([takeAll(agenda).length, agenda.waitMs()]).toEqual([0, 10 * 3]);
     agenda.notice({ vm: 'late', peer: B });
     expect(takeAll(agenda).map(({ key: { vm } }) => vm)).toEqual(['late']);
-    pass(10 * FRESH_REST);
+    pass(10 * 3);
     expect(takeAll(agenda)).toHaveLength(FRESH_PLACES_MAX);
   });
 

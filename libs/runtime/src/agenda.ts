@@ -1,5 +1,5 @@
 import { createHeap } from './heap.ts';
-import { FRESH_PLACES_MAX, FRESH_REST, OTHERS_LATELY_MS, PEER_PLACES_MAX } from './limits.ts';
+import { FRESH_PER_REST, FRESH_PLACES_MAX, OTHERS_LATELY_MS, PEER_PLACES_MAX } from './limits.ts';
 
 /** One VM and one peer: the unit of work. Two replicas never hold the same one at once. */
 export interface JourneyKey {
@@ -68,6 +68,8 @@ type Queue = { readonly waiting: ReturnType<typeof createHeap<Turn>>; count: num
 type PeerQueues = Readonly<Record<Class, Queue>> & { freshRestUntilMs: number };
 
 const newQueue = (): Queue => ({ waiting: createHeap<Turn>(earlier), count: 0, busy: 0 });
+/** How many times as long as it took. */
+const restOf = ({ fresh }: PeerQueues): number => Math.max(1, fresh.count / FRESH_PER_REST);
 const busyOf = ({ fresh, begun }: PeerQueues): number => fresh.busy + begun.busy;
 
 /** Heaps of turns: ten thousand journeys after a restart must not cost ten thousand steps each. */
@@ -165,7 +167,7 @@ export function createAgenda(nowMs: () => number): Agenda {
       const queues = queuesOf(slot);
       const of = queues[classOf(slot)];
       of.busy -= 1;
-      if (slot.fresh) queues.freshRestUntilMs = nowMs() + FRESH_REST * (nowMs() - slot.takenMs);
+      if (slot.fresh) queues.freshRestUntilMs = nowMs() + restOf(queues) * (nowMs() - slot.takenMs);
       slot.busy = false;
       slot.restUntilMs = restUntilMs;
       slot.dueMs = slot.again ? Math.min(dueMs, Math.max(nowMs(), restUntilMs)) : dueMs;

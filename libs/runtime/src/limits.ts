@@ -6,9 +6,10 @@ export const JOURNEYS_AT_ONCE = 32;
 export const OTHERS_LATELY_MS = 5_000;
 /** Places of one peer: however much it has under way, another's next step finds one. */
 export const PEER_PLACES_MAX = 16;
-/** Of those for journeys in which nothing is begun, and how many times as long as such a look took the next one waits: what is under way goes first, and a flood of requests has little of the processors. */
+/** Of those for journeys in which nothing is begun: what is under way goes first, and a flood of requests has little of the processors. */
 export const FRESH_PLACES_MAX = 1;
-export const FRESH_REST = 2;
+/** After such a look the next one waits as long as that took, once for each so many that the peer has asked and we have not answered, and once at least. Who empties a host is hardly held up, who asks without end is. */
+export const FRESH_PER_REST = 64;
 /** Full look for what is open: finds what a lost notice or a dead replica left. */
 export const SWEEP_MS = 2_000;
 /** An open journey is looked at this often even when nothing is heard of it. */

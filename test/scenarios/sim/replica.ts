@@ -142,6 +142,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
       rekeyArriving: 'none',
       kemsLeaving: ['0x647a'],
       kemArriving: '0x647a',
+      unansweredOffers: 256,
     },
     nowMs,
   };

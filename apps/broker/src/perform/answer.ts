@@ -16,7 +16,7 @@ import {
   stepOf,
   unfinished,
 } from './context.ts';
-import { DEADLINE_MS_MAX, EPOCH_MAX, OFFERS_UNANSWERED_MAX } from './limits.ts';
+import { DEADLINE_MS_MAX, EPOCH_MAX } from './limits.ts';
 import { type Offer, offerInTurn } from './offer.ts';
 
 /**
@@ -30,8 +30,8 @@ export const answerIntent: Performer<'AnswerIntent'> = async (context, command) 
 
 async function answerAlone(context: PerformContext, command: Owed<'AnswerIntent'>, signal: AbortSignal): Promise<Performed> {
   const { MigrationIntended: intent } = command.facts;
-  // First, and cheap: a flood must not buy decisions, reservations and key pairs.
-  if ((await context.quotas.unanswered(command.peer)) >= OFFERS_UNANSWERED_MAX) return refuse(context, command, [UNANSWERED]);
+  const flooding = await whyTooMany(context, command);
+  if (flooding !== undefined) return refuse(context, command, [flooding]);
   const unfit = await whyUnfit(context, command);
   if (unfit !== undefined) return refuse(context, command, [unfit]);
   const policy = await context.policy.asTarget({ ...intent.data, epoch: command.epoch }, command.migration);
@@ -74,10 +74,12 @@ async function answerAlone(context: PerformContext, command: Owed<'AnswerIntent'
   return afterOffer(context, command, host, offer);
 }
 
-const UNANSWERED = reasonOf(
-  'OFFERS_UNANSWERED',
-  `${OFFERS_UNANSWERED_MAX} offers wait for the source: it agrees to them or withdraws, and asks again`,
-);
+/** First, and cheap: a flood must not buy decisions, reservations and key pairs. About: as many more pass as are answered at one moment. */
+async function whyTooMany({ quotas, settings }: PerformContext, { peer }: Owed<'AnswerIntent'>): Promise<Reason | undefined> {
+  if ((await quotas.unanswered(peer)) < settings.unansweredOffers) return undefined;
+  const text = `${settings.unansweredOffers} offers wait for the source: it agrees to them or withdraws, and asks again`;
+  return reasonOf('OFFERS_UNANSWERED', text);
+}
 
 async function afterOffer(
   context: PerformContext,

@@ -48,6 +48,8 @@ export interface PerformContext {
     readonly kemsLeaving: readonly HpkeKem[];
     /** What this CSP, as a target, has keys sealed to. */
     readonly kemArriving: HpkeKem;
+    /** Offers that one peer may leave unanswered. */
+    readonly unansweredOffers: number;
   };
   readonly nowMs: () => number;
 }

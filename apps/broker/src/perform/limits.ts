@@ -4,11 +4,6 @@
 export const DEADLINE_MS_MAX = 608_400_000;
 /** A VM moves once a minute for a thousand years. A host never forgets an epoch: one near the end of the integers would be the VM's last. */
 export const EPOCH_MAX = 1_000_000_000;
-/**
- * Offers that a peer may leave unanswered. An honest source agrees within seconds, or withdraws: it empties several hosts at once with fewer. About:
- * as many more as are answered at one moment.
- */
-export const OFFERS_UNANSWERED_MAX = 256;
 /** Bytes of an image beyond its capacity: LUKS header and qcow2 metadata, as hosts reserve them: 1/64 and 32 MiB. */
 export const OVERHEAD_DIVISOR = 64;
 export const OVERHEAD_BYTES = 33_554_432;

@@ -171,7 +171,14 @@ export function fakeContext(
       value: await work(new AbortController().signal),
     }),
     quotas: NO_QUOTAS,
-    settings: { rollbackWindowMs: 0, graceSeconds: 0, rekeyArriving: 'none', kemsLeaving: ['0x647a'], kemArriving: '0x647a' },
+    settings: {
+      rollbackWindowMs: 0,
+      graceSeconds: 0,
+      rekeyArriving: 'none',
+      kemsLeaving: ['0x647a'],
+      kemArriving: '0x647a',
+      unansweredOffers: 256,
+    },
     nowMs: () => Date.parse(START),
   };
   const merged = Object.entries(honest).map(([name, part]) => {
