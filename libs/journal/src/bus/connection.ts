@@ -78,6 +78,8 @@ export async function connectNats({ servers, serverName, tls, name }: BusAddress
     tls: options,
     timeout: BUS_ANSWER_MS_MAX,
     maxReconnectAttempts: -1,
+    // A member that the bus's operator cut off, and let in again, comes back by itself.
+    ignoreAuthErrorAbort: true,
     waitOnFirstConnect: true,
     reconnectTimeWait: 250,
     reconnectJitter: 250,
