@@ -107,17 +107,19 @@ async function fates({ database, plan, paths }: Cloud, sent: number): Promise<Be
   const codes = rows.flatMap(({ type, code, n }) => (type === 'MigrationRefused' ? [`${n} ${code}`] : []));
   const said = readFileSync(paths.brokerLog, 'utf8').match(/"code":"PEER_RATE_LIMITED"[^}]*"by":"(\w+)"/g) ?? [];
   const limited = [...new Set(said.map((line) => line.split('"by":"')[1]?.replace('"', '')))].join(', ');
-  return benchCase(
-    `of ${sent} intents at ${plan.key.toUpperCase()} when its moves are done`,
-    'intents',
-    'higher',
-    once('offered', of('MigrationOffered')),
-    [
+  return {
+    name: `of ${sent} intents at ${plan.key.toUpperCase()} when its moves are done`,
+    unit: 'intents',
+    better: 'higher',
+    ours: once('offered', of('MigrationOffered')),
+    peers: [
       once('refused', of('MigrationRefused'), codes.join(', ')),
       once('placed, no answer yet', placed - of('MigrationOffered') - of('MigrationRefused')),
       once('left on the bus', sent - placed, limited === '' ? '' : `PEER_RATE_LIMITED by ${limited}`),
     ],
-  );
+    // Neither is better: what is not one is another.
+    ratios: {},
+  };
 }
 
 type Resident = { readonly before: ReturnType<typeof residentOf>; readonly after: ReturnType<typeof residentOf> };
