@@ -12,6 +12,7 @@ export {
   type Fact,
   type Facts,
   type FactType,
+  haveBothRun,
   highestEpoch,
   initialJourney,
   isSplitSuspected,
