@@ -15,6 +15,8 @@ const [OFFERS, UNDER_WAY] = [20, 32];
 /** What `libs/journal` lets wait, and one batch. */
 const WAITING_MAX = 512 + 256;
 const [GARBAGE, GARBAGE_BYTES] = [1_000, 65_536];
+/** So many short ones that no machine is slow enough for the allowance to keep pace with them. */
+const [SHOUTS, SHOUT_BYTES] = [30_000, 256];
 const MOVED_MS_MAX = 240_000;
 const WORKED_MS_MAX = 300_000;
 
@@ -117,7 +119,7 @@ describe('a peer in good standing that never stops', () => {
   it('shouts 64 KiB without sense, on its ledger and where peers talk: nothing of it is placed, and it is not listened to', async () => {
     const shouting = Promise.all([
       c.garbage(clouds.a, 'ledger', GARBAGE, GARBAGE_BYTES),
-      c.garbage(clouds.a, 'talk', GARBAGE, GARBAGE_BYTES),
+      c.garbage(clouds.a, 'talk', GARBAGE, GARBAGE_BYTES).then(() => c.garbage(clouds.a, 'talk', SHOUTS, SHOUT_BYTES)),
     ]);
     await back();
     await shouting;
