@@ -15,7 +15,7 @@ const onDaemons = {
 const ATTACKED_AND_KILLED = [
   'test/attacks/**/*.test.ts',
   'test/bench/**/*.test.ts',
-  'test/faults/{bad-days,break-glass,cluster,invitation,key-backends,keys,kill-table,ledger-import,openstack,own-servers,rekey-kills,renewal,restored-backup,rolling-upgrade}.test.ts',
+  'test/faults/{bad-days,break-glass,cluster,invitation,key-backends,keys,kill-table,ledger-import,openstack,own-servers,rekey-kills,renewal,restored-backup,rolling-upgrade,split}.test.ts',
 ];
 
 export default defineConfig({

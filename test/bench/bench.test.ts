@@ -25,6 +25,7 @@ describe('benchmarks at their smallest', () => {
     ['load', '--active', '6', '--releasing', '3', '--runs', '1', '--rest', '1'],
     ['recover', '--events', '500', '--active', '5', '--runs', '1'],
     ['failover', '--runs', '1'],
+    ['flood', '--runs', '1', '--intents', '20', '--garbage', '10'],
     ['simulate', '--runs', '1', '--seeds', '2'],
   ])(
     '%s',

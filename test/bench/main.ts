@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { failoverBench } from './failover.ts';
+import { floodBench } from './flood.ts';
 import { intentBench } from './intent.ts';
 import { keysBench } from './keys.ts';
 import { loadBench } from './load.ts';
@@ -12,7 +13,7 @@ import { transferBench } from './transfer.ts';
 
 // `npm run bench -- NAME [--json] [--COUNT N]…`
 
-const COUNTS = ['runs', 'events', 'finished', 'deks', 'active', 'releasing', 'rest', 'seeds'] as const;
+const COUNTS = ['runs', 'events', 'finished', 'deks', 'active', 'releasing', 'rest', 'seeds', 'intents', 'garbage'] as const;
 /** What is not given is the benchmark's own default. */
 export type BenchSettings = { readonly [name in (typeof COUNTS)[number]]?: number };
 
@@ -21,6 +22,7 @@ const BENCHES: Readonly<Record<string, (settings: BenchSettings) => Promise<Benc
   transfer: transferBench,
   replay: replayBench,
   failover: failoverBench,
+  flood: floodBench,
   intent: intentBench,
   keys: keysBench,
   load: loadBench,

@@ -48,6 +48,8 @@ export function connectBus(config: AgentConfig, material: TlsMaterial): Promise<
     tls,
     waitOnFirstConnect: true,
     maxReconnectAttempts: -1,
+    // A CSP that the bus's operator cut off, and let in again: its hosts come back by themselves.
+    ignoreAuthErrorAbort: true,
     reconnectTimeWait: BUS_RECONNECT_MS,
     reconnectJitterTLS: BUS_RECONNECT_MS,
     pingInterval: BUS_PING_MS,

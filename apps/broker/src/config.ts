@@ -110,6 +110,8 @@ const settings = z.strictObject({
       deadlineSeconds: z.int().min(10).max(604_800).default(3_600),
       /** A guest asked to shut down for a cold move gets this long before its power is cut. */
       graceSeconds: z.int().min(0).max(600).default(60),
+      /** Offers that one peer may leave unanswered; beyond, what it asks is refused (`OFFERS_UNANSWERED`). More than an honest one asks for at once. */
+      unansweredOffers: z.int().min(1).max(10_000).default(256),
       /** How long the target waits after `VmHealthy` before `MigrationFinalized`. */
       rollbackWindowSeconds: z.int().min(0).max(604_800).default(300),
     })

@@ -32,6 +32,8 @@ export interface Ground {
   readonly tls: TlsMaterial;
   readonly store: Store;
   readonly journal: Journal;
+  /** Set by whoever answers peers: how many of a peer's intents wait for it. */
+  readonly backlog: { unanswered: (peer: string) => number };
   readonly bus: Bus;
   readonly keys: KeyManager;
   readonly policies: PolicySet;
@@ -69,6 +71,7 @@ export async function openGround(
   const target = url === undefined ? { dir: join(config.stateDirectory, 'database') } : { url };
   const backend = keyBackendOf(config.keys, environment);
   await ensureKeyRoot(backend.root, random);
+  const backlog: Ground['backlog'] = { unanswered: () => 0 };
   const journalFrom = (store: Store) =>
     openJournal({
       store,
@@ -77,6 +80,7 @@ export async function openGround(
       signing: identity.signing,
       validateChain: chainValidator(trust, now),
       headDir: join(config.stateDirectory, 'heads'),
+      unanswered: (peer) => backlog.unanswered(peer),
       clock: { nowMs },
       random,
       log,
@@ -120,7 +124,7 @@ export async function openGround(
       tls: busTls(config, tls),
     }),
   );
-  return { config, identity, trust, invited, tls, store, journal, bus, keys, policies, log, metrics, nowMs, now };
+  return { config, identity, trust, invited, tls, store, journal, backlog, bus, keys, policies, log, metrics, nowMs, now };
 }
 
 /** A database that goes away in the middle of the start leaves nothing half open behind for the next attempt. */

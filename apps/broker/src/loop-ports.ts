@@ -1,4 +1,4 @@
-import { event, type MigrationId, type TrustDomain, timestamp, trustDomain, vmId } from '@carnet/events';
+import { event, type MigrationId, timestamp, trustDomain, vmId } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import type { JourneyKey, Loop, LoopPorts, Metrics, Outcome } from '@carnet/runtime';
 import { type Command, type Journey, nextDeadline, react } from '@carnet/saga';
@@ -80,41 +80,33 @@ export function noticeJourneys(
 ): () => void {
   const { self, journal, metrics } = ports;
   const vms = new Map<string, string>();
-  const vmOf = async (peer: TrustDomain, migration: MigrationId): Promise<string | undefined> => {
-    const name = `${peer} ${migration}`;
-    const known = vms.get(name) ?? (await vmByIntent(journal, peer, migration));
-    if (known === undefined) return undefined;
-    if (vms.size >= VMS_REMEMBERED) vms.clear();
-    vms.set(name, known);
-    return known;
+  const learn = async (unknown: readonly MigrationId[]): Promise<void> => {
+    if (unknown.length === 0) return;
+    // In one statement for all of one commit: a peer that asks for many VMs at once must not fill the queue to the database.
+    const events = await journal.eventsOfMigrations(unknown);
+    if (vms.size + events.length > VMS_REMEMBERED) vms.clear();
+    for (const { event, placement } of events)
+      if (event?.type === 'MigrationIntended')
+        for (const peer of [placement.publisher, placement.audience]) vms.set(`${peer} ${event.migration}`, event.data.vm);
   };
   return journal.subscribe((notices) => {
-    for (const { publisher, audience, type, migration } of notices) {
+    const concerned = notices.flatMap(({ publisher, audience, type, migration }) => {
       metrics.events.inc({ direction: publisher === self ? 'own' : 'received', type: KNOWN_TYPES.has(type) ? type : 'unknown' });
-      if (migration === null) continue;
-      const peer = publisher === self ? audience : publisher;
-      void vmOf(peer, migration).then(
-        (vm) => vm !== undefined && loop.notice({ vm, peer }),
-        // The sweep finds it: a database that does not answer now will be asked again.
-        () => undefined,
-      );
-    }
+      return migration === null ? [] : [{ peer: publisher === self ? audience : publisher, migration }];
+    });
+    const vmOf = ({ peer, migration }: (typeof concerned)[number]): string | undefined => vms.get(`${peer} ${migration}`);
+    void learn([...new Set(concerned.filter((one) => vmOf(one) === undefined).map(({ migration }) => migration))]).then(
+      () => {
+        for (const one of concerned) {
+          const vm = vmOf(one);
+          if (vm !== undefined) loop.notice({ vm, peer: one.peer });
+        }
+      },
+      // The sweep finds it: a database that does not answer now will be asked again.
+      () => undefined,
+    );
   });
 }
 
 /** Migrations whose VM is remembered, at most. */
 const VMS_REMEMBERED = 20_000;
-
-/** Of the ledgers with this peer: a third CSP that reuses a migration's id says nothing about it. */
-async function vmByIntent(
-  journal: Pick<Journal, 'eventsOfMigrations'>,
-  peer: TrustDomain,
-  migration: MigrationId,
-): Promise<string | undefined> {
-  const events = await journal.eventsOfMigrations([migration]);
-  const intent = events.find(
-    ({ event, placement }) =>
-      event?.type === 'MigrationIntended' && (placement.publisher === peer || placement.audience === peer),
-  );
-  return intent?.event?.type === 'MigrationIntended' ? intent.event.data.vm : undefined;
-}

@@ -70,7 +70,8 @@ describe('a quota', () => {
 });
 
 describe('a turn', () => {
-  const quotas = () => openQuotas({ store, views: { record: async () => undefined }, ledgers: memoryLedgers(A) });
+  const quotas = () =>
+    openQuotas({ store, views: { record: async () => undefined, countUnanswered: async () => 0 }, ledgers: memoryLedgers(A) });
 
   it('is had by one at a time with a peer in a direction, over all replicas; others do not wait for it', async () => {
     const [first, second] = [quotas(), quotas()];

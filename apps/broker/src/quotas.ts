@@ -22,13 +22,15 @@ export interface Quotas {
     direction: 'outgoing' | 'incoming',
     work: (signal: AbortSignal) => Promise<T>,
   ) => Promise<Turn<T>>;
+  /** Offers to this peer that it has neither agreed to nor ended. */
+  readonly unanswered: (peer: TrustDomain) => Promise<number>;
   /** Within a turn, after the append: the next one counts it. */
   readonly note: (vm: VmId, peer: TrustDomain) => Promise<void>;
 }
 
 export interface QuotaPorts {
   readonly store: Pick<Store, 'tryLease'>;
-  readonly views: Pick<MigrationViews, 'record'>;
+  readonly views: Pick<MigrationViews, 'record' | 'countUnanswered'>;
   readonly ledgers: Pick<Ledgers, 'journey'>;
 }
 
@@ -47,6 +49,7 @@ export function openQuotas({ store, views, ledgers }: QuotaPorts): Quotas {
         if (last.get(name) === ended) last.delete(name);
       }
     },
+    unanswered: views.countUnanswered,
     note: async (vm, peer) => views.record(rowsOf(await ledgers.journey(vm, peer)).slice(-ROWS_NOTED)),
   };
 }

@@ -145,6 +145,7 @@ export function wire(ground: Ground) {
   const settings = {
     rollbackWindowMs: config.migration.rollbackWindowSeconds * 1_000,
     graceSeconds: config.migration.graceSeconds,
+    unansweredOffers: config.migration.unansweredOffers,
     rekeyArriving: config.rekey.arriving,
     kemArriving: KEM_OF[config.profile.arriving],
     kemsLeaving: config.profile.leaving.map((one) => KEM_OF[one]),

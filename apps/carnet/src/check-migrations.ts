@@ -27,8 +27,8 @@ export function checkMigrations(alarms: readonly Alarm[], limits: DoubtLimits): 
 }
 
 function judge({ code, seconds }: Alarm, { warning, critical }: DoubtLimits): CheckExit {
-  // Two copies of one VM may be running.
-  if (code === 'SPLIT_SUSPECTED') return CHECK.critical;
+  // Two copies of one VM may be running, or were.
+  if (code === 'SPLIT_SUSPECTED' || code === 'BOTH_RAN') return CHECK.critical;
   if (code !== 'IN_DOUBT') return CHECK.warning;
   // Written so that a number of seconds that is none is critical.
   if (!(seconds < critical)) return CHECK.critical;

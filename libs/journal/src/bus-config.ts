@@ -1,5 +1,5 @@
 import { type HostName, ledgerStream, ledgerSubjects, peerSubject, subjectToken, type TrustDomain } from '@carnet/events';
-import { BUS_MESSAGE_BYTES_MAX } from './limits.ts';
+import { BROKER_REPLICAS_MAX, BUS_MESSAGE_BYTES_MAX, SUBSCRIPTIONS_MAX } from './limits.ts';
 
 export type BusMember = { readonly domain: TrustDomain; readonly hosts: readonly HostName[] };
 
@@ -179,6 +179,7 @@ function memberAccount(
   const services = apart.has(domain) ? [] : rights.services;
   return [
     `  ${account(domain)} {`,
+    limitsOf(hosts.length, all.filter(({ publisher }) => publisher === domain).length),
     '    users: [',
     ...(away.has(domain) ? [] : users).map((line) => `      ${line}`),
     '    ]',
@@ -194,6 +195,14 @@ function memberAccount(
     '  }',
   ];
 }
+
+/**
+ * Threat: a member that opens connections or subscriptions without end, until the server has none left for others. A broker has a connection
+ * to each peer and one more, an agent one; both for a moment twice as many, when they come back before the server noticed that they went.
+ * What a member publishes has no limit here (nats-server has none): streams are bounded one by one, and brokers take in by measure.
+ */
+const limitsOf = (hosts: number, peers: number): string =>
+  `    limits { max_connections: ${2 * (BROKER_REPLICAS_MAX * (peers + 1) + hosts)}, max_subscriptions: ${SUBSCRIPTIONS_MAX}, max_payload: ${BUS_MESSAGE_BYTES_MAX} }`;
 
 /** What a member may say to and hear from the federation. */
 export type Rights = {

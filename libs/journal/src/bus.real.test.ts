@@ -26,6 +26,7 @@ import { openStore, type Store } from '@carnet/store';
 import { ed25519Signer } from '@carnet/trust';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { sql } from 'kysely';
+import { connect } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   type Bus,
@@ -74,6 +75,15 @@ afterAll(async () => {
   await nats?.stop();
   await postgres?.stop();
 });
+
+/** As `connectNats`, but gives up. */
+const connectOnce = ({ servers, serverName, tls }: BusAddress) =>
+  connect({
+    servers: [...servers],
+    tls: { ...tls, servername: serverName } as object,
+    reconnect: false,
+    maxReconnectAttempts: 0,
+  });
 
 const address = (folder: string, name: string): BusAddress => ({
   servers: [nats.url],
@@ -594,6 +604,18 @@ describe('a hostile user of the bus', () => {
     await connection.close();
     await publish(a, 1);
     await settled(a, b);
+  });
+
+  it('has so many connections and no more, and others keep theirs', async () => {
+    const opened = await Promise.allSettled(Array.from({ length: 60 }, () => connectOnce(address(B, 'broker'))));
+    const held = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    const refused = opened.flatMap((one) => (one.status === 'rejected' ? [String(one.reason)] : []));
+    const other = await connectOnce(address(A, 'broker'));
+    expect([held.length > 0, new Set(refused.map((text) => /maximum account active connections/i.test(text)))]).toEqual([
+      true,
+      new Set([true]),
+    ]);
+    await Promise.all([...held, other].map((connection) => connection.close()));
   });
 
   it('a certificate of another authority is not even let in', async () => {

@@ -21,6 +21,11 @@ export const JOURNAL_CODES = {
     text: 'Too many events wait for the head of this ledger.',
     advice: 'The database is too slow or stands still: look at it, then try again.',
   },
+  PEER_RATE_LIMITED: {
+    text: 'This peer says more than is taken in from one: the rest waits on the bus, and others go on.',
+    advice:
+      'Nothing, if it moves many VMs: it goes on by itself. If it lasts, call the peer: all that it said is signed. One that does not stop is cut off at the bus by the revocation of its certificate.',
+  },
   PEER_REVOKED: {
     text: 'The certificate under which this peer introduced its event key is revoked: nothing of it is taken and nothing begun with it.',
     advice:

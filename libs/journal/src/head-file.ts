@@ -158,7 +158,11 @@ function advanced(before: Known, fresh: readonly KeptEvent[], told: HeadPosition
 /** Up to which position there are so many bytes: the peer may be restored as well, behind what it holds now, and then the newest are nowhere else. */
 function oldest(sizes: readonly Size[], bytes: number): number {
   let sum = 0;
-  return sizes.find((size) => (sum += size.bytes) >= bytes)?.seq ?? 0;
+  for (const size of sizes) {
+    sum += size.bytes;
+    if (sum >= bytes) return size.seq;
+  }
+  return 0;
 }
 
 /** The longer mark and all events, but those up to `gone`. */

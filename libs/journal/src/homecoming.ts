@@ -1,5 +1,6 @@
 import { GENESIS, type TrustDomain } from '@carnet/events';
 import { positionOf } from '@carnet/trust';
+import type { Intake } from './bus/intake.ts';
 import type { Delivery } from './early.ts';
 import { JournalError } from './error.ts';
 import type { JournalParts } from './journal.ts';
@@ -9,15 +10,20 @@ import { quarantine, quarantinedPeers } from './quarantine.ts';
 import type { Received } from './receive.ts';
 import { payloadOf } from './stored-event.ts';
 
-/** Re-sent envelopes of either ledger, as they come on the channel between peers; each vouches for itself. */
+/**
+ * Re-sent envelopes of either ledger, as they come on the channel between peers; each vouches for itself. A peer that is held is held on
+ * either way, and asked again later; what comes home to us never is.
+ */
 export async function receiveResent(
   parts: JournalParts,
   peer: TrustDomain,
   envelopes: readonly Uint8Array[],
+  intake: Intake,
 ): Promise<readonly Received[]> {
-  const { self } = parts.options;
+  const { self, clock } = parts.options;
+  const startedMs = clock.nowMs();
   const ours = envelopes.filter((envelope) => claimedPublisher(envelope) === self);
-  const theirs = envelopes.filter((envelope) => claimedPublisher(envelope) !== self);
+  const theirs = intake.heldBy() === undefined ? envelopes.filter((envelope) => claimedPublisher(envelope) !== self) : [];
   const returned =
     ours.length === 0
       ? []
@@ -31,6 +37,11 @@ export async function receiveResent(
     theirs.length > 0 || returned.some(({ kind }) => kind === 'placed')
       ? await receiverOf(parts.theirs, peer).receive(theirs.map((envelope) => ({ envelope })))
       : [];
+  if (theirs.length > 0)
+    intake.took(
+      theirs.reduce((sum, { length }) => sum + length, 0),
+      clock.nowMs() - startedMs,
+    );
   return [...returned, ...admitted];
 }
 

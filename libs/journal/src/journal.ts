@@ -32,6 +32,8 @@ export type JournalOptions = {
   readonly headDir: string;
   /** Default: files in `headDir`. */
   readonly openHeadFile?: (dir: string, audience: TrustDomain) => Promise<HeadFile>;
+  /** What a peer asked for and has no answer to yet. More of its ledger is placed only while that is little. Default: nothing. */
+  readonly unanswered?: (peer: TrustDomain) => number;
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly log: Log;

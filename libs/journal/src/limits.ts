@@ -71,6 +71,30 @@ export const DRAIN_MS_MAX = 3_000;
 export const LEASE_EVERY_MS = 500;
 /** Peer messages waiting to be judged: beyond it the oldest are dropped, and heads come again. */
 export const MESSAGES_WAITING_MAX = 2_048;
+/** Peer messages waiting to be judged, in bytes: two answers of `RESEND_MAX` long envelopes. */
+export const MESSAGES_WAITING_BYTES_MAX = 33_554_432;
+/** Attempts to move a VM that a peer opened here and that are not answered: no more of its ledger is placed from there on, until half are. */
+export const UNANSWERED_MAX = 512;
+export const UNANSWERED_AGAIN = 256;
+/** Bytes of one peer's events placed at once, and per second for ever: a hundred times what its moves take (0.1 MiB each), and a past of 10,000 events at once. */
+export const INTAKE_BYTES_BURST = 67_108_864;
+export const INTAKE_BYTES_PER_SECOND = 4_194_304;
+/** Bytes judged in one turn of a peer: 16 of the longest events. */
+export const INTAKE_TURN_BYTES = 1_048_576;
+/** Another peer was heard this lately, in ms: then a peer rests as long as its turn took, at most so long. */
+export const OTHERS_LATELY_MS = 10_000;
+export const REST_MS_MAX = 500;
+/** Where a peer is held, whether it still is is asked this often, in ms. */
+export const HELD_LOOK_MS = 100;
+/** What a peer may say beside its ledger, in units: an envelope is one, any other message (a look into the database each) `TALK_MESSAGE_UNITS`. Honest ones send 20 messages a second at most. */
+export const TALK_BURST = 8_192;
+export const TALK_PER_SECOND = 1_024;
+export const TALK_MESSAGE_UNITS = 16;
+/** The same in bytes. */
+export const TALK_BYTES_BURST = 67_108_864;
+export const TALK_BYTES_PER_SECOND = 8_388_608;
+/** That a peer is held is said this often in the log, in ms. */
+export const HELD_SAID_EVERY_MS = 60_000;
 /** Bytes of one ledger's stream on the bus: 200,000 events of 5 KiB. The oldest go first; the truth is in the databases. */
 export const STREAM_BYTES_MAX = 1_073_741_824;
 /** Bytes of one message on the bus: an event and its headers. */
@@ -83,3 +107,7 @@ export const CONSUMER_ACK_MS = 3_000;
 export const UNANNOUNCED_TRIES_MAX = 30;
 /** One message on the bus, in bytes: an event, or a host's command with sealed keys. */
 export const BUS_MESSAGE_BYTES_MAX = 262_144;
+/** Replicas of one CSP's broker, for which the bus has connections. */
+export const BROKER_REPLICAS_MAX = 8;
+/** Subscriptions of one connection to the bus: a broker has a few for each peer and host, and one for each question that is open. */
+export const SUBSCRIPTIONS_MAX = 8_192;

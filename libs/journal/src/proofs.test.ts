@@ -2,6 +2,7 @@ import type { Store } from '@carnet/store';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { receiveResent } from './homecoming.ts';
 import { openJournal } from './index.ts';
+import { OPEN } from './testing/open-intake.ts';
 import { A, B, decide, emptyStore, journalOptions, openTestStore, refusal, removeTemporaryDirs } from './testing/world.ts';
 
 let stores: readonly [Store, Store];
@@ -22,7 +23,7 @@ it('a restored side that held its peer for a liar keeps no proof of it once its 
   const theirs = async () => (await a.journal.ledger({ publisher: A, audience: B })).map(({ envelope }) => envelope);
   const mine = await b.journal.append(A, decide(refusal('mine')));
   if (!mine.ok) throw new Error(mine.code);
-  await receiveResent(a.parts, B, await ours());
+  await receiveResent(a.parts, B, await ours(), OPEN);
   const cited = mine.value.events.map(({ digest }) => digest);
   expect(await a.journal.append(B, decide(refusal('citing', cited)))).toMatchObject({ ok: true });
   const lost = await ours();
@@ -31,9 +32,9 @@ it('a restored side that held its peer for a liar keeps no proof of it once its 
 
   const { journal, parts } = await openJournal(journalOptions(stores[1], B, [A]));
   const proofs = async () => (await journal.peersState()).flatMap((peer) => peer.proofs.map(({ code }) => code));
-  await receiveResent(parts, A, await theirs());
+  await receiveResent(parts, A, await theirs(), OPEN);
   expect(await proofs()).toEqual(['CAUSE_UNKNOWN']);
-  await receiveResent(parts, A, lost);
+  await receiveResent(parts, A, lost, OPEN);
   expect(await proofs()).toEqual([]);
   expect((await journal.peersState())[0]?.received.frozen).toBeUndefined();
   expect(await journal.ledger({ publisher: A, audience: B })).toHaveLength((await theirs()).length);

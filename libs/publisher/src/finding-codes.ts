@@ -10,6 +10,11 @@ export const FINDING_CODES = {
     advice:
       'Bring the target back, so that it stops its copy. Compare both; then discard the target’s: carnet migration discard-copy.',
   },
+  BOTH_RAN: {
+    text: 'Both sides ran the VM: the source took it back, and the target had started it.',
+    advice:
+      'The copy of the higher epoch, at the source, is the VM. The target’s is stopped and kept: look through what it wrote, tell the VM’s owner, then give it up: carnet migration discard-copy.',
+  },
   OVERDUE: {
     text: 'A side should have given up by itself, and its word has not come.',
     advice: 'See that this side’s broker and database run, and that events reach the bus.',

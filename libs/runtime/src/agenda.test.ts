@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createAgenda, FORGET } from './agenda.ts';
+import { FRESH_PER_REST, FRESH_PLACES_MAX, OTHERS_LATELY_MS, PEER_PLACES_MAX } from './limits.ts';
 
 const key = (vm: string) => ({ vm, peer: 'csp-b.example' });
 
@@ -109,6 +110,64 @@ describe('agenda', () => {
         }
       }),
     );
+  });
+
+  const many = (count: number, peer: string) => Array.from({ length: count }, (_, n) => ({ vm: `vm-${n}`, peer }));
+  /** All that may be taken now. */
+  const takeAll = (agenda: ReturnType<typeof createAgenda>) => {
+    const taken: NonNullable<ReturnType<typeof agenda.takeDue>>[] = [];
+    for (let slot = agenda.takeDue(); slot !== undefined; slot = agenda.takeDue()) taken.push(slot);
+    return taken;
+  };
+  const [B, C] = ['csp-b.example', 'csp-c.example'];
+  /** B has had work a moment ago. */
+  const busyB = (agenda: ReturnType<typeof createAgenda>) => {
+    agenda.notice({ vm: 'of B', peer: B });
+    const slot = agenda.takeDue();
+    if (slot === undefined) throw new Error('nothing due');
+    agenda.works(slot);
+    agenda.finish(slot, FORGET);
+  };
+
+  it('beside another that has work, a peer that asks without end has few places, with rests between', () => {
+    const { agenda, pass } = open();
+    busyB(agenda);
+    const asked = 3 * FRESH_PER_REST;
+    for (const one of many(asked, C)) agenda.notice(one);
+    const taken = takeAll(agenda);
+    expect([taken.length, agenda.freshOf(C), agenda.waitMs()]).toEqual([FRESH_PLACES_MAX, asked, undefined]);
+    pass(10);
+    for (const slot of taken) agenda.finish(slot, FORGET);
+    expect([takeAll(agenda).length, agenda.waitMs()]).toEqual([0, 10 * 3]);
+    agenda.notice({ vm: 'late', peer: B });
+    expect(takeAll(agenda).map(({ key: { vm } }) => vm)).toEqual(['late']);
+    pass(10 * 3);
+    expect(takeAll(agenda)).toHaveLength(FRESH_PLACES_MAX);
+  });
+
+  it('what is begun has more places than what is asked, and beside another no peer has all', () => {
+    const { agenda, pass, now } = open();
+    for (const one of many(100, C)) agenda.notice(one);
+    for (const slot of takeAll(agenda)) {
+      agenda.begin(slot);
+      agenda.finish(slot, { dueMs: now() + 1 });
+    }
+    busyB(agenda);
+    pass(1);
+    const taken = takeAll(agenda);
+    expect([taken.length, agenda.freshOf(C)]).toEqual([PEER_PLACES_MAX, 0]);
+    agenda.notice({ vm: 'late', peer: B });
+    pass(1);
+    expect(takeAll(agenda).map(({ key: { vm } }) => vm)).toEqual(['late']);
+  });
+
+  it('alone, and again when the other has had no work for a while, a peer may have every place', () => {
+    const { agenda, pass } = open();
+    busyB(agenda);
+    for (const one of many(100, C)) agenda.notice(one);
+    expect(takeAll(agenda)).toHaveLength(FRESH_PLACES_MAX);
+    pass(OTHERS_LATELY_MS);
+    expect(takeAll(agenda)).toHaveLength(100 - FRESH_PLACES_MAX);
   });
 
   it('whatever comes, nobody is given out twice, and everybody noticed gets a turn', () => {

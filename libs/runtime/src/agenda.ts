@@ -1,4 +1,5 @@
 import { createHeap } from './heap.ts';
+import { FRESH_PER_REST, FRESH_PLACES_MAX, OTHERS_LATELY_MS, PEER_PLACES_MAX } from './limits.ts';
 
 /** One VM and one peer: the unit of work. Two replicas never hold the same one at once. */
 export interface JourneyKey {
@@ -17,6 +18,10 @@ export interface Slot {
   busy: boolean;
   /** Noticed while busy: look again as soon as this look ends. */
   again: boolean;
+  /** Nothing is begun in it, as far as is known: never looked at, or it owes an answer to what a peer asks. */
+  fresh: boolean;
+  /** When it became busy last. */
+  takenMs: number;
 }
 
 /** When to look next: at a time, or not before something happens. `restMs`: see {@link Slot}. */
@@ -29,12 +34,22 @@ export const FORGET: Next = { dueMs: Number.POSITIVE_INFINITY };
 export interface Agenda {
   readonly notice: (key: JourneyKey) => void;
   readonly has: (key: JourneyKey) => boolean;
-  /** The journey that has waited longest beyond its time, now busy. Longest first: nobody starves behind the busy ones. */
+  /**
+   * The next journey, now busy. While others have work each peer has its share: the peer with the fewest places first, none with more than
+   * `PEER_PLACES_MAX`, nor with more than `FRESH_PLACES_MAX` for what it newly asks, with rests between. Of one peer, whoever has waited
+   * longest beyond its time.
+   */
   readonly takeDue: () => Slot | undefined;
+  /** Of a busy one: something is owed in it. Its peer has work, and others leave it room. */
+  readonly works: (slot: Slot) => void;
+  /** Of a busy one: more is under way in it than an answer. */
+  readonly begin: (slot: Slot) => void;
   readonly finish: (slot: Slot, next: Next) => void;
-  /** Milliseconds until the next look is due; `undefined`: nothing waits. */
+  /** Milliseconds until the next look that may be taken is due; `undefined`: none waits, or the end of another comes first. */
   readonly waitMs: () => number | undefined;
   readonly size: () => number;
+  /** Journeys with this peer in which nothing is begun. */
+  readonly freshOf: (peer: string) => number;
 }
 
 const nameOf = (key: JourneyKey): string => `${key.vm}\n${key.peer}`;
@@ -45,30 +60,77 @@ type Turn = { readonly slot: Slot; readonly dueMs: number; readonly order: numbe
 /** Of two that are due at once, whoever was queued first. */
 const earlier = (a: Turn, b: Turn): number => a.dueMs - b.dueMs || a.order - b.order;
 
-/** A heap of turns: ten thousand journeys after a restart must not cost ten thousand steps each. */
+type Class = 'fresh' | 'begun';
+const classOf = ({ fresh }: Slot): Class => (fresh ? 'fresh' : 'begun');
+
+/** One peer's journeys: how many there are, how many are busy, and who waits. */
+type Queue = { readonly waiting: ReturnType<typeof createHeap<Turn>>; count: number; busy: number };
+type PeerQueues = Readonly<Record<Class, Queue>> & { freshRestUntilMs: number };
+
+const newQueue = (): Queue => ({ waiting: createHeap<Turn>(earlier), count: 0, busy: 0 });
+/** How many times as long as it took. */
+const restOf = ({ fresh }: PeerQueues): number => Math.max(1, fresh.count / FRESH_PER_REST);
+const busyOf = ({ fresh, begun }: PeerQueues): number => fresh.busy + begun.busy;
+
+/** Heaps of turns: ten thousand journeys after a restart must not cost ten thousand steps each. */
 export function createAgenda(nowMs: () => number): Agenda {
   const slots = new Map<string, Slot>();
-  const turns = createHeap<Turn>(earlier);
+  const peers = new Map<string, PeerQueues>();
+  /** When each peer last had work. */
+  const workedMs = new Map<string, number>();
   let order = 0;
+  const isAlone = (peer: string): boolean =>
+    ![...workedMs].some(([other, at]) => other !== peer && nowMs() - at < OTHERS_LATELY_MS);
+  const queuesOf = ({ key: { peer } }: Slot): PeerQueues => {
+    const held = peers.get(peer) ?? { fresh: newQueue(), begun: newQueue(), freshRestUntilMs: 0 };
+    peers.set(peer, held);
+    return held;
+  };
   const queue = (slot: Slot): void => {
     order += 1;
-    turns.push({ slot, dueMs: slot.dueMs, order });
+    queuesOf(slot)[classOf(slot)].waiting.push({ slot, dueMs: slot.dueMs, order });
   };
   /** Turns that no longer count are dropped when they reach the front; at most a few for each look. */
-  const earliest = (): Slot | undefined => {
-    for (let turn = turns.peek(); turn !== undefined; turn = turns.peek()) {
-      if (!turn.slot.busy && turn.slot.dueMs === turn.dueMs && slots.get(nameOf(turn.slot.key)) === turn.slot) return turn.slot;
-      turns.pop();
+  const earliestIn = ({ waiting }: Queue): Turn | undefined => {
+    for (let turn = waiting.peek(); turn !== undefined; turn = waiting.peek()) {
+      const { slot, dueMs } = turn;
+      if (!slot.busy && slot.dueMs === dueMs && slots.get(nameOf(slot.key)) === slot) return turn;
+      waiting.pop();
     }
     return undefined;
   };
+  /** A peer's next turn, as far as its share goes. Alone, it may have all. */
+  const nextOf = (peer: string, queues: PeerQueues): Turn | undefined => {
+    const alone = isAlone(peer);
+    if (!alone && busyOf(queues) >= PEER_PLACES_MAX) return undefined;
+    const begun = earliestIn(queues.begun);
+    const fresh = alone || queues.fresh.busy < FRESH_PLACES_MAX ? earliestIn(queues.fresh) : undefined;
+    const rested = fresh && !alone ? { ...fresh, dueMs: Math.max(fresh.dueMs, queues.freshRestUntilMs) } : fresh;
+    return [begun, rested].flatMap((turn) => turn ?? []).toSorted(earlier)[0];
+  };
+  const nextTurns = (): readonly { readonly queues: PeerQueues; readonly turn: Turn }[] =>
+    [...peers].flatMap(([peer, queues]) => {
+      const turn = nextOf(peer, queues);
+      return turn === undefined ? [] : [{ queues, turn }];
+    });
 
   return {
     notice: (key) => {
       const held = slots.get(nameOf(key));
       if (held === undefined) {
-        const slot = { key, dueMs: nowMs(), restUntilMs: 0, attempts: 0, lastCommand: '', busy: false, again: false };
+        const slot = {
+          key,
+          dueMs: nowMs(),
+          restUntilMs: 0,
+          attempts: 0,
+          lastCommand: '',
+          busy: false,
+          again: false,
+          fresh: true,
+          takenMs: 0,
+        };
         slots.set(nameOf(key), slot);
+        queuesOf(slot).fresh.count += 1;
         queue(slot);
       } else if (held.busy) held.again = true;
       else {
@@ -80,24 +142,47 @@ export function createAgenda(nowMs: () => number): Agenda {
     },
     has: (key) => slots.has(nameOf(key)),
     takeDue: () => {
-      const first = earliest();
-      if (first === undefined || first.dueMs > nowMs()) return undefined;
-      turns.pop();
-      first.busy = true;
-      return first;
+      const due = nextTurns().filter(({ turn }) => turn.dueMs <= nowMs());
+      const [first] = due.toSorted((a, b) => busyOf(a.queues) - busyOf(b.queues) || earlier(a.turn, b.turn));
+      if (first === undefined) return undefined;
+      const { slot } = first.turn;
+      const from = first.queues[classOf(slot)];
+      from.waiting.pop();
+      from.busy += 1;
+      slot.busy = true;
+      slot.takenMs = nowMs();
+      return slot;
+    },
+    works: ({ key: { peer } }) => void workedMs.set(peer, nowMs()),
+    begin: (slot) => {
+      if (!slot.fresh) return;
+      const { fresh, begun } = queuesOf(slot);
+      for (const what of ['busy', 'count'] as const) {
+        fresh[what] -= 1;
+        begun[what] += 1;
+      }
+      slot.fresh = false;
     },
     finish: (slot, { dueMs, restUntilMs = 0 }) => {
+      const queues = queuesOf(slot);
+      const of = queues[classOf(slot)];
+      of.busy -= 1;
+      if (slot.fresh) queues.freshRestUntilMs = nowMs() + restOf(queues) * (nowMs() - slot.takenMs);
       slot.busy = false;
       slot.restUntilMs = restUntilMs;
       slot.dueMs = slot.again ? Math.min(dueMs, Math.max(nowMs(), restUntilMs)) : dueMs;
       slot.again = false;
-      if (slot.dueMs === Number.POSITIVE_INFINITY) slots.delete(nameOf(slot.key));
-      else queue(slot);
+      if (slot.dueMs === Number.POSITIVE_INFINITY) {
+        slots.delete(nameOf(slot.key));
+        of.count -= 1;
+      } else queue(slot);
+      if (queues.fresh.count + queues.begun.count === 0) peers.delete(slot.key.peer);
     },
     waitMs: () => {
-      const first = earliest();
-      return first === undefined ? undefined : Math.max(0, first.dueMs - nowMs());
+      const turns = nextTurns();
+      return turns.length === 0 ? undefined : Math.max(0, Math.min(...turns.map(({ turn }) => turn.dueMs)) - nowMs());
     },
     size: () => slots.size,
+    freshOf: (peer) => peers.get(peer)?.fresh.count ?? 0,
   };
 }

@@ -1,5 +1,5 @@
 import type { Command } from '@carnet/saga';
-import { createAgenda, FORGET, type JourneyKey, type Next, type Slot } from './agenda.ts';
+import { type Agenda, createAgenda, FORGET, type JourneyKey, type Next, type Slot } from './agenda.ts';
 import { BACKOFF_MS_FIRST, BACKOFF_MS_MAX, JOURNEYS_AT_ONCE, RECHECK_MS, SWEEP_MS, WAKE_MS_MIN } from './limits.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -20,6 +20,9 @@ export interface Owed {
   readonly wakeAtMs: number | undefined;
 }
 
+/** What answers a peer that asks for something new. */
+const isAnswer = ({ type }: Command): boolean => type === 'AnswerIntent';
+
 /** What the loop needs of the world. */
 export interface LoopPorts {
   /** Every journey with an open migration. */
@@ -39,6 +42,8 @@ export interface LoopPorts {
 export interface Loop {
   /** Something happened to this journey: look soon. */
   readonly notice: (key: JourneyKey) => void;
+  /** Journeys with this peer in which nothing is begun: how far we are behind with what it asks. */
+  readonly unanswered: (peer: string) => number;
   /** Takes no new work and waits for what is under way. */
   readonly stop: () => Promise<void>;
 }
@@ -72,7 +77,7 @@ export function startLoop(ports: LoopPorts): Loop {
   const isCrowded = (): boolean => underWay.size >= JOURNEYS_AT_ONCE && agenda.waitMs() === 0;
 
   const start = (slot: Slot): void => {
-    const work = look({ ...ports, isCrowded }, slot, stopping.signal).then((next) => {
+    const work = look({ ...ports, isCrowded, begin: agenda.begin, works: agenda.works }, slot, stopping.signal).then((next) => {
       underWay.delete(work);
       agenda.finish(slot, next);
       schedule();
@@ -104,6 +109,7 @@ export function startLoop(ports: LoopPorts): Loop {
 
   return {
     notice,
+    unanswered: agenda.freshOf,
     stop: async () => {
       stopping.abort();
       clearTimeout(timer);
@@ -113,7 +119,7 @@ export function startLoop(ports: LoopPorts): Loop {
   };
 }
 
-type LookPorts = LoopPorts & { readonly isCrowded: () => boolean };
+type LookPorts = LoopPorts & { readonly isCrowded: () => boolean } & Pick<Agenda, 'begin' | 'works'>;
 
 /** Looks at one journey under its lease. Whatever goes wrong is a later look, never a rejection. */
 async function look(ports: LookPorts, slot: Slot, stopping: AbortSignal): Promise<Next> {
@@ -146,6 +152,8 @@ async function workOn(ports: LookPorts, slot: Slot, signal: AbortSignal): Promis
     if (signal.aborted) return { dueMs: ports.nowMs() + SWEEP_MS };
     const { commands, open, wakeAtMs } = await ports.owed(slot.key);
     const [command] = commands;
+    if (command !== undefined) ports.works(slot);
+    if (command === undefined ? open : !isAnswer(command)) ports.begin(slot);
     if (command === undefined) return open ? { dueMs: waitingUntil(ports.nowMs(), wakeAtMs) } : FORGET;
     const name = `${command.type}/${command.migration}`;
     slot.attempts = slot.lastCommand === name ? slot.attempts + 1 : 1;

@@ -3,7 +3,7 @@ import { breakGlassFrom } from './deadlines.ts';
 import { decide } from './decide.ts';
 import { standingOf } from './diagnose.ts';
 import { evolve } from './evolve.ts';
-import { ended, epochAfter } from './journey.ts';
+import { ended, epochAfter, haveBothRun } from './journey.ts';
 import { summarize } from './summarize.ts';
 import {
   breakGlassData,
@@ -91,6 +91,8 @@ describe('breaking the glass', () => {
     const states = [fenced.a, fenced.b].map((p) => [phase(p), theOne(p).targetPhase, standingOf(theOne(p)), ended(theOne(p))]);
     expect(states).toEqual([0, 1].map(() => ['split-suspected', 'fenced', 'split', false]));
     expect([owes(fenced.a, LATE), owes(fenced.b, LATE)]).toEqual([[], []]);
+    expect([fenced.a, fenced.b].map((p) => haveBothRun(theOne(p)))).toEqual([true, true]);
+    expect(haveBothRun(theOne(finish(crossed(2), LATE).a))).toBe(false);
     const digest = theOne(fenced.b).facts.CopyFenced?.digest ?? RECEIPT.keys[0];
     const data = { fenced: digest, by: 'anna', reason: REASON, receipt: RECEIPT } as never;
     const { a, b } = deliver({ ...fenced, b: propose(fenced.b, { type: 'CopyDiscarded', migration: M, data }, LATE) });

@@ -13,6 +13,7 @@ export {
   type Facts,
   type FactType,
   hasFacts,
+  haveBothRun,
   highestEpoch,
   initialJourney,
   isSplitSuspected,

@@ -112,6 +112,13 @@ export const targetEnded = (m: MigrationState): boolean =>
 export const isSplitSuspected = (m: MigrationState): boolean =>
   m.facts.BreakGlassResumed !== undefined && m.targetPhase !== 'relinquished' && m.targetPhase !== 'discarded';
 
+/** By the words of both: the source's host ran it again after the glass was broken, and so had the target's. */
+export const haveBothRun = ({ facts }: MigrationState): boolean =>
+  facts.BreakGlassResumed !== undefined &&
+  facts.SourceResumed?.data.ran === true &&
+  facts.VmStarted !== undefined &&
+  facts.StartAuthorized?.data.startVcpus === true;
+
 /** Ended on both sides. A target that never answered a withdrawn intent owes nothing. */
 export const ended = (m: MigrationState): boolean =>
   sourceEnded(m) && (targetEnded(m) || m.targetPhase === 'idle') && !isSplitSuspected(m);

@@ -94,6 +94,17 @@ describe('migration views', () => {
     });
   });
 
+  it('count the offers that a peer leaves unanswered', async () => {
+    const open = { ended: false, outcome: 'open', targetPhase: 'offered' } as const;
+    await views.record([
+      nth(1, { ...open, sourcePhase: 'intended' }),
+      nth(2, { ...open, sourcePhase: 'agreed' }),
+      nth(3, { ...open, sourcePhase: 'intended', targetPhase: 'idle' }),
+      nth(4, { ...open, sourcePhase: 'intended', ended: true, outcome: 'withdrawn' }),
+    ]);
+    expect([await views.countUnanswered(whole.source), await views.countUnanswered(whole.target)]).toEqual([1, 0]);
+  });
+
   it('are never set back by a replica that has folded less', async () => {
     await views.record(at(history.length));
     await views.record(at(history.length - 1));

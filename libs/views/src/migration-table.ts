@@ -105,6 +105,8 @@ export interface MigrationViews {
     peer: TrustDomain,
     except: MigrationId,
   ) => Promise<{ readonly fromPeer: OpenAmounts; readonly toPeer: OpenAmounts }>;
+  /** Offers to a peer that it has neither agreed to nor ended. */
+  readonly countUnanswered: (peer: TrustDomain) => Promise<number>;
 }
 
 export function openMigrationViews(store: Store): MigrationViews {
@@ -140,6 +142,14 @@ export function openMigrationViews(store: Store): MigrationViews {
     countOpen: async (peer, except) => {
       const of = (side: 'source' | 'target'): Promise<OpenAmounts> => openWith(store, side, peer, except);
       return { fromPeer: await of('source'), toPeer: await of('target') };
+    },
+    countUnanswered: async (peer) => {
+      const { rows } = await sql<{ readonly offers: unknown }>`
+        select count(*) as offers from views_migrations
+        where not ended and source = ${peer} and row::json->>'sourcePhase' = 'intended' and row::json->>'targetPhase' = 'offered'`.execute(
+        store.db,
+      );
+      return Number(rows[0]?.offers ?? 0);
     },
   };
 }

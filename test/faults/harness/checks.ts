@@ -25,6 +25,24 @@ export const ledgersAgree = (
     msMax,
   );
 
+/** The same between the two, whatever a third says to either. */
+export async function nothingLostOrDoubledBetween(sides: Sides): Promise<void> {
+  const domains: readonly string[] = [sides.a, sides.b].map(({ plan }) => plan.domain);
+  const between = async ({ database }: Pick<Cloud, 'database'>): Promise<readonly string[]> =>
+    (await ledgerRows(database)).flatMap(({ publisher, audience, digest }) =>
+      domains.includes(publisher) && domains.includes(audience) ? [digest] : [],
+    );
+  const same = await eventually(
+    'equal ledgers between the two',
+    async () => {
+      const [atA, atB] = await Promise.all([between(sides.a), between(sides.b)]);
+      return JSON.stringify(atA) === JSON.stringify(atB) ? atA : undefined;
+    },
+    30_000,
+  );
+  expect(new Set(same).size).toBe(same.length);
+}
+
 /** Besides: no event stands twice, and neither side's own sequence has a gap. */
 export async function nothingLostOrDoubled(sides: Sides): Promise<void> {
   await ledgersAgree(sides);

@@ -15,6 +15,7 @@ import {
   startNatsCluster,
   startPostgres,
 } from '@carnet/dev';
+import type { TrustDomain } from '@carnet/events';
 import { type BusNode, busConfig, ensureStreams } from '@carnet/journal';
 import { createFederationPki, type FederationPki, rememberedRsaKeys } from '@carnet/pki';
 import { agentConfigText, brokerConfigText, type ConfigFacts, type CspPorts } from '../../../infra/dev/src/clouds/config-text.ts';
@@ -52,6 +53,8 @@ export type Clouds = {
 };
 
 export type CloudsOptions = {
+  /** A further member, admitted by both: certificates, a place on the bus, a peer of each, and known to their policies. It runs nothing. */
+  readonly third?: TrustDomain;
   /** Both are members of the bus, and it lets neither say anything to the other. */
   readonly strangers?: true;
   /** Brokers and agents connect to a server of their own cloud, which calls the bus. */
@@ -82,7 +85,8 @@ const self = () => runAs(userInfo().username);
 export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> {
   const root = scratch('fake');
   const pki = privateDir(join(root, 'pki'), self());
-  const members = [CSP_A, CSP_B].map(({ domain }) => ({ domain, hosts: [HOST] }));
+  const third = options.third === undefined ? [] : [{ domain: options.third, hosts: [] }];
+  const members = [...[CSP_A, CSP_B].map(({ domain }) => ({ domain, hosts: [HOST] })), ...third];
   const keys = rememberedRsaKeys(join(tmpdir(), `carnet-test-keys-${userInfo().uid}`));
   const federation = await createFederationPki({
     dir: pki,
@@ -209,16 +213,31 @@ async function startCloud(
     logLevel: 'debug',
   };
   privateDir(paths.policy, as);
-  for (const [name, text] of Object.entries(policyFiles(plan)))
-    privateFile(join(paths.policy, name), options.policy?.(text, plan) ?? text, as);
+  for (const [name, text] of Object.entries(policyFiles(plan))) {
+    const admitting = name === 'entities.json' ? withCsp(text, options.third) : text;
+    privateFile(join(paths.policy, name), options.policy?.(admitting, plan) ?? admitting, as);
+  }
   for (const [name, text] of Object.entries(options.policyMore?.(plan) ?? {})) privateFile(join(paths.policy, name), text, as);
-  privateFile(paths.brokerConfig, options.broker?.(brokerConfigText(facts), plan) ?? brokerConfigText(facts), as);
+  const brokerText = withPeer(brokerConfigText(facts), options.third);
+  privateFile(paths.brokerConfig, options.broker?.(brokerText, plan) ?? brokerText, as);
   privateFile(paths.agentConfig, options.agent?.(agentConfigText(facts), plan) ?? agentConfigText(facts), as);
   await options.prepare?.(plan, paths, federation);
   const wrapAgent = (command: readonly string[]): readonly string[] => options.wrapAgent?.(command, plan, paths) ?? command;
   const release = options.release?.(plan);
   return openCloud({ plan, peer, paths, facts, database, as, wrapAgent, ...(release === undefined ? {} : { release }) });
 }
+
+const withPeer = (text: string, third: TrustDomain | undefined): string =>
+  third === undefined ? text : `${text}\n[[peers]]\ndomain = "${third}"\ndataPaths = ["127.0.0.0/8"]\n`;
+
+/** Its place is known: the demonstration's rules receive from it. */
+const withCsp = (entities: string, third: TrustDomain | undefined): string =>
+  third === undefined
+    ? entities
+    : JSON.stringify([
+        ...JSON.parse(entities),
+        { uid: { type: 'Csp', id: third }, attrs: { jurisdictions: ['EU'], level: 1 }, parents: [] },
+      ]);
 
 async function choosePorts(): Promise<CspPorts> {
   const [http, tokens, ops, dataPath] = await freePorts(4);

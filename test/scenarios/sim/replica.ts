@@ -16,6 +16,7 @@ import type { PerformContext } from '../../../apps/broker/src/perform/context.ts
 import { createPerformer } from '../../../apps/broker/src/perform/perform.ts';
 import { openPolicyGate } from '../../../apps/broker/src/policy-gate.ts';
 import type { IntakePorts } from '../../../apps/broker/src/service/intake.ts';
+import { openIntakes } from '../../../libs/journal/src/bus/intake.ts';
 import { runLink } from '../../../libs/journal/src/bus/link.ts';
 import type { HeadFile } from '../../../libs/journal/src/head-file.ts';
 import { setOf } from '../../../libs/policy/src/testing.ts';
@@ -121,6 +122,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
   });
   const quotas: PerformContext['quotas'] = {
     turn: async (_, __, work) => ({ held: true, value: await work(new AbortController().signal) }),
+    unanswered: async () => 0,
     note: async () => undefined,
   };
   const context: PerformContext = {
@@ -147,6 +149,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
       rekeyArriving: 'none',
       kemsLeaving: ['0x647a'],
       kemArriving: '0x647a',
+      unansweredOffers: 256,
     },
     here,
     nowMs,
@@ -190,11 +193,13 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
   const loop = startLoop(mutant.loop?.(loopOf, context) ?? loopOf);
   noticeJourneys({ self, journal, metrics }, loop);
   const never = new AbortController().signal;
+  const intakeOf = openIntakes(parts.options.clock, loop.unanswered);
   for (const peer of peers)
     void runLink(
       parts,
       peer,
       ports.bus.connect({ self, life, crash: ports.crash, ignoresResent: mutant.neverHeals === true }),
+      intakeOf(peer),
       never,
     );
   return { life, journal, intake, context, createKey: keys.create };

@@ -108,7 +108,7 @@ export const alarms = rows(
     migration: z.string(),
     vm: z.string(),
     phase: z.string(),
-    code: z.enum(['IN_DOUBT', 'OVERDUE', 'SPLIT_SUSPECTED']),
+    code: z.enum(['IN_DOUBT', 'OVERDUE', 'SPLIT_SUSPECTED', 'BOTH_RAN']),
     text: z.string(),
     since: z.string(),
     seconds: z.int(),

@@ -46,6 +46,7 @@ describe('an intent', () => {
   });
 
   it.each<readonly [string, string, Journey, Parts]>([
+    ['of a peer that leaves offers unanswered', 'OFFERS_UNANSWERED', ASKED, { quotas: { unanswered: async () => 256 } }],
     ['for a VM that is held here', 'VM_PRESENT', ASKED, { inventory: { vm: async () => ({}) as never } }],
     ['for a VM that a third CSP is sending us', 'VM_MOVING', ASKED, elsewhere(journeyAt('MigrationOffered'))],
     ['of an epoch in which it has been here', 'EPOCH_REUSED', ASKED, elsewhere(journeyAt('MigrationFinalized'))],

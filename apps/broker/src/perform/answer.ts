@@ -30,6 +30,8 @@ export const answerIntent: Performer<'AnswerIntent'> = async (context, command) 
 
 async function answerAlone(context: PerformContext, command: Owed<'AnswerIntent'>, signal: AbortSignal): Promise<Performed> {
   const { MigrationIntended: intent } = command.facts;
+  const flooding = await whyTooMany(context, command);
+  if (flooding !== undefined) return refuse(context, command, [flooding]);
   const unfit = await whyUnfit(context, command);
   if (unfit !== undefined) return refuse(context, command, [unfit]);
   const policy = await context.policy.asTarget({ ...intent.data, epoch: command.epoch }, command.migration);
@@ -70,6 +72,13 @@ async function answerAlone(context: PerformContext, command: Owed<'AnswerIntent'
     };
   });
   return afterOffer(context, command, host, offer);
+}
+
+/** First, and cheap: a flood must not buy decisions, reservations and key pairs. About: as many more pass as are answered at one moment. */
+async function whyTooMany({ quotas, settings }: PerformContext, { peer }: Owed<'AnswerIntent'>): Promise<Reason | undefined> {
+  if ((await quotas.unanswered(peer)) < settings.unansweredOffers) return undefined;
+  const text = `${settings.unansweredOffers} offers wait for the source: it agrees to them or withdraws, and asks again`;
+  return reasonOf('OFFERS_UNANSWERED', text);
 }
 
 async function afterOffer(

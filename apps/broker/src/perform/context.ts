@@ -49,6 +49,8 @@ export interface PerformContext {
     readonly kemsLeaving: readonly HpkeKem[];
     /** What this CSP, as a target, has keys sealed to. */
     readonly kemArriving: HpkeKem;
+    /** Offers that one peer may leave unanswered. */
+    readonly unansweredOffers: number;
   };
   /** Whether keys and inventory hold what the ledger says they do; what a restored database has lost is brought back. */
   readonly here: (journey: Journey) => Promise<Here>;

@@ -45,12 +45,12 @@ export const meterAlarms = (metrics: Metrics, alarms: () => Promise<readonly Ala
     metrics,
     {
       name: 'carnet_migration_alarm_seconds',
-      help: 'How long the oldest migration has been in doubt (key released, VM not taken), overdue, or perhaps at both sides',
+      help: 'How long the oldest migration has been in doubt (key released, VM not taken), overdue, perhaps at both sides, or at both sides for certain',
       labelNames: ['code'],
     },
     async () => {
       const found = await alarms();
-      return (['IN_DOUBT', 'OVERDUE', 'SPLIT_SUSPECTED'] as const).map((code) => ({
+      return (['IN_DOUBT', 'OVERDUE', 'SPLIT_SUSPECTED', 'BOTH_RAN'] as const).map((code) => ({
         labels: { code },
         value: Math.max(0, ...found.filter((alarm) => alarm.code === code).map(({ seconds }) => seconds)),
       }));

@@ -1,6 +1,18 @@
 import type { PeerState } from '@carnet/journal';
 import { describe, expect, it } from 'vitest';
-import { CSP_A, CSP_B, finish, given, M, type Party, START } from '../../../../libs/saga/src/testing.ts';
+import {
+  breakGlassData,
+  CSP_A,
+  CSP_B,
+  finish,
+  given,
+  M,
+  type Party,
+  propose,
+  SAMPLE_DEADLINE_MS,
+  START,
+  step,
+} from '../../../../libs/saga/src/testing.ts';
 import { alarmsOf } from './alarms.ts';
 import { diagnosisRow, OVERDUE_AFTER_MS, type Surroundings } from './diagnosis.ts';
 
@@ -45,6 +57,22 @@ describe('a diagnosis', () => {
     });
     expect(row.unsafe.join()).toContain('Starting the VM at the source');
     expect(row.turns[0]).not.toHaveProperty('givesUpAt');
+  });
+
+  it('says at both sides that both ran, which copy is the VM, and what became of the other', () => {
+    const late = at(SAMPLE_DEADLINE_MS + 30_001);
+    const { a, b } = given('KeyReleased');
+    const release = stateOf(a).m.facts.KeyReleased?.digest;
+    if (release === undefined) throw new Error('the key is released');
+    const broken = propose(a, { type: 'BreakGlassResumed', migration: M, data: breakGlassData(release, 2) }, late);
+    const ran = Array.from({ length: 4 }).reduce<Party>((party) => step(party, START), b);
+    const ended = finish({ a: broken, b: ran }, late);
+    for (const party of [ended.a, ended.b]) {
+      expect(codes(party, { now: late }).slice(0, 2)).toEqual(['BOTH_RAN', 'SPLIT_SUSPECTED']);
+      const [both] = rowOf(party, { now: late }).findings;
+      for (const words of [`epoch 2 at ${CSP_A}`, `epoch 1 at ${CSP_B} was stopped at`, 'is kept'])
+        expect(both?.text).toContain(words);
+    }
   });
 
   it.each<[string, Partial<Surroundings>, readonly string[]]>([

@@ -6,6 +6,8 @@ import {
   breakGlassFrom,
   type Diagnosis,
   diagnose,
+  epochAfter,
+  haveBothRun,
   isSplitSuspected,
   type Journey,
   type MigrationState,
@@ -87,7 +89,7 @@ function findingsOf(m: MigrationState, found: Diagnosis, around: Surroundings): 
 
 /** A finding that somebody should be called for: by the ledgers alone, whatever the surroundings. */
 export interface Alarming extends Finding {
-  readonly code: 'IN_DOUBT' | 'OVERDUE' | 'SPLIT_SUSPECTED';
+  readonly code: 'IN_DOUBT' | 'OVERDUE' | 'SPLIT_SUSPECTED' | 'BOTH_RAN';
   readonly since: Timestamp;
 }
 
@@ -99,6 +101,7 @@ export const alarmingIn = (journey: Journey, m: MigrationState, now: Timestamp):
 
 const alarming = (m: MigrationState, found: Diagnosis, now: Timestamp): readonly Alarming[] => [
   ...inDoubt(m, now),
+  ...bothRan(m),
   ...split(m),
   ...overdue(found, now),
 ];
@@ -121,6 +124,17 @@ function lastResort(m: MigrationState): string {
   return m.facts.MigrationIntended?.data.spec.restrictions?.owner === undefined
     ? '; the VM names no owner, so nobody can break the glass'
     : `; after ${from} two operators of ${m.source} and the VM’s owner may break the glass (carnet migration break-glass), at the risk that it runs twice`;
+}
+
+/** No suspicion any more: both signed it. Which copy is the VM is decided by the epoch, and said. */
+function bothRan(m: MigrationState): readonly Alarming[] {
+  const { VmStarted: started, SourceResumed: resumed, CopyFenced: fenced } = m.facts;
+  if (started === undefined || resumed === undefined || !isSplitSuspected(m) || !haveBothRun(m)) return [];
+  const stopped = fenced === undefined ? 'is not known to be stopped yet' : `was stopped at ${fenced.time} and is kept`;
+  const text =
+    `both ran the VM: ${m.target} from ${started.time}, ${m.source} again from ${resumed.time}; the VM is the copy of ` +
+    `epoch ${epochAfter(m)} at ${m.source}; that of epoch ${m.epoch} at ${m.target} ${stopped}: what it wrote is nowhere else`;
+  return [{ code: 'BOTH_RAN', text, since: resumed.time }];
 }
 
 function split(m: MigrationState): readonly Alarming[] {

@@ -2,8 +2,9 @@ import type { TrustDomain } from '@carnet/events';
 import type { NatsConnection } from 'nats';
 import type { JournalParts } from '../journal.ts';
 import { DRAIN_MS_MAX } from '../limits.ts';
-import { type BusAddress, connectWatched } from './connection.ts';
-import { natsLink, runLink } from './link.ts';
+import { type BusAddress, closeInTime, connectWatched } from './connection.ts';
+import { openIntakes } from './intake.ts';
+import { runOwnLink } from './link.ts';
 import { pause } from './pace.ts';
 
 export type Bus = {
@@ -18,11 +19,14 @@ export type Bus = {
 export async function connectBus(parts: JournalParts, address: BusAddress): Promise<Bus> {
   const stopping = new AbortController();
   const bus = await connectWatched(address);
-  const link = natsLink(bus);
+  const intakeOf = openIntakes(parts.options.clock, parts.options.unanswered ?? (() => 0));
   const links = new Map<TrustDomain, { readonly stop: AbortController; readonly done: Promise<void> }>();
   const begin = (peer: TrustDomain): void => {
     const stop = new AbortController();
-    links.set(peer, { stop, done: runLink(parts, peer, link, AbortSignal.any([stopping.signal, stop.signal])) });
+    links.set(peer, {
+      stop,
+      done: runOwnLink(parts, peer, address, intakeOf(peer), AbortSignal.any([stopping.signal, stop.signal])),
+    });
   };
   const unsubscribe = parts.roster.subscribe((peer, change) => {
     links.get(peer)?.stop.abort();
@@ -38,9 +42,7 @@ export async function connectBus(parts: JournalParts, address: BusAddress): Prom
       unsubscribe();
       stopping.abort();
       await atMost(Promise.allSettled([...links.values()].map(({ done }) => done)));
-      // Draining a connection that is down waits for it to come back: bounded, and then cut.
-      if (bus.isUp()) await atMost(bus.connection.drain().catch(() => undefined));
-      await bus.connection.close();
+      await closeInTime(bus);
     },
   };
 }

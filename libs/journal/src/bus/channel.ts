@@ -8,13 +8,21 @@ import {
   CHECKPOINT_AFTER_HEAD_MS,
   HEAD_AFTER_ACTIVITY_MS,
   HEAD_EVERY_MS,
+  HELD_LOOK_MS,
+  MESSAGES_WAITING_BYTES_MAX,
   MESSAGES_WAITING_MAX,
   RECEIVE_BATCH_MAX,
   RESEND_PAUSE_MS,
+  TALK_BURST,
+  TALK_BYTES_BURST,
+  TALK_BYTES_PER_SECOND,
+  TALK_MESSAGE_UNITS,
+  TALK_PER_SECOND,
 } from '../limits.ts';
 import type { Clock, Log, RandomBytes } from '../ports.ts';
 import type { Received } from '../receive.ts';
-import { type Bell, bell, untilStopped } from './pace.ts';
+import { openAllowance } from './allowance.ts';
+import { type Bell, bell, pause, untilStopped } from './pace.ts';
 
 export type ChannelPorts = {
   readonly self: TrustDomain;
@@ -27,6 +35,8 @@ export type ChannelPorts = {
   readonly random: RandomBytes;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Called when the peer is not listened to for a while. */
+  readonly hushed: () => void;
 };
 
 export type Channel = {
@@ -62,7 +72,7 @@ type Talk = { readonly incoming: Uint8Array[]; readonly woken: Bell; readonly du
 
 async function talk(ports: ChannelPorts, state: Talk): Promise<void> {
   const { signal, random, log, peer } = ports;
-  const subscription = listen(ports, state);
+  const listening = listen(ports, state);
   try {
     await untilStopped(
       {
@@ -79,19 +89,50 @@ async function talk(ports: ChannelPorts, state: Talk): Promise<void> {
       },
     );
   } finally {
-    subscription.unsubscribe();
+    listening.stop();
   }
 }
 
-function listen({ connection, self, peer }: ChannelPorts, { incoming, woken }: Talk): Subscription {
-  return connection.subscribe(peerSubject(peer, self), {
-    callback: (error, message) => {
-      if (error !== null) return;
-      incoming.push(message.data);
-      if (incoming.length > MESSAGES_WAITING_MAX) incoming.shift();
-      woken.ring();
-    },
-  });
+/**
+ * Hears the peer for as long as it keeps within its allowance. Then the subscription ends for a while, and the bus drops what it says: nothing
+ * of it reaches us at all, and heads, questions and envelopes come again.
+ */
+function listen(ports: ChannelPorts, { incoming, woken }: Talk): { readonly stop: () => void } {
+  const { connection, self, peer, clock, signal, hushed } = ports;
+  const units = openAllowance(clock, { burst: TALK_BURST, perSecond: TALK_PER_SECOND });
+  const bytes = openAllowance(clock, { burst: TALK_BYTES_BURST, perSecond: TALK_BYTES_PER_SECOND });
+  let waitingBytes = 0;
+  let subscription: Subscription | undefined;
+  const drop = (): void => {
+    waitingBytes = incoming.reduce((sum, { length }) => sum + length, 0);
+    while (incoming.length > MESSAGES_WAITING_MAX || waitingBytes > MESSAGES_WAITING_BYTES_MAX)
+      waitingBytes -= incoming.shift()?.length ?? 0;
+  };
+  const subscribe = (): void => {
+    subscription = connection.subscribe(peerSubject(peer, self), {
+      callback: (error, message) => {
+        if (error !== null) return;
+        incoming.push(message.data);
+        units.spend(claimsEvent(message.data) ? 1 : TALK_MESSAGE_UNITS);
+        bytes.spend(message.data.length);
+        waitingBytes += message.data.length;
+        if (incoming.length > MESSAGES_WAITING_MAX || waitingBytes > MESSAGES_WAITING_BYTES_MAX) drop();
+        if (isSpent()) void hush();
+        woken.ring();
+      },
+    });
+  };
+  const isSpent = (): boolean => [units, bytes].map((one) => one.isSpent()).includes(true);
+  const hush = async (): Promise<void> => {
+    if (subscription === undefined) return;
+    subscription.unsubscribe();
+    subscription = undefined;
+    hushed();
+    while (isSpent() && !signal.aborted) await pause(HELD_LOOK_MS, signal);
+    if (!signal.aborted && !connection.isClosed()) subscribe();
+  };
+  subscribe();
+  return { stop: () => subscription?.unsubscribe() };
 }
 
 const utf8 = new TextDecoder();

@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PeerCertificate } from 'node:tls';
 import { type ConnectionOptions, connect, type NatsConnection } from 'nats';
-import { BUS_ANSWER_MS_MAX } from '../limits.ts';
+import { BUS_ANSWER_MS_MAX, DRAIN_MS_MAX } from '../limits.ts';
 
 /** How to reach the bus: PEM texts, and the DNS name in the server's certificate (an address in `servers` is no name). */
 export type BusAddress = {
@@ -77,6 +78,8 @@ export async function connectNats({ servers, serverName, tls, name }: BusAddress
     tls: options,
     timeout: BUS_ANSWER_MS_MAX,
     maxReconnectAttempts: -1,
+    // A member that the bus's operator cut off, and let in again, comes back by itself.
+    ignoreAuthErrorAbort: true,
     waitOnFirstConnect: true,
     reconnectTimeWait: 250,
     reconnectJitter: 250,
@@ -84,4 +87,10 @@ export async function connectNats({ servers, serverName, tls, name }: BusAddress
     maxPingOut: 2,
   };
   return connect(connection);
+}
+
+/** Flushes and closes. Draining a connection that is down waits for it to come back: bounded, and then cut. */
+export async function closeInTime({ connection, isUp }: BusConnection): Promise<void> {
+  if (isUp()) await Promise.race([connection.drain().catch(() => undefined), sleep(DRAIN_MS_MAX, undefined, { ref: false })]);
+  await connection.close();
 }

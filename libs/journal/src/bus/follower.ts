@@ -1,16 +1,28 @@
 import { ledgerStream, type TrustDomain } from '@carnet/events';
 import type { ConsumerMessages, JetStreamClient, JsMsg } from '@nats-io/jetstream';
 import { durableOf } from '../bus-config.ts';
-import { ASK_GRACE_MS, PULL_MESSAGES_MAX, RECEIVE_BATCH_MAX, UNANNOUNCED_TRIES_MAX } from '../limits.ts';
-import type { Log, RandomBytes } from '../ports.ts';
+import {
+  ASK_GRACE_MS,
+  HELD_LOOK_MS,
+  INTAKE_TURN_BYTES,
+  PULL_MESSAGES_MAX,
+  RECEIVE_BATCH_MAX,
+  UNANNOUNCED_TRIES_MAX,
+} from '../limits.ts';
+import type { Clock, Log, RandomBytes } from '../ports.ts';
 import type { Received, Receiver } from '../receive.ts';
-import { type Bell, bell, untilStopped } from './pace.ts';
+import type { Intake } from './intake.ts';
+import { type Bell, bell, pause, untilStopped } from './pace.ts';
 
 export type FollowerPorts = {
   readonly self: TrustDomain;
   readonly peer: TrustDomain;
   readonly receiver: Receiver;
+  readonly intake: Intake;
+  /** Called when nothing more of the peer is taken for now. */
+  readonly held: (by: NonNullable<ReturnType<Intake['heldBy']>>) => void;
   readonly jetstream: JetStreamClient;
+  readonly clock: Clock;
   readonly random: RandomBytes;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -27,10 +39,13 @@ export async function follow(ports: FollowerPorts): Promise<void> {
   const { signal, random, log, peer } = ports;
   const failed = (cause: unknown, attempt: number): void =>
     log.warn({ peer, attempt, cause: String(cause) }, 'could not follow the peer’s ledger');
-  await untilStopped({ signal, random, failed }, () => consumeOnce(ports));
+  await untilStopped({ signal, random, failed }, async () => {
+    await consumeOnce(ports);
+    while (ports.intake.heldBy() !== undefined && !signal.aborted) await pause(HELD_LOOK_MS, signal);
+  });
 }
 
-/** Until the consumer goes away, which throws, or the signal fires. */
+/** Until the peer is held, the consumer goes away, which throws, or the signal fires. */
 async function consumeOnce(ports: FollowerPorts): Promise<void> {
   const { jetstream, peer, self, signal } = ports;
   const waiting: JsMsg[] = [];
@@ -62,21 +77,38 @@ async function ended(messages: ConsumerMessages): Promise<void> {
 }
 
 async function admitWhatComes(ports: FollowerPorts, waiting: JsMsg[], arrived: Bell, messages: ConsumerMessages): Promise<void> {
-  const { receiver, signal, received } = ports;
+  const { receiver, intake, clock, signal, received } = ports;
   let open = true;
   void messages.closed().then(() => {
     open = false;
   });
   while (open && !signal.aborted) {
-    const batch = waiting.splice(0, RECEIVE_BATCH_MAX);
-    if (batch.length === 0) {
+    if (waiting.length === 0) {
       await arrived.wait(IDLE_MS_MAX, signal);
       continue;
     }
+    const held = intake.heldBy();
+    if (held !== undefined) return ports.held(held);
+    const batch = waiting.splice(0, turnOf(waiting));
+    const startedMs = clock.nowMs();
     const results = await admitBatch(receiver, batch, waiting);
     for (const [i, message] of batch.entries()) settle(message, results[i]);
     received(results);
+    const restMs = intake.took(bytesOf(batch), clock.nowMs() - startedMs);
+    if (restMs > 0) await pause(restMs, signal);
   }
+}
+
+const bytesOf = (batch: readonly JsMsg[]): number => batch.reduce((sum, { data }) => sum + data.length, 0);
+
+/** How many of the first that wait make one turn. */
+function turnOf(waiting: readonly JsMsg[]): number {
+  let bytes = 0;
+  const beyond = waiting.findIndex(({ data }) => {
+    bytes += data.length;
+    return bytes > INTAKE_TURN_BYTES;
+  });
+  return Math.min(RECEIVE_BATCH_MAX, beyond === -1 ? waiting.length : Math.max(1, beyond));
 }
 
 async function admitBatch(receiver: Receiver, batch: readonly JsMsg[], waiting: JsMsg[]): Promise<readonly Received[]> {

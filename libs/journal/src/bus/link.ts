@@ -1,17 +1,19 @@
 import type { TrustDomain } from '@carnet/events';
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { API_PREFIX } from '../bus-config.ts';
+import { JOURNAL_CODES } from '../codes.ts';
 import { JournalError } from '../error.ts';
 import { openExchange } from '../exchange.ts';
 import { receiveResent } from '../homecoming.ts';
 import type { JournalParts } from '../journal.ts';
-import { BUS_ANSWER_MS_MAX, LEASE_EVERY_MS } from '../limits.ts';
+import { BUS_ANSWER_MS_MAX, HELD_SAID_EVERY_MS, LEASE_EVERY_MS } from '../limits.ts';
 import type { Notice } from '../notices.ts';
 import { openOutbox } from '../outbox.ts';
 import type { Received } from '../receive.ts';
 import { openChannel } from './channel.ts';
-import type { BusConnection } from './connection.ts';
+import { type BusAddress, type BusConnection, closeInTime, connectWatched } from './connection.ts';
 import { follow } from './follower.ts';
+import type { Intake } from './intake.ts';
 import { ownOnBus } from './own-stream.ts';
 import { bell, pause, untilStopped } from './pace.ts';
 import { openPublisher } from './publisher.ts';
@@ -34,7 +36,13 @@ export const natsLink = (bus: BusConnection): LinkBus => ({
  * Everything between us and one peer, by one replica at a time: a lease, so that messages of one ledger are not torn between
  * replicas. Two at once would do no harm but work twice.
  */
-export async function runLink(parts: JournalParts, peer: TrustDomain, bus: LinkBus, stop: AbortSignal): Promise<void> {
+export async function runLink(
+  parts: JournalParts,
+  peer: TrustDomain,
+  bus: LinkBus,
+  intake: Intake,
+  stop: AbortSignal,
+): Promise<void> {
   const { store, self, random, log } = parts.options;
   const failed = (cause: unknown): void => log.warn({ peer, cause: String(cause) }, 'the link to the peer was interrupted');
   await untilStopped({ signal: stop, random, failed }, async () => {
@@ -44,7 +52,7 @@ export async function runLink(parts: JournalParts, peer: TrustDomain, bus: LinkB
       return;
     }
     try {
-      await runLeased(parts, peer, bus, AbortSignal.any([stop, lease.signal]));
+      await runLeased(parts, peer, bus, intake, AbortSignal.any([stop, lease.signal]));
     } finally {
       await lease.release();
     }
@@ -55,6 +63,7 @@ async function runLeased(
   parts: JournalParts,
   peer: TrustDomain,
   { connection, reconnects, isUp, jetStream }: LinkBus,
+  intake: Intake,
   signal: AbortSignal,
 ): Promise<void> {
   const { options, db, headFiles, theirs, notices } = parts;
@@ -65,7 +74,14 @@ async function runLeased(
   const common = { self, peer, clock, random, log, signal, isUp };
   const { client, manager } = await jetStream();
   const exchange = openExchange(parts, peer, outbox, ownOnBus(manager, self, peer));
-  const channel = openChannel({ ...common, connection, exchange, resent: (envelopes) => receiveResent(parts, peer, envelopes) });
+  const limited = saysLimited(parts, peer);
+  const channel = openChannel({
+    ...common,
+    connection,
+    exchange,
+    resent: (envelopes) => receiveResent(parts, peer, envelopes, intake),
+    hushed: () => limited('talk'),
+  });
   const tellable = bell();
   const publisher = openPublisher({ ...common, outbox, jetstream: client, manager, bell: tellable, published: channel.activity });
   const received = (results: readonly Received[]): void => {
@@ -81,7 +97,11 @@ async function runLeased(
     channel.activity();
   });
   try {
-    await Promise.all([publisher.run(), follow({ ...common, receiver, jetstream: client, received }), channel.run()]);
+    await Promise.all([
+      publisher.run(),
+      follow({ ...common, receiver, intake, held: limited, jetstream: client, received }),
+      channel.run(),
+    ]);
   } finally {
     unsubscribe();
     unwatch();
@@ -90,3 +110,37 @@ async function runLeased(
 
 const leavesGap = (result: Received): boolean =>
   result.kind === 'gap' || result.kind === 'unknown-cause' || (result.kind === 'refused' && result.code === 'KEY_NOT_ANNOUNCED');
+
+/** Once a minute at most: a flood must not become one of the log. */
+function saysLimited({ options: { log, clock } }: JournalParts, peer: TrustDomain): (by: string) => void {
+  const saidMs = new Map<string, number>();
+  return (by) => {
+    const nowMs = clock.nowMs();
+    if (nowMs - (saidMs.get(by) ?? Number.NEGATIVE_INFINITY) < HELD_SAID_EVERY_MS) return;
+    saidMs.set(by, nowMs);
+    log.warn({ code: 'PEER_RATE_LIMITED', peer, by }, JOURNAL_CODES.PEER_RATE_LIMITED.text);
+  };
+}
+
+/**
+ * A link of its own connection. Threat: the bus drops whoever does not read fast enough; a peer that floods us must cost us nothing but the
+ * connection to that peer.
+ */
+export async function runOwnLink(
+  parts: JournalParts,
+  peer: TrustDomain,
+  address: BusAddress,
+  intake: Intake,
+  stop: AbortSignal,
+): Promise<void> {
+  const { random, log } = parts.options;
+  const failed = (cause: unknown): void => log.warn({ peer, cause: String(cause) }, 'the link to the peer could not connect');
+  await untilStopped({ signal: stop, random, failed }, async () => {
+    const bus = await connectWatched({ ...address, name: `${address.name} to ${peer}` });
+    try {
+      await runLink(parts, peer, natsLink(bus), intake, stop);
+    } finally {
+      await closeInTime(bus);
+    }
+  });
+}

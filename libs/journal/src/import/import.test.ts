@@ -8,6 +8,7 @@ import type { HeadFile } from '../head-file.ts';
 import { receiveResent } from '../homecoming.ts';
 import { type Journal, type JournalParts, openJournal } from '../journal.ts';
 import { openOutbox } from '../outbox.ts';
+import { OPEN } from '../testing/open-intake.ts';
 import { twoStores } from '../testing/stores.ts';
 import {
   A,
@@ -70,7 +71,7 @@ async function deliver(to: typeof A, messages: readonly Uint8Array[]): Promise<v
   const { exchange, parts } = side(to);
   for (const message of messages)
     if (Buffer.from(message).toString().startsWith(`{"payloadType":"${PAYLOAD_TYPES.event}"`))
-      await receiveResent(parts, peerOf(to), [message]);
+      await receiveResent(parts, peerOf(to), [message], OPEN);
     else {
       const heard = await exchange.hear(message);
       if (heard.ok) await deliver(peerOf(to), heard.value.replies);

@@ -172,7 +172,14 @@ export function fakeContext(
     }),
     here: async () => ({ kind: 'whole' }),
     quotas: NO_QUOTAS,
-    settings: { rollbackWindowMs: 0, graceSeconds: 0, rekeyArriving: 'none', kemsLeaving: ['0x647a'], kemArriving: '0x647a' },
+    settings: {
+      rollbackWindowMs: 0,
+      graceSeconds: 0,
+      rekeyArriving: 'none',
+      kemsLeaving: ['0x647a'],
+      kemArriving: '0x647a',
+      unansweredOffers: 256,
+    },
     nowMs: () => Date.parse(START),
   };
   const merged = Object.entries(honest).map(([name, part]) => {

@@ -18,5 +18,6 @@ export function oneAtATime(): AloneWith {
 /** Each has its turn at once, and nothing counts. */
 export const NO_QUOTAS: Quotas = {
   turn: async (_peer, _direction, work) => ({ held: true, value: await work(new AbortController().signal) }),
+  unanswered: async () => 0,
   note: async () => undefined,
 };
