@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { repositoryRoot } from '@carnet/dev';
 import { expect, it } from 'vitest';
 
-/** With the eight of `real.test.ts` these are the twelve real runs of `npm test`. What the faults are: `npm run faults -- --list --seed 5`. */
+/** With the eight of `real.test.ts` these are the twelve real runs of `npm test`. What the faults are: `npm run faults -- --list --runs 4 --seed 2716`. */
 const RUNS = 4;
-const SEED = 5;
+const SEED = 2716;
 const RUNS_MS_MAX = 300_000;
 
 it(
