@@ -29,7 +29,7 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
   const parts = wire(ground);
   // Before anything is said or heard: peers by invitation are peers from the start.
   await waiting.for('database', parts.peerings.settle);
-  const loop = startLoop(loopPorts({ ...ground, ...parts, self: config.domain }));
+  const loop = startLoop(loopPorts({ ...ground, ...parts, self: config.domain, monotonicMs: () => performance.now() }));
   const watch = watchPeers({ ...ground, changed: parts.tellHosts });
   const tending = tendEventKeys(ground.identity, ground.journal, log);
   const hush = noticeJourneys({ ...ground, self: config.domain }, loop);

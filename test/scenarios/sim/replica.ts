@@ -174,6 +174,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     failures: createFailures(),
     perform,
     nowMs,
+    monotonicMs: scheduler.nowMs,
     log,
     metrics,
   });

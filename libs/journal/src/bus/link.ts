@@ -12,7 +12,7 @@ import { openChannel } from './channel.ts';
 import type { BusConnection } from './connection.ts';
 import { follow } from './follower.ts';
 import { ownOnBus } from './own-stream.ts';
-import { bell, pause, untilStopped } from './pace.ts';
+import { bell, pacing, pause, untilStopped } from './pace.ts';
 import { openPublisher } from './publisher.ts';
 
 /** What a link needs of a bus. */
@@ -57,11 +57,11 @@ async function runLeased(
   signal: AbortSignal,
 ): Promise<void> {
   const { options, db, headFiles, theirs, notices } = parts;
-  const { self, clock, random, log } = options;
+  const { self, random, log } = options;
   const [headFile, receiver] = [headFiles.get(peer), theirs.get(peer)];
   if (headFile === undefined || receiver === undefined) throw new JournalError('PEER_UNCONFIGURED', peer);
   const outbox = openOutbox(db, self, peer, headFile);
-  const common = { self, peer, clock, random, log, signal, isUp };
+  const common = { self, peer, pacing, random, log, signal, isUp };
   const { client, manager } = await jetStream();
   const exchange = openExchange(parts, peer, outbox, ownOnBus(manager, self, peer));
   const channel = openChannel({ ...common, connection, exchange, resent: (envelopes) => receiveResent(parts, peer, envelopes) });
