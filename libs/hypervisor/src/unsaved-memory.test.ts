@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { failed, type HostCode } from './codes.ts';
 import type { FaultPlan } from './fake/faults.ts';
 import { SAVES_MAX } from './limits.ts';
-import { ask, BECAUSE, hostA, MEMORY_SECRET, ofEpoch, SECRETS, UUID } from './testing/drive.ts';
+import { ask, BECAUSE, hostA, MEMORY, MEMORY_SECRET, ofEpoch, SECRETS, UUID } from './testing/drive.ts';
 import { createRunning } from './testing/journey.ts';
 
 const QUIESCE = { mode: 'suspend', graceSeconds: 1, memory: MEMORY_SECRET };
@@ -48,4 +48,16 @@ it('a libvirtd that is away is no refusal: the broker asks again', async () => {
   expect(reply).toMatchObject({ status: 'failed', code: 'LIBVIRT_UNREACHABLE', retryable: true });
   expect(saves()).toBe(1);
   expect(await ask(side.host.agent, 'a1', 'quiesce', QUIESCE, { ...ofEpoch(1), attempt: 2 })).toMatchObject({ status: 'done' });
+});
+
+it('saved memory whose key the broker has lost: the guest boots from its disks, and nothing of the state stays', async () => {
+  const { side, before, reply } = await unsavable('LIBVIRT_FAILED', 0);
+  expect(reply).toMatchObject({ status: 'done' });
+  const { host } = side;
+  const artifacts = [{ artifact: MEMORY, kind: 'memory' }];
+  await ask(host.agent, 'a1', 'seal', { round: 0, chunkBytes: 1_048_576, artifacts }, ofEpoch(1));
+  const resume = { proof: { kind: 'withdrawn', event: BECAUSE }, secrets: SECRETS };
+  expect(await ask(host.agent, 'a1', 'resume', resume, ofEpoch(1))).toMatchObject({ status: 'done', result: { ran: true } });
+  expect(host.hypervisor.guest(UUID)?.boot).not.toBe(before?.boot);
+  expect(host.files.paths().filter((path) => path.includes('.state') || path.startsWith('/t'))).toEqual([]);
 });
