@@ -30,7 +30,7 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
   const parts = wire(ground);
   // Before anything is said or heard: peers by invitation are peers from the start.
   await waiting.for('database', parts.peerings.settle);
-  const loop = startLoop(loopPorts({ ...ground, ...parts, self: config.domain }));
+  const loop = startLoop(loopPorts({ ...ground, ...parts, self: config.domain, monotonicMs: () => performance.now() }));
   ground.backlog.unanswered = loop.unanswered;
   const watch = watchPeers({ ...ground, changed: parts.tellHosts });
   const tending = tendEventKeys(ground.identity, ground.journal, log);

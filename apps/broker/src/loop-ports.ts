@@ -19,6 +19,7 @@ export interface BrokerLoopPorts extends GonePorts {
   readonly failures: Failures;
   readonly perform: (command: Command) => Promise<Outcome>;
   readonly nowMs: () => number;
+  readonly monotonicMs: () => number;
   readonly log: LoopPorts['log'];
   readonly metrics: Metrics;
 }
@@ -62,6 +63,7 @@ export function loopPorts(ports: BrokerLoopPorts): LoopPorts {
     },
     lease: async (key) => store.tryLease(`carnet journey ${key.vm} ${key.peer}`),
     nowMs: ports.nowMs,
+    monotonicMs: ports.monotonicMs,
     log: ports.log,
     metrics: ports.metrics,
   };

@@ -16,6 +16,18 @@ export const isOpenHere = (m: MigrationState, self: TrustDomain): boolean =>
 export const isMovingHere = (journeys: readonly Journey[], self: TrustDomain): boolean =>
   journeys.some(({ migrations }) => migrations.some((m) => isOpenHere(m, self)));
 
+const STARTED: ReadonlySet<MigrationState['targetPhase']> = new Set(['started', 'healthy', 'rekeyed']);
+
+/**
+ * Whether all that is open is an arrival whose guest was started here: it is ours then, with its keys, and there is no way back but
+ * another migration. One that stopped by itself before it was seen alive would wait for ever if nobody might switch it on.
+ */
+export const hasStartedHere = (journeys: readonly Journey[], self: TrustDomain): boolean =>
+  journeys
+    .flatMap(({ migrations }) => migrations)
+    .filter((m) => isOpenHere(m, self))
+    .every((m) => m.target === self && STARTED.has(m.targetPhase) && !isSplitSuspected(m));
+
 /**
  * An epoch above all attempts in which this CSP took part. Threat: a peer intends with the largest epoch there is, and no epoch
  * is left for us; so what we refused counts only with that very peer, whose ledger demands it.

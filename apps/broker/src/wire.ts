@@ -36,7 +36,7 @@ import { provideSecretsAgain } from './secrets-again.ts';
 import { meterAlarms } from './service/alarms.ts';
 import { createService } from './service/create-service.ts';
 import { createEscrowService } from './service/escrows.ts';
-import { type IntakePorts, isMoving } from './service/intake.ts';
+import { hasStarted, type IntakePorts, isMoving } from './service/intake.ts';
 import { createKeyService } from './service/keys.ts';
 import type { MachinePorts } from './service/machines.ts';
 import { openWaitingRequests } from './service/requests.ts';
@@ -135,6 +135,7 @@ export function wire(ground: Ground) {
     hostNames,
     nowMs,
     isMoving: (vm) => isMoving(intake, vm),
+    hasStarted: (vm) => hasStarted(intake, vm),
     alone,
     roleOf: policy.roleOf,
     signer: () => ground.identity.signing().signer,

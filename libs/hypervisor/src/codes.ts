@@ -127,6 +127,10 @@ export const HOST_CODES = {
     text: 'The LUKS header is not the one that was agreed.',
     advice: 'Headers stay frozen until release: withdraw and begin anew.',
   },
+  MEMORY_NOT_SAVED: {
+    text: 'The memory of the VM cannot be saved.',
+    advice: 'The VM runs on. Look at its vTPM and at the room on tmpfs; restart the VM if its vTPM is dead, or move it cold.',
+  },
   MEMORY_STATE_LOST: { text: 'The saved memory state is gone.', advice: 'Withdraw: the VM resumes with a fresh boot.' },
   MEMORY_STATE_REFUSED: {
     text: 'The memory state is not a plain libvirt save file.',

@@ -12,6 +12,9 @@ export type HostFolders = {
   readonly vtpmDir: string;
 };
 
+/** How the names of sealed memory end. */
+export const SEALED_MEMORY = '.state';
+
 /** libvirt's UUID of a VM: the part after the home domain. */
 export const uuidOf = (vm: VmId): string => vm.slice(vm.indexOf('/') + 1);
 
@@ -33,7 +36,7 @@ export const hostPaths = (folders: HostFolders) => ({
   home: (vm: VmId) => join(folders.volumesDir, uuidOf(vm)),
   volume: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}.qcow2`),
   /** Ciphertext of the saved memory. */
-  sealedMemory: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}.state`),
+  sealedMemory: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}${SEALED_MEMORY}`),
   /** What swtpm keeps of a vTPM, ciphertext. */
   vtpmHome: (vm: VmId) => join(folders.vtpmDir, uuidOf(vm)),
   vtpmStateDir: (vm: VmId) => join(folders.vtpmDir, uuidOf(vm), 'tpm2'),

@@ -65,6 +65,10 @@ export const ENDS_REMEMBERED_MAX = 1_024;
 export const CONNECTED_WITHIN_MS = 3_000;
 /** Milliseconds that a save begun by an earlier run of the agent is waited for: 64 GiB at a slow 128 MiB/s. */
 export const SAVE_MS_MAX = 512_000;
+/** Saves that libvirt may refuse before the move is given up: another job of the domain passes within seconds, a dead vTPM never. */
+export const SAVES_MAX = 3;
+/** Milliseconds between them. */
+export const SAVE_AGAIN_MS = 1_000;
 /** Milliseconds that a start ticket counts, at most: libvirt asks its hook before it starts QEMU, within seconds on a busy host. */
 export const START_TICKET_MS = 60_000;
 /** Bytes of one kept run permit: an envelope of 1 KiB and four certificates. A larger file is not ours. */

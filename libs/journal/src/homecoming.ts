@@ -1,6 +1,7 @@
 import { GENESIS, type TrustDomain } from '@carnet/events';
 import { positionOf } from '@carnet/trust';
 import type { Intake } from './bus/intake.ts';
+import { pacing } from './bus/pace.ts';
 import type { Delivery } from './early.ts';
 import { JournalError } from './error.ts';
 import type { JournalParts } from './journal.ts';
@@ -20,8 +21,8 @@ export async function receiveResent(
   envelopes: readonly Uint8Array[],
   intake: Intake,
 ): Promise<readonly Received[]> {
-  const { self, clock } = parts.options;
-  const startedMs = clock.nowMs();
+  const { self } = parts.options;
+  const startedMs = pacing.nowMs();
   const ours = envelopes.filter((envelope) => claimedPublisher(envelope) === self);
   const theirs = intake.heldBy() === undefined ? envelopes.filter((envelope) => claimedPublisher(envelope) !== self) : [];
   const returned =
@@ -40,7 +41,7 @@ export async function receiveResent(
   if (theirs.length > 0)
     intake.took(
       theirs.reduce((sum, { length }) => sum + length, 0),
-      clock.nowMs() - startedMs,
+      pacing.nowMs() - startedMs,
     );
   return [...returned, ...admitted];
 }

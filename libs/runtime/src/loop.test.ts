@@ -49,6 +49,15 @@ describe('the loop', () => {
     expect(owed).toHaveBeenCalledTimes(3);
   });
 
+  it('goes on in its own pace when somebody sets the date back', async () => {
+    const perform = vi.fn<LoopPorts['perform']>().mockResolvedValue(FAILED);
+    start(fakeWorld({ owed: async () => WORK, perform })).notice(JOURNEY);
+    await pass(1);
+    vi.setSystemTime(Date.now() - 3_600_000);
+    await pass(BACKOFF_MS_FIRST + 1);
+    expect(perform).toHaveBeenCalledTimes(2);
+  });
+
   it.each([0, Number.NaN, Number.NEGATIVE_INFINITY])('a deadline of %s is no spin', async (wakeAtMs) => {
     const owed = vi.fn<LoopPorts['owed']>().mockResolvedValue({ ...WAITING, wakeAtMs });
     start(fakeWorld({ owed })).notice(JOURNEY);

@@ -34,7 +34,10 @@ export interface LoopPorts {
   readonly lease: (
     key: JourneyKey,
   ) => Promise<{ readonly signal: AbortSignal; readonly release: () => Promise<void> } | undefined>;
+  /** The date, for deadlines only. */
   readonly nowMs: () => number;
+  /** Only ever grows: pauses are measured by it. A machine's date may be set back, and what waits for a date would wait as long again. */
+  readonly monotonicMs: () => number;
   readonly log: Log;
   readonly metrics: Pick<Metrics, 'commands' | 'commandSeconds'>;
 }
@@ -55,7 +58,7 @@ const backoffMs = (attempts: number): number => Math.min(BACKOFF_MS_MAX, BACKOFF
  * is remembered here but back-off, so a crash loses nothing.
  */
 export function startLoop(ports: LoopPorts): Loop {
-  const agenda = createAgenda(ports.nowMs);
+  const agenda = createAgenda(ports.monotonicMs);
   const stopping = new AbortController();
   const underWay = new Set<Promise<void>>();
   let timer: NodeJS.Timeout | undefined;
@@ -125,7 +128,7 @@ type LookPorts = LoopPorts & { readonly isCrowded: () => boolean } & Pick<Agenda
 async function look(ports: LookPorts, slot: Slot, stopping: AbortSignal): Promise<Next> {
   try {
     const lease = await ports.lease(slot.key);
-    if (lease === undefined) return { dueMs: ports.nowMs() + SWEEP_MS };
+    if (lease === undefined) return { dueMs: ports.monotonicMs() + SWEEP_MS };
     try {
       return await workOn(ports, slot, AbortSignal.any([lease.signal, stopping]));
     } finally {
@@ -138,9 +141,9 @@ async function look(ports: LookPorts, slot: Slot, stopping: AbortSignal): Promis
   }
 }
 
-const afterFailure = ({ nowMs }: LoopPorts, { attempts }: Slot): Next => ({
-  dueMs: nowMs() + backoffMs(attempts),
-  restUntilMs: nowMs() + BACKOFF_MS_FIRST,
+const afterFailure = ({ monotonicMs }: LoopPorts, { attempts }: Slot): Next => ({
+  dueMs: monotonicMs() + backoffMs(attempts),
+  restUntilMs: monotonicMs() + BACKOFF_MS_FIRST,
 });
 
 /**
@@ -149,29 +152,29 @@ const afterFailure = ({ nowMs }: LoopPorts, { attempts }: Slot): Next => ({
  */
 async function workOn(ports: LookPorts, slot: Slot, signal: AbortSignal): Promise<Next> {
   for (;;) {
-    if (signal.aborted) return { dueMs: ports.nowMs() + SWEEP_MS };
+    if (signal.aborted) return { dueMs: ports.monotonicMs() + SWEEP_MS };
     const { commands, open, wakeAtMs } = await ports.owed(slot.key);
     const [command] = commands;
     if (command !== undefined) ports.works(slot);
     if (command === undefined ? open : !isAnswer(command)) ports.begin(slot);
-    if (command === undefined) return open ? { dueMs: waitingUntil(ports.nowMs(), wakeAtMs) } : FORGET;
+    if (command === undefined) return open ? { dueMs: ports.monotonicMs() + waitMs(ports.nowMs(), wakeAtMs) } : FORGET;
     const name = `${command.type}/${command.migration}`;
     slot.attempts = slot.lastCommand === name ? slot.attempts + 1 : 1;
     slot.lastCommand = name;
     const outcome = await attempt(ports, slot, command, signal);
     if (outcome.kind === 'failed') return afterFailure(ports, slot);
     if (outcome.kind === 'recorded') {
-      if (ports.isCrowded()) return { dueMs: ports.nowMs() };
+      if (ports.isCrowded()) return { dueMs: ports.monotonicMs() };
       continue;
     }
     slot.attempts = 0;
-    return { dueMs: ports.nowMs() + outcome.afterMs };
+    return { dueMs: ports.monotonicMs() + outcome.afterMs };
   }
 }
 
 /** A date that is no date (NaN) counts as none. */
-const waitingUntil = (nowMs: number, wakeAtMs = Number.POSITIVE_INFINITY): number =>
-  Number.isNaN(wakeAtMs) ? nowMs + RECHECK_MS : Math.max(nowMs + WAKE_MS_MIN, Math.min(wakeAtMs, nowMs + RECHECK_MS));
+const waitMs = (nowMs: number, wakeAtMs = Number.POSITIVE_INFINITY): number =>
+  Number.isNaN(wakeAtMs) ? RECHECK_MS : Math.max(WAKE_MS_MIN, Math.min(wakeAtMs - nowMs, RECHECK_MS));
 
 async function attempt(ports: LoopPorts, slot: Slot, command: Command, signal: AbortSignal): Promise<Outcome> {
   const { log, metrics } = ports;

@@ -3,6 +3,7 @@ import {
   backUp,
   backUpStreams,
   corruptRow,
+  cutDataPath,
   cutWires,
   fillDisk,
   restoreBackup,
@@ -38,6 +39,12 @@ export function strike(
       return cutWires(world, side, ['out']);
     case 'cut-in':
       return cutWires(world, side, ['in']);
+    case 'data-cut':
+      return cutDataPath(world, side, ['out', 'in']);
+    case 'data-cut-out':
+      return cutDataPath(world, side, ['out']);
+    case 'data-cut-in':
+      return cutDataPath(world, side, ['in']);
     case 'disk-full':
       return fillDisk(side);
     case 'clock-ahead':

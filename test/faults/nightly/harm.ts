@@ -15,6 +15,8 @@ import type { World } from './world.ts';
 
 /** Longer than the parts wait for one another, in milliseconds; a cut outlives several sendings of TCP. */
 const CUT_MS = 4_000;
+/** More than a handshake of the data path may take (10 s). */
+const DATA_CUT_MS = 12_000;
 const FULL_MS = 3_000;
 const CLOCK_MS = 3_000;
 /** More than an offer lasts (60 s). */
@@ -26,6 +28,13 @@ export async function cutWires(world: World, { plan }: RealSide, directions: rea
   await sleep(CUT_MS);
   world.network.mend(plan);
   return `${CUT_MS / 1_000} s`;
+}
+
+export async function cutDataPath(world: World, { csp }: RealSide, directions: readonly Direction[]): Promise<string> {
+  world.network.cutPort(csp.ports.dataPath, directions);
+  await sleep(DATA_CUT_MS);
+  world.network.mendPort();
+  return `${DATA_CUT_MS / 1_000} s`;
 }
 
 export async function fillDisk({ csp }: RealSide): Promise<string> {

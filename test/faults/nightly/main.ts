@@ -33,14 +33,15 @@ async function play(wanted: Selected): Promise<number> {
   say(`\n${tableOf(played)}\n`);
   say(`${((performance.now() - startedMs) / 60_000).toFixed(1)} minutes`);
   say(`${played.length} runs, ${failed} failed`);
-  return failed === 0 && played.length > 0 ? 0 : 1;
+  return failed === 0 && played.length === runs.length && played.length > 0 ? 0 : 1;
 }
 
 async function playAll(wanted: Selected, runs: readonly Run[], network: Network): Promise<readonly Played[]> {
   const played: Played[] = [];
   let world: World | undefined;
   for (const run of runs) {
-    world ??= await openWorld(network);
+    world ??= await opened(network);
+    if (world === undefined) break;
     const result = await runOne(world, run, { stopSeconds: wanted.stopSeconds, resets: played.at(-1)?.result.resets ?? 0 });
     played.push({ run, result });
     say(lineOf({ run, result }));
@@ -55,6 +56,16 @@ async function playAll(wanted: Selected, runs: readonly Run[], network: Network)
   }
   await world?.stop();
   return played;
+}
+
+/** What was played until then is still worth its table. */
+async function opened(network: Network): Promise<World | undefined> {
+  try {
+    return await openWorld(network);
+  } catch (cause) {
+    say(`the clouds did not start: ${cause instanceof Error ? cause.message : String(cause)}`);
+    return undefined;
+  }
 }
 
 /** Mounts, wires and cuts of this process go with it, and no other process on the machine sees them. */

@@ -25,7 +25,8 @@ export type Fault =
   | { readonly kind: 'kill' | 'stop'; readonly part: Part }
   | { readonly kind: 'restart'; readonly part: Exclude<Part, 'qemu' | 'swtpm'> }
   | { readonly kind: 'cut' | 'cut-out' | 'cut-in' | 'disk-full' | 'clock-ahead' | 'clock-behind' | 'corrupt-row' | 'old-backup' }
-  | { readonly kind: 'stream-wiped' | 'stream-truncated' };
+  | { readonly kind: 'stream-wiped' | 'stream-truncated' }
+  | { readonly kind: 'data-cut' | 'data-cut-out' | 'data-cut-in' };
 
 const DAEMONS = ['broker', 'agent', 'libvirtd', 'postgresql', 'nats-server'] as const;
 export const FAULTS: readonly Fault[] = [
@@ -44,6 +45,9 @@ export const FAULTS: readonly Fault[] = [
   { kind: 'old-backup' },
   { kind: 'stream-wiped' },
   { kind: 'stream-truncated' },
+  { kind: 'data-cut' },
+  { kind: 'data-cut-out' },
+  { kind: 'data-cut-in' },
 ];
 
 export const nameOf = (fault: Fault): string => ('part' in fault ? `${fault.kind} ${fault.part}` : fault.kind);
@@ -66,9 +70,13 @@ const isOfGuest = (fault: Fault): boolean => 'part' in fault && (fault.part === 
 const isOfBus = (fault: Fault): boolean =>
   fault.kind === 'stream-wiped' || fault.kind === 'stream-truncated' || ('part' in fault && fault.part === 'nats-server');
 
+/** The target dials the source: there is one wire between the two, and its directions are the source's. */
+const isOfDataPath = ({ kind }: Fault): boolean => kind === 'data-cut' || kind === 'data-cut-out' || kind === 'data-cut-in';
+
 /** Whose victim the fault can have at that phase. */
 export function victimsOf(fault: Fault, phase: Phase): readonly (Role | 'bus')[] {
   if (isOfBus(fault)) return ['bus'];
+  if (isOfDataPath(fault)) return ['source'];
   if (!isOfGuest(fault)) return ['source', 'target'];
   const at = GUEST_AT[phase];
   return at === undefined ? [] : [at];

@@ -10,6 +10,9 @@ export type Network = NatsNetwork & {
   readonly addressFor: (plan: CspPlan) => string;
   readonly cut: (plan: CspPlan, direction: Direction) => void;
   readonly mend: (plan: CspPlan) => void;
+  /** Packets of the agent that serves there, `out`, or to it, `in`: the data path is on this namespace's loopback. */
+  readonly cutPort: (port: number, directions: readonly Direction[]) => void;
+  readonly mendPort: () => void;
 };
 /** Seen from the cloud. */
 export type Direction = 'out' | 'in';
@@ -33,6 +36,7 @@ export async function openNetwork(plans: readonly CspPlan[]): Promise<Network> {
     execFileSync(file, rest);
   };
   here('link', 'set', 'lo', 'up');
+  execFileSync('tc', ['qdisc', 'add', 'dev', 'lo', 'clsact']);
   there('link', 'set', 'lo', 'up');
   for (const wire of plans.map(wireOf)) {
     here('link', 'add', wire.here, 'type', 'veth', 'peer', 'name', wire.there);
@@ -56,8 +60,33 @@ export async function openNetwork(plans: readonly CspPlan[]): Promise<Network> {
       here('neigh', 'flush', 'dev', wire.here, 'nud', 'permanent');
       there('neigh', 'flush', 'dev', wire.there, 'nud', 'permanent');
     },
+    cutPort: (port, directions) => {
+      for (const direction of directions)
+        execFileSync('tc', ['filter', 'add', ...ARRIVING, 'bpf', 'da', 'bytecode', droppingAll(port, direction)]);
+    },
+    mendPort: () => void execFileSync('tc', ['filter', 'del', ...ARRIVING]),
   };
 }
+
+const ARRIVING = ['dev', 'lo', 'ingress', 'protocol', 'ip', 'pref', '1'] as const;
+
+/** A program for `tc-bpf(8)`: drops (2) what is IPv4 and TCP and has this port as its source or destination, lets all else pass (0). */
+function droppingAll(port: number, direction: Direction): string {
+  const portAt = ETHERNET_BYTES + (direction === 'out' ? 0 : 2);
+  const program = [
+    `40 0 0 ${ETHERNET_BYTES - 2}`, // the type of what is in the Ethernet frame
+    '21 0 6 2048', // IPv4, or pass
+    `48 0 0 ${ETHERNET_BYTES + 9}`, // its protocol
+    '21 0 4 6', // TCP, or pass
+    `177 0 0 ${ETHERNET_BYTES}`, // length of the IP header
+    `72 0 0 ${portAt}`, // a port behind it
+    `21 0 1 ${port}`,
+    '6 0 0 2',
+    '6 0 0 0',
+  ];
+  return [program.length, ...program].join(',');
+}
+const ETHERNET_BYTES = 14;
 
 const networkOf = (pid: number): string => execFileSync('readlink', [`/proc/${pid}/ns/net`], { encoding: 'utf8' });
 const isApart = ({ pid }: ChildProcess): boolean => pid !== undefined && networkOf(pid) !== networkOf(process.pid);

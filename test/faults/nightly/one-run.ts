@@ -23,7 +23,7 @@ const SHORT_STOP_MS = 3_000;
 const READY_MS_MAX = 60_000;
 const EVENT_MS_MAX = 60_000;
 const END_MS_MAX = 120_000;
-const GIVE_UP_MS = 20_000;
+const CRASH_SEEN_MS = 15_000;
 const NOTICED_MS_MAX = 5_000;
 const LOOK_MS = 250;
 /** Refused: by a target whose disk is full when it is asked. */
@@ -73,7 +73,7 @@ async function moveUnderFault(
   const role = PHASES.find(([phase]) => phase === run.phase)?.[1];
   await (role === 'source' ? source : target).watch.appears(migration, run.phase, EVENT_MS_MAX);
   note(await strike(run.fault, world, victim, { migration, stopMs }));
-  if (isTpmKill(run)) note(await giveUp(world, source, migration));
+  if (isGuestKill(run)) note(await switchOn(world, target, migration));
   const { outcome } = await settled(world, migration, END_MS_MAX);
   if (!ENDINGS.has(outcome)) throw new Error(`ended as ${outcome}`);
   const [holder, other] = outcome === 'done' ? [target, source] : [source, target];
@@ -87,11 +87,14 @@ async function moveUnderFault(
 
 const isTpmKill = ({ fault }: Run): boolean => fault.kind === 'kill' && 'part' in fault && fault.part === 'swtpm';
 
-/** The memory of a guest without its TPM cannot be saved: the broker tries until the deadline, unless its operator cancels. */
-async function giveUp(world: World, { api }: RealSide, migration: string): Promise<string> {
-  const ended = await settled(world, migration, GIVE_UP_MS).catch(() => undefined);
+const isGuestKill = ({ fault }: Run): boolean =>
+  fault.kind === 'kill' && 'part' in fault && (fault.part === 'qemu' || fault.part === 'swtpm');
+
+/** A guest that died before its target saw it alive holds the move up until its operator there switches it on. */
+async function switchOn(world: World, { api }: RealSide, migration: string): Promise<string> {
+  const ended = await settled(world, migration, CRASH_SEEN_MS).catch(() => undefined);
   if (ended !== undefined) return '';
-  return (await api.post(`/v1/migrations/${migration}/cancel`, {})).ok ? 'cancelled by hand' : 'could not be cancelled';
+  return (await api.post(`/v1/vms/${world.vm}/on`, {})).ok ? 'switched on by its operator' : '';
 }
 
 /** A guest whose process died stays off until its operator starts it; one whose disk was full is paused by QEMU. */

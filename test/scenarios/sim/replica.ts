@@ -187,13 +187,14 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     failures: createFailures(),
     perform,
     nowMs,
+    monotonicMs: scheduler.nowMs,
     log,
     metrics,
   });
   const loop = startLoop(mutant.loop?.(loopOf, context) ?? loopOf);
   noticeJourneys({ self, journal, metrics }, loop);
   const never = new AbortController().signal;
-  const intakeOf = openIntakes(parts.options.clock, loop.unanswered);
+  const intakeOf = openIntakes({ nowMs: scheduler.elapsedMs }, loop.unanswered);
   for (const peer of peers)
     void runLink(
       parts,

@@ -25,7 +25,7 @@ export type Scheduler = ReturnType<typeof createScheduler>;
 const realImmediate = setImmediate;
 const realTick = process.nextTick;
 const STEPS_A_TURN = 100;
-const real = { setTimeout, clearTimeout, setInterval, clearInterval, now: Date.now };
+const real = { setTimeout, clearTimeout, setInterval, clearInterval, now: Date.now, sinceStart: performance.now };
 const realSleep = promised.setTimeout;
 
 /** Simulated time begins here. */
@@ -176,6 +176,7 @@ export function createScheduler(random: Random, pace: number) {
         clearInterval: clear,
       });
       Date.now = () => EPOCH_MS + nowMs;
+      performance.now = () => nowMs;
       promised.setTimeout = <T>(ms?: number, value?: T, { signal }: { signal?: AbortSignal | undefined } = {}) =>
         new Promise<T>((resolve, reject) => {
           const stop = (): void => {
@@ -191,9 +192,10 @@ export function createScheduler(random: Random, pace: number) {
         });
       syncBuiltinESMExports();
       return () => {
-        const { now, ...timers } = real;
+        const { now, sinceStart, ...timers } = real;
         Object.assign(globalThis, timers);
         Date.now = now;
+        performance.now = sinceStart;
         promised.setTimeout = realSleep;
         syncBuiltinESMExports();
       };

@@ -2,6 +2,8 @@ import { hostName, type SignedEvidence } from '@carnet/events';
 import type { FactType, Journey } from '@carnet/saga';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { CSP_A, CSP_B, deliver, given, RECEIPT, relinquish, withdraw } from '../../../../libs/saga/src/testing.ts';
+import { KeyRefused } from '../keys/handover-keys.ts';
+import { memoryOf, type PerformContext } from './context.ts';
 import { createPerformer } from './perform.ts';
 import { type Certified, certified } from './testing/certified.ts';
 import { about, changed, fakeContext, journeyAt, owed, type Parts, refusedBy, type Script } from './testing/fake-context.ts';
@@ -144,6 +146,24 @@ describe('resuming', () => {
   it('after a withdrawal takes our own word, and destroys the memory key', async () => {
     const done = await perform(withdrawn('SourceQuiesced'), 'ResumeVm');
     expect(done.done).toEqual(['keys reinstate', 'host resume withdrawn', 'keys memoryUsed', 'event SourceResumed']);
+  });
+
+  it.each([
+    ['KEY_UNKNOWN', 'event SourceResumed'],
+    ['HOST_UNAVAILABLE', 'keys reinstate'],
+  ])('saved memory whose key is refused as %s: only one that is lost is done without', async (code, last) => {
+    const suspended = changed(withdrawn('SourceQuiesced'), { MigrationIntended: { mode: 'suspend' } });
+    const { key } = memoryOf(owed(suspended, CSP_A, 'ResumeVm').migration);
+    const asked: string[] = [];
+    const secretForHost: PerformContext['keys']['secretForHost'] = async (_, of) => {
+      asked.push(of);
+      if (of === key) throw new KeyRefused(code, 'not here');
+      return { key: of, sealed: 'AA==' };
+    };
+    const done = await perform(suspended, 'ResumeVm', {}, { keys: { secretForHost } });
+    expect(asked).toContain(key);
+    expect(done.done.at(-1)).toBe(last);
+    expect(done.outcome).toMatchObject(code === 'KEY_UNKNOWN' ? { kind: 'recorded' } : { kind: 'failed', code });
   });
 
   it.each(['PROOF_MISSING', 'STEP_CONFLICT'])('after a withdrawal needs the peer’s word where the host says %s', async (code) => {

@@ -3,6 +3,7 @@ import type { CommandOf } from '@carnet/hypervisor';
 import { REVOKED } from '@carnet/journal';
 import { type Command, type Fact, migrationOf } from '@carnet/saga';
 import type { StepOutcome } from '../hosts/steps.ts';
+import { KeyRefused } from '../keys/handover-keys.ts';
 import { profileFault } from '../keys/profiles.ts';
 import { CHUNK_BYTES, depositVolumes, sealedArtifactsOf } from './artifacts.ts';
 import {
@@ -216,14 +217,11 @@ async function resumeAtHost(
   const needed = keysOf(command.facts.MigrationIntended.data.spec);
   // A broken glass opened another epoch: the host's register rises to it, and what is late is refused by number.
   const of = { ...command, epoch: command.brokeGlass?.data.opens ?? command.epoch };
-  const memory = command.mode === 'suspend' ? memoryOf(command.migration) : undefined;
   const resume = (proof: CommandOf<'resume'>['body']['proof']): Promise<StepOutcome<'resume'>> =>
     context.hosts.step(stepOf(of, host), 'resume', async () => ({
       proof,
       secrets: await Promise.all(needed.map((key) => secret(context, of, host, 'run', key))),
-      ...(memory === undefined
-        ? {}
-        : { memory: { artifact: memory.artifact, secret: await secret(context, of, host, 'unseal', memory.key) } }),
+      ...(command.mode === 'suspend' ? await savedMemory(context, of, host) : {}),
     }));
   if (command.brokeGlass !== undefined)
     return resume({ kind: 'broke-glass', event: command.brokeGlass.digest, surrendered: command.epoch });
@@ -232,6 +230,20 @@ async function resumeAtHost(
   if (isReleased && peers !== undefined) return resume(peers);
   const resumed = await resume({ kind: 'withdrawn', event: command.cites });
   return peers !== undefined && resumed.kind === 'refused' && NEEDS_PEERS_WORD.has(resumed.code) ? resume(peers) : resumed;
+}
+
+/**
+ * What opens the saved memory. Its key is as young as the migration, and a database that was restored from before does not have it: no
+ * asking brings it back, and the VM would stay off for ever. Then it boots from its disks, as after a power cut.
+ */
+async function savedMemory(context: PerformContext, of: Owed<'ResumeVm'>, host: HostName) {
+  const { artifact, key } = memoryOf(of.migration);
+  try {
+    return { memory: { artifact, secret: await secret(context, of, host, 'unseal', key) } };
+  } catch (cause) {
+    if (cause instanceof KeyRefused && cause.code === 'KEY_UNKNOWN') return {};
+    throw cause;
+  }
 }
 
 /** Destroys what the VM left here, once the target's pinned agent testified that it runs there. The receipt says what nobody can prove. */

@@ -23,7 +23,7 @@ import type { AloneWith } from '../alone.ts';
 import type { HeldVm, Inventory } from '../inventory.ts';
 import type { HandoverKeys } from '../keys/handover-keys.ts';
 import type { Ledgers } from '../ledgers.ts';
-import { isMovingHere, nextEpochWith } from '../moving.ts';
+import { hasStartedHere, isMovingHere, nextEpochWith } from '../moving.ts';
 import type { Agreements } from '../peers/agreements.ts';
 import { proposeWithdrawal } from '../perform/withdrawal.ts';
 import type { PolicyGate } from '../policy-gate.ts';
@@ -206,6 +206,11 @@ async function denied(ports: IntakePorts, asking: Asking, { data, nextEpoch }: D
 /** With any peer: the fold guards each pair, and this guards all pairs together. */
 export async function isMoving(ports: Pick<IntakePorts, 'ledgers' | 'self'>, vm: VmId): Promise<boolean> {
   return isMovingHere(await ports.ledgers.journeys(vm), ports.self);
+}
+
+/** See {@link hasStartedHere}. */
+export async function hasStarted(ports: Pick<IntakePorts, 'ledgers' | 'self'>, vm: VmId): Promise<boolean> {
+  return hasStartedHere(await ports.ledgers.journeys(vm), ports.self);
 }
 
 /** The same id with the same content is the same request; with other content it is somebody else's. */

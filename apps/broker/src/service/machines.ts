@@ -47,6 +47,8 @@ export interface MachinePorts extends Pick<RestrictionPorts, 'alone' | 'roleOf'>
   readonly hostNames: readonly HostName[];
   readonly nowMs: () => number;
   readonly isMoving: (vm: VmId) => Promise<boolean>;
+  /** Its guest was started here by the migration that is still open. */
+  readonly hasStarted: (vm: VmId) => Promise<boolean>;
   /** This CSP's event key of now. */
   readonly signer: () => Signer;
 }
@@ -245,7 +247,8 @@ export async function setPower(
 ): Promise<ServiceResult<VmRow>> {
   const held = await ports.inventory.vm(vm);
   if (held === undefined) return refuse('VM_UNKNOWN', `${vm} is not held by ${ports.self}`);
-  if (await ports.isMoving(vm)) return refuse('VM_MOVING', `${vm} is in a migration that has not ended`);
+  const isOurs = power === 'on' && (await ports.hasStarted(vm));
+  if (!isOurs && (await ports.isMoving(vm))) return refuse('VM_MOVING', `${vm} is in a migration that has not ended`);
   const { host, spec } = held;
   const row = vmRow(ports, held);
   const turnOn = async () => {

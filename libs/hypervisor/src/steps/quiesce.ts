@@ -1,9 +1,9 @@
-import { failed, refused, type Setback } from '../codes.ts';
+import { failed, HostError, refused, type Setback } from '../codes.ts';
 import type { CommandOf } from '../command/command.ts';
 import { type VmState, vmState } from '../command/result.ts';
 import { moveFence } from '../fence/moves.ts';
 import { uuidOf } from '../host-paths.ts';
-import { SAVE_MS_MAX } from '../limits.ts';
+import { SAVE_AGAIN_MS, SAVE_MS_MAX, SAVES_MAX } from '../limits.ts';
 import { SAVED_STATE_HEAD_BYTES, savedStateFault } from '../saved-state.ts';
 import { readVm } from '../vm-record.ts';
 import { lacksTmpfs } from './agreement.ts';
@@ -75,10 +75,8 @@ async function suspend(
   // A save that an agent began before it crashed goes on without it: its file must not be pulled from under libvirt.
   const settled = await waitFor(context, SAVE_MS_MAX, async () => (await hypervisor.find(uuidOf(vm)))?.reason !== 'save');
   if (!settled) return failed('LIBVIRT_FAILED', 'A save is under way.');
-  if (!isOff(await stateOf(context, vm))) {
-    await files.remove(clear);
-    await hypervisor.save(uuidOf(vm), clear);
-  }
+  const refusal = await saveMemory(context, vm);
+  if (refusal !== undefined) return refusal;
   // Off without a whole state: the guest ended by itself, or the host lost its tmpfs. Its memory is gone.
   if (savedStateFault(await files.head(clear, SAVED_STATE_HEAD_BYTES)) !== undefined) {
     await files.remove(clear);
@@ -89,6 +87,30 @@ async function suspend(
   await files.rename(`${sealed}.partial`, sealed);
   await files.remove(clear);
   return { forced: false, memoryBytes: (await files.size(sealed)) ?? 0 };
+}
+
+/**
+ * Once the guest is off there is nothing more to save. One that libvirt refuses to save again and again (its vTPM died, tmpfs is
+ * full) runs on, and the move ends: asking until its deadline would mend nothing, and stop the guest for a moment each time.
+ */
+async function saveMemory(context: StepContext, vm: Quiesce['vm']): Promise<Setback | undefined> {
+  const { files, paths, hypervisor, clock } = context.ports;
+  let last: Setback | undefined;
+  for (let tries = 0; tries < SAVES_MAX; tries += 1) {
+    if (last !== undefined) await clock.sleep(SAVE_AGAIN_MS, context.signal);
+    if (isOff(await stateOf(context, vm))) return undefined;
+    await files.remove(paths.clearMemory(vm));
+    try {
+      await hypervisor.save(uuidOf(vm), paths.clearMemory(vm));
+      return undefined;
+    } catch (cause) {
+      if (!(cause instanceof HostError) || cause.setback.code !== 'LIBVIRT_FAILED') throw cause;
+      last = cause.setback;
+    }
+  }
+  if (isOff(await stateOf(context, vm))) return undefined;
+  await files.remove(paths.clearMemory(vm));
+  return { ...failed('MEMORY_NOT_SAVED', last?.text), retryable: false };
 }
 
 /** Evidence is what libvirt says after the effect, never what was asked for. */

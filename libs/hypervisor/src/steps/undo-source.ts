@@ -1,8 +1,9 @@
+import { join } from 'node:path';
 import { keysOf, type VmSpec } from '@carnet/events';
 import { failed, refused, type Setback } from '../codes.ts';
 import type { CommandOf } from '../command/command.ts';
 import { type FenceMove, moveFence } from '../fence/moves.ts';
-import { uuidOf } from '../host-paths.ts';
+import { SEALED_MEMORY, uuidOf } from '../host-paths.ts';
 import { readVm } from '../vm-record.ts';
 import { definitionOf, dropSecrets, isOff, letRun, provideSecrets, recordedKeys, stateOf, unlockDisks } from './domains.ts';
 import { restoreMemory } from './memory.ts';
@@ -74,13 +75,21 @@ async function bringBack(command: Resume, context: StepContext, spec: VmSpec): P
     if (!restored.ok) return restored.setback;
     if (restored.value === 'none') await ports.hypervisor.startHeld(uuidOf(vm));
   }
-  // Gone before the first instruction: memory restored a second time would meet disks that have moved on.
-  if (body.memory !== undefined) {
-    await ports.artifacts.unseal(ports.paths.sealedMemory(vm, body.memory.artifact));
-    await ports.files.remove(ports.paths.sealedMemory(vm, body.memory.artifact));
-  }
+  await endSealedMemory(context, vm);
   await letRun(context, vm);
   return undefined;
+}
+
+/**
+ * Gone before the first instruction: memory restored a second time would meet disks that have moved on. By what lies there, for a broker
+ * that has lost the key of a state does not name it.
+ */
+async function endSealedMemory({ ports: { artifacts, files, paths } }: StepContext, vm: Resume['vm']): Promise<void> {
+  for (const path of (await files.list(paths.home(vm))).map((name) => join(paths.home(vm), name))) {
+    if (!path.endsWith(SEALED_MEMORY)) continue;
+    await artifacts.unseal(path);
+    await files.remove(path);
+  }
 }
 
 /** Ends what is left of a VM that was given away and runs elsewhere. The register keeps its entry for ever. */

@@ -5,7 +5,7 @@ import { DRAIN_MS_MAX } from '../limits.ts';
 import { type BusAddress, closeInTime, connectWatched } from './connection.ts';
 import { openIntakes } from './intake.ts';
 import { runOwnLink } from './link.ts';
-import { pause } from './pace.ts';
+import { pacing, pause } from './pace.ts';
 
 export type Bus = {
   /** For what shares the connection: commands to hosts and their reports. */
@@ -19,7 +19,7 @@ export type Bus = {
 export async function connectBus(parts: JournalParts, address: BusAddress): Promise<Bus> {
   const stopping = new AbortController();
   const bus = await connectWatched(address);
-  const intakeOf = openIntakes(parts.options.clock, parts.options.unanswered ?? (() => 0));
+  const intakeOf = openIntakes(pacing, parts.options.unanswered ?? (() => 0));
   const links = new Map<TrustDomain, { readonly stop: AbortController; readonly done: Promise<void> }>();
   const begin = (peer: TrustDomain): void => {
     const stop = new AbortController();

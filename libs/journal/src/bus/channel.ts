@@ -31,7 +31,7 @@ export type ChannelPorts = {
   readonly isUp: () => boolean;
   readonly exchange: Exchange;
   readonly resent: (envelopes: readonly Uint8Array[]) => Promise<readonly Received[]>;
-  readonly clock: Clock;
+  readonly pacing: Clock;
   readonly random: RandomBytes;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -51,13 +51,20 @@ type Timers = { headMs: number; checkpointMs: number; askMs: number; askPauseMs:
 
 /** Talks with one peer on core subjects: heads, questions, challenges, and re-sent envelopes. Nothing here is stored by the bus. */
 export function openChannel(ports: ChannelPorts): Channel {
-  const { clock } = ports;
+  const { pacing } = ports;
   const incoming: Uint8Array[] = [];
   const woken = bell();
   const never = Number.POSITIVE_INFINITY;
-  const due: Timers = { headMs: 0, checkpointMs: never, askMs: never, askPauseMs: ASK_GRACE_MS, challengeMs: 0, resentMs: 0 };
+  const due: Timers = {
+    headMs: 0,
+    checkpointMs: never,
+    askMs: never,
+    askPauseMs: ASK_GRACE_MS,
+    challengeMs: 0,
+    resentMs: -never,
+  };
   const soon = (timer: 'headMs' | 'askMs', ms: number): void => {
-    due[timer] = Math.min(due[timer], clock.nowMs() + ms);
+    due[timer] = Math.min(due[timer], pacing.nowMs() + ms);
     woken.ring();
   };
   const missing = (): void => soon('askMs', ASK_GRACE_MS);
@@ -85,7 +92,7 @@ async function talk(ports: ChannelPorts, state: Talk): Promise<void> {
         await sayWhatIsDue(ports, state);
         if (state.incoming.length > 0) return;
         const nextMs = Math.min(state.due.headMs, state.due.checkpointMs, state.due.askMs, state.due.challengeMs);
-        await state.woken.wait(Math.max(1, nextMs - ports.clock.nowMs()), signal);
+        await state.woken.wait(Math.max(1, nextMs - ports.pacing.nowMs()), signal);
       },
     );
   } finally {
@@ -98,9 +105,9 @@ async function talk(ports: ChannelPorts, state: Talk): Promise<void> {
  * of it reaches us at all, and heads, questions and envelopes come again.
  */
 function listen(ports: ChannelPorts, { incoming, woken }: Talk): { readonly stop: () => void } {
-  const { connection, self, peer, clock, signal, hushed } = ports;
-  const units = openAllowance(clock, { burst: TALK_BURST, perSecond: TALK_PER_SECOND });
-  const bytes = openAllowance(clock, { burst: TALK_BYTES_BURST, perSecond: TALK_BYTES_PER_SECOND });
+  const { connection, self, peer, pacing, signal, hushed } = ports;
+  const units = openAllowance(pacing, { burst: TALK_BURST, perSecond: TALK_PER_SECOND });
+  const bytes = openAllowance(pacing, { burst: TALK_BYTES_BURST, perSecond: TALK_BYTES_PER_SECOND });
   let waitingBytes = 0;
   let subscription: Subscription | undefined;
   const drop = (): void => {
@@ -150,13 +157,13 @@ async function hearAll(ports: ChannelPorts, state: Talk): Promise<void> {
       // It helps: the next question may follow at once.
       due.askPauseMs = ASK_GRACE_MS;
       due.challengeMs = 0;
-      due.headMs = Math.min(due.headMs, ports.clock.nowMs() + HEAD_AFTER_ACTIVITY_MS);
+      due.headMs = Math.min(due.headMs, ports.pacing.nowMs() + HEAD_AFTER_ACTIVITY_MS);
     }
   }
 }
 
 async function hearMessage(ports: ChannelPorts, state: Talk, bytes: Uint8Array | undefined): Promise<void> {
-  const { exchange, log, peer, clock } = ports;
+  const { exchange, log, peer, pacing } = ports;
   if (bytes === undefined) return;
   const heard = await exchange.hear(bytes);
   if (!heard.ok) {
@@ -168,14 +175,14 @@ async function hearMessage(ports: ChannelPorts, state: Talk, bytes: Uint8Array |
   }
   if (heard.value.received === 'behind') state.missing();
   const { replies } = heard.value;
-  if (replies.length > 1 && clock.nowMs() - state.due.resentMs < RESEND_PAUSE_MS) return;
-  if (replies.length > 1) state.due.resentMs = clock.nowMs();
+  if (replies.length > 1 && pacing.nowMs() - state.due.resentMs < RESEND_PAUSE_MS) return;
+  if (replies.length > 1) state.due.resentMs = pacing.nowMs();
   say(ports, replies);
 }
 
 async function sayWhatIsDue(ports: ChannelPorts, { due }: Talk): Promise<void> {
-  const { exchange, clock } = ports;
-  const nowMs = clock.nowMs();
+  const { exchange, pacing } = ports;
+  const nowMs = pacing.nowMs();
   if (nowMs >= due.headMs) {
     due.headMs = nowMs + HEAD_EVERY_MS;
     say(ports, await exchange.head());

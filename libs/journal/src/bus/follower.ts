@@ -22,7 +22,7 @@ export type FollowerPorts = {
   /** Called when nothing more of the peer is taken for now. */
   readonly held: (by: NonNullable<ReturnType<Intake['heldBy']>>) => void;
   readonly jetstream: JetStreamClient;
-  readonly clock: Clock;
+  readonly pacing: Clock;
   readonly random: RandomBytes;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -77,7 +77,7 @@ async function ended(messages: ConsumerMessages): Promise<void> {
 }
 
 async function admitWhatComes(ports: FollowerPorts, waiting: JsMsg[], arrived: Bell, messages: ConsumerMessages): Promise<void> {
-  const { receiver, intake, clock, signal, received } = ports;
+  const { receiver, intake, pacing, signal, received } = ports;
   let open = true;
   void messages.closed().then(() => {
     open = false;
@@ -90,11 +90,11 @@ async function admitWhatComes(ports: FollowerPorts, waiting: JsMsg[], arrived: B
     const held = intake.heldBy();
     if (held !== undefined) return ports.held(held);
     const batch = waiting.splice(0, turnOf(waiting));
-    const startedMs = clock.nowMs();
+    const startedMs = pacing.nowMs();
     const results = await admitBatch(receiver, batch, waiting);
     for (const [i, message] of batch.entries()) settle(message, results[i]);
     received(results);
-    const restMs = intake.took(bytesOf(batch), clock.nowMs() - startedMs);
+    const restMs = intake.took(bytesOf(batch), pacing.nowMs() - startedMs);
     if (restMs > 0) await pause(restMs, signal);
   }
 }

@@ -15,7 +15,7 @@ import { type BusAddress, type BusConnection, closeInTime, connectWatched } from
 import { follow } from './follower.ts';
 import type { Intake } from './intake.ts';
 import { ownOnBus } from './own-stream.ts';
-import { bell, pause, untilStopped } from './pace.ts';
+import { bell, pacing, pause, untilStopped } from './pace.ts';
 import { openPublisher } from './publisher.ts';
 
 /** What a link needs of a bus. */
@@ -67,11 +67,11 @@ async function runLeased(
   signal: AbortSignal,
 ): Promise<void> {
   const { options, db, headFiles, theirs, notices } = parts;
-  const { self, clock, random, log } = options;
+  const { self, random, log } = options;
   const [headFile, receiver] = [headFiles.get(peer), theirs.get(peer)];
   if (headFile === undefined || receiver === undefined) throw new JournalError('PEER_UNCONFIGURED', peer);
   const outbox = openOutbox(db, self, peer, headFile);
-  const common = { self, peer, clock, random, log, signal, isUp };
+  const common = { self, peer, pacing, random, log, signal, isUp };
   const { client, manager } = await jetStream();
   const exchange = openExchange(parts, peer, outbox, ownOnBus(manager, self, peer));
   const limited = saysLimited(parts, peer);
@@ -112,10 +112,10 @@ const leavesGap = (result: Received): boolean =>
   result.kind === 'gap' || result.kind === 'unknown-cause' || (result.kind === 'refused' && result.code === 'KEY_NOT_ANNOUNCED');
 
 /** Once a minute at most: a flood must not become one of the log. */
-function saysLimited({ options: { log, clock } }: JournalParts, peer: TrustDomain): (by: string) => void {
+function saysLimited({ options: { log } }: JournalParts, peer: TrustDomain): (by: string) => void {
   const saidMs = new Map<string, number>();
   return (by) => {
-    const nowMs = clock.nowMs();
+    const nowMs = pacing.nowMs();
     if (nowMs - (saidMs.get(by) ?? Number.NEGATIVE_INFINITY) < HELD_SAID_EVERY_MS) return;
     saidMs.set(by, nowMs);
     log.warn({ code: 'PEER_RATE_LIMITED', peer, by }, JOURNAL_CODES.PEER_RATE_LIMITED.text);

@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BACKOFF_MS_FIRST, BACKOFF_MS_MAX } from '../limits.ts';
-import type { RandomBytes } from '../ports.ts';
+import type { Clock, RandomBytes } from '../ports.ts';
+
+/** Only ever grows. Measured by the date, whatever is due would wait as long as somebody set the machine's clock back. */
+export const pacing: Clock = { nowMs: () => performance.now() };
 
 /** Waits after the `attempt`th failure in a row (from 1): doubling, drawn between half and whole, so that peers do not return in step. */
 export async function backOff(attempt: number, random: RandomBytes, signal: AbortSignal): Promise<void> {

@@ -12,7 +12,7 @@ export type PublisherPorts = {
   readonly outbox: Outbox;
   readonly jetstream: JetStreamClient;
   readonly manager: JetStreamManager;
-  readonly clock: Clock;
+  readonly pacing: Clock;
   readonly random: RandomBytes;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -45,7 +45,7 @@ export function openPublisher(ports: PublisherPorts): Publisher {
       return;
     }
     try {
-      if (standing === undefined || ports.clock.nowMs() - standing.checkedMs > HEAD_EVERY_MS) {
+      if (standing === undefined || ports.pacing.nowMs() - standing.checkedMs > HEAD_EVERY_MS) {
         await confirming;
         standing = await compareWithStream(ports);
       }
@@ -97,7 +97,7 @@ export function openPublisher(ports: PublisherPorts): Publisher {
  * The stream's last event against what we believe it acknowledged. A stream that was wiped or restored is behind, and is
  * filled again from there: an empty one, or one whose end is none of ours, from the start.
  */
-async function compareWithStream({ manager, self, peer, outbox, clock, log }: PublisherPorts): Promise<Standing> {
+async function compareWithStream({ manager, self, peer, outbox, pacing, log }: PublisherPorts): Promise<Standing> {
   const last = await manager.streams.getMessage(ledgerStream(self, peer), { last_by_subj: ledgerSubjects(self, peer) });
   const seq = last === null ? 0 : ((await outbox.seqOfDigest(sha256Hex(last.data))) ?? 0);
   const { acked_seq } = await outbox.marks();
@@ -105,7 +105,7 @@ async function compareWithStream({ manager, self, peer, outbox, clock, log }: Pu
     log.warn({ peer, from: seq + 1, to: acked_seq }, 'the bus has lost events of ours: filling it again');
     await outbox.lostAfter(seq);
   }
-  return { ackedSeq: Math.min(seq, acked_seq), streamSeq: seq === 0 ? 0 : (last?.seq ?? 0), checkedMs: clock.nowMs() };
+  return { ackedSeq: Math.min(seq, acked_seq), streamSeq: seq === 0 ? 0 : (last?.seq ?? 0), checkedMs: pacing.nowMs() };
 }
 
 /** Pipelined: the server keeps the order of one connection. The same digest is the same message, however often it is sent. */

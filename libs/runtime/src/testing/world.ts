@@ -45,6 +45,7 @@ export function fakeWorld(parts: Partial<LoopPorts> = {}) {
       return { signal: new AbortController().signal, release: async () => void leased.delete(vm) };
     },
     nowMs: () => Date.now(),
+    monotonicMs: () => performance.now(),
     log,
     metrics: createMetrics(),
     ...parts,

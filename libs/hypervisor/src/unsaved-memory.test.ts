@@ -1,0 +1,63 @@
+import { expect, it } from 'vitest';
+import { failed, type HostCode } from './codes.ts';
+import type { FaultPlan } from './fake/faults.ts';
+import { SAVES_MAX } from './limits.ts';
+import { ask, BECAUSE, hostA, MEMORY, MEMORY_SECRET, ofEpoch, SECRETS, UUID } from './testing/drive.ts';
+import { createRunning } from './testing/journey.ts';
+
+const QUIESCE = { mode: 'suspend', graceSeconds: 1, memory: MEMORY_SECRET };
+
+/** A running guest whose saves fail with `code`, the first `times` of them. */
+async function unsavable(code: HostCode, times: number) {
+  let saves = 0;
+  const faults: FaultPlan = (operation) => {
+    if (operation !== 'hypervisor.save') return undefined;
+    saves += 1;
+    return saves <= times ? { when: 'before', setback: failed(code) } : undefined;
+  };
+  const side = { host: hostA({ faults }), name: 'a1' };
+  await createRunning(side);
+  const before = side.host.hypervisor.guest(UUID);
+  const reply = await ask(side.host.agent, 'a1', 'quiesce', QUIESCE, ofEpoch(1));
+  return { side, before, reply, saves: () => saves };
+}
+
+it('a guest that libvirt will not save runs on: the step says that asking again is in vain, and leaves nothing in tmpfs', async () => {
+  const { side, before, reply, saves } = await unsavable('LIBVIRT_FAILED', Number.POSITIVE_INFINITY);
+  expect(reply).toMatchObject({ status: 'failed', code: 'MEMORY_NOT_SAVED', retryable: false });
+  expect(saves()).toBe(SAVES_MAX);
+  const { host } = side;
+  expect(await host.hypervisor.find(UUID)).toMatchObject({ state: 'running' });
+  expect(host.hypervisor.guest(UUID)?.boot).toBe(before?.boot);
+  expect(host.files.paths().filter((path) => path.endsWith('.state') || path.startsWith('/t'))).toEqual([]);
+  const resume = { proof: { kind: 'withdrawn', event: BECAUSE }, secrets: SECRETS, memory: MEMORY_SECRET };
+  expect(await ask(host.agent, 'a1', 'resume', resume, ofEpoch(1))).toMatchObject({ status: 'done', result: { ran: true } });
+  expect(host.hypervisor.guest(UUID)?.boot).toBe(before?.boot);
+  await ask(host.agent, 'a1', 'stopVm', { graceSeconds: 1 });
+  expect(await ask(host.agent, 'a1', 'startVm', { secrets: SECRETS })).toMatchObject({ status: 'done' });
+});
+
+it('one refusal passes: the next save is taken', async () => {
+  const { reply, saves } = await unsavable('LIBVIRT_FAILED', SAVES_MAX - 1);
+  expect(reply).toMatchObject({ status: 'done' });
+  expect(saves()).toBe(SAVES_MAX);
+});
+
+it('a libvirtd that is away is no refusal: the broker asks again', async () => {
+  const { side, reply, saves } = await unsavable('LIBVIRT_UNREACHABLE', 1);
+  expect(reply).toMatchObject({ status: 'failed', code: 'LIBVIRT_UNREACHABLE', retryable: true });
+  expect(saves()).toBe(1);
+  expect(await ask(side.host.agent, 'a1', 'quiesce', QUIESCE, { ...ofEpoch(1), attempt: 2 })).toMatchObject({ status: 'done' });
+});
+
+it('saved memory whose key the broker has lost: the guest boots from its disks, and nothing of the state stays', async () => {
+  const { side, before, reply } = await unsavable('LIBVIRT_FAILED', 0);
+  expect(reply).toMatchObject({ status: 'done' });
+  const { host } = side;
+  const artifacts = [{ artifact: MEMORY, kind: 'memory' }];
+  await ask(host.agent, 'a1', 'seal', { round: 0, chunkBytes: 1_048_576, artifacts }, ofEpoch(1));
+  const resume = { proof: { kind: 'withdrawn', event: BECAUSE }, secrets: SECRETS };
+  expect(await ask(host.agent, 'a1', 'resume', resume, ofEpoch(1))).toMatchObject({ status: 'done', result: { ran: true } });
+  expect(host.hypervisor.guest(UUID)?.boot).not.toBe(before?.boot);
+  expect(host.files.paths().filter((path) => path.includes('.state') || path.startsWith('/t'))).toEqual([]);
+});
