@@ -14,7 +14,6 @@ const onDaemons = {
 };
 const ATTACKED_AND_KILLED = [
   'test/attacks/**/*.test.ts',
-  'test/bench/**/*.test.ts',
   'test/faults/{bad-days,break-glass,cluster,invitation,key-backends,keys,kill-table,ledger-import,openstack,own-servers,rekey-kills,renewal,restored-backup,rolling-upgrade,split}.test.ts',
 ];
 
@@ -49,7 +48,7 @@ export default defineConfig({
             'libs/*/src/**/*.real.test.ts',
             'apps/*/src/**/*.real.test.ts',
             'infra/*/src/**/*.real.test.ts',
-            'test/{attacks,faults,e2e,browser,model,survey}/**/*.test.ts',
+            'test/{attacks,bench,faults,e2e,browser,model,survey}/**/*.test.ts',
           ],
           exclude: ['**/node_modules/**', 'test/faults/nightly/**', ...ATTACKED_AND_KILLED],
           ...onDaemons,
