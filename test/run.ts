@@ -17,7 +17,7 @@ const PHASES: readonly Phase[] = [
   {
     name: 'real',
     heading: 'tests on real parts: libvirtd, QEMU, PostgreSQL, nats-server, SoftHSM, Barbican, Keystone',
-    run: (filter) => runVitest(['real', 'clouds'], filter),
+    run: (filter) => runVitest(filter === undefined ? ['real', 'clouds'] : ['real', 'clouds', 'long'], filter),
   },
 ];
 

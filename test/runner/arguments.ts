@@ -10,9 +10,10 @@ export type Selection =
 export const PHASE_NAMES = ['types', 'lint', 'unit', 'real'] as const;
 export type PhaseName = (typeof PHASE_NAMES)[number];
 
-export const HELP = `npm test                        everything: types, lint, unit tests, tests on real daemons
+export const HELP = `npm test                        types, lint, unit tests, tests on real daemons; all but the three long ones
 npm test -- --only unit         one phase: ${PHASE_NAMES.join(', ')}
-npm test -- --only libs/trust   the test files whose path contains the text
+npm test -- --only libs/trust   the test files whose path contains the text; test/bench, test/attacks/flood and
+                                test/faults/rolling-upgrade run only so
 npm test -- --help              this
 
 Ends with "N passed, N failed" and exit code 1 if anything failed or nothing ran.

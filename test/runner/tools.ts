@@ -33,7 +33,7 @@ export async function runTool(name: string, args: readonly string[]): Promise<Ta
   return (await exitCodeOf(name, args, 'inherit')) === 0 ? ONE_PASSED : ONE_FAILED;
 }
 
-export type Project = 'unit' | 'real' | 'clouds';
+export type Project = 'unit' | 'real' | 'clouds' | 'long';
 
 /** Runs vitest projects side by side, and shows one's output as it comes, each other's when its turn has come. */
 export async function runVitest(
