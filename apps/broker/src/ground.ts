@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Timestamp, timestamp } from '@carnet/events';
 import { type Bus, connectBus, type Journal, openJournal } from '@carnet/journal';
 import { type KeyManager, openKeyManager } from '@carnet/keys';
-import { chainValidator, clientTlsOptions, openTrustFiles, type TlsMaterial, type TrustStore, tlsOf } from '@carnet/pki';
+import { chainValidator, clientTlsOptions, type TlsMaterial, type TrustStore, tlsOf } from '@carnet/pki';
 import type { PolicySet } from '@carnet/policy';
 import type { Log, Metrics } from '@carnet/runtime';
 import { openStore, runChanges, type Store } from '@carnet/store';
@@ -14,12 +14,12 @@ import type { BrokerConfig } from './config.ts';
 import { type BrokerIdentity, openIdentity } from './identity.ts';
 import { inventoryChanges } from './inventory.ts';
 import { ensureKeyRoot, keyBackendOf } from './keys/key-root.ts';
-import { spareDirOf } from './keys/spares.ts';
 import { type Invited, openInvited } from './peering/invited.ts';
 import { peeringChanges } from './peering/table.ts';
 import { archivePolicySet, readPolicySet, refuseDowngrade } from './policy-start.ts';
 import { requestChanges } from './service/requests.ts';
 import { settledChanges } from './settled-table.ts';
+import { headDirOf, openTrust, spareDirOf } from './state-directory.ts';
 import { usersChanges } from './users/api-keys.ts';
 import type { Waiting } from './waiting.ts';
 
@@ -56,14 +56,7 @@ export async function openGround(
   const policies = readPolicySet(config.policy.directory);
   await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
   const invited = openInvited();
-  const files = openTrustFiles(
-    {
-      rootFile: config.trust.rootFile,
-      crlDirectories: [config.trust.crlDirectory],
-      marksFile: join(config.stateDirectory, 'crl-numbers.json'),
-    },
-    nowMs,
-  );
+  const files = openTrust(config, nowMs);
   const trust = (): TrustStore => ({ ...files(), issuers: invited.issuers });
   const identity = openIdentity(config.identity, log, nowMs);
   // The environment wins over the file, as it does for every other setting.
@@ -79,7 +72,7 @@ export async function openGround(
       peers: config.peers.map(({ domain }) => domain),
       signing: identity.signing,
       validateChain: chainValidator(trust, now),
-      headDir: join(config.stateDirectory, 'heads'),
+      headDir: headDirOf(config),
       unanswered: (peer) => backlog.unanswered(peer),
       clock: { nowMs },
       random,

@@ -1,12 +1,12 @@
 #!/usr/bin/env node
-import { join } from 'node:path';
 import { type Timestamp, timestamp } from '@carnet/events';
 import { type Imported, importLedgers } from '@carnet/journal';
-import { chainValidator, openTrustFiles } from '@carnet/pki';
+import { chainValidator } from '@carnet/pki';
 import { createLog, runService, StartRefused } from '@carnet/runtime';
 import { openStore } from '@carnet/store';
 import { brokerConfig } from './config.ts';
 import { readExport } from './import/read-export.ts';
+import { headDirOf, openTrust } from './state-directory.ts';
 
 const USAGE = `usage: carnet-ledger-import --config FILE --export FILE [--accept-behind] [--check-config]
 
@@ -32,11 +32,7 @@ await runService({
     if (url === undefined) throw new StartRefused('this needs a database of its own: database.url');
     const nowMs = (): number => Date.now();
     const now = (): Timestamp => timestamp.parse(new Date(nowMs()).toISOString());
-    const { rootFile, crlDirectory } = config.trust;
-    const trust = openTrustFiles(
-      { rootFile, crlDirectories: [crlDirectory], marksFile: join(config.stateDirectory, 'crl-numbers.json') },
-      nowMs,
-    );
+    const trust = openTrust(config, nowMs);
     const store = await openStore({ url, applicationName: 'carnet-ledger-import', log });
     try {
       const imported = await importLedgers(
@@ -46,7 +42,7 @@ await runService({
           peers: config.peers.map(({ domain }) => domain),
           // A certificate that was revoked since was good when it introduced its key; nothing new is taken of it either way.
           validateChain: async (...chain) => chainValidator(trust, now, 'as of then')(...chain),
-          headDir: join(config.stateDirectory, 'heads'),
+          headDir: headDirOf(config),
           clock: { nowMs },
           log,
           acceptBehind: acceptBehind === true,

@@ -6,7 +6,7 @@ import { createLog, runService, StartRefused } from '@carnet/runtime';
 import { openStore } from '@carnet/store';
 import { brokerConfig } from './config.ts';
 import { ensureKeyRoot, keyBackendOf } from './keys/key-root.ts';
-import { spareDirOf } from './keys/spares.ts';
+import { spareDirOf } from './state-directory.ts';
 
 const USAGE = `usage: carnet-root-lost --config FILE [--check-config]
 

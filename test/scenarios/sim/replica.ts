@@ -18,6 +18,7 @@ import { openPolicyGate } from '../../../apps/broker/src/policy-gate.ts';
 import type { IntakePorts } from '../../../apps/broker/src/service/intake.ts';
 import { openIntakes } from '../../../libs/journal/src/bus/intake.ts';
 import { runLink } from '../../../libs/journal/src/bus/link.ts';
+import { pacing } from '../../../libs/journal/src/bus/pace.ts';
 import type { HeadFile } from '../../../libs/journal/src/head-file.ts';
 import { setOf } from '../../../libs/policy/src/testing.ts';
 import type { digestOf } from '../../../libs/saga/src/testing.ts';
@@ -194,7 +195,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
   const loop = startLoop(mutant.loop?.(loopOf, context) ?? loopOf);
   noticeJourneys({ self, journal, metrics }, loop);
   const never = new AbortController().signal;
-  const intakeOf = openIntakes({ nowMs: scheduler.elapsedMs }, loop.unanswered);
+  const intakeOf = openIntakes(pacing, loop.unanswered);
   for (const peer of peers)
     void runLink(
       parts,

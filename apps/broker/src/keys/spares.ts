@@ -1,11 +1,6 @@
-import { join } from 'node:path';
 import type { KeyManager } from '@carnet/keys';
 import type { Log } from '@carnet/runtime';
-import type { BrokerConfig } from '../config.ts';
 import { untilStopped } from './settling.ts';
-
-/** Beside the head files: what a restored database does not bring back. */
-export const spareDirOf = ({ stateDirectory }: Pick<BrokerConfig, 'stateDirectory'>): string => join(stateDirectory, 'spares');
 
 /** Between two looks. Each replica makes and erases its own spares at once; a look is for what other replicas did, and for a rotation. */
 const SETTLE_MS = 60_000;

@@ -5,7 +5,7 @@ import { DRAIN_MS_MAX } from '../limits.ts';
 import { type BusAddress, closeInTime, connectWatched } from './connection.ts';
 import { openIntakes } from './intake.ts';
 import { runOwnLink } from './link.ts';
-import { pacing, pause } from './pace.ts';
+import { atMost, pacing } from './pace.ts';
 
 export type Bus = {
   /** For what shares the connection: commands to hosts and their reports. */
@@ -33,15 +33,13 @@ export async function connectBus(parts: JournalParts, address: BusAddress): Prom
     if (change === 'came') begin(peer);
   });
   for (const peer of parts.roster.peers) begin(peer);
-  const atMost = (work: Promise<unknown>): Promise<unknown> =>
-    Promise.race([work, pause(DRAIN_MS_MAX, new AbortController().signal)]);
   return {
     connection: bus.connection,
     isConnected: bus.isUp,
     close: async () => {
       unsubscribe();
       stopping.abort();
-      await atMost(Promise.allSettled([...links.values()].map(({ done }) => done)));
+      await atMost(DRAIN_MS_MAX, Promise.allSettled([...links.values()].map(({ done }) => done)));
       await closeInTime(bus);
     },
   };

@@ -19,10 +19,10 @@ import {
   TALK_MESSAGE_UNITS,
   TALK_PER_SECOND,
 } from '../limits.ts';
-import type { Clock, Log, RandomBytes } from '../ports.ts';
+import type { Log, RandomBytes } from '../ports.ts';
 import type { Received } from '../receive.ts';
 import { openAllowance } from './allowance.ts';
-import { type Bell, bell, pause, untilStopped } from './pace.ts';
+import { type Bell, bell, pacing, pause, untilStopped } from './pace.ts';
 
 export type ChannelPorts = {
   readonly self: TrustDomain;
@@ -31,7 +31,6 @@ export type ChannelPorts = {
   readonly isUp: () => boolean;
   readonly exchange: Exchange;
   readonly resent: (envelopes: readonly Uint8Array[]) => Promise<readonly Received[]>;
-  readonly pacing: Clock;
   readonly random: RandomBytes;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -51,7 +50,6 @@ type Timers = { headMs: number; checkpointMs: number; askMs: number; askPauseMs:
 
 /** Talks with one peer on core subjects: heads, questions, challenges, and re-sent envelopes. Nothing here is stored by the bus. */
 export function openChannel(ports: ChannelPorts): Channel {
-  const { pacing } = ports;
   const incoming: Uint8Array[] = [];
   const woken = bell();
   const never = Number.POSITIVE_INFINITY;
@@ -92,7 +90,7 @@ async function talk(ports: ChannelPorts, state: Talk): Promise<void> {
         await sayWhatIsDue(ports, state);
         if (state.incoming.length > 0) return;
         const nextMs = Math.min(state.due.headMs, state.due.checkpointMs, state.due.askMs, state.due.challengeMs);
-        await state.woken.wait(Math.max(1, nextMs - ports.pacing.nowMs()), signal);
+        await state.woken.wait(Math.max(1, nextMs - pacing.nowMs()), signal);
       },
     );
   } finally {
@@ -105,7 +103,7 @@ async function talk(ports: ChannelPorts, state: Talk): Promise<void> {
  * of it reaches us at all, and heads, questions and envelopes come again.
  */
 function listen(ports: ChannelPorts, { incoming, woken }: Talk): { readonly stop: () => void } {
-  const { connection, self, peer, pacing, signal, hushed } = ports;
+  const { connection, self, peer, signal, hushed } = ports;
   const units = openAllowance(pacing, { burst: TALK_BURST, perSecond: TALK_PER_SECOND });
   const bytes = openAllowance(pacing, { burst: TALK_BYTES_BURST, perSecond: TALK_BYTES_PER_SECOND });
   let waitingBytes = 0;
@@ -157,13 +155,13 @@ async function hearAll(ports: ChannelPorts, state: Talk): Promise<void> {
       // It helps: the next question may follow at once.
       due.askPauseMs = ASK_GRACE_MS;
       due.challengeMs = 0;
-      due.headMs = Math.min(due.headMs, ports.pacing.nowMs() + HEAD_AFTER_ACTIVITY_MS);
+      due.headMs = Math.min(due.headMs, pacing.nowMs() + HEAD_AFTER_ACTIVITY_MS);
     }
   }
 }
 
 async function hearMessage(ports: ChannelPorts, state: Talk, bytes: Uint8Array | undefined): Promise<void> {
-  const { exchange, log, peer, pacing } = ports;
+  const { exchange, log, peer } = ports;
   if (bytes === undefined) return;
   const heard = await exchange.hear(bytes);
   if (!heard.ok) {
@@ -181,7 +179,7 @@ async function hearMessage(ports: ChannelPorts, state: Talk, bytes: Uint8Array |
 }
 
 async function sayWhatIsDue(ports: ChannelPorts, { due }: Talk): Promise<void> {
-  const { exchange, pacing } = ports;
+  const { exchange } = ports;
   const nowMs = pacing.nowMs();
   if (nowMs >= due.headMs) {
     due.headMs = nowMs + HEAD_EVERY_MS;

@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { PeerCertificate } from 'node:tls';
 import { type ConnectionOptions, connect, type NatsConnection } from 'nats';
 import { BUS_ANSWER_MS_MAX, DRAIN_MS_MAX } from '../limits.ts';
+import { atMost } from './pace.ts';
 
 /** How to reach the bus: PEM texts, and the DNS name in the server's certificate (an address in `servers` is no name). */
 export type BusAddress = {
@@ -91,6 +91,10 @@ export async function connectNats({ servers, serverName, tls, name }: BusAddress
 
 /** Flushes and closes. Draining a connection that is down waits for it to come back: bounded, and then cut. */
 export async function closeInTime({ connection, isUp }: BusConnection): Promise<void> {
-  if (isUp()) await Promise.race([connection.drain().catch(() => undefined), sleep(DRAIN_MS_MAX, undefined, { ref: false })]);
+  if (isUp())
+    await atMost(
+      DRAIN_MS_MAX,
+      connection.drain().catch(() => undefined),
+    );
   await connection.close();
 }

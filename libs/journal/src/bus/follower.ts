@@ -9,10 +9,10 @@ import {
   RECEIVE_BATCH_MAX,
   UNANNOUNCED_TRIES_MAX,
 } from '../limits.ts';
-import type { Clock, Log, RandomBytes } from '../ports.ts';
+import type { Log, RandomBytes } from '../ports.ts';
 import type { Received, Receiver } from '../receive.ts';
 import type { Intake } from './intake.ts';
-import { type Bell, bell, pause, untilStopped } from './pace.ts';
+import { type Bell, bell, pacing, pause, untilStopped } from './pace.ts';
 
 export type FollowerPorts = {
   readonly self: TrustDomain;
@@ -22,7 +22,6 @@ export type FollowerPorts = {
   /** Called when nothing more of the peer is taken for now. */
   readonly held: (by: NonNullable<ReturnType<Intake['heldBy']>>) => void;
   readonly jetstream: JetStreamClient;
-  readonly pacing: Clock;
   readonly random: RandomBytes;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -77,7 +76,7 @@ async function ended(messages: ConsumerMessages): Promise<void> {
 }
 
 async function admitWhatComes(ports: FollowerPorts, waiting: JsMsg[], arrived: Bell, messages: ConsumerMessages): Promise<void> {
-  const { receiver, intake, pacing, signal, received } = ports;
+  const { receiver, intake, signal, received } = ports;
   let open = true;
   void messages.closed().then(() => {
     open = false;

@@ -71,7 +71,7 @@ async function runLeased(
   const [headFile, receiver] = [headFiles.get(peer), theirs.get(peer)];
   if (headFile === undefined || receiver === undefined) throw new JournalError('PEER_UNCONFIGURED', peer);
   const outbox = openOutbox(db, self, peer, headFile);
-  const common = { self, peer, pacing, random, log, signal, isUp };
+  const common = { self, peer, random, log, signal, isUp };
   const { client, manager } = await jetStream();
   const exchange = openExchange(parts, peer, outbox, ownOnBus(manager, self, peer));
   const limited = saysLimited(parts, peer);

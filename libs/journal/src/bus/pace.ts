@@ -12,6 +12,10 @@ export async function backOff(attempt: number, random: RandomBytes, signal: Abor
   await pause(whole / 2 + (whole / 2) * (drawn / 255), signal);
 }
 
+/** Ends when the work does, and after `ms` at the latest; the work goes on. */
+export const atMost = (ms: number, work: Promise<unknown>): Promise<unknown> =>
+  Promise.race([work, sleep(ms, undefined, { ref: false })]);
+
 /** Waits, or less if the signal fires; then the caller's loop looks at the signal. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { signal, ref: false }).catch(() => undefined);

@@ -3,8 +3,8 @@ import { sha256Hex } from '@carnet/trust';
 import type { JetStreamClient, JetStreamManager, PubAck } from '@nats-io/jetstream';
 import { BUS_ANSWER_MS_MAX, HEAD_EVERY_MS, OUTBOX_POLL_MS, POLL_MS, PUBLISH_BATCH_MAX } from '../limits.ts';
 import type { Outbox, Outgoing } from '../outbox.ts';
-import type { Clock, Log, RandomBytes } from '../ports.ts';
-import { type Bell, untilStopped } from './pace.ts';
+import type { Log, RandomBytes } from '../ports.ts';
+import { type Bell, pacing, untilStopped } from './pace.ts';
 
 export type PublisherPorts = {
   readonly self: TrustDomain;
@@ -12,7 +12,6 @@ export type PublisherPorts = {
   readonly outbox: Outbox;
   readonly jetstream: JetStreamClient;
   readonly manager: JetStreamManager;
-  readonly pacing: Clock;
   readonly random: RandomBytes;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -45,7 +44,7 @@ export function openPublisher(ports: PublisherPorts): Publisher {
       return;
     }
     try {
-      if (standing === undefined || ports.pacing.nowMs() - standing.checkedMs > HEAD_EVERY_MS) {
+      if (standing === undefined || pacing.nowMs() - standing.checkedMs > HEAD_EVERY_MS) {
         await confirming;
         standing = await compareWithStream(ports);
       }
@@ -97,7 +96,7 @@ export function openPublisher(ports: PublisherPorts): Publisher {
  * The stream's last event against what we believe it acknowledged. A stream that was wiped or restored is behind, and is
  * filled again from there: an empty one, or one whose end is none of ours, from the start.
  */
-async function compareWithStream({ manager, self, peer, outbox, pacing, log }: PublisherPorts): Promise<Standing> {
+async function compareWithStream({ manager, self, peer, outbox, log }: PublisherPorts): Promise<Standing> {
   const last = await manager.streams.getMessage(ledgerStream(self, peer), { last_by_subj: ledgerSubjects(self, peer) });
   const seq = last === null ? 0 : ((await outbox.seqOfDigest(sha256Hex(last.data))) ?? 0);
   const { acked_seq } = await outbox.marks();
