@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { eventually } from '@carnet/dev';
 import { ed25519Signer } from '@carnet/trust';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { personAt, withPeople } from '../attacks/people.ts';
-import { consentTo, rowOf, wordsAbout } from './harness/broken-glass.ts';
+import { personAt } from '../attacks/people.ts';
+import { consentTo, rowOf, startBreakable, wordsAbout } from './harness/broken-glass.ts';
 import { ledgersAgree, runsAt, tracesOf } from './harness/checks.ts';
 import type { Cloud } from './harness/cloud.ts';
-import { type Clouds, startClouds } from './harness/clouds.ts';
+import type { Clouds } from './harness/clouds.ts';
 import { watchEvents } from './harness/event-watch.ts';
 import { createVm, intentOf, must, newMigration, settled, type Vm } from './harness/moves.ts';
 
@@ -21,10 +21,7 @@ let clouds: Clouds;
 let a: Cloud;
 let b: Cloud;
 beforeAll(async () => {
-  clouds = await startClouds({
-    policy: withPeople,
-    broker: (text) => text.replace(/deadlineSeconds = \d+/, `deadlineSeconds = ${DEADLINE_SECONDS}`),
-  });
+  clouds = await startBreakable(DEADLINE_SECONDS);
   ({ a, b } = clouds);
 });
 afterAll(async () => {

@@ -53,7 +53,7 @@ describe('a simulated federation', () => {
     'has faults in it, moves that end well, and moves that do not',
     async () => {
       const outcomes = [];
-      for (const seed of [1, 2, 6, 11, 16]) outcomes.push(await runSeed(seed));
+      for (const seed of [1, 3, 5, 9, 18]) outcomes.push(await runSeed(seed));
       expect(outcomes.filter(({ faults }) => faults.length > 20).length).toBeGreaterThan(1);
       const ends = new Set(outcomes.flatMap((outcome) => Object.keys(outcome.ends)));
       expect(ends).toContain('retired × finalized');

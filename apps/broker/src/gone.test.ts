@@ -1,11 +1,16 @@
-import type { MigrationId, VmId } from '@carnet/events';
+import type { KeyId, MigrationId, VmId } from '@carnet/events';
 import { expect, it } from 'vitest';
 import { CSP_A, CSP_B, finish, given, M, type Party, relinquish, VM, withdraw } from '../../../libs/saga/src/testing.ts';
 import { destroyWhatIsGone, type GonePorts } from './gone.ts';
 import type { HeldVm } from './inventory.ts';
 
 /** An inventory with or without the VM, and what was done. */
-function world(self: GonePorts['self'], epoch: number | undefined, undiscarded: readonly MigrationId[] = []) {
+function world(
+  self: GonePorts['self'],
+  epoch: number | undefined,
+  undiscarded: readonly MigrationId[] = [],
+  memory: 'held' | 'gone' = 'held',
+) {
   const done: string[] = [];
   const ports = {
     self,
@@ -19,6 +24,7 @@ function world(self: GonePorts['self'], epoch: number | undefined, undiscarded: 
         done.push(`${keys.length} keys destroyed`);
         return { ok: true, value: [] };
       },
+      undestroyedOf: async (keys: readonly KeyId[]) => (memory === 'held' ? keys : []),
       undiscardedOf: async (of: readonly MigrationId[]) => of.filter((one) => undiscarded.includes(one)),
       discard: async (_tx: unknown, { migration }: { readonly migration: MigrationId }) => {
         done.push(`what ${migration === M ? 'this migration' : migration} brought destroyed`);
@@ -66,12 +72,21 @@ it.each<readonly [string, Party, number | undefined, readonly MigrationId[], rea
 });
 
 it.each([
-  ['was agreed on, and withdrawn before the deposit', () => withdraw(given('OfferAgreed').a), CSP_A, true],
-  ['is not ours to send', () => withdraw(given('OfferAgreed').a), CSP_B, false],
-  ['may still be deposited', () => given('OfferAgreed').a, CSP_A, false],
-  ['was withdrawn after the deposit, which ended the key', () => withdraw(given('KeyDeposited').a), CSP_A, false],
-] as const)('the key that a deposit may have made for the memory of a move that %s', async (_, story, self, isDestroyed) => {
-  const { done, look } = world(self, undefined);
+  ['was agreed on, and withdrawn before the deposit', () => withdraw(given('OfferAgreed').a), CSP_A, 'held', true],
+  ['was withdrawn after the deposit, and is back', () => withdraw(given('KeyDeposited').a), CSP_A, 'held', true],
+  ['was resumed, and is back', () => resumed(), CSP_A, 'held', true],
+  ['is not ours to send', () => withdraw(given('OfferAgreed').a), CSP_B, 'held', false],
+  ['may still be deposited', () => given('OfferAgreed').a, CSP_A, 'held', false],
+  ['was withdrawn, and is still to be resumed from', () => withdraw(given('SourceQuiesced').a), CSP_A, 'held', false],
+  ['was withdrawn after the deposit, which ended the key', () => withdraw(given('KeyDeposited').a), CSP_A, 'gone', false],
+] as const)('the key of the memory of a move that %s', async (_, story, self, memory, isDestroyed) => {
+  const { done, look } = world(self, undefined, [], memory);
   await look(story());
   expect(done).toEqual(isDestroyed ? ['1 memory key destroyed'] : []);
 });
+
+/** Its source withdrew after it had saved the memory, and let it run again. */
+function resumed(): Party {
+  const { a, b } = given('SourceQuiesced');
+  return finish({ a: withdraw(a), b }).a;
+}

@@ -1,7 +1,7 @@
 import type { TrustDomain } from '@carnet/events';
 import type { KeyManager } from '@carnet/keys';
 import type { Log } from '@carnet/runtime';
-import type { Journey, MigrationState } from '@carnet/saga';
+import { type Journey, type MigrationState, sourceEnded } from '@carnet/saga';
 import type { Store, Tx } from '@carnet/store';
 import type { Inventory } from './inventory.ts';
 import type { HandoverKeys } from './keys/handover-keys.ts';
@@ -13,7 +13,7 @@ export interface GonePorts {
   readonly self: TrustDomain;
   readonly store: Store;
   readonly inventory: Pick<Inventory, 'vm' | 'remove'>;
-  readonly keys: Pick<KeyManager, 'retire' | 'discard' | 'undiscardedOf'>;
+  readonly keys: Pick<KeyManager, 'retire' | 'discard' | 'undiscardedOf' | 'undestroyedOf'>;
   readonly handover: Pick<HandoverKeys, 'memoryUsed'>;
   readonly log: Pick<Log, 'warn'>;
 }
@@ -23,7 +23,7 @@ export interface GonePorts {
  * as a target that gave back. They are destroyed again: what the ledger says is gone stays gone. Asked of each journey with every look.
  */
 export async function destroyWhatIsGone(ports: GonePorts, journey: Journey): Promise<void> {
-  await destroyUndeposited(ports, journey);
+  await destroyMemoryKeys(ports, journey);
   await destroyWhatLeft(ports, journey);
   await destroyWhatWasGivenBack(ports, journey);
 }
@@ -42,21 +42,23 @@ async function destroyWhatLeft(ports: GonePorts, journey: Journey): Promise<void
 }
 
 /**
- * A withdrawal ends the key of a memory state with its event; but a deposit that was being made at that moment may have made the key since,
- * and finds that it is owed no more.
+ * The key of a saved memory is over once its source has ended without giving the VM away, and is destroyed with that event; but a deposit that was
+ * being made at that moment may have made the key since, and a database that came back from a backup may hold it again.
  */
-async function destroyUndeposited({ self, store, handover }: GonePorts, { vm, migrations }: Journey): Promise<void> {
-  const undeposited = migrations.filter(
-    ({ source, sourcePhase, facts }) =>
-      source === self &&
-      sourcePhase === 'withdrawn' &&
-      facts.MigrationIntended?.data.mode === 'suspend' &&
-      facts.OfferAgreed !== undefined &&
-      facts.KeyDeposited === undefined,
+async function destroyMemoryKeys({ self, store, keys, handover }: GonePorts, { vm, migrations }: Journey): Promise<void> {
+  const over = migrations
+    .filter((m) => m.source === self && m.sourcePhase !== 'retired' && sourceEnded(m))
+    .filter(({ facts }) => facts.MigrationIntended?.data.mode === 'suspend' && facts.OfferAgreed !== undefined)
+    .map(({ id }) => memoryOf(id).key);
+  const left = await keys.undestroyedOf(over);
+  if (left.length === 0) return;
+  await inTransaction(store, (tx) =>
+    handover.memoryUsed(
+      tx,
+      vm,
+      left.map((key) => ({ key, kind: 'memory' })),
+    ),
   );
-  if (undeposited.length === 0) return;
-  const keys = undeposited.map(({ id }) => ({ key: memoryOf(id).key, kind: 'memory' }));
-  await inTransaction(store, (tx) => handover.memoryUsed(tx, vm, keys));
 }
 
 async function destroy({ keys, inventory }: GonePorts, tx: Tx, { id, epoch, vm, facts }: MigrationState): Promise<void> {

@@ -28,7 +28,7 @@ import type { KeyPorts } from './ports.ts';
 import { KEY_CHANGES } from './records/changes.ts';
 import { consumersByKey } from './records/consumers.ts';
 import { historyLines } from './records/export.ts';
-import type { KeyVersion, Listing } from './records/holding.ts';
+import { type KeyVersion, type Listing, undestroyedOf } from './records/holding.ts';
 import { keksOf } from './records/keks.ts';
 import { consumersSince, pageOfTenant, type TenantPage } from './records/of-tenant.ts';
 import * as reports from './records/reports.ts';
@@ -179,6 +179,7 @@ export const keyManager = (ports: KeyPorts, db: Db, close: () => void) => ({
   openRelease: (request: target.ReleaseReceived) => again(() => target.openRelease(ports, request)),
   importKeys: (tx: Tx, request: Parameters<typeof target.importKeys>[2]) => target.importKeys(ports, tx, request),
   discard: (tx: Tx, ending: Ending) => target.discard(ports, tx, ending),
+  undestroyedOf: (keys: readonly KeyId[]) => undestroyedOf(ports.db, keys),
   undiscardedOf: (migrations: readonly MigrationId[]) => undiscardedOf(ports.db, migrations),
   createReplacement: (wanted: replacement.ReplacementWanted) => replacement.createReplacement(ports, wanted),
   endReplaced: (tx: Tx, wanted: replacement.ReplacementWanted) => replacement.endReplaced(ports, tx, wanted),

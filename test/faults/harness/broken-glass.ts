@@ -5,9 +5,17 @@ import { leafSigner, readPem } from '@carnet/pki';
 import { imageOf } from '@carnet/policy';
 import { policyCrypto } from '@carnet/publisher';
 import { type Signer, signEnvelope } from '@carnet/trust';
+import { withPeople } from '../../attacks/people.ts';
 import type { Cloud } from './cloud.ts';
-import type { Clouds } from './clouds.ts';
+import { type Clouds, startClouds } from './clouds.ts';
 import { must } from './moves.ts';
+
+/** Clouds whose people are known to the policy, and whose migrations soon are over their deadline. */
+export const startBreakable = (deadlineSeconds: number): Promise<Clouds> =>
+  startClouds({
+    policy: withPeople,
+    broker: (text) => text.replace(/deadlineSeconds = \d+/, `deadlineSeconds = ${deadlineSeconds}`),
+  });
 
 /** A migration as its source and its target show it. */
 export type Row = {

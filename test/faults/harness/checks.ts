@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 import type { Cloud } from './cloud.ts';
 import type { Clouds } from './clouds.ts';
 import { ledgerRows, rowsOf } from './ledger-db.ts';
-import type { Vm } from './moves.ts';
+import { type Mode, must, type Vm } from './moves.ts';
 
 type Sides = Pick<Clouds, 'a' | 'b'>;
 
@@ -52,6 +52,59 @@ export async function nothingLostOrDoubled(sides: Sides): Promise<void> {
     const own = rows.filter(({ publisher }) => publisher === plan.domain).map(({ seq }) => seq);
     expect(own).toEqual(own.map((_, i) => i + 1));
   }
+}
+
+/** No proof against anybody, and no ledger that stands still. */
+export async function nobodyAccused(sides: Sides): Promise<void> {
+  for (const { database } of [sides.a, sides.b]) {
+    expect(await rowsOf(database, 'select code from proofs')).toEqual([]);
+    expect(
+      await rowsOf(database, 'select publisher from ledgers where frozen is not null or quarantined_at is not null'),
+    ).toEqual([]);
+  }
+}
+
+/** What this side says of the first of its peers. */
+export const peerStateAt = async ({ api }: Pick<Cloud, 'api'>): Promise<string | undefined> =>
+  must(await api.get<{ readonly items: readonly { readonly state: string }[] }>('/v1/peers')).items[0]?.state;
+
+/** Each side has verified its peer, and no ledger between them is quarantined or frozen. */
+export async function bothAreReady(sides: Sides, msMax: number): Promise<void> {
+  for (const cloud of [sides.a, sides.b])
+    await eventually(
+      'a peer that is ready',
+      async () => ((await peerStateAt(cloud).catch(() => undefined)) === 'ready' ? true : undefined),
+      msMax,
+    );
+}
+
+export type Moved = { readonly vm: Vm; readonly mode: Mode; readonly migration: string };
+/** Of a migration that went through. */
+const EVENTS = 17;
+
+/** Nothing was decided twice: each of these migrations, all done, has each of its events once. */
+export async function eachEventOnce({ a }: Sides, moved: readonly Pick<Moved, 'migration'>[]): Promise<void> {
+  const rows = await ledgerRows(a.database);
+  for (const { migration } of moved) {
+    const types = rows.flatMap((row) => (row.migration === migration ? [row.type] : []));
+    expect(types).toHaveLength(EVENTS);
+    expect(new Set(types).size).toBe(EVENTS);
+  }
+}
+
+/** Nothing was done twice: of VMs that were born at A and moved to B the hosts stopped, started and removed each once, and A has no trace. */
+export async function eachEffectOnce({ a, b }: Sides, moved: readonly Pick<Moved, 'vm' | 'mode'>[]): Promise<void> {
+  for (const { vm, mode } of moved) {
+    // A definition may be written again: it says the same.
+    const did = ({ host }: Cloud): readonly string[] =>
+      host.effects().flatMap(({ uuid, effect }) => (uuid === vm.uuid && effect !== 'define' ? [effect] : []));
+    expect(did(a)).toEqual(['boot', 'run', mode === 'cold' ? 'off' : 'save', 'undefine']);
+    expect(did(b)).toEqual([mode === 'cold' ? 'boot' : 'restore', 'run']);
+    expect(runsAt({ a, b }, vm)).toEqual([b.plan.domain]);
+    neverBoth({ a, b }, vm);
+    expect(await tracesOf(a, vm)).toEqual([]);
+  }
+  expect([...strayOf(a), ...strayOf(b)]).toEqual([]);
 }
 
 /** Where this VM's vCPUs run now, by what the pretended hosts have on disk. */

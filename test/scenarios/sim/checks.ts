@@ -143,17 +143,6 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
       `select digest from events where publisher = ? and type in ('KeyReleased', 'MigrationRelinquished')`,
       liar.domain,
     ).length > 0;
-  /**
-   * A source that is restored to before it saved a memory has lost that memory's key: the VM cannot be resumed from it. Nothing keeps a spare of a key
-   * that was made here (README, what is open).
-   */
-  const hasLostMemory = (csps: readonly Csp[]): boolean =>
-    pairs(csps)
-      .flatMap(([one, other]) => journeyOf(one, other.domain).migrations)
-      .some(
-        ({ source, facts }) =>
-          facts.MigrationIntended?.data.mode === 'suspend' && csps.some(({ domain, restored }) => restored && domain === source),
-      );
   const unwell = ({ domain, database }: Csp): string | undefined => {
     const rows = database.rows(
       'select publisher, audience, frozen from ledgers where quarantined_at is not null or frozen is not null',
@@ -225,7 +214,7 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
       for (const [one, other] of pairs(csps)) {
         const [here, there] = [journeyOf(one, other.domain), journeyOf(other, one.domain)];
         const open = here.migrations.filter((m) => !hasEnded(m));
-        if (open.length > 0 && !hasLostMemory(csps))
+        if (open.length > 0)
           return {
             rule: 'every migration ends',
             text: open
@@ -251,13 +240,13 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
       if (convicted !== undefined) return { rule: 'no honest CSP is convicted', text: convicted };
       const unconvicted = liar === undefined ? undefined : unproven(liar, everybody);
       if (unconvicted !== undefined) return { rule: 'who lies is convicted', text: unconvicted };
-      if (endless && !hasLostMemory(csps)) return { rule: 'every migration ends', text: 'too many steps' };
+      if (endless) return { rule: 'every migration ends', text: 'too many steps' };
       return undefined;
     },
     /** Once all is quiet: somebody has the VM, and nobody else has anything of it. */
     // A reservation for an intent that was never answered ends by its own date; fences and step logs stay for ever.
     leftovers: async (csps: readonly Csp[]): Promise<Violation | undefined> => {
-      if (liar !== undefined || hasLostMemory(csps)) return undefined;
+      if (liar !== undefined) return undefined;
       const holders = csps.filter(({ database }) => database.rows('select vm from broker_vms').length > 0);
       if (holders.length !== 1) return { rule: 'I2 never neither', text: `the VM is held by ${holders.length}` };
       const [holder] = holders;

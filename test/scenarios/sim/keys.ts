@@ -119,6 +119,15 @@ const byLedger = (db: Any, spares: SpareFiles): ReplicaKeys['manager'] => ({
       .execute();
     return rows.map(({ migration }) => migrationId.parse(migration));
   },
+  undestroyedOf: async (keys) => {
+    const rows = await db
+      .selectFrom('sim_keys')
+      .select('key')
+      .where('key', 'in', [...keys])
+      .where('state', '!=', 'destroyed')
+      .execute();
+    return rows.map(({ key }) => keyId.parse(key));
+  },
   settleSpares: async () => ({ made: 0, erased: 0 }),
 });
 
@@ -174,7 +183,7 @@ export function simKeys(store: Store, rules: KeyRules, spares: SpareFiles): Hand
       const row = await rowOf(db, key);
       const isGood = row?.state === 'active' || (row?.state === 'trial' && purpose === 'trial-unlock');
       if (typeof row?.value !== 'string' || !isGood)
-        throw new KeyRefused('KEY_NOT_ACTIVE', `${key} is ${row?.state ?? 'unknown'}`);
+        throw row === undefined ? new KeyRefused('KEY_UNKNOWN', key) : new KeyRefused('KEY_NOT_ACTIVE', `${key} is ${row.state}`);
       return { key, sealed: row.value };
     },
     deposit: async (command: Hand, volumes, memory) =>

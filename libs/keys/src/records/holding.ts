@@ -16,7 +16,7 @@ import {
 import type { Selectable } from 'kysely';
 import { z } from 'zod';
 import { secretId, tenant, type WrappedDek } from '../vault/hierarchy.ts';
-import { keyState } from './states.ts';
+import { isDestroyed, keyState } from './states.ts';
 import type { KeysDb, KeysTables, KeysTx } from './tables.ts';
 
 /** Where a migrated key came from: the events that handed it over. */
@@ -138,6 +138,19 @@ const newestOf = (db: KeysDb, { key, version }: KeyVersion) =>
 export async function findHeld(db: KeysDb, key: KeyVersion): Promise<Held | undefined> {
   const row = await newestOf(db, key).executeTakeFirst();
   return row === undefined ? undefined : heldOf(row);
+}
+
+/** Of these keys, those of which there is a holding that is not destroyed. */
+export async function undestroyedOf(db: KeysDb, keys: readonly KeyId[]): Promise<readonly KeyId[]> {
+  if (keys.length === 0) return [];
+  const rows = await db
+    .selectFrom('keys_holdings')
+    .select('key')
+    .distinct()
+    .where('key', 'in', [...keys])
+    .where('state', 'not in', keyState.options.filter(isDestroyed))
+    .execute();
+  return rows.map(({ key }) => keyId.parse(key));
 }
 
 /** As {@link findHeld}, locked until the transaction ends. */
