@@ -34,14 +34,16 @@ function take(lock: string): boolean {
 
 /** Two processes may find the same dead owner: the guard lets one of them replace it, the other meets a live owner. */
 function takeOver(lock: string): boolean {
-  if (isHeld(lock)) return false;
+  const found = stateOf(lock);
+  // Given back just now.
+  if (found === 'absent') return tryCreate(lock);
+  if (found === 'held') return false;
   const guard = guardOf(lock);
   // Left by a crash between these few lines, it is removed by a person: nobody guards the guard.
   if (!tryCreate(guard)) return false;
   try {
-    // Looked at again: whoever had the guard before us may have made a lock that is alive.
-    if (isHeld(lock)) return false;
-    rmSync(lock, { force: true });
+    // Looked at again: whoever had the guard before us may have made a lock that is alive. A dead one is removed by who has the guard, and by nobody else.
+    if (stateOf(lock) === 'dead') rmSync(lock, { force: true });
     return tryCreate(lock);
   } finally {
     rmSync(guard, { force: true });
@@ -64,11 +66,16 @@ function tryCreate(lock: string): boolean {
   }
 }
 
-/** No lock counts as none held: it was given back just now. */
-function isHeld(lock: string): boolean {
+/** `dead` only of a lock that still lies there after its owner was found gone: its owner may have given it back meanwhile, and another have made one. */
+function stateOf(lock: string): 'absent' | 'held' | 'dead' {
   const text = textIn(lock);
-  const pid = Number.parseInt(text ?? '', 10);
-  if (text === undefined || !Number.isSafeInteger(pid) || pid <= 0) return false;
+  if (text === undefined) return 'absent';
+  return isOwned(lock, text) || textIn(lock) !== text ? 'held' : 'dead';
+}
+
+function isOwned(lock: string, text: string): boolean {
+  const pid = Number.parseInt(text, 10);
+  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
   if (pid === process.pid) return holding.has(lock);
   return isAlive(pid) && text === markOf(pid);
 }
