@@ -30,7 +30,7 @@ export type BusConnection = {
 };
 
 export async function connectWatched(address: BusAddress): Promise<BusConnection> {
-  const connection = await connectNats(address);
+  const connection = await connectNats(address, 'comes-back');
   const listeners = new Set<() => void>();
   let up = true;
   const watch = async (): Promise<void> => {
@@ -55,8 +55,15 @@ export async function connectWatched(address: BusAddress): Promise<BusConnection
   };
 }
 
-/** Mutual TLS 1.3; reconnects for ever, as the bus may be away for any time and nothing is lost by it. */
-export async function connectNats({ servers, serverName, tls, name }: BusAddress): Promise<NatsConnection> {
+/**
+ * Mutual TLS 1.3; reconnects for ever, as the bus may be away for any time and nothing is lost by it.
+ *
+ * @param refused what a refusal of our certificate means: the end, or (`comes-back`) a member that the bus's operator cut off, and may let in again
+ */
+export async function connectNats(
+  { servers, serverName, tls, name }: BusAddress,
+  refused: 'ends' | 'comes-back' = 'ends',
+): Promise<NatsConnection> {
   // `servername` and `minVersion` are handed on to node:tls, though the client's type does not list them.
   const { checkServerIdentity } = tls;
   const options = {
@@ -78,8 +85,7 @@ export async function connectNats({ servers, serverName, tls, name }: BusAddress
     tls: options,
     timeout: BUS_ANSWER_MS_MAX,
     maxReconnectAttempts: -1,
-    // A member that the bus's operator cut off, and let in again, comes back by itself.
-    ignoreAuthErrorAbort: true,
+    ignoreAuthErrorAbort: refused === 'comes-back',
     waitOnFirstConnect: true,
     reconnectTimeWait: 250,
     reconnectJitter: 250,
