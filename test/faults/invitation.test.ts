@@ -141,7 +141,8 @@ it('strangers become peers by one line of text and two confirmations, and a VM m
   await row(b, ['peer', 'confirm', a.plan.domain, '--code', atA.peering.code]);
   await eventually('both ready', async () => ((await isReady(a)()) && (await isReady(b)()) ? true : undefined), 30_000);
   expect([starts(a), starts(b)]).toEqual([1, 1]);
-  expect(await settled(clouds, await intend(a, b, vm, 'cold'), 60_000)).toMatchObject({ outcome: 'done' });
+  const moved = await settled(clouds, await intend(a, b, vm, 'cold'), 60_000);
+  expect(moved, JSON.stringify(moved)).toMatchObject({ outcome: 'done' });
   expect(runsAt(clouds, vm)).toEqual([b.plan.domain]);
   expect(readFileSync(a.paths.brokerLog, 'utf8') + readFileSync(b.paths.brokerLog, 'utf8')).not.toContain(
     invitation.split('.')[1],
