@@ -1,4 +1,5 @@
 import type { KeyId, MigrationId, VmId } from '@carnet/events';
+import type { KeysOver } from '@carnet/keys';
 import { expect, it } from 'vitest';
 import { CSP_A, CSP_B, finish, given, M, type Party, relinquish, VM, withdraw } from '../../../libs/saga/src/testing.ts';
 import { destroyWhatIsGone, type GonePorts } from './gone.ts';
@@ -10,8 +11,10 @@ function world(
   epoch: number | undefined,
   undiscarded: readonly MigrationId[] = [],
   memory: 'held' | 'gone' = 'held',
+  unended: readonly MigrationId[] = [],
 ) {
   const done: string[] = [];
+  const over: KeysOver[] = [];
   const ports = {
     self,
     store: { db: { transaction: () => ({ execute: (work: (tx: unknown) => unknown) => work({}) }) } },
@@ -25,6 +28,8 @@ function world(
         return { ok: true, value: [] };
       },
       undestroyedOf: async (keys: readonly KeyId[]) => (memory === 'held' ? keys : []),
+      unendedOf: async (of: readonly MigrationId[]) => of.filter((one) => unended.includes(one)),
+      eraseSpares: async (keys: readonly KeysOver[]) => void over.push(...keys),
       undiscardedOf: async (of: readonly MigrationId[]) => of.filter((one) => undiscarded.includes(one)),
       discard: async (_tx: unknown, { migration }: { readonly migration: MigrationId }) => {
         done.push(`what ${migration === M ? 'this migration' : migration} brought destroyed`);
@@ -32,12 +37,13 @@ function world(
       },
     },
     handover: {
+      reinstate: async () => void done.push('keys in use again'),
       memoryUsed: async (_tx: unknown, _vm: VmId, keys: readonly { readonly kind: string }[]) =>
         void done.push(`${keys.length} ${keys[0]?.kind} key destroyed`),
     },
     log: { warn: () => undefined },
   } as unknown as GonePorts;
-  return { done, look: ({ journey }: Party) => destroyWhatIsGone(ports, journey) };
+  return { done, over, look: ({ journey }: Party) => destroyWhatIsGone(ports, journey) };
 }
 
 it.each([
@@ -47,7 +53,7 @@ it.each([
   ['came here by this very migration', CSP_B, 1, () => finish(given('VmStarted')).b, false],
   ['is released and not retired', CSP_A, 0, () => given('KeyReleased').a, false],
 ] as const)('a VM that %s', async (_, self, epoch, story, isDestroyed) => {
-  const { done, look } = world(self, epoch);
+  const { done, look } = world(self, epoch, [], 'gone');
   const party = story();
   expect(party.journey.vm).toBe(VM);
   await look(party);
@@ -75,6 +81,8 @@ it.each([
   ['was agreed on, and withdrawn before the deposit', () => withdraw(given('OfferAgreed').a), CSP_A, 'held', true],
   ['was withdrawn after the deposit, and is back', () => withdraw(given('KeyDeposited').a), CSP_A, 'held', true],
   ['was resumed, and is back', () => resumed(), CSP_A, 'held', true],
+  ['was started here, and is back', () => given('VmStarted').b, CSP_B, 'held', true],
+  ['came here and is not started yet', () => given('StartAuthorized').b, CSP_B, 'held', false],
   ['is not ours to send', () => withdraw(given('OfferAgreed').a), CSP_B, 'held', false],
   ['may still be deposited', () => given('OfferAgreed').a, CSP_A, 'held', false],
   ['was withdrawn, and is still to be resumed from', () => withdraw(given('SourceQuiesced').a), CSP_A, 'held', false],
@@ -83,6 +91,30 @@ it.each([
   const { done, look } = world(self, undefined, [], memory);
   await look(story());
   expect(done).toEqual(isDestroyed ? ['1 memory key destroyed'] : []);
+});
+
+it.each([
+  ['was withdrawn after the deposit', () => withdraw(given('KeyDeposited').a), [M], true],
+  ['was resumed', () => resumed(), [M], true],
+  ['was resumed, and its keys with it', () => resumed(), [], false],
+  ['is still to be resumed', () => withdraw(given('SourceQuiesced').a), [M], false],
+  ['moved away', () => finish(given('VmStarted')).a, [M], false],
+] as const)('the keys of a VM that %s, in a database of before', async (_, story, unended, isBack) => {
+  const { done, look } = world(CSP_A, undefined, [], 'gone', unended);
+  await look(story());
+  expect(done).toEqual(isBack ? ['keys in use again'] : []);
+});
+
+it('spares of keys that came go when the ledger says that they are over, and not before', async () => {
+  const overOf = async (party: Party, self: GonePorts['self'] = CSP_B) => {
+    const { over, look } = world(self, undefined, [], 'gone');
+    await look(party);
+    return over.map(({ epoch, why, keys }) => [epoch, why, keys.length]);
+  };
+  expect(await overOf(given('KeyImported').b)).toEqual([]);
+  expect(await overOf(given('VmStarted').b)).toEqual([[1, 'used', 1]]);
+  expect(await overOf(givenBack('KeyImported'))).toEqual([[1, 'given-back', 2]]);
+  expect(await overOf(given('VmStarted').a, CSP_A)).toEqual([]);
 });
 
 /** Its source withdrew after it had saved the memory, and let it run again. */

@@ -1,5 +1,5 @@
-import type { TrustDomain } from '@carnet/events';
-import type { KeyManager } from '@carnet/keys';
+import type { DepositedKey, TrustDomain } from '@carnet/events';
+import type { KeyManager, KeysOver } from '@carnet/keys';
 import type { Log } from '@carnet/runtime';
 import { type Journey, type MigrationState, sourceEnded } from '@carnet/saga';
 import type { Store, Tx } from '@carnet/store';
@@ -13,8 +13,8 @@ export interface GonePorts {
   readonly self: TrustDomain;
   readonly store: Store;
   readonly inventory: Pick<Inventory, 'vm' | 'remove'>;
-  readonly keys: Pick<KeyManager, 'retire' | 'discard' | 'undiscardedOf' | 'undestroyedOf'>;
-  readonly handover: Pick<HandoverKeys, 'memoryUsed'>;
+  readonly keys: Pick<KeyManager, 'retire' | 'discard' | 'undiscardedOf' | 'undestroyedOf' | 'unendedOf' | 'eraseSpares'>;
+  readonly handover: Pick<HandoverKeys, 'memoryUsed' | 'reinstate'>;
   readonly log: Pick<Log, 'warn'>;
 }
 
@@ -23,9 +23,11 @@ export interface GonePorts {
  * as a target that gave back. They are destroyed again: what the ledger says is gone stays gone. Asked of each journey with every look.
  */
 export async function destroyWhatIsGone(ports: GonePorts, journey: Journey): Promise<void> {
+  await reinstateWhatStayed(ports, journey);
   await destroyMemoryKeys(ports, journey);
   await destroyWhatLeft(ports, journey);
   await destroyWhatWasGivenBack(ports, journey);
+  await ports.keys.eraseSpares(keysOver(journey, ports.self));
 }
 
 async function destroyWhatLeft(ports: GonePorts, journey: Journey): Promise<void> {
@@ -41,13 +43,26 @@ async function destroyWhatLeft(ports: GonePorts, journey: Journey): Promise<void
   );
 }
 
+const hasKeptIt = (m: MigrationState, self: TrustDomain): boolean =>
+  m.source === self && m.sourcePhase !== 'retired' && sourceEnded(m);
+
+/** A source that kept its VM: its keys are its own again, and what would have opened their release is destroyed. Of before that, from a backup, they are neither. */
+async function reinstateWhatStayed({ self, keys, handover, log }: GonePorts, { vm, migrations }: Journey): Promise<void> {
+  const stayed = migrations.filter((m) => hasKeptIt(m, self));
+  const left = await keys.unendedOf(stayed.map(({ id }) => id));
+  for (const { id: migration, epoch } of stayed.filter(({ id }) => left.includes(id))) {
+    await handover.reinstate(undefined, { migration, epoch });
+    log.warn({ vm, migration }, 'this database was of before this VM resumed here: its keys are in use again');
+  }
+}
+
 /**
- * The key of a saved memory is over once its source has ended without giving the VM away, and is destroyed with that event; but a deposit that was
- * being made at that moment may have made the key since, and a database that came back from a backup may hold it again.
+ * The key of a saved memory is over once its source has ended without giving the VM away, or its target has started it, and is destroyed with that
+ * event; but a deposit that was being made at that moment may have made the key since, and a database that came back from a backup may hold it again.
  */
 async function destroyMemoryKeys({ self, store, keys, handover }: GonePorts, { vm, migrations }: Journey): Promise<void> {
   const over = migrations
-    .filter((m) => m.source === self && m.sourcePhase !== 'retired' && sourceEnded(m))
+    .filter((m) => hasKeptIt(m, self) || (m.target === self && m.facts.VmStarted !== undefined))
     .filter(({ facts }) => facts.MigrationIntended?.data.mode === 'suspend' && facts.OfferAgreed !== undefined)
     .map(({ id }) => memoryOf(id).key);
   const left = await keys.undestroyedOf(over);
@@ -85,4 +100,19 @@ async function destroyWhatWasGivenBack(
     });
     log.warn({ vm, migration: id }, 'this database still held keys of a VM that was given back: they are destroyed again');
   }
+}
+
+/**
+ * What came here and is over by the ledger: its spares go, once the events that say so are durable outside of the database, and not before. Undone with
+ * their transaction, a destruction would leave the VM here without its key.
+ */
+function keysOver({ migrations }: Journey, self: TrustDomain): readonly KeysOver[] {
+  return migrations.flatMap(({ target, targetPhase, epoch, facts }): readonly KeysOver[] => {
+    const deposited = target === self ? (facts.KeyDeposited?.data.keys ?? []) : [];
+    const isRekeyed = facts.VolumeRekeyed !== undefined && facts.VolumeRekeyed.data.method !== 'none';
+    const isGivenBack = targetPhase === 'relinquished' || facts.CopyDiscarded !== undefined;
+    const isUsed = ({ kind }: DepositedKey): boolean => (kind === 'memory' ? facts.VmStarted !== undefined : isRekeyed);
+    const keys = deposited.filter((key) => isGivenBack || isUsed(key)).map(({ key }) => key);
+    return keys.length === 0 ? [] : [{ epoch, keys, why: isGivenBack ? 'given-back' : 'used' }];
+  });
 }

@@ -1,6 +1,6 @@
 import { type Digest, ledgerSubjects, type TrustDomain } from '@carnet/events';
 import { runChanges, type Store } from '@carnet/store';
-import { type Checked, refuse } from '@carnet/trust';
+import { type Checked, positionOf, refuse } from '@carnet/trust';
 import { type Appender, openAppender } from './append.ts';
 import type { AppendCode } from './codes.ts';
 import type { Author, KeyEnding } from './draft.ts';
@@ -14,7 +14,7 @@ import { type Notice, type Notices, openNotices } from './notices.ts';
 import { endKey, tendKeys } from './own-keys.ts';
 import type { ChainValidator, ChainVerdict, Clock, Log, RandomBytes, Signing } from './ports.ts';
 import { quarantine, quarantineIfBehind } from './quarantine.ts';
-import { type Queries, queries } from './queries.ts';
+import { type LastEvent, type Queries, queries } from './queries.ts';
 import { openReceiver, type Received, type Receiver } from './receive.ts';
 import { openRoster, type Roster } from './roster.ts';
 import { openStanding, type Standing } from './standing.ts';
@@ -53,6 +53,12 @@ export type Journal = Queries & {
    * wrote is then undone, as it is when the append is refused.
    */
   readonly append: <T>(audience: TrustDomain, plan: Plan<T>) => Promise<AppendOutcome<T>>;
+  /**
+   * Returns once our ledger to this peer is durable outside of the database, up to `end` or to where it ends now: before an effect relies
+   * on it, told or not. A database that is restored then has these events again, and decides nothing else in their place. Without news
+   * it is a comparison in memory. @throws JournalError PEER_UNCONFIGURED, HEAD_FILE_BROKEN, LEDGER_BROKEN
+   */
+  readonly keep: (audience: TrustDomain, end?: LastEvent) => Promise<void>;
   /** Lets a held event be published. Idempotent. @throws JournalError EVENT_UNKNOWN */
   readonly release: (digest: Digest) => Promise<void>;
   /** Admits one envelope of a peer's ledger. Its subject, if it came by one, must say the same as its payload. */
@@ -187,10 +193,11 @@ function journalOf({ parts, attach, detach }: Opened): Journal {
       const appender = appenders.get(audience);
       if (appender === undefined) return refuse('PEER_UNKNOWN', 'expected a configured peer', { got: audience });
       const outcome = await appender(plan);
-      // A held event has effects before it is published, so its head is made durable first.
-      if (outcome.ok && outcome.value.events.some(({ held }) => held)) await reachHead(parts, audience);
+      // A held event has effects before it is published.
+      if (outcome.ok && outcome.value.events.some(({ held }) => held)) await keep(parts, audience);
       return outcome;
     },
+    keep: (audience, end) => keep(parts, audience, end),
     release: (digest) => release(parts, digest),
     receiveAll,
     receive: async (peer, delivery) => {
@@ -206,11 +213,17 @@ function journalOf({ parts, attach, detach }: Opened): Journal {
   };
 }
 
-async function reachHead({ options, db, headFiles }: JournalParts, audience: TrustDomain): Promise<void> {
+async function keep({ options, db, headFiles }: JournalParts, audience: TrustDomain, upTo?: LastEvent): Promise<void> {
   const ledger = { publisher: options.self, audience };
-  const { head_seq: seq, head_digest: digest } = await readLedger(db, ledger);
   const file = headFiles.get(audience);
-  if (digest !== null && file !== undefined) await keepUpTo(db, ledger, file, { end: { seq, digest }, purpose: 'held' });
+  if (file === undefined) throw new JournalError('PEER_UNCONFIGURED', audience);
+  const end = upTo ?? (await endOf(db, ledger));
+  if (end !== undefined && positionOf(file.known()?.seq) < end.seq) await keepUpTo(db, ledger, file, { end, purpose: 'held' });
+}
+
+async function endOf(db: JournalDb, ledger: Ledger): Promise<LastEvent | undefined> {
+  const { head_seq: seq, head_digest: digest } = await readLedger(db, ledger);
+  return digest === null ? undefined : { seq, digest };
 }
 
 async function release({ options, db, notices }: JournalParts, digest: Digest): Promise<void> {

@@ -1,14 +1,14 @@
-import type { Digest, HeadPosition } from '@carnet/events';
+import type { HeadPosition } from '@carnet/events';
 import { positionOf, seqOf, sha256Hex } from '@carnet/trust';
 import { JournalError } from './error.ts';
 import type { HeadFile, KeptEvent } from './head-file.ts';
 import { eventsIn, type JournalDb, type Ledger, readLedger } from './ledgers.ts';
 import { PUBLISH_BATCH_MAX } from './limits.ts';
 import { peek } from './peek.ts';
+import type { LastEvent } from './queries.ts';
 
 /** `told`: all up to there is told from now on. `held`: effects follow, and nothing is told yet. */
 export type Purpose = 'told' | 'held';
-type End = { readonly seq: number; readonly digest: Digest };
 
 /**
  * Returns once `end` and the events that lead there are on disk outside of the database: all of them that the peer has not signed
@@ -22,9 +22,9 @@ export async function keepUpTo(
   db: JournalDb,
   ledger: Ledger,
   file: HeadFile,
-  { end, purpose, read = [] }: { readonly end: End; readonly purpose: Purpose; readonly read?: readonly KeptEvent[] },
-): Promise<End> {
-  const toldUpTo = ({ seq, digest }: End): HeadPosition => (purpose === 'told' ? { seq: seqOf(seq), digest } : null);
+  { end, purpose, read = [] }: { readonly end: LastEvent; readonly purpose: Purpose; readonly read?: readonly KeptEvent[] },
+): Promise<LastEvent> {
+  const toldUpTo = ({ seq, digest }: LastEvent): HeadPosition => (purpose === 'told' ? { seq: seqOf(seq), digest } : null);
   const known = file.known();
   if (positionOf(known?.seq) === end.seq && known?.digest !== end.digest)
     throw new JournalError(

@@ -22,7 +22,6 @@ import { destructionOf, isDestroyed, type KeyState } from './records/states.ts';
 import { inTransaction } from './records/tables.ts';
 import { refusal } from './refusal.ts';
 import { ok, type Result } from './result.ts';
-import { destroy } from './spares/destroy.ts';
 import type { Tenant } from './vault/hierarchy.ts';
 
 /** A key to be made. Without `key` a new id is drawn. `derivation`: how the 32 bytes become what opens the artifact. */
@@ -116,7 +115,10 @@ export async function showKey(ports: KeyPorts, key: KeyVersion): Promise<Result<
   });
 }
 
-/** The service's own change of state, part of something greater. Destroying is refused while consumers remain; a compromised key is destroyed as such. */
+/**
+ * The service's own change of state, part of something greater. Destroying is refused while consumers remain; a compromised key is destroyed as such.
+ * A spare stays until the destruction is durable (`eraseSpares`): undone by a restore, it would be the last copy of a key that is needed again.
+ */
 export type StateChange = KeyVersion & {
   readonly to: KeyState;
   readonly reason: string;
@@ -133,7 +135,7 @@ export async function changeState(ports: KeyPorts, tx: Tx, wanted: StateChange):
   if (used !== undefined) return used;
   const { reason, cause } = wanted;
   const mark = { at: ports.now(), actor: ports.actor, reason, ...(cause === undefined ? {} : { cause }) };
-  return isDestroyed(to) ? destroy(ports, db, held.record, mark) : change(db, held.record, to, mark);
+  return change(db, held.record, to, mark);
 }
 
 /** A VM uses its keys as long as it is here; a memory key only until the VM runs, when it is destroyed. */

@@ -52,6 +52,7 @@ export { type KeyCode, KeysError, type Refusal, type Result } from './result.ts'
 export { changePassphrase, createRootFile, readPassphrase, type Unlock } from './root-file.ts';
 export type { RotationProgress, RotationRequest } from './rotation.ts';
 export type { UsesHead, UsesVerdict } from './uses/chain.ts';
+export type { KeysOver } from './spares/erase.ts';
 export type { Grant } from './uses/grant.ts';
 export { type KeyUse, keyUse, type UseReason } from './uses/use.ts';
 export { type Tenant, tenant } from './vault/hierarchy.ts';

@@ -17,7 +17,7 @@ import * as acknowledge from './handover/acknowledge.ts';
 import * as bringing from './handover/bring-back.ts';
 import { type Acknowledgement, confirmAcknowledgement } from './handover/confirm.ts';
 import { type DepositRequest, deposit } from './handover/deposit.ts';
-import type { Ending } from './handover/deposits.ts';
+import { type Ending, unendedOf } from './handover/deposits.ts';
 import { type Retiring, resume, retire } from './handover/ending.ts';
 import * as target from './handover/import.ts';
 import { undiscardedOf } from './handover/imports.ts';
@@ -37,6 +37,7 @@ import * as replacement from './replacement.ts';
 import { ok, type Result } from './result.ts';
 import { loseKeks } from './root-lost.ts';
 import * as rotation from './rotation.ts';
+import { openSpareEraser } from './spares/erase.ts';
 import { settleSpares } from './spares/settle.ts';
 import { openSpares } from './spares/spares.ts';
 import * as uses from './uses/chain.ts';
@@ -147,53 +148,62 @@ async function settleAll(ports: KeyPorts): Promise<Settled> {
 }
 
 /** Every function answers a value or a refusal; accidents (database, child process) throw. */
-export const keyManager = (ports: KeyPorts, db: Db, close: () => void) => ({
-  createDek: (wanted: deks.NewDek) => deks.createDek(ports, wanted),
-  list: (filter: Listing = {}) => deks.listKeys(ports, filter),
-  show: (key: KeyVersion) => deks.showKey(ports, key),
-  consumersOf: (keys: readonly KeyId[]) => consumersByKey(ports.db, keys),
-  pageOfTenant: (page: TenantPage) => pageOfTenant(ports.db, page),
-  consumersSince: (key: KeyId) => consumersSince(ports.db, key),
-  changeState: (tx: Tx, wanted: deks.StateChange) => deks.changeState(ports, tx, wanted),
-  operate: (tx: Tx, wanted: operating.OperatorChange) => operating.operate(ports, tx, wanted),
-  owedAnnouncements: () => operating.owedAnnouncements(ports),
-  tellOnce: (tx: Tx, announcement: operating.Announcement) => operating.tellOnce(ports, tx, announcement),
-  reportsRead: (peer: TrustDomain) => reports.reportsRead(ports.db, peer),
-  reportedCompromised: () => reports.reportedCompromised(ports.db),
-  noteReport: (tx: Tx, report: reports.ReportReceived) => reports.noteReport(inTransaction(tx), report, ports.now()),
-  markReportsRead: (tx: Tx, peer: TrustDomain, seq: number) => reports.markReportsRead(inTransaction(tx), peer, seq),
-  addConsumer: (tx: Tx, key: KeyId, consumer: string) => deks.addConsumer(ports, tx, key, consumer),
-  need: (tx: Tx, key: KeyVersion, consumer: string) => deks.need(ports, tx, key, consumer),
-  removeConsumer: (tx: Tx, key: KeyId, consumer: string) => deks.removeConsumer(tx, key, consumer),
-  rotateSome: (request: rotation.RotationRequest) => rotation.rotateSome(ports, request),
-  rotateKek: (request: rotation.RotationRequest) => rotation.rotateKek(ports, request),
+export const keyManager = (ports: KeyPorts, db: Db, close: () => void) => {
+  const eraser = openSpareEraser(ports);
+  return {
+    createDek: (wanted: deks.NewDek) => deks.createDek(ports, wanted),
+    list: (filter: Listing = {}) => deks.listKeys(ports, filter),
+    show: (key: KeyVersion) => deks.showKey(ports, key),
+    consumersOf: (keys: readonly KeyId[]) => consumersByKey(ports.db, keys),
+    pageOfTenant: (page: TenantPage) => pageOfTenant(ports.db, page),
+    consumersSince: (key: KeyId) => consumersSince(ports.db, key),
+    changeState: (tx: Tx, wanted: deks.StateChange) => deks.changeState(ports, tx, wanted),
+    operate: (tx: Tx, wanted: operating.OperatorChange) => operating.operate(ports, tx, wanted),
+    owedAnnouncements: () => operating.owedAnnouncements(ports),
+    tellOnce: (tx: Tx, announcement: operating.Announcement) => operating.tellOnce(ports, tx, announcement),
+    reportsRead: (peer: TrustDomain) => reports.reportsRead(ports.db, peer),
+    reportedCompromised: () => reports.reportedCompromised(ports.db),
+    noteReport: (tx: Tx, report: reports.ReportReceived) => reports.noteReport(inTransaction(tx), report, ports.now()),
+    markReportsRead: (tx: Tx, peer: TrustDomain, seq: number) => reports.markReportsRead(inTransaction(tx), peer, seq),
+    addConsumer: (tx: Tx, key: KeyId, consumer: string) => deks.addConsumer(ports, tx, key, consumer),
+    need: (tx: Tx, key: KeyVersion, consumer: string) => deks.need(ports, tx, key, consumer),
+    removeConsumer: (tx: Tx, key: KeyId, consumer: string) => deks.removeConsumer(tx, key, consumer),
+    rotateSome: (request: rotation.RotationRequest) => rotation.rotateSome(ports, request),
+    rotateKek: (request: rotation.RotationRequest) => rotation.rotateKek(ports, request),
 
-  deposit: (request: DepositRequest) => again(() => deposit(ports, request)),
-  confirmAcknowledgement: (request: Acknowledgement) => again(() => confirmAcknowledgement(ports, request)),
-  release: (request: ReleaseRequest) => again(() => release(ports, request)),
-  resume: (tx: Tx, ending: Ending) => resume(ports, tx, ending),
-  retire: (tx: Tx, retiring: Retiring) => retire(ports, tx, retiring),
+    deposit: (request: DepositRequest) => again(() => deposit(ports, request)),
+    confirmAcknowledgement: (request: Acknowledgement) => again(() => confirmAcknowledgement(ports, request)),
+    release: (request: ReleaseRequest) => again(() => release(ports, request)),
+    resume: (tx: Tx, ending: Ending) => resume(ports, tx, ending),
+    unendedOf: (migrations: readonly MigrationId[]) => unendedOf(ports.db, migrations),
+    retire: (tx: Tx, retiring: Retiring) => retire(ports, tx, retiring),
 
-  createMigrationKeyPair: (request: acknowledge.KeyPairRequest) => acknowledge.createMigrationKeyPair(ports, request),
-  acknowledge: (request: acknowledge.DepositReceived) => again(() => acknowledge.acknowledge(ports, request)),
-  openRelease: (request: target.ReleaseReceived) => again(() => target.openRelease(ports, request)),
-  importKeys: (tx: Tx, request: Parameters<typeof target.importKeys>[2]) => target.importKeys(ports, tx, request),
-  discard: (tx: Tx, ending: Ending) => target.discard(ports, tx, ending),
-  undestroyedOf: (keys: readonly KeyId[]) => undestroyedOf(ports.db, keys),
-  undiscardedOf: (migrations: readonly MigrationId[]) => undiscardedOf(ports.db, migrations),
-  createReplacement: (wanted: replacement.ReplacementWanted) => replacement.createReplacement(ports, wanted),
-  endReplaced: (tx: Tx, wanted: replacement.ReplacementWanted) => replacement.endReplaced(ports, tx, wanted),
+    createMigrationKeyPair: (request: acknowledge.KeyPairRequest) => acknowledge.createMigrationKeyPair(ports, request),
+    acknowledge: (request: acknowledge.DepositReceived) => again(() => acknowledge.acknowledge(ports, request)),
+    openRelease: (request: target.ReleaseReceived) => again(() => target.openRelease(ports, request)),
+    importKeys: (tx: Tx, request: Parameters<typeof target.importKeys>[2]) => target.importKeys(ports, tx, request),
+    discard: (tx: Tx, ending: Ending) => target.discard(ports, tx, ending),
+    undestroyedOf: (keys: readonly KeyId[]) => undestroyedOf(ports.db, keys),
+    undiscardedOf: (migrations: readonly MigrationId[]) => undiscardedOf(ports.db, migrations),
+    createReplacement: (wanted: replacement.ReplacementWanted) => replacement.createReplacement(ports, wanted),
+    endReplaced: (tx: Tx, wanted: replacement.ReplacementWanted) => replacement.endReplaced(ports, tx, wanted),
 
-  /** M-of-N escrow of keys that are held here. */
-  escrows: (context: EscrowContext) => escrowsOf(ports, db, context),
-  settleSecrets: () => settleAll(ports),
-  settleSpares: () => settleSpares(ports),
-  missingOf: (arrived: bringing.Arrived) => bringing.missingOf(ports, arrived),
-  bringBack: (arrived: bringing.Arrived) => bringing.bringBack(ports, arrived),
-  sealForHost: (request: HostSealRequest) => again(() => sealForHost(ports, request)),
-  usesOf: (key: KeyId) => uses.usesOf(ports.db, key),
-  historyLines: () => historyLines(ports.db),
-  usesHead: () => uses.usesHead(ports.db),
-  verifyUses: () => uses.verifyUses(ports.db),
-  close,
-});
+    /** M-of-N escrow of keys that are held here. */
+    escrows: (context: EscrowContext) => escrowsOf(ports, db, context),
+    settleSecrets: () => settleAll(ports),
+    settleSpares: async () => {
+      const settled = await settleSpares(ports);
+      if (settled.made > 0) eraser.again();
+      return settled;
+    },
+    eraseSpares: eraser.erase,
+    missingOf: (arrived: bringing.Arrived) => bringing.missingOf(ports, arrived),
+    bringBack: (arrived: bringing.Arrived) => bringing.bringBack(ports, arrived),
+    sealForHost: (request: HostSealRequest) => again(() => sealForHost(ports, request)),
+    usesOf: (key: KeyId) => uses.usesOf(ports.db, key),
+    historyLines: () => historyLines(ports.db),
+    usesHead: () => uses.usesHead(ports.db),
+    verifyUses: () => uses.verifyUses(ports.db),
+    close,
+  };
+};

@@ -19,6 +19,7 @@ import { isDestroyed } from './records/states.ts';
 import { inTransaction } from './records/tables.ts';
 import { refusal } from './refusal.ts';
 import { ok, type Result } from './result.ts';
+import { destructionOf } from './records/states.ts';
 import { destroy } from './spares/destroy.ts';
 import { keepSpare } from './spares/keep.ts';
 import { reopenSpare } from './spares/reopen.ts';
@@ -110,8 +111,8 @@ async function recordReplacement(
 }
 
 /**
- * The volume opens with the replacement only: the old key has no consumer any more, is deactivated and destroyed. Refused while
- * something else uses it, or before it has a replacement. Asked again it answers the same.
+ * The volume opens with the replacement only: the old key has no consumer any more, is deactivated and destroyed; its spare stays until
+ * that is durable (`eraseSpares`). Refused while something else uses it, or before it has a replacement. Asked again it answers the same.
  */
 export async function endReplaced(
   ports: KeyPorts,
@@ -133,9 +134,10 @@ export async function endReplaced(
   const used = await inUse(db, key);
   if (used !== undefined) return used;
   const mark = { at: ports.now(), actor: ports.actor, reason: `${reason}, by ${replacement.record.key}`, cause };
-  if (old.record.state === 'compromised') return destroy(ports, db, old.record, mark);
+  const end = (record: KeyRecord) => change(db, record, destructionOf(record.state), mark);
+  if (old.record.state === 'compromised') return end(old.record);
   const deactivated = old.record.state === 'deactivated' ? ok(old.record) : await change(db, old.record, 'deactivated', mark);
-  return deactivated.ok ? destroy(ports, db, deactivated.value, mark) : deactivated;
+  return deactivated.ok ? end(deactivated.value) : deactivated;
 }
 
 /** The VM goes back: what was made for its volumes is destroyed with them. None was made, or it is destroyed already: fine. */

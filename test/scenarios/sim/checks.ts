@@ -173,7 +173,7 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
       for (const csp of csps) if (await running(csp)) run.push(csp);
       if (run.length > 1 && !run.some(trustedLiar))
         return { rule: 'I1 never both', text: `the VM runs at ${run.map(({ domain }) => domain).join(' and ')}` };
-      if (csps.some(({ restored }) => restored)) return undefined;
+      if (csps.some(({ restores }) => restores > 0)) return undefined;
       const active = csps.filter(({ database }) => custody.isActive(database));
       if (active.length > 1 && !active.some(trustedLiar))
         return { rule: 'I4 one key', text: `the key is active at ${active.map(({ domain }) => domain).join(' and ')}` };

@@ -20,7 +20,8 @@ export type Csp = {
   readonly spares: SpareFiles;
   readonly replicas: (Replica | undefined)[];
   readonly lives: Life[];
-  restored: boolean;
+  /** How often its database was restored. */
+  restores: number;
 };
 
 /** What a process needs to be back, ms. */

@@ -15,7 +15,10 @@ export type SpareFiles = Map<string, string>;
 /** What one replica has of the key manager. */
 export type ReplicaKeys = {
   readonly handover: HandoverKeys;
-  readonly manager: Pick<KeyManager, 'retire' | 'discard' | 'undiscardedOf' | 'undestroyedOf' | 'settleSpares'>;
+  readonly manager: Pick<
+    KeyManager,
+    'retire' | 'discard' | 'undiscardedOf' | 'undestroyedOf' | 'unendedOf' | 'settleSpares' | 'eraseSpares'
+  >;
   /** The disk's key of the VM that is born here. */
   readonly create: () => Promise<void>;
 };

@@ -27,6 +27,8 @@ const START_MS_MAX = 5_000;
 const SCRIPT_MS = 2_000;
 /** What lies need to arrive, once nothing hinders them any more. */
 const SURFACE_MS = 20_000;
+/** The broker looks at what is open every 15 s, and every 2 s for what it has forgotten. */
+const CLEARED_MS_MAX = 20_000;
 /** How often it is asked whether all is quiet. */
 const QUIET_EVERY_MS = 500;
 
@@ -101,7 +103,24 @@ async function live(world: World): Promise<Violation | undefined> {
     askedMs = scheduler.elapsedMs();
     return checks.isQuiet(csps);
   });
-  return violation ?? checks.end(csps, scheduler.steps() >= STEPS_MAX) ?? (await checks.leftovers(csps));
+  const wrong = violation ?? checks.end(csps, scheduler.steps() >= STEPS_MAX);
+  if (wrong !== undefined) return wrong;
+  const left = await nothingLeft(world, until);
+  return violation ?? left;
+}
+
+/** What has ended is cleared up within the time in which every journey is looked at once more. */
+async function nothingLeft(
+  { scheduler, checks, csps }: World,
+  until: (ms: number) => Promise<void>,
+): Promise<Violation | undefined> {
+  const fromMs = scheduler.elapsedMs();
+  let left = await checks.leftovers(csps);
+  for (let ms = QUIET_EVERY_MS; left !== undefined && ms <= CLEARED_MS_MAX; ms += QUIET_EVERY_MS) {
+    await until(fromMs + ms);
+    left = await checks.leftovers(csps);
+  }
+  return left;
 }
 
 /** A VM moves, and its operator may change his mind. */

@@ -119,6 +119,15 @@ const byLedger = (db: Any, spares: SpareFiles): ReplicaKeys['manager'] => ({
       .execute();
     return rows.map(({ migration }) => migrationId.parse(migration));
   },
+  unendedOf: async (migrations) => {
+    const rows = await db
+      .selectFrom('sim_handovers')
+      .select('migration')
+      .where('migration', 'in', [...migrations])
+      .where('state', 'in', ['deposited', 'released'])
+      .execute();
+    return rows.map(({ migration }) => migrationId.parse(migration));
+  },
   undestroyedOf: async (keys) => {
     const rows = await db
       .selectFrom('sim_keys')
@@ -129,6 +138,10 @@ const byLedger = (db: Any, spares: SpareFiles): ReplicaKeys['manager'] => ({
     return rows.map(({ key }) => keyId.parse(key));
   },
   settleSpares: async () => ({ made: 0, erased: 0 }),
+  eraseSpares: async (over) => {
+    for (const { epoch, keys, why } of over)
+      for (const key of why === 'used' ? keys : [...spares.keys()]) if (spareOf(spares, key)?.epoch === epoch) spares.delete(key);
+  },
 });
 
 async function discard(tx: Any, spares: SpareFiles, migration: string): Promise<KeyId[]> {
@@ -153,11 +166,9 @@ function keepSpare(
   spares.set(key, JSON.stringify({ value: row?.value ?? '', ...attempt }));
 }
 
-async function destroyHere(tx: Any, spares: SpareFiles, keys: readonly { readonly key: KeyId }[]): Promise<void> {
-  for (const { key } of keys) {
-    spares.delete(key);
-    await tx.updateTable('sim_keys').set({ state: 'destroyed' }).where('key', '=', key).execute();
-  }
+/** The spares stay until that is durable: `eraseSpares`. */
+async function destroyHere(tx: Any, keys: readonly { readonly key: KeyId }[]): Promise<void> {
+  for (const { key } of keys) await tx.updateTable('sim_keys').set({ state: 'destroyed' }).where('key', '=', key).execute();
 }
 
 /** What a migration leaves here: keys that took others' places, and no memory key once it was used. */
@@ -312,11 +323,10 @@ export function simKeys(store: Store, rules: KeyRules, spares: SpareFiles): Hand
       });
       return made;
     },
-    endReplaced: (tx, _, keys) => destroyHere(on(tx), spares, disksOf(keys)),
+    endReplaced: (tx, _, keys) => destroyHere(on(tx), disksOf(keys)),
     memoryUsed: (tx, _, keys) =>
       destroyHere(
         on(tx),
-        spares,
         keys.filter(({ kind }) => kind === 'memory'),
       ),
     missing: async (m) => {
@@ -344,7 +354,6 @@ export function simKeys(store: Store, rules: KeyRules, spares: SpareFiles): Hand
         const stay = new Set<string>(keys.map(({ key }) => key));
         await destroyHere(
           tx,
-          spares,
           (m.facts.KeyDeposited?.data.keys ?? []).filter(({ key }) => !stay.has(key)),
         );
         return { ok: true, value: null };

@@ -23,6 +23,8 @@ export type Mutant = {
   readonly hostPorts?: (ports: HostPorts, domain: TrustDomain) => HostPorts;
   /** What is kept outside of the database. */
   readonly heads?: HeadRule;
+  /** Outside of the database is kept what is told, and not what hosts are to rely on. */
+  readonly keepsTold?: boolean;
   /** What peers send again is not looked at. */
   readonly neverHeals?: boolean;
   /** What convicts a liar is thrown away: beside a liar only. */
@@ -188,6 +190,11 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'heads-without-events',
     breaks: 'where a ledger ends is kept outside of the database, and not the events that led there',
     heads: 'heads',
+  },
+  {
+    name: 'relies-on-the-database',
+    breaks: 'hosts act on events of ours that only the database has',
+    keepsTold: true,
   },
   { name: 'no-anti-entropy', breaks: 'what peers send again is not looked at', neverHeals: true },
   { name: 'forgives-lies', breaks: 'what a dishonest peer signed is not kept (beside a dishonest CSP)', forgives: true },

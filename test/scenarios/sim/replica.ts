@@ -90,7 +90,8 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     random: random.bytes,
     log,
   });
-  const journal = ports.tampering(opened);
+  const tampered = ports.tampering(opened);
+  const journal = mutant.keepsTold === true ? { ...tampered, keep: async () => undefined } : tampered;
   const ledgers = createLedgers(journal, self, nowMs, RULES.announced);
   const hosts = createHosts(simHostClient({ ...ports, scheduler }), nowMs);
   const books = openInventory({ store, hosts: [hostOf(self)], registry: () => hosts.client.registry, levelOf: () => 0, log });
@@ -108,7 +109,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     rules: mutant.keys ?? { importsEarly: false, keepsReleased: false },
   });
   const handover = mutant.handover?.(keys.handover) ?? keys.handover;
-  keepSpares(keys.manager, log);
+  keepSpares({ keys: keys.manager, journal }, log);
   const here = (journey: Journey) =>
     bringBackWhatIsHere({ self, store, ledgers, journal, inventory, keys: handover, log }, journey.vm, journey);
   const alone = aloneWith(store);

@@ -141,7 +141,7 @@ function cspOf({ mutant, options, scheduler, faults, network, leaves, opened }: 
     spares: new Map(),
     replicas: [],
     lives: [],
-    restored: false,
+    restores: 0,
   };
 }
 

@@ -104,6 +104,16 @@ describe('giving back', () => {
     ]);
   });
 
+  it('is what the loss of what came leads to, even after the start was authorised: then the host swears, or has sworn', async () => {
+    const journey = journeyAt('StartAuthorized');
+    const [of] = journey.migrations;
+    if (of === undefined) throw new Error('no migration');
+    const here = async () => ({ kind: 'lost', of, code: 'SPARE_MISSING', text: 'no spare' }) as const;
+    const done = await perform(journey, 'StartVm', {}, { here });
+    expect(done.done.slice(0, 2)).toEqual(['host forswear', 'host destroy']);
+    expect(done.proposals).toMatchObject([{ type: 'Relinquish', reason: { code: 'SPARE_MISSING' } }]);
+  });
+
   it('says nothing to the peer while the host has not sworn', async () => {
     const done = await perform(journeyAt('StartAuthorized'), 'StartVm', {
       start: [refusedBy('BOOT_IMAGE_UNKNOWN')],

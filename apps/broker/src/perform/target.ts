@@ -110,6 +110,9 @@ export const authorizeStart: Performer<'AuthorizeStart'> = async (context, comma
 export const startVm: Performer<'StartVm'> = async (context, command) => {
   const { MigrationIntended: intent, KeyDeposited: deposit, StartAuthorized: authorized } = command.facts;
   const { host, startVcpus } = authorized.data;
+  // What destroyed the keys may have been undone with the rest: then the host has forsworn, and the VM goes back.
+  const lost = await unlessWhole(context, command, 'give-back');
+  if (lost !== undefined) return lost;
   const memory = deposit.data.keys.find((key) => key.kind === 'memory');
   const rekeyed = command.rekeyed?.data;
   const isReplaced = rekeyed !== undefined && rekeyed.method !== 'none';

@@ -140,6 +140,35 @@ export function keptContract(open: () => Promise<Store>): void {
       expect(await b.journal.peersState()).toMatchObject([{ proofs: [] }, { proofs: [] }]);
     });
 
+    it('come back if an effect was to rely on them, told or not; what nobody relied on does not', async () => {
+      const [first, second, third] = await say(a, 'relied on', 'relied on too', 'nobody knew');
+      if (first === undefined || second === undefined || third === undefined) throw new Error('three events');
+      const own = digestsOf(await ledgerOf(a)).slice(0, 2);
+      await a.journal.keep(B, { seq: Number(first.placement.seq), digest: first.digest });
+      await restore(2);
+      await restart();
+      expect(digestsOf(await ledgerOf(a))).toEqual([...own, first.digest]);
+      expect(await appendCode()).toBe('LEDGER_QUARANTINED');
+      // A second one in its place would be signed by nobody.
+      await challenge();
+      await withoutC();
+      const [next] = await say(a, 'goes on');
+      expect(next?.placement).toMatchObject({ seq: '4', prev: first.digest });
+    });
+
+    it('are kept up to where the ledger ends now, for all that is there; for a stranger there is nothing', async () => {
+      const said = await say(a, 'relied on', 'relied on too');
+      const before = await ledgerOf(a);
+      await a.journal.keep(B);
+      await a.journal.keep(B);
+      await a.journal.keep(C);
+      await restore(2);
+      await restart();
+      expect(digestsOf(await ledgerOf(a))).toEqual(digestsOf(before));
+      expect(before.at(-1)?.digest).toBe(said.at(-1)?.digest);
+      await expect(a.journal.keep(A)).rejects.toMatchObject({ code: 'PEER_UNCONFIGURED' });
+    });
+
     it('come back under a running process, when it is found behind', async () => {
       await say(a, 'withheld');
       const before = await told(a);

@@ -1,4 +1,4 @@
-import { type Digest, digest, type EventData, keyDeposited, keyReleased, type MigrationId } from '@carnet/events';
+import { type Digest, digest, type EventData, keyDeposited, keyReleased, type MigrationId, migrationId } from '@carnet/events';
 import type { Selectable } from 'kysely';
 import { z } from 'zod';
 import { type Handover, handover } from '../context.ts';
@@ -59,6 +59,18 @@ async function select(db: KeysDb, migration: MigrationId, lock: 'lock' | 'read')
 
 export const findDeposit = (db: KeysDb, migration: MigrationId): Promise<Deposit | undefined> => select(db, migration, 'read');
 export const lockDeposit = (tx: KeysTx, migration: MigrationId): Promise<Deposit | undefined> => select(tx, migration, 'lock');
+
+/** Of these migrations, those whose deposit is still under way here: what opens a release, or keys that were suspended for one. */
+export async function unendedOf(db: KeysDb, migrations: readonly MigrationId[]): Promise<readonly MigrationId[]> {
+  if (migrations.length === 0) return [];
+  const rows = await db
+    .selectFrom('keys_deposits')
+    .select('migration')
+    .where('migration', 'in', [...migrations])
+    .where('state', 'not in', ['resumed', 'retired'] satisfies DepositState[])
+    .execute();
+  return rows.map(({ migration }) => migrationId.parse(migration));
+}
 
 /** The deposit of exactly this attempt. */
 export function ofAttempt(deposit: Deposit | undefined, attempt: Attempt): Result<Deposit> {

@@ -133,6 +133,9 @@ describe('a database that comes back without what was imported', () => {
     const made = must(await record(b, await b.keys.createReplacement(wanted)));
     must(await within(b, (tx) => b.keys.endReplaced(tx, wanted)));
     const before = await dekAt(b, come, made.key);
+    // Until that is durable, the old one may be needed again.
+    expect(sparesOf(b, come.disk.key)).toHaveLength(2);
+    await b.keys.eraseSpares([{ epoch: 1, keys: [come.disk.key], why: 'used' }]);
     expect(sparesOf(b, come.disk.key).map((file) => file.startsWith(made.key))).toEqual([true]);
     await restoreEmpty(b);
     const header = { headerDigest: someDigest() };
@@ -151,6 +154,16 @@ describe('a database that comes back without what was imported', () => {
     });
     expect(await dekAt(b, come, made.key)).toBe(before);
     expect(await b.keys.show(come.disk)).toMatchObject({ code: 'KEY_UNKNOWN' });
+  });
+
+  it('has the old key again if its end was undone with the rest', async () => {
+    const come = await imported();
+    const wanted = { key: come.disk.key, version: 1, reason: 'slot', cause: someDigest() };
+    must(await record(b, await b.keys.createReplacement(wanted)));
+    must(await within(b, (tx) => b.keys.endReplaced(tx, wanted)));
+    await restoreEmpty(b);
+    must(await record(b, await b.keys.bringBack(come.arrived)));
+    expect(must(await b.keys.show(come.disk)).state).toBe('active');
   });
 
   it('makes no second replacement for a volume that the host may have re-keyed already', async () => {
@@ -188,6 +201,24 @@ describe('a spare', () => {
     expect(sparesOf(b, come.disk.key)).toHaveLength(1);
     const { migration, epoch } = come.story.handover;
     must(await within(b, (tx) => b.keys.discard(tx, { migration, epoch })));
+    expect(sparesOf(b, come.disk.key)).toEqual([]);
+  });
+
+  it('of an import that was undone goes when the VM is given back, though no row tells of it; another epoch’s stays', async () => {
+    const come = await arriving();
+    const undone = b.store.db.transaction().execute(async (tx) => {
+      must(await come.importing(tx));
+      throw new Error('undone');
+    });
+    await expect(undone).rejects.toThrow('undone');
+    const wanted = { epoch: 1, keys: [come.disk.key], why: 'given-back' } as const;
+    await restoreEmpty(b);
+    await b.keys.settleSpares();
+    expect(sparesOf(b, come.disk.key)).toHaveLength(1);
+    await b.keys.eraseSpares([{ ...wanted, epoch: 2 }]);
+    expect(sparesOf(b, come.disk.key)).toHaveLength(1);
+    await b.keys.eraseSpares([wanted]);
+    await b.keys.eraseSpares([wanted]);
     expect(sparesOf(b, come.disk.key)).toEqual([]);
   });
 
