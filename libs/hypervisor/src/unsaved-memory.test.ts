@@ -61,3 +61,24 @@ it('saved memory whose key the broker has lost: the guest boots from its disks, 
   expect(host.hypervisor.guest(UUID)?.boot).not.toBe(before?.boot);
   expect(host.files.paths().filter((path) => path.includes('.state') || path.startsWith('/t'))).toEqual([]);
 });
+
+it('a guest that was switched on while its resume had stopped half way: it has booted, so its saved memory is over', async () => {
+  let undefinable = false;
+  const faults: FaultPlan = (operation) =>
+    undefinable && operation === 'hypervisor.define' ? { when: 'before', setback: failed('LIBVIRT_FAILED') } : undefined;
+  const side = { host: hostA({ faults }), name: 'a1' };
+  await createRunning(side);
+  const { agent, files, hypervisor } = side.host;
+  const before = hypervisor.guest(UUID);
+  expect(await ask(agent, 'a1', 'quiesce', QUIESCE, ofEpoch(1))).toMatchObject({ status: 'done' });
+  const resume = { proof: { kind: 'withdrawn', event: BECAUSE }, secrets: SECRETS, memory: MEMORY_SECRET };
+  undefinable = true;
+  expect(await ask(agent, 'a1', 'resume', resume, ofEpoch(1))).toMatchObject({ status: 'failed', code: 'LIBVIRT_FAILED' });
+  undefinable = false;
+  expect(files.paths().some((path) => path.endsWith('.state'))).toBe(true);
+  expect(await ask(agent, 'a1', 'startVm', { secrets: SECRETS })).toMatchObject({ status: 'done' });
+  const again = { ...ofEpoch(1), attempt: 2 };
+  expect(await ask(agent, 'a1', 'resume', resume, again)).toMatchObject({ status: 'done', result: { ran: true } });
+  expect(hypervisor.guest(UUID)?.boot).not.toBe(before?.boot);
+  expect(files.paths().filter((path) => path.includes('.state'))).toEqual([]);
+});

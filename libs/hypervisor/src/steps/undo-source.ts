@@ -61,7 +61,11 @@ export const resume: Step<'resume'> = async (command, context) => {
 async function bringBack(command: Resume, context: StepContext, spec: VmSpec): Promise<Setback | undefined> {
   const { vm, body } = command;
   const { ports } = context;
-  if ((await stateOf(context, vm)) === 'running') return undefined;
+  if ((await stateOf(context, vm)) === 'running') {
+    // Somebody may have switched it on while this agent was away, once the register was open again: then it has booted, and its memory is over.
+    await endSealedMemory(context, vm);
+    return undefined;
+  }
   if (isOff(await stateOf(context, vm))) {
     const definition = await definitionOf(context, vm, spec);
     if (!definition.ok) return definition.setback;
