@@ -78,15 +78,16 @@ it.each<readonly [string, Party, number | undefined, readonly MigrationId[], rea
 });
 
 it.each([
-  ['was agreed on, and withdrawn before the deposit', () => withdraw(given('OfferAgreed').a), CSP_A, 'held', true],
-  ['was withdrawn after the deposit, and is back', () => withdraw(given('KeyDeposited').a), CSP_A, 'held', true],
-  ['was resumed, and is back', () => resumed(), CSP_A, 'held', true],
+  ['was agreed on, and withdrawn before the deposit', () => ended('OfferAgreed'), CSP_A, 'held', true],
+  ['was withdrawn after the deposit, and is back', () => ended('KeyDeposited'), CSP_A, 'held', true],
+  ['was withdrawn, for all we know before it was saved', () => withdraw(given('KeyDeposited').a), CSP_A, 'held', false],
+  ['was resumed, and is back', () => ended('SourceQuiesced'), CSP_A, 'held', true],
   ['was started here, and is back', () => given('VmStarted').b, CSP_B, 'held', true],
   ['came here and is not started yet', () => given('StartAuthorized').b, CSP_B, 'held', false],
   ['is not ours to send', () => withdraw(given('OfferAgreed').a), CSP_B, 'held', false],
   ['may still be deposited', () => given('OfferAgreed').a, CSP_A, 'held', false],
   ['was withdrawn, and is still to be resumed from', () => withdraw(given('SourceQuiesced').a), CSP_A, 'held', false],
-  ['was withdrawn after the deposit, which ended the key', () => withdraw(given('KeyDeposited').a), CSP_A, 'gone', false],
+  ['was withdrawn after the deposit, which ended the key', () => ended('KeyDeposited'), CSP_A, 'gone', false],
 ] as const)('the key of the memory of a move that %s', async (_, story, self, memory, isDestroyed) => {
   const { done, look } = world(self, undefined, [], memory);
   await look(story());
@@ -95,8 +96,8 @@ it.each([
 
 it.each([
   ['was withdrawn after the deposit', () => withdraw(given('KeyDeposited').a), [M], true],
-  ['was resumed', () => resumed(), [M], true],
-  ['was resumed, and its keys with it', () => resumed(), [], false],
+  ['was resumed', () => ended('SourceQuiesced'), [M], true],
+  ['was resumed, and its keys with it', () => ended('SourceQuiesced'), [], false],
   ['is still to be resumed', () => withdraw(given('SourceQuiesced').a), [M], false],
   ['moved away', () => finish(given('VmStarted')).a, [M], false],
 ] as const)('the keys of a VM that %s, in a database of before', async (_, story, unended, isBack) => {
@@ -117,8 +118,8 @@ it('spares of keys that came go when the ledger says that they are over, and not
   expect(await overOf(given('VmStarted').a, CSP_A)).toEqual([]);
 });
 
-/** Its source withdrew after it had saved the memory, and let it run again. */
-function resumed(): Party {
-  const { a, b } = given('SourceQuiesced');
+/** Its source withdrew there, and whatever either side owed then is done. */
+function ended(last: 'OfferAgreed' | 'KeyDeposited' | 'SourceQuiesced'): Party {
+  const { a, b } = given(last);
   return finish({ a: withdraw(a), b }).a;
 }

@@ -1,7 +1,7 @@
 import type { DepositedKey, TrustDomain } from '@carnet/events';
 import type { KeyManager, KeysOver } from '@carnet/keys';
 import type { Log } from '@carnet/runtime';
-import { type Journey, type MigrationState, sourceEnded } from '@carnet/saga';
+import { type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
 import type { Store, Tx } from '@carnet/store';
 import type { Inventory } from './inventory.ts';
 import type { HandoverKeys } from './keys/handover-keys.ts';
@@ -43,6 +43,12 @@ async function destroyWhatLeft(ports: GonePorts, journey: Journey): Promise<void
   );
 }
 
+/**
+ * Whether a withdrawn VM was saved before may follow from what its target said, and that may not have come back yet. It has by the target's own end,
+ * for a ledger comes in its order.
+ */
+const isSure = (m: MigrationState): boolean => m.sourcePhase === 'resumed' || targetEnded(m);
+
 const hasKeptIt = (m: MigrationState, self: TrustDomain): boolean =>
   m.source === self && m.sourcePhase !== 'retired' && sourceEnded(m);
 
@@ -62,7 +68,7 @@ async function reinstateWhatStayed({ self, keys, handover, log }: GonePorts, { v
  */
 async function destroyMemoryKeys({ self, store, keys, handover }: GonePorts, { vm, migrations }: Journey): Promise<void> {
   const over = migrations
-    .filter((m) => hasKeptIt(m, self) || (m.target === self && m.facts.VmStarted !== undefined))
+    .filter((m) => (m.source === self ? hasKeptIt(m, self) && isSure(m) : m.target === self && m.facts.VmStarted !== undefined))
     .filter(({ facts }) => facts.MigrationIntended?.data.mode === 'suspend' && facts.OfferAgreed !== undefined)
     .map(({ id }) => memoryOf(id).key);
   const left = await keys.undestroyedOf(over);

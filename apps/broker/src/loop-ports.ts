@@ -41,7 +41,7 @@ export function loopPorts(ports: BrokerLoopPorts): LoopPorts {
       const { vm, peer } = parsed(key);
       const { journey, ends } = await ledgers.foldedTo(vm, peer);
       // Whatever follows relies on what was folded: a restored database must not decide anything else in its place.
-      if (ends.own !== undefined) await journal.keep(peer, ends.own);
+      await journal.keep(peer, ends);
       await views.record(rowsOf(journey).slice(-ROWS_RECORDED));
       const deadline = nextDeadline(journey, self);
       const open = !isSettled(journey, self, now());

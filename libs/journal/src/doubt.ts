@@ -21,7 +21,7 @@ export async function judgeAnswer(
   state: Doubt,
   onBus: OwnOnBus,
 ): Promise<void> {
-  const { db, options, headFiles } = parts;
+  const { db, options, headFiles, reliedFiles } = parts;
   const { self, clock, log } = options;
   const ours = { publisher: self, audience: peer };
   if ((await readLedger(db, ours)).quarantined_at !== null) {
@@ -36,7 +36,7 @@ export async function judgeAnswer(
   state.nonce = undefined;
   state.answeredFreeze = row.frozen?.since;
   await db.transaction().execute((tx) => thawIfHealed(tx, self, peer, row.frozen));
-  if (row.frozen?.code !== 'LEDGER_FORK') await leaveQuarantine(db, { self, headFiles, clock, log }, peer);
+  if (row.frozen?.code !== 'LEDGER_FORK') await leaveQuarantine(db, { self, headFiles, reliedFiles, clock, log }, peer);
 }
 
 /** Neither our database nor our own files nor the bus know of any event of ours to this peer: then even a stranger's word may do. */

@@ -42,7 +42,7 @@ export function filesIn(dir: string, name: string): HeadFiles {
       // Files that came or went meanwhile: what they hold may be in none that was read.
       if (texts.includes(undefined) || String(await listAside()) !== String(aside)) continue;
       const found = [named, ...texts].filter((text) => text !== undefined);
-      const lines = found.length === 0 ? { told: null, events: [], whole: false } : readLines(found);
+      const lines = found.length === 0 ? { told: null, events: [], whole: false, marks: 0 } : readLines(found);
       if (lines === undefined) throw new JournalError('HEAD_FILE_BROKEN', `${path} is damaged`);
       return { ...lines, whole: lines.whole && named !== undefined && found.length === 1 };
     }

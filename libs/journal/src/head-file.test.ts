@@ -62,10 +62,23 @@ describe('a head file', () => {
     expect(JSON.parse(readFileSync(join(dir, NAME), 'utf8'))).toEqual(at(7));
   });
 
+  it('is written anew after so many marks, and says as much as before', async () => {
+    const dir = temporaryDir();
+    const file = await openHeadFile(dir, B, 'relied', { marksMax: 3 });
+    const sizes: number[] = [];
+    for (let seq = 1; seq <= 9; seq += 1) {
+      await file.keep([], at(seq));
+      sizes.push(readFileSync(join(dir, 'csp-b_example.relied'), 'utf8').split('\n').length - 1);
+    }
+    expect(sizes).toEqual([1, 2, 3, 1, 2, 3, 1, 2, 3]);
+    expect(await (await openHeadFile(dir, B, 'relied')).read()).toMatchObject({ told: at(9), events: [] });
+    expect(readdirSync(dir)).toEqual(['csp-b_example.relied']);
+  });
+
   it('is written anew once the peer holds enough of it, and keeps what the peer does not hold, and the newest of what it does', async () => {
     const dir = temporaryDir();
     const bytes = (from: number, to: number) => CHAIN.slice(from, to).reduce((sum, { envelope }) => sum + envelope.length, 0);
-    const file = await openHeadFile(dir, B, bytes(0, 20));
+    const file = await openHeadFile(dir, B, 'head', { coveredBytesMax: bytes(0, 20) });
     for (const event of CHAIN) await file.keep([event], endOf(event));
     await file.covered(at(19));
     expect((await file.read()).events).toEqual(CHAIN);
@@ -160,7 +173,7 @@ describe('whatever happens to a head file', () => {
     await fc.assert(
       fc.asyncProperty(turns, async (whose) => {
         const dir = temporaryDir();
-        const files = await Promise.all([0, 1, 2].map(() => openHeadFile(dir, B, 1)));
+        const files = await Promise.all([0, 1, 2].map(() => openHeadFile(dir, B, 'head', { coveredBytesMax: 1 })));
         let told = 0;
         const appends = async (): Promise<void> => {
           for (const [i, who] of whose.entries()) {
@@ -169,7 +182,7 @@ describe('whatever happens to a head file', () => {
           }
         };
         const rewrites = async (): Promise<void> => {
-          const file = await openHeadFile(dir, B, 1);
+          const file = await openHeadFile(dir, B, 'head', { coveredBytesMax: 1 });
           for (let done = 0; told < CHAIN.length; done = told) {
             while (done === told && told < CHAIN.length) await new Promise(setImmediate);
             await file.read();

@@ -4,7 +4,7 @@ import { positionOf, seqOf } from '@carnet/trust';
 import { JournalError } from './error.ts';
 import { filesIn } from './head-file-disk.ts';
 import { eventLines, type Lines, markLine } from './kept-lines.ts';
-import { KEPT_BYTES_MAX, KEPT_COVERED_BYTES_MAX } from './limits.ts';
+import { KEPT_BYTES_MAX, KEPT_COVERED_BYTES_MAX, KEPT_MARKS_MAX } from './limits.ts';
 
 /** An own event, outside of the database. */
 export type KeptEvent = {
@@ -57,19 +57,27 @@ type Known = {
   readonly bytes: number;
   /** It may be appended to; else a whole one is written in its place first. */
   readonly whole: boolean;
+  readonly marks: number;
 };
 
 /** A torn or repeated write is repaired by the next one; a directory that takes none is the operator's to mend. */
 const ATTEMPTS_MAX = 8;
 
-/** @param coveredBytesMax once the peer holds so much of the file, it is written anew without the older half of that */
+/**
+ * `head`: of our ledger to this peer. `relied`: of the peer's to us, how far effects have relied on it; its events are the peer's to send again, so
+ * only the position is kept, as if all up to there had been told.
+ */
+export type KeptOf = 'head' | 'relied';
+
+/** @param bounds once the peer holds so much of the file, it is written anew without the older half of that; and after so many marks */
 export async function openHeadFile(
   dir: string,
-  audience: TrustDomain,
-  coveredBytesMax = KEPT_COVERED_BYTES_MAX,
+  peer: TrustDomain,
+  of: KeptOf = 'head',
+  { coveredBytesMax = KEPT_COVERED_BYTES_MAX, marksMax = KEPT_MARKS_MAX } = {},
 ): Promise<HeadFile> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  const files = filesIn(dir, `${subjectToken(audience)}.head`);
+  const files = filesIn(dir, `${subjectToken(peer)}.${of}`);
   let known: Known | undefined;
   let isStale = true;
   let turn: Promise<unknown> = Promise.resolve();
@@ -104,7 +112,7 @@ export async function openHeadFile(
     await files.takeAway();
     const kept = merged(await files.read(), more, gone);
     const text = Buffer.concat([markLine(kept.told), ...kept.events.map(eventLines)]);
-    return (await files.place(text)) ? knownOf({ ...kept, whole: true }) : undefined;
+    return (await files.place(text)) ? knownOf({ ...kept, whole: true, marks: 1 }) : undefined;
   };
 
   return {
@@ -118,7 +126,7 @@ export async function openHeadFile(
           const fresh = events.filter(({ seq }) => seq > positionOf(before.head?.seq));
           const mark = further(before.told, told);
           if (fresh.length === 0 && mark === before.told) return before;
-          if (!before.whole) return rewrite(0, { told, events: fresh });
+          if (!before.whole || before.marks >= marksMax) return rewrite(0, { told, events: fresh });
           const lines = [...fresh.map(eventLines), ...(mark === before.told ? [] : [markLine(mark)])];
           return (await files.append(Buffer.concat(lines))) ? advanced(before, fresh, mark) : undefined;
         }),
@@ -139,9 +147,9 @@ const sizeOf = ({ seq, envelope }: KeptEvent): Size => ({ seq, bytes: envelope.l
 const total = (sizes: readonly Size[]): number => sizes.reduce((sum, { bytes }) => sum + bytes, 0);
 const further = (a: HeadPosition, b: HeadPosition): HeadPosition => (positionOf(b?.seq) > positionOf(a?.seq) ? b : a);
 
-function knownOf({ told, events, whole }: Lines): Known {
+function knownOf({ told, events, whole, marks }: Lines): Known {
   const sizes = events.map(sizeOf);
-  return { told, head: headOfKept({ told, events }), sizes, bytes: total(sizes), whole };
+  return { told, head: headOfKept({ told, events }), sizes, bytes: total(sizes), whole, marks };
 }
 
 function advanced(before: Known, fresh: readonly KeptEvent[], told: HeadPosition): Known {
@@ -152,6 +160,7 @@ function advanced(before: Known, fresh: readonly KeptEvent[], told: HeadPosition
     sizes: before.sizes.concat(sizes),
     bytes: before.bytes + total(sizes),
     whole: true,
+    marks: before.marks + (told === before.told ? 0 : 1),
   };
 }
 

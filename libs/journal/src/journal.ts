@@ -1,12 +1,12 @@
 import { type Digest, ledgerSubjects, type TrustDomain } from '@carnet/events';
 import { runChanges, type Store } from '@carnet/store';
-import { type Checked, positionOf, refuse } from '@carnet/trust';
+import { type Checked, positionOf, refuse, seqOf } from '@carnet/trust';
 import { type Appender, openAppender } from './append.ts';
 import type { AppendCode } from './codes.ts';
 import type { Author, KeyEnding } from './draft.ts';
 import type { Delivery } from './early.ts';
 import { JournalError } from './error.ts';
-import { type HeadFile, openHeadFile } from './head-file.ts';
+import { type HeadFile, type KeptOf, openHeadFile } from './head-file.ts';
 import { bringHomeKept } from './homecoming.ts';
 import { keepUpTo } from './keep.ts';
 import { ensureLedgers, type JournalDb, type Ledger, readLedger } from './ledgers.ts';
@@ -14,7 +14,7 @@ import { type Notice, type Notices, openNotices } from './notices.ts';
 import { endKey, tendKeys } from './own-keys.ts';
 import type { ChainValidator, ChainVerdict, Clock, Log, RandomBytes, Signing } from './ports.ts';
 import { quarantine, quarantineIfBehind } from './quarantine.ts';
-import { type LastEvent, type Queries, queries } from './queries.ts';
+import { type JourneyEnds, type LastEvent, type Queries, queries } from './queries.ts';
 import { openReceiver, type Received, type Receiver } from './receive.ts';
 import { openRoster, type Roster } from './roster.ts';
 import { openStanding, type Standing } from './standing.ts';
@@ -31,7 +31,7 @@ export type JournalOptions = {
   /** One durable directory for each replica, outside of the database's. */
   readonly headDir: string;
   /** Default: files in `headDir`. */
-  readonly openHeadFile?: (dir: string, audience: TrustDomain) => Promise<HeadFile>;
+  readonly openHeadFile?: (dir: string, peer: TrustDomain, of: KeptOf) => Promise<HeadFile>;
   /** What a peer asked for and has no answer to yet. More of its ledger is placed only while that is little. Default: nothing. */
   readonly unanswered?: (peer: TrustDomain) => number;
   readonly clock: Clock;
@@ -54,11 +54,12 @@ export type Journal = Queries & {
    */
   readonly append: <T>(audience: TrustDomain, plan: Plan<T>) => Promise<AppendOutcome<T>>;
   /**
-   * Returns once our ledger to this peer is durable outside of the database, up to `end` or to where it ends now: before an effect relies
-   * on it, told or not. A database that is restored then has these events again, and decides nothing else in their place. Without news
-   * it is a comparison in memory. @throws JournalError PEER_UNCONFIGURED, HEAD_FILE_BROKEN, LEDGER_BROKEN
+   * Returns once what an effect relies on is durable outside of the database: of our ledger to this peer the events up to `own`, told or not,
+   * and of the peer's how far; without `ends` all of ours up to now. A database that is restored has our events again, decides nothing else in
+   * their place, and nothing before the peer has sent its own again. Without news it is a comparison in memory.
+   * @throws JournalError PEER_UNCONFIGURED, HEAD_FILE_BROKEN, LEDGER_BROKEN
    */
-  readonly keep: (audience: TrustDomain, end?: LastEvent) => Promise<void>;
+  readonly keep: (peer: TrustDomain, ends?: Pick<JourneyEnds, 'own' | 'received'>) => Promise<void>;
   /** Lets a held event be published. Idempotent. @throws JournalError EVENT_UNKNOWN */
   readonly release: (digest: Digest) => Promise<void>;
   /** Admits one envelope of a peer's ledger. Its subject, if it came by one, must say the same as its payload. */
@@ -91,6 +92,7 @@ export type JournalParts = {
   readonly db: JournalDb;
   readonly roster: Roster;
   readonly headFiles: ReadonlyMap<TrustDomain, HeadFile>;
+  readonly reliedFiles: ReadonlyMap<TrustDomain, HeadFile>;
   readonly appenders: ReadonlyMap<TrustDomain, Appender>;
   readonly theirs: ReadonlyMap<TrustDomain, Receiver>;
   readonly ours: ReadonlyMap<TrustDomain, Receiver>;
@@ -121,6 +123,7 @@ async function openParts(options: JournalOptions): Promise<Opened> {
   const notices = await openNotices({ store, db, replica, log });
   const roster = openRoster();
   const headFiles = new Map<TrustDomain, HeadFile>();
+  const reliedFiles = new Map<TrustDomain, HeadFile>();
   const appenders = new Map<TrustDomain, Appender>();
   const theirs = new Map<TrustDomain, Receiver>();
   const ours = new Map<TrustDomain, Receiver>();
@@ -141,16 +144,20 @@ async function openParts(options: JournalOptions): Promise<Opened> {
         await bringHomeKept(parts, audience);
       },
     });
-  const parts: JournalParts = { options, db, roster, headFiles, appenders, theirs, ours, notices, standing };
+  const parts: JournalParts = { options, db, roster, headFiles, reliedFiles, appenders, theirs, ours, notices, standing };
   const attach = async (peer: TrustDomain): Promise<void> => {
     if (roster.has(peer)) return;
     await ensureLedgers(db, self, [peer]);
     await openPeer(peer);
   };
   const openPeer = async (peer: TrustDomain): Promise<void> => {
-    const headFile = await (options.openHeadFile ?? openHeadFile)(options.headDir, peer);
-    await quarantineIfBehind(db, { self, headFiles: new Map([[peer, headFile]]), clock, log });
+    const open = options.openHeadFile ?? openHeadFile;
+    const headFile = await open(options.headDir, peer, 'head');
+    const reliedFile = await open(options.headDir, peer, 'relied');
+    const files = { headFiles: new Map([[peer, headFile]]), reliedFiles: new Map([[peer, reliedFile]]) };
+    await quarantineIfBehind(db, { self, ...files, clock, log });
     headFiles.set(peer, headFile);
+    reliedFiles.set(peer, reliedFile);
     appenders.set(peer, appender(peer, headFile));
     theirs.set(peer, receiver(peer, 'theirs'));
     ours.set(peer, receiver(peer, 'ours'));
@@ -161,7 +168,7 @@ async function openParts(options: JournalOptions): Promise<Opened> {
   const detach = (peer: TrustDomain): void => {
     roster.remove(peer);
     for (const ledger of ledgersWith(self, peer)) notices.forget(ledger);
-    for (const part of [headFiles, appenders, theirs, ours]) part.delete(peer);
+    for (const part of [headFiles, reliedFiles, appenders, theirs, ours]) part.delete(peer);
   };
   // All before any: a database that is found behind one head file quarantines every own ledger.
   await ensureLedgers(db, self, options.peers);
@@ -197,7 +204,7 @@ function journalOf({ parts, attach, detach }: Opened): Journal {
       if (outcome.ok && outcome.value.events.some(({ held }) => held)) await keep(parts, audience);
       return outcome;
     },
-    keep: (audience, end) => keep(parts, audience, end),
+    keep: (peer, ends) => keep(parts, peer, ends),
     release: (digest) => release(parts, digest),
     receiveAll,
     receive: async (peer, delivery) => {
@@ -213,13 +220,21 @@ function journalOf({ parts, attach, detach }: Opened): Journal {
   };
 }
 
-async function keep({ options, db, headFiles }: JournalParts, audience: TrustDomain, upTo?: LastEvent): Promise<void> {
-  const ledger = { publisher: options.self, audience };
-  const file = headFiles.get(audience);
-  if (file === undefined) throw new JournalError('PEER_UNCONFIGURED', audience);
-  const end = upTo ?? (await endOf(db, ledger));
-  if (end !== undefined && positionOf(file.known()?.seq) < end.seq) await keepUpTo(db, ledger, file, { end, purpose: 'held' });
+async function keep(
+  { options, db, headFiles, reliedFiles }: JournalParts,
+  peer: TrustDomain,
+  ends?: Pick<JourneyEnds, 'own' | 'received'>,
+): Promise<void> {
+  const ours = { publisher: options.self, audience: peer };
+  const [head, relied] = [headFiles.get(peer), reliedFiles.get(peer)];
+  if (head === undefined || relied === undefined) throw new JournalError('PEER_UNCONFIGURED', peer);
+  const own = ends === undefined ? await endOf(db, ours) : ends.own;
+  if (isFurther(own, head)) await keepUpTo(db, ours, head, { end: own, purpose: 'held' });
+  if (isFurther(ends?.received, relied)) await relied.keep([], { seq: seqOf(ends.received.seq), digest: ends.received.digest });
 }
+
+const isFurther = (end: LastEvent | undefined, file: HeadFile): end is LastEvent =>
+  end !== undefined && positionOf(file.known()?.seq) < end.seq;
 
 async function endOf(db: JournalDb, ledger: Ledger): Promise<LastEvent | undefined> {
   const { head_seq: seq, head_digest: digest } = await readLedger(db, ledger);

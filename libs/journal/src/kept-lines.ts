@@ -24,6 +24,8 @@ export function eventLines({ envelope, digest, held: isHeld }: KeptEvent): Uint8
 export type Lines = Kept & {
   /** It may be appended to as it is: it ends with a whole line. */
   readonly whole: boolean;
+  /** How many lines say how far. */
+  readonly marks: number;
 };
 
 /** What one or several files of one ledger say together; `undefined`: they are damaged, or contradict each other. */
@@ -47,7 +49,7 @@ export function readLines(files: readonly Uint8Array[]): Lines | undefined {
     envelope,
     held: held && seq > positionOf(told?.seq),
   }));
-  return { told, events: kept, whole };
+  return { told, events: kept, whole, marks: read.marks.length - 1 };
 }
 
 type Linked = KeptEvent & { readonly prev: string };

@@ -16,6 +16,8 @@ export const PUBLISH_BATCH_MAX = 256;
 export const KEPT_BYTES_MAX = 268_435_456;
 /** Of them, those that the peer holds, in bytes: it may be restored as well. The file is written anew once for so much. */
 export const KEPT_COVERED_BYTES_MAX = 16_777_216;
+/** Lines of such a file that say how far it is told, or relied on: after so many (1 MiB) it is written anew with the last one. */
+export const KEPT_MARKS_MAX = 10_000;
 /** Messages of our own stream on the bus that are looked through for lost events, newest first: about 10 s. */
 export const OWN_STREAM_MESSAGES_MAX = 10_000;
 /** Envelopes re-sent for one question. The asker goes on asking from its new head. */

@@ -3,31 +3,38 @@ import { positionOf } from '@carnet/trust';
 import { JOURNAL_CODES } from './codes.ts';
 import { timeOf } from './draft.ts';
 import { type HeadFile, headOfKept } from './head-file.ts';
-import { eventsIn, type JournalDb, readLedger } from './ledgers.ts';
+import { eventsIn, type JournalDb, type Ledger, readLedger } from './ledgers.ts';
 import type { Clock, Log } from './ports.ts';
 
 export type QuarantinePorts = {
   readonly self: TrustDomain;
   readonly headFiles: ReadonlyMap<TrustDomain, HeadFile>;
+  readonly reliedFiles: ReadonlyMap<TrustDomain, HeadFile>;
   readonly clock: Clock;
   readonly log: Log;
 };
 
 /**
- * Compares each own ledger with the head that was fsynced outside of the database. A database behind its file was restored or
- * lost power: what it would append now could contradict what it signed before.
+ * Compares each own ledger with the head that was fsynced outside of the database, and each peer's with how far effects relied on it. A
+ * database behind its file was restored or lost power: what it would append now could contradict what it signed, or forget what a host
+ * did on a peer's word.
  */
 export async function quarantineIfBehind(db: JournalDb, ports: QuarantinePorts): Promise<void> {
   for (const [audience, file] of ports.headFiles) {
-    const missing = await missingFrom(db, ports.self, audience, file);
+    const missing = await missingFrom(db, { publisher: ports.self, audience }, file);
     if (missing !== undefined) await quarantine(db, ports, `${audience}: the head file is at ${missing}, the database is not`);
+  }
+  for (const [publisher, file] of ports.reliedFiles) {
+    const missing = await missingFrom(db, { publisher, audience: ports.self }, file);
+    if (missing !== undefined)
+      await quarantine(db, ports, `effects relied on event ${missing} of ${publisher}, which is not here`);
   }
 }
 
 /** Stops appending to every own ledger: they are all in the database that was found behind. */
 export async function quarantine(
   db: JournalDb,
-  { self, clock, log }: Omit<QuarantinePorts, 'headFiles'>,
+  { self, clock, log }: Omit<QuarantinePorts, 'headFiles' | 'reliedFiles'>,
   why: string,
 ): Promise<void> {
   const entered = await db
@@ -40,30 +47,36 @@ export async function quarantine(
   if (entered.length > 0) log.error({ code: 'LEDGER_QUARANTINED', ledgers: entered.length, why }, 'own ledgers are quarantined');
 }
 
-/** The end of what was told or held, by the head file, if this database does not hold it. */
-async function missingFrom(db: JournalDb, self: TrustDomain, audience: TrustDomain, file: HeadFile): Promise<number | undefined> {
+/** The end of what was told, held or relied on, by the file, if this database does not hold it. */
+async function missingFrom(db: JournalDb, { publisher, audience }: Ledger, file: HeadFile): Promise<number | undefined> {
   const end = headOfKept(await file.read());
   if (end === null) return undefined;
   const seq = positionOf(end.seq);
-  return (await digestAt(db, self, audience, seq)) === end.digest ? undefined : seq;
+  return (await digestAt(db, publisher, audience, seq)) === end.digest ? undefined : seq;
 }
 
 /**
  * One peer has answered a fresh challenge, and what it, our own files and the bus hold of us is here. Ends when the last peer has,
  * and only with everything that was told: what nobody received yet may be under way for ever, and a second event at its position is
- * a fork.
+ * a fork. Also with all that effects relied on: the peer sends it again.
  */
 export async function leaveQuarantine(db: JournalDb, ports: QuarantinePorts, peer: TrustDomain): Promise<void> {
-  const { self, headFiles, log } = ports;
+  const { self, headFiles, reliedFiles, log } = ports;
   const row = await readLedger(db, { publisher: self, audience: peer });
   const file = headFiles.get(peer);
   if (row.quarantined_at === null || file === undefined) return;
-  const missing = await missingFrom(db, self, peer, file);
+  const missing = await missingFrom(db, { publisher: self, audience: peer }, file);
   const update = db.updateTable('ledgers').where('publisher', '=', self).where('audience', '=', peer);
   if (missing !== undefined) {
     if (row.lost_seq === missing) return;
     await update.set({ lost_seq: missing }).execute();
     log.error({ code: 'LEDGER_EVENTS_LOST', peer, held: row.head_seq, told: missing }, JOURNAL_CODES.LEDGER_EVENTS_LOST.text);
+    return;
+  }
+  const relied = reliedFiles.get(peer);
+  const unread = relied === undefined ? undefined : await missingFrom(db, { publisher: peer, audience: self }, relied);
+  if (unread !== undefined) {
+    log.info({ peer, seq: unread }, 'this ledger stays in quarantine until the peer has sent again what effects relied on');
     return;
   }
   await update.set({ quarantined_at: null, lost_seq: null }).where('head_seq', '=', row.head_seq).execute();

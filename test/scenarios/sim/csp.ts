@@ -16,6 +16,8 @@ export type Csp = {
   readonly host: SimHost;
   /** Heads fsynced outside of the database; both replicas stand on one machine. */
   readonly heads: Heads;
+  /** Beside them: how far effects relied on each peer's ledger. */
+  readonly relied: Heads;
   /** Beside them, by file name. */
   readonly spares: SpareFiles;
   readonly replicas: (Replica | undefined)[];

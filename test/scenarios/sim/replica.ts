@@ -1,5 +1,5 @@
 import { type TrustDomain, timestamp } from '@carnet/events';
-import { type Journal, openJournal } from '@carnet/journal';
+import { type Journal, type JournalOptions, openJournal } from '@carnet/journal';
 import type { Log, Metrics } from '@carnet/runtime';
 import { startLoop } from '@carnet/runtime';
 import type { Journey } from '@carnet/saga';
@@ -19,7 +19,6 @@ import type { IntakePorts } from '../../../apps/broker/src/service/intake.ts';
 import { openIntakes } from '../../../libs/journal/src/bus/intake.ts';
 import { runLink } from '../../../libs/journal/src/bus/link.ts';
 import { pacing } from '../../../libs/journal/src/bus/pace.ts';
-import type { HeadFile } from '../../../libs/journal/src/head-file.ts';
 import { setOf } from '../../../libs/policy/src/testing.ts';
 import type { digestOf } from '../../../libs/saga/src/testing.ts';
 import type { SimBus } from './bus.ts';
@@ -45,7 +44,7 @@ export type ReplicaPorts = {
   readonly identities: ReadonlyMap<TrustDomain, Identity>;
   readonly custody: Custody;
   readonly leafOf: (certificate: string) => ReturnType<typeof digestOf>;
-  readonly openHeadFile: (dir: string, audience: TrustDomain) => Promise<HeadFile>;
+  readonly openHeadFile: NonNullable<JournalOptions['openHeadFile']>;
   readonly spares: SpareFiles;
   readonly log: Log;
   readonly metrics: Metrics;

@@ -138,6 +138,7 @@ function cspOf({ mutant, options, scheduler, faults, network, leaves, opened }: 
     sessions: newSessions(),
     host,
     heads: new Map(),
+    relied: new Map(),
     spares: new Map(),
     replicas: [],
     lives: [],
@@ -183,7 +184,8 @@ function starter(
         custody: federation.custody,
         leafOf: (certificate) => leaves.get(certificate) ?? digestOf('0'),
         spares: csp.spares,
-        openHeadFile: async (_, audience) => headFileOf(csp.heads, audience, mutant.heads ?? 'kept', coveredKeptOf(options.seed)),
+        openHeadFile: async (_, peer, of) =>
+          headFileOf(of === 'head' ? csp.heads : csp.relied, peer, mutant.heads ?? 'kept', coveredKeptOf(options.seed)),
         log,
         metrics,
         mutant,

@@ -152,7 +152,7 @@ async function behindHeads(tx: JournalTx, options: ImportOptions): Promise<Impor
   const { self, peers, headDir, openHeadFile: open = openHeadFile, acceptBehind } = options;
   const behind: Imported['behind'][number][] = [];
   for (const peer of peers) {
-    const beyond = await compareWithHeads(tx, self, peer, await open(headDir, peer));
+    const beyond = await compareWithHeads(tx, self, peer, await open(headDir, peer, 'head'));
     if (beyond.told !== undefined && !acceptBehind) throw new Undo('IMPORT_HEADS_BEYOND', `to ${peer}, event ${beyond.told}`);
     if (beyond.kept > 0 || beyond.told !== undefined) behind.push({ peer, ...beyond });
   }

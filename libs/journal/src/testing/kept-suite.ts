@@ -144,7 +144,7 @@ export function keptContract(open: () => Promise<Store>): void {
       const [first, second, third] = await say(a, 'relied on', 'relied on too', 'nobody knew');
       if (first === undefined || second === undefined || third === undefined) throw new Error('three events');
       const own = digestsOf(await ledgerOf(a)).slice(0, 2);
-      await a.journal.keep(B, { seq: Number(first.placement.seq), digest: first.digest });
+      await a.journal.keep(B, { own: { seq: Number(first.placement.seq), digest: first.digest }, received: undefined });
       await restore(2);
       await restart();
       expect(digestsOf(await ledgerOf(a))).toEqual([...own, first.digest]);
@@ -167,6 +167,25 @@ export function keptContract(open: () => Promise<Store>): void {
       expect(digestsOf(await ledgerOf(a))).toEqual(digestsOf(before));
       expect(before.at(-1)?.digest).toBe(said.at(-1)?.digest);
       await expect(a.journal.keep(A)).rejects.toMatchObject({ code: 'PEER_UNCONFIGURED' });
+    });
+
+    it('of the peer, on which effects relied: quarantine until they are here again, and nothing is decided without them', async () => {
+      const [, last] = await say(b, 'heard', 'and acted upon');
+      if (last === undefined) throw new Error('two events');
+      await hear(a, await told(b));
+      await a.journal.keep(B, { own: undefined, received: { seq: Number(last.placement.seq), digest: last.digest } });
+      const { db } = a.parts.options.store;
+      await sql`delete from events where publisher = ${B} and seq >= ${Number(last.placement.seq)}`.execute(db);
+      await sql`update ledgers set head_seq = ${Number(last.placement.seq) - 1}, head_digest = ${last.placement.prev}
+        where publisher = ${B} and audience = ${A}`.execute(db);
+      await restart();
+      await withoutC();
+      expect(await appendCode()).toBe('LEDGER_QUARANTINED');
+      await challenge();
+      expect(await appendCode()).toBe('LEDGER_QUARANTINED');
+      await hear(a, await told(b));
+      await challenge();
+      expect(await appendCode()).toBe('appended');
     });
 
     it('come back under a running process, when it is found behind', async () => {
