@@ -15,11 +15,10 @@ import {
   type Replaces,
 } from './records/holding.ts';
 import { holdKek } from './records/keks.ts';
-import { isDestroyed } from './records/states.ts';
+import { destructionOf, isDestroyed } from './records/states.ts';
 import { inTransaction } from './records/tables.ts';
 import { refusal } from './refusal.ts';
 import { ok, type Result } from './result.ts';
-import { destructionOf } from './records/states.ts';
 import { destroy } from './spares/destroy.ts';
 import { keepSpare } from './spares/keep.ts';
 import { reopenSpare } from './spares/reopen.ts';

@@ -36,7 +36,7 @@ export type OwnLedgers = Pick<Journal, 'peers' | 'keep'>;
  * elsewhere before.
  */
 export async function keepLedgers({ peers, keep }: OwnLedgers): Promise<void> {
-  for (const peer of [...peers]) await keep(peer);
+  for (const peer of peers) await keep(peer);
 }
 
 /** `round` again and again; it answers after how many ms. Answers how to stop. */
