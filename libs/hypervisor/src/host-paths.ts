@@ -14,6 +14,8 @@ export type HostFolders = {
 
 /** How the names of sealed memory end. */
 export const SEALED_MEMORY = '.state';
+/** One that is being sealed, or was when its agent died. */
+export const HALF_SEALED_MEMORY = `${SEALED_MEMORY}.partial`;
 
 /** libvirt's UUID of a VM: the part after the home domain. */
 export const uuidOf = (vm: VmId): string => vm.slice(vm.indexOf('/') + 1);
@@ -37,6 +39,7 @@ export const hostPaths = (folders: HostFolders) => ({
   volume: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}.qcow2`),
   /** Ciphertext of the saved memory. */
   sealedMemory: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}${SEALED_MEMORY}`),
+  halfSealedMemory: (vm: VmId, artifact: ArtifactId) => join(folders.volumesDir, uuidOf(vm), `${artifact}${HALF_SEALED_MEMORY}`),
   /** What swtpm keeps of a vTPM, ciphertext. */
   vtpmHome: (vm: VmId) => join(folders.vtpmDir, uuidOf(vm)),
   vtpmStateDir: (vm: VmId) => join(folders.vtpmDir, uuidOf(vm), 'tpm2'),

@@ -82,3 +82,21 @@ it('a guest that was switched on while its resume had stopped half way: it has b
   expect(hypervisor.guest(UUID)?.boot).not.toBe(before?.boot);
   expect(files.paths().filter((path) => path.includes('.state'))).toEqual([]);
 });
+
+it.each([
+  'before',
+  'after',
+] as const)('memory that was saved and half sealed (%s), and a move that ends there: nothing of it stays', async (when) => {
+  const faults: FaultPlan = (operation) =>
+    operation === 'artifacts.sealMemory' ? { when, setback: failed('DISK_FAILED') } : undefined;
+  const side = { host: hostA({ faults }), name: 'a1' };
+  await createRunning(side);
+  const { agent, files, hypervisor } = side.host;
+  expect(await ask(agent, 'a1', 'quiesce', QUIESCE, ofEpoch(1))).toMatchObject({ status: 'failed', code: 'DISK_FAILED' });
+  expect(files.paths().filter((path) => path.startsWith('/t'))).toHaveLength(1);
+  expect(files.paths().some((path) => path.endsWith('.state.partial'))).toBe(when === 'after');
+  const resume = { proof: { kind: 'withdrawn', event: BECAUSE }, secrets: SECRETS, memory: MEMORY_SECRET };
+  expect(await ask(agent, 'a1', 'resume', resume, ofEpoch(1))).toMatchObject({ status: 'done', result: { ran: true } });
+  expect(hypervisor.guest(UUID)).toBeDefined();
+  expect(files.paths().filter((path) => path.includes('.state') || path.startsWith('/t'))).toEqual([]);
+});

@@ -82,9 +82,10 @@ async function suspend(
     await files.remove(clear);
     return { ...failed('MEMORY_STATE_LOST'), retryable: false };
   }
-  const made = await artifacts.sealMemory(clear, `${sealed}.partial`, memoryKey(command, memory.artifact, key.value));
+  const half = paths.halfSealedMemory(vm, memory.artifact);
+  const made = await artifacts.sealMemory(clear, half, memoryKey(command, memory.artifact, key.value));
   if (!made.ok) return made.setback;
-  await files.rename(`${sealed}.partial`, sealed);
+  await files.rename(half, sealed);
   await files.remove(clear);
   return { forced: false, memoryBytes: (await files.size(sealed)) ?? 0 };
 }

@@ -3,7 +3,7 @@ import { keysOf, type VmSpec } from '@carnet/events';
 import { failed, refused, type Setback } from '../codes.ts';
 import type { CommandOf } from '../command/command.ts';
 import { type FenceMove, moveFence } from '../fence/moves.ts';
-import { SEALED_MEMORY, uuidOf } from '../host-paths.ts';
+import { HALF_SEALED_MEMORY, SEALED_MEMORY, uuidOf } from '../host-paths.ts';
 import { readVm } from '../vm-record.ts';
 import { definitionOf, dropSecrets, isOff, letRun, provideSecrets, recordedKeys, stateOf, unlockDisks } from './domains.ts';
 import { restoreMemory } from './memory.ts';
@@ -57,15 +57,13 @@ export const resume: Step<'resume'> = async (command, context) => {
   );
 };
 
-/** Observation decides: running is done, paused is let go, off is started anew, from memory while its single use is left. */
+/**
+ * Observation decides: off is started anew, from memory while its single use is left; paused is let go. Running is done, but for what its stop has
+ * left: somebody may have switched it on while this agent was away, once the register was open again.
+ */
 async function bringBack(command: Resume, context: StepContext, spec: VmSpec): Promise<Setback | undefined> {
   const { vm, body } = command;
   const { ports } = context;
-  if ((await stateOf(context, vm)) === 'running') {
-    // Somebody may have switched it on while this agent was away, once the register was open again: then it has booted, and its memory is over.
-    await endSealedMemory(context, vm);
-    return undefined;
-  }
   if (isOff(await stateOf(context, vm))) {
     const definition = await definitionOf(context, vm, spec);
     if (!definition.ok) return definition.setback;
@@ -90,7 +88,7 @@ async function bringBack(command: Resume, context: StepContext, spec: VmSpec): P
  */
 async function endSealedMemory({ ports: { artifacts, files, paths } }: StepContext, vm: Resume['vm']): Promise<void> {
   for (const path of (await files.list(paths.home(vm))).map((name) => join(paths.home(vm), name))) {
-    if (!path.endsWith(SEALED_MEMORY)) continue;
+    if (!path.endsWith(SEALED_MEMORY) && !path.endsWith(HALF_SEALED_MEMORY)) continue;
     await artifacts.unseal(path);
     await files.remove(path);
   }
