@@ -72,7 +72,7 @@ export function ledgerPair({ signers, startMs }: PairOptions) {
     nowMs += 1;
     const sealed = sealDraft(ledger.author, ledger.state, draft, () => true, validateChain());
     ledger.state = sealed.state;
-    return { row: eventRow(sealed, now(), 'free'), event: sealed.event, digest: sealed.digest };
+    return { row: eventRow(sealed, now()), event: sealed.event, digest: sealed.digest };
   };
 
   /** What one side says next of a journey; nothing when it waits. */

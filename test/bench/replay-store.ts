@@ -64,7 +64,6 @@ const COLUMNS: Readonly<Record<keyof EventRow, string>> = {
   time: 'text',
   placed_at: 'text',
   void_code: 'text',
-  held: 'bool',
   envelope: 'bytea',
 };
 const NAMES = Object.keys(COLUMNS).filter((name): name is keyof EventRow => Object.hasOwn(COLUMNS, name));

@@ -489,24 +489,6 @@ async function withoutBus(side: Side): Promise<() => Promise<Side>> {
   return () => openSide(side.self);
 }
 
-describe('held events', () => {
-  it('are published only when released, and hold back what follows', async () => {
-    const [a, b] = [await openSide(A), await openSide(B)];
-    await publish(a, 1);
-    const outcome = await a.journal.append(B, async () => ({ drafts: [refusal('point of no return')], hold: true, value: 0 }));
-    await publish(a, 1, 'behind it');
-    await publish(b, 1);
-    await expect.poll(() => held(b, A)).toHaveLength(2);
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
-    expect(await held(b, A)).toHaveLength(2);
-    const [event] = outcome.ok ? outcome.value.events : [];
-    if (event === undefined) throw new Error('an event');
-    await a.journal.release(event.digest);
-    await settled(a, b);
-    expect(await held(b, A)).toHaveLength(4);
-  });
-});
-
 describe('a hostile user of the bus', () => {
   const refusedBy = async (
     who: BusAddress,

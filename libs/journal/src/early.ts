@@ -6,8 +6,6 @@ export type Delivery = {
   readonly envelope: Uint8Array;
   /** The bus subject they came on; absent for re-sent ones. */
   readonly subject?: string;
-  /** Of our own, decided to be held and never told: it comes back as such. */
-  readonly held?: boolean;
 };
 
 export type EarlyEvent = { readonly delivery: Delivery; readonly peek: Peek };

@@ -4,8 +4,6 @@ export type JournalErrorCode =
   | 'DRAFT_REFUSED'
   /** The event key that this journal signs with was revoked in its own ledger. */
   | 'OWN_KEY_REVOKED'
-  /** `release` of an event that is not in an own ledger. */
-  | 'EVENT_UNKNOWN'
   /** The database breaks an invariant of the ledgers. */
   | 'LEDGER_BROKEN'
   /** A delivery of a peer that is not configured. */

@@ -56,7 +56,7 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
     const received = headOf(await readLedger(db, theirs));
     return {
       ...address(),
-      own: own === null ? null : { seq: seqOf(own.seq), digest: own.digest },
+      own: own === undefined ? null : { seq: seqOf(own.seq), digest: own.digest },
       received,
     };
   };

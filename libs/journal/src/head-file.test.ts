@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { headOfKept, type KeptEvent, openHeadFile } from './head-file.ts';
 import { filesIn } from './head-file-disk.ts';
-import { eventLines, markLine, readLines } from './kept-lines.ts';
+import { eventLine, markLine, readLines } from './kept-lines.ts';
 import { chainOf, endOf } from './testing/chain.ts';
 import { B, removeTemporaryDirs, temporaryDir } from './testing/world.ts';
 
@@ -15,7 +15,7 @@ const NAME = 'csp-b_example.head';
 const upTo = (seq: number): readonly KeptEvent[] => CHAIN.slice(0, seq);
 const at = (seq: number) => endOf(CHAIN[seq - 1]);
 const textOf = (told: number, events: readonly KeptEvent[]): Buffer =>
-  Buffer.concat([markLine(at(told)), ...events.map(eventLines)]);
+  Buffer.concat([markLine(at(told)), ...events.map(eventLine)]);
 
 describe('a head file', () => {
   it('keeps where the ledger ends and the events that led there, in any order of telling, and never goes back', async () => {
@@ -32,20 +32,6 @@ describe('a head file', () => {
     expect(readdirSync(dir)).toEqual([NAME]);
   });
 
-  it('tells what was held from what was let go', async () => {
-    const dir = temporaryDir();
-    const file = await openHeadFile(dir, B);
-    await file.keep(upTo(2), at(2));
-    await file.keep(
-      CHAIN.slice(2, 4).map((event) => ({ ...event, held: event.seq === 3 })),
-      null,
-    );
-    expect(file.known()).toEqual(at(4));
-    expect((await file.read()).events.map(({ held }) => held)).toEqual([false, false, true, false]);
-    await file.keep([], at(4));
-    expect((await (await openHeadFile(dir, B)).read()).events.some(({ held }) => held)).toBe(false);
-  });
-
   it('of an earlier version is read, and goes on with the events from then on', async () => {
     const dir = temporaryDir();
     writeFileSync(join(dir, NAME), JSON.stringify(at(7)));
@@ -53,6 +39,16 @@ describe('a head file', () => {
     expect(await file.read()).toMatchObject({ told: at(7), events: [] });
     await file.keep(CHAIN.slice(7, 9), at(9));
     expect(await (await openHeadFile(dir, B)).read()).toMatchObject({ told: at(9), events: CHAIN.slice(7, 9) });
+  });
+
+  it('of an earlier version, which noted what was not to be told yet, is read without those notes', async () => {
+    const dir = temporaryDir();
+    const note = Buffer.from(`${JSON.stringify({ held: must(CHAIN[2]).digest })}\n`);
+    writeFileSync(join(dir, NAME), Buffer.concat([textOf(2, upTo(2)), note, ...CHAIN.slice(2, 4).map(eventLine)]));
+    const file = await openHeadFile(dir, B);
+    expect(await file.read()).toMatchObject({ told: at(2), events: upTo(4) });
+    await file.keep(upTo(5), at(5));
+    expect(await (await openHeadFile(dir, B)).read()).toMatchObject({ told: at(5), events: upTo(5) });
   });
 
   it('with nothing but covered events is what an earlier version reads', async () => {
@@ -95,6 +91,7 @@ describe('a head file', () => {
     ['no head', Buffer.from('half a he')],
     ['nothing', Buffer.alloc(0)],
     ['a line that is none', Buffer.concat([textOf(3, upTo(3)), Buffer.from('{"seq":"4"}\n')])],
+    ['a note of nothing', Buffer.concat([textOf(3, upTo(3)), Buffer.from('{"held":"4"}\n')])],
     [
       'an event whose bytes were changed',
       Buffer.from(
@@ -105,7 +102,7 @@ describe('a head file', () => {
     ],
     [
       'a mark that names another event',
-      Buffer.concat([markLine({ ...must(at(3)), digest: must(at(2)).digest }), eventLines(must(CHAIN[2]))]),
+      Buffer.concat([markLine({ ...must(at(3)), digest: must(at(2)).digest }), eventLine(must(CHAIN[2]))]),
     ],
   ])('that holds %s is broken, never guessed', async (_, text) => {
     const dir = temporaryDir();
@@ -202,7 +199,7 @@ describe('whatever happens to a head file', () => {
     const dir = temporaryDir();
     await (await openHeadFile(dir, B)).keep(upTo(1), at(1));
     const files = filesIn(dir, NAME);
-    const lines = Buffer.concat(CHAIN.slice(1, 2).map(eventLines));
+    const lines = Buffer.concat(CHAIN.slice(1, 2).map(eventLine));
     let looks = 0;
     // Its length is asked for once the file is open.
     Object.defineProperty(lines, 'length', {

@@ -3,7 +3,7 @@ import { type Digest, type HeadPosition, subjectToken, type TrustDomain } from '
 import { positionOf, seqOf } from '@carnet/trust';
 import { JournalError } from './error.ts';
 import { filesIn } from './head-file-disk.ts';
-import { eventLines, type Lines, markLine } from './kept-lines.ts';
+import { eventLine, type Lines, markLine } from './kept-lines.ts';
 import { KEPT_BYTES_MAX, KEPT_COVERED_BYTES_MAX, KEPT_MARKS_MAX } from './limits.ts';
 
 /** An own event, outside of the database. */
@@ -11,8 +11,6 @@ export type KeptEvent = {
   readonly seq: number;
   readonly digest: Digest;
   readonly envelope: Uint8Array;
-  /** Decided to be held, and not told since. */
-  readonly held: boolean;
 };
 
 export type Kept = {
@@ -111,7 +109,7 @@ export async function openHeadFile(
   const rewrite = async (gone: number, more: Kept): Promise<Known | undefined> => {
     await files.takeAway();
     const kept = merged(await files.read(), more, gone);
-    const text = Buffer.concat([markLine(kept.told), ...kept.events.map(eventLines)]);
+    const text = Buffer.concat([markLine(kept.told), ...kept.events.map(eventLine)]);
     return (await files.place(text)) ? knownOf({ ...kept, whole: true, marks: 1 }) : undefined;
   };
 
@@ -127,7 +125,7 @@ export async function openHeadFile(
           const mark = further(before.told, told);
           if (fresh.length === 0 && mark === before.told) return before;
           if (!before.whole || before.marks >= marksMax) return rewrite(0, { told, events: fresh });
-          const lines = [...fresh.map(eventLines), ...(mark === before.told ? [] : [markLine(mark)])];
+          const lines = [...fresh.map(eventLine), ...(mark === before.told ? [] : [markLine(mark)])];
           return (await files.append(Buffer.concat(lines))) ? advanced(before, fresh, mark) : undefined;
         }),
       ),

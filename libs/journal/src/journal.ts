@@ -1,4 +1,4 @@
-import { type Digest, ledgerSubjects, type TrustDomain } from '@carnet/events';
+import { ledgerSubjects, type TrustDomain } from '@carnet/events';
 import { runChanges, type Store } from '@carnet/store';
 import { type Checked, positionOf, refuse, seqOf } from '@carnet/trust';
 import { type Appender, openAppender } from './append.ts';
@@ -9,7 +9,7 @@ import { JournalError } from './error.ts';
 import { type HeadFile, type KeptOf, openHeadFile } from './head-file.ts';
 import { bringHomeKept } from './homecoming.ts';
 import { keepUpTo } from './keep.ts';
-import { ensureLedgers, type JournalDb, type Ledger, readLedger } from './ledgers.ts';
+import { endOf, ensureLedgers, type JournalDb, type Ledger, readLedger } from './ledgers.ts';
 import { type Notice, type Notices, openNotices } from './notices.ts';
 import { endKey, tendKeys } from './own-keys.ts';
 import type { ChainValidator, ChainVerdict, Clock, Log, RandomBytes, Signing } from './ports.ts';
@@ -60,8 +60,6 @@ export type Journal = Queries & {
    * @throws JournalError PEER_UNCONFIGURED, HEAD_FILE_BROKEN, LEDGER_BROKEN
    */
   readonly keep: (peer: TrustDomain, ends?: Pick<JourneyEnds, 'own' | 'received'>) => Promise<void>;
-  /** Lets a held event be published. Idempotent. @throws JournalError EVENT_UNKNOWN */
-  readonly release: (digest: Digest) => Promise<void>;
   /** Admits one envelope of a peer's ledger. Its subject, if it came by one, must say the same as its payload. */
   readonly receive: (peer: TrustDomain, delivery: Delivery) => Promise<Received>;
   /** As `receive`, many in one transaction; answers in the order given. */
@@ -199,13 +197,9 @@ function journalOf({ parts, attach, detach }: Opened): Journal {
     append: async (audience, plan) => {
       const appender = appenders.get(audience);
       if (appender === undefined) return refuse('PEER_UNKNOWN', 'expected a configured peer', { got: audience });
-      const outcome = await appender(plan);
-      // A held event has effects before it is published.
-      if (outcome.ok && outcome.value.events.some(({ held }) => held)) await keep(parts, audience);
-      return outcome;
+      return appender(plan);
     },
     keep: (peer, ends) => keep(parts, peer, ends),
-    release: (digest) => release(parts, digest),
     receiveAll,
     receive: async (peer, delivery) => {
       const [received] = await receiveAll(peer, [delivery]);
@@ -228,28 +222,10 @@ async function keep(
   const ours = { publisher: options.self, audience: peer };
   const [head, relied] = [headFiles.get(peer), reliedFiles.get(peer)];
   if (head === undefined || relied === undefined) throw new JournalError('PEER_UNCONFIGURED', peer);
-  const own = ends === undefined ? await endOf(db, ours) : ends.own;
-  if (isFurther(own, head)) await keepUpTo(db, ours, head, { end: own, purpose: 'held' });
+  const own = ends === undefined ? endOf(await readLedger(db, ours)) : ends.own;
+  if (isFurther(own, head)) await keepUpTo(db, ours, head, { end: own, purpose: 'relied-on' });
   if (isFurther(ends?.received, relied)) await relied.keep([], { seq: seqOf(ends.received.seq), digest: ends.received.digest });
 }
 
 const isFurther = (end: LastEvent | undefined, file: HeadFile): end is LastEvent =>
   end !== undefined && positionOf(file.known()?.seq) < end.seq;
-
-async function endOf(db: JournalDb, ledger: Ledger): Promise<LastEvent | undefined> {
-  const { head_seq: seq, head_digest: digest } = await readLedger(db, ledger);
-  return digest === null ? undefined : { seq, digest };
-}
-
-async function release({ options, db, notices }: JournalParts, digest: Digest): Promise<void> {
-  const { self } = options;
-  const row = await db
-    .updateTable('events')
-    .set({ held: false })
-    .where('digest', '=', digest)
-    .where('publisher', '=', self)
-    .returning('audience')
-    .executeTakeFirst();
-  if (row === undefined) throw new JournalError('EVENT_UNKNOWN', digest);
-  notices.released({ publisher: self, audience: row.audience });
-}

@@ -7,8 +7,8 @@ import { PUBLISH_BATCH_MAX } from './limits.ts';
 import { peek } from './peek.ts';
 import type { LastEvent } from './queries.ts';
 
-/** `told`: all up to there is told from now on. `held`: effects follow, and nothing is told yet. */
-export type Purpose = 'told' | 'held';
+/** `told`: all up to there is told from now on. `relied-on`: effects follow, and nothing is told yet. */
+export type Purpose = 'told' | 'relied-on';
 
 /**
  * Returns once `end` and the events that lead there are on disk outside of the database: all of them that the peer has not signed
@@ -38,7 +38,7 @@ export async function keepUpTo(
     const batch = first <= from + 1 ? read.filter(({ seq }) => seq > from) : await eventsAfter(db, ledger, from, end.seq);
     const last = batch.at(-1);
     if (last === undefined) throw new JournalError('LEDGER_BROKEN', `event ${from + 1} to ${ledger.audience} is missing`);
-    checkSound(file, ledger, batch);
+    checkSound(file, ledger, batch, end);
     await file.keep(batch, last.seq === end.seq ? toldUpTo(end) : null);
     from = last.seq;
     if (purpose === 'told' && last.seq < end.seq && file.isFull()) {
@@ -52,7 +52,7 @@ export async function keepUpTo(
 
 async function eventsAfter(db: JournalDb, ledger: Ledger, after: number, upTo: number): Promise<readonly KeptEvent[]> {
   return eventsIn(db, ledger)
-    .select(['seq', 'digest', 'envelope', 'held'])
+    .select(['seq', 'digest', 'envelope'])
     .where('seq', '>', after)
     .where('seq', '<=', upTo)
     .orderBy('seq')
@@ -61,11 +61,13 @@ async function eventsAfter(db: JournalDb, ledger: Ledger, after: number, upTo: n
 }
 
 /** What is kept must be read again after a disaster: bytes and digests that disagree are found now. */
-function checkSound(file: HeadFile, { audience }: Ledger, events: readonly KeptEvent[]): void {
+function checkSound(file: HeadFile, { audience }: Ledger, events: readonly KeptEvent[], end: LastEvent): void {
   const head = file.known();
   for (const { seq, digest, envelope } of events) {
     if (sha256Hex(envelope) !== digest) throw new JournalError('LEDGER_BROKEN', `event ${seq} to ${audience} is damaged`);
     if (seq === positionOf(head?.seq) + 1 && head !== null && peek(envelope).prev !== head.digest)
       throw new JournalError('LEDGER_BROKEN', `event ${seq} to ${audience} does not follow what was kept`);
+    if (seq === end.seq && digest !== end.digest)
+      throw new JournalError('LEDGER_BROKEN', `expected event ${seq} to ${audience} to be ${end.digest}, got ${digest}`);
   }
 }

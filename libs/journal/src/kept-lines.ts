@@ -1,4 +1,4 @@
-import { type Digest, digest as digestSchema, type HeadPosition, headPosition, PAYLOAD_TYPES } from '@carnet/events';
+import { digest as digestSchema, type HeadPosition, headPosition, PAYLOAD_TYPES } from '@carnet/events';
 import { positionOf, seqOf } from '@carnet/trust';
 import type { Kept, KeptEvent } from './head-file.ts';
 import { peek } from './peek.ts';
@@ -6,7 +6,7 @@ import { peek } from './peek.ts';
 /**
  * The text of a head file, a line each, in any order but for the first:
  *   {"seq":"7","digest":"…"}   all up to here may have been told; the furthest counts. `null`: nothing. First line, and again as it goes on
- *   {"held":"…"}               the event of this digest was decided to be held; it is told once a mark has passed it
+ *   {"held":"…"}               of earlier versions, which could keep an event from being told: it says nothing any more
  *   {"payloadType":"…          an event, in the very bytes of its envelope: they have one spelling, without a line break
  * A file of one mark without a line break is what earlier versions wrote; they refuse what they would not understand.
  */
@@ -15,11 +15,7 @@ const LINE_BREAK = 0x0a;
 
 export const markLine = (told: HeadPosition): Uint8Array => Buffer.from(`${JSON.stringify(told)}\n`);
 
-/** What is told to be held comes before the event: a torn write never lets it go. */
-export function eventLines({ envelope, digest, held: isHeld }: KeptEvent): Uint8Array {
-  const note = isHeld ? `${JSON.stringify({ held: digest })}\n` : '';
-  return Buffer.concat([Buffer.from(note), envelope, Buffer.of(LINE_BREAK)]);
-}
+export const eventLine = ({ envelope }: KeptEvent): Uint8Array => Buffer.concat([envelope, Buffer.of(LINE_BREAK)]);
 
 export type Lines = Kept & {
   /** It may be appended to as it is: it ends with a whole line. */
@@ -30,7 +26,7 @@ export type Lines = Kept & {
 
 /** What one or several files of one ledger say together; `undefined`: they are damaged, or contradict each other. */
 export function readLines(files: readonly Uint8Array[]): Lines | undefined {
-  const read: Reading = { marks: [null], events: new Map(), held: new Set() };
+  const read: Reading = { marks: [null], events: new Map() };
   let whole = true;
   for (const bytes of files) {
     const { lines, isWhole } = linesIn(bytes);
@@ -39,24 +35,20 @@ export function readLines(files: readonly Uint8Array[]): Lines | undefined {
     for (const line of lines) if (!readLine(read, line)) return undefined;
   }
   const told = read.marks.reduce((furthest, mark) => (positionOf(mark?.seq) > positionOf(furthest?.seq) ? mark : furthest));
-  const events = [...read.events.values()]
-    .map((event) => ({ ...event, held: read.held.has(event.digest) }))
-    .sort((a, b) => a.seq - b.seq);
+  const events = [...read.events.values()].sort((a, b) => a.seq - b.seq);
   if (!isOneChain(events, read.marks)) return undefined;
-  const kept = events.map(({ seq, digest, envelope, held }) => ({
-    seq,
-    digest,
-    envelope,
-    held: held && seq > positionOf(told?.seq),
-  }));
-  return { told, events: kept, whole, marks: read.marks.length - 1 };
+  return {
+    told,
+    events: events.map(({ seq, digest, envelope }) => ({ seq, digest, envelope })),
+    whole,
+    marks: read.marks.length - 1,
+  };
 }
 
 type Linked = KeptEvent & { readonly prev: string };
 type Reading = {
   readonly marks: HeadPosition[];
   readonly events: Map<number, Linked>;
-  readonly held: Set<string>;
 };
 
 /** A power loss leaves a line without its end, or bytes that were never written: NUL, which no line holds. */
@@ -75,25 +67,23 @@ function linesIn(bytes: Uint8Array): { readonly lines: readonly Uint8Array[]; re
   return { lines, isWhole: rest.length === 0 && unwritten === -1 };
 }
 
-function readLine({ marks, events, held: isHeld }: Reading, line: Uint8Array): boolean {
+function readLine({ marks, events }: Reading, line: Uint8Array): boolean {
   const text = Buffer.from(line.buffer, line.byteOffset, line.byteLength);
   if (text.subarray(0, EVENT_OPENING.length).toString() === EVENT_OPENING) {
     const { digest, seq, prev } = peek(line);
     if (seq === undefined || prev === undefined) return false;
     const known = events.get(positionOf(seq));
-    events.set(positionOf(seq), { seq: positionOf(seq), digest, prev, envelope: line, held: false });
+    events.set(positionOf(seq), { seq: positionOf(seq), digest, prev, envelope: line });
     return known === undefined || known.digest === digest;
   }
   const said = parsed(text.toString());
   const mark = headPosition.safeParse(said);
   if (mark.success) marks.push(mark.data);
-  const note = heldIn(said);
-  if (note !== undefined) isHeld.add(note);
-  return mark.success || note !== undefined;
+  return mark.success || isOldNote(said);
 }
 
-const heldIn = (said: unknown): Digest | undefined =>
-  typeof said === 'object' && said !== null && 'held' in said ? digestSchema.safeParse(said.held).data : undefined;
+const isOldNote = (said: unknown): boolean =>
+  typeof said === 'object' && said !== null && 'held' in said && digestSchema.safeParse(said.held).success;
 
 function parsed(text: string): unknown {
   try {

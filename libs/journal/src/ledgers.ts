@@ -2,6 +2,7 @@ import type { HeadPosition, TrustDomain } from '@carnet/events';
 import { type Frozen, type LedgerState, positionOf, seqOf } from '@carnet/trust';
 import { type Kysely, type Selectable, sql, type Transaction } from 'kysely';
 import { JournalError } from './error.ts';
+import type { LastEvent } from './queries.ts';
 import type { LedgerRow, Tables } from './tables.ts';
 
 export type JournalDb = Kysely<Tables>;
@@ -99,6 +100,9 @@ export const eventsIn = (db: JournalDb, { publisher, audience }: Ledger) =>
 
 export const headOf = (row: Pick<StoredLedger, 'head_seq' | 'head_digest'>): HeadPosition =>
   row.head_digest === null ? null : { seq: seqOf(row.head_seq), digest: row.head_digest };
+
+export const endOf = ({ head_seq: seq, head_digest: digest }: StoredLedger): LastEvent | undefined =>
+  digest === null ? undefined : { seq, digest };
 
 export const stateOf = (row: StoredLedger): LedgerState => ({
   publisher: row.publisher,

@@ -1,7 +1,6 @@
 import type { Digest, MigrationId, TrustDomain } from '@carnet/events';
 import type { Store } from '@carnet/store';
-import { sql } from 'kysely';
-import { eventsIn, type JournalDb, type Ledger, readLedger } from './ledgers.ts';
+import { eventsIn, type JournalDb, type Ledger, readLedger, type StoredLedger } from './ledgers.ts';
 import { NOTICE_EVENTS_MAX, POLL_MS } from './limits.ts';
 import type { Log } from './ports.ts';
 
@@ -18,13 +17,11 @@ export type Notice = {
 export type Notices = {
   /**
    * Each event of every ledger placed from now on, in its ledger's order, by any replica; possibly more than once. An empty
-   * list: something else moved (a release, the end of a quarantine, a reconnect).
+   * list: something else moved (the end of a quarantine, a reconnect).
    */
   readonly subscribe: (heard: (notices: readonly Notice[]) => void) => () => void;
   /** This replica has committed these, of one ledger and in order. */
   readonly committed: (notices: readonly Notice[]) => void;
-  /** A held event was released: nothing is new, but something can be published. */
-  readonly released: (ledger: Ledger) => void;
   /** Tells of this ledger from now on: of what is placed after its end of now. */
   readonly follow: (ledger: Ledger) => Promise<void>;
   readonly forget: (ledger: Ledger) => void;
@@ -40,8 +37,6 @@ export type NoticePorts = {
 };
 
 const CHANNEL = 'carnet_journal';
-/** After replica and ledger: nothing is new there, but something may be told. */
-const RELEASED = 'released';
 const nameOf = ({ publisher, audience }: Ledger): string => `${publisher} ${audience}`;
 
 /**
@@ -83,21 +78,20 @@ export async function openNotices(ports: NoticePorts): Promise<Notices> {
   };
 
   const hush = await store.listen(CHANNEL, (payload) => {
-    const [origin, publisher, audience, what] = payload.split(' ');
+    const [origin, publisher, audience] = payload.split(' ');
     if (origin === replica) return;
     for (const ledger of ledgers.values()) if (payload === '' || `${publisher} ${audience}` === nameOf(ledger)) lookSoon(ledger);
-    if (payload === '' || what === RELEASED) tell([]);
+    if (payload === '') tell([]);
   });
-  const standings = new Map<string, string>();
+  const quarantined = new Map<string, string | null>();
   const lookAtAll = async (): Promise<void> => {
     let moved = false;
     for (const row of await endsOfAll(db)) {
       const name = nameOf(row);
       const ledger = ledgers.get(name);
       if (ledger !== undefined && row.head_seq > (told.get(name) ?? 0)) lookSoon(ledger);
-      const standing = `${row.first_held} ${row.quarantined_at}`;
-      moved ||= (standings.get(name) ?? standing) !== standing;
-      standings.set(name, standing);
+      moved ||= quarantined.has(name) && quarantined.get(name) !== row.quarantined_at;
+      quarantined.set(name, row.quarantined_at);
     }
     if (moved && !stopped) tell([]);
   };
@@ -128,10 +122,6 @@ export async function openNotices(ports: NoticePorts): Promise<Notices> {
         tell(notices);
       }
       shout(name);
-    },
-    released: (ledger) => {
-      tell([]);
-      shout(`${nameOf(ledger)} ${RELEASED}`);
     },
     follow: async (ledger) => {
       told.set(nameOf(ledger), (await readLedger(db, ledger)).head_seq);
@@ -170,19 +160,10 @@ function shouter(store: Store, replica: string, log: Log): (name: string) => voi
   return shout;
 }
 
-type Ends = Ledger & {
-  readonly head_seq: number;
-  readonly quarantined_at: string | null;
-  /** What is not told yet: from here on. */
-  readonly first_held: number | null;
-};
-
-async function endsOfAll(db: JournalDb): Promise<readonly Ends[]> {
-  const { rows } = await sql<Ends>`
-    select l.publisher, l.audience, l.head_seq, l.quarantined_at,
-      (select min(e.seq) from events e where e.publisher = l.publisher and e.audience = l.audience and e.held) as first_held
-    from ledgers l`.execute(db);
-  return rows;
+function endsOfAll(
+  db: JournalDb,
+): Promise<readonly Pick<StoredLedger, 'publisher' | 'audience' | 'head_seq' | 'quarantined_at'>[]> {
+  return db.selectFrom('ledgers').select(['publisher', 'audience', 'head_seq', 'quarantined_at']).execute();
 }
 
 function noticesFrom(db: JournalDb, ledger: Ledger, after: number): Promise<readonly Notice[]> {

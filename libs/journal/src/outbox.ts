@@ -1,18 +1,18 @@
 import { type Digest, eventSubject, type TrustDomain } from '@carnet/events';
 import { positionOf } from '@carnet/trust';
-import { type Selectable, sql } from 'kysely';
+import type { Selectable } from 'kysely';
 import type { HeadFile } from './head-file.ts';
 import { keepUpTo } from './keep.ts';
-import { eventsIn, type JournalDb, type Ledger, readLedger, type StoredLedger } from './ledgers.ts';
+import { endOf, eventsIn, type JournalDb, type Ledger, readLedger, type StoredLedger } from './ledgers.ts';
+import type { LastEvent } from './queries.ts';
 import type { EventRow } from './tables.ts';
 
-/** An event that may be told to its audience: not held, behind no held one, and durable outside of the database. */
+/** An event that may be told to its audience: durable outside of the database. */
 export type Outgoing = {
   readonly seq: number;
   readonly digest: Digest;
   readonly subject: string;
   readonly envelope: Uint8Array;
-  readonly held: false;
 };
 
 export type Outbox = {
@@ -21,8 +21,8 @@ export type Outbox = {
   readonly after: (afterSeq: number, limit: number) => Promise<readonly Outgoing[]>;
   /** As `after`, of what was told before: in quarantine as well, since a peer that knows us can help us out of it. */
   readonly again: (afterSeq: number, limit: number) => Promise<readonly Outgoing[]>;
-  /** The end of what may be told; `null`: nothing yet. */
-  readonly tellableHead: () => Promise<{ readonly seq: number; readonly digest: Digest } | null>;
+  /** The end of what may be told; `undefined`: nothing yet. */
+  readonly tellableHead: () => Promise<LastEvent | undefined>;
   readonly acked: (seq: number) => Promise<void>;
   readonly readBack: (seq: number) => Promise<void>;
   /** The bus has lost what follows `seq`: it counts as neither acknowledged nor read back any more. */
@@ -47,21 +47,20 @@ export function openOutbox(db: JournalDb, self: TrustDomain, peer: TrustDomain, 
   return {
     marks: () => readLedger(db, ledger),
     after: async (afterSeq, limit) => {
-      const rows = tellable(await rowsAfter(db, ledger, afterSeq, limit, 'unless-quarantined'));
+      const rows = outgoingOf(await rowsAfter(db, ledger, afterSeq, limit, 'unless-quarantined'));
       const outgoing = headFile.isFull() ? rows.filter(wasTold) : rows;
       const end = outgoing.at(-1);
       if (end === undefined) return [];
       const kept = await keepUpTo(db, ledger, headFile, { end, purpose: 'told', read: outgoing });
       return kept.seq === end.seq ? outgoing : outgoing.filter(({ seq }) => seq <= kept.seq);
     },
-    again: async (afterSeq, limit) => tellable(await rowsAfter(db, ledger, afterSeq, limit, 'always')).filter(wasTold),
+    again: async (afterSeq, limit) => outgoingOf(await rowsAfter(db, ledger, afterSeq, limit, 'always')).filter(wasTold),
     tellableHead: async () => {
       const row = await readLedger(db, ledger);
       const told = headFile.told();
-      const last =
-        headFile.isFull() && told !== null ? { seq: positionOf(told.seq), digest: told.digest } : await lastTellable(db, ledger);
+      const last = headFile.isFull() && told !== null ? { seq: positionOf(told.seq), digest: told.digest } : endOf(row);
       // Signing a head tells it: it must be durable first, as an event must. In quarantine the file stays ahead, as it should.
-      if (last === null || row.quarantined_at !== null) return last;
+      if (last === undefined || row.quarantined_at !== null) return last;
       return keepUpTo(db, ledger, headFile, { end: last, purpose: 'told' });
     },
     acked: (seq) => mark('acked_seq', seq),
@@ -105,14 +104,11 @@ async function rowsAfter(
     .execute();
 }
 
-/** Chain order: what is held holds back what follows it. */
-function tellable(rows: readonly Selectable<EventRow>[]): readonly Outgoing[] {
-  const firstHeld = rows.findIndex(({ held }) => held);
-  return (firstHeld === -1 ? rows : rows.slice(0, firstHeld)).map((row) => ({
+function outgoingOf(rows: readonly Selectable<EventRow>[]): readonly Outgoing[] {
+  return rows.map((row) => ({
     seq: row.seq,
     digest: row.digest,
     envelope: row.envelope,
-    held: false,
     subject: eventSubject({
       publisher: row.publisher,
       audience: row.audience,
@@ -120,20 +116,4 @@ function tellable(rows: readonly Selectable<EventRow>[]): readonly Outgoing[] {
       ...(row.migration === null ? {} : { migration: row.migration }),
     }),
   }));
-}
-
-/** Beyond every position. */
-const END = Number.MAX_SAFE_INTEGER;
-
-async function lastTellable(db: JournalDb, ledger: Ledger): Promise<{ readonly seq: number; readonly digest: Digest } | null> {
-  const firstHeld = eventsIn(db, ledger)
-    .where('held', '=', true)
-    .select(({ fn }) => fn.min<number>('seq').as('seq'));
-  const last = await eventsIn(db, ledger)
-    .select(['seq', 'digest'])
-    .where((where) => where('seq', '<', where.fn.coalesce(firstHeld, sql<number>`${END}`)))
-    .orderBy('seq', 'desc')
-    .limit(1)
-    .executeTakeFirst();
-  return last ?? null;
 }

@@ -47,7 +47,7 @@ export async function quarantine(
   if (entered.length > 0) log.error({ code: 'LEDGER_QUARANTINED', ledgers: entered.length, why }, 'own ledgers are quarantined');
 }
 
-/** The end of what was told, held or relied on, by the file, if this database does not hold it. */
+/** The end of what was told or relied on, by the file, if this database does not hold it. */
 async function missingFrom(db: JournalDb, { publisher, audience }: Ledger, file: HeadFile): Promise<number | undefined> {
   const end = headOfKept(await file.read());
   if (end === null) return undefined;

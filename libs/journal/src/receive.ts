@@ -144,13 +144,7 @@ async function openJudge(
       state = admission.state;
       if (vouched?.vouchers.has(digest) === true) vouched = undefined;
       lookups.placed(digest, payload.id, payload.seq);
-      rows.push(
-        eventRow(
-          { ...admission, envelope: event.delivery.envelope },
-          timeOf(nowMs),
-          event.delivery.held === true ? 'held' : 'free',
-        ),
-      );
+      rows.push(eventRow({ ...admission, envelope: event.delivery.envelope }, timeOf(nowMs)));
       return {
         kind: 'placed',
         digest,

@@ -23,8 +23,6 @@ export type StoredEvent = {
   readonly envelope: Uint8Array;
   /** When it was appended or admitted here, by our clock. */
   readonly placedAt: Timestamp;
-  /** Decided, and not published before `release`. */
-  readonly held: boolean;
   readonly published: PublishedState;
 };
 
@@ -87,7 +85,6 @@ export function storedEvent(row: Selectable<EventRow>, watermarks: Watermarks | 
     ...(row.void_code === null ? {} : { voidCode: row.void_code }),
     envelope: row.envelope,
     placedAt: timestamp.parse(row.placed_at),
-    held: row.held,
     published: watermarks === undefined ? 'received' : publishedState(row.seq, watermarks),
   };
 }
@@ -108,7 +105,6 @@ export function eventRow(
     readonly envelope: Uint8Array;
   },
   placedAt: Timestamp,
-  held: 'held' | 'free',
 ): EventRow {
   const { payload } = placed;
   return {
@@ -124,7 +120,6 @@ export function eventRow(
     time: payload.time,
     placed_at: placedAt,
     void_code: placed.voidCode ?? null,
-    held: held === 'held',
     envelope: placed.envelope,
   };
 }

@@ -40,8 +40,6 @@ export type EventRow = {
   readonly placed_at: string;
   /** By its own schema or by key rules. What the fold voids is the fold's to say. */
   readonly void_code: string | null;
-  /** Decided, and not to be published yet; later events of the ledger wait behind it. */
-  readonly held: boolean;
   readonly envelope: Uint8Array;
 };
 
@@ -91,6 +89,7 @@ const statements: readonly string[] = [
     acked_seq int8 not null default 0, read_back_seq int8 not null default 0, covered_seq int8 not null default 0,
     primary key (publisher, audience), check ((head_seq = 0) = (head_digest is null)))`,
   // The keys of this table are the ledger's invariants: one event per position and per id. A fork cannot be stored.
+  // `held` and its index are of earlier versions, which read and write them beside us; nothing here does, and it stays false.
   `create table events (
     digest text primary key, publisher text not null, audience text not null, seq int8 not null, id text not null,
     type text not null, migration text, epoch int, vm text, time text not null, placed_at text not null,

@@ -40,8 +40,6 @@ export type AppendTx = Pick<Queries, 'eventsOfMigrations' | 'eventsOfVm' | 'even
 /** What a plan decided. No drafts: nothing is decided, `value` says why. */
 export type Decision<T> = {
   readonly drafts: readonly Draft[];
-  /** Decided, but not published before `release` of each digest. */
-  readonly hold?: boolean;
   /** Introduce our event key although nothing is drafted: a peer that waits for our signed heads can then verify them. */
   readonly announce?: boolean;
   /** End this event key of ours in this ledger, before the drafts. */
@@ -94,7 +92,7 @@ export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<Led
 
   const run = async <T>(plan: Plan<T>): Promise<AppendOutcome<T>> => {
     const seen = new Set<Digest>();
-    const { drafts, hold, announce, end, value } = await plan(appendTx(tx, ports, seen));
+    const { drafts, announce, end, value } = await plan(appendTx(tx, ports, seen));
     if (drafts.length === 0 && announce !== true && end === undefined) return accept({ events: [], value });
     if (state.frozen !== undefined && drafts.some(({ type }) => BEGINS.has(type)))
       return refuse('LEDGER_FROZEN', `since ${state.frozen.since}: ${state.frozen.code}`);
@@ -103,10 +101,9 @@ export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<Led
     const sealed = await sealAll(tx, { ...ports, author }, state, { drafts, end }, seen);
     if (sealed.length === 0) return accept({ events: [], value });
     const placedAt = timeOf(author.clock.nowMs());
-    const isHeld = ({ event }: SealedEvent): boolean => hold === true && event.type !== 'KeyAnnounced';
     await tx
       .insertInto('events')
-      .values(sealed.map((each) => eventRow(each, placedAt, isHeld(each) ? 'held' : 'free')))
+      .values(sealed.map((each) => eventRow(each, placedAt)))
       .execute();
     state = sealed.at(-1)?.state ?? state;
     placed = [...placed, ...sealed];
@@ -117,7 +114,6 @@ export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<Led
         event: each.event,
         envelope: each.envelope,
         placedAt,
-        held: isHeld(each),
         published: 'decided',
       }),
     );

@@ -53,8 +53,8 @@ export const targetPhaseAfter = (from: TargetPhase, step: { readonly to: TargetP
   from === 'imported' && step.to === 'rekeyed' ? 'replaced' : step.to;
 
 /**
- * What a host must have recorded between the decision of an event and its publication: the event is appended and held, and
- * whoever finds it held (after a crash, too) has the host do this, then lets it go.
+ * What a host must have recorded before an event is published. Where the event was decided before that, whoever finds it (after a
+ * crash, too) has the host do this, and publishes it then.
  */
 export const BEFORE_PUBLISHING: { readonly [T in FactType]?: 'surrender' | 'never' } = {
   KeyReleased: 'surrender',

@@ -38,7 +38,11 @@ const NEXT_RELEASE: readonly Edit[] = [
   },
 `,
   },
-  { file: 'libs/journal/src/stored-event.ts', after: `    held: held === 'held',\n`, text: `    written_by: '${NEXT}',\n` },
+  {
+    file: 'libs/journal/src/stored-event.ts',
+    after: `    void_code: placed.voidCode ?? null,\n`,
+    text: `    written_by: '${NEXT}',\n`,
+  },
   {
     file: 'libs/journal/src/writer.ts',
     after: 'if (state !== first) await advanceLedger(tx, state);\n',

@@ -37,7 +37,7 @@ export async function keepEvidence(world: World, run: Run, result: Result, seed:
       events: await asked(() =>
         rowsOf(
           database,
-          'select publisher, seq, type, epoch, void_code, held, time, placed_at from events where migration = $1 order by placed_at',
+          'select publisher, seq, type, epoch, void_code, time, placed_at from events where migration = $1 order by placed_at',
           [result.migration],
         ),
       ),

@@ -23,8 +23,7 @@ export function headFileOf(heads: Heads, audience: TrustDomain, rule: HeadRule, 
   const kept = (): Kept => (rule === 'forgotten' ? undefined : heads.get(audience)) ?? { told: null, events: [] };
   let known = kept();
   const write = (next: Kept): void => {
-    const events = next.events.map((event) => ({ ...event, held: event.held && event.seq > positionOf(next.told?.seq) }));
-    known = rule === 'kept' ? { ...next, events } : { told: headOfKept(next), events: [] };
+    known = rule === 'kept' ? next : { told: headOfKept(next), events: [] };
     if (rule !== 'forgotten') heads.set(audience, known);
   };
   return {

@@ -57,8 +57,7 @@ export function entryOf({ stored, cursor }: Positioned): Entry {
   };
 }
 
-function stateOf({ published, held }: StoredEvent): LedgerEntry['state'] {
-  if (held) return 'pending';
+function stateOf({ published }: StoredEvent): LedgerEntry['state'] {
   switch (published) {
     case 'decided':
       return 'pending';

@@ -30,7 +30,7 @@ export async function place(
     if (admission.kind !== 'placed') throw new Undo('IMPORT_EVENT_REFUSED', refusalText(ledger, state, admission));
     state = admission.state;
     lookups.placed(admission.digest, admission.payload.id, admission.payload.seq);
-    return eventRow({ ...admission, envelope }, timeOf(nowMs), 'free');
+    return eventRow({ ...admission, envelope }, timeOf(nowMs));
   });
   await tx.insertInto('events').values(rows).execute();
   await advanceLedger(tx, state);

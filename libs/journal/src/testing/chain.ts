@@ -13,7 +13,7 @@ export function chainOf(length: number): readonly KeptEvent[] {
     const payload = { ...place, time: '2026-11-28T10:00:00.000Z', data: { text: 'x'.repeat((seq * 37) % 200) } };
     // As files give it back.
     const envelope = Buffer.from(signEnvelope(PAYLOAD_TYPES.event, Buffer.from(JSON.stringify(payload)), eventKeyOf(A)));
-    events.push({ seq, digest: sha256Hex(envelope), envelope, held: false });
+    events.push({ seq, digest: sha256Hex(envelope), envelope });
   }
   return events;
 }

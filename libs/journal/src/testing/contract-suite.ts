@@ -137,17 +137,15 @@ export function journalContract(open: () => Promise<Store>): void {
       expect(heard).toEqual([1, 2, 3]);
     });
 
-    it('tells what another replica placed, and that it released something, though its notices are lost', async () => {
+    it('tells what another replica placed, and that a quarantine began, though its notices are lost', async () => {
       const silent: Store = { ...store(0), notify: async () => undefined };
       const other = (await openJournal(journalOptions(silent, A, [B, C]))).journal;
       let heard: (readonly number[])[] = [];
       const stop = a.subscribe((notices) => void heard.push(notices.map(({ seq }) => seq)));
-      const outcome = await other.append(B, async () => ({ drafts: [refusal()], hold: true, value: 0 }));
-      const [held] = outcome.ok ? outcome.value.events : [];
-      if (held === undefined) throw new Error('an event');
+      await appended(other, B, refusal());
       await expect.poll(() => heard.flat(), { timeout: 10_000 }).toEqual([1, 2]);
       heard = [];
-      await other.release(held.digest);
+      await sql`update ledgers set quarantined_at = '2026-11-28T10:00:00.000Z' where publisher = ${A}`.execute(store(0).db);
       await expect.poll(() => heard, { timeout: 10_000 }).toEqual([[]]);
       stop();
       await other.close();
@@ -267,24 +265,23 @@ export function journalContract(open: () => Promise<Store>): void {
     });
   });
 
-  describe('held events', () => {
-    it('are decided, and their head is durable before the caller goes on', async () => {
+  describe('what an effect relies on', () => {
+    it('is durable before the caller goes on', async () => {
       const headDir = temporaryDir();
       await a.close();
       a = (await openJournal(journalOptions(store(0), A, [B], { headDir }))).journal;
-      const outcome = await a.append(B, async () => ({ drafts: [refusal()], hold: true, value: 0 }));
-      const [event] = outcome.ok ? outcome.value.events : [];
-      expect(event?.held).toBe(true);
-      // The announcement is never held.
-      expect((await ledgerOf(a)).map(({ held }) => held)).toEqual([false, true]);
+      await appended(a, B, refusal());
+      await a.keep(B);
       await a.close();
       await sql`delete from events where seq = 2`.execute(store(0).db);
       a = (await openJournal(journalOptions(store(0), A, [B], { headDir }))).journal;
       expect(await a.append(B, decide(refusal()))).toMatchObject({ ok: false, code: 'LEDGER_QUARANTINED' });
     });
 
-    it('a database that goes back under a running journal is found at the next append', async () => {
-      await a.append(B, async () => ({ drafts: [refusal()], hold: true, value: 0 }));
+    it('is found missing at the next append, in a database that goes back under a running journal', async () => {
+      await appended(a, B, refusal());
+      await a.keep(B);
+      const before = await ledgerOf(a);
       await sql`delete from events where seq = 2`.execute(store(0).db);
       await sql`update ledgers set head_seq = 1, head_digest = (select digest from events where seq = 1) where head_seq = 2`.execute(
         store(0).db,
@@ -292,18 +289,8 @@ export function journalContract(open: () => Promise<Store>): void {
       expect(await a.append(B, decide(refusal()))).toMatchObject({ ok: false, code: 'LEDGER_QUARANTINED' });
       // Every own ledger is in that database.
       expect(await a.append(C, decide(refusal()))).toMatchObject({ ok: false, code: 'LEDGER_QUARANTINED' });
-      // It came back from the head file, and is still not told.
-      expect((await ledgerOf(a)).map(({ held }) => held)).toEqual([false, true]);
-    });
-
-    it('are let go by release, which knows only own events', async () => {
-      const outcome = await a.append(B, async () => ({ drafts: [refusal()], hold: true, value: 0 }));
-      const [event] = outcome.ok ? outcome.value.events : [];
-      if (!event) throw new Error('an event');
-      await a.release(event.digest);
-      await a.release(event.digest);
-      expect((await a.event(event.digest))?.held).toBe(false);
-      await expect(a.release(anyDigest)).rejects.toMatchObject({ code: 'EVENT_UNKNOWN' });
+      // It came back from the head file.
+      expect((await ledgerOf(a)).map(({ digest }) => digest)).toEqual(before.map(({ digest }) => digest));
     });
   });
 

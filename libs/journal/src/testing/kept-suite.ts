@@ -10,7 +10,7 @@ import { openHeadFile } from '../head-file.ts';
 import { type Journal, type JournalParts, openJournal, type StoredEvent } from '../index.ts';
 import { type Outbox, openOutbox } from '../outbox.ts';
 import { twoStores } from './stores.ts';
-import { A, B, C, decide, emptyStore, journalOptions, memoryLog, refusal, temporaryDir } from './world.ts';
+import { A, anyDigest, B, C, decide, emptyStore, journalOptions, memoryLog, refusal, temporaryDir } from './world.ts';
 
 type Side = {
   readonly self: typeof A;
@@ -247,22 +247,15 @@ export function keptContract(open: () => Promise<Store>): void {
     });
   });
 
-  it('what was held comes back as held: it is not told before it is released', async () => {
-    const outcome = await a.journal.append(B, async () => ({ drafts: [refusal('held')], hold: true, value: 0 }));
-    const [held] = outcome.ok ? outcome.value.events : [];
-    if (held === undefined) throw new Error('an event');
-    const heldNow = async () => (await a.journal.event(held.digest))?.held;
+  it('what was relied on before it was told comes back, and is told once the quarantine is over', async () => {
+    const said = await say(a, 'relied on');
+    await a.journal.keep(B);
     await restore(2);
     await restart();
-    expect(await heldNow()).toBe(true);
+    expect(await a.outbox.after(2, ALL)).toEqual([]);
     await challenge();
     await withoutC();
-    expect((await a.outbox.after(2, ALL)).map(({ seq }) => seq)).toEqual([]);
-    await a.journal.release(held.digest);
-    expect(digestsOf(await a.outbox.after(2, ALL))).toEqual([held.digest]);
-    await restore(2);
-    await restart();
-    expect(await heldNow()).toBe(false);
+    expect(digestsOf(await a.outbox.after(2, ALL))).toEqual(digestsOf(said));
   });
 
   it('a replica that takes over keeps what another has told and the peer has not acknowledged', async () => {
@@ -284,6 +277,16 @@ export function keptContract(open: () => Promise<Store>): void {
       where publisher = ${A} and audience = ${B} and seq = 3`.execute(db);
     await expect(a.outbox.after(2, ALL)).rejects.toMatchObject({ code: 'LEDGER_BROKEN' });
     expect((await (await openHeadFile(a.headDir, B)).read()).events).toHaveLength(2);
+  });
+
+  it('a head that is damaged is not signed, nor kept as the end of what was told', async () => {
+    await told(a);
+    await say(a, 'the last');
+    const { db } = a.parts.options.store;
+    await sql`update ledgers set head_digest = ${anyDigest} where publisher = ${A} and audience = ${B}`.execute(db);
+    await expect(a.outbox.tellableHead()).rejects.toMatchObject({ code: 'LEDGER_BROKEN' });
+    await expect(a.journal.keep(B)).rejects.toMatchObject({ code: 'LEDGER_BROKEN' });
+    expect((await (await openHeadFile(a.headDir, B)).read()).told?.seq).toBe('2');
   });
 
   describe('two that know nothing of each other', () => {
