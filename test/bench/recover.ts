@@ -71,6 +71,7 @@ const NOTHING_KEPT: HeadFile = {
   known: () => null,
   told: () => null,
   isFull: () => false,
+  isLarge: () => false,
   keep: async () => undefined,
   covered: async () => undefined,
 };

@@ -35,8 +35,8 @@ export async function startBroker(config: BrokerConfig, environment: NodeJS.Proc
   const watch = watchPeers({ ...ground, changed: parts.tellHosts });
   const tending = tendEventKeys(ground.identity, ground.journal, log);
   const hush = noticeJourneys({ ...ground, self: config.domain }, loop);
-  const settled = config.keys.backend !== 'file' ? keepSettling(ground, log) : undefined;
-  const spares = keepSpares(ground, log);
+  const settled = config.keys.backend !== 'file' ? keepSettling(ground.keys, log) : undefined;
+  const spares = keepSpares(ground.keys, log);
   const doors = await openDoors(ground, parts);
   const ownCrl = fetchOwnCrl(ground);
   const renewal = tendBrokerLeaf(ground, doors, parts.tellHosts);

@@ -1,4 +1,4 @@
-import type { DepositedKey, TrustDomain } from '@carnet/events';
+import type { DepositedKey, KeyId, TrustDomain } from '@carnet/events';
 import type { KeyManager, KeysOver } from '@carnet/keys';
 import type { Log } from '@carnet/runtime';
 import { type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
@@ -52,6 +52,13 @@ const isSure = (m: MigrationState): boolean => m.sourcePhase === 'resumed' || ta
 const hasKeptIt = (m: MigrationState, self: TrustDomain): boolean =>
   m.source === self && m.sourcePhase !== 'retired' && sourceEnded(m);
 
+function memoryKeysOver(m: MigrationState, self: TrustDomain): readonly KeyId[] {
+  const { MigrationIntended: intent, OfferAgreed: agreed, KeyDeposited: deposit, VmStarted: started } = m.facts;
+  if (intent?.data.mode !== 'suspend' || agreed === undefined) return [];
+  if (m.source === self) return hasKeptIt(m, self) && isSure(m) ? [memoryOf(m.id).key] : [];
+  return started === undefined ? [] : (deposit?.data.keys ?? []).filter(({ kind }) => kind === 'memory').map(({ key }) => key);
+}
+
 /** A source that kept its VM: its keys are its own again, and what would have opened their release is destroyed. Of before that, from a backup, they are neither. */
 async function reinstateWhatStayed({ self, keys, handover, log }: GonePorts, { vm, migrations }: Journey): Promise<void> {
   const stayed = migrations.filter((m) => hasKeptIt(m, self));
@@ -67,11 +74,7 @@ async function reinstateWhatStayed({ self, keys, handover, log }: GonePorts, { v
  * event; but a deposit that was being made at that moment may have made the key since, and a database that came back from a backup may hold it again.
  */
 async function destroyMemoryKeys({ self, store, keys, handover }: GonePorts, { vm, migrations }: Journey): Promise<void> {
-  const over = migrations
-    .filter((m) => (m.source === self ? hasKeptIt(m, self) && isSure(m) : m.target === self && m.facts.VmStarted !== undefined))
-    .filter(({ facts }) => facts.MigrationIntended?.data.mode === 'suspend' && facts.OfferAgreed !== undefined)
-    .map(({ id }) => memoryOf(id).key);
-  const left = await keys.undestroyedOf(over);
+  const left = await keys.undestroyedOf(migrations.flatMap((m) => memoryKeysOver(m, self)));
   if (left.length === 0) return;
   await inTransaction(store, (tx) =>
     handover.memoryUsed(
@@ -116,6 +119,8 @@ function keysOver({ migrations }: Journey, self: TrustDomain): readonly KeysOver
   return migrations.flatMap(({ target, targetPhase, epoch, facts }): readonly KeysOver[] => {
     const deposited = target === self ? (facts.KeyDeposited?.data.keys ?? []) : [];
     const isRekeyed = facts.VolumeRekeyed !== undefined && facts.VolumeRekeyed.data.method !== 'none';
+    // Only what we took in by our own word can have a spare; whatever else a peer's deposit names may be another VM's key.
+    if (facts.DepositAcknowledged === undefined || facts.KeyReleased === undefined) return [];
     const isGivenBack = targetPhase === 'relinquished' || facts.CopyDiscarded !== undefined;
     const isUsed = ({ kind }: DepositedKey): boolean => (kind === 'memory' ? facts.VmStarted !== undefined : isRekeyed);
     const keys = deposited.filter((key) => isGivenBack || isUsed(key)).map(({ key }) => key);

@@ -14,6 +14,7 @@ import type { BrokerConfig } from './config.ts';
 import { type BrokerIdentity, openIdentity } from './identity.ts';
 import { inventoryChanges } from './inventory.ts';
 import { ensureKeyRoot, keyBackendOf } from './keys/key-root.ts';
+import { keepLedgers } from './ledgers.ts';
 import { type Invited, openInvited } from './peering/invited.ts';
 import { peeringChanges } from './peering/table.ts';
 import { archivePolicySet, readPolicySet, refuseDowngrade } from './policy-start.ts';
@@ -65,6 +66,8 @@ export async function openGround(
   const backend = keyBackendOf(config.keys, environment);
   await ensureKeyRoot(backend.root, random);
   const backlog: Ground['backlog'] = { unanswered: () => 0 };
+  /** Keys are open before the ledgers are, and nothing is settled before both. */
+  const ledgers = { keep: (): Promise<void> => Promise.reject(new Error('impossible: the ledgers are not open yet')) };
   const journalFrom = (store: Store) =>
     openJournal({
       store,
@@ -84,6 +87,7 @@ export async function openGround(
       store,
       ...backend,
       spareDir: spareDirOf(config),
+      durable: () => ledgers.keep(),
       domain: config.domain,
       actor,
       now,
@@ -102,10 +106,11 @@ export async function openGround(
       await runChanges(opened, requestChanges);
       await runChanges(opened, peeringChanges);
       const manager = await keysFrom(opened);
-      const ledgers = await closedUnless(manager.close, () => journalFrom(opened));
-      return { store: opened, keys: manager, ...ledgers };
+      const own = await closedUnless(manager.close, () => journalFrom(opened));
+      return { store: opened, keys: manager, ...own };
     });
   });
+  ledgers.keep = () => keepLedgers(journal);
   await waiting.for('database', () => refuseDowngrade(journal, policies, config.policy.directory));
   await archivePolicySet(policies, join(config.stateDirectory, 'policies'));
   const tls = tlsOf(identity.leaf, trust, now);

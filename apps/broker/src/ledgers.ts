@@ -34,6 +34,11 @@ export interface Ledgers {
   readonly propose: (vm: VmId, peer: TrustDomain, make: Making<Proposal>) => Promise<Proposed>;
 }
 
+/** Once all that our ledgers say now is durable outside of the database. */
+export async function keepLedgers({ peers, keep }: Pick<Journal, 'peers' | 'keep'>): Promise<void> {
+  for (const peer of peers.slice()) await keep(peer);
+}
+
 type Refuse = (refused: Refused) => never;
 
 /** @param announced the policy set of this process: said in a ledger before the first decision there that quotes it */

@@ -4,11 +4,17 @@ import type { Delivery } from './early.ts';
 import { bringHome, bringHomeKept } from './homecoming.ts';
 import type { JournalParts } from './journal.ts';
 import { readLedger } from './ledgers.ts';
+import type { Log } from './ports.ts';
 import { thawIfHealed } from './proofs.ts';
-import { leaveQuarantine } from './quarantine.ts';
+import { leaveQuarantine, type Unread } from './quarantine.ts';
 
 /** What one replica remembers of its doubts about one peer's word; nothing of it outlives the process. */
-export type Doubt = { nonce: string | undefined; answeredFreeze: string | undefined; coveredAtLastLook: number };
+export type Doubt = {
+  nonce: string | undefined;
+  answeredFreeze: string | undefined;
+  coveredAtLastLook: number;
+  unread: number | undefined;
+};
 
 /** What our stream on the bus holds of our ledger to the peer beyond `afterSeq`, unverified; all up to `toldSeq` was told. */
 export type OwnOnBus = (afterSeq: number, toldSeq: number) => Promise<readonly Delivery[]>;
@@ -26,7 +32,7 @@ export async function judgeAnswer(
   const ours = { publisher: self, audience: peer };
   if ((await readLedger(db, ours)).quarantined_at !== null) {
     await bringHomeKept(parts, peer);
-    const told = positionOf(headFiles.get(peer)?.known()?.seq);
+    const told = positionOf(headFiles.get(peer)?.told()?.seq);
     while (await bringHome(parts, peer, await onBus((await readLedger(db, ours)).head_seq, told))) {
       // There may be more of it.
     }
@@ -36,7 +42,20 @@ export async function judgeAnswer(
   state.nonce = undefined;
   state.answeredFreeze = row.frozen?.since;
   await db.transaction().execute((tx) => thawIfHealed(tx, self, peer, row.frozen));
-  if (row.frozen?.code !== 'LEDGER_FORK') await leaveQuarantine(db, { self, headFiles, reliedFiles, clock, log }, peer);
+  if (row.frozen?.code === 'LEDGER_FORK') return;
+  const unread = await leaveQuarantine(db, { self, headFiles, reliedFiles, clock, log }, peer);
+  if (unread !== undefined && unread.seq !== state.unread) warnOf(unread, peer, log);
+  state.unread = unread?.seq;
+}
+
+function warnOf({ seq, isAnother }: Unread, peer: TrustDomain, log: Log): void {
+  if (!isAnother)
+    log.warn(
+      { peer, seq },
+      'effects relied on an event that the peer has to send again; until then our ledgers stay in quarantine',
+    );
+  // What it signed first was lost with the database: no proof for others, and no reason to believe it.
+  else log.error({ code: 'LEDGER_FORK', peer, seq }, 'the peer sends another event in the place of one that effects relied on');
 }
 
 /** Neither our database nor our own files nor the bus know of any event of ours to this peer: then even a stranger's word may do. */

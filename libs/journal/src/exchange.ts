@@ -49,7 +49,13 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
   const ours = { publisher: self, audience: peer };
   const address = () => ({ from: self, to: peer, time: timeOf(clock.nowMs()) });
   // The nonce lives in memory only: one from a restored database could be met by an old answer.
-  const state: Doubt & { claimed: number } = { nonce: undefined, claimed: 0, answeredFreeze: undefined, coveredAtLastLook: -1 };
+  const state: Doubt & { claimed: number } = {
+    nonce: undefined,
+    claimed: 0,
+    answeredFreeze: undefined,
+    coveredAtLastLook: -1,
+    unread: undefined,
+  };
 
   const said = async () => {
     const own = await outbox.tellableHead();

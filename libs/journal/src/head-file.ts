@@ -37,6 +37,8 @@ export type HeadFile = {
   readonly keep: (events: readonly KeptEvent[], told: HeadPosition) => Promise<void>;
   /** The peer signed that it holds all up to here: these need not be kept for ever, but the newest of them. */
   readonly covered: (head: HeadPosition) => Promise<void>;
+  /** It may hold more that the peer has than is worth keeping: tell it how far, by `covered`. */
+  readonly isLarge: () => boolean;
   /** The peer has acknowledged too little for too long: nothing more may be told. */
   readonly isFull: () => boolean;
 };
@@ -118,6 +120,7 @@ export async function openHeadFile(
     known: () => known?.head ?? null,
     told: () => known?.told ?? null,
     isFull: () => (known?.bytes ?? 0) > KEPT_BYTES_MAX,
+    isLarge: () => (known?.bytes ?? 0) >= coveredBytesMax,
     keep: (events, told) =>
       inTurn(() =>
         write(async (before) => {

@@ -13,7 +13,7 @@ import { endOf, ensureLedgers, type JournalDb, type Ledger, readLedger } from '.
 import { type Notice, type Notices, openNotices } from './notices.ts';
 import { endKey, tendKeys } from './own-keys.ts';
 import type { ChainValidator, ChainVerdict, Clock, Log, RandomBytes, Signing } from './ports.ts';
-import { quarantine, quarantineIfBehind } from './quarantine.ts';
+import { digestAt, quarantine, quarantineIfBehind } from './quarantine.ts';
 import { type JourneyEnds, type LastEvent, type Queries, queries } from './queries.ts';
 import { openReceiver, type Received, type Receiver } from './receive.ts';
 import { openRoster, type Roster } from './roster.ts';
@@ -56,8 +56,8 @@ export type Journal = Queries & {
   /**
    * Returns once what an effect relies on is durable outside of the database: of our ledger to this peer the events up to `own`, told or not,
    * and of the peer's how far; without `ends` all of ours up to now. A database that is restored has our events again, decides nothing else in
-   * their place, and nothing before the peer has sent its own again. Without news it is a comparison in memory.
-   * @throws JournalError PEER_UNCONFIGURED, HEAD_FILE_BROKEN, LEDGER_BROKEN
+   * their place, and nothing before the peer has sent its own again. Without news it is a comparison in memory. With a peer that was removed
+   * nothing is decided any more, so nothing is kept. @throws JournalError HEAD_FILE_BROKEN, LEDGER_BROKEN
    */
   readonly keep: (peer: TrustDomain, ends?: Pick<JourneyEnds, 'own' | 'received'>) => Promise<void>;
   /** Admits one envelope of a peer's ledger. Its subject, if it came by one, must say the same as its payload. */
@@ -128,7 +128,7 @@ async function openParts(options: JournalOptions): Promise<Opened> {
   const author = (): Author => ({ ...signing(), clock, random });
   const receiver = (peer: TrustDomain, ledger: 'theirs' | 'ours'): Receiver =>
     openReceiver(db, { self, peer, ledger, validateChain, standing, clock, log }, notices.committed);
-  const appender = (audience: TrustDomain, headFile: HeadFile): Appender =>
+  const appender = (audience: TrustDomain, headFile: HeadFile, reliedFile: HeadFile): Appender =>
     openAppender(db, {
       self,
       audience,
@@ -136,9 +136,10 @@ async function openParts(options: JournalOptions): Promise<Opened> {
       validateChain,
       standing,
       durableHead: headFile.known,
+      reliedOn: reliedFile.known,
       committed: notices.committed,
       foundBehind: async () => {
-        await quarantine(db, { self, clock, log }, `the ledger to ${audience} is behind its durable head`);
+        await quarantine(db, { self, clock, log }, `a ledger with ${audience} is behind what was kept of it`);
         await bringHomeKept(parts, audience);
       },
     });
@@ -156,7 +157,7 @@ async function openParts(options: JournalOptions): Promise<Opened> {
     await quarantineIfBehind(db, { self, ...files, clock, log });
     headFiles.set(peer, headFile);
     reliedFiles.set(peer, reliedFile);
-    appenders.set(peer, appender(peer, headFile));
+    appenders.set(peer, appender(peer, headFile, reliedFile));
     theirs.set(peer, receiver(peer, 'theirs'));
     ours.set(peer, receiver(peer, 'ours'));
     for (const ledger of ledgersWith(self, peer)) await notices.follow(ledger);
@@ -221,10 +222,20 @@ async function keep(
 ): Promise<void> {
   const ours = { publisher: options.self, audience: peer };
   const [head, relied] = [headFiles.get(peer), reliedFiles.get(peer)];
-  if (head === undefined || relied === undefined) throw new JournalError('PEER_UNCONFIGURED', peer);
+  if (head === undefined || relied === undefined) return;
   const own = ends === undefined ? endOf(await readLedger(db, ours)) : ends.own;
-  if (isFurther(own, head)) await keepUpTo(db, ours, head, { end: own, purpose: 'relied-on' });
+  if (isFurther(own, head)) {
+    await keepUpTo(db, ours, head, { end: own, purpose: 'relied-on' });
+    if (head.isLarge()) await forgetCovered(db, ours, head);
+  }
   if (isFurther(ends?.received, relied)) await relied.keep([], { seq: seqOf(ends.received.seq), digest: ends.received.digest });
+}
+
+/** Whoever talks with the peer does so with each head that it hears; of a replica that only looks the file would grow for ever. */
+async function forgetCovered(db: JournalDb, ours: Ledger, file: HeadFile): Promise<void> {
+  const { covered_seq: seq } = await readLedger(db, ours);
+  const digest = await digestAt(db, ours.publisher, ours.audience, seq);
+  if (digest !== undefined) await file.covered({ seq: seqOf(seq), digest });
 }
 
 const isFurther = (end: LastEvent | undefined, file: HeadFile): end is LastEvent =>

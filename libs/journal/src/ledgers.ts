@@ -65,13 +65,18 @@ export async function lockLedger(tx: JournalTx, { publisher, audience }: Ledger)
 export async function lockOwnLedger(
   tx: JournalTx,
   { publisher, audience }: Ledger,
-): Promise<StoredLedger & { readonly quarantined: boolean; readonly lost: boolean }> {
+): Promise<StoredLedger & { readonly quarantined: boolean; readonly lost: boolean; readonly received_seq: number }> {
   const row = await tx
     .selectFrom('ledgers')
     .selectAll('ledgers')
     .select(
       sql<boolean>`exists (select 1 from ledgers q where q.publisher = ${publisher} and q.quarantined_at is not null)`.as(
         'quarantined',
+      ),
+    )
+    .select(
+      sql<number>`(select r.head_seq from ledgers r where r.publisher = ${audience} and r.audience = ${publisher})`.as(
+        'received_seq',
       ),
     )
     .select(sql<boolean>`exists (select 1 from ledgers l where l.publisher = ${publisher} and l.lost_seq is not null)`.as('lost'))

@@ -55,32 +55,36 @@ async function missingFrom(db: JournalDb, { publisher, audience }: Ledger, file:
   return (await digestAt(db, publisher, audience, seq)) === end.digest ? undefined : seq;
 }
 
+/** An event of the peer's that effects relied on. `isAnother`: the peer has sent another one in its place. */
+export type Unread = { readonly seq: number; readonly isAnother: boolean };
+
 /**
  * One peer has answered a fresh challenge, and what it, our own files and the bus hold of us is here. Ends when the last peer has,
  * and only with everything that was told: what nobody received yet may be under way for ever, and a second event at its position is
- * a fork. Also with all that effects relied on: the peer sends it again.
+ * a fork. Also with all that effects relied on, which the peer sends again: until then it answers what is missing.
  */
-export async function leaveQuarantine(db: JournalDb, ports: QuarantinePorts, peer: TrustDomain): Promise<void> {
+export async function leaveQuarantine(db: JournalDb, ports: QuarantinePorts, peer: TrustDomain): Promise<Unread | undefined> {
   const { self, headFiles, reliedFiles, log } = ports;
   const row = await readLedger(db, { publisher: self, audience: peer });
   const file = headFiles.get(peer);
-  if (row.quarantined_at === null || file === undefined) return;
+  if (row.quarantined_at === null || file === undefined) return undefined;
   const missing = await missingFrom(db, { publisher: self, audience: peer }, file);
   const update = db.updateTable('ledgers').where('publisher', '=', self).where('audience', '=', peer);
   if (missing !== undefined) {
-    if (row.lost_seq === missing) return;
+    if (row.lost_seq === missing) return undefined;
     await update.set({ lost_seq: missing }).execute();
     log.error({ code: 'LEDGER_EVENTS_LOST', peer, held: row.head_seq, told: missing }, JOURNAL_CODES.LEDGER_EVENTS_LOST.text);
-    return;
+    return undefined;
   }
   const relied = reliedFiles.get(peer);
   const unread = relied === undefined ? undefined : await missingFrom(db, { publisher: peer, audience: self }, relied);
   if (unread !== undefined) {
-    log.info({ peer, seq: unread }, 'this ledger stays in quarantine until the peer has sent again what effects relied on');
-    return;
+    const isAnother = (await digestAt(db, peer, self, unread)) !== undefined;
+    return { seq: unread, isAnother };
   }
   await update.set({ quarantined_at: null, lost_seq: null }).where('head_seq', '=', row.head_seq).execute();
   log.warn({ peer, seq: row.head_seq }, 'the peer told what it holds of us: this ledger leaves quarantine');
+  return undefined;
 }
 
 export async function quarantinedPeers(db: JournalDb, self: TrustDomain): Promise<readonly TrustDomain[]> {

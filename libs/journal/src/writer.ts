@@ -64,6 +64,8 @@ export type WriterPorts = {
   readonly standing: Standing;
   /** The end of this ledger as it is known to be durable outside of the database. */
   readonly durableHead: () => HeadPosition;
+  /** How far effects relied on the audience's ledger. */
+  readonly reliedOn: () => HeadPosition;
 };
 
 /** Appends to our ledger to one peer, for as long as its transaction lasts. */
@@ -120,7 +122,7 @@ export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<Led
     return accept({ events, value });
   };
 
-  const foundBehind = positionOf(ports.durableHead()?.seq) > row.head_seq;
+  const foundBehind = positionOf(ports.durableHead()?.seq) > row.head_seq || positionOf(ports.reliedOn()?.seq) > row.received_seq;
   return {
     foundBehind,
     refusal: refusalOf(row, foundBehind),

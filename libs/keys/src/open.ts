@@ -50,6 +50,11 @@ export type KeyManagerOptions = {
   readonly barbican?: BarbicanOptions;
   /** One directory for each replica, durable and outside of the database's: what a restored database does not bring back. */
   readonly spareDir: string;
+  /**
+   * Returns once the events by which rows read before say what they say are durable outside of the database. Asked before something is destroyed
+   * elsewhere because a row says so: a restore could undo the row, and the key would be needed again. Absent: there is no ledger beside.
+   */
+  readonly durable?: () => Promise<void>;
   /** This CSP. */
   readonly domain: TrustDomain;
   /** SPIFFE ID of this service: the actor of what it does by itself. */
@@ -114,6 +119,7 @@ async function openPorts(options: KeyManagerOptions): Promise<Result<{ readonly 
       if (service.barbican !== undefined) await announce(db, holdings, options.now());
     },
     spares,
+    durable: options.durable ?? (async () => undefined),
     ...(service.barbican === undefined ? {} : { barbican: service.barbican }),
     actor: options.actor,
     now: options.now,

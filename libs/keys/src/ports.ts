@@ -18,6 +18,8 @@ export type KeyPorts = {
   /** Said before an operation makes DEKs: where they lie in another key manager, it must be found out after any crash what is there. */
   readonly announce: (holdings: readonly Holding[]) => Promise<void>;
   readonly spares: Spares;
+  /** See `KeyManagerOptions`. */
+  readonly durable: () => Promise<void>;
   readonly barbican?: NonNullable<KeyService['barbican']>;
   /** SPIFFE ID of this service, in every history line that it writes by itself. */
   readonly actor: string;

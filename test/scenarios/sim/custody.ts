@@ -34,6 +34,7 @@ export type ReplicaKeyPorts = {
   readonly nowMs: () => number;
   readonly random: (bytes: number) => Uint8Array;
   readonly rules: KeyRules;
+  readonly durable: () => Promise<void>;
 };
 
 /** The key manager of a history: the real one, or a model of its states without cryptography. */

@@ -34,6 +34,7 @@ export function headFileOf(heads: Heads, audience: TrustDomain, rule: HeadRule, 
     known: () => headOfKept(known),
     told: () => known.told,
     isFull: () => false,
+    isLarge: () => false,
     keep: async (events, told) => {
       const now = kept();
       const fresh = events.filter(({ seq }) => seq > positionOf(headOfKept(now)?.seq));

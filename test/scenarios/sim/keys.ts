@@ -140,7 +140,11 @@ const byLedger = (db: Any, spares: SpareFiles): ReplicaKeys['manager'] => ({
   settleSpares: async () => ({ made: 0, erased: 0 }),
   eraseSpares: async (over) => {
     for (const { epoch, keys, why } of over)
-      for (const key of why === 'used' ? keys : [...spares.keys()]) if (spareOf(spares, key)?.epoch === epoch) spares.delete(key);
+      for (const key of spares.keys()) {
+        const spare = spareOf(spares, key);
+        const takesPlace = (old: KeyId): boolean => why === 'given-back' && replacementOf(spare?.migration ?? '', old) === key;
+        if (spare?.epoch === epoch && keys.some((old) => old === key || takesPlace(old))) spares.delete(key);
+      }
   },
 });
 

@@ -125,7 +125,7 @@ function sparesIn(files: SpareFiles): Spares {
 }
 
 function openKeys(
-  { scheduler, faults, life, store, spares, domain, registry, nowMs, random, rules }: ReplicaKeyPorts,
+  { scheduler, faults, life, store, spares, domain, registry, nowMs, random, rules, durable }: ReplicaKeyPorts,
   roots: ReadonlyMap<TrustDomain, KeyService>,
 ): ReplicaKeys {
   const service = roots.get(domain);
@@ -142,6 +142,7 @@ function openKeys(
       ),
     announce: async () => undefined,
     spares: sparesIn(spares),
+    durable,
     actor,
     now: () => timestamp.parse(new Date(nowMs()).toISOString()),
     random,

@@ -10,7 +10,7 @@ import { bringBackWhatIsHere } from '../../../apps/broker/src/here.ts';
 import { createHosts } from '../../../apps/broker/src/hosts/steps.ts';
 import { openInventory } from '../../../apps/broker/src/inventory.ts';
 import { keepSpares } from '../../../apps/broker/src/keys/spares.ts';
-import { createLedgers } from '../../../apps/broker/src/ledgers.ts';
+import { createLedgers, keepLedgers } from '../../../apps/broker/src/ledgers.ts';
 import { loopPorts, noticeJourneys } from '../../../apps/broker/src/loop-ports.ts';
 import type { PerformContext } from '../../../apps/broker/src/perform/context.ts';
 import { createPerformer } from '../../../apps/broker/src/perform/perform.ts';
@@ -106,9 +106,10 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     nowMs,
     random: random.bytes,
     rules: mutant.keys ?? { importsEarly: false, keepsReleased: false },
+    durable: () => keepLedgers(journal),
   });
   const handover = mutant.handover?.(keys.handover) ?? keys.handover;
-  keepSpares({ keys: keys.manager, journal }, log);
+  keepSpares(keys.manager, log);
   const here = (journey: Journey) =>
     bringBackWhatIsHere({ self, store, ledgers, journal, inventory, keys: handover, log }, journey.vm, journey);
   const alone = aloneWith(store);

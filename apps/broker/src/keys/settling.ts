@@ -1,4 +1,3 @@
-import type { Journal } from '@carnet/journal';
 import type { KeyManager } from '@carnet/keys';
 import type { Log } from '@carnet/runtime';
 
@@ -11,13 +10,9 @@ const SETTLE_AGAIN_MS = 15_000;
  * Keeps the key manager that has our DEKs in step with our records, beside the migrations: metadata and consumers of keys that arrived,
  * and the end of keys that were destroyed. Answers how to stop.
  */
-export function keepSettling(
-  { keys, journal }: { readonly keys: Pick<KeyManager, 'settleSecrets'>; readonly journal: OwnLedgers },
-  log: Log,
-): () => Promise<void> {
+export function keepSettling(keys: Pick<KeyManager, 'settleSecrets'>, log: Log): () => Promise<void> {
   return untilStopped(async () => {
     try {
-      await keepLedgers(journal);
       const { kept, destroyed, refused } = await keys.settleSecrets();
       if (kept + destroyed > 0) log.info({ kept, destroyed }, 'secrets settled');
       for (const { code, text } of refused) log.warn({ code }, text);
@@ -27,16 +22,6 @@ export function keepSettling(
       return SETTLE_AGAIN_MS;
     }
   });
-}
-
-export type OwnLedgers = Pick<Journal, 'peers' | 'keep'>;
-
-/**
- * What is destroyed outside of the database stays destroyed: the events by which our rows say so must not be undone by a restore, so they are durable
- * elsewhere before.
- */
-export async function keepLedgers({ peers, keep }: OwnLedgers): Promise<void> {
-  for (const peer of peers) await keep(peer);
 }
 
 /** `round` again and again; it answers after how many ms. Answers how to stop. */

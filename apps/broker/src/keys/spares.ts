@@ -1,18 +1,14 @@
 import type { KeyManager } from '@carnet/keys';
 import type { Log } from '@carnet/runtime';
-import { keepLedgers, type OwnLedgers, untilStopped } from './settling.ts';
+import { untilStopped } from './settling.ts';
 
 /** Between two looks. Each replica makes and erases its own spares at once; a look is for what other replicas did, and for a rotation. */
 const SETTLE_MS = 60_000;
 
 /** Keeps this replica's spares in step with our records. Answers how to stop. */
-export const keepSpares = (
-  { keys, journal }: { readonly keys: Pick<KeyManager, 'settleSpares'>; readonly journal: OwnLedgers },
-  log: Log,
-): (() => Promise<void>) =>
+export const keepSpares = (keys: Pick<KeyManager, 'settleSpares'>, log: Log): (() => Promise<void>) =>
   untilStopped(async () => {
     try {
-      await keepLedgers(journal);
       const { made, erased } = await keys.settleSpares();
       if (made + erased > 0) log.info({ made, erased }, 'spares settled');
     } catch (cause) {

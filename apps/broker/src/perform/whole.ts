@@ -4,7 +4,7 @@ import { failed, type GiveUp, giveUp, LOOK_AGAIN, type PerformContext } from './
 
 /**
  * A target that has lost what it imported neither starts nor finalizes: the source retires on our word, and would destroy the only other copy.
- * Before anything is authorised the VM is given back. `undefined`: all is here.
+ * Before it has started the VM is given back, if its host swears that it never ran. `undefined`: all is here.
  */
 export async function unlessWhole(
   context: PerformContext,

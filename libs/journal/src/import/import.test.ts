@@ -262,6 +262,7 @@ describe('what is refused changes no row', () => {
     known: () => null,
     told: () => null,
     isFull: () => false,
+    isLarge: () => false,
     keep: async () => undefined,
     covered: async () => undefined,
   });

@@ -17,7 +17,7 @@ const textOf = ({ key, version, arrival }: Replaces): string => `${key} ${versio
  * Makes this replica's spares say what our rows say: one for each key that came by a migration or took the place of one, under the KEK of now; none of
  * a key that is destroyed, by whichever replica. A spare without a row stays: the row may be what was lost. Idempotent; run it again and again.
  */
-export async function settleSpares(ports: Pick<KeyPorts, 'db' | 'spares'>): Promise<SparesSettled> {
+export async function settleSpares(ports: Pick<KeyPorts, 'db' | 'spares' | 'durable'>): Promise<SparesSettled> {
   const { db, spares } = ports;
   // Before the rows are read: the spare of a transaction that has not committed yet is one without a row.
   const kept = new Map((await spares.list()).map((name) => [fileNameOf(name), name]));
@@ -37,7 +37,9 @@ export async function settleSpares(ports: Pick<KeyPorts, 'db' | 'spares'>): Prom
     made += 1;
   }
   const over = new Set([...kept].filter(([file, name]) => !wanted.has(file) && isOver(name, rows)).map(([file]) => file));
-  return { made, erased: over.size === 0 ? 0 : await spares.erase((name) => over.has(fileNameOf(name))) };
+  if (over.size === 0) return { made, erased: 0 };
+  await ports.durable();
+  return { made, erased: await spares.erase((name) => over.has(fileNameOf(name))) };
 }
 
 /** Its key is destroyed, lies under another KEK by now, or another key was recorded in the place that it was made for. */

@@ -34,12 +34,13 @@ export async function settleSecrets(ports: KeyPorts): Promise<Settled> {
 }
 
 async function settleOne(
-  { db }: KeyPorts,
+  { db, durable }: KeyPorts,
   barbican: NonNullable<KeyPorts['barbican']>,
   { holding, mark }: Announced,
 ): Promise<Result<'kept' | 'destroyed'>> {
   const held = mark === undefined ? undefined : await findArrival(db, holding, holding.arrival);
   if (mark === undefined || held === undefined || isDestroyed(held.record.state)) {
+    await durable();
     const gone = await barbican((client, holder) => destroyAll(client, holder, holding));
     if (!gone.ok) return gone;
     await forget(db, holding);

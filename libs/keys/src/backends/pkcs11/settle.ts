@@ -8,7 +8,12 @@ import { ok, type Result } from '../../result.ts';
  * Destroys migration keys in the token whose import has ended: the row forgot its key in the event's own transaction, the token follows. With
  * them go keys that no row ever named, when they are old enough to have been given up. Without an end there is nothing to ask the token.
  */
-export async function settleMigrationKeys({ db, call, now }: Pick<KeyPorts, 'db' | 'call' | 'now'>): Promise<Result<number>> {
+export async function settleMigrationKeys({
+  db,
+  call,
+  now,
+  durable,
+}: Pick<KeyPorts, 'db' | 'call' | 'now' | 'durable'>): Promise<Result<number>> {
   const rows = await db
     .selectFrom('keys_imports')
     .select(['token_key', 'private_key'])
@@ -19,6 +24,7 @@ export async function settleMigrationKeys({ db, call, now }: Pick<KeyPorts, 'db'
   if (ended.length === 0) return ok(0);
   const needed = named(rows.filter(({ private_key }) => private_key !== null));
   const madeBefore = timestamp.parse(new Date(Date.parse(now()) - ORPHAN_MS).toISOString());
+  await durable();
   const destroyed = await call(DESTROY_MIGRATION_KEYS, { needed, ended, madeBefore });
   if (destroyed.ok) await db.updateTable('keys_imports').set({ token_key: null }).where('token_key', 'in', ended).execute();
   return destroyed;
