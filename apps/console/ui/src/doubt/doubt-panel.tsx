@@ -14,7 +14,7 @@ import type { ShownEvent } from '../migration/shown-event.ts';
 import { absolute } from '../parts/amounts.ts';
 import { Moment } from '../parts/moment.tsx';
 import { useNow } from '../parts/now.ts';
-import { doubtOf, isAsked } from './doubt.ts';
+import { decidesText, doubtOf, isAsked } from './doubt.ts';
 import { type BrokenGlass, brokenGlassOf, type Glass, glassOf } from './glass.ts';
 import { HowToBreak, WhoBroke } from './statements-view.tsx';
 
@@ -44,13 +44,13 @@ export function DoubtPanel({ detail, events }: Props) {
       <Facts since={doubt.since} glass={glass} found={found} broken={broken} />
       {found && <Advice found={found} />}
       {broken && <WhoBroke broken={broken} detail={detail} self={self} />}
-      {!broken && glass && <HowToBreak glass={glass} detail={detail} self={self} />}
+      {!broken && glass && found?.standing === 'in-doubt' && <HowToBreak glass={glass} detail={detail} self={self} />}
     </section>
   );
 }
 
 interface FactsProps {
-  readonly since: string;
+  readonly since: string | undefined;
   readonly glass: Glass | undefined;
   readonly found: Diagnosis | undefined;
   readonly broken: BrokenGlass | undefined;
@@ -59,9 +59,11 @@ interface FactsProps {
 function Facts({ since, glass, found, broken }: FactsProps) {
   return (
     <DescriptionList columnModifier={{ default: '1Col', lg: '2Col' }} isCompact className="carnet-below">
-      <Fact term={broken ? 'Broken' : 'In doubt since'}>
-        <At time={since} />
-      </Fact>
+      {since && (
+        <Fact term={broken ? 'Broken' : 'In doubt since'}>
+          <At time={since} />
+        </Fact>
+      )}
       {glass && (
         <Fact term="Deadline of the migration">
           <At time={glass.deadline} />
@@ -69,7 +71,9 @@ function Facts({ since, glass, found, broken }: FactsProps) {
       )}
       {found && (
         <Fact term="Who must act">
-          {found.turns.length === 0 && <span className="carnet-quiet">nobody, by what both have said</span>}
+          {found.turns.length === 0 && (
+            <span>{decidesText(broken, glass?.target ?? '') ?? 'nobody, by what both have said'}</span>
+          )}
           {found.turns.map(({ domain, must, givesUpAt }) => (
             <div key={domain}>
               <span className="carnet-strong">{domain}</span> must {must.join(', and ')}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { commandsFor, copyText, doubtOf, isAsked } from './doubt.ts';
+import { commandsFor, copyText, decidesText, doubtOf, isAsked } from './doubt.ts';
 import type { BrokenGlass, Copy } from './glass.ts';
 
 const [A, B] = ['csp-a.example', 'csp-b.example'] as const;
@@ -38,6 +38,11 @@ describe('doubt', () => {
     expect(doubtOf(undefined, undefined, undefined, at(10_000))).toBeUndefined();
   });
 
+  it('is told of a broken glass whose event this browser could not check', () => {
+    expect(doubtOf({ standing: 'split' }, undefined, DEADLINE, at(0))).toMatchObject({ tone: 'danger' });
+    expect(doubtOf({ standing: 'split' }, broken(BACK), DEADLINE, at(0))).toMatchObject({ tone: 'info' });
+  });
+
   it('is graver once the deadline is over', () => {
     expect(doubtOf(inDoubt, undefined, DEADLINE, at(3_600_001))?.tone).toBe('danger');
   });
@@ -53,10 +58,16 @@ describe('doubt', () => {
   });
 });
 
+it('people of the target decide about a copy that is kept', () => {
+  expect(decidesText(broken(FENCED), B)).toMatch(/^operators of csp-b\.example/);
+  for (const other of [undefined, broken(), broken(GONE), broken(BACK)]) expect(decidesText(other, B)).toBeUndefined();
+});
+
 describe('what to type', () => {
   const of = { migration: '01932c07-0000-7000-8000-000000000002', source: A, target: B };
   it('is shown to whom it is for: the source before, the target while it keeps a copy', () => {
-    expect(commandsFor(of, undefined, A).map((one) => one.split(' ').slice(0, 4).join(' '))).toEqual(
+    const typed = commandsFor(of, undefined, A).filter((line) => !line.startsWith('#'));
+    expect(typed.map((one) => one.split(' ').slice(0, 4).join(' '))).toEqual(
       ['case', 'sign', 'fenced', 'resume'].map((verb) => `carnet migration break-glass ${verb}`),
     );
     expect(commandsFor(of, undefined, B)).toEqual([]);

@@ -11,7 +11,8 @@ export const isAsked = ({ phase, ended }: Pick<MigrationDetail, 'phase' | 'ended
 export interface Doubt {
   readonly title: string;
   readonly tone: 'danger' | 'warning' | 'info';
-  readonly since: string;
+  /** Absent: only an unchecked event says it. */
+  readonly since?: string;
 }
 
 /** What an operator has to be told above all else; `undefined`: all goes as it should. */
@@ -22,6 +23,8 @@ export function doubtOf(
   nowMs: number,
 ): Doubt | undefined {
   if (broken !== undefined) return brokenDoubt(broken);
+  if (diagnosis?.standing === 'split')
+    return { title: 'The glass was broken: the event that says so could not be checked here', tone: 'danger' };
   const since = diagnosis?.exposedSince;
   if (since === undefined || nowMs - Date.parse(since) < DOUBT_SHOWN_AFTER_MS) return undefined;
   const isLate = deadline !== undefined && Date.parse(deadline) < nowMs;
@@ -56,11 +59,20 @@ export function commandsFor(
   if (self !== source) return [];
   return [
     `carnet migration break-glass case ${migration} > case.json`,
-    `carnet migration break-glass sign case.json --reason 'why' > NAME.json        # two operators of ${source}, each with an own certificate`,
-    `carnet migration break-glass fenced case.json --key owner.pem --reason 'how that is known' > owner.json        # the owner, offline`,
+    `# two operators of ${source}, each with an own certificate:`,
+    "carnet migration break-glass sign case.json --reason 'why' > NAME.json",
+    '# the owner, on an own machine, once sure that the target does not run the VM:',
+    "carnet migration break-glass fenced case.json --key owner.pem --reason 'how that is known' > owner.json",
+    `# after the deadline; ${source}’s policy set must let each operator who signed (action break-glass):`,
     `carnet migration break-glass resume ${migration} --person NAME.json --person OTHER.json --owner owner.json`,
   ];
 }
+
+/** Whom the ledgers owe nothing, and who has to decide nevertheless. */
+export const decidesText = (broken: BrokenGlass | undefined, target: string): string | undefined =>
+  broken?.copy.kind === 'fenced'
+    ? `operators of ${target} decide about the stopped copy, when nobody needs it any more`
+    : undefined;
 
 /** What became of the copy at the target, in a sentence. */
 export function copyText({ copy, opens }: Pick<BrokenGlass, 'copy' | 'opens'>, target: string): string {

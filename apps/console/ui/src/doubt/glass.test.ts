@@ -35,6 +35,39 @@ function shown({ digest, event }: Told): ShownEvent {
     verdict: { kind: 'valid', keyid: '', announcedAt: '1', payload: { ...event, data } },
   };
 }
+const QUOTED = {
+  policySet: 'ab'.repeat(32),
+  version: 7,
+  schema: 'ab'.repeat(32),
+  entities: 'ab'.repeat(32),
+  engine: 'cedar 4.13.0',
+  allowed: true,
+  request: 'ab'.repeat(32),
+  determining: ['break-glass'],
+  reasons: [{ code: 'ALLOWED', text: 'so it is' }],
+};
+/** The same, by a source that asked its policies. */
+function quoting(one: ShownEvent): ShownEvent {
+  if (one.entry.type !== 'BreakGlassResumed' || one.verdict.kind !== 'valid') return one;
+  const payload = one.verdict.payload as Told['event'];
+  const names = ['anna', 'ben'].map((name) => person(name).principal);
+  const { vm, source, target } = { vm: SAID.vm, source: 'csp-a.example', target: 'csp-b.example' };
+  const policy = names.map((principal) => ({
+    ...QUOTED,
+    asked: {
+      action: 'break-glass',
+      principal,
+      vm,
+      source,
+      target,
+      mode: 'cold',
+      time: SAID.at,
+      released: SAID.at,
+      persons: names,
+    },
+  }));
+  return { ...one, verdict: { ...one.verdict, payload: { ...payload, data: { ...payload.data, policy } } } };
+}
 const ALL = recorded.map(shown);
 const upTo = (type: string): readonly ShownEvent[] => ALL.slice(0, ALL.findIndex(({ entry }) => entry.type === type) + 1);
 
@@ -78,6 +111,10 @@ describe('a broken glass', () => {
       owner: { who: 'the owner', said: expect.objectContaining({ reason: FENCED.reason }) },
       copy: { kind: 'unknown' },
     });
+  });
+  it('says by which policies each person may, where the source asked them', () => {
+    const { persons = [] } = brokenGlassOf(upTo('CopyFenced').map(quoting), glassOf(ALL)) ?? {};
+    expect(persons.map(({ permittedBy }) => permittedBy)).toEqual(['anna', 'ben'].map(() => 'break-glass (set version 7)'));
   });
   it('says what became of the copy, as far as its CSP has said it', () => {
     expect(broken('SourceResumed')).toMatchObject({ resumedAt: '2026-11-23T23:00:00.000Z', copy: { kind: 'unknown' } });

@@ -137,26 +137,48 @@ export function WhoBroke({ broken, detail, self }: Where & { readonly broken: Br
         <caption className="carnet-caption">Who broke the glass, by what they signed</caption>
         <Thead>
           <Tr>
-            <Th>By</Th>
-            <Th>Says</Th>
-            <Th>Reason</Th>
-            <Th>Signed at</Th>
-            <Th>Permitted by</Th>
+            <Th width={30}>By</Th>
+            <Th width={20}>Says</Th>
+            <Th width={20}>Reason</Th>
+            <Th width={15}>Signed at</Th>
+            <Th width={15} modifier="wrap">
+              Permitted by
+            </Th>
           </Tr>
         </Thead>
         <Tbody>
           {broken.persons.map((person) => (
-            <SignedRow key={person.who} signed={person} says="the VM shall run at its source again" />
+            <SignedRow
+              key={person.who}
+              signed={person}
+              says="the VM shall run at its source again"
+              unpermitted="no policy: its version asked none"
+            />
           ))}
-          <SignedRow signed={broken.owner} says="the target does not run it, and will not" />
+          <SignedRow
+            signed={broken.owner}
+            says="the target does not run it, and will not"
+            unpermitted="an owner’s word needs no policy"
+          />
         </Tbody>
       </Table>
+      <p className="carnet-below carnet-quiet">
+        This browser checked the signature of the event. Those under the statements are judged by both brokers and by carnet
+        audit, with certificates that a browser does not hold.
+      </p>
       {commands.length > 0 && <Commands commands={commands} />}
     </>
   );
 }
 
-const SignedRow = ({ signed: { who, said, permittedBy }, says }: { readonly signed: Signed; readonly says: string }) => (
+interface SignedProps {
+  readonly signed: Signed;
+  readonly says: string;
+  /** Why no policy is named. */
+  readonly unpermitted: string;
+}
+
+const SignedRow = ({ signed: { who, said, permittedBy }, says, unpermitted }: SignedProps) => (
   <Tr>
     <Td dataLabel="By" className="carnet-break">
       {who}
@@ -168,7 +190,7 @@ const SignedRow = ({ signed: { who, said, permittedBy }, says }: { readonly sign
     <Td dataLabel="Signed at" className="carnet-mono">
       {said && absolute(said.at)}
     </Td>
-    <Td dataLabel="Permitted by">{permittedBy ?? <span className="carnet-quiet">no policy asked</span>}</Td>
+    <Td dataLabel="Permitted by">{permittedBy ?? <span className="carnet-quiet">{unpermitted}</span>}</Td>
   </Tr>
 );
 

@@ -88,7 +88,7 @@ export function stillNeeded(collected: readonly Collected[], { source, owner }: 
   const missing = BREAK_GLASS_PERSONS_MIN - different.length;
   const others = different.length === 0 ? '' : `, other than ${different.join(' and ')}`;
   return [
-    ...(missing > 0 ? [`${missing} ${missing === 1 ? 'operator' : 'operators'} of ${source}, each by name${others}`] : []),
+    ...(missing > 0 ? [missing === 1 ? `1 operator of ${source}${others}` : `${missing} operators of ${source}`] : []),
     ...(good.some(({ from }) => from === 'owner') ? [] : [`the VM’s owner, key ${owner ?? ''}`]),
   ];
 }
