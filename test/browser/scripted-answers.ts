@@ -16,7 +16,14 @@ export function answersOf({ entries, journeys }: ScriptedLedgers): Answers {
   const diagnoses = journeys.flatMap((journey) =>
     journey.migrations.map((m) => [
       `/v1/migrations/${m.id}/diagnosis`,
-      diagnosisRow(journey, m, { self: CSP_A, now: LOOKED_AT, peer: undefined, hostsSilent: [], lastFailure: undefined }),
+      diagnosisRow(journey, m, {
+        self: CSP_A,
+        now: LOOKED_AT,
+        peer: undefined,
+        hostsSilent: [],
+        lastFailure: undefined,
+        isGlassUnpermitted: false,
+      }),
     ]),
   );
   const details = journeys.flatMap((journey) =>

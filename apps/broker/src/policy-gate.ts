@@ -20,6 +20,7 @@ import {
   type Person,
   POLICY_CODES,
   type PolicySet,
+  permitsNoBreakGlass,
   questionAbout,
   questionsAbout,
   type Role,
@@ -38,6 +39,8 @@ export interface PolicyGate {
   readonly asTarget: (intent: Move, migration: MigrationId) => Promise<PolicyDecision>;
   /** May each of these persons break this glass? One decision for each, in that order. */
   readonly breakingGlass: (glass: Glass, persons: readonly string[]) => readonly BreakGlassDecision[];
+  /** No policy permits anybody to break a glass. */
+  readonly isGlassUnpermitted: boolean;
   /** May this principal be the second person? */
   readonly approval: (asked: Asked, approver: Person) => ApprovalVerdict;
   /** Other peers to which the same policies would let the VM go. */
@@ -84,6 +87,7 @@ export function openPolicyGate({ self, set, counts, peers, hosts, hostsUp, now }
     },
     breakingGlass: (glass, persons) =>
       questionsAbout(glass, persons, now()).map((question) => decideBreakGlass(set, question, glass)),
+    isGlassUnpermitted: permitsNoBreakGlass(set),
     approval: ({ vm, source, target, mode, spec, request }, approver) =>
       decideApproval(set, { vm, source, target, mode, time: now(), approver, asker: request.principal }, spec),
     alternatives: async (asked, migration) => {

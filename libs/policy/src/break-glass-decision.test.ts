@@ -9,6 +9,7 @@ import {
   type Glass,
   openPolicySet,
   type PolicySet,
+  permitsNoBreakGlass,
   questionsAbout,
 } from './index.ts';
 import { SCHEMA } from './schema.ts';
@@ -130,4 +131,18 @@ it('a set of a version before this action was not asked about a broken glass', (
   const opened = openPolicySet(older, crypto);
   if (!opened.ok) throw new Error(opened.text);
   expect([opened.value.isCurrent, asksAboutBreakGlass(opened.value)]).toEqual([false, false]);
+});
+
+it.each([
+  ['the demonstration’s', DEFAULT, false],
+  ['one that permits everything', '@id("all") permit (principal, action, resource);', false],
+  ['one of a version before', '@id("moves") permit (principal, action in [Action::"send", Action::"receive"], resource);', true],
+  ['one that permits only CSPs', '@id("csps") permit (principal is Csp, action, resource);', true],
+  [
+    'one that only forbids it',
+    '@id("no") @reason("LEGAL_HOLD") forbid (principal, action == Action::"break-glass", resource);',
+    true,
+  ],
+])('a set that permits it to nobody is told before it is needed: %s', (_, rules, expected) => {
+  expect(permitsNoBreakGlass(setOf(rules, PEOPLE))).toBe(expected);
 });

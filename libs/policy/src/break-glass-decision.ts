@@ -1,6 +1,6 @@
 import type { BreakGlassDecision, BreakGlassQuestion, EventData, Timestamp } from '@carnet/events';
 import { ask, DECIDES_OTHERWISE, type Disagreement, differing, verdictOf } from './decide.ts';
-import { actionsOf } from './engine.ts';
+import { actionsOf, actionsUnder } from './engine.ts';
 import { peopleIn } from './entities.ts';
 import { FILE, type PolicySet } from './policy-set.ts';
 import { breakGlassRequestOf, vmEntity } from './question.ts';
@@ -42,6 +42,11 @@ export function breakGlassDisagreement(
   );
 }
 
+const schemaOf = ({ files }: PolicySet): string => files.get(FILE.schema) ?? SCHEMA;
+
 /** Whether who decides by this set asks it about a broken glass: sets of versions before this action could not be asked. */
-export const asksAboutBreakGlass = ({ files }: PolicySet): boolean =>
-  actionsOf(files.get(FILE.schema) ?? SCHEMA).includes('break-glass');
+export const asksAboutBreakGlass = (set: PolicySet): boolean => actionsOf(schemaOf(set)).includes('break-glass');
+
+/** Whether no policy of the set permits anybody to break a glass: worth to be known before the day when it is needed. */
+export const permitsNoBreakGlass = (set: PolicySet): boolean =>
+  !set.policies.some((policy) => policy.effect === 'permit' && actionsUnder(policy, schemaOf(set)).includes('break-glass'));

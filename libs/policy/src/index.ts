@@ -12,6 +12,7 @@ export {
   breakGlassDisagreement,
   decideBreakGlass,
   type Glass,
+  permitsNoBreakGlass,
   questionsAbout,
 } from './break-glass-decision.ts';
 export { canonicalText } from './canonical.ts';
