@@ -9,10 +9,12 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as keyApi from '../../apps/broker/src/http/key-schemas.ts';
 import * as api from '../../apps/broker/src/http/schemas.ts';
 import { checkConsole } from './check-console.ts';
+import { checkDoubt } from './check-doubt.ts';
 import { openBrowser } from './chromium.ts';
 import { type ConsoleProcess, startConsoleProcess } from './console-process.ts';
 import { answersOf } from './scripted-answers.ts';
 import { type ScriptedBroker, startScriptedBroker } from './scripted-broker.ts';
+import { tellGlass } from './scripted-glass.ts';
 import { CSP_A, CSP_B, forged, tellLedgers } from './scripted-ledgers.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -74,6 +76,7 @@ afterAll(async () => {
 it('is shown what a broker would answer: the stand-in keeps to the schemas of the API', () => {
   const forms = [
     [/^\/v1\/migrations\?/, api.migrationRows],
+    [/^\/v1\/migrations\/[^/]*\/diagnosis$/, api.diagnosis],
     [/^\/v1\/migrations\//, api.migrationDetail],
     [/^\/v1\/events\?/, api.ledgerEntries],
     [/^\/v1\/keys$/, keyApi.keyRows],
@@ -81,7 +84,8 @@ it('is shown what a broker would answer: the stand-in keeps to the schemas of th
     [/^\/v1\/peers$/, api.peerRows],
     [/^\/v1\/hosts$/, api.hostRows],
   ] as const;
-  for (const [path, answer] of Object.entries(answersOf(oneLater))) {
+  const { later } = tellGlass(FINISHED, START_MS + 65 * MINUTE_MS);
+  for (const [path, answer] of [oneLater, later].flatMap((told) => Object.entries(answersOf(told)))) {
     const form = forms.find(([pattern]) => pattern.test(path))?.[1];
     expect(form?.safeParse(answer).error?.issues ?? [], path).toEqual([]);
     expect(form, path).toBeDefined();
@@ -105,6 +109,20 @@ it('shows the list, one migration with checked signatures, keys, peers and hosts
   expect(seen.complaints).toEqual([]);
   expect(seen.events.map(({ type, publisher }) => ({ type, publisher }))).toEqual(events);
   expect(seen.events.filter(({ signature }) => !signature.startsWith('Signature checked in this browser'))).toEqual([]);
+  expect(broker.requests.filter((request) => !request.startsWith('GET '))).toEqual([]);
+});
+
+it('tells an operator in doubt what stands, who must sign, and how a glass was broken', async () => {
+  const { ledgers: now, later, ...glass } = tellGlass([...FINISHED, { ...RUNNING, upTo: 8 }], START_MS + 65 * MINUTE_MS);
+  broker.answer(answersOf(now));
+  const discard = (): void => {
+    broker.answer(answersOf(later));
+    const last = later.entries.at(-1);
+    if (last !== undefined) broker.publish(last);
+  };
+  const complaints = await checkDoubt(served.url, { ...glass, discard, screenshots });
+  broker.answer(answersOf(ledgers));
+  expect(complaints).toEqual([]);
   expect(broker.requests.filter((request) => !request.startsWith('GET '))).toEqual([]);
 });
 

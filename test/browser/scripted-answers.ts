@@ -1,18 +1,38 @@
+import type { Timestamp } from '@carnet/events';
 import { summarize } from '@carnet/saga';
 import { type MigrationRow, rowsOf } from '@carnet/views';
+import { diagnosisRow } from '../../apps/broker/src/service/diagnosis.ts';
 import type { Answers } from './scripted-broker.ts';
 import { CSP_A, CSP_B, type Entry, type ScriptedLedgers } from './scripted-ledgers.ts';
 
 const HISTORY_START = '2026-11-23T09:00:00.000Z';
 const DISK_KEY = '4b4e28ba-2fa1-41d2-883f-0016d3cca427';
 
+/** When the doctor looked: some time after the recorded deadlines. */
+const LOOKED_AT = '2026-11-23T13:15:00.000Z' as Timestamp;
+
 /** The API's answers about these ledgers: rows and custody from the fold that brokers use, the rest plausible. */
 export function answersOf({ entries, journeys }: ScriptedLedgers): Answers {
+  const diagnoses = journeys.flatMap((journey) =>
+    journey.migrations.map((m) => [
+      `/v1/migrations/${m.id}/diagnosis`,
+      diagnosisRow(journey, m, {
+        self: CSP_A,
+        now: LOOKED_AT,
+        peer: undefined,
+        hostsSilent: [],
+        lastFailure: undefined,
+        isGlassUnpermitted: false,
+      }),
+    ]),
+  );
   const details = journeys.flatMap((journey) =>
     journey.migrations.flatMap((m) => {
       const [row] = rowsOf({ ...journey, migrations: [m] });
       const custody = summarize(m).custody.map(({ at, canOpen }) => ({ at, domains: canOpen }));
-      return row === undefined ? [] : [{ ...row, ...NOT_REKEYED, custody, owed: [], ...(row.ended ? failureOf(row) : RUNNING) }];
+      return row === undefined
+        ? []
+        : [{ ...row, ...NOT_REKEYED, custody, owed: [], ...(row.ended ? failureOf(row) : runningOf(row)) }];
     }),
   );
   const rows = journeys.flatMap(rowsOf).toSorted((a, b) => (a.startedAt < b.startedAt ? 1 : -1));
@@ -23,6 +43,7 @@ export function answersOf({ entries, journeys }: ScriptedLedgers): Answers {
     ...Object.fromEntries(
       details.map(({ migration }) => [`/v1/events?migration=${migration}`, { items: eventsOf(entries, migration) }]),
     ),
+    ...Object.fromEntries(diagnoses),
     ...INVENTORY,
   };
 }
@@ -37,6 +58,10 @@ const RUNNING = {
   owed: [{ command: 'ReceiveImage', attempt: 1 }],
   progress: { step: 'ReceiveImage', doneBytes: 731_906_048, totalBytes: 2_147_483_648, bytesPerSecond: 94_371_840 },
 };
+
+/** While it waits for people or for its peer nothing is transferred. */
+const runningOf = ({ phase }: MigrationRow): object =>
+  phase === 'released' || phase === 'split-suspected' ? { owed: [] } : RUNNING;
 
 /** What made a side give up, as its broker remembers it. */
 const failureOf = ({ outcome, reasons: [reason], updatedAt }: MigrationRow): object =>

@@ -43,6 +43,15 @@ export interface Telling {
   readonly startMs: number;
   /** Only so many of its events have happened yet. */
   readonly upTo?: number;
+  /** What this time is said otherwise than it was recorded: the data of an event that has the digests of this telling. */
+  readonly retold?: (said: Said, at: string) => object;
+}
+
+/** An event before it has its place. */
+export interface Said {
+  readonly type: string;
+  readonly migration: string;
+  readonly data: Readonly<Record<string, unknown>>;
 }
 
 export interface ScriptedLedgers {
@@ -59,6 +68,11 @@ const TAKES: Readonly<Record<string, number>> = {
   VmStarted: 1_900,
   VmHealthy: 6_800,
   MigrationFinalized: 12_000,
+  // After the recorded deadline.
+  BreakGlassResumed: 7_200_000,
+  SourceResumed: 21_000,
+  CopyFenced: 960_000,
+  CopyDiscarded: 5_400_000,
 };
 const TAKES_ELSE = 140;
 
@@ -75,7 +89,7 @@ export function tellLedgers(tellings: readonly Telling[]): ScriptedLedgers {
 }
 
 function tell(
-  { history, label, startMs, upTo }: Telling,
+  { history, label, startMs, upTo, retold = ({ data }) => data }: Telling,
   writers: ReadonlyMap<string, Writer>,
 ): { readonly told: readonly Entry[]; readonly journey: Journey } {
   const { events } = readHistory(readFileSync(join(import.meta.dirname, `../histories/${history}.golden.json`), 'utf8'));
@@ -94,7 +108,9 @@ function tell(
     at += TAKES[placed.event.type] ?? TAKES_ELSE;
     const writer = writers.get(placed.event.publisher);
     if (writer === undefined) throw new Error(`no ledger of ${placed.event.publisher}`);
-    const written = writer.write(rename(placed.event, renamed), at);
+    const said = rename(placed.event, renamed);
+    const data = retold(said, new Date(at).toISOString());
+    const written = writer.write({ ...said, data }, at);
     renamed.set(placed.digest, written.entry.digest);
     told.push(written.entry);
     const evolved = evolve(journey, written.placed);
@@ -104,7 +120,7 @@ function tell(
   return { told, journey };
 }
 
-const rename = (value: object, renamed: ReadonlyMap<string, string>): Record<string, unknown> =>
+const rename = (value: object, renamed: ReadonlyMap<string, string>): Said & Record<string, unknown> =>
   JSON.parse([...renamed].reduce((text, [from, to]) => text.replaceAll(from, to), JSON.stringify(value)));
 
 /** PKCS #8 of an Ed25519 seed (RFC 8410, section 7): this prefix and 32 bytes. */

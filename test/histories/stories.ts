@@ -2,6 +2,7 @@ import { type Epoch, epoch, type MigrationMode, type RekeyMethod, timestamp } fr
 import type { FactType, Placed, Proposal } from '@carnet/saga';
 import {
   append,
+  breakGlassData,
   CSP_A,
   CSP_B,
   EVIDENCE,
@@ -30,6 +31,7 @@ const says = (t: Telling, who: Who, next: Party): Telling => ({
   said: [...t.said, ...next.ledger.slice(t[who].ledger.length)],
 });
 const does = (t: Telling, who: Who, proposal: Proposal): Telling => says(t, who, propose(t[who], proposal, START));
+const doesLate = (t: Telling, who: Who, proposal: Proposal): Telling => says(t, who, propose(t[who], proposal, LATE));
 const performs = (t: Telling, who: Who, now = START): Telling => says(t, who, step(t[who], now));
 
 function arrives(t: Telling): Telling {
@@ -83,6 +85,20 @@ function startsEarly(t: Telling): readonly Placed[] {
   return goOn(says(t, 'b', append(t.b, { ...event, type: 'StartAuthorized', causes: [], data }, START))).said;
 }
 
+/** A source that hears nothing takes the VM back, while its target runs it; then all arrives, and the target gives its copy up. */
+function breaksTheGlass(): readonly Placed[] {
+  const released = goOn(intends(opening, 'a', 'cold'), 'KeyReleased');
+  const release = released.a.ledger.find(({ event }) => event.type === 'KeyReleased')?.digest;
+  if (!release) return released.said;
+  const ran = Array.from({ length: 4 }).reduce<Telling>((t) => performs(t, 'b'), released);
+  const broken = doesLate(ran, 'a', { type: 'BreakGlassResumed', migration: migration(1), data: breakGlassData(release, 2) });
+  const fenced = goOn(performs(broken, 'a', LATE), undefined, LATE);
+  const copy = fenced.b.ledger.find(({ event }) => event.type === 'CopyFenced')?.digest;
+  if (!copy) return fenced.said;
+  const data = { fenced: copy, by: 'spiffe://csp-b.example/operator/olga', reason, receipt: RECEIPT };
+  return goOn(doesLate(fenced, 'b', { type: 'CopyDiscarded', migration: migration(1), data }), undefined, LATE).said;
+}
+
 /** Named for what happens; each is one golden file. A story is never changed: what behaves differently is a new one. */
 export const STORIES: Readonly<Record<string, () => readonly Placed[]>> = {
   'cold-to-the-end': () => goOn(intends(opening, 'a', 'cold')).said,
@@ -102,6 +118,7 @@ export const STORIES: Readonly<Record<string, () => readonly Placed[]>> = {
   'rekeyed-by-slot': () => goOn(intends(opening, 'a', 'suspend', 1, 'slot')).said,
   'rekeyed-in-full': () => goOn(intends(opening, 'a', 'cold', 1, 'full')).said,
   'relinquished-when-rekeyed': () => goOn(relinquishes(goOn(intends(opening, 'a', 'cold', 1, 'full'), 'VolumeRekeyed'))).said,
+  'glass-broken-while-the-target-ran': breaksTheGlass,
   'a-start-before-the-agreed-rekeying-is-void': () => startsEarly(goOn(intends(opening, 'a', 'cold', 1, 'full'), 'KeyImported')),
   'a-second-deposit-is-void': () => goOn(repeats(goOn(intends(opening, 'a', 'cold'), 'KeyDeposited'), 'a', 'KeyDeposited')).said,
   'a-repeated-intent-is-void': () => repeats(goOn(intends(opening, 'a', 'cold')), 'a', 'MigrationIntended').said,

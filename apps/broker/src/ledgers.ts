@@ -1,4 +1,4 @@
-import type { Digest, Draft, Event, MigrationId, PolicyAnnounced, Timestamp, TrustDomain, VmId } from '@carnet/events';
+import type { Digest, Draft, Event, MigrationId, PolicyAnnounced, Reason, Timestamp, TrustDomain, VmId } from '@carnet/events';
 import type { AppendTx, Journal, JourneyEnds, PlacedEvent, VmWithPeer } from '@carnet/journal';
 import { orRefused } from '@carnet/keys';
 import { type Announced, downgradeOf, highestAnnounced } from '@carnet/policy';
@@ -9,6 +9,8 @@ export interface Refused {
   readonly ok: false;
   readonly code: string;
   readonly text: string;
+  /** Of whoever made the proposal: policies that denied it. */
+  readonly reasons?: readonly Reason[];
 }
 export type Proposed = { readonly ok: true; readonly digest: Digest } | Refused;
 

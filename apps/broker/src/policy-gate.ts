@@ -1,5 +1,6 @@
 import {
   ACCREDITATIONS_MAX,
+  type BreakGlassDecision,
   type DsseEnvelope,
   type MigrationId,
   type OpenAmounts,
@@ -11,13 +12,17 @@ import {
 import {
   type ApprovalVerdict,
   decideApproval,
+  decideBreakGlass,
   decideMove,
+  type Glass,
   levelOf,
   type Move,
   type Person,
   POLICY_CODES,
   type PolicySet,
+  permitsNoBreakGlass,
   questionAbout,
+  questionsAbout,
   type Role,
   rolesOf,
   tokensAbout,
@@ -32,6 +37,10 @@ export interface PolicyGate {
   readonly set: PolicySet;
   readonly asSource: (asked: Move, migration: MigrationId) => Promise<PolicyDecision>;
   readonly asTarget: (intent: Move, migration: MigrationId) => Promise<PolicyDecision>;
+  /** May each of these persons break this glass? One decision for each, in that order. */
+  readonly breakingGlass: (glass: Glass, persons: readonly string[]) => readonly BreakGlassDecision[];
+  /** No policy permits anybody to break a glass. */
+  readonly isGlassUnpermitted: boolean;
   /** May this principal be the second person? */
   readonly approval: (asked: Asked, approver: Person) => ApprovalVerdict;
   /** Other peers to which the same policies would let the VM go. */
@@ -76,6 +85,9 @@ export function openPolicyGate({ self, set, counts, peers, hosts, hostsUp, now }
       const question = questionAbout(intent, { action: 'receive', time: now(), open: incoming, hostLevel: highest(hostsUp()) });
       return decideMove(set, question, intent);
     },
+    breakingGlass: (glass, persons) =>
+      questionsAbout(glass, persons, now()).map((question) => decideBreakGlass(set, question, glass)),
+    isGlassUnpermitted: permitsNoBreakGlass(set),
     approval: ({ vm, source, target, mode, spec, request }, approver) =>
       decideApproval(set, { vm, source, target, mode, time: now(), approver, asker: request.principal }, spec),
     alternatives: async (asked, migration) => {

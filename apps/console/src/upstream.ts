@@ -6,6 +6,8 @@ import { QUERY_CHARS_MAX } from './limits.ts';
 interface Readable {
   readonly path: string;
   readonly parameter?: z.ZodType<string>;
+  /** What stands behind the parameter. */
+  readonly rest?: string;
   readonly query?: z.ZodType;
 }
 
@@ -15,6 +17,7 @@ const limit = z
   .optional();
 const READABLE: readonly Readable[] = [
   { path: '/migrations', query: z.strictObject({ open: z.enum(['true', 'false']).optional(), limit }) },
+  { path: '/migrations/', parameter: migrationId, rest: '/diagnosis' },
   { path: '/migrations/', parameter: migrationId },
   { path: '/events', query: z.strictObject({ migration: migrationId, limit }) },
   { path: '/events/', parameter: digest },
@@ -26,10 +29,13 @@ const READABLE: readonly Readable[] = [
 
 /** The broker's path for a path below `/api`, or `undefined` when it is not one that may be read. */
 export function upstreamOf(path: string, query: URLSearchParams): string | undefined {
-  const rule = READABLE.find((r) => (r.parameter === undefined ? r.path === path : path.startsWith(r.path)));
+  const rule = READABLE.find((r) =>
+    r.parameter === undefined ? r.path === path : path.startsWith(r.path) && path.endsWith(r.rest ?? ''),
+  );
   if (rule === undefined) return undefined;
   // The schemas admit no `/`, `%` or dot: what passes needs no escaping and cannot climb.
-  if (rule.parameter !== undefined && !rule.parameter.safeParse(path.slice(rule.path.length)).success) return undefined;
+  const parameter = path.slice(rule.path.length, path.length - (rule.rest ?? '').length);
+  if (rule.parameter !== undefined && !rule.parameter.safeParse(parameter).success) return undefined;
   const asked = Object.fromEntries(query);
   const known = rule.query ?? z.strictObject({});
   if (!known.safeParse(asked).success || query.toString().length > QUERY_CHARS_MAX) return undefined;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { destructionReceipt } from './data-handover.ts';
+import { breakGlassDecision } from './data-policy.ts';
 import { dsseEnvelope } from './dsse.ts';
 import { signedEvidence } from './evidence.ts';
 import { BREAK_GLASS_PERSONS_MAX, BREAK_GLASS_PERSONS_MIN, CERTIFICATE_BASE64_MAX } from './limits.ts';
@@ -41,6 +42,8 @@ export const breakGlassResumed = z
     opens: epoch,
     persons: z.array(breakGlassPerson).min(BREAK_GLASS_PERSONS_MIN).max(BREAK_GLASS_PERSONS_MAX).readonly(),
     owner: dsseEnvelope,
+    /** What the source's policies say of each of `persons`, in that order. Absent: of a version that did not ask them. */
+    policy: z.array(breakGlassDecision).min(BREAK_GLASS_PERSONS_MIN).max(BREAK_GLASS_PERSONS_MAX).readonly().optional(),
   })
   .readonly();
 export type BreakGlassResumed = z.infer<typeof breakGlassResumed>;

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { ACCREDITORS_MAX, APPROVALS_MAX, POLICIES_NAMED_MAX, PRINCIPAL_CHARS_MAX } from './limits.ts';
+import {
+  ACCREDITORS_MAX,
+  APPROVALS_MAX,
+  BREAK_GLASS_PERSONS_MAX,
+  BREAK_GLASS_PERSONS_MIN,
+  POLICIES_NAMED_MAX,
+  PRINCIPAL_CHARS_MAX,
+} from './limits.ts';
 import { reason } from './reason.ts';
 import { rekeyMethod } from './rekey.ts';
 import { digest, text, timestamp, trustDomain, vmId } from './scalars.ts';
@@ -73,20 +80,46 @@ export const policyId = z
   .max(128)
   .regex(/^[a-z0-9][a-z0-9/-]*$/);
 
-/** The verdict of one side's policy on the intent, such that this side's auditor comes to the same from the same policy files. */
-export const policyDecision = z
+/** What was put to the source's policies about each person whose word breaks a glass; the VM is the intent's. */
+export const breakGlassQuestion = z
   .strictObject({
-    ...ruledBy,
-    allowed: z.boolean(),
-    asked: policyQuestion,
-    /** SHA-256 over the request as the engine got it: question, VM and restrictions together. */
-    request: digest,
-    /** Policies that determined the decision, sorted; none: nothing permits it. */
-    determining: z.array(policyId).max(POLICIES_NAMED_MAX).readonly(),
-    reasons: z.array(reason).min(1).max(POLICIES_NAMED_MAX).readonly(),
+    action: z.literal('break-glass'),
+    principal,
+    vm: vmId,
+    source: trustDomain,
+    target: trustDomain,
+    mode: migrationMode,
+    /** When it is asked, and when the key was released that has no answer. */
+    time: timestamp,
+    released: timestamp,
+    /** All who signed that the VM shall run at its source, `principal` among them. */
+    persons: z.array(principal).min(BREAK_GLASS_PERSONS_MIN).max(BREAK_GLASS_PERSONS_MAX).readonly(),
   })
   .readonly();
+export type BreakGlassQuestion = z.infer<typeof breakGlassQuestion>;
+
+/** A question, what came of it, and by which rules: another one with the same files comes to the same. */
+const decisionOn = <T extends z.ZodType>(asked: T) =>
+  z
+    .strictObject({
+      ...ruledBy,
+      allowed: z.boolean(),
+      asked,
+      /** SHA-256 over the request as the engine got it: question, VM and restrictions together. */
+      request: digest,
+      /** Policies that determined the decision, sorted; none: nothing permits it. */
+      determining: z.array(policyId).max(POLICIES_NAMED_MAX).readonly(),
+      reasons: z.array(reason).min(1).max(POLICIES_NAMED_MAX).readonly(),
+    })
+    .readonly();
+
+/** The verdict of one side's policy on the intent, such that this side's auditor comes to the same from the same policy files. */
+export const policyDecision = decisionOn(policyQuestion);
 export type PolicyDecision = z.infer<typeof policyDecision>;
+
+/** The verdict of the source's policy on one person who breaks a glass. */
+export const breakGlassDecision = decisionOn(breakGlassQuestion);
+export type BreakGlassDecision = z.infer<typeof breakGlassDecision>;
 
 /** What a second person signs: this migration, asked for with this content. `request`: SHA-256 as in `RequestRecord`. */
 export const approvalStatement = z

@@ -72,6 +72,10 @@ when { context.approvers.contains(principal) };
 @id("carnet/self-approval") @reason("SELF_APPROVAL")
 forbid (principal, action == Action::"approve", resource)
 when { principal == context.asker };
+
+@id("carnet/break-glass-duty") @reason("BREAK_GLASS_DUTY")
+forbid (principal, action == Action::"break-glass", resource)
+unless { principal in Role::"operator" || principal in Role::"administrator" };
 ${CONSENT}${ACCREDITATION}`;
 /** Ids that only these policies have. */
 export const BASE_IDS = 'carnet/';

@@ -1,8 +1,17 @@
-import { type BreakGlassPerson, type DsseEnvelope, digest, epoch, migrationId, PAYLOAD_TYPES, spiffeId } from '@carnet/events';
+import {
+  type BreakGlassDecision,
+  type BreakGlassPerson,
+  type DsseEnvelope,
+  digest,
+  epoch,
+  migrationId,
+  PAYLOAD_TYPES,
+  spiffeId,
+} from '@carnet/events';
 import { describe, expect, it } from 'vitest';
-import { type BreakGlassCase, type BreakGlassCode, breakGlassFault } from './index.ts';
+import { type BreakGlassCase, type BreakGlassCode, breakGlassFault, decideBreakGlass, questionsAbout } from './index.ts';
 import { crypto, keyOf, OWNER, publicKeyOf, signedBy } from './testing/owners.ts';
-import { A, B, VM } from './testing/sets.ts';
+import { A, B, ENTITIES, intentOf, MONDAY, setOf, user, VM } from './testing/sets.ts';
 
 const TIME = '2026-11-23T12:00:00.000Z';
 const CASE: BreakGlassCase = {
@@ -94,6 +103,25 @@ describe('what breaks the glass', () => {
     ['without a name', person('ben', SAID, 'ben', `spiffe://${A}/operator`), 'BREAK_GLASS_PERSON_FALSE'],
   ])('no second person %s', (_, second, code) => {
     expect(fault([anna, second])).toBe(code);
+  });
+
+  /** Quoted by the source itself: a person whom its policies do not let is no part of a quorum, for whoever reads it. */
+  it('no words of which the source says that its policies do not let them count', () => {
+    const two = [anna, person('ben')];
+    const set = setOf('@id("all") permit (principal, action, resource);', {
+      entities: [...ENTITIES, ...two.map(({ principal }) => user(principal, ['operator']))],
+    });
+    const glass = { ...intentOf(), released: MONDAY };
+    const names = two.map(({ principal }) => principal);
+    const quoted = questionsAbout(glass, names, MONDAY).map((asked) => decideBreakGlass(set, asked, glass));
+    const judged = (policy: readonly BreakGlassDecision[]) =>
+      breakGlassFault(ports, { persons: two, owner: owner(), policy }, CASE);
+    expect(judged(quoted)).toBeUndefined();
+    const [first, second] = quoted;
+    if (first === undefined || second === undefined) throw new Error('two were asked about');
+    const denied = (one: BreakGlassDecision): BreakGlassDecision => ({ ...one, allowed: false });
+    for (const policy of [[first, denied(second)], [denied(first), second], [first], [second, first], [first, first]])
+      expect(judged(policy)).toBe('BREAK_GLASS_DENIED');
   });
 
   it('no other owner, no other kind of statement, no VM without an owner', () => {

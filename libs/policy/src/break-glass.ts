@@ -1,4 +1,5 @@
 import {
+  type BreakGlassDecision,
   type BreakGlassPerson,
   type BreakGlassResumed,
   type BreakGlassStatement,
@@ -39,6 +40,11 @@ export const BREAK_GLASS_CODES = {
     text: 'A statement is not good at this time.',
     advice: 'Have it signed anew; statements are good for a day at most.',
   },
+  BREAK_GLASS_DENIED: {
+    text: 'The policies of the source do not let everybody who signed break this glass.',
+    advice:
+      'The reasons name person and policy. Have somebody else sign; where no policy permits it, have an administrator add a permit for the action break-glass, and raise the version in set.json.',
+  },
 } as const;
 export type BreakGlassCode = keyof typeof BREAK_GLASS_CODES;
 
@@ -65,7 +71,7 @@ export type BreakGlassPorts = Pick<Crypto, 'signed'> & {
  */
 export function breakGlassFault(
   ports: BreakGlassPorts,
-  { persons, owner }: Pick<BreakGlassResumed, 'persons' | 'owner'>,
+  { persons, owner, policy }: Pick<BreakGlassResumed, 'persons' | 'owner' | 'policy'>,
   of: BreakGlassCase,
 ): BreakGlassCode | undefined {
   if (of.owner === undefined) return 'BREAK_GLASS_OWNER_UNKNOWN';
@@ -78,8 +84,14 @@ export function breakGlassFault(
   }
   const said = statedIn(ports.signed(owner, PAYLOAD_TYPES.breakGlass, of.owner), 'target-is-fenced', of);
   if (said === undefined) return 'BREAK_GLASS_OWNER_FALSE';
-  return isGood(said, of.time) ? undefined : 'BREAK_GLASS_EXPIRED';
+  if (!isGood(said, of.time)) return 'BREAK_GLASS_EXPIRED';
+  return policy === undefined || isPermitted(persons, policy) ? undefined : 'BREAK_GLASS_DENIED';
 }
+
+/** By what the source itself quotes: whether its policies say so is for whoever has their files. */
+const isPermitted = (persons: readonly BreakGlassPerson[], policy: readonly BreakGlassDecision[]): boolean =>
+  policy.length === persons.length &&
+  policy.every(({ allowed, asked }, index) => allowed && asked.principal === persons[index]?.principal);
 
 function statedIn(payload: unknown, says: BreakGlassStatement['says'], of: BreakGlassCase): BreakGlassStatement | undefined {
   const stated = breakGlassStatement.safeParse(payload).data;

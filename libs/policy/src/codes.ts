@@ -91,6 +91,10 @@ export const POLICY_CODES = {
     text: "A later list of an accreditor's revocations was used before.",
     advice: 'Put the newest list of that accreditor into accreditors.json.',
   },
+  BREAK_GLASS_DUTY: {
+    text: 'Only operators and administrators of the source break the glass.',
+    advice: 'Have another person sign, who has one of these roles in entities.json.',
+  },
   POLICY_ERROR: {
     text: 'A policy could not be evaluated, so nothing is allowed.',
     advice: 'The policy is named: have it corrected; `carnet policy test` shows the effect.',

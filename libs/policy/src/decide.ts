@@ -34,15 +34,16 @@ export function decideMove(set: PolicySet, asked: PolicyQuestion, about: Move): 
       return answerTo(set, sending, about).answer;
     });
   const what = `${asked.principal} to ${asked.action} ${asked.vm} from ${asked.source} to ${asked.target}`;
-  return {
-    ...set.ruledBy,
-    allowed: answer.allowed,
-    asked,
-    request: set.crypto.hash(canonicalText({ ...request, about: own })),
-    determining: answer.determining.filter((id) => id !== '').slice(0, POLICIES_NAMED_MAX),
-    reasons: reasonsOf(set, answer, what, elsewhere),
-  };
+  return { ...verdictOf(set, request, own, answer), asked, reasons: reasonsOf(set, answer, what, elsewhere) };
 }
+
+/** What each decision quotes of rules, request and answer. */
+export const verdictOf = (set: PolicySet, request: Request, own: readonly Entity[], answer: Answer) => ({
+  ...set.ruledBy,
+  allowed: answer.allowed,
+  request: set.crypto.hash(canonicalText({ ...request, about: own })),
+  determining: answer.determining.filter((id) => id !== '').slice(0, POLICIES_NAMED_MAX),
+});
 
 type Answered = { readonly request: Request; readonly own: readonly Entity[]; readonly answer: Answer };
 
@@ -59,7 +60,7 @@ function answerTo(set: PolicySet, asked: PolicyQuestion, about: Move): Answered 
 }
 
 /** What comes with the request stands in place of what the set says under the same name. */
-function ask(set: PolicySet, request: Request, own: readonly Entity[]): Answer {
+export function ask(set: PolicySet, request: Request, own: readonly Entity[]): Answer {
   const named = new Set(own.map(({ uid: { type, id } }) => `${type} ${id}`));
   const others = set.entities.filter(({ uid: { type, id } }) => !named.has(`${type} ${id}`));
   return authorize(set.ruledBy.policySet, request, [...others, ...own]);
@@ -128,13 +129,16 @@ export type Disagreement = { readonly expected: string; readonly got: string; re
 export function disagreement(set: PolicySet, intent: Move, quoted: PolicyDecision): Disagreement | undefined {
   const { asked } = quoted;
   const question = questionAbout(intent, asked);
-  if (canonicalText(question) !== canonicalText(asked))
-    return {
-      text: 'the decision is about another question than the intent',
-      expected: canonicalText(question),
-      got: canonicalText(asked),
-    };
-  const again = decideMove(set, question, intent);
-  const [expected, got] = [canonicalText(again), canonicalText(quoted)];
-  return expected === got ? undefined : { text: 'the same policies decide otherwise', expected, got };
+  return (
+    differing(question, asked, 'the decision is about another question than the intent') ??
+    differing(decideMove(set, question, intent), quoted, DECIDES_OTHERWISE)
+  );
+}
+
+export const DECIDES_OTHERWISE = 'the same policies decide otherwise';
+
+/** Whether two say the same, in the one spelling. */
+export function differing(ours: object, theirs: object, text: string): Disagreement | undefined {
+  const [expected, got] = [canonicalText(ours), canonicalText(theirs)];
+  return expected === got ? undefined : { text, expected, got };
 }

@@ -60,6 +60,20 @@ export function faultOf(schema: string, policies: readonly PolicyText[], entitie
   return parsed.type === 'failure' ? said(parsed.errors) : undefined;
 }
 
+/** What a schema lets be asked. */
+export function actionsOf(schema: string): readonly string[] {
+  const parsed = cedar.schemaToJson(schema);
+  if (parsed.type === 'failure') throw new Error(`a schema that was validated does not parse: ${said(parsed.errors)}`);
+  return Object.values(parsed.json).flatMap(({ actions }) => Object.keys(actions));
+}
+
+/** The actions that a policy may determine, whoever asks for them. */
+export function actionsUnder({ text }: PolicyText, schema: string): readonly string[] {
+  const matched = cedar.getValidRequestEnvsPolicy(text, schema);
+  if (matched.type === 'failure') throw new Error(`a policy that was validated matches nothing: ${matched.error}`);
+  return matched.actions.map((uid) => uid.replace(/^Action::"(.*)"$/, '$1'));
+}
+
 /** Parses once what is asked often. `name` must follow from the content (its digest): the engine remembers it by name. */
 export function prepare(name: string, schema: string, policies: readonly PolicyText[]): void {
   for (const prepared of [cedar.preparsePolicySet(name, staticOf(policies)), cedar.preparseSchema(name, schema)])

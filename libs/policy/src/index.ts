@@ -7,6 +7,14 @@ export {
   type BreakGlassPorts,
   breakGlassFault,
 } from './break-glass.ts';
+export {
+  asksAboutBreakGlass,
+  breakGlassDisagreement,
+  decideBreakGlass,
+  type Glass,
+  permitsNoBreakGlass,
+  questionsAbout,
+} from './break-glass-decision.ts';
 export { canonicalText } from './canonical.ts';
 export { POLICY_CODES, type PolicyCode } from './codes.ts';
 export { imageOf } from './consent.ts';

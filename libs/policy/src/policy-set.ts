@@ -14,7 +14,7 @@ import { SCHEMA } from './schema.ts';
 /** Files of a set's folder, by name. */
 export type PolicyFiles = ReadonlyMap<string, string>;
 
-const FILE = {
+export const FILE = {
   set: 'set.json',
   entities: 'entities.json',
   accreditors: 'accreditors.json',

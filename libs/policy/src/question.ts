@@ -1,4 +1,12 @@
-import { type EventData, isSamePerson, type PolicyQuestion, UNRESTRICTED, type VmId, type VmSpec } from '@carnet/events';
+import {
+  type BreakGlassQuestion,
+  type EventData,
+  isSamePerson,
+  type PolicyQuestion,
+  UNRESTRICTED,
+  type VmId,
+  type VmSpec,
+} from '@carnet/events';
 import type { Entity, Request, Uid, Value } from './engine.ts';
 import type { Person } from './entities.ts';
 
@@ -17,11 +25,13 @@ export const homeOf = (vm: VmId): string => vm.slice(0, vm.indexOf('/'));
 
 type Placed = Pick<PolicyQuestion, 'vm' | 'source' | 'target' | 'mode' | 'time'>;
 
+const datetime = (arg: string): Value => ({ __extn: { fn: 'datetime', arg } });
+
 const contextOf = ({ source, target, mode, time }: Placed): Readonly<Record<string, Value>> => ({
   source: ref('Csp', source),
   target: ref('Csp', target),
   mode,
-  time: { __extn: { fn: 'datetime', arg: time } },
+  time: datetime(time),
   weekday: WEEKDAYS[new Date(time).getUTCDay()] ?? '',
 });
 
@@ -89,4 +99,16 @@ export const approvalRequestOf = (asked: ApprovalQuestion): Request => ({
   action: uid('Action', 'approve'),
   resource: uid('Vm', asked.vm),
   context: { ...contextOf(asked), asker: userBeside(asked.approver.principal, asked.asker) },
+});
+
+/** One of those who break a glass. Among the persons it stands under this name: they are several, by `breakGlassFault`. */
+export const breakGlassRequestOf = (asked: BreakGlassQuestion): Request => ({
+  principal: uid('User', asked.principal),
+  action: uid('Action', asked.action),
+  resource: uid('Vm', asked.vm),
+  context: {
+    ...contextOf(asked),
+    released: datetime(asked.released),
+    persons: asked.persons.map((one) => userBeside(asked.principal, one)),
+  },
 });

@@ -76,4 +76,16 @@ action approve appliesTo {
   resource: Vm,
   context: { asker: User, source: Csp, target: Csp, mode: String, time: datetime, weekday: String },
 };
+// Asked by the source, of each user whose word breaks the glass: takes a VM back whose released key has no answer.
+action "break-glass" appliesTo {
+  principal: User,
+  resource: Vm,
+  context: {
+    source: Csp, target: Csp, mode: String, time: datetime, weekday: String,
+    // When the key was released: nobody has run the VM since, as far as the source knows.
+    released: datetime,
+    // All who signed, the principal among them. The owner's word is no matter of policy.
+    persons: Set<User>,
+  },
+};
 `;

@@ -77,6 +77,10 @@ export const AUDIT_CODES = {
     text: 'A decision quotes a policy set that its ledger did not announce last.',
     advice: 'Ask that CSP by which rules its broker decides.',
   },
+  POLICY_NOT_QUOTED: {
+    text: 'The glass was broken without a decision of the policy set that the source had announced.',
+    advice: 'Its broker asks its policy and quotes it: ask that CSP what was decided, and by what program.',
+  },
   POLICY_DOWNGRADED: {
     text: 'A CSP went back to an older policy set, or changed one without a new version.',
     advice: 'Ask that CSP who took the newer rules away.',

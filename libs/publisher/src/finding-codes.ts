@@ -48,6 +48,11 @@ export const FINDING_CODES = {
     text: 'A host’s agent is not heard.',
     advice: 'Start its agent; `carnet host list` shows when each was heard.',
   },
+  GLASS_UNPERMITTED: {
+    text: 'No policy of this CSP permits anybody to break the glass.',
+    advice:
+      'Should it come to that: have an administrator add a permit for the action break-glass to the policy set, raise its version, and restart the broker.',
+  },
   LAST_ATTEMPT_FAILED: {
     text: 'The last attempt at what is owed here failed.',
     advice: 'It is tried again by itself; the code in the text says more (carnet error CODE).',

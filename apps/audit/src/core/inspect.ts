@@ -14,7 +14,7 @@ import { checkOrder } from './order.ts';
 import { checkReceipts } from './receipts.ts';
 import type { LedgerReplay, PlacedEvent } from './replay.ts';
 import { checkRequest } from './request.ts';
-import type { Rules } from './rules.ts';
+import { onGlass, onIntent, type Rules } from './rules.ts';
 
 export type Inspection = {
   readonly identify: Identify;
@@ -122,6 +122,7 @@ function* judgeAgreement(
       return;
     case 'BreakGlassResumed':
       yield checkBreakGlass(identify, m, event, ledger.issuers);
+      yield* glassDecided(rules, m, event);
       return;
     case 'MigrationRefused':
       if (event.data.policy !== undefined) yield decided(rules, m, event, event.data.policy);
@@ -160,7 +161,17 @@ function decided(
   const data = m.facts.MigrationIntended?.data;
   if (data === undefined) return { ok: true, value: null };
   const action = event.type === 'MigrationIntended' ? 'send' : 'receive';
-  return rules.judge({ at: event, decision, intent: { ...data, epoch: m.epoch }, action, time: event.time });
+  return rules.judge(onIntent({ at: event, time: event.time }, decision, { ...data, epoch: m.epoch }, action));
+}
+
+function* glassDecided(rules: Rules, m: MigrationState, event: EventOf<'BreakGlassResumed'>): Generator<Checked<null, string>> {
+  const { policy, persons } = event.data;
+  const { MigrationIntended: intent, KeyReleased: released } = m.facts;
+  if (policy === undefined) yield rules.unquoted(event);
+  if (policy === undefined || intent === undefined || released === undefined) return;
+  const glass = { ...intent.data, released: released.time };
+  const principals = persons.map(({ principal }) => principal);
+  for (const decided of onGlass({ at: event, time: event.time }, policy, glass, principals)) yield rules.judge(decided);
 }
 
 const checkAllowed = (csp: string, allowed: boolean): Checked<null, 'POLICY_DENIED'> =>

@@ -1,7 +1,9 @@
 import {
   artifactId,
   type EventData,
+  type Evidence,
   type EvidenceKind,
+  epoch,
   keyId,
   type PolicyDecision,
   type PolicyQuestion,
@@ -11,10 +13,10 @@ import {
   type VmSpec,
 } from '@carnet/events';
 import { decideMove, type Move, questionAbout } from '@carnet/policy';
-import type { Command, CommandOf, MigrationState, Proposal } from '@carnet/saga';
+import { type Command, type CommandOf, epochAfter, type MigrationState, type Proposal } from '@carnet/saga';
 import { sha256Hex } from '@carnet/trust';
-import { setOf } from '../../../../libs/policy/src/testing.ts';
-import { agentOf, type Federation, testimony, timeAt } from './federation.ts';
+import { ENTITIES, setOf, user } from '../../../../libs/policy/src/testing.ts';
+import { agentOf, CSP_A, type Federation, testimony, timeAt } from './federation.ts';
 
 const HOUR_MS = 3_600_000;
 export const DISK = artifactId.parse('2b4e28ba-2fa1-41d2-883f-0016d3cca427');
@@ -30,8 +32,13 @@ export const SPEC: VmSpec = {
   disks: [{ artifact: DISK, target: 'vda', format: 'qcow2', capacityBytes: 268_435_456, key: DISK_KEY }],
 };
 const some = (word: string) => sha256Hex(Buffer.from(word));
+/** Operators of the source, who sign when a glass is broken. */
+export const PEOPLE = ['anna', 'ben'] as const;
+export const operatorOf = (name: string): string => `spiffe://${CSP_A}/operator/${name}`;
 /** By these both sides decide: whoever asks may. */
-export const RULES = setOf('@id("all") permit (principal, action, resource);');
+export const RULES = setOf('@id("all") permit (principal, action, resource);', {
+  entities: [...ENTITIES, ...PEOPLE.map((name) => user(operatorOf(name), ['operator']))],
+});
 export function decided(intent: Move, action: PolicyQuestion['action'], time: Timestamp): PolicyDecision {
   const open = { migrations: 0, memoryMiB: 0, diskBytes: 0 };
   const facts = { action, time, open, ...(action === 'receive' ? { hostLevel: 0 } : {}) };
@@ -42,8 +49,8 @@ const later = (now: Timestamp): Timestamp => timeAt(Date.parse(now) + HOUR_MS);
 /** A CSP for which everything works at once, in mode cold, with hosts that testify. */
 export function performed(federation: Federation, command: Command, m: MigrationState, now: Timestamp): Proposal {
   const { migration } = command;
-  const word = (side: 'source' | 'target', kind: Parameters<typeof testimony>[3]) =>
-    testimony(federation, m, side, kind, now, kind === 'destroyed' ? { facts: DESTROYED_FACTS } : {});
+  const word = (side: 'source' | 'target', kind: Parameters<typeof testimony>[3], changed: Partial<Evidence> = {}) =>
+    testimony(federation, m, side, kind, now, kind === 'destroyed' ? { facts: DESTROYED_FACTS } : changed);
   const { rekey } = command.facts.MigrationIntended.data;
   switch (command.type) {
     case 'AnswerIntent':
@@ -100,7 +107,7 @@ export function performed(federation: Federation, command: Command, m: Migration
         },
       };
     case 'ResumeVm':
-      return { type: 'Resume', migration, ran: true, evidence: word('source', 'resumed') };
+      return { type: 'Resume', migration, ran: true, evidence: word('source', 'resumed', { epoch: epoch.parse(epochAfter(m)) }) };
     case 'Withdraw':
       return { type: 'Withdraw', migration, reason: command.reason };
     case 'Relinquish':

@@ -1,13 +1,13 @@
 import { type BreakGlassPerson, PAYLOAD_TYPES, type Reason, type TrustDomain } from '@carnet/events';
 import type { PeerIdentity } from '@carnet/pki';
-import { BREAK_GLASS_CODES, type BreakGlassCase, breakGlassFault } from '@carnet/policy';
+import { BREAK_GLASS_CODES, type BreakGlassCase, breakGlassFault, type Glass } from '@carnet/policy';
 import { policyCrypto } from '@carnet/publisher';
 import type { Fact, MigrationState } from '@carnet/saga';
 import { openEnvelope, parseStrictJson } from '@carnet/trust';
 import { reasonOf } from '../reason.ts';
 import type { IdentifyIn } from './requests.ts';
 
-type Words = Pick<Fact<'BreakGlassResumed'>['data'], 'persons' | 'owner'>;
+type Words = Pick<Fact<'BreakGlassResumed'>['data'], 'persons' | 'owner' | 'policy'>;
 
 /** The release that is in doubt, by the ledgers; `undefined`: nothing was released. */
 export function breakGlassCase(m: MigrationState, time: string): BreakGlassCase | undefined {
@@ -15,6 +15,13 @@ export function breakGlassCase(m: MigrationState, time: string): BreakGlassCase 
   if (intent === undefined || released === undefined) return undefined;
   const { id: migration, vm, epoch, source, target } = m;
   return { migration, vm, epoch, source, target, release: released.digest, owner: intent.data.spec.restrictions?.owner, time };
+}
+
+/** What policy is asked about; `undefined`: nothing was released. */
+export function glassOf({ facts: { MigrationIntended: intent, KeyReleased: released } }: MigrationState): Glass | undefined {
+  if (intent === undefined || released === undefined) return undefined;
+  const { vm, source, target, mode, spec } = intent.data;
+  return { vm, source, target, mode, spec, released: released.time };
 }
 
 /** Why persons and owner have not said what breaks this glass. Whoever signed must be good by `identify`, now. */

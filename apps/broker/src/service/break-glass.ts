@@ -1,4 +1,5 @@
 import {
+  type BreakGlassDecision,
   type BreakGlassResumed,
   type Digest,
   epoch,
@@ -11,14 +12,15 @@ import { breakGlassFrom, type MigrationState, migrationOf } from '@carnet/saga';
 import type { Inventory } from '../inventory.ts';
 import type { Ledgers } from '../ledgers.ts';
 import { nextEpochWith } from '../moving.ts';
-import { breakGlassCase, breakGlassReason } from '../peers/break-glass.ts';
+import { breakGlassCase, breakGlassReason, glassOf } from '../peers/break-glass.ts';
+import { reasonOf } from '../reason.ts';
 import type { IntakePorts } from './intake.ts';
 import type { ServiceRefusal, ServiceResult } from './result.ts';
 
 export interface BreakGlassPorts extends Pick<IntakePorts, 'self' | 'identify' | 'nowMs'> {
   readonly ledgers: Ledgers;
   readonly inventory: Pick<Inventory, 'vm'>;
-  readonly policy: Pick<IntakePorts['policy'], 'roleOf'>;
+  readonly policy: Pick<IntakePorts['policy'], 'roleOf' | 'breakingGlass'>;
 }
 export type BreakGlassWords = Pick<BreakGlassResumed, 'persons' | 'owner'>;
 
@@ -62,19 +64,32 @@ export async function breakGlass(
   if (held === undefined) return refuse('VM_UNKNOWN', `${m.vm} is not held by ${self}`);
   const next = Math.max(nextEpochWith(await ledgers.journeys(m.vm), self, m.target), held.epoch + 1);
   const proposed = await ledgers.propose(m.vm, m.target, async (_tx, journey) => {
-    const of = breakGlassCase(migrationOf(journey, m.id, self) ?? m, timestamp.parse(new Date(ports.nowMs()).toISOString()));
-    if (of === undefined) return refuse('BREAK_GLASS_NOT_RELEASED', 'the key is not released: cancel the migration instead');
+    const now = migrationOf(journey, m.id, self) ?? m;
+    const [of, glass] = [breakGlassCase(now, timestamp.parse(new Date(ports.nowMs()).toISOString())), glassOf(now)];
+    if (of === undefined || glass === undefined)
+      return refuse('BREAK_GLASS_NOT_RELEASED', 'the key is not released: cancel the migration instead');
     const fault = await breakGlassReason(async (_domain: TrustDomain, leaf) => ports.identify(leaf), { persons, owner }, of);
     if (fault !== undefined) return refuse(fault.code, fault.text);
+    const principals = persons.map(({ principal: one }) => one);
+    const policy = ports.policy.breakingGlass(glass, principals);
+    if (policy.some(({ allowed }) => !allowed)) return denied(policy);
     return {
       type: 'BreakGlassResumed',
       migration: m.id,
-      data: { release: of.release, opens: epoch.parse(next), persons, owner },
+      data: { release: of.release, opens: epoch.parse(next), persons, owner, policy },
     };
   });
   if (proposed.ok) return { ok: true, value: { digest: proposed.digest } };
   const from = proposed.code === 'TOO_EARLY' ? ` (after ${breakGlassFrom(m)})` : '';
-  return refuse(proposed.code, `${proposed.text}${from}`);
+  return { ...proposed, text: `${proposed.text}${from}` };
 }
+
+/** No ledger hears of it. */
+const denied = (policy: readonly BreakGlassDecision[]): ServiceRefusal => ({
+  ...refuse('BREAK_GLASS_DENIED', "this CSP's policy does not let everybody who signed break this glass"),
+  reasons: policy
+    .filter(({ allowed }) => !allowed)
+    .flatMap(({ asked, reasons }) => reasons.map(({ code, text }) => reasonOf(code, `${asked.principal}: ${text}`))),
+});
 
 const mayBreak = (role: string): boolean => role === 'operator' || role === 'administrator';

@@ -1,3 +1,4 @@
+import { UNRESTRICTED } from '@carnet/events';
 import type { PeerState } from '@carnet/journal';
 import { describe, expect, it } from 'vitest';
 import {
@@ -32,6 +33,7 @@ const around = (more: Partial<Surroundings> = {}): Surroundings => ({
   now: START,
   peer: quiet,
   hostsSilent: [],
+  isGlassUnpermitted: false,
   lastFailure: undefined,
   ...more,
 });
@@ -107,6 +109,30 @@ describe('a diagnosis', () => {
     ],
   ])('finds %s', (_, more, found) => {
     expect(codes(given('TargetReady').a, more)).toEqual(found);
+  });
+
+  it('says to a source in doubt that its policies let nobody break the glass, while they can still be changed', () => {
+    const { a, b } = given('KeyReleased');
+    const owned = (party: Party): Party => ({
+      ...party,
+      journey: {
+        ...party.journey,
+        migrations: party.journey.migrations.map((m) => {
+          const intent = m.facts.MigrationIntended;
+          if (intent === undefined) throw new Error('every story begins with an intent');
+          const spec = { ...intent.data.spec, restrictions: { ...UNRESTRICTED, owner: 'AA==' } };
+          return { ...m, facts: { ...m.facts, MigrationIntended: { ...intent, data: { ...intent.data, spec } } } };
+        }),
+      },
+    });
+    const unpermitted = { isGlassUnpermitted: true };
+    expect(codes(owned(a), unpermitted)).toEqual(['IN_DOUBT', 'GLASS_UNPERMITTED']);
+    expect(codes(owned(a))).toEqual(['IN_DOUBT']);
+    expect(codes(owned(b), { ...unpermitted, self: CSP_B })).not.toContain('GLASS_UNPERMITTED');
+    // Nobody could, with whatever policies.
+    expect(codes(a, unpermitted)).toEqual(['IN_DOUBT']);
+    expect(codes(owned(given('ImageVerified').a), unpermitted)).not.toContain('GLASS_UNPERMITTED');
+    expect(codes(owned(given('KeyImported').a), unpermitted)).not.toContain('GLASS_UNPERMITTED');
   });
 
   it('does not speak of our hosts while it is the peer’s turn', () => {

@@ -52,6 +52,8 @@ export interface Surroundings {
   readonly peer: PeerState | undefined;
   readonly hostsSilent: readonly string[];
   readonly lastFailure: Failure | undefined;
+  /** This CSP's policies permit nobody to break a glass. */
+  readonly isGlassUnpermitted: boolean;
 }
 
 /** Beyond the instant at which a side gives up by itself, ms: until then it may just be doing so. */
@@ -82,6 +84,7 @@ function findingsOf(m: MigrationState, found: Diagnosis, around: Surroundings): 
   return [
     ...alarming(m, found, around.now).map(({ code, text }) => ({ code, text })),
     ...peerFindings(around),
+    ...glassFindings(m, around),
     ...hostFindings(found, around),
     ...failureFindings(around),
   ];
@@ -117,11 +120,14 @@ function inDoubt(m: MigrationState, now: Timestamp): readonly Alarming[] {
   return [{ code: 'IN_DOUBT', text: `${text}${lastResort(m)}`, since }];
 }
 
+const hasAnswered = ({ targetPhase }: MigrationState): boolean => targetPhase === 'imported' || targetPhase === 'replaced';
+const ownerOf = ({ facts }: MigrationState): string | undefined => facts.MigrationIntended?.data.spec.restrictions?.owner;
+
 /** From when on people may take it back, who must sign, and that there is a risk: said while there is still time to get ready. */
 function lastResort(m: MigrationState): string {
   const from = breakGlassFrom(m);
-  if (m.targetPhase === 'imported' || m.targetPhase === 'replaced' || from === undefined) return '';
-  return m.facts.MigrationIntended?.data.spec.restrictions?.owner === undefined
+  if (hasAnswered(m) || from === undefined) return '';
+  return ownerOf(m) === undefined
     ? '; the VM names no owner, so nobody can break the glass'
     : `; after ${from} two operators of ${m.source} and the VM’s owner may break the glass (carnet migration break-glass), at the risk that it runs twice`;
 }
@@ -196,6 +202,14 @@ function stateFindings(peer: PeerState, now: Timestamp): readonly Finding[] {
         },
       ];
   }
+}
+
+/** While there is still time to change the set; of the source alone, whose policies are asked. */
+function glassFindings(m: MigrationState, { self, isGlassUnpermitted }: Surroundings): readonly Finding[] {
+  const isOurs = m.source === self && summarize(m).exposedSince !== undefined;
+  return isGlassUnpermitted && isOurs && !hasAnswered(m) && ownerOf(m) !== undefined
+    ? [{ code: 'GLASS_UNPERMITTED', text: 'no policy of this CSP permits anybody to break the glass' }]
+    : [];
 }
 
 /** Only where our own side must act: whoever waits for the peer need not be told of our hosts. */

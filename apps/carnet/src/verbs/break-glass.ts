@@ -7,7 +7,8 @@ const HELP = `After the deadline of a release that has no answer, and when the t
   carnet migration break-glass case ID > case.json     at the source: what is to be signed; give it to all who sign
   carnet migration break-glass sign case.json …        two operators of the source, each with an own certificate
   carnet migration break-glass fenced case.json …      the VM’s owner, on an own machine, once sure that the target does not run the VM
-  carnet migration break-glass resume ID …             at the source: decides, in the ledger that the target reads
+  carnet migration break-glass resume ID …             at the source: decides, in the ledger that the target reads, if its policy set
+                                                       lets each operator who signed (action break-glass)
 What is at risk: if the target runs the VM nevertheless, it runs twice until the target hears of this. Then the target stops its copy
 and keeps it (phase split-suspected), until an operator there discards it: \`carnet migration discard-copy ID\`.`;
 

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { type EventData, type EventOf, event, type PolicyDecision } from '@carnet/events';
-import { decideMove, moveOf, openPolicySet, type PolicySet, questionAbout } from '@carnet/policy';
+import { event } from '@carnet/events';
+import { openPolicySet, type PolicySet } from '@carnet/policy';
 import { policyCrypto, readPolicyFiles } from '@carnet/publisher';
 import { EXIT, VerbError } from '../exit.ts';
 import type { Entry } from '../rows.ts';
 import { type VerdictRow, verdictColumns } from '../rows-policy.ts';
 import { answered, type World } from '../world.ts';
+import { decisionsIn, onIntent, type Past } from './past-decisions.ts';
 
 export interface TestOptions {
   readonly migration?: string;
@@ -13,33 +14,25 @@ export interface TestOptions {
   readonly all?: boolean;
 }
 
-type Intent = EventOf<'MigrationIntended'>;
-/** A decision that stands in a ledger, and the intent that it is about. */
-interface Past {
-  readonly intent: Intent;
-  readonly decision: PolicyDecision;
-}
-
 /** Decides anew, on the facts that were quoted then. */
-function again(set: PolicySet, { intent, decision }: Past): VerdictRow {
-  const move = moveOf(intent);
-  const would = decideMove(set, questionAbout(move, decision.asked), move);
+function again(set: PolicySet, past: Past): VerdictRow {
+  const would = past.again(set);
   return {
-    ...verdictOf({ intent, decision }),
+    ...verdictOf(past),
     would: word(would.allowed),
-    changes: would.allowed !== decision.allowed,
+    changes: would.allowed !== past.decided.allowed,
     policies: would.determining,
     reasons: would.reasons,
   };
 }
 
 const word = (allowed: boolean): 'allow' | 'deny' => (allowed ? 'allow' : 'deny');
-const verdictOf = ({ intent, decision }: Past): VerdictRow => ({
-  migration: intent.migration,
-  side: decision.asked.action === 'send' ? 'source' : 'target',
-  decided: word(decision.allowed),
-  policies: decision.determining,
-  reasons: decision.reasons,
+const verdictOf = ({ migration, side, decided }: Past): VerdictRow => ({
+  migration,
+  side,
+  decided: word(decided.allowed),
+  policies: decided.determining,
+  reasons: decided.reasons,
 });
 
 /** `--all` lists what would change and is content if nothing does; a single question ends with the exit code of its answer. */
@@ -93,7 +86,7 @@ function fromFile(file: string, { ruledBy }: PolicySet): Past {
       'ARGUMENT_INVALID',
       `${file}: expected a MigrationIntended event, or what \`carnet event get\` says of one`,
     );
-  return { intent: parsed.data, decision: { ...parsed.data.data.policy, ...ruledBy } };
+  return onIntent(parsed.data, { ...parsed.data.data.policy, ...ruledBy });
 }
 
 async function entriesOf(world: World, query: string): Promise<readonly Entry[]> {
@@ -127,20 +120,6 @@ async function ownDecisions(world: World, entries: readonly Entry[]): Promise<re
 async function selfOf(world: World): Promise<string> {
   const broker = await world.broker();
   return answered(await broker.get<{ readonly csp: string }>('/v1/policy')).csp;
-}
-
-export function decisionsIn(entries: readonly Entry[]): readonly (Past & { readonly by: string })[] {
-  const events = entries.flatMap((entry) => event.safeParse(entry.event).data ?? []);
-  const intents = new Map(
-    events.flatMap((one) => (one.type === 'MigrationIntended' ? [[`${one.publisher} ${one.migration}`, one]] : [])),
-  );
-  return events.flatMap((one) => {
-    if (one.type === 'MigrationIntended') return [{ intent: one, decision: one.data.policy, by: one.publisher }];
-    if (one.type !== 'MigrationOffered' && one.type !== 'MigrationRefused') return [];
-    const intent = intents.get(`${one.audience} ${one.migration}`);
-    const decision: EventData<'MigrationRefused'>['policy'] = one.data.policy;
-    return intent === undefined || decision === undefined ? [] : [{ intent, decision, by: one.publisher }];
-  });
 }
 
 /** Both sides' decisions, in their own words: each reason names its policy. */

@@ -37,6 +37,18 @@ export const migrationDetail = z.object({
 });
 export type MigrationDetail = z.infer<typeof migrationDetail>;
 
+/** What `carnet migration doctor` says, too. */
+export const diagnosis = z.object({
+  standing: z.string(),
+  meaning: z.string(),
+  exposedSince: z.string().optional(),
+  turns: z.array(z.object({ domain: z.string(), must: z.array(z.string()), givesUpAt: z.string().optional() })),
+  findings: z.array(reason),
+  safe: z.array(z.string()),
+  unsafe: z.array(z.string()),
+});
+export type Diagnosis = z.infer<typeof diagnosis>;
+
 export const ledgerEntry = z.object({
   digest: z.string(),
   publisher: z.string(),

@@ -12,6 +12,7 @@ import {
   TabTitleText,
 } from '@patternfly/react-core';
 import { useMemo, useState } from 'react';
+import { DoubtPanel } from '../doubt/doubt-panel.tsx';
 import { ledgerEntry, type MigrationDetail, migrationDetail, rows } from '../live/rows.ts';
 import { useResource } from '../live/use-resource.ts';
 import { PhaseText } from '../migrations/phase-text.tsx';
@@ -65,6 +66,7 @@ function Whole({ detail, tab }: { readonly detail: MigrationDetail; readonly tab
   return (
     <>
       <Title detail={detail} />
+      <DoubtPanel detail={detail} events={events} />
       {detail.progress && !detail.ended && <Transfer progress={detail.progress} />}
       <LanesView detail={detail} events={events} opened={opened} onOpen={setOpened} />
       <Tabs activeKey={tab} aria-label="One migration" onSelect={(_, key) => choose(detail.migration, String(key))}>

@@ -40,7 +40,7 @@ const MEANING: Readonly<Record<string, string>> = {
   withdrawn: 'Withdrawn before the VM was stopped',
   'rolling-back': 'Both sides are undoing what they did',
   'rolled-back': 'The VM is at its source again',
-  'split-suspected': 'The source took the VM back without an answer: both sides may have run it. See carnet migration doctor',
+  'split-suspected': 'The source took the VM back without an answer: both sides may have run it. Its page says what to do',
 };
 
 export const meaningOf = (phase: string): string => MEANING[phase] ?? phase;
@@ -62,6 +62,7 @@ type Tone = 'blue' | 'green' | 'orange' | 'red' | 'grey';
 export function outcomeLabel(row: Pick<MigrationRow, 'outcome' | 'phase'>): { readonly text: string; readonly tone: Tone } {
   switch (row.outcome) {
     case 'open':
+      if (row.phase === 'split-suspected') return { text: 'split suspected', tone: 'red' };
       return row.phase === 'rolling-back' ? { text: 'rolling back', tone: 'orange' } : { text: 'running', tone: 'blue' };
     case 'done':
       return { text: 'done', tone: 'green' };
