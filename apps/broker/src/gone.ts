@@ -20,7 +20,8 @@ export interface GonePorts {
 
 /**
  * A database that came back from a backup holds VMs and keys that this CSP has destroyed since, by its own signed word: as a source that retired, or
- * as a target that gave back. They are destroyed again: what the ledger says is gone stays gone. Asked of each journey with every look.
+ * as a target that gave back. They are destroyed again: what the ledger says is gone stays gone. So are releases that a source took back; its keys are in
+ * use again. Asked of each journey with every look, once what it relies on is durable outside of the database.
  */
 export async function destroyWhatIsGone(ports: GonePorts, journey: Journey): Promise<void> {
   await reinstateWhatStayed(ports, journey);
@@ -59,13 +60,13 @@ function memoryKeysOver(m: MigrationState, self: TrustDomain): readonly KeyId[] 
   return started === undefined ? [] : (deposit?.data.keys ?? []).filter(({ kind }) => kind === 'memory').map(({ key }) => key);
 }
 
-/** A source that kept its VM: its keys are its own again, and what would have opened their release is destroyed. Of before that, from a backup, they are neither. */
+/** A source that kept its VM: its keys are in use again, and what would have opened their release is destroyed. In a database of before that, neither. */
 async function reinstateWhatStayed({ self, keys, handover, log }: GonePorts, { vm, migrations }: Journey): Promise<void> {
   const stayed = migrations.filter((m) => hasKeptIt(m, self));
   const left = await keys.unendedOf(stayed.map(({ id }) => id));
   for (const { id: migration, epoch } of stayed.filter(({ id }) => left.includes(id))) {
     await handover.reinstate(undefined, { migration, epoch });
-    log.warn({ vm, migration }, 'this database was of before this VM resumed here: its keys are in use again');
+    log.warn({ vm, migration }, 'this database was of before this move was taken back: its keys are in use again');
   }
 }
 
