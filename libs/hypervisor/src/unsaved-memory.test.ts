@@ -100,3 +100,18 @@ it.each([
   expect(hypervisor.guest(UUID)).toBeDefined();
   expect(files.paths().filter((path) => path.includes('.state') || path.startsWith('/t'))).toEqual([]);
 });
+
+it('saved memory that no longer opens: the source boots from its disks, says so, and nothing of the state stays', async () => {
+  const { side, before, reply } = await unsavable('LIBVIRT_FAILED', 0);
+  expect(reply).toMatchObject({ status: 'done' });
+  const { agent, files, hypervisor } = side.host;
+  const state = files.paths().find((path) => path.endsWith('.state')) ?? '';
+  await files.write(state, Buffer.from('sealed under a key that is lost'));
+  const resume = { proof: { kind: 'withdrawn', event: BECAUSE }, secrets: SECRETS, memory: MEMORY_SECRET };
+  const resumed = await ask(agent, 'a1', 'resume', resume, ofEpoch(1));
+  expect(resumed).toMatchObject({ status: 'done', result: { ran: true } });
+  const said = resumed.status === 'done' ? Buffer.from(resumed.evidence?.payload ?? '', 'base64').toString() : '{}';
+  expect(JSON.parse(said)).toMatchObject({ kind: 'resumed', facts: { memory: 'none', state: 'running' } });
+  expect(hypervisor.guest(UUID)?.boot).not.toBe(before?.boot);
+  expect(files.paths().filter((path) => path.includes('.state') || path.startsWith('/t'))).toEqual([]);
+});

@@ -1,5 +1,5 @@
 import type { ArtifactId } from '@carnet/events';
-import { refused } from '../codes.ts';
+import { type HostCode, refused } from '../codes.ts';
 import type { CommandOf, MigrationCommand } from '../command/command.ts';
 import type { MemorySecret } from '../command/scalars.ts';
 import { done, type Outcome, setBack } from '../outcome.ts';
@@ -18,6 +18,8 @@ export const memoryKey = (
   context: Buffer.from(['carnet/memory-state/v1', vm, epoch, artifact].join('\n')),
 });
 
+const LOST: HostCode = 'MEMORY_STATE_REFUSED';
+
 /** The attempt in which it was saved: a broken glass resumes in another epoch. */
 const savedFor = (command: CommandOf<'start'> | CommandOf<'resume'>): Pick<MigrationCommand, 'vm' | 'epoch'> =>
   command.step === 'resume' && command.body.proof.kind === 'broke-glass'
@@ -26,7 +28,9 @@ const savedFor = (command: CommandOf<'start'> | CommandOf<'resume'>): Pick<Migra
 
 /**
  * Restores a VM's memory, vCPUs held, from its sealed state: unsealed into tmpfs, judged, restored with our own definition, and
- * removed whatever happened. `none`: there is no memory state (any more), so the caller starts afresh.
+ * removed whatever happened. `none`: there is no memory state (any more), so the caller starts afresh. So it does at the source if the state
+ * does not open, for its key was lost with a database and made anew: nobody else has that memory, and a VM that stays off for ever is worse
+ * than one that boots from its disks, as after a power cut. A target refuses: the source still has the VM.
  */
 export async function restoreMemory(
   context: StepContext,
@@ -46,9 +50,8 @@ export async function restoreMemory(
   await files.remove(clear);
   try {
     const opened = await artifacts.openMemory(sealed, clear, memoryKey(savedFor(command), memory.artifact, key.value));
-    if (!opened.ok) return opened;
-    const fault = savedStateFault(await files.head(clear, SAVED_STATE_HEAD_BYTES));
-    if (fault !== undefined) return setBack(fault);
+    const fault = opened.ok ? savedStateFault(await files.head(clear, SAVED_STATE_HEAD_BYTES)) : opened.setback;
+    if (fault !== undefined) return command.step === 'resume' && fault.code === LOST ? done('none') : setBack(fault);
     await hypervisor.restoreHeld(clear, definition);
     return done('restored');
   } finally {

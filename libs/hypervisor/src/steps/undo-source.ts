@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import { keysOf, type VmSpec } from '@carnet/events';
-import { failed, refused, type Setback } from '../codes.ts';
+import { failed, refused } from '../codes.ts';
 import type { CommandOf } from '../command/command.ts';
 import { type FenceMove, moveFence } from '../fence/moves.ts';
 import { HALF_SEALED_MEMORY, SEALED_MEMORY, uuidOf } from '../host-paths.ts';
+import { done, type Outcome, setBack } from '../outcome.ts';
 import { readVm } from '../vm-record.ts';
 import { definitionOf, dropSecrets, isOff, letRun, provideSecrets, recordedKeys, stateOf, unlockDisks } from './domains.ts';
 import { restoreMemory } from './memory.ts';
@@ -46,40 +47,48 @@ export const resume: Step<'resume'> = async (command, context) => {
   const ranBefore = was === 'running' || was === 'paused';
   const reopened = await fence.move(move, { vm, because: body.proof.event, time: ports.clock.now() });
   if (!reopened.ok) return reopened.setback;
-  const setback = ranBefore ? await bringBack(command, context, spec) : undefined;
-  if (setback !== undefined) return setback;
+  const back = ranBefore ? await bringBack(command, context, spec) : done(undefined);
+  if (!back.ok) return back.setback;
   const facts = await ports.hypervisor.find(uuidOf(vm));
   const state = facts?.state ?? 'absent';
   if (ranBefore && state !== 'running') return failed('VM_CRASHED', `(${state})`);
   return finished(
     { step: 'resume', ran: ranBefore },
-    testify(context, command, 'resumed', { state, ran: ranBefore, register: reopened.value.standing }),
+    testify(context, command, 'resumed', {
+      state,
+      ran: ranBefore,
+      register: reopened.value.standing,
+      ...(back.value === undefined ? {} : { memory: back.value }),
+    }),
   );
 };
 
 /**
  * Observation decides: off is started anew, from memory while its single use is left; paused is let go. Running is done, but for what its stop has
- * left: somebody may have switched it on while this agent was away, once the register was open again.
+ * left: somebody may have switched it on while this agent was away, once the register was open again. Answers whether one
+ * that was off goes on from its memory or has booted.
  */
-async function bringBack(command: Resume, context: StepContext, spec: VmSpec): Promise<Setback | undefined> {
+async function bringBack(command: Resume, context: StepContext, spec: VmSpec): Promise<Outcome<'restored' | 'none' | undefined>> {
   const { vm, body } = command;
   const { ports } = context;
+  let memory: 'restored' | 'none' | undefined;
   if (isOff(await stateOf(context, vm))) {
     const definition = await definitionOf(context, vm, spec);
-    if (!definition.ok) return definition.setback;
+    if (!definition.ok) return definition;
     const passphrases = await openPassphrases(context, command, keysOf(spec), body.secrets);
-    if (!passphrases.ok) return passphrases.setback;
+    if (!passphrases.ok) return passphrases;
     const locked = await unlockDisks(context, definition.value.disks, passphrases.value);
-    if (locked !== undefined) return locked;
+    if (locked !== undefined) return setBack(locked);
     await ports.hypervisor.define(definition.value);
     await provideSecrets(context, vm, passphrases.value);
     const restored = await restoreMemory(context, command, body.memory, definition.value);
-    if (!restored.ok) return restored.setback;
+    if (!restored.ok) return restored;
     if (restored.value === 'none') await ports.hypervisor.startHeld(uuidOf(vm));
+    memory = restored.value;
   }
   await endSealedMemory(context, vm);
   await letRun(context, vm);
-  return undefined;
+  return done(memory);
 }
 
 /**
