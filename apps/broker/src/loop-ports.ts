@@ -40,9 +40,9 @@ export function loopPorts(ports: BrokerLoopPorts): LoopPorts {
     owed: async (key) => {
       const { vm, peer } = parsed(key);
       const { journey, ends } = await ledgers.foldedTo(vm, peer);
+      await views.record(rowsOf(journey).slice(-ROWS_RECORDED));
       // Whatever follows relies on what was folded: a restored database must not decide anything else in its place.
       await journal.keep(peer, ends);
-      await views.record(rowsOf(journey).slice(-ROWS_RECORDED));
       const deadline = nextDeadline(journey, self);
       const open = !isSettled(journey, self, now());
       await destroyWhatIsGone(ports, journey);

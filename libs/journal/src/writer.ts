@@ -86,6 +86,8 @@ export type LedgerWriter = {
 /** Takes the head lock. */
 export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<LedgerWriter> {
   const { self, audience } = ports;
+  // Before the lock is waited for: what is relied on meanwhile is not in the snapshot of that statement.
+  const reliedOn = positionOf(ports.reliedOn()?.seq);
   const row = await lockOwnLedger(tx, { publisher: self, audience });
   const first = stateOf(row);
   const author = ports.author();
@@ -122,7 +124,7 @@ export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<Led
     return accept({ events, value });
   };
 
-  const foundBehind = positionOf(ports.durableHead()?.seq) > row.head_seq || positionOf(ports.reliedOn()?.seq) > row.received_seq;
+  const foundBehind = positionOf(ports.durableHead()?.seq) > row.head_seq || reliedOn > row.received_seq;
   return {
     foundBehind,
     refusal: refusalOf(row, foundBehind),
