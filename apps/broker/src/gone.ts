@@ -1,4 +1,4 @@
-import type { DepositedKey, KeyId, TrustDomain } from '@carnet/events';
+import { type DepositedKey, type KeyId, replacedVolumes, type TrustDomain } from '@carnet/events';
 import type { KeyManager, KeysOver } from '@carnet/keys';
 import type { Log } from '@carnet/runtime';
 import { type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
@@ -118,12 +118,12 @@ async function destroyWhatWasGivenBack(
  */
 function keysOver({ migrations }: Journey, self: TrustDomain): readonly KeysOver[] {
   return migrations.flatMap(({ target, targetPhase, epoch, facts }): readonly KeysOver[] => {
-    const deposited = target === self ? (facts.KeyDeposited?.data.keys ?? []) : [];
-    const isRekeyed = facts.VolumeRekeyed !== undefined && facts.VolumeRekeyed.data.method !== 'none';
     // Only what we took in by our own word can have a spare; whatever else a peer's deposit names may be another VM's key.
-    if (facts.DepositAcknowledged === undefined || facts.KeyReleased === undefined) return [];
+    if (target !== self || facts.DepositAcknowledged === undefined || facts.KeyReleased === undefined) return [];
+    const isRekeyed = replacedVolumes(facts.VolumeRekeyed?.data).length > 0;
     const isGivenBack = targetPhase === 'relinquished' || facts.CopyDiscarded !== undefined;
     const isUsed = ({ kind }: DepositedKey): boolean => (kind === 'memory' ? facts.VmStarted !== undefined : isRekeyed);
+    const deposited = facts.KeyDeposited?.data.keys ?? [];
     const keys = deposited.filter((key) => isGivenBack || isUsed(key)).map(({ key }) => key);
     return keys.length === 0 ? [] : [{ epoch, keys, why: isGivenBack ? 'given-back' : 'used' }];
   });

@@ -1,4 +1,4 @@
-import type { TrustDomain, VmId, VmSpec } from '@carnet/events';
+import { replacedVolumes, type TrustDomain, type VmId, type VmSpec } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import type { Log } from '@carnet/runtime';
 import { hasFacts, type Journey, type MigrationState, summarize } from '@carnet/saga';
@@ -62,8 +62,8 @@ function hereBy(journeys: readonly Journey[], self: TrustDomain): MigrationState
 function expectedOf({ facts }: MigrationState) {
   if (!hasFacts(facts, ['MigrationIntended', 'MigrationOffered'])) return undefined;
   const { MigrationIntended: intent, MigrationOffered: offer, VolumeRekeyed: rekeyed, StartAuthorized: authorized } = facts;
-  const volumes = rekeyed === undefined || rekeyed.data.method === 'none' ? [] : rekeyed.data.volumes;
-  return { spec: specWith(intent.data.spec, volumes), host: authorized?.data.host ?? offer.data.agent.host };
+  const spec = specWith(intent.data.spec, replacedVolumes(rekeyed?.data));
+  return { spec, host: authorized?.data.host ?? offer.data.agent.host };
 }
 
 const keysText = ({ disks }: VmSpec): string => disks.map(({ artifact, key }) => `${artifact} ${key}`).join();

@@ -119,6 +119,10 @@ export const volumeRekeyed = z.discriminatedUnion('method', [
     .readonly(),
 ]);
 
+/** The volumes that have another key since: none while nothing was said of it, and none by `none`. */
+export const replacedVolumes = (rekeyed: z.infer<typeof volumeRekeyed> | undefined): readonly RekeyedVolume[] =>
+  rekeyed === undefined || rekeyed.method === 'none' ? [] : rekeyed.volumes;
+
 /** The rollback window is over (`window`), or an operator accepted the VM as it runs (`accepted`). */
 export const migrationFinalized = z.strictObject({ healthy: digest, cause: z.enum(['window', 'accepted']) }).readonly();
 

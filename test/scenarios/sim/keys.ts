@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type DepositedKey, type Digest, digest, type KeyId, keyId, migrationId } from '@carnet/events';
+import { type DepositedKey, type Digest, digest, type KeyId, keyId, migrationId, replacedVolumes } from '@carnet/events';
 import { done, refused as refusedByHost, type SecretOpener, setBack } from '@carnet/hypervisor';
 import type { MigrationState } from '@carnet/saga';
 import type { Change, Db, Store, Tx } from '@carnet/store';
@@ -177,7 +177,7 @@ async function destroyHere(tx: Any, keys: readonly { readonly key: KeyId }[]): P
 
 /** What a migration leaves here: keys that took others' places, and no memory key once it was used. */
 function wantedOf({ id, facts }: MigrationState): readonly { readonly key: KeyId; readonly kind: 'disk' | 'memory' }[] {
-  const isRekeyed = facts.VolumeRekeyed !== undefined && facts.VolumeRekeyed.data.method !== 'none';
+  const isRekeyed = replacedVolumes(facts.VolumeRekeyed?.data).length > 0;
   return (facts.KeyDeposited?.data.keys ?? []).flatMap(({ key, kind }): { key: KeyId; kind: 'disk' | 'memory' }[] => {
     if (kind === 'memory') return facts.VmStarted === undefined ? [{ key, kind }] : [];
     return [{ key: isRekeyed ? replacementOf(id, key) : key, kind: 'disk' }];

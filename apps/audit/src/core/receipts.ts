@@ -1,4 +1,11 @@
-import { type DestructionReceipt, type Evidence, evidence, isWeakerRekey, type SignedEvidence } from '@carnet/events';
+import {
+  type DestructionReceipt,
+  type Evidence,
+  evidence,
+  isWeakerRekey,
+  replacedVolumes,
+  type SignedEvidence,
+} from '@carnet/events';
 import { agreedRekey, type MigrationState } from '@carnet/saga';
 import { accept, type Checked, refuse } from '@carnet/trust';
 
@@ -75,7 +82,7 @@ function checkGivenBack({ facts }: MigrationState): Step {
   const { CopyDiscarded: discarded, KeyDeposited: deposit, VolumeRekeyed: rekeyed } = facts;
   const relinquished = facts.MigrationRelinquished ?? discarded;
   if (relinquished === undefined || deposit === undefined) return accept(null);
-  const own = rekeyed === undefined || rekeyed.data.method === 'none' ? [] : rekeyed.data.volumes.map(({ to }) => to.key);
+  const own = replacedVolumes(rekeyed?.data).map(({ to }) => to.key);
   return checkReceipt(relinquished.data.receipt, {
     keys: [...(facts.KeyImported?.data.keys.map(({ key }) => key) ?? []), ...own],
     artifacts: facts.ImageVerified?.data.roots.map(({ artifact }) => artifact) ?? [],

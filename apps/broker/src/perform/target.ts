@@ -1,4 +1,4 @@
-import { keysOf } from '@carnet/events';
+import { keysOf, replacedVolumes } from '@carnet/events';
 import { migrationOf } from '@carnet/saga';
 import { fitsRoom, rootsOf } from './artifacts.ts';
 import { ASK_AGAIN_MS, failed, giveUp, machineOf, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
@@ -114,9 +114,7 @@ export const startVm: Performer<'StartVm'> = async (context, command) => {
   const lost = await unlessWhole(context, command, 'give-back');
   if (lost !== undefined) return lost;
   const memory = deposit.data.keys.find((key) => key.kind === 'memory');
-  const rekeyed = command.rekeyed?.data;
-  const isReplaced = rekeyed !== undefined && rekeyed.method !== 'none';
-  const spec = isReplaced ? specWith(intent.data.spec, rekeyed.volumes) : intent.data.spec;
+  const spec = specWith(intent.data.spec, replacedVolumes(command.rekeyed?.data));
   const started = await context.hosts.step(stepOf(command, host), 'start', async () => ({
     spec: machineOf(spec),
     vcpus: startVcpus ? 'run' : 'held',

@@ -1,4 +1,4 @@
-import type { DestructionReceipt, Timestamp } from '@carnet/events';
+import { type DestructionReceipt, replacedVolumes, type Timestamp } from '@carnet/events';
 import { agreedRekey, type MigrationState } from '@carnet/saga';
 import type { ReceiptRow, RekeyRow } from './service.ts';
 
@@ -9,7 +9,7 @@ export function rekeyRow(m: MigrationState): RekeyRow {
     demanded: m.facts.MigrationIntended?.data.rekey ?? 'none',
     agreed: agreedRekey(m),
     ...(rekeyed === undefined ? {} : { done: rekeyed.method }),
-    volumes: rekeyed === undefined || rekeyed.method === 'none' ? [] : rekeyed.volumes,
+    volumes: replacedVolumes(rekeyed),
   };
 }
 
