@@ -39,8 +39,8 @@ export interface PolicyGate {
   readonly asTarget: (intent: Move, migration: MigrationId) => Promise<PolicyDecision>;
   /** May each of these persons break this glass? One decision for each, in that order. */
   readonly breakingGlass: (glass: Glass, persons: readonly string[]) => readonly BreakGlassDecision[];
-  /** No policy permits anybody to break a glass. */
-  readonly isGlassUnpermitted: boolean;
+  /** No policy permits anybody to break a glass. Cedar takes milliseconds for it, and only a doctor asks. */
+  readonly isGlassUnpermitted: () => boolean;
   /** May this principal be the second person? */
   readonly approval: (asked: Asked, approver: Person) => ApprovalVerdict;
   /** Other peers to which the same policies would let the VM go. */
@@ -87,7 +87,7 @@ export function openPolicyGate({ self, set, counts, peers, hosts, hostsUp, now }
     },
     breakingGlass: (glass, persons) =>
       questionsAbout(glass, persons, now()).map((question) => decideBreakGlass(set, question, glass)),
-    isGlassUnpermitted: permitsNoBreakGlass(set),
+    isGlassUnpermitted: () => permitsNoBreakGlass(set),
     approval: ({ vm, source, target, mode, spec, request }, approver) =>
       decideApproval(set, { vm, source, target, mode, time: now(), approver, asker: request.principal }, spec),
     alternatives: async (asked, migration) => {

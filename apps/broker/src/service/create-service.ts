@@ -182,7 +182,7 @@ export function createService(ports: ServicePorts): BrokerService {
       peer: (await journal.peersState()).find((state) => state.peer === peer),
       hostsSilent: machines.hostNames.filter((host) => !hosts.client.registry.isUp(host)),
       lastFailure: ports.failures.last(m.id),
-      isGlassUnpermitted: intake.policy.isGlassUnpermitted,
+      isGlassUnpermitted: intake.policy.isGlassUnpermitted(),
     });
   }
 
