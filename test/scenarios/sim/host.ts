@@ -25,6 +25,8 @@ export type SimHost = {
   life: Life;
   /** Calls of the hypervisor since somebody looked. */
   touched: boolean;
+  /** Somebody waits for what the hypervisor does. */
+  onEffect: (() => void) | undefined;
 };
 
 /** A key itself, in base64, in the place of a sealed one. */
@@ -81,7 +83,7 @@ export function createSimHost(options: HostOptions): SimHost {
         ),
       ),
   });
-  const host: SimHost = { domain, fake, agent: fake.agent, life, touched: true };
+  const host: SimHost = { domain, fake, agent: fake.agent, life, touched: true, onEffect: undefined };
   startAgent(host, options, clockOf);
   return host;
 }
@@ -162,6 +164,7 @@ function interruptible<P extends object>(
                 return new Promise(() => undefined);
               }
               const result = await work();
+              if (name === 'hypervisor') host.onEffect?.();
               if (after) crashed(host);
               return result;
             },

@@ -152,22 +152,41 @@ function misfortunes(
   });
   // Beside a liar nobody is restored: whether a CSP lied or was restored is what the two ask about each other.
   if (liar !== undefined) return;
-  // One CSP at a time: its database comes back as it was some seconds ago.
-  every(12_000, () => {
-    const csp = plan.pick(csps);
-    const ms = 50 + plan.below(3_000);
+  // A database comes back as it was when this was called.
+  const restoring = (csp: Csp): ((what: string) => void) => {
     const snapshot = csp.database.snapshot();
     const { restores } = csp;
-    scheduler.at(scheduler.elapsedMs() + ms, () => {
+    return (what) => {
       // What a database was before its last restore lies on a line of time that was left (PostgreSQL: a recovery follows the latest).
       if (csp.restores !== restores) return;
       const isAnother = csps.some((other) => other !== csp && other.restores > 0);
       if (isAnother && coveredKeptOf(options.seed) === 'none') return;
-      if (!faults.due(`${csp.domain} restores its database of ${ms} ms ago`)) return;
+      if (!faults.due(`${csp.domain} restores its database of ${what}`)) return;
       csp.restores += 1;
       for (const life of csp.lives) scheduler.kill(life);
       csp.database.restore(snapshot);
       for (let n = 0; n < csp.lives.length; n += 1) scheduler.at(scheduler.elapsedMs() + RESTART_MS, () => void start(csp, n));
-    });
+    };
+  };
+  every(20_000, () => {
+    const restore = restoring(plan.pick(csps));
+    const ms = 50 + plan.below(3_000);
+    scheduler.at(scheduler.elapsedMs() + ms, () => restore(`${ms} ms ago`));
+  });
+  // Its worst moment: the host has just acted, and nobody could be told upon what.
+  every(20_000, () => {
+    const csp = plan.pick(csps);
+    const [ms, passed] = [plan.below(10_000), plan.below(4)];
+    if (faults.due(`${csp.domain} is cut off for ${ms} ms`)) bus.cutOff(csp.domain, ms);
+    const restore = restoring(csp);
+    const fromMs = scheduler.elapsedMs();
+    let left = passed;
+    csp.host.onEffect = () => {
+      left -= 1;
+      if (left >= 0) return;
+      csp.host.onEffect = undefined;
+      const agoMs = scheduler.elapsedMs() - fromMs;
+      if (agoMs < ms) scheduler.at(scheduler.elapsedMs(), () => restore(`${agoMs} ms ago, after what its host did`));
+    };
   });
 }
