@@ -27,7 +27,10 @@ export const HOST_CODES = {
   EPOCH_FENCED: { text: 'The host has seen a newer epoch of this VM.', advice: 'Nothing: this is an old attempt’s command.' },
   VM_FORSWORN: { text: 'The host swore never to run this epoch.', advice: 'Open a new epoch.' },
   VM_SURRENDERED: { text: 'The host gave this VM away.', advice: 'Run it where it went, or wait for the peer to relinquish it.' },
-  VM_HELD: { text: 'The VM is stopped for a migration.', advice: 'Finish or withdraw the migration.' },
+  VM_HELD: {
+    text: 'The VM is stopped for a migration.',
+    advice: 'Finish or withdraw the migration: then the host that has it starts it by itself.',
+  },
   VM_MAY_HAVE_RUN: {
     text: 'A vCPU of this epoch may have run here, so the host cannot forswear it.',
     advice: 'Migrate the VM back instead.',

@@ -62,7 +62,7 @@ it('saved memory whose key the broker has lost: the guest boots from its disks, 
   expect(host.files.paths().filter((path) => path.includes('.state') || path.startsWith('/t'))).toEqual([]);
 });
 
-it('a guest that was switched on while its resume had stopped half way: it has booted, so its saved memory is over', async () => {
+it('nobody switches on a guest whose resume has stopped half way: its memory would meet disks that have moved on', async () => {
   let undefinable = false;
   const faults: FaultPlan = (operation) =>
     undefinable && operation === 'hypervisor.define' ? { when: 'before', setback: failed('LIBVIRT_FAILED') } : undefined;
@@ -76,10 +76,10 @@ it('a guest that was switched on while its resume had stopped half way: it has b
   expect(await ask(agent, 'a1', 'resume', resume, ofEpoch(1))).toMatchObject({ status: 'failed', code: 'LIBVIRT_FAILED' });
   undefinable = false;
   expect(files.paths().some((path) => path.endsWith('.state'))).toBe(true);
-  expect(await ask(agent, 'a1', 'startVm', { secrets: SECRETS })).toMatchObject({ status: 'done' });
+  expect(await ask(agent, 'a1', 'startVm', { secrets: SECRETS })).toMatchObject({ status: 'refused', code: 'VM_HELD' });
   const again = { ...ofEpoch(1), attempt: 2 };
   expect(await ask(agent, 'a1', 'resume', resume, again)).toMatchObject({ status: 'done', result: { ran: true } });
-  expect(hypervisor.guest(UUID)?.boot).not.toBe(before?.boot);
+  expect(hypervisor.guest(UUID)?.boot).toBe(before?.boot);
   expect(files.paths().filter((path) => path.includes('.state'))).toEqual([]);
 });
 

@@ -70,7 +70,7 @@ describe('fence moves', () => {
   it('a broken glass opens the higher epoch, once, and what is late of the old one is refused', () => {
     const opened = moveFence(entry({}), { kind: 'breakGlass', epoch: 3, surrendered: 2 }, context);
     if (!opened.ok) throw new Error(opened.setback.code);
-    expect(opened.value).toMatchObject({ epoch: 3, standing: 'mine', vcpus: 'may-run', role: 'source' });
+    expect(opened.value).toMatchObject({ epoch: 3, standing: 'mine', vcpus: 'held', role: 'source' });
     expect(moveFence(opened.value, { kind: 'breakGlass', epoch: 3, surrendered: 2 }, context)).toEqual(opened);
     expect(moveFence(opened.value, { kind: 'surrender', epoch: 2 }, context)).toMatchObject({
       setback: { code: 'EPOCH_FENCED' },
@@ -117,12 +117,12 @@ describe('fence moves', () => {
     );
   });
 
-  it('only enroll, reopen and letGo permit running', () => {
+  it('only enroll and letGo permit running', () => {
     fc.assert(
       fc.property(fc.array(anyMove, { maxLength: 30 }), (moves) =>
         walk(moves, (from, move, to) => {
           if (forbidsRunning(to) === undefined && (from === undefined || forbidsRunning(from) !== undefined)) {
-            expect(['enroll', 'reopen', 'letGo']).toContain(move.kind);
+            expect(['enroll', 'letGo']).toContain(move.kind);
           }
         }),
       ),
@@ -143,11 +143,51 @@ describe('fence moves', () => {
     );
   });
 
+  it.each<[string, readonly FenceMove[], 'held' | 'may-run']>([
+    [
+      'stopped',
+      [
+        { kind: 'hold', epoch: 1 },
+        { kind: 'reopen', epoch: 1, proof: 'withdrawn' },
+      ],
+      'held',
+    ],
+    [
+      'given back',
+      [
+        { kind: 'hold', epoch: 1 },
+        { kind: 'surrender', epoch: 1 },
+        { kind: 'reopen', epoch: 1, proof: 'relinquished' },
+      ],
+      'held',
+    ],
+    ['never stopped', [{ kind: 'reopen', epoch: 1, proof: 'withdrawn' }], 'may-run'],
+    [
+      'let go',
+      [
+        { kind: 'hold', epoch: 1 },
+        { kind: 'reopen', epoch: 1, proof: 'withdrawn' },
+        { kind: 'letGo', epoch: 1 },
+        { kind: 'reopen', epoch: 1, proof: 'withdrawn' },
+      ],
+      'may-run',
+    ],
+  ])('a source that is its own again, and was %s', (_, moves, vcpus) => {
+    const enrolled = moveFence(undefined, { kind: 'enroll' }, context);
+    const last = moves.reduce((at, move) => (at.ok ? moveFence(at.value, move, context) : at), enrolled);
+    expect(last).toMatchObject({ ok: true, value: { epoch: 1, standing: 'mine', vcpus, role: 'source' } });
+  });
+
   it.each<[string, readonly FenceMove[], FenceMove, string]>([
     ['holding an unknown VM', [], { kind: 'hold', epoch: 1 }, 'VM_NOT_HERE'],
     [
       'holding twice in one epoch after a resume',
-      [{ kind: 'enroll' }, { kind: 'hold', epoch: 1 }, { kind: 'reopen', epoch: 1, proof: 'withdrawn' }],
+      [
+        { kind: 'enroll' },
+        { kind: 'hold', epoch: 1 },
+        { kind: 'reopen', epoch: 1, proof: 'withdrawn' },
+        { kind: 'letGo', epoch: 1 },
+      ],
       { kind: 'hold', epoch: 1 },
       'EPOCH_FENCED',
     ],
@@ -164,6 +204,13 @@ describe('fence moves', () => {
       'VM_MAY_HAVE_RUN',
     ],
     ['letting go what was forsworn', [{ kind: 'forswear', epoch: 1 }], { kind: 'letGo', epoch: 1 }, 'VM_FORSWORN'],
+    [
+      'letting go what was given away',
+      [{ kind: 'enroll' }, { kind: 'hold', epoch: 1 }, { kind: 'surrender', epoch: 1 }],
+      { kind: 'letGo', epoch: 1 },
+      'VM_SURRENDERED',
+    ],
+    ['letting go what never moved', [{ kind: 'enroll' }], { kind: 'letGo', epoch: 0 }, 'VM_NOT_HERE'],
     ['admitting what was forsworn', [{ kind: 'forswear', epoch: 1 }], { kind: 'admit', epoch: 1 }, 'VM_FORSWORN'],
     ['reopening at a target', [{ kind: 'admit', epoch: 1 }], { kind: 'reopen', epoch: 1, proof: 'relinquished' }, 'VM_NOT_HERE'],
     ['an older epoch', [{ kind: 'admit', epoch: 3 }], { kind: 'forswear', epoch: 2 }, 'EPOCH_FENCED'],

@@ -11,13 +11,13 @@ export type FenceMove =
   | { readonly kind: 'hold'; readonly epoch: number }
   /** Source: given away, before the key is released. */
   | { readonly kind: 'surrender'; readonly epoch: number }
-  /** Source: runs again. */
+  /** Source: it is its again. What was stopped stays held until it is let go; what never was just goes on. */
   | { readonly kind: 'reopen'; readonly epoch: number; readonly proof: 'withdrawn' | 'relinquished' }
-  /** Source: runs again without the peer's word, in an epoch above the one that it gave away. */
+  /** Source: it is its again without the peer's word, in an epoch above the one that it gave away. */
   | { readonly kind: 'breakGlass'; readonly epoch: number; readonly surrendered: number }
   /** Target: arrived, authorised, not let go yet. */
   | { readonly kind: 'admit'; readonly epoch: number }
-  /** Target: its vCPUs run from the next instruction on. */
+  /** Target, or a source that resumes: its vCPUs run from the next instruction on. */
   | { readonly kind: 'letGo'; readonly epoch: number }
   /** Target: the source took the VM back in a higher epoch; this copy may have run, and never runs again. */
   | { readonly kind: 'standDown'; readonly epoch: number }
@@ -51,24 +51,24 @@ function surrender(from: Place | undefined, epoch: number): Outcome<Place> {
 
 function reopen(from: Place | undefined, epoch: number, proof: 'withdrawn' | 'relinquished'): Outcome<Place> {
   if (from === undefined) return no('VM_NOT_HERE');
-  const reopened: Place = { epoch, standing: 'mine', vcpus: 'may-run', role: 'source' };
   if (from?.epoch !== epoch) {
     // Withdrawn before anything was stopped: the VM just goes on, and the epoch is spent.
-    if (from.standing === 'mine' && from.vcpus === 'may-run') return done(reopened);
+    if (from.standing === 'mine' && from.vcpus === 'may-run') return done({ ...from, epoch, role: 'source' });
     return no(from.standing === 'surrendered' ? 'VM_SURRENDERED' : 'VM_FORSWORN');
   }
   if (from.role !== 'source') return no('VM_NOT_HERE', 'This host is not the source of this epoch.');
   if (from.standing === 'surrendered' && proof !== 'relinquished') return no('PROOF_MISSING');
-  return from.standing === 'never' ? no('VM_FORSWORN') : done(reopened);
+  if (from.standing === 'never') return no('VM_FORSWORN');
+  return done(from.standing === 'mine' ? from : { ...from, standing: 'mine', vcpus: 'held' });
 }
 
 /** Only out of exactly the surrender that it names; a host that holds the VM in any other way has nothing to break. */
 function breakGlass(from: Place | undefined, epoch: number, surrendered: number): Outcome<Place> {
   if (from === undefined) return no('VM_NOT_HERE');
   if (from.role !== 'source') return no('VM_NOT_HERE', 'This host is not the source.');
-  if (from.epoch === epoch && from.standing === 'mine' && from.vcpus === 'may-run') return done(from);
+  if (from.epoch === epoch && from.standing === 'mine') return done(from);
   if (from.epoch !== surrendered || epoch <= surrendered || from.standing !== 'surrendered') return no('NOT_SURRENDERED');
-  return done({ epoch, standing: 'mine', vcpus: 'may-run', role: 'source' });
+  return done({ epoch, standing: 'mine', vcpus: 'held', role: 'source' });
 }
 
 /** Of the epoch that came, or was about to, whatever ran of it. What left again in a newer one is no copy any more. */
@@ -89,7 +89,8 @@ function admit(from: Place | undefined, epoch: number): Outcome<Place> {
 }
 
 function letGo(from: Place | undefined, epoch: number): Outcome<Place> {
-  if (from?.epoch !== epoch || from.role !== 'target') return no('VM_NOT_HERE');
+  if (from?.epoch !== epoch || from.role === 'home') return no('VM_NOT_HERE');
+  if (from.standing === 'surrendered') return no('VM_SURRENDERED');
   return from.standing === 'mine' ? done({ ...from, vcpus: 'may-run' }) : no('VM_FORSWORN');
 }
 

@@ -15,7 +15,7 @@ export async function keepPermit({ ports }: StepContext, command: GrantingComman
 }
 
 /** The same context, whose starts tell libvirt's hook that they are this agent's own. */
-export function withStartTicket(context: StepContext, { vm, epoch }: CommandOf<'start'>): StepContext {
+export function withStartTicket(context: StepContext, { vm, epoch }: CommandOf<'start'> | CommandOf<'resume'>): StepContext {
   const { ports } = context;
   const { files, paths, clock, hypervisor } = ports;
   const ticketed = async (start: () => Promise<void>): Promise<void> => {

@@ -99,9 +99,10 @@ async function run(command: Start, context: StepContext, definition: DomainDefin
   }
   // Also one that an attempt left behind which crashed after its start.
   await files.remove(paths.startTicket(vm));
+  // While nobody else may start it: restored a second time, memory would meet disks that have moved on.
+  if (body.memory !== undefined) await files.remove(paths.sealedMemory(vm, body.memory.artifact));
   const mine = await moveFor(context, command, { kind: 'letGo', epoch });
   if (!mine.ok) return mine.setback;
-  if (body.memory !== undefined) await files.remove(paths.sealedMemory(vm, body.memory.artifact));
   await endVtpmCopy(context, vm, body.spec.tpm);
   await letRun(context, vm);
   const facts = await hypervisor.find(uuidOf(vm));

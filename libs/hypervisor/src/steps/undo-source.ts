@@ -8,7 +8,7 @@ import { done, type Outcome, setBack } from '../outcome.ts';
 import { readVm } from '../vm-record.ts';
 import { definitionOf, dropSecrets, isOff, letRun, provideSecrets, recordedKeys, stateOf, unlockDisks } from './domains.ts';
 import { restoreMemory } from './memory.ts';
-import { keepPermit } from './permit.ts';
+import { keepPermit, withStartTicket } from './permit.ts';
 import { stateBefore } from './quiesce.ts';
 import { fateFacts, fatesOf, lookBeforeShredding, shredAll } from './shred.ts';
 import { finished, openPassphrases, type Step, type StepContext, testify } from './step.ts';
@@ -47,8 +47,14 @@ export const resume: Step<'resume'> = async (command, context) => {
   const ranBefore = was === 'running' || was === 'paused';
   const reopened = await fence.move(move, { vm, because: body.proof.event, time: ports.clock.now() });
   if (!reopened.ok) return reopened.setback;
-  const back = ranBefore ? await bringBack(command, context, spec) : done(undefined);
+  // Held on until its memory is restored and gone: were it started and stopped by others before, its memory would meet disks that have moved on.
+  const back = ranBefore ? await bringBack(command, withStartTicket(context, command), spec) : done(undefined);
   if (!back.ok) return back.setback;
+  await ports.files.remove(ports.paths.startTicket(vm));
+  const { epoch } = command;
+  const mine = await fence.move({ kind: 'letGo', epoch }, { vm, because: body.proof.event, time: ports.clock.now() });
+  if (!mine.ok) return mine.setback;
+  if (ranBefore) await letRun(context, vm);
   const facts = await ports.hypervisor.find(uuidOf(vm));
   const state = facts?.state ?? 'absent';
   if (ranBefore && state !== 'running') return failed('VM_CRASHED', `(${state})`);
@@ -57,16 +63,15 @@ export const resume: Step<'resume'> = async (command, context) => {
     testify(context, command, 'resumed', {
       state,
       ran: ranBefore,
-      register: reopened.value.standing,
+      register: mine.value.standing,
       ...(back.value === undefined ? {} : { memory: back.value }),
     }),
   );
 };
 
 /**
- * Observation decides: off is started anew, from memory while its single use is left; paused is let go. Running is done, but for what its stop has
- * left: somebody may have switched it on while this agent was away, once the register was open again. Answers whether one
- * that was off goes on from its memory or has booted.
+ * Observation decides: off is started anew, from memory while its single use is left. Not a vCPU runs yet, unless it never stopped. Answers whether
+ * one that was off goes on from its memory or boots.
  */
 async function bringBack(command: Resume, context: StepContext, spec: VmSpec): Promise<Outcome<'restored' | 'none' | undefined>> {
   const { vm, body } = command;
@@ -87,7 +92,6 @@ async function bringBack(command: Resume, context: StepContext, spec: VmSpec): P
     memory = restored.value;
   }
   await endSealedMemory(context, vm);
-  await letRun(context, vm);
   return done(memory);
 }
 
