@@ -1,6 +1,8 @@
 import { describe } from 'vitest';
 import { journalContract } from '../../libs/journal/src/testing/contract-suite.ts';
+import { journeysContract } from '../../libs/journal/src/testing/journeys-suite.ts';
 import { keptContract } from '../../libs/journal/src/testing/kept-suite.ts';
+import { strangersContract } from '../../libs/journal/src/testing/strangers-suite.ts';
 import { openDatabase } from './sim/database.ts';
 import { createFaults } from './sim/faults.ts';
 import { seeded } from './sim/random.ts';
@@ -31,8 +33,10 @@ const open = async () => {
 
 describe('a journal over the database of the simulator', () => {
   journalContract(open);
+  journeysContract(open);
 });
 
 describe('what was told, over the database of the simulator', () => {
   keptContract(open);
+  strangersContract(open);
 });
