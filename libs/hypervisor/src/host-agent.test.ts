@@ -10,6 +10,7 @@ import {
   hostA,
   hostB,
   KEY,
+  MEMORY,
   MEMORY_SECRET,
   ofEpoch,
   SECRETS,
@@ -60,6 +61,22 @@ describe('a migration between two hosts', () => {
     expect(
       [...leftAt(sides.source), ...leftAt(sides.target)].filter((path) => path.endsWith('.state') || path.startsWith('/t')),
     ).toEqual([]);
+  });
+
+  it('saved memory that is lost at a target before anything of it ran: it refuses, swears, and the source goes on with its own', async () => {
+    const sides = pair();
+    await createRunning(sides.source);
+    const before = sides.source.host.hypervisor.guest(UUID);
+    const list = movesOf('suspend', sides);
+    await play(sides, upTo(list, 'surrender'), 1);
+    const { files, agent } = sides.target.host;
+    for (const path of files.paths().filter((one) => one.endsWith(`staging/${UUID}-1/${MEMORY}`))) await files.remove(path);
+    const start = { spec: SPEC, secrets: SECRETS, vcpus: 'run', memory: MEMORY_SECRET };
+    expect(await ask(agent, 'b1', 'start', start, ofEpoch(1))).toMatchObject({ status: 'refused', code: 'MEMORY_STATE_LOST' });
+    expect(sides.target.host.hypervisor.guest(UUID)).toBeUndefined();
+    await play(sides, undoing('suspend'), 1);
+    expect(sides.source.host.hypervisor.guest(UUID)?.boot).toBe(before?.boot);
+    expect(leftAt(sides.target)).toEqual([]);
   });
 
   it('goes on to a third epoch and back: A → B → A', async () => {

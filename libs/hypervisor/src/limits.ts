@@ -69,6 +69,10 @@ export const SAVE_MS_MAX = 512_000;
 export const SAVES_MAX = 3;
 /** Milliseconds between them. */
 export const SAVE_AGAIN_MS = 1_000;
+/** Restores that libvirt may refuse before a source boots from its disks: what passes (libvirtd is short of something) passes in this time. */
+export const RESTORES_MAX = 5;
+/** Milliseconds between them. */
+export const RESTORE_AGAIN_MS = 2_000;
 /** Milliseconds that a start ticket counts, at most: libvirt asks its hook before it starts QEMU, within seconds on a busy host. */
 export const START_TICKET_MS = 60_000;
 /** Bytes of one kept run permit: an envelope of 1 KiB and four certificates. A larger file is not ours. */

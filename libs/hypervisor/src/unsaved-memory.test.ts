@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { failed, type HostCode } from './codes.ts';
 import type { FaultPlan } from './fake/faults.ts';
-import { SAVES_MAX } from './limits.ts';
-import { ask, BECAUSE, hostA, MEMORY, MEMORY_SECRET, ofEpoch, SECRETS, UUID } from './testing/drive.ts';
+import { RESTORES_MAX, SAVES_MAX } from './limits.ts';
+import { ask, BECAUSE, DISK, hostA, MEMORY, MEMORY_SECRET, ofEpoch, SECRETS, UNTIL, UUID } from './testing/drive.ts';
 import { createRunning } from './testing/journey.ts';
 
 const QUIESCE = { mode: 'suspend', graceSeconds: 1, memory: MEMORY_SECRET };
@@ -77,6 +77,15 @@ it('nobody switches on a guest whose resume has stopped half way: its memory wou
   undefinable = false;
   expect(files.paths().some((path) => path.endsWith('.state'))).toBe(true);
   expect(await ask(agent, 'a1', 'startVm', { secrets: SECRETS })).toMatchObject({ status: 'refused', code: 'VM_HELD' });
+  // What was under way when the source withdrew comes too late, or nothing would give the VM back any more.
+  const sealing = { round: 0, chunkBytes: 1_048_576, artifacts: [{ artifact: DISK, kind: 'disk' }] };
+  const serving = { round: 0, artifacts: [DISK], peer: [BECAUSE], until: UNTIL };
+  for (const [step, body] of [
+    ['surrender', {}],
+    ['seal', sealing],
+    ['serve', serving],
+  ] as const)
+    expect(await ask(agent, 'a1', step, body, ofEpoch(1)), step).toMatchObject({ status: 'refused', code: 'VM_RUNNING' });
   const again = { ...ofEpoch(1), attempt: 2 };
   expect(await ask(agent, 'a1', 'resume', resume, again)).toMatchObject({ status: 'done', result: { ran: true } });
   expect(hypervisor.guest(UUID)?.boot).toBe(before?.boot);
@@ -113,5 +122,47 @@ it('saved memory that no longer opens: the source boots from its disks, says so,
   const said = resumed.status === 'done' ? Buffer.from(resumed.evidence?.payload ?? '', 'base64').toString() : '{}';
   expect(JSON.parse(said)).toMatchObject({ kind: 'resumed', facts: { memory: 'none', state: 'running' } });
   expect(hypervisor.guest(UUID)?.boot).not.toBe(before?.boot);
+  expect(files.paths().filter((path) => path.includes('.state') || path.startsWith('/t'))).toEqual([]);
+});
+
+it('a stop that was under way when the source withdrew comes too late', async () => {
+  let served = true;
+  const faults: FaultPlan = (operation) =>
+    operation === 'hypervisor.save' || (served && operation === 'artifacts.unserve')
+      ? { when: 'before', setback: failed('LIBVIRT_FAILED') }
+      : undefined;
+  const side = { host: hostA({ faults }), name: 'a1' };
+  await createRunning(side);
+  const { agent, hypervisor } = side.host;
+  const before = hypervisor.guest(UUID);
+  expect(await ask(agent, 'a1', 'quiesce', QUIESCE, ofEpoch(1))).toMatchObject({ code: 'MEMORY_NOT_SAVED' });
+  const resume = { proof: { kind: 'withdrawn', event: BECAUSE }, secrets: SECRETS };
+  expect(await ask(agent, 'a1', 'resume', resume, ofEpoch(1))).toMatchObject({ status: 'failed' });
+  expect(await ask(agent, 'a1', 'quiesce', QUIESCE, ofEpoch(1))).toMatchObject({ status: 'refused', code: 'EPOCH_FENCED' });
+  served = false;
+  expect(await ask(agent, 'a1', 'resume', resume, ofEpoch(1))).toMatchObject({ status: 'done', result: { ran: true } });
+  expect(hypervisor.guest(UUID)?.boot).toBe(before?.boot);
+});
+
+it.each([
+  [RESTORES_MAX - 1, 'restored'],
+  [RESTORES_MAX, 'none'],
+] as const)('a saved memory that libvirt refuses %i times: %s', async (times, memory) => {
+  let tries = 0;
+  const faults: FaultPlan = (operation) => {
+    if (operation !== 'hypervisor.restoreHeld') return undefined;
+    tries += 1;
+    return tries <= times ? { when: 'before', setback: failed('LIBVIRT_FAILED') } : undefined;
+  };
+  const side = { host: hostA({ faults }), name: 'a1' };
+  await createRunning(side);
+  const { agent, files, hypervisor } = side.host;
+  const before = hypervisor.guest(UUID);
+  expect(await ask(agent, 'a1', 'quiesce', QUIESCE, ofEpoch(1))).toMatchObject({ status: 'done' });
+  const resume = { proof: { kind: 'withdrawn', event: BECAUSE }, secrets: SECRETS, memory: MEMORY_SECRET };
+  const resumed = await ask(agent, 'a1', 'resume', resume, ofEpoch(1));
+  const said = resumed.status === 'done' ? Buffer.from(resumed.evidence?.payload ?? '', 'base64').toString() : '{}';
+  expect(JSON.parse(said)).toMatchObject({ kind: 'resumed', facts: { memory, state: 'running' } });
+  expect(hypervisor.guest(UUID)?.boot === before?.boot).toBe(memory === 'restored');
   expect(files.paths().filter((path) => path.includes('.state') || path.startsWith('/t'))).toEqual([]);
 });

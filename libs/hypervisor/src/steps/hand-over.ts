@@ -5,11 +5,13 @@ import type { HostPaths } from '../host-paths.ts';
 import type { HandOver } from '../ports/artifacts.ts';
 import { readVm } from '../vm-record.ts';
 import { dropSecrets, isOff, secretsLeft, stateOf } from './domains.ts';
-import { finished, moveFor, type Step, type StepContext, testify } from './step.ts';
+import { finished, isGivenUp, moveFor, type Step, type StepContext, testify } from './step.ts';
 import { stepKey } from './step-key.ts';
 
-/** Only what was stopped in this very epoch may be sealed and served: later writes would not be in the root. */
-async function notHeld({ vm, epoch }: MigrationCommand, context: StepContext): Promise<Setback | undefined> {
+/** Only what was stopped in this very epoch, and is not coming back, may be sealed and served: later writes would not be in the root. */
+async function notHeld(command: MigrationCommand, context: StepContext): Promise<Setback | undefined> {
+  const { vm, epoch } = command;
+  if (isGivenUp(context, command)) return refused('VM_RUNNING', 'It resumes.');
   const entry = await context.fence.read(vm);
   if (!entry.ok) return entry.setback;
   const { value } = entry;
@@ -88,6 +90,7 @@ export const serve: Step<'serve'> = async (command, context) => {
 export const surrender: Step<'surrender'> = async (command, context) => {
   const { ports } = context;
   const { vm, epoch, migration } = command;
+  if (isGivenUp(context, command)) return refused('VM_RUNNING', 'It resumes.');
   if (!isOff(await stateOf(context, vm))) return refused('VM_RUNNING');
   const spec = await readVm(ports.files, ports.paths, vm);
   if (spec === undefined) return refused('VM_NOT_HERE');

@@ -1,11 +1,13 @@
-import type { ArtifactId } from '@carnet/events';
-import { type HostCode, refused } from '../codes.ts';
+import type { ArtifactId, VmId } from '@carnet/events';
+import { type HostCode, HostError, refused } from '../codes.ts';
 import type { CommandOf, MigrationCommand } from '../command/command.ts';
 import type { MemorySecret } from '../command/scalars.ts';
+import { RESTORE_AGAIN_MS, RESTORES_MAX } from '../limits.ts';
 import { done, type Outcome, setBack } from '../outcome.ts';
 import type { MemoryKey } from '../ports/artifacts.ts';
 import type { DomainDefinition } from '../ports/hypervisor.ts';
 import { SAVED_STATE_HEAD_BYTES, savedStateFault } from '../saved-state.ts';
+import { isOff, stateOf } from './domains.ts';
 import { openSecret, type StepContext } from './step.ts';
 
 /** One memory state of one VM in one epoch: a state of another attempt does not open under this one. */
@@ -29,8 +31,9 @@ const savedFor = (command: CommandOf<'start'> | CommandOf<'resume'>): Pick<Migra
 /**
  * Restores a VM's memory, vCPUs held, from its sealed state: unsealed into tmpfs, judged, restored with our own definition, and
  * removed whatever happened. `none`: there is no memory state (any more), so the caller starts afresh. So it does at the source if the state
- * does not open, for its key was lost with a database and made anew: nobody else has that memory, and a VM that stays off for ever is worse
- * than one that boots from its disks, as after a power cut. A target refuses: the source still has the VM.
+ * does not open, for its key was lost with a database and made anew, or if libvirt restores it at no try (this host has another QEMU since): nobody
+ * else has that memory, and a VM that stays off for ever is worse than one that boots from its disks, as after a power cut. A target refuses: the
+ * source still has the VM.
  */
 export async function restoreMemory(
   context: StepContext,
@@ -52,9 +55,28 @@ export async function restoreMemory(
     const opened = await artifacts.openMemory(sealed, clear, memoryKey(savedFor(command), memory.artifact, key.value));
     const fault = opened.ok ? savedStateFault(await files.head(clear, SAVED_STATE_HEAD_BYTES)) : opened.setback;
     if (fault !== undefined) return command.step === 'resume' && fault.code === LOST ? done('none') : setBack(fault);
-    await hypervisor.restoreHeld(clear, definition);
+    const restore = () => hypervisor.restoreHeld(clear, definition);
+    if (command.step === 'resume') return done((await isRestored(context, vm, restore)) ? 'restored' : 'none');
+    await restore();
     return done('restored');
   } finally {
     await files.remove(clear);
+  }
+}
+
+/** False: libvirt has refused as often as it may. */
+async function isRestored(context: StepContext, vm: VmId, restore: () => Promise<void>): Promise<boolean> {
+  const { clock, log } = context.ports;
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await restore();
+      return true;
+    } catch (cause) {
+      if (!(cause instanceof HostError) || cause.setback.code !== 'LIBVIRT_FAILED') throw cause;
+      if (!isOff(await stateOf(context, vm))) return true;
+      log.warn({ vm, tries, err: cause }, 'libvirt does not restore the saved memory');
+      if (tries === RESTORES_MAX) return false;
+      await clock.sleep(RESTORE_AGAIN_MS, context.signal);
+    }
   }
 }

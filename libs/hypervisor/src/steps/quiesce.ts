@@ -10,7 +10,7 @@ import { lacksTmpfs } from './agreement.ts';
 import { isOff, stateOf, stopDomain, waitFor } from './domains.ts';
 import { memoryKey } from './memory.ts';
 import { endSecondNames } from './reencrypt-volume.ts';
-import { finished, moveFor, openSecret, type Step, type StepContext, testify } from './step.ts';
+import { finished, isGivenUp, moveFor, openSecret, type Step, type StepContext, testify } from './step.ts';
 import { copyVtpm } from './vtpm.ts';
 
 type Quiesce = CommandOf<'quiesce'>;
@@ -27,6 +27,7 @@ export const stateBefore = (seen: { readonly [key: string]: unknown } | undefine
 export const quiesce: Step<'quiesce'> = async (command, context) => {
   const { vm, epoch, body } = command;
   const { ports, fence } = context;
+  if (isGivenUp(context, command)) return refused('EPOCH_FENCED', 'It resumes.');
   const spec = await readVm(ports.files, ports.paths, vm);
   const now = await stateOf(context, vm);
   if (spec === undefined || now === 'absent') return refused('VM_NOT_HERE');

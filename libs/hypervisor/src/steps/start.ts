@@ -1,6 +1,7 @@
 import { keysOf } from '@carnet/events';
 import { failed, refused, type Setback } from '../codes.ts';
 import type { CommandOf } from '../command/command.ts';
+import type { FenceEntry } from '../fence/entry.ts';
 import { moveFence } from '../fence/moves.ts';
 import { uuidOf } from '../host-paths.ts';
 import { dropLease } from '../leases.ts';
@@ -47,7 +48,7 @@ export const start: Step<'start'> = async (command, context) => {
   }
   return body.vcpus === 'held'
     ? leaveStopped(command, context)
-    : run(command, withStartTicket(context, command), definition.value);
+    : run(command, withStartTicket(context, command), { definition: definition.value, vcpus: admitted.value.vcpus });
 };
 
 /** Renames each staged artifact to its place; done before is done. The record of the VM comes last: then it lives here. */
@@ -77,9 +78,9 @@ async function takeOver({ vm, epoch, body }: Start, { ports }: StepContext): Pro
 
 /** As it was at the source: defined and off. It is this host's now, so an operator may start it. */
 async function leaveStopped(command: Start, context: StepContext) {
+  await endVtpmCopy(context, command.vm, command.body.spec.tpm);
   const mine = await moveFor(context, command, { kind: 'letGo', epoch: command.epoch });
   if (!mine.ok) return mine.setback;
-  await endVtpmCopy(context, command.vm, command.body.spec.tpm);
   const state = await stateOf(context, command.vm);
   return finished(
     { step: 'start', vcpus: 'held', memoryRestored: false },
@@ -87,7 +88,10 @@ async function leaveStopped(command: Start, context: StepContext) {
   );
 }
 
-async function run(command: Start, context: StepContext, definition: DomainDefinition) {
+/** `vcpus`: what the register says before this attempt. */
+type Running = { readonly definition: DomainDefinition; readonly vcpus: FenceEntry['vcpus'] };
+
+async function run(command: Start, context: StepContext, { definition, vcpus }: Running) {
   const { vm, epoch, body } = command;
   const { hypervisor, files, paths } = context.ports;
   let memory: 'none' | 'restored' = 'none';
@@ -95,15 +99,17 @@ async function run(command: Start, context: StepContext, definition: DomainDefin
     const restored = await restoreMemory(context, command, body.memory, definition);
     if (!restored.ok) return restored.setback;
     memory = restored.value;
+    // Nothing of it ran here, and the source has that memory: it shall resume with it.
+    if (memory === 'none' && body.memory !== undefined && vcpus === 'held') return refused('MEMORY_STATE_LOST');
     if (memory === 'none') await hypervisor.startHeld(uuidOf(vm));
   }
   // Also one that an attempt left behind which crashed after its start.
   await files.remove(paths.startTicket(vm));
-  // While nobody else may start it: restored a second time, memory would meet disks that have moved on.
+  // While nobody else may start it: a second time, memory would meet disks that have moved on, and a vTPM forget what it has told.
   if (body.memory !== undefined) await files.remove(paths.sealedMemory(vm, body.memory.artifact));
+  await endVtpmCopy(context, vm, body.spec.tpm);
   const mine = await moveFor(context, command, { kind: 'letGo', epoch });
   if (!mine.ok) return mine.setback;
-  await endVtpmCopy(context, vm, body.spec.tpm);
   await letRun(context, vm);
   const facts = await hypervisor.find(uuidOf(vm));
   if (facts?.state !== 'running') return failed('VM_CRASHED', `(${facts?.state ?? 'absent'})`);

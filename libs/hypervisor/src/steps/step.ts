@@ -10,6 +10,7 @@ import { done, type Outcome, setBack } from '../outcome.ts';
 import type { HostPorts } from '../ports/host-ports.ts';
 import { imageContext, type SecretPurpose } from '../secret-context.ts';
 import type { Seen, StepLog } from '../step-log.ts';
+import { stepKey } from './step-key.ts';
 
 export type Finished<S extends HostStep = HostStep> = {
   readonly status: 'done';
@@ -131,3 +132,10 @@ export function setbackOf(cause: unknown, { aborted }: AbortSignal): Setback {
   if (cause instanceof HostError) return cause.setback;
   return aborted ? failed('STEP_ABORTED') : failed('INTERNAL');
 }
+
+/**
+ * The resume of this very epoch has begun: whatever else comes for it was sent before its broker gave it up. Threat: a surrender that was under way
+ * would give away what the withdrawal has already taken back, and nobody could start it any more.
+ */
+export const isGivenUp = ({ log }: StepContext, { epoch }: Pick<MigrationCommand, 'epoch'>): boolean =>
+  log.intent(stepKey({ step: 'resume', epoch })) !== undefined;
