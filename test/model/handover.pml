@@ -45,6 +45,7 @@ typedef Host {
   mtype:standing standing;
   bit held;                 /* vCPUs must not run */
   bit target;               /* role in that epoch */
+  bit back;                 /* its resume has begun: what else comes of this epoch was sent before */
   bit runs
 };
 typedef Epochs { short at[EPOCHS + 1] };
@@ -190,8 +191,14 @@ proctype Target(byte s; byte e) {
 #endif
 
 inline fence(s, e, to, keep, role) {
-  host[s].epoch = e; host[s].standing = to; host[s].held = keep; host[s].target = role
+  host[s].epoch = e; host[s].standing = to; host[s].held = keep; host[s].target = role; host[s].back = 0
 }
+
+#ifdef OVERTAKEN_RESUME
+#define isBack(s) false
+#else
+#define isBack(s) host[s].back
+#endif
 
 #ifdef OWN_WITHDRAWAL_REOPENS_WHAT_WAS_SURRENDERED
 #define mayReopen(s) (host[s].standing == mine || host[s].standing == surrendered)
@@ -202,18 +209,21 @@ inline fence(s, e, to, keep, role) {
 proctype Agent(byte s; byte e) {
   end: do
   :: atomic { (issued[s].at[e] & HOLD) && e > host[s].epoch && host[s].standing == mine -> fence(s, e, mine, 1, 0) }
-  :: atomic { (issued[s].at[e] & HOLD) && host[s].epoch == e && host[s].held && !host[s].target && !proof(s, e, HOLD) ->
+  :: atomic { (issued[s].at[e] & HOLD) && host[s].epoch == e && host[s].held && !host[s].target && !isBack(s) && !proof(s, e, HOLD) ->
        host[s].runs = 0; testify(s, e, HOLD) }
-  :: atomic { (issued[s].at[e] & SURRENDER) && host[s].epoch == e && host[s].standing == mine && host[s].held && !host[s].target &&
+  :: atomic { (issued[s].at[e] & SURRENDER) && host[s].epoch == e && host[s].standing == mine && host[s].held && !host[s].target && !isBack(s) &&
               proof(s, e, HOLD) ->
        host[s].standing = surrendered; testify(s, e, SURRENDER) }
-  /* Reopening what was never stopped only spends the epoch. What was surrendered takes the target's word. */
-  :: atomic { (issued[s].at[e] & REOPEN_W) && current(s, e) && mayReopen(s) && (host[s].epoch != e || !host[s].target) &&
-              (host[s].epoch != e || host[s].held) ->
-       fence(s, e, mine, 0, 0) }
-  :: atomic { (issued[s].at[e] & REOPEN_R) && current(s, e) && (host[s].standing == mine || host[s].epoch == e && host[s].standing == surrendered) &&
-              (host[s].epoch != e || host[s].held && !host[s].target) ->
-       fence(s, e, mine, 0, 0) }
+  /* Reopening what was never stopped only spends the epoch. What was surrendered takes the target's word. What was stopped is let go last. */
+  :: atomic { (issued[s].at[e] & REOPEN_W) && current(s, e) && mayReopen(s) && host[s].epoch != e -> fence(s, e, mine, 0, 0) }
+  :: atomic { (issued[s].at[e] & REOPEN_W) && mayReopen(s) && host[s].epoch == e && !host[s].target && host[s].held && !host[s].back ->
+       fence(s, e, mine, 1, 0); host[s].back = 1 }
+  :: atomic { (issued[s].at[e] & REOPEN_R) && current(s, e) && host[s].standing == mine && host[s].epoch != e -> fence(s, e, mine, 0, 0) }
+  :: atomic { (issued[s].at[e] & REOPEN_R) && (host[s].standing == mine || host[s].standing == surrendered) && host[s].epoch == e &&
+              !host[s].target && host[s].held && !host[s].back ->
+       fence(s, e, mine, 1, 0); host[s].back = 1 }
+  :: atomic { (issued[s].at[e] & (REOPEN_W | REOPEN_R)) && host[s].epoch == e && host[s].standing == mine && host[s].held && host[s].back ->
+       host[s].held = 0 }
   :: atomic { (issued[s].at[e] & (REOPEN_W | REOPEN_R)) && current(s, e) && host[s].standing == mine && !host[s].held && !host[s].target &&
               host[s].epoch == e && !proof(s, e, REOPEN_W) ->
        host[s].runs = 1; testify(s, e, REOPEN_W); safe() }

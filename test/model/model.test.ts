@@ -32,6 +32,7 @@ describe('hand-over and key custody, all states', () => {
 
 const BOTH_RUN = /host\[0\]\.runs&&host\[1\]\.runs/;
 const BOTH_HOLD = /key\[0\]==\d.*key\[1\]==\d/;
+const NOWHERE = /host\[0\]\.runs!=host\[1\]\.runs/;
 const NO_KEY = /host\[\d\]\.runs.*key\[\d\]==/;
 
 /** A rule left out, as an implementer in a hurry would, and what Spin says to it. */
@@ -43,6 +44,7 @@ describe('mutants', () => {
     ['RETIRED_ON_IMPORT', [], NO_KEY],
     ['START_BEFORE_ITS_EVENT', [], NO_KEY],
     ['RELINQUISHED_BEFORE_THE_HOST_KNOWS', [], NO_KEY],
+    ['OVERTAKEN_RESUME', [], NOWHERE],
     ['STALE_COMMANDS_WORK', [], BOTH_RUN],
     ['RELEASE_BEFORE_SURRENDER', ['RESTORES'], BOTH_RUN],
     ['OWN_WITHDRAWAL_REOPENS_WHAT_WAS_SURRENDERED', ['RESTORES'], BOTH_RUN],
