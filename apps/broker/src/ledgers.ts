@@ -32,6 +32,11 @@ export interface Ledgers {
   }) => Promise<boolean>;
   /** When an event came to stand in a ledger here, by our own clock. */
   readonly placedAt: (event: Digest) => Promise<Timestamp | undefined>;
+  /**
+   * As `journey`, once all that our side has begun to say to this peer is said: whatever is said after it sees what is folded here, and cites it.
+   * Threat: an end that was decided without what has just arrived commits while its contrary is on the way to a host.
+   */
+  readonly settled: (vm: VmId, peer: TrustDomain) => Promise<{ readonly ok: true; readonly journey: Journey } | Refused>;
   /** Folds, makes, decides and appends in one transaction. Refused: nothing at all was written. */
   readonly propose: (vm: VmId, peer: TrustDomain, make: Making<Proposal>) => Promise<Proposed>;
 }
@@ -63,6 +68,13 @@ export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => 
       );
     },
     placedAt: async (event) => (await journal.event(event))?.placedAt,
+    settled: async (vm, peer) => {
+      const outcome = await journal.append(peer, async (tx) => ({
+        drafts: [],
+        value: folds(vm, peer, await tx.eventsOfVm({ vm, peer })),
+      }));
+      return outcome.ok ? { ok: true, journey: outcome.value.value } : { ok: false, code: outcome.code, text: outcome.text };
+    },
     propose: (vm, peer, make) =>
       orRefused<Proposed, Refused>(async (refuse) => {
         const outcome = await journal.append(peer, async (tx) => ({

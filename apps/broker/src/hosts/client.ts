@@ -43,7 +43,8 @@ export type Asked = HostReply | { readonly status: 'silent'; readonly text: stri
 
 export interface HostClient {
   readonly registry: HostRegistry;
-  readonly sign: (draft: CommandDraft) => SignedCommand;
+  /** `validMs`: how long the host may take it up. */
+  readonly sign: (draft: CommandDraft, validMs?: number) => SignedCommand;
   readonly ask: (command: SignedCommand) => Promise<Asked>;
   readonly close: () => void;
 }
@@ -132,9 +133,9 @@ export function openHostClient(options: HostClientOptions): HostClient {
 
   return {
     registry,
-    sign: (draft) => {
+    sign: (draft, validMs = COMMAND_MS_VALID) => {
       const now = options.nowMs();
-      return signCommand(draft, timestampOf(now + COMMAND_MS_VALID), timestampOf(now), options.signer);
+      return signCommand(draft, timestampOf(now + validMs), timestampOf(now), options.signer);
     },
     ask,
     close: () => {

@@ -11,13 +11,14 @@ import {
   type MigrationId,
   type Reason,
   type RekeyMethod,
+  type Timestamp,
   type TrustDomain,
   type VmSpec,
 } from '@carnet/events';
 import type { SealedSecret } from '@carnet/hypervisor';
 import type { HostPurpose } from '@carnet/keys';
 import type { Outcome } from '@carnet/runtime';
-import type { Command, CommandOf, CommandType, Journey, Proposal } from '@carnet/saga';
+import { type Command, type CommandOf, type CommandType, type Journey, type Proposal, react } from '@carnet/saga';
 import type { AloneWith } from '../alone.ts';
 import type { Here } from '../here.ts';
 import type { Hosts, StepOf, StepOutcome } from '../hosts/steps.ts';
@@ -155,3 +156,17 @@ export const secret = (
   const by = { reason: 'MIGRATION', migration: command.migration } as const;
   return context.keys.secretForHost({ host, vm: command.vm, epoch: command.epoch, purpose, by }, key);
 };
+
+/**
+ * Whether a command is still owed when nothing of our own side is half said any more; asked before what cannot be taken back at a host. undefined: it
+ * is. Else what becomes of it: the journey is looked at anew.
+ */
+export async function overtaken({ ledgers, self, nowMs }: PerformContext, command: Command): Promise<Outcome | undefined> {
+  const settled = await ledgers.settled(command.vm, command.peer);
+  if (!settled.ok) return failed(settled.code, settled.text);
+  const now = new Date(nowMs()).toISOString() as Timestamp;
+  const owed = react(settled.journey, self, now).some(
+    ({ type, migration }) => type === command.type && migration === command.migration,
+  );
+  return owed ? undefined : RUNNING;
+}

@@ -94,6 +94,24 @@ describe('stopping the VM', () => {
   });
 });
 
+describe('what cannot be taken back at a host', () => {
+  it.each([
+    ['QuiesceVm', 'TargetReady', 'SourceQuiesced'],
+    ['RetireSource', 'MigrationFinalized', 'SourceRetired'],
+  ] as const)('%s is not asked once our own side has said otherwise', async (command, at, said) => {
+    const journey = changed(journeyAt(at), {
+      MigrationOffered: { agent: pki.agent(CSP_B) },
+      ...(at === 'TargetReady' ? {} : { VmStarted: { evidence: pki.testify(CSP_B, about(journeyAt(at), 'started', CSP_B)) } }),
+    });
+    const settled = async () => ({ ok: true as const, journey: journeyAt(said) });
+    const overtaken = await perform(journey, command, {}, { ledgers: { settled } });
+    expect([overtaken.done, overtaken.outcome]).toMatchObject([[], { kind: 'running' }]);
+    const quarantined = async () => ({ ok: false as const, code: 'LEDGER_QUARANTINED', text: 'not whole' });
+    const unsettled = await perform(journey, command, {}, { ledgers: { settled: quarantined } });
+    expect([unsettled.done, unsettled.outcome]).toMatchObject([[], { kind: 'failed', code: 'LEDGER_QUARANTINED' }]);
+  });
+});
+
 describe('releasing', () => {
   it('asks nothing of the key manager before the host has surrendered', async () => {
     const silent = await perform(journeyAt('ImageVerified'), 'ReleaseKeys', {

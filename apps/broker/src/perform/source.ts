@@ -13,6 +13,7 @@ import {
   machineOf,
   memoryOf,
   type Owed,
+  overtaken,
   type PerformContext,
   type Performed,
   type Performer,
@@ -92,6 +93,8 @@ export const depositKeys: Performer<'DepositKeys'> = async (context, command) =>
 export const quiesceVm: Performer<'QuiesceVm'> = async (context, command) => {
   const confirmed = await context.keys.confirm(command);
   if (!confirmed.ok) return giveUp(confirmed.code, confirmed.text);
+  const other = await overtaken(context, command);
+  if (other !== undefined) return other;
   const { OfferAgreed: agreed, TargetReady: ready, KeyDeposited: deposit } = command.facts;
   const { host } = agreed.data.agent;
   const memory = deposit.data.keys.find((key) => key.kind === 'memory');
@@ -260,6 +263,8 @@ export const retireSource: Performer<'RetireSource'> = async (context, command) 
   if (!testimony.ok) return failed(testimony.code, `the VM was not shown to be started: ${testimony.text}`);
   const host = await context.inventory.hostOf(command.vm);
   if (host === undefined) return failed('VM_NOT_HERE', 'the inventory has lost the VM before its retirement');
+  const other = await overtaken(context, command);
+  if (other !== undefined) return other;
   const retired = await context.hosts.step(stepOf(command, host), 'retire', async () => ({}));
   if (retired.kind === 'refused') return failed(retired.code, retired.text);
   if (retired.kind !== 'done') return unfinished(retired);

@@ -56,6 +56,8 @@ export interface MachinePorts extends Pick<RestrictionPorts, 'alone' | 'roleOf'>
 /** Steps outside migrations: the longest (an image conversion) is asked again this often, for this long. */
 const ASK_AGAIN_MS = 200;
 const STEP_MS_MAX = 300_000;
+/** How far a host's clock may be behind ours for that. */
+const CLOCKS_APART_MS = 10_000;
 /** Graceful shutdown of a guest before its power is cut. */
 const STOP_GRACE_SECONDS = 15;
 
@@ -67,8 +69,9 @@ export async function perform<S extends StepResult['step']>(
   draft: CommandDraft,
   step: S,
 ): Promise<ServiceResult<ResultOf<S>>> {
-  const signed = ports.hosts.sign(draft);
-  const until = ports.nowMs() + STEP_MS_MAX;
+  // No longer good when its asker is told that it was not done: who decides about the VM then must not be surprised by it.
+  const signed = ports.hosts.sign(draft, STEP_MS_MAX);
+  const until = ports.nowMs() + STEP_MS_MAX + CLOCKS_APART_MS;
   for (;;) {
     const reply = await ports.hosts.ask(signed);
     if (reply.status === 'done' && reply.result.step === step) return { ok: true, value: reply.result as ResultOf<S> };

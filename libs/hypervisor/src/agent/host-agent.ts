@@ -53,7 +53,7 @@ export function createHostAgent(options: HostAgentOptions): HostAgent {
     if (ended !== undefined) return ended;
     if (draining) return refused('HOST_DRAINING');
     // The deadline is for taking the command up: a copy that began in time goes on.
-    return command.deadline < ports.clock.now() ? refused('COMMAND_EXPIRED') : undefined;
+    return command.deadline < ports.clock.now() && !board.has(command) ? refused('COMMAND_EXPIRED') : undefined;
   };
 
   return {

@@ -1,4 +1,4 @@
-import type { VmId } from '@carnet/events';
+import type { Timestamp, VmId } from '@carnet/events';
 import { refused, type Setback } from '../codes.ts';
 import { type HostCommand, isMigrationCommand, isVmCommand, type VmCommand } from '../command/command.ts';
 import type { StepProgress } from '../command/report.ts';
@@ -48,6 +48,13 @@ async function fencedOff(command: VmCommand, fence: FenceRegister): Promise<Setb
   return isMigrationCommand(command) && command.epoch < (entry.value?.epoch ?? 0) ? refused('EPOCH_FENCED') : undefined;
 }
 
+/**
+ * A command of people, whose turn came late: whoever asked was told since that it was not done, and has gone on. What belongs to a migration is
+ * guarded by its epoch, and waits for its turn however long that takes.
+ */
+const isLate = (command: HostCommand, now: Timestamp): boolean =>
+  isVmCommand(command) && !isMigrationCommand(command) && command.deadline < now;
+
 /** Intent → effect → observe → record. The recorded outcome of a step answers every repeat of it. */
 export async function perform(
   command: HostCommand,
@@ -57,6 +64,7 @@ export async function perform(
 ): Promise<StepEnd> {
   const secrets: Uint8Array[] = [];
   try {
+    if (isLate(command, ports.clock.now())) return refused('COMMAND_EXPIRED');
     const opened: Outcome<StepLog> = isVmCommand(command) ? await openLog(command.vm) : { ok: true, value: NO_LOG };
     if (!opened.ok) return opened.setback;
     const log = opened.value;

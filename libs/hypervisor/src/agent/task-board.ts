@@ -1,6 +1,6 @@
 import { refused } from '../codes.ts';
 import type { HostCommand } from '../command/command.ts';
-import { isVmCommand } from '../command/command.ts';
+import { isMigrationCommand, isVmCommand } from '../command/command.ts';
 import type { StepProgress } from '../command/report.ts';
 import { ENDS_REMEMBERED_MAX, TASKS_WAITING_MAX } from '../limits.ts';
 import type { StepEnd } from '../steps/step.ts';
@@ -30,6 +30,8 @@ function lineOf(command: HostCommand): string {
   if (isVmCommand(command)) return command.vm;
   return command.step === 'registerImage' ? `image:${command.body.name}` : `images:${command.id}`;
 }
+
+const nameOf = (command: HostCommand): string => `${lineOf(command)} ${keyOf(command)}`;
 
 /**
  * Who works when: one step at a time for each VM, in the order they came; so many VMs at once. The same step asked for again
@@ -86,13 +88,15 @@ export function taskBoard(stepsAtOnce: number, work: (command: HostCommand, watc
   return {
     /** The end of exactly this command, if it ended lately. */
     endOf: (command: HostCommand): StepEnd | undefined => ends.get(command.id),
+    /** At work, or waiting for its turn. */
+    has: (command: HostCommand): boolean => tasks.has(nameOf(command)),
     post: (command: HostCommand): Task | StepEnd => {
-      const name = `${lineOf(command)} ${keyOf(command)}`;
+      const name = nameOf(command);
       const same = tasks.get(name);
       if (same !== undefined) return same;
       if (tasks.size >= TASKS_WAITING_MAX) return refused('HOST_BUSY');
-      if (UNDOING.has(command.step)) cutShort(tasks.values(), lineOf(command), CUT_SHORT);
-      if (PRESSING.has(command.step)) cutShort(tasks.values(), lineOf(command), PUT_OFF);
+      if (UNDOING.has(command.step)) cutShort(tasks.values(), command, CUT_SHORT);
+      if (PRESSING.has(command.step)) cutShort(tasks.values(), command, PUT_OFF);
       const task = begin(command, name);
       tasks.set(name, task);
       return task;
@@ -101,6 +105,11 @@ export function taskBoard(stepsAtOnce: number, work: (command: HostCommand, watc
   };
 }
 
-function cutShort(tasks: Iterable<Task>, line: string, steps: ReadonlySet<HostCommand['step']>): void {
-  for (const task of tasks) if (lineOf(task.command) === line && steps.has(task.command.step)) task.abort();
+function cutShort(tasks: Iterable<Task>, by: HostCommand, steps: ReadonlySet<HostCommand['step']>): void {
+  for (const task of tasks)
+    if (lineOf(task.command) === lineOf(by) && steps.has(task.command.step) && !isOfNewerEpoch(task.command, by)) task.abort();
 }
+
+/** An undoing command that comes late cuts nothing of the attempts after it. */
+const isOfNewerEpoch = (one: HostCommand, than: HostCommand): boolean =>
+  isMigrationCommand(one) && isMigrationCommand(than) && one.epoch > than.epoch;

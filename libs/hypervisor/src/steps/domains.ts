@@ -3,7 +3,7 @@ import { locateBoot } from '../boot-catalogue.ts';
 import { failed, HostError, type Setback } from '../codes.ts';
 import type { VmState } from '../command/result.ts';
 import { uuidOf } from '../host-paths.ts';
-import { POLL_MS } from '../limits.ts';
+import { POLL_MS, SAVE_MS_MAX } from '../limits.ts';
 import { done, type Outcome } from '../outcome.ts';
 import type { DomainDefinition } from '../ports/hypervisor.ts';
 import type { StepContext } from './step.ts';
@@ -68,6 +68,13 @@ export async function letRun(context: StepContext, vm: VmId): Promise<void> {
   const { files, paths, hypervisor } = context.ports;
   await files.remove(paths.clearMemory(vm));
   if ((await stateOf(context, vm)) === 'paused') await hypervisor.unpause(uuidOf(vm));
+}
+
+/** A save that an agent began before it crashed goes on without it: its file must not be pulled from under libvirt. */
+export async function savesStill(context: StepContext, vm: VmId): Promise<Setback | undefined> {
+  const { hypervisor } = context.ports;
+  const isOver = await waitFor(context, SAVE_MS_MAX, async () => (await hypervisor.find(uuidOf(vm)))?.reason !== 'save');
+  return isOver ? undefined : failed('LIBVIRT_FAILED', 'A save is under way.');
 }
 
 export type Stopped = { readonly forced: boolean };

@@ -98,7 +98,11 @@ export const startVm: Step<'startVm'> = async (command, context) => {
   return finished({ step: 'startVm' });
 };
 
+/** Not what is held: between two attempts of its start, a paused guest may be the only place where its memory is. */
 export const stopVm: Step<'stopVm'> = async ({ vm, body }, context) => {
+  const entry = await context.fence.read(vm);
+  if (!entry.ok) return entry.setback;
+  if (entry.value?.standing === 'mine' && entry.value.vcpus === 'held') return refused('VM_HELD');
   if ((await stateOf(context, vm)) === 'absent') return refused('VM_NOT_HERE');
   const { forced } = await stopDomain(context, vm, body.graceSeconds);
   return finished({ step: 'stopVm', forced });
@@ -108,7 +112,9 @@ export const deleteVm: Step<'deleteVm'> = async ({ vm }, context) => {
   const { ports, fence } = context;
   const entry = await fence.read(vm);
   if (!entry.ok) return entry.setback;
-  if (entry.value !== undefined && entry.value.vcpus === 'held' && entry.value.standing === 'mine') return refused('VM_HELD');
+  // Also what was given away: it may come back, and of a copy that stood down nothing is destroyed unasked.
+  const stop = entry.value === undefined ? undefined : forbidsRunning(entry.value);
+  if (stop !== undefined) return stop;
   if (!isOff(await stateOf(context, vm))) return refused('VM_RUNNING');
   const spec = await readVm(ports.files, ports.paths, vm);
   await context.intend({});

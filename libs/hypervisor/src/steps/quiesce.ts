@@ -3,11 +3,11 @@ import type { CommandOf } from '../command/command.ts';
 import { type VmState, vmState } from '../command/result.ts';
 import { moveFence } from '../fence/moves.ts';
 import { uuidOf } from '../host-paths.ts';
-import { SAVE_AGAIN_MS, SAVE_MS_MAX, SAVES_MAX } from '../limits.ts';
+import { SAVE_AGAIN_MS, SAVES_MAX } from '../limits.ts';
 import { SAVED_STATE_HEAD_BYTES, savedStateFault } from '../saved-state.ts';
 import { readVm } from '../vm-record.ts';
 import { lacksTmpfs } from './agreement.ts';
-import { isOff, stateOf, stopDomain, waitFor } from './domains.ts';
+import { isOff, savesStill, stateOf, stopDomain } from './domains.ts';
 import { memoryKey } from './memory.ts';
 import { endSecondNames } from './reencrypt-volume.ts';
 import { finished, isGivenUp, moveFor, openSecret, type Step, type StepContext, testify } from './step.ts';
@@ -64,7 +64,7 @@ async function suspend(
   memory: NonNullable<Quiesce['body']['memory']>,
 ): Promise<Quiet | Setback> {
   const { vm } = command;
-  const { files, paths, hypervisor, artifacts } = context.ports;
+  const { files, paths, artifacts } = context.ports;
   const [clear, sealed] = [paths.clearMemory(vm), paths.sealedMemory(vm, memory.artifact)];
   const sealedBytes = await files.size(sealed);
   if (sealedBytes !== undefined) {
@@ -73,9 +73,8 @@ async function suspend(
   }
   const key = await openSecret(context, command, 'seal', memory.secret);
   if (!key.ok) return key.setback;
-  // A save that an agent began before it crashed goes on without it: its file must not be pulled from under libvirt.
-  const settled = await waitFor(context, SAVE_MS_MAX, async () => (await hypervisor.find(uuidOf(vm)))?.reason !== 'save');
-  if (!settled) return failed('LIBVIRT_FAILED', 'A save is under way.');
+  const busy = await savesStill(context, vm);
+  if (busy !== undefined) return busy;
   const refusal = await saveMemory(context, vm);
   if (refusal !== undefined) return refusal;
   // Off without a whole state: the guest ended by itself, or the host lost its tmpfs. Its memory is gone.

@@ -7,7 +7,7 @@ import type { Seen } from '../step-log.ts';
 import { readVm, writeVm } from '../vm-record.ts';
 import { definitionOf, dropSecrets, provideSecrets } from './domains.ts';
 import { encryptOnline, type Held } from './reencrypt-volume.ts';
-import { beforeOf, openVolumes, progressFrom, type Rekeyed, seenAtFirst, testifyNewKeys } from './rekeying.ts';
+import { beforeOf, newKeyName, openVolumes, progressFrom, type Rekeyed, seenAtFirst, testifyNewKeys } from './rekeying.ts';
 import { finished, type Step, type StepContext } from './step.ts';
 
 type Reencrypt = CommandOf<'reencrypt'>;
@@ -60,17 +60,17 @@ async function heldVolumes(command: Reencrypt, context: StepContext, spec: VmSpe
 
 async function look({ ports: { artifacts, paths } }: StepContext, volumes: readonly Opened[]): Promise<Outcome<Seen>> {
   const entries: [string, string][] = [];
-  for (const [i, { vm, disk }] of volumes.entries()) {
+  for (const [i, { vm, disk, newKey }] of volumes.entries()) {
     const header = await artifacts.guard(paths.volume(vm, disk.artifact));
     if (!header.ok) return header;
-    entries.push([`before${i}`, header.value.headerDigest]);
+    entries.push([`before${i}`, header.value.headerDigest], [newKeyName(i), newKey]);
   }
   return done(Object.fromEntries(entries));
 }
 
 /** From here on the host knows the VM by its new keys; libvirt forgets the old ones, and the old volumes are gone. */
 async function takeNewKeys(
-  { vm }: Reencrypt,
+  { vm, body }: Reencrypt,
   context: StepContext,
   spec: VmSpec,
   volumes: readonly Opened[],
@@ -84,7 +84,8 @@ async function takeNewKeys(
   await provideSecrets(context, vm, new Map(volumes.map(({ newKey, to }) => [newKey, to])));
   // libvirt has carried each pivot into its stored definition, under the name that the copy had.
   await hypervisor.define(definition.value);
-  const gone = volumes.map(({ disk }) => disk.key).filter((key) => !own.disks.some((disk) => disk.key === key));
+  // By the command: an attempt that crashed here has written the record already.
+  const gone = body.volumes.map(({ from }) => from.key).filter((key) => !own.disks.some((disk) => disk.key === key));
   await dropSecrets(context, gone);
   return undefined;
 }

@@ -1,11 +1,11 @@
-import { type ArtifactId, type Digest, digest, type KeyId } from '@carnet/events';
+import { type ArtifactId, type Digest, digest, type KeyId, keyId } from '@carnet/events';
 import type { CommandOf } from '../command/command.ts';
 import type { StepProgress } from '../command/report.ts';
 import type { ResultOf } from '../command/result.ts';
 import { done, type Outcome } from '../outcome.ts';
 import type { Seen } from '../step-log.ts';
 import { openPassphrases, type StepContext, testify } from './step.ts';
-import { keyOf } from './step-key.ts';
+import { keyOf, stepKey } from './step-key.ts';
 
 /** Both ways to take volumes away from whoever knew their keys: at rest before they first start, and under a running guest. */
 export type Rekeying = CommandOf<'rekey' | 'reencrypt'>;
@@ -74,4 +74,14 @@ export function testifyNewKeys(
   ]);
   const facts = { method, volumes: volumes.length, oldKeysRefused: true };
   return testify(context, command, kind, { ...facts, ...Object.fromEntries(each) });
+}
+
+const NEW_KEY = 'newKey';
+/** Under which name the intent of a `reencrypt` tells the new key of a command's volume. */
+export const newKeyName = (index: number): string => `${NEW_KEY}${index}`;
+
+/** New keys that libvirt was given for a running VM, and that its record does not name before the end. */
+export function keysOnTheirWay({ log }: StepContext, epoch: number): readonly KeyId[] {
+  const seen = log.intent(stepKey({ step: 'reencrypt', epoch }))?.seen ?? {};
+  return Object.entries(seen).flatMap(([name, key]) => (name.startsWith(NEW_KEY) ? [keyId.parse(key)] : []));
 }

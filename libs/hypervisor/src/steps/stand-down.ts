@@ -3,6 +3,7 @@ import { moveFence } from '../fence/moves.ts';
 import { uuidOf } from '../host-paths.ts';
 import { readVm } from '../vm-record.ts';
 import { dropSecrets, isOff, recordedKeys, secretsLeft, stateOf } from './domains.ts';
+import { keysOnTheirWay } from './rekeying.ts';
 import { finished, moveFor, type Step, testify } from './step.ts';
 
 /**
@@ -22,8 +23,9 @@ export const standDown: Step<'standDown'> = async (command, context) => {
   if (!moved.ok) return moved.setback;
   if (!isOff(await stateOf(context, vm))) await ports.hypervisor.powerOff(uuidOf(vm));
   await ports.permits.forget(vm);
+  for (const path of [ports.paths.clearMemory(vm), ports.paths.startTicket(vm)]) await ports.files.remove(path);
   const spec = await readVm(ports.files, ports.paths, vm);
-  const keys = recordedKeys(spec);
+  const keys = [...recordedKeys(spec), ...keysOnTheirWay(context, epoch)];
   await dropSecrets(context, keys);
   const state = await stateOf(context, vm);
   if (!isOff(state)) return failed('VM_RUNNING');

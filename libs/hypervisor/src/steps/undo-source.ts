@@ -6,7 +6,17 @@ import { type FenceMove, moveFence } from '../fence/moves.ts';
 import { HALF_SEALED_MEMORY, SEALED_MEMORY, uuidOf } from '../host-paths.ts';
 import { done, type Outcome, setBack } from '../outcome.ts';
 import { readVm } from '../vm-record.ts';
-import { definitionOf, dropSecrets, isOff, letRun, provideSecrets, recordedKeys, stateOf, unlockDisks } from './domains.ts';
+import {
+  definitionOf,
+  dropSecrets,
+  isOff,
+  letRun,
+  provideSecrets,
+  recordedKeys,
+  savesStill,
+  stateOf,
+  unlockDisks,
+} from './domains.ts';
 import { restoreMemory } from './memory.ts';
 import { keepPermit, withStartTicket } from './permit.ts';
 import { stateBefore } from './quiesce.ts';
@@ -76,6 +86,8 @@ export const resume: Step<'resume'> = async (command, context) => {
 async function bringBack(command: Resume, context: StepContext, spec: VmSpec): Promise<Outcome<'restored' | 'none' | undefined>> {
   const { vm, body } = command;
   const { ports } = context;
+  const busy = await savesStill(context, vm);
+  if (busy !== undefined) return setBack(busy);
   let memory: 'restored' | 'none' | undefined;
   if (isOff(await stateOf(context, vm))) {
     const definition = await definitionOf(context, vm, spec);

@@ -4,6 +4,7 @@ import { uuidOf } from '../host-paths.ts';
 import { dropLease } from '../leases.ts';
 import { readVm } from '../vm-record.ts';
 import { dropSecrets, isOff, recordedKeys, stateOf } from './domains.ts';
+import { keysOnTheirWay } from './rekeying.ts';
 import { fateFacts, fatesOf, lookBeforeShredding, shredAll } from './shred.ts';
 import { finished, moveFor, type Step, testify } from './step.ts';
 
@@ -20,6 +21,7 @@ export const forswear: Step<'forswear'> = async (command, context) => {
   if (!sworn.ok) return sworn.setback;
   const spec = await readVm(ports.files, ports.paths, vm);
   if (!isOff(await stateOf(context, vm))) await ports.hypervisor.powerOff(uuidOf(vm));
+  for (const path of [ports.paths.clearMemory(vm), ports.paths.startTicket(vm)]) await ports.files.remove(path);
   await dropSecrets(context, recordedKeys(spec));
   const state = await stateOf(context, vm);
   if (!isOff(state)) return failed('VM_RUNNING');
@@ -44,7 +46,7 @@ export const destroy: Step<'destroy'> = async (command, context) => {
   const folders = [paths.staging(vm, epoch), paths.home(vm), paths.vtpmHome(vm)];
   const seen = await context.intend(await lookBeforeShredding(context, folders));
   await hypervisor.undefine(uuidOf(vm));
-  await dropSecrets(context, recordedKeys(spec));
+  await dropSecrets(context, [...recordedKeys(spec), ...keysOnTheirWay(context, epoch)]);
   await files.remove(paths.clearMemory(vm));
   await shredAll(context, folders);
   await dropLease(ports, { vm, epoch });

@@ -35,7 +35,10 @@ export async function placeVtpm({ ports }: StepContext, vm: VmId, { artifact }: 
 
 /** Before the guest runs: from then on swtpm's own file is the only true one. */
 export async function endVtpmCopy({ ports }: Pick<StepContext, 'ports'>, vm: VmId, tpm: VmTpm | undefined): Promise<void> {
-  if (tpm !== undefined) await ports.files.remove(ports.paths.sealedVtpm(vm, tpm.artifact));
+  if (tpm === undefined) return;
+  const copy = ports.paths.sealedVtpm(vm, tpm.artifact);
+  await ports.artifacts.unseal(copy);
+  await ports.files.remove(copy);
 }
 
 export const hasVtpmState = async ({ ports }: Pick<StepContext, 'ports'>, vm: VmId): Promise<boolean> =>

@@ -39,6 +39,7 @@ export function memoryLedgers(self: TrustDomain): Ledgers {
     journey: async (vm) => of(vm),
     journeys: async (vm) => [of(vm)],
     foldedTo: async (vm, peer) => ({ journey: of(vm), ends: { vm, peer, own: undefined, received: undefined } }),
+    settled: async (vm) => ({ ok: true, journey: of(vm) }),
     isIdTaken: async () => false,
     placedAt: async () => undefined,
     propose: async (vm, peer, make) => {

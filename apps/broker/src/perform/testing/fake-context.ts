@@ -105,6 +105,7 @@ export function fakeContext(
     ledgers: {
       journey: async () => journey,
       journeys: async () => [journey],
+      settled: async () => ({ ok: true, journey }),
       isIdTaken: async () => false,
       placedAt: async () => START,
       propose: async (
