@@ -1,4 +1,6 @@
+import { randomInt } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Digest, type HeadPosition, subjectToken, type TrustDomain } from '@carnet/events';
 import { positionOf, seqOf } from '@carnet/trust';
 import { JournalError } from './error.ts';
@@ -62,6 +64,8 @@ type Known = {
 
 /** A torn or repeated write is repaired by the next one; a directory that takes none is the operator's to mend. */
 const ATTEMPTS_MAX = 8;
+/** Milliseconds; doubled after each attempt. */
+const PAUSE_MS = 4;
 
 /**
  * `head`: of our ledger to this peer. `relied`: of the peer's to us, how far effects have relied on it; its events are the peer's to send again, so
@@ -93,17 +97,23 @@ export async function openHeadFile(
     isStale = false;
     return lines;
   };
-  /** `undefined`: another replica came between. */
-  const write = async (work: (known: Known) => Promise<Known | undefined>): Promise<void> => {
+  type Writing = (known: Known) => Promise<Known | undefined>;
+  /** False: another replica came between. */
+  const writeOnce = async (work: Writing): Promise<boolean> => {
+    const before = isStale || known === undefined ? knownOf(await load()) : known;
+    // Whatever happens, the next writer looks at the disk first.
+    isStale = true;
+    const after = await work(before);
+    if (after === undefined) return false;
+    known = after;
+    isStale = false;
+    return true;
+  };
+  const write = async (work: Writing): Promise<void> => {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      const before = isStale || known === undefined ? knownOf(await load()) : known;
-      // Whatever happens, the next writer looks at the disk first.
-      isStale = true;
-      const after = await work(before);
-      if (after === undefined) continue;
-      known = after;
-      isStale = false;
-      return;
+      if (await writeOnce(work)) return;
+      // Drawn, and each time from more: others that write whenever they can would else come between every time.
+      await sleep(randomInt(PAUSE_MS * 2 ** attempt));
     }
     throw new JournalError('HEAD_FILE_BROKEN', `${files.path} is replaced again and again: who else writes there?`);
   };
@@ -133,14 +143,15 @@ export async function openHeadFile(
         }),
       ),
     covered: (head) =>
-      inTurn(() =>
-        write(async (before) => {
+      inTurn(async () => {
+        // It only makes room: whoever came between may have made it, and the next acknowledgement asks again.
+        await writeOnce(async (before) => {
           if (before.bytes < coveredBytesMax) return before;
           const covered = before.sizes.filter(({ seq }) => seq <= positionOf(head?.seq));
           if (total(covered) < coveredBytesMax) return before;
           return rewrite(oldest(covered, coveredBytesMax / 2), { told: head, events: [] });
-        }),
-      ),
+        });
+      }),
   };
 }
 
