@@ -6,6 +6,7 @@ import { ask, BECAUSE, DISK, hostA, MEMORY, MEMORY_SECRET, ofEpoch, SECRETS, UNT
 import { createRunning } from './testing/journey.ts';
 
 const QUIESCE = { mode: 'suspend', graceSeconds: 1, memory: MEMORY_SECRET };
+const RESUME = { proof: { kind: 'withdrawn', event: BECAUSE }, secrets: SECRETS, memory: MEMORY_SECRET };
 
 /** A running guest whose saves fail with `code`, the first `times` of them. */
 async function unsavable(code: HostCode, times: number) {
@@ -22,6 +23,15 @@ async function unsavable(code: HostCode, times: number) {
   return { side, before, reply, saves: () => saves };
 }
 
+/** A guest whose memory is saved and sealed. */
+async function saved(faults: FaultPlan) {
+  const side = { host: hostA({ faults }), name: 'a1' };
+  await createRunning(side);
+  const before = side.host.hypervisor.guest(UUID);
+  expect(await ask(side.host.agent, 'a1', 'quiesce', QUIESCE, ofEpoch(1))).toMatchObject({ status: 'done' });
+  return { ...side.host, before };
+}
+
 it('a guest that libvirt will not save runs on: the step says that asking again is in vain, and leaves nothing in tmpfs', async () => {
   const { side, before, reply, saves } = await unsavable('LIBVIRT_FAILED', Number.POSITIVE_INFINITY);
   expect(reply).toMatchObject({ status: 'failed', code: 'MEMORY_NOT_SAVED', retryable: false });
@@ -30,8 +40,7 @@ it('a guest that libvirt will not save runs on: the step says that asking again 
   expect(await host.hypervisor.find(UUID)).toMatchObject({ state: 'running' });
   expect(host.hypervisor.guest(UUID)?.boot).toBe(before?.boot);
   expect(host.files.paths().filter((path) => path.endsWith('.state') || path.startsWith('/t'))).toEqual([]);
-  const resume = { proof: { kind: 'withdrawn', event: BECAUSE }, secrets: SECRETS, memory: MEMORY_SECRET };
-  expect(await ask(host.agent, 'a1', 'resume', resume, ofEpoch(1))).toMatchObject({ status: 'done', result: { ran: true } });
+  expect(await ask(host.agent, 'a1', 'resume', RESUME, ofEpoch(1))).toMatchObject({ status: 'done', result: { ran: true } });
   expect(host.hypervisor.guest(UUID)?.boot).toBe(before?.boot);
   await ask(host.agent, 'a1', 'stopVm', { graceSeconds: 1 });
   expect(await ask(host.agent, 'a1', 'startVm', { secrets: SECRETS })).toMatchObject({ status: 'done' });
@@ -66,14 +75,9 @@ it('nobody switches on a guest whose resume has stopped half way: its memory wou
   let undefinable = false;
   const faults: FaultPlan = (operation) =>
     undefinable && operation === 'hypervisor.define' ? { when: 'before', setback: failed('LIBVIRT_FAILED') } : undefined;
-  const side = { host: hostA({ faults }), name: 'a1' };
-  await createRunning(side);
-  const { agent, files, hypervisor } = side.host;
-  const before = hypervisor.guest(UUID);
-  expect(await ask(agent, 'a1', 'quiesce', QUIESCE, ofEpoch(1))).toMatchObject({ status: 'done' });
-  const resume = { proof: { kind: 'withdrawn', event: BECAUSE }, secrets: SECRETS, memory: MEMORY_SECRET };
+  const { agent, files, hypervisor, before } = await saved(faults);
   undefinable = true;
-  expect(await ask(agent, 'a1', 'resume', resume, ofEpoch(1))).toMatchObject({ status: 'failed', code: 'LIBVIRT_FAILED' });
+  expect(await ask(agent, 'a1', 'resume', RESUME, ofEpoch(1))).toMatchObject({ status: 'failed', code: 'LIBVIRT_FAILED' });
   undefinable = false;
   expect(files.paths().some((path) => path.endsWith('.state'))).toBe(true);
   expect(await ask(agent, 'a1', 'startVm', { secrets: SECRETS })).toMatchObject({ status: 'refused', code: 'VM_HELD' });
@@ -87,7 +91,7 @@ it('nobody switches on a guest whose resume has stopped half way: its memory wou
   ] as const)
     expect(await ask(agent, 'a1', step, body, ofEpoch(1)), step).toMatchObject({ status: 'refused', code: 'VM_RUNNING' });
   const again = { ...ofEpoch(1), attempt: 2 };
-  expect(await ask(agent, 'a1', 'resume', resume, again)).toMatchObject({ status: 'done', result: { ran: true } });
+  expect(await ask(agent, 'a1', 'resume', RESUME, again)).toMatchObject({ status: 'done', result: { ran: true } });
   expect(hypervisor.guest(UUID)?.boot).toBe(before?.boot);
   expect(files.paths().filter((path) => path.includes('.state'))).toEqual([]);
 });
@@ -104,8 +108,7 @@ it.each([
   expect(await ask(agent, 'a1', 'quiesce', QUIESCE, ofEpoch(1))).toMatchObject({ status: 'failed', code: 'DISK_FAILED' });
   expect(files.paths().filter((path) => path.startsWith('/t'))).toHaveLength(1);
   expect(files.paths().some((path) => path.endsWith('.state.partial'))).toBe(when === 'after');
-  const resume = { proof: { kind: 'withdrawn', event: BECAUSE }, secrets: SECRETS, memory: MEMORY_SECRET };
-  expect(await ask(agent, 'a1', 'resume', resume, ofEpoch(1))).toMatchObject({ status: 'done', result: { ran: true } });
+  expect(await ask(agent, 'a1', 'resume', RESUME, ofEpoch(1))).toMatchObject({ status: 'done', result: { ran: true } });
   expect(hypervisor.guest(UUID)).toBeDefined();
   expect(files.paths().filter((path) => path.includes('.state') || path.startsWith('/t'))).toEqual([]);
 });
@@ -116,8 +119,7 @@ it('saved memory that no longer opens: the source boots from its disks, says so,
   const { agent, files, hypervisor } = side.host;
   const state = files.paths().find((path) => path.endsWith('.state')) ?? '';
   await files.write(state, Buffer.from('sealed under a key that is lost'));
-  const resume = { proof: { kind: 'withdrawn', event: BECAUSE }, secrets: SECRETS, memory: MEMORY_SECRET };
-  const resumed = await ask(agent, 'a1', 'resume', resume, ofEpoch(1));
+  const resumed = await ask(agent, 'a1', 'resume', RESUME, ofEpoch(1));
   expect(resumed).toMatchObject({ status: 'done', result: { ran: true } });
   const said = resumed.status === 'done' ? Buffer.from(resumed.evidence?.payload ?? '', 'base64').toString() : '{}';
   expect(JSON.parse(said)).toMatchObject({ kind: 'resumed', facts: { memory: 'none', state: 'running' } });
@@ -154,13 +156,8 @@ it.each([
     tries += 1;
     return tries <= times ? { when: 'before', setback: failed('LIBVIRT_FAILED') } : undefined;
   };
-  const side = { host: hostA({ faults }), name: 'a1' };
-  await createRunning(side);
-  const { agent, files, hypervisor } = side.host;
-  const before = hypervisor.guest(UUID);
-  expect(await ask(agent, 'a1', 'quiesce', QUIESCE, ofEpoch(1))).toMatchObject({ status: 'done' });
-  const resume = { proof: { kind: 'withdrawn', event: BECAUSE }, secrets: SECRETS, memory: MEMORY_SECRET };
-  const resumed = await ask(agent, 'a1', 'resume', resume, ofEpoch(1));
+  const { agent, files, hypervisor, before } = await saved(faults);
+  const resumed = await ask(agent, 'a1', 'resume', RESUME, ofEpoch(1));
   const said = resumed.status === 'done' ? Buffer.from(resumed.evidence?.payload ?? '', 'base64').toString() : '{}';
   expect(JSON.parse(said)).toMatchObject({ kind: 'resumed', facts: { memory, state: 'running' } });
   expect(hypervisor.guest(UUID)?.boot === before?.boot).toBe(memory === 'restored');

@@ -70,6 +70,12 @@ export async function letRun(context: StepContext, vm: VmId): Promise<void> {
   if ((await stateOf(context, vm)) === 'paused') await hypervisor.unpause(uuidOf(vm));
 }
 
+/** What an agent that died in the middle of a start may have left there of the VM. */
+export async function clearTmpfs({ ports: { files, paths } }: StepContext, vm: VmId): Promise<void> {
+  await files.remove(paths.clearMemory(vm));
+  await files.remove(paths.startTicket(vm));
+}
+
 /** A save that an agent began before it crashed goes on without it: its file must not be pulled from under libvirt. */
 export async function savesStill(context: StepContext, vm: VmId): Promise<Setback | undefined> {
   const { hypervisor } = context.ports;

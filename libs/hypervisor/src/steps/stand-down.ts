@@ -2,7 +2,7 @@ import { failed } from '../codes.ts';
 import { moveFence } from '../fence/moves.ts';
 import { uuidOf } from '../host-paths.ts';
 import { readVm } from '../vm-record.ts';
-import { dropSecrets, isOff, recordedKeys, secretsLeft, stateOf } from './domains.ts';
+import { clearTmpfs, dropSecrets, isOff, recordedKeys, secretsLeft, stateOf } from './domains.ts';
 import { keysOnTheirWay } from './rekeying.ts';
 import { finished, moveFor, type Step, testify } from './step.ts';
 
@@ -23,7 +23,7 @@ export const standDown: Step<'standDown'> = async (command, context) => {
   if (!moved.ok) return moved.setback;
   if (!isOff(await stateOf(context, vm))) await ports.hypervisor.powerOff(uuidOf(vm));
   await ports.permits.forget(vm);
-  for (const path of [ports.paths.clearMemory(vm), ports.paths.startTicket(vm)]) await ports.files.remove(path);
+  await clearTmpfs(context, vm);
   const spec = await readVm(ports.files, ports.paths, vm);
   const keys = [...recordedKeys(spec), ...keysOnTheirWay(context, epoch)];
   await dropSecrets(context, keys);

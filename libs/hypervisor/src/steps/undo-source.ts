@@ -37,7 +37,7 @@ const reopening = ({ epoch, body: { proof } }: Resume): FenceMove =>
 
 /** The source runs its VM again. After a surrender only the peer's relinquishment or a broken glass opens it; its digest goes into the register. */
 export const resume: Step<'resume'> = async (command, context) => {
-  const { vm, body } = command;
+  const { vm, epoch, body } = command;
   const { ports, fence } = context;
   const spec = await readVm(ports.files, ports.paths, vm);
   if (spec === undefined) return refused('VM_NOT_HERE');
@@ -61,7 +61,6 @@ export const resume: Step<'resume'> = async (command, context) => {
   const back = ranBefore ? await bringBack(command, withStartTicket(context, command), spec) : done(undefined);
   if (!back.ok) return back.setback;
   await ports.files.remove(ports.paths.startTicket(vm));
-  const { epoch } = command;
   const mine = await fence.move({ kind: 'letGo', epoch }, { vm, because: body.proof.event, time: ports.clock.now() });
   if (!mine.ok) return mine.setback;
   if (ranBefore) await letRun(context, vm);
