@@ -70,6 +70,35 @@ export async function letRun(context: StepContext, vm: VmId): Promise<void> {
   if ((await stateOf(context, vm)) === 'paused') await hypervisor.unpause(uuidOf(vm));
 }
 
+export type Insisting = {
+  readonly times: number;
+  readonly pauseMs: number;
+  /** Looked at before each attempt and after the last: an attempt that failed may have done it all the same. */
+  readonly isDone: () => Promise<boolean>;
+  readonly act: () => Promise<void>;
+};
+
+/** Asks libvirt again for what it refused: its last refusal, if it has refused every time. Other accidents are thrown. */
+export async function insist(
+  { ports, signal }: StepContext,
+  { times, pauseMs, isDone, act }: Insisting,
+): Promise<Setback | undefined> {
+  let last: Setback | undefined;
+  for (let tries = 0; tries < times; tries += 1) {
+    if (last !== undefined) await ports.clock.sleep(pauseMs, signal);
+    if (await isDone()) return undefined;
+    try {
+      await act();
+      return undefined;
+    } catch (cause) {
+      if (!(cause instanceof HostError) || cause.setback.code !== 'LIBVIRT_FAILED') throw cause;
+      ports.log.warn({ tries: tries + 1, err: cause }, 'libvirt refuses');
+      last = cause.setback;
+    }
+  }
+  return (await isDone()) ? undefined : last;
+}
+
 /** What an agent that died in the middle of a start may have left there of the VM. */
 export async function clearTmpfs({ ports: { files, paths } }: StepContext, vm: VmId): Promise<void> {
   await files.remove(paths.clearMemory(vm));

@@ -1,5 +1,5 @@
-import type { ArtifactId, VmId } from '@carnet/events';
-import { type HostCode, HostError, refused } from '../codes.ts';
+import type { ArtifactId } from '@carnet/events';
+import { type HostCode, refused } from '../codes.ts';
 import type { CommandOf, MigrationCommand } from '../command/command.ts';
 import type { MemorySecret } from '../command/scalars.ts';
 import { RESTORE_AGAIN_MS, RESTORES_MAX } from '../limits.ts';
@@ -7,7 +7,7 @@ import { done, type Outcome, setBack } from '../outcome.ts';
 import type { MemoryKey } from '../ports/artifacts.ts';
 import type { DomainDefinition } from '../ports/hypervisor.ts';
 import { SAVED_STATE_HEAD_BYTES, savedStateFault } from '../saved-state.ts';
-import { isOff, stateOf } from './domains.ts';
+import { insist, isOff, stateOf } from './domains.ts';
 import { openSecret, type StepContext } from './step.ts';
 
 /** One memory state of one VM in one epoch: a state of another attempt does not open under this one. */
@@ -56,27 +56,14 @@ export async function restoreMemory(
     const fault = opened.ok ? savedStateFault(await files.head(clear, SAVED_STATE_HEAD_BYTES)) : opened.setback;
     if (fault !== undefined) return command.step === 'resume' && fault.code === LOST ? done('none') : setBack(fault);
     const restore = () => hypervisor.restoreHeld(clear, definition);
-    if (command.step === 'resume') return done((await isRestored(context, vm, restore)) ? 'restored' : 'none');
-    await restore();
-    return done('restored');
+    if (command.step === 'start') {
+      await restore();
+      return done('restored');
+    }
+    const isDone = async () => !isOff(await stateOf(context, vm));
+    const refusal = await insist(context, { times: RESTORES_MAX, pauseMs: RESTORE_AGAIN_MS, isDone, act: restore });
+    return done(refusal === undefined ? 'restored' : 'none');
   } finally {
     await files.remove(clear);
-  }
-}
-
-/** False: libvirt has refused as often as it may. */
-async function isRestored(context: StepContext, vm: VmId, restore: () => Promise<void>): Promise<boolean> {
-  const { clock, log } = context.ports;
-  for (let tries = 1; ; tries += 1) {
-    try {
-      await restore();
-      return true;
-    } catch (cause) {
-      if (!(cause instanceof HostError) || cause.setback.code !== 'LIBVIRT_FAILED') throw cause;
-      if (!isOff(await stateOf(context, vm))) return true;
-      log.warn({ vm, tries, err: cause }, 'libvirt does not restore the saved memory');
-      if (tries === RESTORES_MAX) return false;
-      await clock.sleep(RESTORE_AGAIN_MS, context.signal);
-    }
   }
 }

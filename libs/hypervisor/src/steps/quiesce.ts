@@ -1,4 +1,4 @@
-import { failed, HostError, refused, type Setback } from '../codes.ts';
+import { failed, refused, type Setback } from '../codes.ts';
 import type { CommandOf } from '../command/command.ts';
 import { type VmState, vmState } from '../command/result.ts';
 import { moveFence } from '../fence/moves.ts';
@@ -7,7 +7,7 @@ import { SAVE_AGAIN_MS, SAVES_MAX } from '../limits.ts';
 import { SAVED_STATE_HEAD_BYTES, savedStateFault } from '../saved-state.ts';
 import { readVm } from '../vm-record.ts';
 import { lacksTmpfs } from './agreement.ts';
-import { isOff, savesStill, stateOf, stopDomain } from './domains.ts';
+import { insist, isOff, savesStill, stateOf, stopDomain } from './domains.ts';
 import { memoryKey } from './memory.ts';
 import { endSecondNames } from './reencrypt-volume.ts';
 import { finished, isGivenUp, moveFor, openSecret, type Step, type StepContext, testify } from './step.ts';
@@ -95,23 +95,19 @@ async function suspend(
  * full) runs on, and the move ends: asking until its deadline would mend nothing, and stop the guest for a moment each time.
  */
 async function saveMemory(context: StepContext, vm: Quiesce['vm']): Promise<Setback | undefined> {
-  const { files, paths, hypervisor, clock } = context.ports;
-  let last: Setback | undefined;
-  for (let tries = 0; tries < SAVES_MAX; tries += 1) {
-    if (last !== undefined) await clock.sleep(SAVE_AGAIN_MS, context.signal);
-    if (isOff(await stateOf(context, vm))) return undefined;
-    await files.remove(paths.clearMemory(vm));
-    try {
+  const { files, paths, hypervisor } = context.ports;
+  const refusal = await insist(context, {
+    times: SAVES_MAX,
+    pauseMs: SAVE_AGAIN_MS,
+    isDone: async () => isOff(await stateOf(context, vm)),
+    act: async () => {
+      await files.remove(paths.clearMemory(vm));
       await hypervisor.save(uuidOf(vm), paths.clearMemory(vm));
-      return undefined;
-    } catch (cause) {
-      if (!(cause instanceof HostError) || cause.setback.code !== 'LIBVIRT_FAILED') throw cause;
-      last = cause.setback;
-    }
-  }
-  if (isOff(await stateOf(context, vm))) return undefined;
+    },
+  });
+  if (refusal === undefined) return undefined;
   await files.remove(paths.clearMemory(vm));
-  return { ...failed('MEMORY_NOT_SAVED', last?.text), retryable: false };
+  return { ...failed('MEMORY_NOT_SAVED', refusal.text), retryable: false };
 }
 
 /** Evidence is what libvirt says after the effect, never what was asked for. */
