@@ -17,14 +17,10 @@ export type Outcome = {
   readonly places: number;
 };
 
-/** Faults and wishes come for this long; then all is well, and everything must come to an end. */
-const STORM_MS = 20_000;
-/** After it nothing may be open any more: the deadlines of the last move, and every back-off. */
+/** After the storm nothing may be open any more: the deadlines of the last move, and every back-off. */
 const CALM_MS_MAX = 400_000;
 const STEPS_MAX = 400_000;
 const START_MS_MAX = 5_000;
-/** A script's wishes are over by then. */
-const SCRIPT_MS = 2_000;
 /** What lies need to arrive, once nothing hinders them any more. */
 const SURFACE_MS = 20_000;
 /** The broker looks at what is open every 15 s, and every 2 s for what it has forgotten. */
@@ -83,7 +79,7 @@ async function live(world: World): Promise<Violation | undefined> {
   checks.begin();
   faults.resume();
   const { script } = world.options;
-  const calmMs = scheduler.elapsedMs() + (script === undefined ? STORM_MS : SCRIPT_MS);
+  const calmMs = scheduler.elapsedMs() + world.stormMs;
   if (script === undefined) wishes({ ...world, until: calmMs });
   else oneMove(world, script);
   await until(calmMs);

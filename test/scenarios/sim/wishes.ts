@@ -27,6 +27,7 @@ export type Wishes = {
   readonly until: number;
   readonly start: (csp: Csp, n: number) => Promise<void>;
   readonly storm: number;
+  readonly stormMs: number;
 };
 
 /** How a VM is to move. */
@@ -66,12 +67,16 @@ export function wishCancel(scheduler: Scheduler, csp: Csp, replica: Replica): vo
     .catch(() => undefined);
 }
 
+/** The longest storm: what follows says how often things happen in it. In a shorter one as much happens in less time. */
+export const STORM_MS_MAX = 20_000;
+
 /** What people want, and what befalls machines, over the time of the storm. */
 export function wishes(of: Wishes): void {
   const { scheduler, plan, csps, secret, until } = of;
   const every = (meanMs: number, act: () => void): void => {
+    const scaledMs = (meanMs * of.stormMs) / STORM_MS_MAX;
     const again = (): void => {
-      const at = scheduler.elapsedMs() + 100 + Math.floor(-Math.log(1 - plan.next()) * meanMs);
+      const at = scheduler.elapsedMs() + 100 + Math.floor(-Math.log(1 - plan.next()) * scaledMs);
       if (at < until)
         scheduler.at(at, () => {
           act();

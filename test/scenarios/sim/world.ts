@@ -17,7 +17,7 @@ import { type Random, seeded } from './random.ts';
 import { startReplica } from './replica.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
 import { newSessions, openSimStore } from './store.ts';
-import type { Way } from './wishes.ts';
+import { STORM_MS_MAX, type Way } from './wishes.ts';
 
 export type SimOptions = {
   readonly seed: number;
@@ -33,6 +33,9 @@ export type SimOptions = {
 /** `crashAt`: at which of all places where a process can die, from 1. */
 export type Script = { readonly crashAt: number; readonly cancelAfterMs: number | undefined; readonly way: Way };
 
+/** A script's wishes are over by then. */
+const SCRIPT_MS = 2_000;
+
 const metrics: Metrics = createMetrics();
 const silent = (): void => undefined;
 const log = { debug: silent, info: silent, warn: silent, error: silent, child: () => log } as unknown as Log;
@@ -43,7 +46,10 @@ export type World = {
   readonly scheduler: Scheduler;
   readonly faults: Faults;
   readonly happened: Fault[];
+  /** How likely faults are. */
   readonly storm: number;
+  /** Faults and wishes come for this long; then all is well, and everything must come to an end. */
+  readonly stormMs: number;
   readonly plan: Random;
   readonly random: Random;
   readonly bus: SimBus;
@@ -62,8 +68,14 @@ export function createWorld(options: SimOptions): World {
   const random = seeded(seed);
   const happened: Fault[] = [];
   const plan = seeded(seed, 2);
-  const drawn = { pace: plan.pick([1, 5, 20]), storm: plan.pick([0, 0.3, 1, 1, 3]), replicas: plan.pick([1, 2, 2]) };
-  const { pace, storm, replicas } = script === undefined ? drawn : { pace: 1, storm: 0, replicas: 1 };
+  const drawn = {
+    pace: plan.pick([1, 5, 20]),
+    storm: plan.pick([0.3, 0.3, 1, 1, 3]),
+    stormMs: plan.pick([STORM_MS_MAX / 4, STORM_MS_MAX / 2, STORM_MS_MAX / 2, STORM_MS_MAX]),
+    replicas: plan.pick([1, 2, 2]),
+  };
+  const { pace, storm, stormMs, replicas } =
+    script === undefined ? drawn : { pace: 1, storm: 0, stormMs: SCRIPT_MS, replicas: 1 };
   const scheduler = createScheduler(seeded(seed, 1), pace);
   const note = (fault: Fault): void => {
     happened.push(fault);
@@ -98,7 +110,7 @@ export function createWorld(options: SimOptions): World {
     );
   });
   const start = starter({ options, scheduler, faults, random, bus, liar }, known, leaves);
-  const parts = { options, scheduler, faults, happened, storm, plan, random, bus, checks, liar, csps, start, replicas };
+  const parts = { options, scheduler, faults, happened, storm, stormMs, plan, random, bus, checks, liar, csps, start, replicas };
   return { ...parts, secret: () => keys.last, places: () => crash?.places() ?? 0 };
 }
 
