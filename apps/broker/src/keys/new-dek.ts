@@ -1,5 +1,5 @@
 import type { ArtifactId, KeyId, VmId } from '@carnet/events';
-import { DERIVATIONS, type KeyManager, type Tenant } from '@carnet/keys';
+import { DERIVATIONS, type KeyManager, type KeyRecord, type Prepared, type Tenant } from '@carnet/keys';
 import type { Store, Tx } from '@carnet/store';
 import { granted } from './refused.ts';
 
@@ -16,11 +16,16 @@ export type NewKey = {
 
 export const inTransaction = <T>(store: Store, work: (tx: Tx) => Promise<T>): Promise<T> => store.db.transaction().execute(work);
 
-/** A fresh DEK, recorded before anything is encrypted with it. */
-export async function newDek(
+/** Fresh DEKs, recorded before anything is encrypted with them, and in one transaction with what is noted `beside` them. */
+export async function newDeks(
   { keys, store }: { readonly keys: Pick<KeyManager, 'createDek'>; readonly store: Store },
-  wanted: NewKey,
+  wanted: readonly NewKey[],
+  beside: (tx: Tx) => Promise<void> = async () => undefined,
 ): Promise<void> {
-  const prepared = granted(await keys.createDek({ ...wanted, derivation: DERIVATIONS[wanted.kind] }));
-  granted(await inTransaction(store, (tx) => prepared.record(tx)));
+  const prepared: Prepared<KeyRecord>[] = [];
+  for (const one of wanted) prepared.push(granted(await keys.createDek({ ...one, derivation: DERIVATIONS[one.kind] })));
+  await inTransaction(store, async (tx) => {
+    for (const one of prepared) granted(await one.record(tx));
+    await beside(tx);
+  });
 }

@@ -31,12 +31,20 @@ async function deleteAlone(
   const needed = await whoElseNeeds(ports, held);
   if (needed !== undefined) return needed;
   if (signal.aborted) return refuse('VM_MOVING', 'the right to decide about the VM was lost with a database connection');
-  const gone = await perform(ports, { step: 'deleteVm', host: held.host, vm, body: {} }, 'deleteVm');
+  return removeVm(ports, held, { principal, reason: `VM ${vm} deleted` });
+}
+
+/** The host shreds it, then its keys are destroyed and it leaves the books in one transaction. Asked again, the rest is done. */
+export async function removeVm(
+  ports: MachinePorts,
+  { vm, host, spec }: Pick<HeldVm, 'vm' | 'host' | 'spec'>,
+  { principal, reason }: { readonly principal: string; readonly reason: string },
+): Promise<ServiceResult<{ readonly vm: VmId }>> {
+  const gone = await perform(ports, { step: 'deleteVm', host, vm, body: {} }, 'deleteVm');
   if (!gone.ok) return gone;
-  const reason = `VM ${vm} deleted`;
   const destroy = { verb: 'destroy', principal, reason, code: 'cessation-of-operation', signer: ports.signer() } as const;
   await inTransaction(ports.store, async (tx) => {
-    for (const key of keysOf(held.spec)) {
+    for (const key of keysOf(spec)) {
       await ports.keys.removeConsumer(tx, key, vmConsumer(vm));
       granted(await ports.keys.operate(tx, { key, version: DEK_VERSION, ...destroy }));
     }

@@ -1,19 +1,5 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import {
-  artifactId,
-  type HostName,
-  keyId,
-  keysOf,
-  type TrustDomain,
-  UNRESTRICTED,
-  uuidv7,
-  type VmDisk,
-  type VmId,
-  type VmSpec,
-  type VmTpm,
-  vmId,
-  vmSpec,
-} from '@carnet/events';
+import { createHash } from 'node:crypto';
+import { artifactId, type HostName, keyId, keysOf, type TrustDomain, type VmId } from '@carnet/events';
 import {
   type HostReply,
   imageContext,
@@ -30,12 +16,10 @@ import type { CommandDraft } from '../hosts/wire.ts';
 import type { HeldImage, HeldVm, Inventory } from '../inventory.ts';
 import type { UseRight } from '../keys/grants.ts';
 import { type HandoverKeys, KeyRefused } from '../keys/handover-keys.ts';
-import { inTransaction, newDek } from '../keys/new-dek.ts';
-import { tenantOf } from '../keys/projects.ts';
-import { machineOf } from '../perform/context.ts';
+import { inTransaction, newDeks } from '../keys/new-dek.ts';
 import type { RestrictionPorts } from './restrictions.ts';
 import type { ServiceRefusal, ServiceResult } from './result.ts';
-import type { CreateVmRequest, ImageRow, VmRow } from './service.ts';
+import type { ImageRow, VmRow } from './service.ts';
 
 export interface MachinePorts extends Pick<RestrictionPorts, 'alone' | 'roleOf'> {
   readonly self: TrustDomain;
@@ -85,9 +69,10 @@ export async function perform<S extends StepResult['step']>(
 const refusedBy = (reply: Extract<HostReply, { readonly status: 'refused' | 'failed' }>): ServiceRefusal =>
   refuse(reply.code, reply.text);
 
-const anyHost = (ports: MachinePorts): HostName | undefined => ports.hostNames.find((host) => ports.hosts.registry.isUp(host));
+export const anyHost = (ports: MachinePorts): HostName | undefined =>
+  ports.hostNames.find((host) => ports.hosts.registry.isUp(host));
 
-const noHost = ({ hosts }: MachinePorts): ServiceRefusal =>
+export const noHost = ({ hosts }: MachinePorts): ServiceRefusal =>
   hosts.registry.isSettled()
     ? refuse('HOST_UNAVAILABLE', 'no host of this CSP is up')
     : refuse('HOSTS_NOT_HEARD_YET', 'the broker has not heard its hosts yet; ask again in some seconds');
@@ -130,14 +115,8 @@ export async function registerImage(
   const host = anyHost(ports);
   if (host === undefined) return noHost(ports);
   const key = keyId.parse(id);
-  await newDek(ports, {
-    key,
-    tenant: IMAGES,
-    artifact: artifactId.parse(id),
-    capacityBytes: 0,
-    kind: 'disk',
-    reason: `image ${image.name}`,
-  });
+  const artifact = artifactId.parse(id);
+  await newDeks(ports, [{ key, tenant: IMAGES, artifact, capacityBytes: 0, kind: 'disk', reason: `image ${image.name}` }]);
   await inTransaction(ports.store, (tx) => ports.keys.addConsumer(tx, key, `image:${image.name}`));
   const vm = imageContext(ports.self, key);
   const by = { reason: 'IMAGE_REGISTER', principal } as const;
@@ -180,68 +159,6 @@ export async function verifyImage(
   return { ok: true, value: { name, digest: held.digest, verified: seen.value.image.digest === held.digest } };
 }
 
-export async function createVm(ports: MachinePorts, request: CreateVmRequest, principal: string): Promise<ServiceResult<VmRow>> {
-  if ((await ports.inventory.vms()).some(({ spec }) => spec.name === request.name))
-    return refuse('VM_EXISTS', `a VM ${request.name} exists`);
-  const image =
-    request.image === undefined ? undefined : (await ports.inventory.images()).find(({ name }) => name === request.image);
-  if (request.image !== undefined && image === undefined)
-    return refuse('IMAGE_UNKNOWN', `no image ${request.image} is registered`);
-  const host = image?.host ?? anyHost(ports);
-  if (host === undefined) return noHost(ports);
-  const vm = vmId.parse(`${ports.self}/${randomUUID()}`);
-  const artifact = artifactId.parse(randomUUID());
-  const capacityBytes = Math.max(request.capacityBytes ?? 0, image?.capacityBytes ?? 0);
-  const key = keyId.parse(uuidv7(ports.nowMs(), randomBytes(10)));
-  const tpm = request.vtpm
-    ? { artifact: artifactId.parse(randomUUID()), key: keyId.parse(uuidv7(ports.nowMs(), randomBytes(10))) }
-    : undefined;
-  const spec = specOf(request, { artifact, key, capacityBytes }, tpm);
-  const owner = { tenant: tenantOf(ports.self, vm, spec), vm };
-  await newDek(ports, { ...owner, key, artifact, capacityBytes, kind: 'disk', reason: `disk of VM ${request.name}` });
-  if (tpm !== undefined)
-    await newDek(ports, { ...owner, ...tpm, capacityBytes: 0, kind: 'vtpm', reason: `vTPM of VM ${request.name}` });
-  const secrets = await runSecrets(ports, { vm, spec, host }, { reason: 'VM_CREATE', principal });
-  const from =
-    image === undefined ? {} : { from: { image: image.name, secret: await imageSecret(ports, image, { host, vm, principal }) } };
-  const made = await perform(
-    ports,
-    { step: 'createVm', host, vm, body: { spec: machineOf(spec), ...from, secrets } },
-    'createVm',
-  );
-  if (!made.ok) return made;
-  if (!(await ports.inventory.add(ports.store.db, { vm, spec, host, epoch: 0 }))) return refuse('VM_EXISTS', `${vm} exists`);
-  if (request.start) return setPower(ports, vm, 'on', principal);
-  return { ok: true, value: { ...vmRow(ports, { vm, spec, host, epoch: 0 }), state: 'shutoff' } };
-}
-
-function imageSecret(
-  ports: MachinePorts,
-  image: HeldImage,
-  { host, vm, principal }: { readonly host: HostName; readonly vm: VmId; readonly principal: string },
-): Promise<SealedSecret> {
-  const by = { reason: 'IMAGE_COPY', principal } as const;
-  return ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run', by }, keyId.parse(image.key));
-}
-
-/** Host independent, so that it means the same at every CSP. */
-const specOf = (
-  request: CreateVmRequest,
-  { artifact, key, capacityBytes }: Pick<VmDisk, 'artifact' | 'key' | 'capacityBytes'>,
-  tpm: VmTpm | undefined,
-): VmSpec =>
-  vmSpec.parse({
-    name: request.name,
-    vcpus: request.vcpus,
-    memoryMiB: request.memoryMiB,
-    machine: 'pc-q35-7.2',
-    cpuModel: 'qemu64',
-    boot: request.boot,
-    disks: [{ artifact, target: 'vda', format: 'qcow2', capacityBytes, key }],
-    ...(tpm === undefined ? {} : { tpm }),
-    ...(request.project === undefined ? {} : { restrictions: { ...UNRESTRICTED, project: request.project } }),
-  });
-
 export async function setPower(
   ports: MachinePorts,
   vm: VmId,
@@ -267,7 +184,7 @@ export async function setPower(
 }
 
 /** Steps outside migrations carry no epoch, wherever the VM came from; the host opens their secrets under this one. */
-const NO_EPOCH = 0;
+export const NO_EPOCH = 0;
 
 /** Secrets of every disk and of the vTPM, for a host that starts the VM or lost them with its libvirtd. */
 export const runSecrets = (

@@ -1,0 +1,124 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import {
+  artifactId,
+  type HostName,
+  type KeyId,
+  keyId,
+  UNRESTRICTED,
+  uuidv7,
+  type VmDisk,
+  type VmId,
+  type VmSpec,
+  type VmTpm,
+  vmId,
+  vmSpec,
+} from '@carnet/events';
+import type { SealedSecret } from '@carnet/hypervisor';
+import type { HeldImage, HeldVm } from '../inventory.ts';
+import { type NewKey, newDeks } from '../keys/new-dek.ts';
+import { tenantOf } from '../keys/projects.ts';
+import { machineOf } from '../perform/context.ts';
+import { removeVm } from './delete-vm.ts';
+import { anyHost, type MachinePorts, NO_EPOCH, noHost, perform, runSecrets, setPower, vmRow } from './machines.ts';
+import type { ServiceRefusal, ServiceResult } from './result.ts';
+import type { CreateVmRequest, VmRow } from './service.ts';
+
+const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, code, text });
+
+/**
+ * A VM and its keys are in the books before its host hears of it. Threat: a broker that gives up first, or dies, and a VM runs or lies there that
+ * nobody lists, moves or deletes. Alone with it, so that nobody moves what is half made.
+ */
+export async function createVm(ports: MachinePorts, request: CreateVmRequest, principal: string): Promise<ServiceResult<VmRow>> {
+  if ((await ports.inventory.vms()).some(({ spec }) => spec.name === request.name))
+    return refuse('VM_EXISTS', `a VM ${request.name} exists`);
+  const image =
+    request.image === undefined ? undefined : (await ports.inventory.images()).find(({ name }) => name === request.image);
+  if (request.image !== undefined && image === undefined)
+    return refuse('IMAGE_UNKNOWN', `no image ${request.image} is registered`);
+  const host = image?.host ?? anyHost(ports);
+  if (host === undefined) return noHost(ports);
+  const held = planned(ports, request, host, image);
+  const made = await ports.alone(held.vm, () => make(ports, held, image, principal));
+  if (!made.held) return refuse('VM_MOVING', `somebody else decides about ${held.vm}`);
+  if (!made.value.ok) return made.value;
+  return request.start
+    ? setPower(ports, held.vm, 'on', principal)
+    : { ok: true, value: { ...vmRow(ports, held), state: 'shutoff' } };
+}
+
+const newKey = (nowMs: number): KeyId => keyId.parse(uuidv7(nowMs, randomBytes(10)));
+
+function planned({ self, nowMs }: MachinePorts, request: CreateVmRequest, host: HostName, image: HeldImage | undefined): HeldVm {
+  const capacityBytes = Math.max(request.capacityBytes ?? 0, image?.capacityBytes ?? 0);
+  const disk = { artifact: artifactId.parse(randomUUID()), key: newKey(nowMs()), capacityBytes };
+  const tpm = request.vtpm ? { artifact: artifactId.parse(randomUUID()), key: newKey(nowMs()) } : undefined;
+  return { vm: vmId.parse(`${self}/${randomUUID()}`), spec: specOf(request, disk, tpm), host, epoch: NO_EPOCH };
+}
+
+async function make(
+  ports: MachinePorts,
+  held: HeldVm,
+  image: HeldImage | undefined,
+  principal: string,
+): Promise<ServiceResult<unknown>> {
+  const { vm, host, spec } = held;
+  await newDeks(ports, newKeysOf(ports, held), async (tx) => void (await ports.inventory.add(tx, held)));
+  const secrets = await runSecrets(ports, held, { reason: 'VM_CREATE', principal });
+  const from =
+    image === undefined ? {} : { from: { image: image.name, secret: await imageSecret(ports, image, { host, vm, principal }) } };
+  const body = { spec: machineOf(spec), ...from, secrets };
+  const made = await perform(ports, { step: 'createVm', host, vm, body }, 'createVm');
+  return made.ok ? made : unmade(ports, held, made, principal);
+}
+
+/** A host that refused may have begun: what there is of the VM goes, then its keys and its row. What a silent host did nobody knows: that stays listed. */
+async function unmade(ports: MachinePorts, held: HeldVm, why: ServiceRefusal, principal: string): Promise<ServiceRefusal> {
+  const stays = refuse(why.code, `${why.text}; ${held.vm} stays listed: delete it once host ${held.host} answers`);
+  if (why.code === 'HOST_UNAVAILABLE') return stays;
+  const removed = await removeVm(ports, held, { principal, reason: `VM ${held.vm} was not made: ${why.code}` });
+  return removed.ok ? why : stays;
+}
+
+function newKeysOf({ self }: MachinePorts, { vm, spec }: HeldVm): readonly NewKey[] {
+  const owner = { tenant: tenantOf(self, vm, spec), vm };
+  const disks = spec.disks.map(
+    ({ key, artifact, capacityBytes }): NewKey => ({
+      ...owner,
+      key,
+      artifact,
+      capacityBytes,
+      kind: 'disk',
+      reason: `disk of VM ${spec.name}`,
+    }),
+  );
+  if (spec.tpm === undefined) return disks;
+  return [...disks, { ...owner, ...spec.tpm, capacityBytes: 0, kind: 'vtpm', reason: `vTPM of VM ${spec.name}` }];
+}
+
+function imageSecret(
+  ports: MachinePorts,
+  image: HeldImage,
+  { host, vm, principal }: { readonly host: HostName; readonly vm: VmId; readonly principal: string },
+): Promise<SealedSecret> {
+  const by = { reason: 'IMAGE_COPY', principal } as const;
+  return ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run', by }, keyId.parse(image.key));
+}
+
+/** Host independent, so that it means the same at every CSP. */
+const specOf = (
+  request: CreateVmRequest,
+  { artifact, key, capacityBytes }: Pick<VmDisk, 'artifact' | 'key' | 'capacityBytes'>,
+  tpm: VmTpm | undefined,
+): VmSpec =>
+  vmSpec.parse({
+    name: request.name,
+    vcpus: request.vcpus,
+    memoryMiB: request.memoryMiB,
+    machine: 'pc-q35-7.2',
+    cpuModel: 'qemu64',
+    boot: request.boot,
+    disks: [{ artifact, target: 'vda', format: 'qcow2', capacityBytes, key }],
+    ...(tpm === undefined ? {} : { tpm }),
+    ...(request.project === undefined ? {} : { restrictions: { ...UNRESTRICTED, project: request.project } }),
+  });
