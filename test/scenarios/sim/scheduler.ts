@@ -25,8 +25,30 @@ export type Scheduler = ReturnType<typeof createScheduler>;
 const realImmediate = setImmediate;
 const realTick = process.nextTick;
 const STEPS_A_TURN = 100;
-const real = { setTimeout, clearTimeout, setInterval, clearInterval, now: Date.now, sinceStart: performance.now };
+const real = {
+  setTimeout,
+  clearTimeout,
+  setInterval,
+  clearInterval,
+  now: Date.now,
+  sinceStart: performance.now,
+  either: AbortSignal.any,
+};
 const realSleep = promised.setTimeout;
+
+/**
+ * Node keeps a signal that follows others for as long as somebody listens to it. Here whole processes end while they listen, and each would keep its
+ * history for ever.
+ */
+function eitherOf(signals: readonly AbortSignal[]): AbortSignal {
+  const follower = new AbortController();
+  for (const signal of signals) {
+    const follow = (): void => follower.abort(signal.reason);
+    if (signal.aborted) follow();
+    else signal.addEventListener('abort', follow, { once: true });
+  }
+  return follower.signal;
+}
 
 /** Simulated time begins here. */
 export const EPOCH_MS = Date.parse('2026-11-23T10:00:00.000Z');
@@ -191,9 +213,11 @@ export function createScheduler(random: Random, pace: number) {
           else signal?.addEventListener('abort', stop, { once: true });
         });
       syncBuiltinESMExports();
+      AbortSignal.any = eitherOf;
       return () => {
-        const { now, sinceStart, ...timers } = real;
+        const { now, sinceStart, either, ...timers } = real;
         Object.assign(globalThis, timers);
+        AbortSignal.any = either;
         Date.now = now;
         performance.now = sinceStart;
         promised.setTimeout = realSleep;
