@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { digest, headPosition, seq, trustDomain, type VmId, vmId } from '@carnet/events';
 import type { JourneyEnds, LedgerHead } from '@carnet/journal';
-import { openStore, runChanges, type Store } from '@carnet/store';
+import { runChanges, type Store } from '@carnet/store';
 import { sha256Hex } from '@carnet/trust';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { openEmptyStore } from '../../../libs/store/src/testing.ts';
 import { createOpenJourneys } from './open-journeys.ts';
 import { openSettledTable, type SettledTable, settledChanges } from './settled-table.ts';
 
@@ -19,11 +20,7 @@ const dir = mkdtempSync(join(tmpdir(), 'carnet-settled-'));
 let store: Store;
 let table: SettledTable;
 beforeAll(async () => {
-  store = await openStore({
-    dir: join(dir, 'db'),
-    log: { info: () => undefined, warn: () => undefined },
-    applicationName: 'test',
-  });
+  store = await openEmptyStore(join(dir, 'db'));
   await runChanges(store, settledChanges);
   table = openSettledTable(store);
 }, 60_000);

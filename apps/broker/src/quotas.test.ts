@@ -2,11 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { intentRequest, type VmId, vmId } from '@carnet/events';
-import { openStore, runChanges, type Store } from '@carnet/store';
+import { runChanges, type Store } from '@carnet/store';
 import { openMigrationViews, viewsChanges } from '@carnet/views';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { A, B, csp, MONDAY, setOf, specWith } from '../../../libs/policy/src/testing.ts';
 import { migration } from '../../../libs/saga/src/testing.ts';
+import { openEmptyStore } from '../../../libs/store/src/testing.ts';
 import { memoryLedgers } from './http/testing/memory-intake.ts';
 import { openCounts } from './open-counts.ts';
 import { openPolicyGate } from './policy-gate.ts';
@@ -20,7 +21,7 @@ const RULES = `@id("all") permit (principal, action, resource);
 const dir = mkdtempSync(join(tmpdir(), 'carnet-quotas-'));
 let store: Store;
 beforeAll(async () => {
-  store = await openStore({ dir, applicationName: 'test', log: { info: () => undefined, warn: () => undefined } });
+  store = await openEmptyStore(dir);
   await runChanges(store, viewsChanges);
 }, 60_000);
 afterAll(async () => {

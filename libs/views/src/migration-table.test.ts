@@ -2,21 +2,21 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { epoch, migrationId, timestamp, trustDomain, vmId } from '@carnet/events';
-import { openStore, runChanges, type Store } from '@carnet/store';
+import { runChanges, type Store } from '@carnet/store';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { openEmptyStore } from '../../store/src/testing.ts';
 import { type MigrationRow, rowsOf } from './migration-row.ts';
 import { type MigrationViews, openMigrationViews, viewsChanges } from './migration-table.ts';
 import { newestOpen } from './testing/example.ts';
 import { fold, historyOf } from './testing/history.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'carnet-views-'));
-const log = { info: () => undefined, warn: () => undefined };
 let store: Store;
 let views: MigrationViews;
 
 beforeAll(async () => {
-  store = await openStore({ dir: join(dir, 'db'), log, applicationName: 'test' });
+  store = await openEmptyStore(join(dir, 'db'));
   await runChanges(store, viewsChanges);
   views = openMigrationViews(store);
 }, 60_000);

@@ -29,7 +29,7 @@ import {
   type SecretPurpose,
 } from '@carnet/hypervisor';
 import { createRootFile, type Grant, type KeyManager, openKeyManager, startKeyProcess, tenant } from '@carnet/keys';
-import { openStore } from '@carnet/store';
+import { openEmptyStore } from '../../../../libs/store/src/testing.ts';
 import { systemClock } from '../clock.ts';
 import type { RealHost } from './two-hosts.ts';
 
@@ -44,7 +44,6 @@ export type Commander = {
 };
 
 const TENANT = tenant.parse('shop');
-const silent = { info: () => undefined, warn: () => undefined };
 
 export async function createCommander(): Promise<Commander> {
   const dir = mkdtempSync(join(tmpdir(), 'carnet-agent-'));
@@ -55,7 +54,7 @@ export async function createCommander(): Promise<Commander> {
   const unlock = { kind: 'file', path: passphrase } as const;
   const keyProcess = startKeyProcess();
   must(await createRootFile({ path: rootFile, unlock, process: keyProcess, random: randomBytes, cost: 16_384 }));
-  const store = await openStore({ dir: join(dir, 'db'), log: silent, applicationName: 'agent-test' });
+  const store = await openEmptyStore(join(dir, 'db'));
   const now = () => systemClock.now();
   const actor = 'spiffe://csp-a.example/broker';
   const keys: KeyManager = must(

@@ -2,10 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type IntentRequest, intentRequest, type RequestRecord } from '@carnet/events';
-import { openStore, runChanges, type Store } from '@carnet/store';
+import { runChanges, type Store } from '@carnet/store';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { migration } from '../../../../libs/saga/src/testing.ts';
+import { openEmptyStore } from '../../../../libs/store/src/testing.ts';
 import { VM } from '../http/testing/fake-service.ts';
 import { tokenEnding } from '../users/credential.ts';
 import { SHOWN } from '../users/testing/shown.ts';
@@ -23,7 +24,7 @@ const by = (principal: string, request: IntentRequest = REQUEST): RequestRecord 
 let store: Store;
 let waiting: WaitingRequests;
 beforeAll(async () => {
-  store = await openStore({ dir, applicationName: 'test', log: { info: () => undefined, warn: () => undefined } });
+  store = await openEmptyStore(dir);
   await runChanges(store, requestChanges);
   waiting = openWaitingRequests(store);
 }, 60_000);

@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { tenant } from '@carnet/keys';
-import { openStore, runChanges, type Store } from '@carnet/store';
+import { runChanges, type Store } from '@carnet/store';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { openEmptyStore } from '../../../../libs/store/src/testing.ts';
 import { type ApiKeys, apiKeyRequest, isApiKey, type NewApiKey, openApiKeys, usersChanges } from './api-keys.ts';
 import { API_KEY_DAYS_MAX, API_KEY_USE_NOTED_MS } from './limits.ts';
 
@@ -17,11 +18,7 @@ let nowMs = Date.parse('2030-01-01T00:00:00.000Z');
 let keys: ApiKeys;
 
 beforeAll(async () => {
-  store = await openStore({
-    dir: join(dir, 'db'),
-    log: { info: () => undefined, warn: () => undefined },
-    applicationName: 'test',
-  });
+  store = await openEmptyStore(join(dir, 'db'));
   await runChanges(store, usersChanges);
   keys = openApiKeys(store, () => nowMs, randomBytes);
 }, 60_000);

@@ -15,9 +15,10 @@ import {
   type VmId,
   vmSpec,
 } from '@carnet/events';
-import { openStore, type Store } from '@carnet/store';
+import type { Store } from '@carnet/store';
 import { ed25519Signer, type Signer, sha256Hex, type Verifier } from '@carnet/trust';
 import { sql } from 'kysely';
+import { openEmptyStore } from '../../../store/src/testing.ts';
 import type { ChainValidator, Introduction, JournalOptions, Log, Signing } from '../index.ts';
 
 export const A = trustDomain.parse('csp-a.example');
@@ -111,8 +112,7 @@ export const journalOptions = (
 });
 
 /** An embedded store of its own, which says nothing. */
-export const openTestStore = (): Promise<Store> =>
-  openStore({ dir: temporaryDir(), log: { info: () => undefined, warn: () => undefined }, applicationName: 'test' });
+export const openTestStore = (): Promise<Store> => openEmptyStore(temporaryDir());
 
 /** As it was before the first journal. */
 export const emptyStore = async (one: Store): Promise<void> => {

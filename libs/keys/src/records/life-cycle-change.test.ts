@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { epoch, trustDomain } from '@carnet/events';
-import { openStore, runChanges } from '@carnet/store';
+import { runChanges } from '@carnet/store';
 import { expect, it } from 'vitest';
-import { NOT_AFTER, NOW, newMigration, newVm, silent, someDigest } from '../testing/two-sides.ts';
+import { openEmptyStore } from '../../../store/src/testing.ts';
+import { NOT_AFTER, NOW, newMigration, newVm, someDigest } from '../testing/two-sides.ts';
 import { KEY_CHANGES } from './changes.ts';
 import { sharingsOf } from './handovers.ts';
 import { historyOf } from './history.ts';
@@ -13,7 +14,7 @@ import { onKeys } from './tables.ts';
 
 it('a database from before gets its histories chained and its hand-overs known', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'carnet-change-'));
-  const store = await openStore({ dir: join(dir, 'db'), log: silent, applicationName: 'change-test' });
+  const store = await openEmptyStore(join(dir, 'db'));
   try {
     await runChanges(store, KEY_CHANGES.slice(0, 3));
     const db = onKeys(store.db);

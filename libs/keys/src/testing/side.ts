@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type Timestamp, timestamp, trustDomain } from '@carnet/events';
 import { openStore, type Store, type StoreTarget, type Tx } from '@carnet/store';
 import { vi } from 'vitest';
+import { openEmptyStore } from '../../../store/src/testing.ts';
 import { atomically } from '../atomically.ts';
 import { type KeyRoot, keyProcessFor } from '../backends/service.ts';
 import type { BarbicanOptions } from '../backends/session.ts';
@@ -64,7 +65,9 @@ export async function openSide(options: SideOptions = {}): Promise<Side> {
   const process = options.process ?? keyProcessFor({ ...options, root });
   if (options.root === undefined)
     must(await createRootFile({ path: join(dir, 'root.json'), unlock, process, random: randomBytes, cost: TEST_COST }));
-  const store = await openStore({ ...(options.target ?? { dir: join(dir, 'db') }), log: silent, applicationName: 'keys-test' });
+  const store = await (options.target === undefined
+    ? openEmptyStore(join(dir, 'db'))
+    : openStore({ ...options.target, log: silent, applicationName: 'keys-test' }));
   const domain = trustDomain.parse(options.domain ?? 'csp-a.example');
   const actor = `spiffe://${domain}/broker`;
   const { barbican, now = () => NOW } = options;

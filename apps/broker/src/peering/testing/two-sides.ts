@@ -16,9 +16,10 @@ import {
   type TrustStore,
 } from '@carnet/pki';
 import { createMetrics } from '@carnet/runtime';
-import { openStore, runChanges, type Store } from '@carnet/store';
+import { runChanges, type Store } from '@carnet/store';
 import { sql } from 'kysely';
 import { pino } from 'pino';
+import { openEmptyStore } from '../../../../../libs/store/src/testing.ts';
 import type { App } from '../../http/app.ts';
 import { ownList } from '../card.ts';
 import { peeringDoor } from '../door.ts';
@@ -34,7 +35,6 @@ export const [A, B, C] = ['csp-a.example', 'csp-b.example', 'csp-c.example'].map
   TrustDomain,
 ];
 export const ADMIN = 'spiffe://csp-x.example/administrator';
-const NO_LOG = { info: () => undefined, warn: () => undefined };
 
 /** One CSP: its rows, its door, what administrators do there, and what is trusted there now. */
 export interface Side {
@@ -99,7 +99,7 @@ export async function createWorld(): Promise<World> {
   const storeOf = async (domain: TrustDomain): Promise<Store> => {
     const known = stores.get(domain);
     if (known !== undefined) return known;
-    const store = await openStore({ dir: join(dir, `db-${domain}`), log: NO_LOG, applicationName: 'test' });
+    const store = await openEmptyStore(join(dir, `db-${domain}`));
     await runChanges(store, peeringChanges);
     stores.set(domain, store);
     return store;
