@@ -23,6 +23,7 @@ import { createHandoverKeys } from './keys/handover-keys.ts';
 import { startKeyNews } from './keys/key-news.ts';
 import { KEM_OF } from './keys/profiles.ts';
 import { createLedgers } from './ledgers.ts';
+import { isOpenHere } from './moving.ts';
 import { openCounts } from './open-counts.ts';
 import { openPeering } from './peering/open-peering.ts';
 import { createPeeringService } from './peering/service.ts';
@@ -189,8 +190,9 @@ export function wire(ground: Ground) {
       url: config.peering.door?.url,
       confirmedBy: config.peering.confirmedBy,
       openMigrationsWith: async (domain) => {
-        const open = await views.list({ open: true, limit: OPEN_LISTED_MAX });
-        return open.filter(({ source, target }) => source === domain || target === domain).length;
+        const rows = await views.takenUpWith(domain, self, OPEN_LISTED_MAX);
+        const journeys = await Promise.all([...new Set(rows.map(({ vm }) => vm))].map((vm) => ledgers.journey(vm, domain)));
+        return journeys.flatMap(({ migrations }) => migrations).filter((m) => isOpenHere(m, self)).length;
       },
       changed: peerings.nudge,
     }),

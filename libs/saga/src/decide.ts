@@ -15,9 +15,9 @@ import {
 import { causesOf } from './causes.ts';
 import { CODES, type RefusalCode } from './codes.ts';
 import { judge } from './guard.ts';
-import { type FactType, type Journey, type MigrationState, migrationOf, peerOf } from './journey.ts';
+import { type FactType, type Journey, type MigrationState, migrationOf, peerOf, type Side } from './journey.ts';
 import { APPEND_MARGIN_MS } from './limits.ts';
-import type { Stated } from './steps.ts';
+import { STEPS, type Stated } from './steps.ts';
 import { shift } from './time.ts';
 
 type Proposed<T extends FactType> = { readonly type: T; readonly migration: MigrationId; readonly data: EventData<T> };
@@ -48,7 +48,10 @@ const refused = (code: RefusalCode): Decision => ({ ok: false, code, text: CODES
  * void, judged by the same guard a little ahead of `now` (the event is stamped later), and progress on what the peer ended.
  */
 export function decide(journey: Journey, self: TrustDomain, proposal: Proposal, now: Timestamp): Decision {
-  const m = migrationOf(journey, proposal.migration, self);
+  const side = sideThatSays(proposal.type);
+  const { migration } = proposal;
+  // What only the other side may say is refused as that.
+  const m = migrationOf(journey, migration, self, side) ?? migrationOf(journey, migration, self, OTHER[side]);
   const said = inFull(m, proposal);
   if (said === undefined || (m === undefined && said.type !== 'MigrationIntended')) return refused('MIGRATION_UNKNOWN');
   if (m && pointless(m, self, said.type)) return refused('PEER_GAVE_UP');
@@ -61,6 +64,12 @@ export function decide(journey: Journey, self: TrustDomain, proposal: Proposal, 
   const causes = causesOf(journey, m, uncaused);
   const judgement = judge(journey, { ...uncaused, causes }, NOT_SIGNED_YET);
   return judgement.ok ? { ok: true, draft: { ...said, epoch, causes } } : refused(judgement.code);
+}
+
+const OTHER = { source: 'target', target: 'source' } as const;
+function sideThatSays(type: Proposal['type']): Side {
+  if (type === 'Relinquish') return 'target';
+  return type === 'Withdraw' || type === 'Resume' ? 'source' : STEPS[type].side;
 }
 
 /** The guard needs a digest for the event that does not exist yet; nothing cites it. */

@@ -81,9 +81,12 @@ export function sideOf(migration: MigrationState, csp: TrustDomain): Side | unde
 export const peerOf = (migration: MigrationState, side: Side): TrustDomain =>
   side === 'source' ? migration.target : migration.source;
 
-/** The migration as its side takes part in it; `undefined` if this CSP has no part in it. */
-export const migrationOf = (journey: Journey, id: MigrationId, csp: TrustDomain): MigrationState | undefined =>
-  journey.migrations.find((m) => m.id === id && sideOf(m, csp) !== undefined);
+/**
+ * The migration of that id in which the CSP has that side. Threat: an id is no secret of the two, so a peer opens one of the same id in the other
+ * direction; whoever took the first of the two would speak in the peer's.
+ */
+export const migrationOf = (journey: Journey, id: MigrationId, csp: TrustDomain, side: Side): MigrationState | undefined =>
+  journey.migrations.find((m) => m.id === id && m[side] === csp);
 
 /**
  * Whether the source has ended after withdrawing. A source that withdrew once it knew `TargetReady` may have stopped the VM

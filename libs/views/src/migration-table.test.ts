@@ -41,8 +41,8 @@ const nth = (n: number, changed: Partial<MigrationRow> = {}): MigrationRow => ({
 describe('migration views', () => {
   it('give back what was recorded, and nothing for the unknown', async () => {
     await views.record(at(history.length));
-    expect(await views.get(whole.migration)).toEqual(whole);
-    expect(await views.get(migrationId.parse('01932c09-0000-7000-8000-000000000000'))).toBeUndefined();
+    expect(await views.get(whole.migration, whole.source)).toEqual(whole);
+    expect(await views.get(migrationId.parse('01932c09-0000-7000-8000-000000000000'), whole.source)).toBeUndefined();
   });
 
   it('list the newest first, by VM, open or ended, at most so many', async () => {
@@ -94,6 +94,53 @@ describe('migration views', () => {
     });
   });
 
+  it('give ours of the two that have one id, and what we took up before what we refused', async () => {
+    const [a, b] = [whole.source, whole.target];
+    const c = trustDomain.parse('csp-0.example');
+    const mirror = { ...whole, source: b, target: a, targetPhase: 'refused' };
+    await views.record([mirror, whole, { ...whole, source: c, target: b, targetPhase: 'idle' }]);
+    const seen = async (self: typeof a) => (await views.get(whole.migration, self))?.source;
+    expect([await seen(a), await seen(b)]).toEqual([a, b]);
+    await sql`delete from views_migrations where source = ${b}`.execute(store.db);
+    expect(await seen(b)).toBe(a);
+  });
+
+  it('find what somebody should look at, those in doubt first, however much a peer leaves open that we refused', async () => {
+    const open = { ended: false, outcome: 'open' } as const;
+    const back = { source: whole.target, target: whole.source };
+    const minute = (n: number) => timestamp.parse(`2026-11-23T11:0${n}:00.000Z`);
+    await views.record([
+      nth(1, { ...open, phase: 'sealed', updatedAt: minute(2) }),
+      nth(2, { ...open, phase: 'sealed', updatedAt: minute(1) }),
+      nth(3, { ...open, phase: 'sealed', updatedAt: minute(6) }),
+      nth(4, { ...open, phase: 'released', updatedAt: minute(7) }),
+      nth(5, { ...open, ...back, phase: 'refused', targetPhase: 'refused', updatedAt: minute(0) }),
+      nth(6, { ...open, ...back, phase: 'intended', targetPhase: 'idle', updatedAt: minute(3) }),
+      nth(7, { phase: 'released' }),
+    ]);
+    const found = async (limit: number) =>
+      (await views.suspects({ self: whole.source, phases: ['released', 'imported'], unchangedSince: minute(5), limit })).map(
+        (row) => row.migration.slice(7, 8),
+      );
+    expect(await found(10)).toEqual(['4', '2', '1', '6']);
+    expect(await found(1)).toEqual(['4']);
+  });
+
+  it('tell what is taken up with a peer, and not what it merely asks for', async () => {
+    const open = { ended: false, outcome: 'open' } as const;
+    const back = { source: whole.target, target: whole.source };
+    await views.record([
+      nth(1, open),
+      nth(2, { ...open, ...back, targetPhase: 'offered' }),
+      nth(3, { ...open, ...back, targetPhase: 'idle' }),
+      nth(4, { ...open, ...back, targetPhase: 'refused' }),
+      nth(5, { ...open, target: trustDomain.parse('csp-c.example') }),
+      nth(6),
+    ]);
+    const taken = await views.takenUpWith(whole.target, whole.source, 10);
+    expect(taken.map((row) => row.migration.slice(7, 8)).toSorted()).toEqual(['1', '2']);
+  });
+
   it('count the offers that a peer leaves unanswered', async () => {
     const open = { ended: false, outcome: 'open', targetPhase: 'offered' } as const;
     await views.record([
@@ -108,7 +155,7 @@ describe('migration views', () => {
   it('are never set back by a replica that has folded less', async () => {
     await views.record(at(history.length));
     await views.record(at(history.length - 1));
-    expect(await views.get(whole.migration)).toEqual(whole);
+    expect(await views.get(whole.migration, whole.source)).toEqual(whole);
     const open = nth(1, {
       ended: false,
       outcome: 'open',
@@ -117,7 +164,7 @@ describe('migration views', () => {
     });
     await views.record([open]);
     await views.record([{ ...open, phase: 'ready', updatedAt: timestamp.parse('2026-11-23T10:04:59.000Z') }]);
-    expect(await views.get(open.migration)).toEqual(open);
+    expect(await views.get(open.migration, whole.source)).toEqual(open);
   });
 
   it('keep a liar who takes over an id apart from the migration that has it', async () => {
@@ -128,7 +175,7 @@ describe('migration views', () => {
   it('refuse a row that something else wrote', async () => {
     await views.record([whole]);
     await sql`update views_migrations set row = '{"migration":"x"}'`.execute(store.db);
-    await expect(views.get(whole.migration)).rejects.toThrow();
+    await expect(views.get(whole.migration, whole.source)).rejects.toThrow();
   });
 });
 

@@ -4,6 +4,7 @@ import {
   migrationMode,
   type OpenAmounts,
   reason,
+  type Timestamp,
   type TrustDomain,
   timestamp,
   trustDomain,
@@ -11,7 +12,7 @@ import {
   vmId,
 } from '@carnet/events';
 import type { Change, Store } from '@carnet/store';
-import { type Kysely, sql } from 'kysely';
+import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { z } from 'zod';
 import type { MigrationRow } from './migration-row.ts';
 
@@ -91,6 +92,13 @@ export interface MigrationFilter {
   readonly limit: number;
 }
 
+export interface Suspected {
+  readonly self: TrustDomain;
+  readonly phases: readonly string[];
+  readonly unchangedSince: Timestamp;
+  readonly limit: number;
+}
+
 export interface MigrationViews {
   /**
    * Writes rows that changed, and leaves the others alone: most looks find nothing new. Replicas race, and one may have folded less than the other:
@@ -99,7 +107,15 @@ export interface MigrationViews {
   readonly record: (rows: readonly MigrationRow[]) => Promise<void>;
   /** Newest first. */
   readonly list: (filter: MigrationFilter) => Promise<readonly MigrationRow[]>;
-  readonly get: (id: MigrationId) => Promise<MigrationRow | undefined>;
+  /** Ours before a peer's, and one that we took up before one that we refused. Threat: a peer opens another of the same id, and it is looked at in the place of ours. */
+  readonly get: (id: MigrationId, self: TrustDomain) => Promise<MigrationRow | undefined>;
+  /**
+   * Open ones that somebody should look at: in one of these phases (first), or unchanged since then (the longest first). What we refused and its source
+   * never ended is nobody's. Threat: a peer opens more than anybody looks at, and another's move in doubt is not among them.
+   */
+  readonly suspects: (of: Suspected) => Promise<readonly MigrationRow[]>;
+  /** Open ones with a peer but for what it merely asked for, and what we refused: those it may leave open for ever. */
+  readonly takenUpWith: (peer: TrustDomain, self: TrustDomain, limit: number) => Promise<readonly MigrationRow[]>;
   /** Open migrations with a peer, but for one: what this CSP asked for, and what it has offered room for. An intent that waits for an answer takes nothing yet. */
   readonly countOpen: (
     peer: TrustDomain,
@@ -111,6 +127,10 @@ export interface MigrationViews {
 
 export function openMigrationViews(store: Store): MigrationViews {
   const db: Kysely<ViewTables> = store.db.$extendTables<ViewTables>();
+  const rowsOf = async (which: RawBuilder<unknown>): Promise<readonly MigrationRow[]> => {
+    const { rows } = await sql<{ readonly row: string }>`select row from views_migrations ${which}`.execute(store.db);
+    return rows.map(({ row }) => storedRow.parse(JSON.parse(row)));
+  };
   return {
     record: async (rows) => {
       for (const row of rows) {
@@ -135,10 +155,19 @@ export function openMigrationViews(store: Store): MigrationViews {
       if (vm !== undefined) query = query.where('vm', '=', vm);
       return (await query.execute()).map(({ row }) => storedRow.parse(JSON.parse(row)));
     },
-    get: async (id) => {
-      const found = await db.selectFrom('views_migrations').select('row').where('migration', '=', id).executeTakeFirst();
-      return found === undefined ? undefined : storedRow.parse(JSON.parse(found.row));
+    get: async (id, self) => {
+      const [found] = await rowsOf(sql`where migration = ${id}
+        order by (source = ${self}) desc, row::json->>'targetPhase' in ('idle', 'refused'), source limit 1`);
+      return found;
     },
+    suspects: ({ self, phases, unchangedSince, limit }) => {
+      const isIn = sql`row::json->>'phase' in (${sql.join(phases)})`;
+      return rowsOf(sql`where not ended and (source = ${self} or row::json->>'targetPhase' <> 'refused')
+        and (${isIn} or updated_at < ${unchangedSince}) order by ${isIn} desc, updated_at limit ${limit}`);
+    },
+    takenUpWith: (peer, self, limit) =>
+      rowsOf(sql`where not ended and (source = ${self} and row::json->>'target' = ${peer}
+        or source = ${peer} and row::json->>'targetPhase' not in ('idle', 'refused')) limit ${limit}`),
     countOpen: async (peer, except) => {
       const of = (side: 'source' | 'target'): Promise<OpenAmounts> => openWith(store, side, peer, except);
       return { fromPeer: await of('source'), toPeer: await of('target') };

@@ -7,7 +7,7 @@ import type { TargetCommand } from './relinquish.ts';
  * a VM that the peer has. Then nothing is stopped here, people are told, and the event convicts its publisher.
  */
 export async function brokenGlassFault(context: PerformContext, command: TargetCommand): Promise<Performed | undefined> {
-  const m = migrationOf(await context.ledgers.journey(command.vm, command.peer), command.migration, context.self);
+  const m = migrationOf(await context.ledgers.journey(command.vm, command.peer), command.migration, context.self, 'target');
   const broke = m?.facts.BreakGlassResumed;
   if (m === undefined || broke === undefined) return undefined;
   const fault = await context.peers.breakGlassFault(m, broke);

@@ -36,7 +36,7 @@ export async function relinquish(context: PerformContext, command: TargetCommand
   return propose(context, command, async (tx, journey) => {
     const keys = await context.keys.discardImported(tx.db, command);
     // Only what this migration brought: the VM may be held here through another, of whatever epoch.
-    const isImported = migrationOf(journey, command.migration, context.self)?.facts.KeyImported !== undefined;
+    const isImported = migrationOf(journey, command.migration, context.self, 'target')?.facts.KeyImported !== undefined;
     if (isImported) await context.inventory.remove(tx.db, command.vm);
     return {
       type: 'Relinquish',

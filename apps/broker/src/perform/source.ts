@@ -205,7 +205,7 @@ const offerOf = async (
   context: PerformContext,
   { vm, peer, migration }: Command,
 ): Promise<Fact<'MigrationOffered'> | undefined> =>
-  migrationOf(await context.ledgers.journey(vm, peer), migration, context.self)?.facts.MigrationOffered;
+  migrationOf(await context.ledgers.journey(vm, peer), migration, context.self, 'source')?.facts.MigrationOffered;
 
 /** Refusals after which the peer's word may do what our own withdrawal could not: the host had surrendered, or began with the other proof. */
 const NEEDS_PEERS_WORD: ReadonlySet<string> = new Set(['PROOF_MISSING', 'STEP_CONFLICT']);

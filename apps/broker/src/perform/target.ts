@@ -35,8 +35,8 @@ export const readyTarget: Performer<'ReadyTarget'> = async (context, command) =>
 /** Nothing is fetched from a source whose own agent did not testify that the VM stands still, nor more than was reserved. */
 export const receiveImage: Performer<'ReceiveImage'> = async (context, command) => {
   const { MigrationIntended: intent, MigrationOffered: offer, OfferAgreed: agreed, ImageSealed: sealed } = command.facts;
-  const quiesced = migrationOf(await context.ledgers.journey(command.vm, command.peer), command.migration, context.self)?.facts
-    .SourceQuiesced;
+  const quiesced = migrationOf(await context.ledgers.journey(command.vm, command.peer), command.migration, context.self, 'target')
+    ?.facts.SourceQuiesced;
   const kind = command.mode === 'suspend' ? 'saved' : 'stopped';
   const testimony = await checkEvidence(context, {
     signed: quiesced?.data.evidence,

@@ -1,4 +1,5 @@
 import type { Epoch, MigrationId, Reason, TrustDomain, VmId } from '@carnet/events';
+import { migrationOf } from '@carnet/saga';
 import type { HandoverKeys } from '../keys/handover-keys.ts';
 import type { Ledgers, Proposed } from '../ledgers.ts';
 import { memoryOf } from './context.ts';
@@ -22,7 +23,7 @@ export interface WithdrawalPorts {
 export const proposeWithdrawal = ({ ledgers, keys }: WithdrawalPorts, attempt: Attempt, reason: Reason): Promise<Proposed> =>
   ledgers.propose(attempt.vm, attempt.peer, async (tx, journey) => {
     await keys.reinstate(tx.db, attempt);
-    const facts = journey.migrations.find(({ id }) => id === attempt.migration)?.facts;
+    const facts = migrationOf(journey, attempt.migration, attempt.peer, 'target')?.facts;
     const mayBeSaved = facts?.TargetReady !== undefined || facts?.SourceQuiesced !== undefined;
     if (!mayBeSaved) await keys.memoryUsed(tx.db, attempt.vm, [{ key: memoryOf(attempt.migration).key, kind: 'memory' }]);
     return { type: 'Withdraw', migration: attempt.migration, reason };

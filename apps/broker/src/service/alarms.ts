@@ -1,4 +1,4 @@
-import type { MigrationId, Timestamp } from '@carnet/events';
+import { type MigrationId, type Timestamp, type TrustDomain, timestamp } from '@carnet/events';
 import { type Metrics, scrapedGauge } from '@carnet/runtime';
 import { type Journey, type MigrationState, phaseOf } from '@carnet/saga';
 import type { MigrationRow, MigrationViews } from '@carnet/views';
@@ -13,24 +13,25 @@ export interface Alarm extends Alarming {
   readonly seconds: number;
 }
 
-/** Rows looked at: policies bound how many migrations are open at once. */
+/** Migrations looked at, those with a key in doubt first. */
 const ROWS_MAX = 1_000;
 
 /** Which phases expose a VM: the key is out, and nobody has taken it, or perhaps both have. The others alarm when they stand still for too long. */
-const EXPOSED: ReadonlySet<string> = new Set(['released', 'imported', 'split-suspected']);
+const EXPOSED: readonly string[] = ['released', 'imported', 'split-suspected'];
 
 export async function alarmsOf(
-  views: Pick<MigrationViews, 'list'>,
+  views: Pick<MigrationViews, 'suspects'>,
+  self: TrustDomain,
   now: Timestamp,
-  stateOf: (id: MigrationId) => Promise<{ readonly journey: Journey; readonly m: MigrationState } | undefined>,
+  stateOf: (row: MigrationRow) => Promise<{ readonly journey: Journey; readonly m: MigrationState } | undefined>,
 ): Promise<readonly Alarm[]> {
-  const rows = await views.list({ open: true, limit: ROWS_MAX });
-  const isSuspect = ({ phase, updatedAt }: MigrationRow): boolean =>
-    EXPOSED.has(phase) || Date.parse(now) - Date.parse(updatedAt) > OVERDUE_AFTER_MS;
+  const unchangedSince = timestamp.parse(new Date(Date.parse(now) - OVERDUE_AFTER_MS).toISOString());
+  const rows = await views.suspects({ self, phases: EXPOSED, unchangedSince, limit: ROWS_MAX });
   const alarms: Alarm[] = [];
   // One after the other: whoever scrapes may wait, the journeys of others may not.
-  for (const { migration, vm } of rows.filter(isSuspect)) {
-    const found = await stateOf(migration);
+  for (const row of rows) {
+    const { migration, vm } = row;
+    const found = await stateOf(row);
     if (found === undefined) continue;
     const phase = phaseOf(found.m);
     for (const one of alarmingIn(found.journey, found.m, now))

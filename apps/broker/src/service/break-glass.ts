@@ -64,7 +64,7 @@ export async function breakGlass(
   if (held === undefined) return refuse('VM_UNKNOWN', `${m.vm} is not held by ${self}`);
   const next = Math.max(nextEpochWith(await ledgers.journeys(m.vm), self, m.target), held.epoch + 1);
   const proposed = await ledgers.propose(m.vm, m.target, async (_tx, journey) => {
-    const now = migrationOf(journey, m.id, self) ?? m;
+    const now = migrationOf(journey, m.id, self, 'source') ?? m;
     const [of, glass] = [breakGlassCase(now, timestamp.parse(new Date(ports.nowMs()).toISOString())), glassOf(now)];
     if (of === undefined || glass === undefined)
       return refuse('BREAK_GLASS_NOT_RELEASED', 'the key is not released: cancel the migration instead');

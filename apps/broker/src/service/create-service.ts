@@ -1,7 +1,7 @@
 import { GENESIS, type IntentRequest, type MigrationId, type RequestRecord, type TrustDomain, timestamp } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import { type Journey, type MigrationState, react, summarize } from '@carnet/saga';
-import { type MigrationViews, rowsOf } from '@carnet/views';
+import { type MigrationRow, type MigrationViews, rowsOf } from '@carnet/views';
 
 import type { Failures } from '../failures.ts';
 import type { Hosts } from '../hosts/steps.ts';
@@ -57,11 +57,14 @@ const unknownMigration = (id: MigrationId): ServiceRefusal => refuse('MIGRATION_
 export function createService(ports: ServicePorts): BrokerService {
   const { self, journal, views, hosts, machines, intake } = ports;
   const now = () => timestamp.parse(new Date(ports.nowMs()).toISOString());
-  const stateOf = async (id: MigrationId): Promise<{ readonly journey: Journey; readonly m: MigrationState } | undefined> => {
-    const row = await views.get(id);
-    if (row === undefined) return undefined;
+  type Found = { readonly journey: Journey; readonly m: MigrationState };
+  const stateOf = async (id: MigrationId): Promise<Found | undefined> => {
+    const row = await views.get(id, self);
+    return row === undefined ? undefined : stateOfRow(row);
+  };
+  const stateOfRow = async (row: MigrationRow): Promise<Found | undefined> => {
     const journey = await intake.ledgers.journey(row.vm, row.source === self ? row.target : row.source);
-    const m = journey.migrations.find((one) => one.id === id && one.source === row.source);
+    const m = journey.migrations.find((one) => one.id === row.migration && one.source === row.source);
     return m === undefined ? undefined : { journey, m };
   };
 
@@ -111,7 +114,7 @@ export function createService(ports: ServicePorts): BrokerService {
     migrations: (filter) => views.list(filter),
     migration: async (id) => {
       const found = await stateOf(id);
-      const row = await views.get(id);
+      const row = await views.get(id, self);
       return found === undefined || row === undefined
         ? unknownMigration(id)
         : { ok: true, value: { ...row, ...detailOf(found.journey, found.m) } };
@@ -120,7 +123,7 @@ export function createService(ports: ServicePorts): BrokerService {
       const found = await diagnosisOf(id);
       return found === undefined ? unknownMigration(id) : { ok: true, value: found };
     },
-    alarms: () => alarmsOf(views, now(), stateOf),
+    alarms: () => alarmsOf(views, self, now(), stateOfRow),
     events: (filter) => readEvents(journal, filter),
     onChange: (listener) => journal.subscribe(() => listener()),
     ...ports.keyService,
@@ -164,7 +167,7 @@ export function createService(ports: ServicePorts): BrokerService {
 
   /** Whoever was told the migration's id may ask for it at once. */
   async function taken(request: IntentRequest, record: RequestRecord, shown: Credential): Promise<ServiceResult<IntentAccepted>> {
-    const known = await views.get(request.migration);
+    const known = await views.get(request.migration, self);
     if (known !== undefined && known.vm !== request.vm)
       return refuse('MIGRATION_ID_TAKEN', `${request.migration} was asked for with another VM`);
     const accepted = await intend(intake, request, record, shown);

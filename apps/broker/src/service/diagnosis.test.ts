@@ -1,5 +1,6 @@
 import { UNRESTRICTED } from '@carnet/events';
 import type { PeerState } from '@carnet/journal';
+import type { Suspected } from '@carnet/views';
 import { describe, expect, it } from 'vitest';
 import {
   breakGlassData,
@@ -155,9 +156,13 @@ describe('a diagnosis', () => {
 });
 
 describe('alarms', () => {
-  const views = (phase: string, updatedAt: string) => ({ list: async () => [{ migration: M, phase, updatedAt }] as never });
+  /** As the table looks for them: by phase, or unchanged for long. */
+  const views = (phase: string, updatedAt: string) => ({
+    suspects: async ({ phases, unchangedSince }: Suspected) =>
+      (phases.includes(phase) || updatedAt < unchangedSince ? [{ migration: M, phase, updatedAt }] : []) as never,
+  });
   const alarms = (phase: string, party: Party, nowMs: number) =>
-    alarmsOf(views(phase, START), at(nowMs - startMs), async () => stateOf(party));
+    alarmsOf(views(phase, START), CSP_A, at(nowMs - startMs), async () => stateOf(party));
   const startMs = Date.parse(START);
 
   it('a key that is out, and nobody has taken the VM', async () => {
@@ -167,7 +172,7 @@ describe('alarms', () => {
   });
 
   it('what goes on as it should alarms nobody, and is not even looked at', async () => {
-    const looked = alarmsOf(views('quiesced', START), at(5_000), () => Promise.reject(new Error('not looked at')));
+    const looked = alarmsOf(views('quiesced', START), CSP_A, at(5_000), () => Promise.reject(new Error('not looked at')));
     await expect(looked).resolves.toEqual([]);
   });
 

@@ -5,7 +5,6 @@ import {
   epoch,
   type IntentRequest,
   intentRequest,
-  type MigrationId,
   PAYLOAD_TYPES,
   type RekeyMethod,
   type RequestRecord,
@@ -17,7 +16,7 @@ import {
 } from '@carnet/events';
 import type { PeerIdentity } from '@carnet/pki';
 import type { Move } from '@carnet/policy';
-import type { Journey, MigrationState } from '@carnet/saga';
+import type { MigrationState } from '@carnet/saga';
 import { openEnvelope, parseStrictJson } from '@carnet/trust';
 import type { AloneWith } from '../alone.ts';
 import type { HeldVm, Inventory } from '../inventory.ts';
@@ -215,16 +214,17 @@ export async function hasStarted(ports: Pick<IntakePorts, 'ledgers' | 'self'>, v
 
 /** The same id with the same content is the same request; with other content it is somebody else's. */
 async function takenBefore(ports: IntakePorts, request: IntentRequest): Promise<ServiceResult<IntentAccepted> | undefined> {
-  const found = findMigration(await ports.ledgers.journeys(request.vm), request.migration);
+  const named = (await ports.ledgers.journeys(request.vm))
+    .flatMap(({ migrations }) => migrations)
+    .filter(({ id }) => id === request.migration);
+  // A peer may have opened one of our id since.
+  const found = named.find(({ source }) => source === ports.self) ?? named[0];
   const intent = found?.facts.MigrationIntended;
   if (found === undefined || intent === undefined) return undefined;
   const same = found.source === ports.self && contentDigestOf(intent.data.request) === contentDigest(request);
   if (!same) return refuse('MIGRATION_ID_TAKEN', `${request.migration} was asked for with other content`);
   return { ok: true, value: { migration: request.migration, digest: intent.digest, repeated: true } };
 }
-
-const findMigration = (journeys: readonly Journey[], id: MigrationId): MigrationState | undefined =>
-  journeys.flatMap((journey) => journey.migrations).find((m) => m.id === id);
 
 /** Only the source withdraws, and only before the release. */
 export async function cancel(
