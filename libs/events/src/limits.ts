@@ -56,3 +56,8 @@ export const ACCREDITORS_MAX = 32;
 
 /** A checkpoint and two signature lines: 1 KiB with the longest names. */
 export const NOTE_CHARS_MAX = 4_096;
+/**
+ * Events of one migration that count in one ledger: the first ones, for both sides and every auditor alike. An honest side says fewer than twenty. Threat:
+ * a peer that says ten thousand of a migration that is open, and each look at it reads them all.
+ */
+export const MIGRATION_EVENTS_MAX = 64;

@@ -1,4 +1,11 @@
-import type { Digest, HeadPosition, MigrationId, TrustDomain, VmId } from '@carnet/events';
+import {
+  type Digest,
+  type HeadPosition,
+  MIGRATION_EVENTS_MAX,
+  type MigrationId,
+  type TrustDomain,
+  type VmId,
+} from '@carnet/events';
 import { type Frozen, positionOf } from '@carnet/trust';
 import { type Selectable, type SqlBool, sql } from 'kysely';
 import { causalOrder } from './causal-order.ts';
@@ -38,7 +45,10 @@ export type PeerState = {
 };
 
 export type Queries = {
-  /** All events of these migrations from both ledgers, each after those that it relies on, whatever order they came in. */
+  /**
+   * All events of these migrations from both ledgers that their schema allows, of each publisher the first MIGRATION_EVENTS_MAX; each after those that it
+   * relies on, whatever order they came in.
+   */
   readonly eventsOfMigrations: (ids: readonly MigrationId[]) => Promise<readonly StoredEvent[]>;
   /** As `eventsOfMigrations`, of all attempts to move this VM between us and that peer, whoever opened them; all of one moment. */
   readonly eventsOfVm: (of: VmWithPeer) => Promise<readonly PlacedEvent[]>;
@@ -65,26 +75,26 @@ export type Queries = {
   readonly checkpoints: () => Promise<readonly CosignedCheckpoint[]>;
 };
 
+/** Which of its publisher's events of one migration an event is, of those that its schema allows. */
+const place = sql<number>`row_number() over (partition by publisher, audience, migration order by seq)`;
+
 /** Reads through any connection: the pool, or the transaction of an append, which then sees its own drafts. */
 export function queries(db: JournalDb, self: TrustDomain): Queries {
   return {
     eventsOfMigrations: async (ids) => {
       if (ids.length === 0) return [];
-      const rows = await db
-        .selectFrom('events')
-        .selectAll()
-        .where('migration', 'in', ids)
-        .orderBy('publisher')
-        .orderBy('seq')
-        .execute();
+      const { rows } = await sql<Selectable<EventRow>>`
+        select * from (select *, ${place} as place from events where migration in (${sql.join(ids)}) and void_code is null) counted
+        where place <= ${MIGRATION_EVENTS_MAX} order by publisher, seq`.execute(db);
       return causalOrder(await decorated(db, self, rows));
     },
     eventsOfVm: async ({ vm, peer }) => {
       // One statement sees one moment: an intent placed between two would be missing before events that come after it.
       const { rows } = await sql<Pick<Selectable<EventRow>, 'digest' | 'envelope'>>`
-        select digest, envelope from events where ${withPeer(peer)} and migration in
-          (select migration from events where vm = ${vm} and ${withPeer(peer)})
-        order by publisher, seq`.execute(db);
+        select digest, envelope from
+          (select digest, envelope, publisher, seq, ${place} as place from events where ${withPeer(peer)} and void_code is null
+            and migration in (select migration from events where vm = ${vm} and ${withPeer(peer)})) counted
+        where place <= ${MIGRATION_EVENTS_MAX} order by publisher, seq`.execute(db);
       return causalOrder(rows.map(placedEvent));
     },
     journeyEnds: (after) => journeyEnds(db, self, after),

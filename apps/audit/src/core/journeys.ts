@@ -1,4 +1,4 @@
-import { isMigrationEvent, type MigrationEvent, type MigrationId, type VmId } from '@carnet/events';
+import { isMigrationEvent, MIGRATION_EVENTS_MAX, type MigrationEvent, type MigrationId, type VmId } from '@carnet/events';
 import { evolve, initialJourney, type Journey, type MigrationState } from '@carnet/saga';
 import type { PlacedEvent } from './replay.ts';
 
@@ -20,6 +20,15 @@ export function openJourneys(): Journeys {
   /** Only a liar opens one migration for two VMs; then each journey gets the event, as in the brokers' journals. */
   const vmsOf = new Map<MigrationId, readonly VmId[]>();
 
+  /** Schema-valid events so far, by publisher, audience and migration. */
+  const said = new Map<string, number>();
+  const countOf = ({ publisher, audience, migration }: MigrationEvent): number => {
+    const name = `${publisher} ${audience} ${migration}`;
+    const count = (said.get(name) ?? 0) + 1;
+    said.set(name, count);
+    return count;
+  };
+
   const foldInto = (vm: VmId, event: MigrationEvent, placed: PlacedEvent): Folded['outcome'] => {
     const before = journeys.get(vm) ?? initialJourney(vm);
     const { journey, voidCode } = evolve(before, { event, digest: placed.digest });
@@ -33,6 +42,8 @@ export function openJourneys(): Journeys {
     fold: (placed) => {
       const { event } = placed;
       if (event === undefined || placed.voidCode !== undefined || !isMigrationEvent(event)) return undefined;
+      // As the brokers' journals read them.
+      if (countOf(event) > MIGRATION_EVENTS_MAX) return { event, outcome: { voidCode: 'MIGRATION_EVENTS_TOO_MANY' } };
       const known = vmsOf.get(event.migration) ?? [];
       const vms = event.type === 'MigrationIntended' ? [event.data.vm] : known;
       const outcomes = vms.map((vm) => foldInto(vm, event, placed));

@@ -1,10 +1,13 @@
-import { vmId } from '@carnet/events';
+import { MIGRATION_EVENTS_MAX, vmId } from '@carnet/events';
 import type { Store } from '@carnet/store';
 import { sql } from 'kysely';
 import { expect, it } from 'vitest';
 import type { Journal, StoredEvent } from '../index.ts';
 import { twoJournals } from './two-journals.ts';
 import { A, B, C, intent, newMigration, refusal } from './world.ts';
+
+/** Drafts of one append. */
+const FLOOD_AT_ONCE = 13;
 
 /** What a journal knows of the journeys of VMs: every database that it stands on passes this. */
 export function journeysContract(open: () => Promise<Store>): void {
@@ -34,6 +37,22 @@ export function journeysContract(open: () => Promise<Store>): void {
     expect(await ofVm(journals.b, A)).toEqual(expected);
     expect(await ofVm(journals.a, C)).toHaveLength(1);
     expect(await journals.b.eventsOfVm({ vm: two, peer: C })).toEqual([]);
+  });
+
+  it('are no more than a migration has: what a peer says beyond that, or what its schema refuses, is not read', async () => {
+    const migration = newMigration();
+    await appended(journals.a, B, intent(one, A, B, migration));
+    await deliver(journals.b, A, await ledgerOf(journals.a));
+    const refusals = Array.from({ length: FLOOD_AT_ONCE }, () => refusal('no room', [], migration));
+    for (let said = 0; said <= MIGRATION_EVENTS_MAX; said += refusals.length) await appended(journals.b, A, ...refusals);
+    await deliver(journals.a, B, await ledgerOf(journals.b, B, A));
+    await sql`update events set void_code = 'TYPE_UNKNOWN' where publisher = ${B} and seq = 2`.execute(store(0).db);
+    const seqs = async (read: Promise<readonly Pick<StoredEvent, 'placement'>[]>) =>
+      (await read).filter(({ placement }) => placement.publisher === B).map(({ placement }) => Number(placement.seq));
+    const ofVm = await seqs(journals.a.eventsOfVm({ vm: one, peer: B }));
+    expect([ofVm.length, ofVm.includes(2), ofVm.at(0)]).toEqual([MIGRATION_EVENTS_MAX, false, 3]);
+    expect(await seqs(journals.a.eventsOfMigrations([migration]))).toEqual(ofVm);
+    expect(await journals.a.eventsOfVm({ vm: one, peer: B })).toHaveLength(MIGRATION_EVENTS_MAX + 1);
   });
 
   it('are not read from another event’s envelope, however often they were read before', async () => {
