@@ -2,6 +2,7 @@ import { hostName, type VmId } from '@carnet/events';
 import { describe, expect, it } from 'vitest';
 import { SPEC } from '../../../../libs/saga/src/testing.ts';
 import type { HeldVm } from '../inventory.ts';
+import { KeyRefused } from '../keys/handover-keys.ts';
 import { createVm } from './create-vm.ts';
 import type { MachinePorts } from './machines.ts';
 import type { CreateVmRequest } from './service.ts';
@@ -22,19 +23,34 @@ const DONE: Reply = { status: 'done' };
 const NO_ROOM: Reply = { status: 'refused', code: 'NO_ROOM', text: 'no room' };
 const SILENT: Reply = { status: 'silent', text: 'host host-1 did not answer' };
 
+type State = {
+  /** Whether the key manager gives the keys out. */
+  readonly secrets?: boolean;
+  /** The right to decide about the VM is lost meanwhile. */
+  readonly loses?: boolean;
+  readonly isUp?: boolean;
+  /** How often the host is too busy first. */
+  readonly busy?: number;
+};
+
 /** A host that answers as told, and what is in the books whenever it is asked. */
-function world(replies: Readonly<Record<'createVm' | 'deleteVm', Reply>>) {
+function world(
+  replies: Readonly<Record<'createVm' | 'deleteVm', Reply>>,
+  { secrets = true, loses = false, isUp = true, busy = 0 }: State = {},
+) {
   const vms = new Map<VmId, HeldVm>();
   const keys = new Set<string>();
   const asked: string[] = [];
-  const alone = oneAtATime();
+  const line = oneAtATime();
+  const alone: typeof line = (vm, work) => line(vm, (signal) => work(loses ? AbortSignal.abort() : signal));
+  let refusals = busy;
   const inBooks = (): string => `${vms.size} VMs, ${keys.size} keys`;
   let nowMs = 0;
   const ports = {
     self: 'csp-a.example',
     alone,
     // Whoever waits for a silent host has waited for long.
-    nowMs: () => (nowMs += 200_000),
+    nowMs: () => (nowMs += 50_000),
     signer: () => ({}),
     store: { db: { transaction: () => ({ execute: (work: (tx: object) => unknown) => work({}) }) } },
     hostNames: [HOST],
@@ -45,15 +61,21 @@ function world(replies: Readonly<Record<'createVm' | 'deleteVm', Reply>>) {
       remove: async (_: unknown, vm: VmId) => void vms.delete(vm),
     },
     hosts: {
-      registry: { isUp: () => true, hello: () => undefined },
+      registry: { isUp: () => isUp, hello: () => undefined, isSettled: () => true },
       sign: (draft: object) => draft,
       ask: async ({ step, vm }: { readonly step: 'createVm' | 'deleteVm'; readonly vm: VmId }) => {
-        const isAlone = !(await alone(vm, async () => undefined)).held;
+        if (refusals-- > 0) return { status: 'refused', code: 'HOST_BUSY', text: 'busy' };
+        const isAlone = !(await line(vm, async () => undefined)).held;
         asked.push(`${step}: ${inBooks()}${isAlone ? ', nobody else decides' : ''}`);
         return { ...replies[step], result: { step } };
       },
     },
-    handover: { secretForHost: async () => ({}) },
+    handover: {
+      secretForHost: async () => {
+        if (!secrets) throw new KeyRefused('KEY_NOT_ACTIVE', 'suspended');
+        return {};
+      },
+    },
     keys: {
       createDek: async ({ key }: { readonly key: string }) => ({
         ok: true,
@@ -80,16 +102,41 @@ describe('a new VM', () => {
   });
 
   it.each([
-    ['of which the host says nothing', { createVm: SILENT, deleteVm: DONE }, 'HOST_UNAVAILABLE', 1],
-    ['that was refused and cannot be cleared up', { createVm: NO_ROOM, deleteVm: SILENT }, 'NO_ROOM', 2],
-  ])('%s stays listed, and its asker is told so', async (_, replies, code, asks) => {
+    ['of which the host says nothing', { createVm: SILENT, deleteVm: DONE }, 'HOST_UNAVAILABLE', ['createVm']],
+    ['that was refused and cannot be cleared up', { createVm: NO_ROOM, deleteVm: SILENT }, 'NO_ROOM', ['createVm', 'deleteVm']],
+  ])('%s stays listed, and its asker is told so', async (_, replies, code, steps) => {
     const { created, asked, inBooks } = world(replies);
     expect(await created()).toMatchObject({
       ok: false,
       code,
       text: expect.stringMatching(/csp-a\.example\/.* stays listed: delete it/),
     });
-    expect([asked.length, inBooks()]).toEqual([asks, '1 VMs, 2 keys']);
+    expect([...new Set(asked.map((line) => line.split(':')[0]))]).toEqual(steps);
+    expect(inBooks()).toBe('1 VMs, 2 keys');
+  });
+
+  it('whose keys are not given out leaves nothing, and no host hears of it', async () => {
+    const { created, asked, inBooks } = world({ createVm: DONE, deleteVm: DONE }, { secrets: false });
+    await expect(created()).rejects.toThrow('suspended');
+    expect([asked, inBooks()]).toEqual([[], '0 VMs, 0 keys']);
+  });
+
+  it('is not begun for a host that is not up', async () => {
+    const { created, asked, inBooks } = world({ createVm: DONE, deleteVm: DONE }, { isUp: false });
+    expect(await created()).toMatchObject({ ok: false, code: 'HOST_UNAVAILABLE' });
+    expect([asked, inBooks()]).toEqual([[], '0 VMs, 0 keys']);
+  });
+
+  it('is not cleared up by who may not decide about it any more', async () => {
+    const { created, asked, inBooks } = world({ createVm: NO_ROOM, deleteVm: DONE }, { loses: true });
+    expect(await created()).toMatchObject({ ok: false, code: 'NO_ROOM', text: expect.stringContaining('stays listed') });
+    expect([asked.length, inBooks()]).toEqual([1, '1 VMs, 2 keys']);
+  });
+
+  it('is asked for again while its host is busy', async () => {
+    const { created, inBooks } = world({ createVm: DONE, deleteVm: DONE }, { busy: 2 });
+    expect(await created()).toMatchObject({ ok: true });
+    expect(inBooks()).toBe('1 VMs, 2 keys');
   });
 
   it('of a name that another has is refused, and its host not asked', async () => {

@@ -18,7 +18,7 @@ import type { HeldImage, HeldVm } from '../inventory.ts';
 import { type NewKey, newDeks } from '../keys/new-dek.ts';
 import { tenantOf } from '../keys/projects.ts';
 import { machineOf } from '../perform/context.ts';
-import { removeVm } from './delete-vm.ts';
+import { forgetVm, removeVm } from './delete-vm.ts';
 import { anyHost, type MachinePorts, NO_EPOCH, noHost, perform, runSecrets, setPower, vmRow } from './machines.ts';
 import type { ServiceRefusal, ServiceResult } from './result.ts';
 import type { CreateVmRequest, VmRow } from './service.ts';
@@ -37,9 +37,9 @@ export async function createVm(ports: MachinePorts, request: CreateVmRequest, pr
   if (request.image !== undefined && image === undefined)
     return refuse('IMAGE_UNKNOWN', `no image ${request.image} is registered`);
   const host = image?.host ?? anyHost(ports);
-  if (host === undefined) return noHost(ports);
+  if (host === undefined || !ports.hosts.registry.isUp(host)) return noHost(ports, host);
   const held = planned(ports, request, host, image);
-  const made = await ports.alone(held.vm, () => make(ports, held, image, principal));
+  const made = await ports.alone(held.vm, (signal) => make(ports, held, image, principal, signal));
   if (!made.held) return refuse('VM_MOVING', `somebody else decides about ${held.vm}`);
   if (!made.value.ok) return made.value;
   return request.start
@@ -61,22 +61,45 @@ async function make(
   held: HeldVm,
   image: HeldImage | undefined,
   principal: string,
+  signal: AbortSignal,
 ): Promise<ServiceResult<unknown>> {
   const { vm, host, spec } = held;
-  await newDeks(ports, newKeysOf(ports, held), async (tx) => void (await ports.inventory.add(tx, held)));
-  const secrets = await runSecrets(ports, held, { reason: 'VM_CREATE', principal });
+  // Before there is anything of the VM: the image's key may be suspended.
   const from =
     image === undefined ? {} : { from: { image: image.name, secret: await imageSecret(ports, image, { host, vm, principal }) } };
+  await newDeks(ports, newKeysOf(ports, held), async (tx) => void (await ports.inventory.add(tx, held)));
+  const secrets = await sealedFor(ports, held, principal);
   const body = { spec: machineOf(spec), ...from, secrets };
   const made = await perform(ports, { step: 'createVm', host, vm, body }, 'createVm');
-  return made.ok ? made : unmade(ports, held, made, principal);
+  return made.ok ? made : unmade(ports, held, made, principal, signal);
 }
 
+/** No host has heard of the VM: what cannot be sealed for one leaves the books again. */
+async function sealedFor(ports: MachinePorts, held: HeldVm, principal: string): Promise<readonly SealedSecret[]> {
+  try {
+    return await runSecrets(ports, held, { reason: 'VM_CREATE', principal });
+  } catch (cause) {
+    await forgetVm(ports, held, { principal, reason: `VM ${held.vm} was not made: its keys were not given out` });
+    throw cause;
+  }
+}
+
+/** Whoever asked for the VM still waits while it is cleared up. */
+const CLEAR_UP_MS = 10_000;
+
 /** A host that refused may have begun: what there is of the VM goes, then its keys and its row. What a silent host did nobody knows: that stays listed. */
-async function unmade(ports: MachinePorts, held: HeldVm, why: ServiceRefusal, principal: string): Promise<ServiceRefusal> {
+async function unmade(
+  ports: MachinePorts,
+  held: HeldVm,
+  why: ServiceRefusal,
+  principal: string,
+  signal: AbortSignal,
+): Promise<ServiceRefusal> {
   const stays = refuse(why.code, `${why.text}; ${held.vm} stays listed: delete it once host ${held.host} answers`);
-  if (why.code === 'HOST_UNAVAILABLE') return stays;
-  const removed = await removeVm(ports, held, { principal, reason: `VM ${held.vm} was not made: ${why.code}` });
+  // Without the right to decide about it, somebody may have placed it on hold since.
+  if (why.code === 'HOST_UNAVAILABLE' || signal.aborted) return stays;
+  const by = { principal, reason: `VM ${held.vm} was not made: ${why.code}` };
+  const removed = await removeVm(ports, held, by, CLEAR_UP_MS);
   return removed.ok ? why : stays;
 }
 

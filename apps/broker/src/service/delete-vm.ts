@@ -34,14 +34,23 @@ async function deleteAlone(
   return removeVm(ports, held, { principal, reason: `VM ${vm} deleted` });
 }
 
-/** The host shreds it, then its keys are destroyed and it leaves the books in one transaction. Asked again, the rest is done. */
+type Removed = { readonly principal: string; readonly reason: string };
+
+/** The host shreds it, then its keys are destroyed and it leaves the books. Asked again, the rest is done. */
 export async function removeVm(
   ports: MachinePorts,
-  { vm, host, spec }: Pick<HeldVm, 'vm' | 'host' | 'spec'>,
-  { principal, reason }: { readonly principal: string; readonly reason: string },
+  held: HeldVm,
+  by: Removed,
+  withinMs?: number,
 ): Promise<ServiceResult<{ readonly vm: VmId }>> {
-  const gone = await perform(ports, { step: 'deleteVm', host, vm, body: {} }, 'deleteVm');
+  const gone = await perform(ports, { step: 'deleteVm', host: held.host, vm: held.vm, body: {} }, 'deleteVm', withinMs);
   if (!gone.ok) return gone;
+  await forgetVm(ports, held, by);
+  return { ok: true, value: { vm: held.vm } };
+}
+
+/** Its keys are destroyed and it leaves the books, in one transaction: of a VM of which no host has anything. */
+export async function forgetVm(ports: MachinePorts, { vm, spec }: HeldVm, { principal, reason }: Removed): Promise<void> {
   const destroy = { verb: 'destroy', principal, reason, code: 'cessation-of-operation', signer: ports.signer() } as const;
   await inTransaction(ports.store, async (tx) => {
     for (const key of keysOf(spec)) {
@@ -50,7 +59,6 @@ export async function removeVm(
     }
     await ports.inventory.remove(tx, vm);
   });
-  return { ok: true, value: { vm } };
 }
 
 /** Asked before the host shreds anything: keys that somebody else needs are not destroyed. */

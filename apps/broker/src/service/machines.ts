@@ -47,21 +47,26 @@ const STOP_GRACE_SECONDS = 15;
 
 const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, code, text });
 
+/** What an agent says that is busy or about to be another: it has done nothing, and may soon. */
+const PASSING: ReadonlySet<string> = new Set(['HOST_BUSY', 'HOST_DRAINING']);
+
 /** Asks until the step is done; an answer that never comes is `HOST_UNAVAILABLE`. */
 export async function perform<S extends StepResult['step']>(
   ports: MachinePorts,
   draft: CommandDraft,
   step: S,
+  withinMs = STEP_MS_MAX,
 ): Promise<ServiceResult<ResultOf<S>>> {
   // No longer good when its asker is told that it was not done: who decides about the VM then must not be surprised by it.
-  const signed = ports.hosts.sign(draft, STEP_MS_MAX);
-  const until = ports.nowMs() + STEP_MS_MAX + CLOCKS_APART_MS;
+  const signed = ports.hosts.sign(draft, withinMs);
+  const until = ports.nowMs() + withinMs + CLOCKS_APART_MS;
   for (;;) {
     const reply = await ports.hosts.ask(signed);
     if (reply.status === 'done' && reply.result.step === step) return { ok: true, value: reply.result as ResultOf<S> };
-    if (reply.status === 'refused' || reply.status === 'failed') return refusedBy(reply);
+    if ((reply.status === 'refused' || reply.status === 'failed') && !(PASSING.has(reply.code) && ports.nowMs() <= until))
+      return refusedBy(reply);
     if (reply.status === 'silent' && ports.nowMs() > until) return refuse('HOST_UNAVAILABLE', reply.text);
-    if (ports.nowMs() > until) return refuse('HOST_UNAVAILABLE', `${step} took longer than ${STEP_MS_MAX} ms`);
+    if (ports.nowMs() > until) return refuse('HOST_UNAVAILABLE', `${step} took longer than ${withinMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
   }
 }
@@ -72,9 +77,9 @@ const refusedBy = (reply: Extract<HostReply, { readonly status: 'refused' | 'fai
 export const anyHost = (ports: MachinePorts): HostName | undefined =>
   ports.hostNames.find((host) => ports.hosts.registry.isUp(host));
 
-export const noHost = ({ hosts }: MachinePorts): ServiceRefusal =>
+export const noHost = ({ hosts }: MachinePorts, host?: HostName): ServiceRefusal =>
   hosts.registry.isSettled()
-    ? refuse('HOST_UNAVAILABLE', 'no host of this CSP is up')
+    ? refuse('HOST_UNAVAILABLE', host === undefined ? 'no host of this CSP is up' : `host ${host} is not up`)
     : refuse('HOSTS_NOT_HEARD_YET', 'the broker has not heard its hosts yet; ask again in some seconds');
 
 /** Registered images are the CSP's own, and belong to this project. */
