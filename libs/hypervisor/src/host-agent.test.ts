@@ -385,7 +385,8 @@ describe('steps at once', () => {
     expect(await agent.handle(draft('b1', 'receive', receive(found), { ...ofEpoch(1), ...other }))).toMatchObject({
       status: 'running',
     });
-    expect(await agent.handle(draft('b1', 'inspect', {}, third))).toMatchObject({ status: 'running' });
+    expect(await agent.handle(draft('b1', 'provideSecrets', { secrets: [] }, third))).toMatchObject({ status: 'running' });
+    expect(await ask(agent, 'b1', 'inspect', {}, third)).toMatchObject({ status: 'done' });
     await agent.close();
   });
 });

@@ -72,6 +72,25 @@ it('a command of people whose turn comes after its deadline is not taken up any 
   expect(files.paths()).toEqual(expect.arrayContaining([paths.fence(VM), paths.volume(VM, DISK), paths.spec(VM)]));
 });
 
+it('so is one about an image: nothing is read or encrypted for somebody who has gone', async () => {
+  let now: Timestamp = quickClock.now();
+  const later = (ms: number): Timestamp => timestamp.parse(new Date(Date.parse(now) + ms).toISOString());
+  const read: string[] = [];
+  const faults: FaultPlan = (operation) => {
+    if (operation.startsWith('artifacts.')) read.push(operation);
+    if (operation === 'artifacts.verifyImage') now = later(60_000);
+    return undefined;
+  };
+  const { agent } = hostA({ faults, clock: { ...quickClock, now: () => now } });
+  const soon = { deadline: later(30_000) };
+  const [first, second] = await Promise.all([
+    ask(agent, 'a1', 'verifyImage', { name: 'one' }, soon),
+    ask(agent, 'a1', 'verifyImage', { name: 'two' }, soon),
+  ]);
+  expect([first, second]).toMatchObject([{ code: 'IMAGE_UNKNOWN' }, { code: 'COMMAND_EXPIRED' }]);
+  expect(read).toEqual(['artifacts.verifyImage']);
+});
+
 it('an undoing that comes late cuts nothing short of the attempts after it', async () => {
   const board = taskBoard(4, async (command, { signal }) => {
     if (command.step === 'observe') await new Promise((resolve) => setImmediate(resolve));

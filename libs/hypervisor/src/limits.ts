@@ -59,6 +59,8 @@ export const RECONNECT_MS_MIN = 100;
 export const RECONNECT_MS_MAX = 5_000;
 /** Steps at work or waiting on one host: more than that is a broker gone wrong. */
 export const TASKS_WAITING_MAX = 1_024;
+/** Looks at VMs at once, beside those steps: each takes libvirt and two small files some milliseconds. More are a libvirtd that hangs, or a flood. */
+export const LOOKS_AT_ONCE_MAX = 64;
 /** Ends of commands that are kept in memory for a repeat of the very same command. The durable answers are in the step log. */
 export const ENDS_REMEMBERED_MAX = 1_024;
 /** Milliseconds that a call waits for libvirtd to come back before it fails: covers a plain restart. */

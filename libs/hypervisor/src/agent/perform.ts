@@ -49,11 +49,10 @@ async function fencedOff(command: VmCommand, fence: FenceRegister): Promise<Setb
 }
 
 /**
- * A command of people, whose turn came late: whoever asked was told since that it was not done, and has gone on. What belongs to a migration is
- * guarded by its epoch, and waits for its turn however long that takes.
+ * A command of people, about a VM or an image, whose turn came late: whoever asked was told since that it was not done, and has gone on. What belongs
+ * to a migration is guarded by its epoch, and waits for its turn however long that takes.
  */
-const isLate = (command: HostCommand, now: Timestamp): boolean =>
-  isVmCommand(command) && !isMigrationCommand(command) && command.deadline < now;
+const isLate = (command: HostCommand, now: Timestamp): boolean => !isMigrationCommand(command) && command.deadline < now;
 
 /** Intent → effect → observe → record. The recorded outcome of a step answers every repeat of it. */
 export async function perform(

@@ -2,7 +2,7 @@ import { refused } from '../codes.ts';
 import type { HostCommand } from '../command/command.ts';
 import { isMigrationCommand, isVmCommand } from '../command/command.ts';
 import type { StepProgress } from '../command/report.ts';
-import { ENDS_REMEMBERED_MAX, TASKS_WAITING_MAX } from '../limits.ts';
+import { ENDS_REMEMBERED_MAX, LOOKS_AT_ONCE_MAX, TASKS_WAITING_MAX } from '../limits.ts';
 import type { StepEnd } from '../steps/step.ts';
 import { keyOf } from '../steps/step-key.ts';
 import type { Watch } from './perform.ts';
@@ -23,85 +23,131 @@ const UNDOING: ReadonlySet<HostCommand['step']> = new Set(['standDown', 'forswea
 const PUT_OFF: ReadonlySet<HostCommand['step']> = new Set(['reencrypt']);
 const PRESSING: ReadonlySet<HostCommand['step']> = new Set(['startVm', 'stopVm', 'deleteVm', 'standDown']);
 
-/** Steps of one VM stand in one line, and so does what makes one image; whatever only looks belongs to none. */
+/** What must get in however much waits, or whoever fills the board keeps a VM from being stopped or given back. */
+const URGENT: ReadonlySet<HostCommand['step']> = new Set([...UNDOING, ...PRESSING, 'resume']);
+
+/** Looks only, in milliseconds, and people ask it while copies of hours are at work: in no line, and on no place that a copy could have. */
+const isLook = ({ step }: HostCommand): boolean => step === 'inspect';
+
+/**
+ * Steps of one VM stand in one line, and so does what makes one image. Images are verified one at a time: each is read whole, readers may
+ * ask for it, and they must not have every place.
+ */
 function lineOf(command: HostCommand): string {
-  // Looks only, and people ask it while a copy of hours is at work.
-  if (command.step === 'inspect') return `inspect:${command.id}`;
   if (isVmCommand(command)) return command.vm;
+  if (command.step === 'verifyImage') return command.step;
   return command.step === 'registerImage' ? `image:${command.body.name}` : `images:${command.id}`;
 }
 
-const nameOf = (command: HostCommand): string => `${lineOf(command)} ${keyOf(command)}`;
+/** Whoever asks for an image that is being verified joins: it is not read once for each of them. */
+const nameOf = (command: HostCommand): string =>
+  command.step === 'verifyImage' ? `verifyImage ${command.body.name}` : `${lineOf(command)} ${keyOf(command)}`;
+
+/** What the board itself needs of a task. */
+type Posted = Task & { join(other: HostCommand): void };
 
 /**
  * Who works when: one step at a time for each VM, in the order they came; so many VMs at once. The same step asked for again
  * joins the one at work; the same command asked for again gets the same end.
  */
 export function taskBoard(stepsAtOnce: number, work: (command: HostCommand, watch: Watch) => Promise<StepEnd>) {
-  const tasks = new Map<string, Task>();
+  const tasks = new Map<string, Posted>();
+  const looks = new Map<string, Posted>();
+  const boardOf = (command: HostCommand) => (isLook(command) ? looks : tasks);
   const ends = new Map<string, StepEnd>();
-  const lines = new Map<string, Promise<unknown>>();
-  const places = slots(stepsAtOnce);
+  const inTurn = turns(stepsAtOnce);
 
-  const remember = (command: HostCommand, end: StepEnd): void => {
-    ends.set(command.id, end);
+  const remember = (id: string, end: StepEnd): void => {
+    ends.set(id, end);
     const oldest = ends.keys().next();
     if (ends.size > ENDS_REMEMBERED_MAX && oldest.done === false) ends.delete(oldest.value);
   };
-  const begin = (command: HostCommand, name: string): Task => {
+  const begin = (command: HostCommand, name: string): Posted => {
     const stop = new AbortController();
+    const askers = new Set<string>([command.id]);
+    let asked = command;
     let progress: StepProgress | undefined;
-    const line = lineOf(command);
-    const before = lines.get(line) ?? Promise.resolve();
+    const tell = (now: StepProgress): void => {
+      progress = now;
+    };
     const run = async (): Promise<StepEnd> => {
-      await before;
-      await places.enter();
       try {
-        const tell = (now: StepProgress): void => {
-          progress = now;
-        };
-        const end = await work(command, { signal: stop.signal, progress: tell });
-        remember(command, end);
+        const end = await work(asked, { signal: stop.signal, progress: tell });
+        for (const id of askers) remember(id, end);
         return end;
       } finally {
-        places.leave();
-        tasks.delete(name);
+        boardOf(command).delete(name);
       }
     };
-    const end = run();
-    const settled = end.then(
-      () => undefined,
-      () => undefined,
-    );
-    lines.set(line, settled);
-    void settled.then(() => void (lines.get(line) === settled && lines.delete(line)));
     return {
       command,
-      end,
+      end: isLook(command) ? run() : inTurn(lineOf(command), run),
       get progress() {
         return progress;
       },
       abort: () => stop.abort(),
+      join: (other) => {
+        // A step of a migration is tried again under a new id, and must not be answered by the end of an earlier try.
+        if (isMigrationCommand(other) || askers.size >= ENDS_REMEMBERED_MAX) return;
+        askers.add(other.id);
+        // While it waits it is good for as long as the last of them waits for it.
+        if (other.deadline > asked.deadline) asked = other;
+      },
     };
+  };
+  /** What is urgent is taken up all the same, one of each step for a VM: its bound is the VMs of the host. */
+  const isFull = (command: HostCommand): boolean => {
+    if (isLook(command)) return looks.size >= LOOKS_AT_ONCE_MAX;
+    if (tasks.size < TASKS_WAITING_MAX) return false;
+    const isSame = (one: HostCommand): boolean => one.step === command.step && lineOf(one) === lineOf(command);
+    return !URGENT.has(command.step) || [...tasks.values()].some((task) => isSame(task.command));
   };
 
   return {
     /** The end of exactly this command, if it ended lately. */
     endOf: (command: HostCommand): StepEnd | undefined => ends.get(command.id),
     /** At work, or waiting for its turn. */
-    has: (command: HostCommand): boolean => tasks.has(nameOf(command)),
+    has: (command: HostCommand): boolean => boardOf(command).has(nameOf(command)),
     post: (command: HostCommand): Task | StepEnd => {
       const name = nameOf(command);
-      const same = tasks.get(name);
-      if (same !== undefined) return same;
-      if (tasks.size >= TASKS_WAITING_MAX) return refused('HOST_BUSY');
+      const same = boardOf(command).get(name);
+      if (same !== undefined) {
+        same.join(command);
+        return same;
+      }
+      // Before it is refused for want of room: what it cuts short is what takes the room.
       if (UNDOING.has(command.step)) cutShort(tasks.values(), command, CUT_SHORT);
       if (PRESSING.has(command.step)) cutShort(tasks.values(), command, PUT_OFF);
+      if (isFull(command)) return refused('HOST_BUSY');
       const task = begin(command, name);
-      tasks.set(name, task);
+      boardOf(command).set(name, task);
       return task;
     },
-    tasks: (): readonly Task[] => [...tasks.values()],
+    tasks: (): readonly Task[] => [...tasks.values(), ...looks.values()],
+  };
+}
+
+/** One at a time in each line, in the order they came, and so many lines at once. */
+function turns(atOnce: number) {
+  const lines = new Map<string, Promise<unknown>>();
+  const places = slots(atOnce);
+  return (line: string, run: () => Promise<StepEnd>): Promise<StepEnd> => {
+    const turn = async (): Promise<StepEnd> => {
+      await places.enter();
+      try {
+        return await run();
+      } finally {
+        places.leave();
+      }
+    };
+    const end = (lines.get(line) ?? Promise.resolve()).then(turn);
+    const settled = end.then(
+      () => undefined,
+      () => undefined,
+    );
+    lines.set(line, settled);
+    void settled.then(() => void (lines.get(line) === settled && lines.delete(line)));
+    return end;
   };
 }
 

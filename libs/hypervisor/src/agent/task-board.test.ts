@@ -1,0 +1,120 @@
+import { setImmediate as tick } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { failed } from '../codes.ts';
+import type { HostCommand } from '../command/command.ts';
+import { LOOKS_AT_ONCE_MAX, TASKS_WAITING_MAX } from '../limits.ts';
+import type { StepEnd } from '../steps/step.ts';
+import { draft, ofEpoch } from '../testing/drive.ts';
+import { type Task, taskBoard } from './task-board.ts';
+
+const PLACES = 4;
+const END = failed('TRANSFER_FAILED');
+const BUSY = { status: 'refused', code: 'HOST_BUSY' };
+
+/** A board whose steps go on until they are let go, or cut short. */
+function held() {
+  const at: HostCommand[] = [];
+  const letGo: (() => void)[] = [];
+  const board = taskBoard(PLACES, async (command, { signal }) => {
+    at.push(command);
+    await new Promise<void>((resolve) => {
+      letGo.push(resolve);
+      signal.addEventListener('abort', () => resolve());
+    });
+    return signal.aborted ? failed('STEP_ABORTED') : END;
+  });
+  const atWork = () => at.map(({ step }) => step);
+  return { board, at, letGo, atWork };
+}
+
+const vmOf = (n: number) => ({ vm: `csp-a.example/33333333-3333-4333-8333-${String(n).padStart(12, '0')}` });
+const receiving = (n: number) => draft('b1', 'observe', { signs: 'console', withinSeconds: 5 }, { ...ofEpoch(1), ...vmOf(n) });
+const looking = () => draft('b1', 'inspect', {});
+const verifying = (name = 'tiny', more: object = {}) => draft('b1', 'verifyImage', { name }, more);
+const isTask = (posted: Task | StepEnd): posted is Task => 'end' in posted;
+const taken = (posted: Task | StepEnd): Task => {
+  if (!isTask(posted)) throw new Error(`refused: ${posted.status}`);
+  return posted;
+};
+
+/** As many steps as may wait; the first four have the places. */
+async function full() {
+  const rig = held();
+  for (let n = 0; n < TASKS_WAITING_MAX; n += 1) taken(rig.board.post(receiving(n)));
+  await tick();
+  expect(rig.at.length).toBe(PLACES);
+  return rig;
+}
+
+describe('a look', () => {
+  it('takes no place and no room on the board, and has a bound of its own', async () => {
+    const { board, at, letGo } = held();
+    for (let n = 0; n < PLACES; n += 1) taken(board.post(receiving(n)));
+    await tick();
+    const looks = Array.from({ length: LOOKS_AT_ONCE_MAX }, () => taken(board.post(looking())));
+    expect(at.length, 'at work beside what has the places').toBe(PLACES + LOOKS_AT_ONCE_MAX);
+    expect(board.post(looking())).toMatchObject(BUSY);
+    for (let n = PLACES; n < TASKS_WAITING_MAX; n += 1) taken(board.post(receiving(n)));
+    letGo[PLACES]?.();
+    expect(await looks[0]?.end).toEqual(END);
+    expect(isTask(board.post(looking()))).toBe(true);
+  });
+});
+
+describe('a board that is full', () => {
+  it('takes up what presses or undoes, one of each for a VM, and nothing else', async () => {
+    const { board } = await full();
+    expect(board.post(draft('b1', 'provideSecrets', { secrets: [] }))).toMatchObject(BUSY);
+    expect(board.post(receiving(TASKS_WAITING_MAX))).toMatchObject(BUSY);
+    const urgent = [
+      () => draft('b1', 'stopVm', { graceSeconds: 0 }),
+      () => draft('b1', 'deleteVm', {}),
+      () => draft('b1', 'standDown', {}, ofEpoch(1)),
+      () => draft('b1', 'forswear', {}, ofEpoch(1)),
+      () => draft('b1', 'destroy', {}, ofEpoch(1)),
+    ];
+    for (const command of urgent) expect(isTask(board.post(command())), command().step).toBe(true);
+    expect(board.post(draft('b1', 'stopVm', { graceSeconds: 0 }))).toMatchObject(BUSY);
+    expect(board.post(draft('b1', 'forswear', {}, ofEpoch(2)))).toMatchObject(BUSY);
+    expect(isTask(board.post(draft('b1', 'stopVm', { graceSeconds: 0 }, vmOf(1))))).toBe(true);
+  });
+
+  it('still has its copies cut short by what undoes them', async () => {
+    const { board } = await full();
+    const copy = taken(board.post(receiving(0)));
+    taken(board.post(draft('b1', 'forswear', {}, { ...ofEpoch(1), ...vmOf(0) })));
+    expect(await copy.end).toMatchObject({ code: 'STEP_ABORTED' });
+  });
+});
+
+describe('verifying images', () => {
+  it('of one name is one task: all who ask get its end, also when they ask again', async () => {
+    const { board, at, letGo } = held();
+    const asked = Array.from({ length: 300 }, () => verifying());
+    const tasks = asked.map((one) => taken(board.post(one)));
+    await tick();
+    expect(at.length).toBe(1);
+    letGo[0]?.();
+    expect(new Set(await Promise.all(tasks.map(({ end }) => end)))).toEqual(new Set([END]));
+    expect(asked.map((one) => board.endOf(one))).toEqual(asked.map(() => END));
+  });
+
+  it('takes one place, however many images readers name', async () => {
+    const { board, atWork } = held();
+    for (let n = 0; n < 10; n += 1) taken(board.post(verifying(`image-${n}`)));
+    taken(board.post(draft('b1', 'stopVm', { graceSeconds: 0 })));
+    await tick();
+    expect(atWork()).toEqual(['verifyImage', 'stopVm']);
+  });
+
+  it('that waits is good for as long as the last of its askers waits for it', async () => {
+    const { board, at, letGo } = held();
+    taken(board.post(verifying('other')));
+    const [soon, later] = ['2026-11-23T10:05:00.000Z', '2026-11-23T10:10:00.000Z'];
+    for (const deadline of [soon, later, soon]) taken(board.post(verifying('tiny', { deadline })));
+    await tick();
+    letGo[0]?.();
+    await tick();
+    expect(at[1]).toMatchObject({ body: { name: 'tiny' }, deadline: later });
+  });
+});
