@@ -148,6 +148,10 @@ export const DOOR_CODES = {
     text: 'You have as many streams open as one principal may.',
     advice: 'Close some: readers of one program can share one stream.',
   },
+  PLANS_EXCEEDED: {
+    text: 'You have as many plans under way as one principal may.',
+    advice: 'Ask for one after another; each is answered within seconds.',
+  },
   VM_UNKNOWN: { text: 'This CSP does not hold such a VM.', advice: '`carnet vm list` shows what it holds.' },
   QUOTA_BUSY: {
     text: 'Other moves with this peer are being decided, and each counts for the next.',

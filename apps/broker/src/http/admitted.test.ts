@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { SHOWN } from '../users/testing/shown.ts';
-import { openStreams, stillAdmitted } from './admitted.ts';
-import { JUDGED_FOR_MS, STREAMS_MAX } from './limits.ts';
+import { STREAMS, stillAdmitted, underWay } from './admitted.ts';
+import { JUDGED_FOR_MS } from './limits.ts';
+import { PLANS } from './route.ts';
 
 const READER = { principal: 'p', via: 'token', credential: SHOWN } as const;
 const REVOKED = { ok: false, code: 'TOKEN_EXPIRED', text: 'revoked' } as const;
@@ -26,18 +27,20 @@ describe('whoever reads a stream', () => {
     nowMs = 2 * JUDGED_FOR_MS;
     expect([await still(), await still(), judged]).toEqual([undefined, undefined, 2]);
   });
+});
 
-  it('has so many at once, and no more; others are not touched', () => {
-    const streams = openStreams();
-    const left = Array.from({ length: STREAMS_MAX }, () => streams.enter('busy'));
+describe('whoever asks for much at once', () => {
+  it.each([STREAMS, PLANS])('has so many $what, and no more; others are not touched', ({ max, code, ...what }) => {
+    const streams = underWay({ max, code, ...what });
+    const left = Array.from({ length: max }, () => streams.enter('busy'));
     expect(left.every((one) => typeof one === 'function')).toBe(true);
-    expect(streams.enter('busy')).toMatchObject({ ok: false, code: 'STREAMS_EXCEEDED' });
+    expect(streams.enter('busy')).toMatchObject({ ok: false, code });
     expect(streams.enter('other')).toBeTypeOf('function');
     const [first] = left;
     if (typeof first !== 'function') throw new Error('refused');
     first();
     first();
     expect(streams.enter('busy')).toBeTypeOf('function');
-    expect(streams.enter('busy')).toMatchObject({ code: 'STREAMS_EXCEEDED' });
+    expect(streams.enter('busy')).toMatchObject({ code });
   });
 });

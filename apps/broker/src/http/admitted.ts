@@ -19,19 +19,26 @@ export function stillAdmitted(judge: () => Promise<Caller | ServiceRefusal>, now
   };
 }
 
-/** Streams that are open, by principal. */
-export interface OpenStreams {
+/** So many at once of one principal, at one door of one replica. */
+export interface AtOnce {
+  readonly max: number;
+  readonly code: string;
+  readonly what: string;
+}
+export const STREAMS: AtOnce = { max: STREAMS_MAX, code: 'STREAMS_EXCEEDED', what: 'streams open' };
+
+/** What is under way, by principal. */
+export interface UnderWay {
   /** Counts one more, or says why not; what it returns ends the counting. */
   readonly enter: (principal: string) => (() => void) | ServiceRefusal;
 }
 
-export function openStreams(): OpenStreams {
+export function underWay({ max, code, what }: AtOnce): UnderWay {
   const open = new Map<string, number>();
   return {
     enter: (principal) => {
       const count = open.get(principal) ?? 0;
-      if (count >= STREAMS_MAX)
-        return { ok: false, code: 'STREAMS_EXCEEDED', text: `${principal} has ${count} streams open, which is the most` };
+      if (count >= max) return { ok: false, code, text: `${principal} has ${count} ${what}, which is the most` };
       open.set(principal, count + 1);
       let left = false;
       return () => {

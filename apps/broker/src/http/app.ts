@@ -8,7 +8,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, 
 import type { ServiceRefusal } from '../service/result.ts';
 import type { BrokerService } from '../service/service.ts';
 import type { Caller } from '../users/caller.ts';
-import { openStreams, stillAdmitted } from './admitted.ts';
+import { STREAMS, stillAdmitted, underWay } from './admitted.ts';
 import { BODY_BYTES_MAX, PARAMETER_CHARS_MAX, REQUEST_MS_MAX } from './limits.ts';
 import { openapi } from './openapi.ts';
 import type { Route } from './route.ts';
@@ -73,21 +73,31 @@ export function addRoutes(app: App, ports: AppPorts): void {
     callers.set(request, caller);
     return undefined;
   };
-  for (const route of routes)
+  for (const route of routes) {
+    const open = route.atOnce === undefined ? undefined : underWay(route.atOnce);
     app.route({
       method: route.method,
       url: route.path,
       onRequest: admit(route.roles),
       handler: async (request, reply) => {
         const caller = callers.get(request);
-        return caller === undefined ? reply.code(500).send() : serve(route, ports, caller, request, reply);
+        if (caller === undefined) return reply.code(500).send();
+        const left = open?.enter(caller.principal) ?? (() => undefined);
+        if (typeof left !== 'function') return refuse(ports, reply, left);
+        try {
+          return await serve(route, ports, caller, request, reply);
+        } finally {
+          // Not when its asker hangs up: the work goes on without him.
+          left();
+        }
       },
     });
+  }
   // The document is public: it says what this program is, not what this CSP has.
   // Made once: anyone may ask for it.
   const document = openapi();
   app.get('/openapi.json', () => document);
-  const streams = openStreams();
+  const streams = underWay(STREAMS);
   const stream = (path: string, roles: readonly Role[], send: typeof followEvents): void => {
     app.get(path, { onRequest: admit(roles) }, async (request, reply) => {
       const left = streams.enter(callers.get(request)?.principal ?? '');

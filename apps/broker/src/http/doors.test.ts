@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SHOWN } from '../users/testing/shown.ts';
-import { BODY_BYTES_MAX } from './limits.ts';
+import { BODY_BYTES_MAX, PLANS_MAX } from './limits.ts';
 import { routes } from './routes.ts';
 import { A, B, createDoorsWorld, type DoorsWorld, leafOf, type Reply, ROLES } from './testing/doors-world.ts';
 import { ESCROW } from './testing/fake-escrow.ts';
@@ -244,6 +244,29 @@ describe('the token door', () => {
     }));
     expect(await world.ask(both.token, {}, { path: '/v1/keys' })).toMatchObject({ status: 200 });
     expect(await world.ask(both.token, {}, { path: '/v1/apikeys' })).toMatchObject({ status: 403 });
+  });
+});
+
+describe('plans', () => {
+  it('of one principal are so many at once, until they are answered; others get theirs', async () => {
+    const judged = Promise.withResolvers<undefined>();
+    const slow = fakeService();
+    const { plan } = slow.service;
+    const { token } = await world.open({
+      ...slow.service,
+      plan: async (...asked) => {
+        const planned = await plan(...asked);
+        if (asked[1] === 'viewer') await judged.promise;
+        return planned;
+      },
+    });
+    const asks = (role: string) => world.ask(token, asToken(role), post('/v1/plans', intent()));
+    const all = Array.from({ length: PLANS_MAX + 1 }, () => asks('viewer'));
+    expect(await Promise.race(all)).toMatchObject({ status: 429, body: { code: 'PLANS_EXCEEDED' } });
+    expect(await asks('operator')).toMatchObject({ status: 200 });
+    judged.resolve(undefined);
+    expect((await Promise.all(all)).filter(({ status }) => status === 200).length).toBe(PLANS_MAX);
+    expect(await asks('viewer')).toMatchObject({ status: 200 });
   });
 });
 

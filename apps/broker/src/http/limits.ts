@@ -22,3 +22,5 @@ export const FAULTS_CHARS_MAX = 500;
 export const JUDGED_FOR_MS = 10_000;
 /** Streams that one principal has open at once, at one door of one replica: a console shares one among its readers. */
 export const STREAMS_MAX = 32;
+/** Plans that one principal has under way, at one door of one replica: each asks a host, and somebody compares a VM's few targets with each other. */
+export const PLANS_MAX = 8;

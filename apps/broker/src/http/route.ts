@@ -3,7 +3,8 @@ import { z } from 'zod';
 import type { ServiceRefusal, ServiceResult } from '../service/result.ts';
 import type { BrokerService } from '../service/service.ts';
 import type { Caller } from '../users/caller.ts';
-import { FAULTS_CHARS_MAX } from './limits.ts';
+import type { AtOnce } from './admitted.ts';
+import { FAULTS_CHARS_MAX, PLANS_MAX } from './limits.ts';
 
 /** What came with a request, before any schema has seen it. */
 export interface Came {
@@ -25,6 +26,8 @@ export interface Route {
   readonly answer: z.ZodType;
   /** Content types of the body beside `application/json`. */
   readonly contentTypes?: readonly string[];
+  /** Where one caller's many would be at the cost of others. */
+  readonly atOnce?: AtOnce;
   /** Refuses what does not match the schemas, else does the work. */
   readonly call: (service: BrokerService, caller: Caller, came: Came) => Promise<ServiceResult<unknown>>;
 }
@@ -47,6 +50,8 @@ interface Given<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
 /** Who may look, and who may act. */
 export const readers: readonly Role[] = ['viewer', 'operator', 'scheduler', 'custodian', 'auditor'];
 export const operators: readonly Role[] = ['operator'];
+/** Threat: a viewer's plans keep a host from its work. */
+export const PLANS: AtOnce = { max: PLANS_MAX, code: 'PLANS_EXCEEDED', what: 'plans under way' };
 
 const nothing = z.strictObject({});
 /** A route that takes nothing refuses what comes nevertheless: a misspelt parameter must not be taken for its absence. */

@@ -7,7 +7,7 @@ import { keyRoutes } from './key-routes.ts';
 import { peeringRoutes } from './peering-routes.ts';
 import { policyRoutes } from './policy-routes.ts';
 import { present } from './present.ts';
-import { done, operators, type Route, readers, route, takesNothing } from './route.ts';
+import { done, operators, PLANS, type Route, readers, route, takesNothing } from './route.ts';
 import * as s from './schemas.ts';
 
 const CLOUD_EVENT = 'application/cloudevents+json';
@@ -33,6 +33,7 @@ const migrationRoutes: readonly Route[] = [
     contentTypes: [CLOUD_EVENT],
     body: s.plainIntentEvent,
     answer: s.plan,
+    atOnce: PLANS,
     handle: (service, { caller, body }) => service.plan(body.data, caller.principal),
   }),
   route({
