@@ -105,6 +105,11 @@ export const DOOR_CODES = {
     text: 'What the request was asked with is no longer good: the certificate, API key or token of its asker.',
     advice: 'Have it asked for again, with the same id or a new one; then approve it.',
   },
+  REQUESTS_EXCEEDED: {
+    text: 'As many requests wait for a second person as may: of this principal, or of everyone.',
+    advice:
+      '`carnet migration requests` shows those that wait: have them approved. Each ends after seven days, or with its own notAfter.',
+  },
   APPROVAL_REFUSED: {
     text: 'The policy does not let this person approve the request.',
     advice: 'The reasons name the policy; who asked for a move never approves it.',

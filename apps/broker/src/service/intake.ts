@@ -194,9 +194,13 @@ async function denied(ports: IntakePorts, asking: Asking, { data, nextEpoch }: D
   const { request } = asking;
   const { reasons } = data.policy;
   if (reasons.every(({ code }) => code === 'APPROVAL_NEEDED')) {
-    return (await ports.waiting.add(asking))
-      ? { ok: false, code: 'APPROVAL_NEEDED', text: `${request.migration} waits for a second person`, reasons }
-      : refuse('MIGRATION_ID_TAKEN', `${request.migration} cannot wait: another request has this id, or too many wait`);
+    const waits: ServiceRefusal = {
+      ok: false,
+      code: 'APPROVAL_NEEDED',
+      text: `${request.migration} waits for a second person`,
+      reasons,
+    };
+    return (await ports.waiting.add(asking)) ?? waits;
   }
   const others = await ports.policy.alternatives({ ...data, epoch: nextEpoch }, request.migration);
   return { ok: false, code: 'POLICY_DENIES', text: "this CSP's policy denies the move", reasons: [...reasons, ...others] };

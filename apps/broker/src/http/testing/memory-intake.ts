@@ -23,8 +23,7 @@ import type { HeldVm, Inventory } from '../../inventory.ts';
 import type { Ledgers } from '../../ledgers.ts';
 import { openPolicyGate, type PolicyGate } from '../../policy-gate.ts';
 import type { IntakePorts } from '../../service/intake.ts';
-import { contentDigest } from '../../service/request-content.ts';
-import type { WaitingRequest, WaitingRequests } from '../../service/requests.ts';
+import { otherContent, type WaitingRequest, type WaitingRequests } from '../../service/requests.ts';
 import { NO_QUOTAS } from '../../service/testing/one-at-a-time.ts';
 import { stillGood } from '../../users/credential.ts';
 import { A, B, type Credentials, type DoorsWorld, leafOf, NOW_MS } from './doors-world.ts';
@@ -101,7 +100,7 @@ export function memoryWaiting(): WaitingRequests {
     add: async ({ request, record, shown }) => {
       const kept = waiting.get(request.migration) ?? { request, record, shown, approvals: [], askedAt: AT };
       waiting.set(request.migration, kept);
-      return contentDigest(kept.request) === contentDigest(request);
+      return otherContent(kept, request);
     },
     approve: async (migration, approval) => {
       const kept = waiting.get(migration);
