@@ -53,7 +53,8 @@ export interface Inventory {
   readonly respec: (db: Db | Tx, vm: VmId, spec: VmSpec) => Promise<void>;
   readonly remove: (db: Db | Tx, vm: VmId) => Promise<void>;
   readonly images: () => Promise<readonly HeldImage[]>;
-  readonly putImage: (image: Omit<HeldImage, 'createdAt'>) => Promise<void>;
+  /** False when an image of this name is listed already. */
+  readonly putImage: (db: Db | Tx, image: Omit<HeldImage, 'createdAt'>) => Promise<boolean>;
   /** Replaces what is said of a VM that is held; its disks and keys stay as they are. */
   readonly restrict: (vm: VmId, restrictions: VmRestrictions) => Promise<void>;
   /** The least loaded admissible host, see `chooseHost`; the choice and its reasons are logged. */
@@ -130,12 +131,13 @@ export function openInventory({ store, hosts, registry, levelOf, log }: Inventor
       await tables(store.db).updateTable('broker_vms').set({ spec }).where('vm', '=', vm).execute();
     },
     images: async () => (await tables(store.db).selectFrom('broker_images').selectAll().orderBy('name').execute()).map(heldImage),
-    putImage: async ({ name, host, key, digest, sizeBytes, capacityBytes }) => {
-      await tables(store.db)
+    putImage: async (db, { name, host, key, digest, sizeBytes, capacityBytes }) => {
+      const put = await tables(db)
         .insertInto('broker_images')
         .values({ name, host, key, digest, size_bytes: String(sizeBytes), capacity_bytes: String(capacityBytes) })
         .onConflict((conflict) => conflict.column('name').doNothing())
-        .execute();
+        .executeTakeFirst();
+      return (put.numInsertedOrUpdatedRows ?? 0n) > 0n;
     },
     hostFor: (spec) => {
       const candidates = hosts.map((host) => ({

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { artifactId, type HostName, keyId, keysOf, type TrustDomain, type VmId } from '@carnet/events';
+import { artifactId, type HostName, type KeyId, keyId, keysOf, type TrustDomain, type VmId } from '@carnet/events';
 import {
   type HostReply,
   imageContext,
@@ -15,7 +15,7 @@ import type { HostClient } from '../hosts/client.ts';
 import type { CommandDraft } from '../hosts/wire.ts';
 import type { HeldImage, HeldVm, Inventory } from '../inventory.ts';
 import type { UseRight } from '../keys/grants.ts';
-import { type HandoverKeys, KeyRefused } from '../keys/handover-keys.ts';
+import { DEK_VERSION, granted, type HandoverKeys, KeyRefused } from '../keys/handover-keys.ts';
 import { inTransaction, newDeks } from '../keys/new-dek.ts';
 import type { RestrictionPorts } from './restrictions.ts';
 import type { ServiceRefusal, ServiceResult } from './result.ts';
@@ -116,30 +116,34 @@ export async function registerImage(
   const id = imageId(ports.self, image);
   const known = (await ports.inventory.images()).find(({ name }) => name === image.name);
   if (known?.key === id) return { ok: true, value: imageRow(known) };
-  if (known !== undefined) return refuse('IMAGE_EXISTS', `an image ${image.name} is registered from another file`);
+  if (known !== undefined) return otherFile(image.name);
   const host = anyHost(ports);
   if (host === undefined) return noHost(ports);
   const key = keyId.parse(id);
   const artifact = artifactId.parse(id);
   await newDeks(ports, [{ key, tenant: IMAGES, artifact, capacityBytes: 0, kind: 'disk', reason: `image ${image.name}` }]);
-  await inTransaction(ports.store, (tx) => ports.keys.addConsumer(tx, key, `image:${image.name}`));
   const vm = imageContext(ports.self, key);
   const by = { reason: 'IMAGE_REGISTER', principal } as const;
   const secret = await ports.handover.secretForHost({ host, vm, epoch: NO_EPOCH, purpose: 'run', by }, key);
   const made = await perform(ports, { step: 'registerImage', host, body: { ...image, secret } }, 'registerImage');
   if (!made.ok) return made;
-  const { image: facts } = made.value;
-  await ports.inventory.putImage({
-    name: image.name,
-    host,
-    key,
-    digest: facts.digest,
-    sizeBytes: facts.sizeBytes,
-    capacityBytes: facts.capacityBytes,
-  });
+  const { digest, sizeBytes, capacityBytes } = made.value.image;
+  await listImage(ports, { name: image.name, host, key, digest, sizeBytes, capacityBytes });
   const held = (await ports.inventory.images()).find(({ name }) => name === image.name);
-  return held === undefined ? refuse('IMAGE_UNKNOWN', image.name) : { ok: true, value: imageRow(held) };
+  return held?.key === key ? { ok: true, value: imageRow(held) } : otherFile(image.name);
 }
+
+const otherFile = (name: string): ServiceRefusal => refuse('IMAGE_EXISTS', `an image ${name} is registered from another file`);
+
+/**
+ * An image needs its key from the moment on that it is listed. Before that moment nothing could take the need away again: a file that does
+ * not exist, or is no disk, would leave a key for ever that nobody may destroy. The key itself stays: the same request finds it.
+ */
+const listImage = (ports: MachinePorts, image: Omit<HeldImage, 'createdAt'> & { readonly key: KeyId }): Promise<void> =>
+  inTransaction(ports.store, async (tx) => {
+    if (!(await ports.inventory.putImage(tx, image))) return;
+    granted(await ports.keys.need(tx, { key: image.key, version: DEK_VERSION }, `image:${image.name}`));
+  });
 
 /**
  * A UUID (version 8, RFC 9562, section 5.8) that this request has whenever it is made: asked again after a crash, the same key is
