@@ -14,6 +14,7 @@ export * from './ledger-export.ts';
 export * from './limits.ts';
 export * from './peer-message.ts';
 export * from './person.ts';
+export * from './proof.ts';
 export * from './reason.ts';
 export * from './rekey.ts';
 export * from './request.ts';

@@ -61,3 +61,8 @@ export const NOTE_CHARS_MAX = 4_096;
  * a peer that says ten thousand of a migration that is open, and each look at it reads them all.
  */
 export const MIGRATION_EVENTS_MAX = 64;
+
+/** Events of either ledger in one proof: a checkpoint is contradicted by all that it covers, an unknown cause by all that the audience ever said. */
+export const PROOF_EVENTS_MAX = 10_000;
+/** The file of one proof, in bytes: as many events of 2 KiB, in base64. It is held in memory where it is judged. */
+export const PROOF_BYTES_MAX = 33_554_432;

@@ -53,23 +53,38 @@ export function admit(state: LedgerState, envelopeBytes: Uint8Array, ctx: Admiss
 }
 
 /**
- * Whether an envelope, by itself, introduces a new event key of this ledger: signed by that key, its statement by a good X.509
- * identity of the publisher. Says nothing about its position.
+ * What introduces a new event key of this ledger, by itself: signed by that key, its statement by a good X.509 identity of the publisher. Says
+ * nothing about its position.
  */
-export function isIntroduction(
+export function openIntroduction(
   state: LedgerState,
   envelopeBytes: Uint8Array,
   { nowMs, validateChain }: Pick<AdmissionContext, 'nowMs' | 'validateChain'>,
-): boolean {
-  if (!checkSize(envelopeBytes).ok) return false;
+): Checked<EventOf<'KeyAnnounced'>, AdmissionCode> {
+  const sized = checkSize(envelopeBytes);
+  if (!sized.ok) return sized;
   const envelope = readEnvelope(envelopeBytes);
-  if (!envelope.ok || !checkPayloadType(envelope.value, PAYLOAD_TYPES.event).ok) return false;
-  const verifier = introducedVerifier(envelope.value.payload, envelope.value.keyid);
-  if (verifier === undefined || verifier === 'unsound' || !checkSignature(envelope.value, verifier).ok) return false;
-  const reading = readPayload(envelope.value.payload);
-  if (!reading.ok || !checkRoute(state, reading.value.payload, undefined).ok) return false;
-  return checkStatement(state, reading.value.event, { nowMs, validateChain }).ok;
+  if (!envelope.ok) return envelope;
+  const typed = checkPayloadType(envelope.value, PAYLOAD_TYPES.event);
+  if (!typed.ok) return typed;
+  const { payload, keyid } = envelope.value;
+  const verifier = introducedVerifier(payload, keyid);
+  if (verifier === 'unsound') return refuse('KEY_INVALID', 'expected an Ed25519 key whose id is its SHA-256', { got: keyid });
+  if (verifier === undefined) return refuse('KEY_NOT_ANNOUNCED', 'expected an event that introduces its own key', { got: keyid });
+  const signed = checkSignature(envelope.value, verifier);
+  if (!signed.ok) return signed;
+  const reading = readPayload(payload);
+  if (!reading.ok) return reading;
+  const { payload: placed, event: said } = reading.value;
+  const routed = checkRoute(state, placed, undefined);
+  if (!routed.ok) return routed;
+  if (said?.type !== 'KeyAnnounced') return refuse('KEY_NOT_ANNOUNCED', 'expected a key announcement', { got: placed.type });
+  const stated = checkStatement(state, said, { nowMs, validateChain });
+  return stated.ok ? accept(said) : stated;
 }
+
+/** As `openIntroduction`, for whoever asks no more. */
+export const isIntroduction = (...asked: Parameters<typeof openIntroduction>): boolean => openIntroduction(...asked).ok;
 
 /** A refusal is passed on as it is; it never carries a state. */
 const refused = ({ code, text, expected, got }: Refusal<AdmissionCode>): Admission => ({
