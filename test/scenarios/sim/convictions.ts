@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { GENESIS, PAYLOAD_TYPES, trustDomain } from '@carnet/events';
-import { eventLeaf, merkleRoot, openCheckpoint, openEnvelope, readEd25519Key } from '@carnet/trust';
+import { GENESIS } from '@carnet/events';
+import { accept, judgeProof, refuse, type ValidateChain } from '@carnet/trust';
 import { z } from 'zod';
 import { payloadOf } from '../../../libs/journal/src/stored-event.ts';
 import type { Csp } from './csp.ts';
@@ -38,7 +38,7 @@ export function unsoundLedger({ domain, database }: Csp): string | undefined {
  * what its audience never said. One proof convicts: after it, a position that the liar itself made unreachable may hide another lie.
  */
 export function unproven(liar: Liar, csps: readonly Csp[]): string | undefined {
-  const by = csps.find(({ domain }) => domain === liar.domain)?.identity.signing.signer;
+  const by = csps.find(({ domain }) => domain === liar.domain);
   if (by === undefined) return `there is no ${liar.domain}`;
   for (const audience of csps) {
     const lies = liar.lies().filter((lie) => lie.audience === audience.domain);
@@ -46,7 +46,7 @@ export function unproven(liar: Liar, csps: readonly Csp[]): string | undefined {
     if (lies.length > 0 && proofs.length === 0)
       return `${audience.domain} has no proof of ${lies.map(({ what }) => what).join(', ')}`;
     for (const { code, envelope } of proofs)
-      if (!isPortable(String(code), envelope, audience, liar.domain, by.publicKey))
+      if (!isPortable(String(code), envelope, audience, by))
         return `${audience.domain}: what it holds as ${code} of ${liar.domain} proves nothing`;
   }
   return undefined;
@@ -61,58 +61,36 @@ export function wronged(csps: readonly Csp[], liar: Liar | undefined): string | 
     for (const { peer, code, envelope } of holder.database.rows('select peer, code, envelope from proofs')) {
       const accused = csps.find(({ domain }) => domain === peer);
       if (accused === undefined || accused.domain === liar?.domain) continue;
-      if (isPortable(String(code), envelope, holder, accused.domain, accused.identity.signing.signer.publicKey))
+      if (isPortable(String(code), envelope, holder, accused))
         return `${holder.domain} holds a proof of ${code} against ${accused.domain}`;
     }
   return undefined;
 }
 
-function isPortable(code: string, envelope: unknown, { domain, database }: Csp, liar: string, publicKey: Uint8Array): boolean {
-  const verifier = readEd25519Key(publicKey);
+/** As a third party judges it that has both databases' ledgers before it, and the certificates of both. */
+function isPortable(code: string, envelope: unknown, holder: Csp, accused: Csp): boolean {
   if (!(envelope instanceof Uint8Array)) return false;
-  const isSigned = (bytes: unknown, type: string): boolean =>
-    bytes instanceof Uint8Array && openEnvelope(bytes, type, () => verifier).ok;
-  const told = database.rows(
-    'select seq, digest, envelope from events where publisher = ? and audience = ? order by seq',
-    liar,
-    domain,
-  );
-  const heldAt = (seq: unknown) => told.find((row) => String(row['seq']) === seq);
-  /** A signed root of as many events as were told, over other ones. */
-  const isAnotherPast = (note: string): boolean => {
-    const names = { publisher: trustDomain.parse(liar), audience: domain };
-    const opened = openCheckpoint(Buffer.from(note), names, [publicKey]);
-    const leaves = told.map((row) => eventLeaf(z.instanceof(Uint8Array).parse(row['envelope'])));
-    return (
-      opened.ok &&
-      opened.value.size <= leaves.length &&
-      Buffer.compare(merkleRoot(leaves.slice(0, opened.value.size)), opened.value.root) !== 0
-    );
+  const proof = {
+    accused: accused.domain,
+    audience: holder.domain,
+    code: z.enum(['LEDGER_FORK', 'CAUSE_UNKNOWN']).parse(code),
+    statement: envelope,
+    accusedEvents: ledgerAt(holder, accused.domain, holder.domain),
+    audienceEvents: ledgerAt(holder, holder.domain, accused.domain),
   };
-  if (isSigned(envelope, PAYLOAD_TYPES.peerMessage)) {
-    const note = wordOf(envelope, 'note');
-    if (typeof note === 'string') return isAnotherPast(note);
-    const said = headOf.safeParse(wordOf(envelope, 'own')).data;
-    const held = heldAt(said?.seq);
-    return held !== undefined && held['digest'] !== said?.digest && isSigned(held['envelope'], PAYLOAD_TYPES.event);
-  }
-  if (!isSigned(envelope, PAYLOAD_TYPES.event)) return false;
-  if (code === 'CAUSE_UNKNOWN') {
-    const mine = new Set(
-      database.rows('select digest from events where publisher = ? and audience = ?', domain, liar).map((row) => row['digest']),
-    );
-    return z
-      .array(z.string())
-      .parse(wordOf(envelope, 'causes'))
-      .some((cause) => !mine.has(cause));
-  }
-  const seq = Number(wordOf(envelope, 'seq'));
-  const [held, before] = [heldAt(String(seq)), heldAt(String(seq - 1))];
-  if (held !== undefined) return isSigned(held['envelope'], PAYLOAD_TYPES.event) && held['digest'] !== digestOf(envelope);
-  // It names another event as the one before it than the liar signed there.
-  return isSigned(before?.['envelope'], PAYLOAD_TYPES.event) && wordOf(envelope, 'prev') !== before?.['digest'];
+  return judgeProof(proof, { nowMs: Number.POSITIVE_INFINITY, validateChain: certified([holder, accused]) }).ok;
 }
 
-const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const ledgerAt = ({ database }: Csp, publisher: string, audience: string): readonly Uint8Array[] =>
+  database
+    .rows('select envelope from events where publisher = ? and audience = ? order by seq', publisher, audience)
+    .map((row) => z.instanceof(Uint8Array).parse(row['envelope']));
 
-const headOf = z.object({ seq: z.string(), digest: z.string() });
+const certified =
+  (csps: readonly Csp[]): ValidateChain =>
+  (chain, expected) => {
+    const { signing, command } = csps.find(({ domain }) => domain === expected)?.identity ?? {};
+    return command !== undefined && chain[0] === signing?.introduction.chain[0]
+      ? accept({ spkiVerifier: command.verifier })
+      : refuse('DOMAIN_MISMATCH', `expected a chain of ${expected}`);
+  };
