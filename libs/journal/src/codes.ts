@@ -11,7 +11,8 @@ export const JOURNAL_CODES = {
   },
   LEDGER_FROZEN: {
     text: 'A fork or an unknown cause was found between this peer and us: nothing new is begun with it.',
-    advice: 'Read the proof with `carnet peer show`, call the peer, and find out which side was restored or lies.',
+    advice:
+      'Take the proof out with `carnet peer proof PEER --out FILE` (`carnet audit proof FILE` says what it proves), call the peer, and find out which side was restored or lies.',
   },
   PEER_UNKNOWN: {
     text: 'No peer of that trust domain is configured.',

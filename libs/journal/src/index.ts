@@ -17,6 +17,7 @@ export { AGREEMENT_EVENTS_MAX } from './limits.ts';
 export type { Notice } from './notices.ts';
 export type { ChainValidator, ChainVerdict, Clock, EventSigner, Introduction, Log, RandomBytes, Signing } from './ports.ts';
 export { REVOKED } from './ports.ts';
+export type { ProofRefusal } from './proof-export.ts';
 export type { JourneyEnds, LastEvent, LedgerHead, PeerState, Queries, VmWithPeer } from './queries.ts';
 export type { Received } from './receive.ts';
 export type { PlacedEvent, PublishedState, StoredEvent } from './stored-event.ts';

@@ -1,6 +1,6 @@
 import { ledgerSubjects, type TrustDomain } from '@carnet/events';
 import { runChanges, type Store } from '@carnet/store';
-import { type Checked, positionOf, refuse, seqOf } from '@carnet/trust';
+import { type Checked, type Proof, positionOf, refuse, seqOf } from '@carnet/trust';
 import { type Appender, openAppender } from './append.ts';
 import type { AppendCode } from './codes.ts';
 import type { Author, KeyEnding } from './draft.ts';
@@ -13,6 +13,7 @@ import { endOf, ensureLedgers, type JournalDb, type Ledger, readLedger } from '.
 import { type Notice, type Notices, openNotices } from './notices.ts';
 import { endKey, tendKeys } from './own-keys.ts';
 import type { ChainValidator, ChainVerdict, Clock, Log, RandomBytes, Signing } from './ports.ts';
+import { type ProofRefusal, proofAgainst } from './proof-export.ts';
 import { digestAt, quarantine, quarantineIfBehind } from './quarantine.ts';
 import { type JourneyEnds, type LastEvent, type Queries, queries } from './queries.ts';
 import { openReceiver, type Received, type Receiver } from './receive.ts';
@@ -79,6 +80,8 @@ export type Journal = Queries & {
   ) => Promise<Checked<null, AppendCode | 'KEY_IN_USE' | 'KEY_UNKNOWN' | 'KEY_ENDED'>>;
   /** What the peer's certificate is worth now, by our revocation lists; `undefined` before it introduced itself. */
   readonly standing: (peer: TrustDomain) => Promise<ChainVerdict | undefined>;
+  /** What convicts a peer, for a third party (`judgeProof`). `PROOF_NONE`: nothing is kept; another code: what is kept convinces nobody else. */
+  readonly proofAgainst: (peer: TrustDomain) => Promise<Checked<Proof, ProofRefusal>>;
   /** Whatever is placed from now on, by any replica. An empty list: look again. */
   readonly subscribe: (heard: (notices: readonly Notice[]) => void) => () => void;
   readonly close: () => Promise<void>;
@@ -210,6 +213,7 @@ function journalOf({ parts, attach, detach }: Opened): Journal {
     tendKeys: () => tendKeys(parts),
     endKey: (audience, ending) => endKey(parts, audience, ending),
     standing: (peer) => parts.standing(db, peer),
+    proofAgainst: (peer) => proofAgainst(db, { self, peer }),
     subscribe: notices.subscribe,
     close: notices.stop,
   };

@@ -114,6 +114,10 @@ export const DOOR_CODES = {
     text: 'The policy does not let this person approve the request.',
     advice: 'The reasons name the policy; who asked for a move never approves it.',
   },
+  PROOF_NONE: {
+    text: 'Nothing is kept that convicts this peer.',
+    advice: '`carnet peer list` shows who is frozen. A peer that is merely silent, or was revoked, is convicted of nothing.',
+  },
   PEER_UNKNOWN: { text: 'There is no agreement with this CSP.', advice: '`carnet peer list` shows the peers.' },
   AGREEMENT_EXPIRED: {
     text: 'The agreement with this CSP has ended.',
@@ -221,7 +225,8 @@ export const DOOR_CODES = {
   },
   PEER_FROZEN: {
     text: 'New work with this peer is frozen.',
-    advice: 'Its ledger forked or relies on what we never said; `carnet audit verify` has the proof.',
+    advice:
+      'It signed what contradicts itself, or relies on what we never said: `carnet peer proof PEER --out FILE` has the proof, `carnet audit proof FILE` says what it proves.',
   },
 } as const satisfies Record<string, { readonly text: string; readonly advice: string }>;
 export type DoorCode = keyof typeof DOOR_CODES;

@@ -25,7 +25,8 @@ export const FINDING_CODES = {
   },
   PEER_FROZEN: {
     text: 'What the peer signed contradicts itself, or our own ledger: nothing new is begun with it.',
-    advice: '`carnet audit verify` names the contradiction; the proof stays in the database. Talk to the peer’s operators.',
+    advice:
+      '`carnet peer proof PEER --out FILE` takes the proof out, and `carnet audit proof FILE` names the contradiction. Talk to the peer’s operators.',
   },
   QUARANTINED: {
     text: 'The database is behind what this CSP had published: it was restored, or lost power.',
