@@ -8,6 +8,7 @@ import {
   evidence,
   intentRequest,
   peerMessage,
+  proofFile,
   trustDomain,
 } from '@carnet/events';
 import { chainedLine } from '@carnet/keys';
@@ -63,6 +64,7 @@ export function jsonSchemas(): ReadonlyMap<string, string> {
     ['peer-message.json', schemaText('peer-message', peerMessage)],
     ['dsse-envelope.json', schemaText('dsse-envelope', dsseEnvelope)],
     ['ledger-export-line.json', schemaText('ledger-export-line', exportLine)],
+    ['proof.json', schemaText('proof', proofFile)],
     ['openapi.json', textOf(openapi())],
   ]);
 }

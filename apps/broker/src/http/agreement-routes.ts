@@ -1,8 +1,8 @@
-import { agreementTerms, digest, trustDomain } from '@carnet/events';
+import { agreementTerms, digest } from '@carnet/events';
 import { z } from 'zod';
 import { type Route, readers, route, takesNothing } from './route.ts';
+import { peerParams } from './schemas.ts';
 
-const peerParams = z.strictObject({ peer: trustDomain });
 const proposal = z.strictObject({ terms: agreementTerms, proposer: z.string(), proposal: z.string() });
 const agreed = z.strictObject({
   inForce: z.strictObject({ ...proposal.shape, acceptance: z.string() }).optional(),

@@ -101,6 +101,7 @@ const GOOD: Readonly<Record<string, { readonly path: string; readonly body?: unk
   'GET /v1/key-uses/verdict': { path: '/v1/key-uses/verdict' },
   'POST /v1/projects/:project/rotations': { path: '/v1/projects/default/rotations', body: { reason: 'yearly' } },
   'GET /v1/peers': { path: '/v1/peers' },
+  'GET /v1/peers/:peer/proof': { path: '/v1/peers/csp-b.example/proof' },
   'GET /v1/peers/:peer/agreement': { path: '/v1/peers/csp-b.example/agreement' },
   'POST /v1/peers/:peer/agreement/proposals': {
     path: '/v1/peers/csp-b.example/agreement/proposals',

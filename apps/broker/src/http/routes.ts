@@ -4,6 +4,7 @@ import { certificateRoutes } from './certificate-routes.ts';
 import { escrowRoutes } from './escrow-routes.ts';
 import { intendFromCloudEvent } from './intents.ts';
 import { keyRoutes } from './key-routes.ts';
+import { peerRoutes } from './peer-routes.ts';
 import { peeringRoutes } from './peering-routes.ts';
 import { policyRoutes } from './policy-routes.ts';
 import { present } from './present.ts';
@@ -138,35 +139,6 @@ const ledgerRoutes: readonly Route[] = [
       return done(entry);
     },
   }),
-  route({
-    ...takesNothing,
-    method: 'GET',
-    path: '/v1/peers',
-    summary: 'Peers and how far both ledgers with each have come',
-    roles: readers,
-    answer: s.peerRows,
-    handle: async (service) => done({ items: await service.peers() }),
-  }),
-  route({
-    ...takesNothing,
-    method: 'GET',
-    path: '/v1/checkpoints',
-    summary: 'The newest checkpoint of each ledger: a C2SP note, signed by its publisher and cosigned by its audience',
-    roles: readers,
-    answer: s.checkpointRows,
-    handle: async (service) => done({ items: await service.checkpoints() }),
-  }),
-  route({
-    ...takesNothing,
-    method: 'POST',
-    path: '/v1/peers/:peer/event-keys/:key/end',
-    summary: 'End an event key of ours that others may hold, as of an earlier position; what it signed since stays, and is named',
-    roles: [],
-    params: s.ownKeyParams,
-    body: s.keyEnding,
-    answer: s.keyEnded,
-    handle: (service, { params, body }) => service.endEventKey(params.peer, { keyid: params.key, ...body }),
-  }),
 ];
 
 const machineRoutes: readonly Route[] = [
@@ -289,6 +261,7 @@ export const routes: readonly Route[] = [
   ...migrationRoutes,
   ...policyRoutes,
   ...ledgerRoutes,
+  ...peerRoutes,
   ...keyRoutes,
   ...escrowRoutes,
   ...machineRoutes,

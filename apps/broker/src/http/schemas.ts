@@ -164,6 +164,7 @@ export const plan = z.strictObject({
   steps: z.array(z.strictObject({ side: z.enum(['source', 'target']), step: z.string(), undo: z.string() })).readonly(),
 });
 
+export const peerParams = z.strictObject({ peer: trustDomain });
 export const ownKeyParams = z.strictObject({ peer: trustDomain, key: digest });
 /** `lastSeq`: the last position in our ledger to that peer that this CSP vouches for. */
 export const keyEnding = z.strictObject({ lastSeq: seq, text: z.string().min(1).max(TEXT_CHARS_MAX) });

@@ -1,6 +1,7 @@
 import { GENESIS, type IntentRequest, type MigrationId, type RequestRecord, type TrustDomain, timestamp } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import { type Journey, type MigrationState, react, summarize } from '@carnet/saga';
+import { proofFileOf } from '@carnet/trust';
 import { type MigrationRow, type MigrationViews, rowsOf } from '@carnet/views';
 
 import type { Failures } from '../failures.ts';
@@ -138,6 +139,10 @@ export function createService(ports: ServicePorts): BrokerService {
         })),
       );
       return withOrigins(rows, ports.configured, invited);
+    },
+    proofAgainst: async (peer) => {
+      const proof = await journal.proofAgainst(peer);
+      return proof.ok ? { ok: true, value: proofFileOf(proof.value) } : refuse(proof.code, proof.text);
     },
     checkpoints: async () =>
       (await journal.checkpoints()).map((one) => ({ ...one, note: Buffer.from(one.note).toString('utf8') })),

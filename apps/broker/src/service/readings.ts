@@ -92,6 +92,15 @@ export function peerStateOf(peer: PeerState, nowMs: number): Exclude<PeerRow['st
   return peer.heardAt !== undefined && nowMs - Date.parse(peer.heardAt) < SILENT_MS ? 'ready' : 'silent';
 }
 
+/** What both CSPs signed of one ledger; `note` is C2SP's signed note, whole. */
+export interface CheckpointRow {
+  readonly publisher: string;
+  readonly audience: string;
+  /** Events that it covers. */
+  readonly size: number;
+  readonly note: string;
+}
+
 /** Lines of an export at once: one page of a ledger. */
 const EXPORT_PAGE = 500;
 

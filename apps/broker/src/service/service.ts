@@ -5,6 +5,7 @@ import type {
   IntentRequest,
   KeyChangeReason,
   MigrationId,
+  ProofFile,
   Reason,
   RekeyedVolume,
   RekeyMethod,
@@ -31,6 +32,7 @@ import type { EscrowService } from './escrows.ts';
 import type { KeyDetail, KeyRow, KeyUseRow, RotationRow, UsesVerdictRow } from './key-rows.ts';
 import type { CurrentPolicy, PolicySetRow, RequestRow } from './policy-rows.ts';
 import type { Rate } from './predict.ts';
+import type { CheckpointRow } from './readings.ts';
 import type { Changing, RestrictionChange } from './restrictions.ts';
 import type { IntentAccepted, ServiceResult } from './result.ts';
 
@@ -152,15 +154,6 @@ export interface PeerRow {
   readonly certificate?: string;
 }
 
-/** What both CSPs signed of one ledger; `note` is C2SP's signed note, whole. */
-export interface CheckpointRow {
-  readonly publisher: string;
-  readonly audience: string;
-  /** Events that it covers. */
-  readonly size: number;
-  readonly note: string;
-}
-
 export interface HostRow {
   readonly name: string;
   readonly state: 'up' | 'down';
@@ -267,6 +260,7 @@ export interface BrokerService extends LastResort {
   readonly keyUses: (id: string) => Promise<ServiceResult<readonly KeyUseRow[]>>;
   readonly verifyKeyUses: () => Promise<UsesVerdictRow>;
   readonly peers: () => Promise<readonly PeerRow[]>;
+  readonly proofAgainst: (peer: TrustDomain) => Promise<ServiceResult<ProofFile>>;
   readonly checkpoints: () => Promise<readonly CheckpointRow[]>;
   /** Said to one peer, in the ledger that it reads. */
   readonly endEventKey: (

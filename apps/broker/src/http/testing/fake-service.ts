@@ -5,6 +5,7 @@ import {
   intentRequest,
   keyId,
   migrationId,
+  proofFile,
   timestamp,
   trustDomain,
   vmId,
@@ -134,6 +135,16 @@ const keyDetail = {
   shared: [],
   reports: [],
 };
+const proof = proofFile.parse({
+  carnet: 'proof',
+  v: 1,
+  accused: 'csp-b.example',
+  audience: 'csp-a.example',
+  code: 'LEDGER_FORK',
+  statement: 'AAAA',
+  accusedEvents: ['AAAA'],
+  audienceEvents: [],
+});
 const image = { name: 'tiny', digest: DIGEST, sizeBytes: 1, capacityBytes: 2, createdAt: AT };
 
 const ok = async <T>(value: T): Promise<ServiceResult<T>> => ({ ok: true, value });
@@ -251,6 +262,7 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
     checkpoints: noted('checkpoints', async () => [
       { publisher: 'csp-a.example', audience: 'csp-b.example', size: 3, note: 'a note' },
     ]),
+    proofAgainst: noted('proofAgainst', (peer) => ok({ ...proof, accused: peer })),
     peers: noted('peers', async () => [configuredPeer]),
     endEventKey: noted('endEventKey', () => ok({ key: DIGEST })),
     peering: fakePeering(noted),
