@@ -6,7 +6,7 @@ import { PKI_CODES } from '@carnet/pki';
 import { BREAK_GLASS_CODES, POLICY_CODES } from '@carnet/policy';
 import { AUDIT_CODES, CONTEXT_CODES, DOOR_CODES, FINDING_CODES, PEERING_CODES } from '@carnet/publisher';
 import { CODES as SAGA_CODES } from '@carnet/saga';
-import { TRUST_CODES } from '@carnet/trust';
+import { PROOF_CODES, TRUST_CODES } from '@carnet/trust';
 import { OWN_CODES } from './own-codes.ts';
 
 type Table = Readonly<Record<string, { readonly text: string; readonly advice: string }>>;
@@ -21,6 +21,7 @@ const TABLES: readonly (readonly [string, Table])[] = [
   ['policy', POLICY_CODES],
   ['break-glass', BREAK_GLASS_CODES],
   ['ledger', TRUST_CODES],
+  ['proof', PROOF_CODES],
   ['journal', JOURNAL_CODES],
   ['import', IMPORT_CODES],
   ['certificate', PKI_CODES],

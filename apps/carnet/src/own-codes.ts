@@ -12,6 +12,10 @@ export const OWN_CODES = {
     text: 'The ledgers do not verify.',
     advice: 'The first divergence is named with what was expected and what was found.',
   },
+  PROOF_UNCONVINCING: {
+    text: 'The proof does not convict whom it accuses.',
+    advice: 'The code of the auditor above says what is missing or wrong; `carnet error CODE` explains it.',
+  },
   KEY_USES_BROKEN: {
     text: 'The chain of key uses does not verify.',
     advice: 'Somebody changed the records: keep the database as it is, and compare with the head in earlier ledger exports.',

@@ -257,6 +257,7 @@ const VERBS: readonly [line: string, script: Script, seen: string | RegExp, aske
   ['audit verify one.ndjson --strict', {}, '{"verb":"verify","rest":["one.ndjson","--strict"]}'],
   ['audit verify one.ndjson -f json --context other', {}, '["one.ndjson","--json","--context","other"]'],
   ['audit verify --context one --context two', {}, '["--context","one","--context","two"]'],
+  ['audit proof p.json -f json --context one', {}, '{"verb":"proof","rest":["p.json","--json","--context","one"]}'],
   ['audit export --peer csp-b.example', {}, '"verb":"export"'],
   ['context show', {}, 'broker.csp-a.example'],
   ['context list', {}, '"scheduler"'],

@@ -6,6 +6,7 @@ import type { GlobalOptions, Streams } from '../world.ts';
 
 const VERBS = [
   ['verify', 'verify exports (files) or live ledgers (--context, repeatable); compare both sides'],
+  ['proof', 'judge one proof against a CSP (`carnet peer proof`), with nothing but the federation root'],
   ['export', 'write every envelope exactly as chained, for an offline audit'],
 ] as const;
 
@@ -27,7 +28,7 @@ export function auditVerbs(streams: Streams): Command {
       .helpOption(false)
       .action(async (args: readonly string[], _options: unknown, command: Command) => {
         const { format, context = [] } = command.optsWithGlobals<GlobalOptions>();
-        const json = verb === 'verify' && format === 'json' ? ['--json'] : [];
+        const json = verb !== 'export' && format === 'json' ? ['--json'] : [];
         await runAuditor([verb, ...args, ...json, ...context.flatMap((name) => ['--context', name])], streams);
       });
   }
@@ -44,6 +45,8 @@ async function runAuditor(args: readonly string[], { auditor, environment, out, 
     case EXIT.done:
       return;
     case EXIT.verificationFailed:
+      if (args[0] === 'proof')
+        throw new VerbError(EXIT.verificationFailed, 'PROOF_UNCONVINCING', 'the proof convinces nobody; see above for why');
       throw new VerbError(
         EXIT.verificationFailed,
         'AUDIT_DIVERGED',
