@@ -4,7 +4,9 @@ import { Command, CommanderError } from 'commander';
 import { AuditError, EXIT, EXIT_HELP, type ExitCode } from './exit.ts';
 import { writeExport } from './io/fetch-export.ts';
 import { renderReport } from './output.ts';
-import { verify } from './verify.ts';
+import { judgeProofFile } from './proof.ts';
+import { renderProof } from './proof-output.ts';
+import { trustOf, verify } from './verify.ts';
 
 /** What the program sees of its process. */
 export interface Streams {
@@ -23,7 +25,16 @@ type VerifyOptions = {
   readonly asOf?: string;
   readonly json?: true;
 };
+type ProofOptions = Pick<VerifyOptions, 'root' | 'crls' | 'context' | 'asOf' | 'json'>;
 type ExportOptions = { readonly context: string; readonly out: string; readonly peer?: string };
+
+const AS_OF = 'judge what is archived by this clock, e.g. 2026-11-23T12:00:00.000Z (default: now)';
+const PROOF_HELP = `
+Convinced is nobody by the word of whoever brings the file: both pieces must be signed by keys that certificates of the accused introduced, and
+contradict each other, or what the accused signed of its audience's ledger. No broker is asked; --context only names a root.`;
+
+/** An option that may be repeated. */
+const collected = (name: string, all: readonly string[]): readonly string[] => [...all, name];
 
 const VERIFY_HELP = `
 Verified are, of every event: envelope, signature, certificate path as of then, key at that position, chain, causes, schema, the
@@ -47,22 +58,18 @@ export function program(streams: Streams, end: (code: ExitCode) => void): Comman
       '--policies <directory>',
       'policy sets of a CSP (its archive, or one set): its decisions are made again and must agree',
     )
-    .option(
-      '--context <name>',
-      'a broker to ask, by a context file of carnet; repeatable',
-      (name: string, all: readonly string[]) => [...all, name],
-      [],
-    )
+    .option('--context <name>', 'a broker to ask, by a context file of carnet; repeatable', collected, [])
     .option(
       '--checkpoint <file>',
       'a checkpoint that was kept (`carnet event checkpoints --of`): the ledger must still contain it; repeatable',
-      (name: string, all: readonly string[]) => [...all, name],
+      collected,
       [],
     )
-    .option('--as-of <time>', 'judge an archived export by this clock, e.g. 2026-11-23T12:00:00.000Z (default: now)')
+    .option('--as-of <time>', AS_OF)
     .option('--json', 'the report as JSON, by the schema `auditReport`')
     .addHelpText('after', `${VERIFY_HELP}\n\n${EXIT_HELP}`)
     .action(async (files: readonly string[], options: VerifyOptions) => end(await runVerify(files, options, streams)));
+  proofVerb(root, streams, end);
   root
     .command('export')
     .description("write a broker's ledgers to a file, every envelope exactly as chained, for an offline audit")
@@ -77,6 +84,29 @@ export function program(streams: Streams, end: (code: ExitCode) => void): Comman
   for (const command of [root, ...root.commands])
     command.exitOverride().configureOutput({ writeOut: streams.out, writeErr: streams.err });
   return root;
+}
+
+function proofVerb(root: Command, streams: Streams, end: (code: ExitCode) => void): void {
+  root
+    .command('proof')
+    .description('judge one proof against a CSP: who signed what, and what it contradicts')
+    .argument('<file>', 'a proof, as `carnet peer proof` or GET /v1/peers/{peer}/proof writes it')
+    .option('--root <file>', 'federation root, PEM (default: that of the first context)')
+    .option('--crls <directory>', 'revocation lists, *.der (default: crls beside the root)')
+    .option('--context <name>', 'a context file of carnet, for its root; repeatable', collected, [])
+    .option('--as-of <time>', AS_OF)
+    .option('--json', 'the verdict as JSON, by the schema `proofVerdict`')
+    .addHelpText('after', `${PROOF_HELP}\n\n${EXIT_HELP}`)
+    .action((file: string, { root: rootFile, crls, context, asOf, json }: ProofOptions) => {
+      const contexts = context.map((name) => loadContext(name, streams.environment));
+      const trust = trustOf(
+        { ...(rootFile === undefined ? {} : { root: rootFile }), ...(crls === undefined ? {} : { crls }) },
+        contexts,
+      );
+      const verdict = judgeProofFile(file, trust, asOf === undefined ? streams.nowMs() : clockOf(asOf));
+      streams.out(json === true ? `${JSON.stringify(verdict, undefined, 2)}\n` : renderProof(verdict));
+      end(verdict.convinces ? EXIT.done : EXIT.verificationFailed);
+    });
 }
 
 async function runVerify(

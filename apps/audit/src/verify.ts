@@ -33,11 +33,9 @@ export type VerifyRequest = {
  */
 export async function verify(request: VerifyRequest): Promise<AuditReport> {
   const contexts = request.contexts.map((name) => loadContext(name, request.environment));
-  const root = request.root ?? contexts[0]?.rootFile;
   if (request.files.length + contexts.length === 0)
     throw new AuditError('USAGE', EXIT.usage, 'name export files, or brokers with --context');
-  if (root === undefined) throw new AuditError('USAGE', EXIT.usage, 'files are judged by a root that you trust: --root root.pem');
-  const trust = readTrust(root, request.crls ?? join(dirname(root), 'crls'));
+  const trust = trustOf(request, contexts);
   const policies = request.policies === undefined ? {} : { policies: readPolicySets(request.policies) };
   const scratch = await mkdtemp(join(tmpdir(), 'carnet-audit-'));
   try {
@@ -49,6 +47,20 @@ export async function verify(request: VerifyRequest): Promise<AuditReport> {
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
+}
+
+/**
+ * By the root that is named, or that of the first context.
+ *
+ * @throws AuditError USAGE, FILE_UNREADABLE
+ */
+export function trustOf(
+  request: Pick<VerifyRequest, 'root' | 'crls'>,
+  contexts: readonly Pick<Context, 'rootFile'>[],
+): ReturnType<typeof readTrust> {
+  const root = request.root ?? contexts[0]?.rootFile;
+  if (root === undefined) throw new AuditError('USAGE', EXIT.usage, 'files are judged by a root that you trust: --root root.pem');
+  return readTrust(root, request.crls ?? join(dirname(root), 'crls'));
 }
 
 async function indexAll(files: readonly string[]): Promise<readonly ExportFile[]> {

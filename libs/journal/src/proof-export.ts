@@ -34,7 +34,7 @@ export async function proofAgainst(db: JournalDb, { self, peer }: Between): Prom
   let refused: Checked<Proof, ProofRefusal> = refuse('PROOF_NONE', `nothing is kept that convicts ${peer}`);
   for (const row of kept) {
     const proof = await assembled(db, { self, peer }, row);
-    const judged = proof.ok ? judgeProof(proof.value, PLACED) : proof;
+    const judged = proof.ok ? judgeProof(proof.value, PLACED, 'whole') : proof;
     if (proof.ok && judged.ok) return proof;
     if (!judged.ok) refused = judged;
   }
@@ -55,6 +55,7 @@ async function assembled(db: JournalDb, { self, peer }: Between, row: ProofRow):
     : undefined;
   const accusedEvents = await envelopes(db, { publisher: peer, audience: self }, neededOf(row.envelope));
   const audienceEvents = isCause ? await envelopes(db, { publisher: self, audience: peer }, sql`true`) : accept([]);
+  const acknowledgement = head?.head_envelope ?? null;
   if (!accusedEvents.ok) return accusedEvents;
   if (!audienceEvents.ok) return audienceEvents;
   return accept({
@@ -64,7 +65,7 @@ async function assembled(db: JournalDb, { self, peer }: Between, row: ProofRow):
     statement: row.envelope,
     accusedEvents: accusedEvents.value,
     audienceEvents: audienceEvents.value,
-    ...(head?.head_envelope == null ? {} : { acknowledgement: head.head_envelope }),
+    ...(acknowledgement === null ? {} : { acknowledgement }),
   });
 }
 

@@ -56,14 +56,15 @@ describe('what convinces', () => {
     });
   });
 
-  it('an unknown cause by the audience’s word alone, and says so', () => {
+  it('an unknown cause by the accused’s own later head, or to whoever holds the audience’s ledger', () => {
     const { acknowledgement: _, ...unacknowledged } = PROOFS['unknown-cause'];
     const older = headOf({ own: { seq: seqOf(3), digest: sha256Hex(third) }, received: endOf(answered.slice(0, 1)) });
-    const acknowledged = { contradiction: { cause: NOWHERE, shown: 3, acknowledged: true } };
-    const doubtful = { contradiction: { cause: NOWHERE, shown: 3, acknowledged: false } };
-    expect(judgeProof(PROOFS['unknown-cause'], rules)).toMatchObject({ value: acknowledged });
-    expect(judgeProof(unacknowledged, rules)).toMatchObject({ value: doubtful });
-    expect(judgeProof({ ...unacknowledged, acknowledgement: older }, rules)).toMatchObject({ value: doubtful });
+    const convinced = { ok: true, value: { contradiction: { kind: 'unknown-cause', seq: '4', cause: NOWHERE, shown: 3 } } };
+    expect(judgeProof(PROOFS['unknown-cause'], rules)).toMatchObject(convinced);
+    for (const proof of [unacknowledged, { ...unacknowledged, acknowledgement: older }]) {
+      expect(judgeProof(proof, rules)).toMatchObject({ ok: false, code: 'PROOF_UNACKNOWLEDGED' });
+      expect(judgeProof(proof, rules, 'whole')).toMatchObject(convinced);
+    }
   });
 });
 
@@ -224,17 +225,16 @@ describe('what is no contradiction', () => {
     [
       'an acknowledgement that is none',
       but('unknown-cause', { acknowledgement: checkpointOf(treeOf(told)) }),
-      'PROOF_NOT_SIGNED',
+      'PROOF_UNACKNOWLEDGED',
     ],
   ])('%s', (_, got, expected) => {
     expect(got).toBe(expected);
   });
 
-  it('a ledger that was cut below a cause: whoever has the event convicts the audience', () => {
+  it('an event of an honest CSP, against a ledger that its audience cut below what was cited', () => {
     const cut = { ...PROOFS['unknown-cause'], statement: citing([endOf(answered).digest]), audienceEvents: answered.slice(0, 2) };
     const { acknowledgement: _, ...unacknowledged } = cut;
-    expect(judgeProof(unacknowledged, rules)).toMatchObject({ value: { contradiction: { acknowledged: false, shown: 2 } } });
-    expect(verdictOf(cut)).toBe('PROOF_LEDGER_DISPUTED');
+    expect([verdictOf(unacknowledged), verdictOf(cut)]).toEqual(['PROOF_UNACKNOWLEDGED', 'PROOF_LEDGER_DISPUTED']);
   });
 });
 
@@ -271,10 +271,17 @@ describe('by property', () => {
       prefix.map((said) => checkpointOf(treeOf(said))),
     );
     const code = fc.constantFrom('LEDGER_FORK' as const, 'CAUSE_UNKNOWN' as const);
-    const base = { accused: domainA, audience: domainB, audienceEvents: answered };
+    const heads = prefix.map((said) => headOf({ own: endOf(said), received: endOf(answered) }));
+    const shown = fc.record({
+      statement,
+      code,
+      accusedEvents: fc.subarray([...ledger]),
+      audienceEvents: fc.integer({ min: 0, max: answered.length }).map((n) => answered.slice(0, n)),
+    });
     fc.assert(
-      fc.property(statement, fc.subarray([...ledger]), code, (said, accusedEvents, claimed) => {
-        expect(judgeProof({ ...base, statement: said, accusedEvents, code: claimed }, rules).ok).toBe(false);
+      fc.property(shown, fc.option(heads), (proof, head) => {
+        const acknowledged = head === null ? {} : { acknowledgement: head };
+        expect(judgeProof({ accused: domainA, audience: domainB, ...proof, ...acknowledged }, rules).ok).toBe(false);
       }),
       { numRuns: 200 },
     );

@@ -30,17 +30,8 @@ export type Contradiction =
       readonly told: Digest;
       readonly at: Timestamp;
     }
-  /**
-   * Its event cites one that is not among the `shown` events of the audience. `acknowledged`: the accused itself signed, no earlier than that
-   * event, that it holds no others. Without that, whoever can show the cited event convicts the audience of hiding it.
-   */
-  | {
-      readonly kind: 'unknown-cause';
-      readonly seq: Seq;
-      readonly cause: Digest;
-      readonly shown: number;
-      readonly acknowledged: boolean;
-    };
+  /** Its event cites one that is not among the audience's first `shown` events, further than which it holds none by its own later word. */
+  | { readonly kind: 'unknown-cause'; readonly seq: Seq; readonly cause: Digest; readonly shown: number };
 
 /** `keys`: the event keys that signed both pieces, each vouched for by a certificate of the accused as of when it was introduced. */
 export type Convinced = {
@@ -52,8 +43,14 @@ export type Convinced = {
 /**
  * Judges a proof as a court would: by signatures and certificates alone, and by nothing that its bearer says. A key that was stolen signs as well
  * as its owner: then the accused answers with the `KeyRevoked` that it published before.
+ *
+ * @param audienceLedger `as shown`: its bearer may have cut it below what was cited, so the accused's own head must say where it ended; `whole`: we hold it
  */
-export function judgeProof(proof: Proof, rules: ProofRules): Checked<Convinced, ProofCode> {
+export function judgeProof(
+  proof: Proof,
+  rules: ProofRules,
+  audienceLedger: 'as shown' | 'whole' = 'as shown',
+): Checked<Convinced, ProofCode> {
   const { accused, audience, statement, accusedEvents } = proof;
   if (accused === audience) return refuse('PROOF_MISPLACED', 'expected another audience than the accused itself');
   const names = { publisher: accused, audience };
@@ -62,7 +59,9 @@ export function judgeProof(proof: Proof, rules: ProofRules): Checked<Convinced, 
   if (read.ok && read.value.payloadType === PAYLOAD_TYPES.peerMessage) return judgeMessage(names, theirs, statement);
   const said = theirs.event(statement);
   if (!said.ok) return said;
-  return proof.code === 'CAUSE_UNKNOWN' ? judgeCauses(proof, rules, theirs, said.value) : judgeEvent(theirs, said.value);
+  return proof.code === 'CAUSE_UNKNOWN'
+    ? judgeCauses(proof, rules, { theirs, said: said.value, audienceLedger })
+    : judgeEvent(theirs, said.value);
 }
 
 /** At a position where another event stands, or after another one than stands there. */
@@ -174,12 +173,12 @@ function judgeNote(
   });
 }
 
-/** The audience's ledger is its own signed word, whole from its beginning: what it leaves out at the end convicts the audience, once it is shown. */
+type Citing = { readonly theirs: ShownLedger; readonly said: SignedEvent; readonly audienceLedger: 'as shown' | 'whole' };
+
 function judgeCauses(
   proof: Proof,
   rules: ProofRules,
-  theirs: ShownLedger,
-  { placement, digest, key }: SignedEvent,
+  { theirs, said: { placement, digest, key }, audienceLedger }: Citing,
 ): Checked<Convinced, ProofCode> {
   const { accused, audience, audienceEvents } = proof;
   const shown = audienceEvents.length;
@@ -189,34 +188,33 @@ function judgeCauses(
   const known = new Set(links.value.map((link) => link.digest));
   const cause = placement.causes.find((cited) => !known.has(cited));
   if (cause === undefined) return refuse('PROOF_NO_CONTRADICTION', 'all that it cites is in the ledger of its audience');
-  const acknowledged = judgeAcknowledgement(proof, theirs, placement.seq, links.value);
+  const acknowledged =
+    audienceLedger === 'whole' ? accept(null) : judgeAcknowledgement(proof, theirs, placement.seq, links.value);
   if (!acknowledged.ok) return acknowledged;
-  return accept({
-    statement: digest,
-    contradiction: { kind: 'unknown-cause', seq: placement.seq, cause, shown, acknowledged: acknowledged.value },
-    keys: [key],
-  });
+  const contradiction = { kind: 'unknown-cause', seq: placement.seq, cause, shown } as const;
+  return accept({ statement: digest, contradiction, keys: [key] });
 }
 
-/** Whether the accused, once it had made the event at `seq`, signed that it holds no more of the audience's ledger than this. */
+/** The accused, once it had made the event at `seq`, signed that it holds no more of the audience's ledger than this. */
 function judgeAcknowledgement(
   { accused, audience, acknowledgement }: Proof,
   theirs: ShownLedger,
   seq: Seq,
   links: readonly Link[],
-): Checked<boolean, ProofCode> {
-  if (acknowledgement === undefined) return accept(false);
+): Checked<null, ProofCode> {
+  const missing = refuse('PROOF_UNACKNOWLEDGED', `expected a signed head of ${accused} that covers its event ${seq}`);
+  if (acknowledgement === undefined) return missing;
   const opened = openMessage({ publisher: accused, audience }, theirs, acknowledgement);
   if (!opened.ok) return opened;
   const { message } = opened.value;
-  if (message.kind !== 'head' && message.kind !== 'answer')
-    return refuse('PROOF_NOT_SIGNED', 'expected a signed head for an acknowledgement');
+  if (message.kind !== 'head' && message.kind !== 'answer') return missing;
   const { own, received } = message;
-  if (received !== null && links[positionOf(received.seq) - 1]?.digest !== received.digest)
+  const shown = received === null ? undefined : links[positionOf(received.seq) - 1]?.digest;
+  if (received !== null && shown !== received.digest)
     return refuse('PROOF_LEDGER_DISPUTED', `${accused} signed that it holds another event ${received.seq} of ${audience}`, {
       expected: received.digest,
-      got: links[positionOf(received.seq) - 1]?.digest ?? 'nothing',
+      got: shown ?? 'nothing',
     });
   // An older head says nothing of what came between it and the event.
-  return accept(positionOf(own?.seq) >= positionOf(seq));
+  return positionOf(own?.seq) >= positionOf(seq) ? accept(null) : missing;
 }

@@ -25,6 +25,11 @@ export const PROOF_CODES = {
     text: 'The proof does not show what its statement is to contradict.',
     advice: 'Ask whoever showed it for the whole of it; without that it is worth nothing.',
   },
+  PROOF_UNACKNOWLEDGED: {
+    text: 'That the ledger of its audience ends where it is shown to end is the word of that audience alone.',
+    advice:
+      'Have it exported again once a newer signed head of the accused is here (every 30 s), or ask the accused for the event that it cited: if it has it, the audience was restored, or hid it.',
+  },
   PROOF_LEDGER_DISPUTED: {
     text: 'The accused signed that it holds another ledger of its audience, or more of it, than the audience shows.',
     advice: 'The audience was restored, or hides what it said: ask it for what is missing, and the accused for its copy.',

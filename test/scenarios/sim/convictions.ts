@@ -78,7 +78,7 @@ function isPortable(code: string, envelope: unknown, holder: Csp, accused: Csp):
     accusedEvents: ledgerAt(holder, accused.domain, holder.domain),
     audienceEvents: ledgerAt(holder, holder.domain, accused.domain),
   };
-  return judgeProof(proof, { nowMs: Number.POSITIVE_INFINITY, validateChain: certified([holder, accused]) }).ok;
+  return judgeProof(proof, { nowMs: Number.POSITIVE_INFINITY, validateChain: certified([holder, accused]) }, 'whole').ok;
 }
 
 const ledgerAt = ({ database }: Csp, publisher: string, audience: string): readonly Uint8Array[] =>

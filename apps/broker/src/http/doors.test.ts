@@ -356,6 +356,7 @@ describe('bad input', () => {
     ['another method', { method: 'DELETE', path: '/v1/keys' }, 404, 'ROUTE_UNKNOWN'],
     ['a broken escape in the path', { path: '/v1/keys/%E0%A4%A' }, 400, 'REQUEST_MALFORMED'],
     ['an export for an unknown peer', { path: '/v1/export?peer=csp-z.example' }, 404, 'PEER_UNKNOWN'],
+    ['a proof against nonsense', { path: '/v1/peers/%20/proof' }, 400, 'PARAMETER_INVALID'],
     ['an export for nonsense', { path: '/v1/export?peer=%20' }, 400, 'PARAMETER_INVALID'],
     ['a follower with nonsense', { path: '/v1/follow?form=1' }, 400, 'PARAMETER_INVALID'],
   ])('%s', async (_, asked, status, code) => {
@@ -383,6 +384,14 @@ describe('bad input', () => {
     const reply = await world.ask(token, asToken('operator'), { path: '/v1/keys' });
     expect(reply).toMatchObject({ status: 503, body: { code: 'DATABASE_UNAVAILABLE' } });
     expect(JSON.stringify(reply.body)).not.toContain('terminating');
+  });
+
+  it('a peer of which nothing is kept that convicts it: 404, and nothing that could be taken for a proof', async () => {
+    const none = { code: 'PROOF_NONE', text: 'nothing is kept' };
+    const { service } = fakeService({ proofAgainst: async () => ({ ok: false, ...none }) });
+    const { token } = await world.open(service);
+    const reply = await world.ask(token, asToken('viewer'), { path: '/v1/peers/csp-b.example/proof' });
+    expect(reply).toEqual({ status: 404, body: none });
   });
 
   it('a refusal of the service keeps its code, text and reasons', async () => {

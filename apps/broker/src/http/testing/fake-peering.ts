@@ -1,4 +1,4 @@
-import { type TrustDomain, trustDomain } from '@carnet/events';
+import { proofFile, type TrustDomain, trustDomain } from '@carnet/events';
 import type { InvitationRow, PeeringRow, PeeringService } from '../../peering/service.ts';
 import type { PeerRow } from '../../service/service.ts';
 
@@ -52,4 +52,15 @@ export const fakePeering = (noted: Noted): PeeringService => ({
   peerings: noted('peering.peerings', async () => [peering]),
   confirm: noted('peering.confirm', async () => ({ ok: true as const, value: peering })),
   remove: noted('peering.remove', async () => ({ ok: true as const, value: { domain: DOMAIN } })),
+});
+
+export const fakeProof = proofFile.parse({
+  carnet: 'proof',
+  v: 1,
+  accused: 'csp-b.example',
+  audience: 'csp-a.example',
+  code: 'LEDGER_FORK',
+  statement: 'AAAA',
+  accusedEvents: ['AAAA'],
+  audienceEvents: [],
 });

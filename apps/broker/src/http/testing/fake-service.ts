@@ -5,7 +5,6 @@ import {
   intentRequest,
   keyId,
   migrationId,
-  proofFile,
   timestamp,
   trustDomain,
   vmId,
@@ -15,7 +14,7 @@ import type { ServiceResult } from '../../service/result.ts';
 import type { BrokerService, LedgerEntry, MigrationDetail, VmRow } from '../../service/service.ts';
 import { fakeDiagnosis } from './fake-diagnosis.ts';
 import { fakeEscrow } from './fake-escrow.ts';
-import { configuredPeer, fakePeering } from './fake-peering.ts';
+import { configuredPeer, fakePeering, fakeProof } from './fake-peering.ts';
 
 export const AT = timestamp.parse('2026-11-23T12:00:00.000Z');
 export const MIGRATION = migrationId.parse('01936ad4-0000-7000-8000-000000000001');
@@ -135,16 +134,6 @@ const keyDetail = {
   shared: [],
   reports: [],
 };
-const proof = proofFile.parse({
-  carnet: 'proof',
-  v: 1,
-  accused: 'csp-b.example',
-  audience: 'csp-a.example',
-  code: 'LEDGER_FORK',
-  statement: 'AAAA',
-  accusedEvents: ['AAAA'],
-  audienceEvents: [],
-});
 const image = { name: 'tiny', digest: DIGEST, sizeBytes: 1, capacityBytes: 2, createdAt: AT };
 
 const ok = async <T>(value: T): Promise<ServiceResult<T>> => ({ ok: true, value });
@@ -262,7 +251,7 @@ export function fakeService(overrides: Partial<BrokerService> = {}): FakeService
     checkpoints: noted('checkpoints', async () => [
       { publisher: 'csp-a.example', audience: 'csp-b.example', size: 3, note: 'a note' },
     ]),
-    proofAgainst: noted('proofAgainst', (peer) => ok({ ...proof, accused: peer })),
+    proofAgainst: noted('proofAgainst', () => ok(fakeProof)),
     peers: noted('peers', async () => [configuredPeer]),
     endEventKey: noted('endEventKey', () => ok({ key: DIGEST })),
     peering: fakePeering(noted),
