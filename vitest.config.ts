@@ -27,6 +27,9 @@ export default defineConfig({
           name: 'unit',
           // vitest leaves one processor to itself; of two that is half.
           maxWorkers: '100%',
+          // Not a measure of speed: a machine that is busy with something else takes three times as long.
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
           include: [
             'libs/*/src/**/*.test.ts',
             'apps/*/src/**/*.test.ts',
