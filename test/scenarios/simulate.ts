@@ -2,8 +2,8 @@
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { HELP, parseWanted, type Wanted } from './sim/arguments.ts';
-import { HONEST, MUTANTS } from './sim/mutants.ts';
+import { commandOf, givenOf, HELP, parseWanted, type Wanted } from './sim/arguments.ts';
+import { MUTANTS } from './sim/mutants.ts';
 import { runSeed, type Setting, shrink } from './sim/run.ts';
 
 const done = z.object({
@@ -34,6 +34,9 @@ async function one(seed: number, setting: Setting): Promise<number> {
   );
   return 1;
 }
+
+const failure = ({ seed, rule, text }: Done, setting: Setting): string =>
+  `seed ${seed}: ${rule}: ${text}\n  its trace, and the fewest faults that it needs: ${commandOf(seed, setting)}`;
 
 /** Seeds that a child takes at a time. */
 const CHUNK = 20;
@@ -77,7 +80,7 @@ function many({ from, seeds, processes, setting }: Many, given: readonly string[
       all.push(seed);
       open.delete(seed.seed);
       migrations += seed.migrations;
-      if (seed.rule !== undefined) say(`seed ${seed.seed}: ${seed.rule}: ${seed.text}`);
+      if (seed.rule !== undefined) say(failure(seed, setting));
       if (performance.now() - saidMs > SAY_EVERY_MS) {
         saidMs = performance.now();
         say(`… ${summary()}; the rest: ${whatIsLeft()}`);
@@ -114,20 +117,9 @@ async function eachCrash({ stories, processes, setting }: Extract<Wanted, { read
     // A crash beyond the last place: nothing happens, and the places are counted.
     const { places, ends, violation } = await runSeed(Number.MAX_SAFE_INTEGER, { ...setting, crashes });
     say(`${crashes}: ${places} places to die, undisturbed: ${violation?.rule ?? Object.keys(ends).join(', ')}`);
-    const given = [
-      '--crashes',
-      crashes,
-      '--from',
-      '1',
-      '--seeds',
-      String(places),
-      '--signatures',
-      setting.signatures,
-      '--keys',
-      setting.keys,
-    ];
-    if (setting.mutant !== HONEST) given.push('--mutant', setting.mutant.name);
-    const code = await many({ kind: 'many', from: 1, seeds: places, processes, setting: { ...setting, crashes } }, given);
+    const story = { ...setting, crashes };
+    const given = [...givenOf(story), '--from', '1', '--seeds', String(places)];
+    const code = await many({ kind: 'many', from: 1, seeds: places, processes, setting: story }, given);
     worst = Math.max(worst, code);
   }
   return worst;

@@ -36,6 +36,19 @@ export type Wanted =
       readonly setting: Setting;
     };
 
+/** What of a command line says which histories there are: with a seed, the same one again. */
+export const givenOf = ({ mutant, keys, signatures, dishonest, crashes }: Setting): readonly string[] => [
+  ...(signatures === 'full' ? [] : ['--signatures', signatures]),
+  ...(keys === (signatures === 'fast' ? 'model' : 'real') ? [] : ['--keys', keys]),
+  ...(dishonest === 'nobody' ? [] : ['--dishonest', dishonest]),
+  ...(crashes === 'no' ? [] : ['--crashes', crashes]),
+  ...(mutant === HONEST ? [] : ['--mutant', mutant.name]),
+];
+
+/** Runs that history again, prints its trace, and looks for the fewest faults that it needs. */
+export const commandOf = (seed: number, setting: Setting): string =>
+  ['npm run simulate -- --seed', seed, ...givenOf(setting)].join(' ');
+
 const whole = (text: string): number | undefined => (/^\d{1,9}$/.test(text) ? Number(text) : undefined);
 
 export function parseWanted(given: readonly string[]): Wanted {
