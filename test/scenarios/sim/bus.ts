@@ -2,6 +2,8 @@ import { ledgerStream, PAYLOAD_TYPES, peerSubject, type TrustDomain } from '@car
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from 'nats';
 import type { LinkBus } from '../../../libs/journal/src/bus/link.ts';
+import { BUS_ANSWER_MS_MAX } from '../../../libs/journal/src/limits.ts';
+import { type CutWay, createCuts } from './cuts.ts';
 import type { Faults } from './faults.ts';
 import { Accident, type Life, type Scheduler } from './scheduler.ts';
 
@@ -21,11 +23,15 @@ type Stream = {
   withheldUntilMs: number;
 };
 type Consumer = {
+  readonly self: TrustDomain;
   readonly life: Life;
   readonly crash: () => void;
   readonly take: (message: object) => void;
   readonly closed: PromiseWithResolvers<undefined>;
 };
+
+type Heard = (error: null, message: { readonly data: Uint8Array }) => void;
+type Listener = { readonly self: TrustDomain; readonly life: Life; readonly callback: Heard };
 
 /** One replica's connection; `crash` ends its process. */
 type Connecting = {
@@ -49,18 +55,14 @@ const isEvent = (bytes: Uint8Array): boolean => Buffer.from(bytes.subarray(0, 10
 /** A bus that may do everything but forge: the client's calls that the journal uses, over streams that lie by omission. */
 export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
   const streams = new Map<string, Stream>();
-  const channels = new Map<
-    string,
-    Set<{ readonly life: Life; readonly callback: (error: null, message: { readonly data: Uint8Array }) => void }>
-  >();
-  const cut = new Map<string, number>();
+  const channels = new Map<string, Set<Listener>>();
+  const cuts = createCuts(scheduler);
 
   const streamOf = (name: string): Stream => {
     const known = streams.get(name) ?? { messages: [], lastSeq: 0, consumer: undefined, withheldUntilMs: 0 };
     streams.set(name, known);
     return known;
   };
-  const isCut = (domain: string): boolean => (cut.get(domain) ?? 0) > scheduler.elapsedMs();
 
   const pump = (name: string): void => {
     const stream = streamOf(name);
@@ -81,28 +83,31 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
   const deliver = (name: string, message: Stored, consumer: Consumer): void => {
     const stream = streamOf(name);
     if (stream.consumer !== consumer || !stream.messages.includes(message)) return;
-    message.deliveries += 1;
     const again = (ms: number) => {
       message.inFlightUntilMs = scheduler.elapsedMs() + ms;
       scheduler.at(message.inFlightUntilMs, () => pump(name));
     };
+    if (cuts.isDeaf(consumer.self)) {
+      again(cuts.deafUntilMs(consumer.self) - scheduler.elapsedMs());
+      return;
+    }
+    message.deliveries += 1;
     consumer.take({
       data: message.data,
       subject: message.subject,
       info: { deliveryCount: message.deliveries },
       ack: () => {
-        if (!faults.take('acknowledgement lost')) message.acked = true;
+        if (!cuts.isUnheard(consumer.self) && !faults.take('acknowledgement lost')) message.acked = true;
         if (faults.take('crash after an acknowledgement')) consumer.crash();
       },
       nak: (ms = 1) => again(ms),
       term: () => {
-        message.acked = true;
+        if (!cuts.isUnheard(consumer.self)) message.acked = true;
       },
     });
   };
 
   const publish = async (self: TrustDomain, peer: TrustDomain, subject: string, data: Uint8Array, id: string) => {
-    if (isCut(self)) throw new Accident('not connected');
     const name = ledgerStream(self, peer);
     const stream = streamOf(name);
     told(self, data);
@@ -118,15 +123,29 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
     const copies = faults.take('message repeated') ? 2 : 1;
     for (let i = 0; i < copies; i += 1)
       scheduler.at(scheduler.elapsedMs() + scheduler.latency(MEAN_MS) + faults.extraDelayMs(), () => {
-        for (const { life: hears, callback } of channels.get(subject) ?? [])
-          if (!hears.dead) scheduler.within(hears, () => callback(null, { data }));
+        for (const { self, life: hears, callback } of channels.get(subject) ?? [])
+          if (!hears.dead && !cuts.isDeaf(self)) scheduler.within(hears, () => callback(null, { data }));
       });
   };
 
   /** As one replica's connection sees it. */
   const connect = ({ self, life, crash, ignoresResent }: Connecting): LinkBus => {
+    // Who is not heard asks in vain; who hears nothing is not answered.
+    const reached = async <T>(work: () => Promise<T>): Promise<T> => {
+      if (cuts.isDown(self)) throw new Accident('not connected');
+      if (cuts.isUnheard(self)) return new Promise(() => undefined);
+      const result = await work();
+      return cuts.isDeaf(self) ? new Promise(() => undefined) : result;
+    };
     const call = <T>(work: () => Promise<T>): Promise<T> =>
-      scheduler.point(life, scheduler.latency(MEAN_MS), () => faults.fate('bus call', ['not-done', 'unreported']), work);
+      scheduler.inTime(life, BUS_ANSWER_MS_MAX, () =>
+        scheduler.point(
+          life,
+          scheduler.latency(MEAN_MS),
+          () => faults.fate('bus call', ['not-done', 'unreported']),
+          () => reached(work),
+        ),
+      );
     const client = {
       publish: (
         subject: string,
@@ -141,7 +160,7 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
       consumers: {
         get: async (name: string) => ({
           consume: async ({ callback }: { readonly callback: (message: object) => void }) => {
-            const consumer: Consumer = { life, crash, take: callback, closed: Promise.withResolvers<undefined>() };
+            const consumer: Consumer = { self, life, crash, take: callback, closed: Promise.withResolvers<undefined>() };
             streamOf(name).consumer = consumer;
             for (const message of streamOf(name).messages) message.inFlightUntilMs = 0;
             pump(name);
@@ -158,7 +177,6 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
       streams: {
         getMessage: (name: string, of: { readonly seq?: number }) =>
           call(async () => {
-            if (isCut(self)) throw new Accident('not connected');
             const { messages } = streamOf(name);
             const found = of.seq === undefined ? messages.at(-1) : messages.find(({ seq }) => seq === of.seq);
             return found === undefined ? null : { seq: found.seq, data: found.data };
@@ -166,20 +184,17 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
       },
     };
     const connection = {
-      subscribe: (
-        subject: string,
-        { callback }: { readonly callback: (error: null, message: { readonly data: Uint8Array }) => void },
-      ) => {
-        const hears: typeof callback = (_, message) => {
+      subscribe: (subject: string, { callback }: { readonly callback: Heard }) => {
+        const hears: Heard = (_, message) => {
           if (!ignoresResent || !isEvent(message.data)) callback(null, message);
         };
-        const listener = { life, callback: hears };
-        const listeners = channels.get(subject) ?? new Set();
+        const listener: Listener = { self, life, callback: hears };
+        const listeners = channels.get(subject) ?? new Set<Listener>();
         channels.set(subject, listeners.add(listener));
         return { unsubscribe: () => void listeners.delete(listener) };
       },
       publish: (subject: string, data: Uint8Array) => {
-        if (isCut(self) || faults.take('message lost')) return;
+        if (cuts.isUnheard(self) || faults.take('message lost')) return;
         tellChannel(subject, data);
       },
     };
@@ -190,8 +205,8 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
         manager: manager as unknown as JetStreamManager,
       }),
       connection: connection as unknown as NatsConnection,
-      isUp: () => !isCut(self),
-      reconnects: { add: () => () => undefined },
+      isUp: () => !cuts.isDown(self),
+      reconnects: { add: (back) => cuts.watch({ domain: self, life, back }) },
     };
   };
 
@@ -203,9 +218,9 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
   return {
     connect,
     join: (domain: TrustDomain): void => void known.add(domain),
-    cutOff: (domain: TrustDomain, ms: number): void => void cut.set(domain, scheduler.elapsedMs() + ms),
+    cutOff: (domain: TrustDomain, way: CutWay, ms: number): void => cuts.begin(domain, way, ms),
     heal: (): void => {
-      cut.clear();
+      cuts.end();
       for (const [name, stream] of streams) {
         stream.withheldUntilMs = 0;
         pump(name);

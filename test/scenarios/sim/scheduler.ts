@@ -128,6 +128,16 @@ export function createScheduler(random: Random, pace: number) {
       chain = mine.catch(() => undefined);
       return mine;
     },
+    /** What a client gives up after `ms`: an error, whatever becomes of the call. */
+    inTime: <T>(life: Life, ms: number, ask: () => Promise<T>): Promise<T> =>
+      new Promise<T>((resolve, reject) => {
+        const late = at(nowMs + ms, () => reject(new Accident('no answer in time')), life);
+        ask()
+          .then(resolve, reject)
+          .finally(() => {
+            late.off = true;
+          });
+      }),
     /** A call of a port: it happens after `delayMs`, unless its caller is dead by then, and ends as `fate` says. */
     point: <T>(life: Life, delayMs: number, fate: () => Fate, work: () => Promise<T>): Promise<T> =>
       new Promise<T>((resolve, reject) => {

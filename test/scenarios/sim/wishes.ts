@@ -5,6 +5,7 @@ import { digestOf, VM } from '../../../libs/saga/src/testing.ts';
 import { order } from './birth.ts';
 import type { SimBus } from './bus.ts';
 import { type Csp, RESTART_MS } from './csp.ts';
+import { CUT_TEXT, CUT_WAYS } from './cuts.ts';
 import type { Faults } from './faults.ts';
 import { coveredKeptOf } from './heads.ts';
 import type { PlainKey } from './host.ts';
@@ -135,9 +136,8 @@ function misfortunes(
     if (faults.due(`${csp.domain}.${n} is killed`)) crash(csp, n);
   });
   every(5_000, () => {
-    const csp = plan.pick(csps);
-    const ms = plan.below(15_000);
-    if (faults.due(`${csp.domain} is cut off for ${ms} ms`)) bus.cutOff(csp.domain, ms);
+    const [csp, way, ms] = [plan.pick(csps), plan.pick(CUT_WAYS), plan.below(15_000)];
+    if (faults.due(`${csp.domain} ${CUT_TEXT[way]} for ${ms} ms`)) bus.cutOff(csp.domain, way, ms);
   });
   every(7_000, () => {
     const names = bus.names();
@@ -181,8 +181,8 @@ function misfortunes(
   // Its worst moment: the host has just acted, and nobody could be told upon what.
   every(20_000, () => {
     const csp = plan.pick(csps);
-    const [ms, passed] = [plan.below(10_000), plan.below(4)];
-    if (faults.due(`${csp.domain} is cut off for ${ms} ms`)) bus.cutOff(csp.domain, ms);
+    const [ms, passed, way] = [plan.below(10_000), plan.below(4), plan.pick(['out', 'both'] as const)];
+    if (faults.due(`${csp.domain} ${CUT_TEXT[way]} for ${ms} ms`)) bus.cutOff(csp.domain, way, ms);
     const restore = restoring(csp);
     const fromMs = scheduler.elapsedMs();
     let left = passed;
