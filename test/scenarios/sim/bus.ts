@@ -142,7 +142,7 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
         scheduler.point(
           life,
           scheduler.latency(MEAN_MS),
-          () => faults.fate('bus call', ['not-done', 'unreported']),
+          () => faults.fate('bus call', ['not-done', 'unreported', 'twice', 'never', 'unanswered']),
           () => reached(work),
         ),
       );
@@ -158,19 +158,20 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
           return published;
         }),
       consumers: {
-        get: async (name: string) => ({
-          consume: async ({ callback }: { readonly callback: (message: object) => void }) => {
-            const consumer: Consumer = { self, life, crash, take: callback, closed: Promise.withResolvers<undefined>() };
-            streamOf(name).consumer = consumer;
-            for (const message of streamOf(name).messages) message.inFlightUntilMs = 0;
-            pump(name);
-            const close = async (): Promise<void> => {
-              if (streamOf(name).consumer === consumer) streamOf(name).consumer = undefined;
-              consumer.closed.resolve(undefined);
-            };
-            return { stop: () => void close(), close, closed: () => consumer.closed.promise };
-          },
-        }),
+        get: (name: string) =>
+          call(async () => ({
+            consume: async ({ callback }: { readonly callback: (message: object) => void }) => {
+              const consumer: Consumer = { self, life, crash, take: callback, closed: Promise.withResolvers<undefined>() };
+              streamOf(name).consumer = consumer;
+              for (const message of streamOf(name).messages) message.inFlightUntilMs = 0;
+              pump(name);
+              const close = async (): Promise<void> => {
+                if (streamOf(name).consumer === consumer) streamOf(name).consumer = undefined;
+                consumer.closed.resolve(undefined);
+              };
+              return { stop: () => void close(), close, closed: () => consumer.closed.promise };
+            },
+          })),
       },
     };
     const manager = {

@@ -13,10 +13,11 @@ import {
   type SealedSecret,
 } from '@carnet/hypervisor';
 import { signEnvelope } from '@carnet/trust';
+import { RESTART_MS } from './csp.ts';
 import type { Custody } from './custody.ts';
 import type { Faults } from './faults.ts';
 import { hostOf, type Identity } from './identities.ts';
-import type { Life, Scheduler } from './scheduler.ts';
+import type { Fate, Life, Scheduler } from './scheduler.ts';
 
 export type SimHost = {
   readonly domain: TrustDomain;
@@ -41,12 +42,42 @@ export type HostOptions = {
   readonly log: Log;
   /** A mutant's: what it changes of the ports. */
   readonly spoil: (ports: HostPorts, domain: TrustDomain) => HostPorts;
-  readonly crashed: (host: SimHost) => void;
   /** Whatever key the host has opened. */
   readonly opened: (key: PlainKey) => void;
 };
 
 const MEAN_MS = 0.5;
+/** Until an operator kills an agent that answers nothing any more. */
+const HANGS_MS = 15_000;
+
+/** Effects that may be repeated: done before is done, or replaced as a whole. */
+const REPEATABLE: ReadonlySet<string | symbol> = new Set([
+  ...['define', 'undefine', 'autostartOff', 'pause', 'requestShutdown', 'powerOff', 'putSecret', 'dropSecret'],
+  ...['unlock', 'seal', 'unseal', 'serve', 'unserve', 'pull', 'sealMemory', 'openMemory'],
+  ...['write', 'truncate', 'blank', 'flush', 'remove', 'ensureDir'],
+]);
+const FATES: readonly Fate[] = ['not-done', 'unreported', 'never', 'unanswered'];
+const FATES_REPEATABLE: readonly Fate[] = [...FATES, 'twice'];
+
+/** The agent's process ends where it stands, and another begins a while later. */
+function restartAgent(host: SimHost, options: HostOptions, afterMs: number = RESTART_MS): void {
+  const { scheduler } = options;
+  if (host.life.dead) return;
+  scheduler.kill(host.life);
+  scheduler.at(scheduler.elapsedMs() + afterMs, () => {
+    if (host.life.dead) startAgent(host, options);
+  });
+}
+
+/** A call that never ends: somebody looks after a while, and kills the agent. */
+function hangs(host: SimHost, options: HostOptions, where: string): void {
+  const { life } = host;
+  const { scheduler } = options;
+  scheduler.note(`${life.name} hangs in ${where}`);
+  scheduler.at(scheduler.elapsedMs() + HANGS_MS, () => {
+    if (host.life === life) restartAgent(host, options);
+  });
+}
 
 /** A host's disk and guests, which outlive its agent. */
 export function createSimHost(options: HostOptions): SimHost {
@@ -133,13 +164,8 @@ const LOOKS: ReadonlySet<string | symbol> = new Set([
   'luksPlace',
 ]);
 
-function interruptible<P extends object>(
-  host: SimHost,
-  name: string,
-  port: P,
-  life: Life,
-  { scheduler, faults, crashed }: HostOptions,
-): P {
+function interruptible<P extends object>(host: SimHost, name: string, port: P, life: Life, options: HostOptions): P {
+  const { scheduler, faults } = options;
   return new Proxy(port, {
     get: (target, property) => {
       const member: unknown = Reflect.get(target, property);
@@ -152,7 +178,8 @@ function interruptible<P extends object>(
         if (life.dead) return new Promise(() => undefined);
         if (LOOKS.has(property)) return work();
         const [before, after] = [faults.take('crash before a host effect'), faults.take('crash after a host effect')];
-        const fate = faults.fate('host port', ['not-done', 'unreported']);
+        const fate = faults.fate('host port', REPEATABLE.has(property) ? FATES_REPEATABLE : FATES);
+        if (fate === 'never' || fate === 'unanswered') hangs(host, options, `${name}.${String(property)}`);
         try {
           return await scheduler.point(
             life,
@@ -160,12 +187,12 @@ function interruptible<P extends object>(
             () => fate,
             async () => {
               if (before) {
-                crashed(host);
+                restartAgent(host, options);
                 return new Promise(() => undefined);
               }
               const result = await work();
               if (name === 'hypervisor') host.onEffect?.();
-              if (after) crashed(host);
+              if (after) restartAgent(host, options);
               return result;
             },
           );

@@ -15,6 +15,7 @@ import { type KeyService, openKeyService } from '../../../libs/keys/src/backends
 import type { Operation } from '../../../libs/keys/src/child/operation.ts';
 import type { KeyProcess } from '../../../libs/keys/src/child/pool.ts';
 import { ESCROW_CHANGES } from '../../../libs/keys/src/escrow/tables.ts';
+import { OPERATION_MS_MAX } from '../../../libs/keys/src/limits.ts';
 import { keyManager } from '../../../libs/keys/src/open.ts';
 import type { KeyPorts } from '../../../libs/keys/src/ports.ts';
 import { KEY_CHANGES } from '../../../libs/keys/src/records/changes.ts';
@@ -134,11 +135,13 @@ function openKeys(
   const ports: KeyPorts = {
     db: onKeys(store.db),
     call: (operation, input) =>
-      scheduler.point(
-        life,
-        scheduler.latency(MEAN_MS),
-        () => faults.fate('key operation', ['not-done', 'unreported', 'twice']),
-        () => scheduler.outside(() => service.call(operation, input)),
+      scheduler.inTime(life, OPERATION_MS_MAX, () =>
+        scheduler.point(
+          life,
+          scheduler.latency(MEAN_MS),
+          () => faults.fate('key operation', ['not-done', 'unreported', 'twice', 'never']),
+          () => scheduler.outside(() => service.call(operation, input)),
+        ),
       ),
     announce: async () => undefined,
     spares: sparesIn(spares),

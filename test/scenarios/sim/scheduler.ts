@@ -8,8 +8,8 @@ import type { Random } from './random.ts';
 /** One run of one process: all that it began ends with it, at whatever await it stands. */
 export type Life = { readonly name: string; dead: boolean; skewMs: number; readonly onDeath: (() => void)[] };
 
-/** What becomes of one call: done; refused before it did anything; done, and its caller told otherwise; never answered. */
-export type Fate = 'done' | 'not-done' | 'unreported' | 'twice' | 'never';
+/** What becomes of one call: done; refused before it did anything; done, and its caller told otherwise; done twice; never answered, not done or done. */
+export type Fate = 'done' | 'not-done' | 'unreported' | 'twice' | 'never' | 'unanswered';
 
 type Entry = {
   readonly dueMs: number;
@@ -154,7 +154,9 @@ export function createScheduler(random: Random, pace: number) {
               if (chosen === 'twice') await work();
               return work();
             };
-            within(life, run).then(
+            const begun = within(life, run);
+            if (chosen === 'unanswered') return void begun.catch(() => undefined);
+            begun.then(
               (value) =>
                 alive(() => (chosen === 'unreported' ? reject(new Accident('done, and not reported')) : resolve(value)))(),
               (cause: unknown) => alive(() => reject(cause))(),

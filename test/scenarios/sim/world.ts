@@ -9,7 +9,7 @@ import { type Csp, RESTART_MS } from './csp.ts';
 import { createCrash, createFaults, type Fault, type Faults } from './faults.ts';
 import type { Federation } from './federation.ts';
 import { coveredKeptOf, headFileOf } from './heads.ts';
-import { createSimHost, type HostOptions, type PlainKey, startAgent } from './host.ts';
+import { createSimHost, type HostOptions, type PlainKey } from './host.ts';
 import { DOMAINS, type Identity } from './identities.ts';
 import { createLiar, type Liar } from './liar.ts';
 import type { Mutant } from './mutants.ts';
@@ -136,10 +136,6 @@ function cspOf({ mutant, options, scheduler, faults, network, leaves, opened }: 
     log,
     spoil: mutant.hostPorts ?? ((ports) => ports),
     opened,
-    crashed: (host) => {
-      scheduler.kill(host.life);
-      scheduler.at(scheduler.elapsedMs() + RESTART_MS, () => startAgent(host, hostOptions));
-    },
   };
   const host = createSimHost(hostOptions);
   leaves.set(identity.agent.chain[0] ?? '', host.fake.leaf);
