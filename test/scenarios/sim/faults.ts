@@ -8,6 +8,8 @@ export type Faults = {
   readonly take: (what: string) => boolean;
   readonly due: (what: string) => boolean;
   readonly extraDelayMs: () => number;
+  /** How long a command to a host is held back, once in a long while. */
+  readonly heldBackMs: () => number;
   readonly fate: (what: string, among: readonly Fate[]) => Fate;
   readonly pause: () => void;
   readonly resume: () => void;
@@ -31,6 +33,7 @@ const LIKELY: Readonly<Record<string, number>> = {
   'message lost': 0.05,
   'message repeated': 0.03,
   'bus delays': 0.03,
+  'command held back': 0.004,
   'bus call': 0.02,
   'database call': 0.001,
   'commit unreported': 0.004,
@@ -45,6 +48,9 @@ const LIKELY: Readonly<Record<string, number>> = {
   'crash before a host effect': 0.001,
   'crash after a host effect': 0.001,
 };
+
+/** Longer than most moves take: what comes then is of an attempt that has ended. */
+const HELD_BACK_MS_MAX = 300_000;
 
 export function createFaults(random: Random, { storm, without }: FaultOptions, happened: (fault: Fault) => void): Faults {
   let n = 0;
@@ -67,6 +73,7 @@ export function createFaults(random: Random, { storm, without }: FaultOptions, h
       return true;
     },
     extraDelayMs: (): number => (take('bus delays') ? random.below(8_000) : 0),
+    heldBackMs: (): number => (take('command held back') ? random.below(HELD_BACK_MS_MAX) : 0),
     fate: (what: string, among: readonly Fate[]): Fate => (take(what) ? random.pick(among) : 'done'),
     pause: (): void => {
       paused = true;
@@ -93,6 +100,7 @@ export function createCrash(at: number, happened: (fault: Fault) => void): Fault
     },
     due: () => false,
     extraDelayMs: () => 0,
+    heldBackMs: () => 0,
     fate: () => 'done',
     pause: () => {
       paused = true;

@@ -1,6 +1,7 @@
 import { giveBirth, introduce } from './birth.ts';
 import type { Violation } from './checks.ts';
 import type { Fault } from './faults.ts';
+import { keepSwitchingOn } from './power.ts';
 import { wishCancel, wishes, wishMove } from './wishes.ts';
 import { createWorld, type Script, type SimOptions, type World } from './world.ts';
 
@@ -25,6 +26,8 @@ const START_MS_MAX = 5_000;
 const SURFACE_MS = 20_000;
 /** The broker looks at what is open every 15 s, and every 2 s for what it has forgotten. */
 const CLEARED_MS_MAX = 20_000;
+/** What a command that has arrived may take. */
+const ARRIVED_MS = 5_000;
 /** How often it is asked whether all is quiet. */
 const QUIET_EVERY_MS = 500;
 
@@ -87,6 +90,8 @@ async function live(world: World): Promise<Violation | undefined> {
   bus.heal();
   for (const csp of csps) for (const life of [...csp.lives, csp.host.life]) life.skewMs = 0;
   scheduler.note('calm');
+  // Who did not switch it off need not switch it on.
+  if (csps.some(({ host }) => host.maybeOff)) keepSwitchingOn(scheduler, csps);
   if (liar !== undefined) {
     await until(scheduler.elapsedMs() + SURFACE_MS);
     liar.surface();
@@ -101,6 +106,8 @@ async function live(world: World): Promise<Violation | undefined> {
   });
   const wrong = violation ?? checks.end(csps, scheduler.steps() >= STEPS_MAX);
   if (wrong !== undefined) return wrong;
+  // What was held back comes now: its time is over, and it must change nothing.
+  await until(Math.max(...csps.map(({ host }) => host.lastCommandMs)) + ARRIVED_MS);
   const left = await nothingLeft(world, until);
   return violation ?? left;
 }

@@ -29,6 +29,7 @@ export function simHostClient({ scheduler, faults, life, host, identity, custody
     chain: [...identity.agent.chain],
     publicKey: custody.hostKey(name),
     capacity: { memoryMiBFree: 65_536 },
+    vms: [],
   };
   const registry = {
     heard: () => undefined,
@@ -49,10 +50,10 @@ export function simHostClient({ scheduler, faults, life, host, identity, custody
   return {
     // A hello of a real agent says more; nothing that is asked here.
     registry: registry as unknown as HostClient['registry'],
-    sign: (draft) => {
+    sign: (draft, validMs = COMMAND_MS_VALID) => {
       const pinned = 'peer' in draft.body ? { ...draft, body: { ...draft.body, peer: draft.body.peer.map(leafOf) } } : draft;
       const at = (ms: number) => timestamp.parse(new Date(scheduler.nowMs() + life.skewMs + ms).toISOString());
-      return signCommand(pinned as typeof draft, at(COMMAND_MS_VALID), at(0), identity.command.signer);
+      return signCommand(pinned as typeof draft, at(validMs), at(0), identity.command.signer);
     },
     ask: (signed) =>
       new Promise((resolve) => {
@@ -63,7 +64,9 @@ export function simHostClient({ scheduler, faults, life, host, identity, custody
         const times = fate === 'twice' ? 2 : 1;
         for (let i = 0; i < times; i += 1) {
           // A command that is under way arrives, whatever became of who sent it.
-          const delay = scheduler.latency(MEAN_MS) + faults.extraDelayMs() + i * scheduler.latency(2_000);
+          const heldBackMs = faults.heldBackMs();
+          const delay = scheduler.latency(MEAN_MS) + faults.extraDelayMs() + i * scheduler.latency(2_000) + heldBackMs;
+          if (heldBackMs > 0) host.lastCommandMs = Math.max(host.lastCommandMs, scheduler.elapsedMs() + delay);
           scheduler.at(scheduler.elapsedMs() + delay, () => {
             void arrive(signed).then((reply) => {
               if (fate === 'unreported' || fate === 'never') return;

@@ -24,6 +24,12 @@ export type SimHost = {
   readonly fake: FakeHost;
   agent: HostAgent;
   life: Life;
+  /** Until then commands that were held back may arrive. */
+  lastCommandMs: number;
+  /** People or a power cut may have switched the VM off: then people switch it on. */
+  maybeOff: boolean;
+  /** Its agent dies with it; both begin again a while later. */
+  losePower: () => void;
   /** Calls of the hypervisor since somebody looked. */
   touched: boolean;
   /** Somebody waits for what the hypervisor does. */
@@ -47,6 +53,8 @@ export type HostOptions = {
 };
 
 const MEAN_MS = 0.5;
+/** What a machine needs to be back. */
+const BOOT_MS = 5_000;
 /** Until an operator kills an agent that answers nothing any more. */
 const HANGS_MS = 15_000;
 
@@ -114,7 +122,22 @@ export function createSimHost(options: HostOptions): SimHost {
         ),
       ),
   });
-  const host: SimHost = { domain, fake, agent: fake.agent, life, touched: true, onEffect: undefined };
+  const host: SimHost = {
+    domain,
+    fake,
+    agent: fake.agent,
+    life,
+    lastCommandMs: 0,
+    maybeOff: false,
+    losePower: () => {
+      restartAgent(host, options, BOOT_MS);
+      host.touched = true;
+      host.maybeOff = true;
+      void fake.losePower();
+    },
+    touched: true,
+    onEffect: undefined,
+  };
   startAgent(host, options, clockOf);
   return host;
 }

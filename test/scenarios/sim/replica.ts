@@ -1,4 +1,5 @@
 import { type TrustDomain, timestamp } from '@carnet/events';
+import type { Hello } from '@carnet/hypervisor';
 import { type Journal, type JournalOptions, openJournal } from '@carnet/journal';
 import type { Log, Metrics } from '@carnet/runtime';
 import { startLoop } from '@carnet/runtime';
@@ -15,7 +16,9 @@ import { loopPorts, noticeJourneys } from '../../../apps/broker/src/loop-ports.t
 import type { PerformContext } from '../../../apps/broker/src/perform/context.ts';
 import { createPerformer } from '../../../apps/broker/src/perform/perform.ts';
 import { openPolicyGate } from '../../../apps/broker/src/policy-gate.ts';
-import type { IntakePorts } from '../../../apps/broker/src/service/intake.ts';
+import { provideSecretsAgain } from '../../../apps/broker/src/secrets-again.ts';
+import { hasStarted, type IntakePorts, isMoving } from '../../../apps/broker/src/service/intake.ts';
+import type { MachinePorts } from '../../../apps/broker/src/service/machines.ts';
 import { openIntakes } from '../../../libs/journal/src/bus/intake.ts';
 import { runLink } from '../../../libs/journal/src/bus/link.ts';
 import { pacing } from '../../../libs/journal/src/bus/pace.ts';
@@ -59,6 +62,9 @@ export type Replica = {
   readonly journal: Journal;
   readonly intake: IntakePorts;
   readonly context: PerformContext;
+  /** What switching a VM on and off needs. */
+  readonly machines: MachinePorts;
+  readonly heard: (hello: Hello) => void;
   /** The disk's key of the VM that is born here. */
   readonly createKey: () => Promise<void>;
 };
@@ -174,6 +180,20 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     leastRekey: 'none',
     identify: () => undefined,
   };
+  // Images and new VMs need more; nobody asks for them here.
+  const machines = {
+    self,
+    store,
+    handover,
+    inventory,
+    hosts: hosts.client,
+    hostNames: [hostOf(self)],
+    nowMs,
+    isMoving: (vm) => isMoving(intake, vm),
+    hasStarted: (vm) => hasStarted(intake, vm),
+    alone,
+  } satisfies Partial<MachinePorts> as unknown as MachinePorts;
+  const provide = provideSecretsAgain(machines, log);
   const perform = createPerformer(context);
   const views = { record: async () => undefined } as unknown as Parameters<typeof loopPorts>[0]['views'];
   const loopOf = loopPorts({
@@ -205,5 +225,5 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
       intakeOf(peer),
       never,
     );
-  return { life, journal, intake, context, createKey: keys.create };
+  return { life, journal, intake, context, machines, heard: (hello) => provide(hostOf(self), hello), createKey: keys.create };
 }

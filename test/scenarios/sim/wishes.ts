@@ -10,6 +10,7 @@ import type { Faults } from './faults.ts';
 import { coveredKeptOf } from './heads.ts';
 import type { PlainKey } from './host.ts';
 import type { Liar } from './liar.ts';
+import { restartLibvirt, wishPower } from './power.ts';
 import type { Random } from './random.ts';
 import type { Replica } from './replica.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -40,10 +41,15 @@ export function wishMove(
   csp: Csp,
   replica: Replica,
   { target, bytes, way }: { readonly target: TrustDomain; readonly bytes: Uint8Array; readonly way: Way },
-): void {
+): IntentRequest {
   const migration = migrationId.parse(uuidv7(scheduler.nowMs(), bytes));
   scheduler.note(`${csp.domain} wishes ${migration.slice(-4)} to ${target}: ${way.mode}, rekey ${way.rekey}`);
   const request = intentRequest.parse({ migration, vm: VM, target, ...way });
+  askFor(scheduler, csp, replica, request);
+  return request;
+}
+
+function askFor(scheduler: Scheduler, csp: Csp, replica: Replica, request: IntentRequest): void {
   const record: RequestRecord = { via: 'mtls', principal: `spiffe://${csp.domain}/operator`, digest: digestOf('8') };
   scheduler
     .within(replica.life, () => intend(replica.intake, request, record, { kind: 'certificate', leaf: 'AA==' }))
@@ -90,6 +96,7 @@ export function wishes(of: Wishes): void {
     const n = plan.below(csp.lives.length);
     return csp.lives[n]?.dead === false ? csp.replicas[n] : undefined;
   };
+  const asked: (readonly [Csp, IntentRequest])[] = [];
   every(2_000, () => {
     const csp = plan.pick(csps);
     const target = plan.pick(csps.filter((other) => other !== csp));
@@ -97,7 +104,8 @@ export function wishes(of: Wishes): void {
     const bytes = plan.bytes(10);
     const way: Way = { mode: plan.pick(['cold', 'suspend']), rekey: plan.pick(['none', 'slot']) };
     const holder = csp.database.rows('select vm from broker_vms').length > 0;
-    if (replica !== undefined && holder) wishMove(scheduler, csp, replica, { target: target.domain, bytes, way });
+    if (replica !== undefined && holder)
+      asked.push([csp, wishMove(scheduler, csp, replica, { target: target.domain, bytes, way })]);
     // Two people ask at the same moment, for two places.
     const elsewhere = csps.find((other) => other !== csp && other !== target);
     if (replica !== undefined && holder && elsewhere !== undefined && plan.below(3) === 0)
@@ -107,6 +115,19 @@ export function wishes(of: Wishes): void {
     const csp = plan.pick(csps);
     const replica = anyReplica(csp);
     if (replica !== undefined) wishCancel(scheduler, csp, replica);
+  });
+  // Whoever heard no answer asks the same again: it is one request.
+  every(4_000, () => {
+    const [csp, request] = asked[plan.below(Math.max(1, asked.length))] ?? [];
+    const replica = csp === undefined ? undefined : anyReplica(csp);
+    if (csp === undefined || request === undefined || replica === undefined) return;
+    scheduler.note(`${csp.domain} wishes ${request.migration.slice(-4)} again`);
+    askFor(scheduler, csp, replica, request);
+  });
+  every(10_000, () => {
+    const csp = plan.pick(csps);
+    const replica = anyReplica(csp);
+    if (replica !== undefined) wishPower(scheduler, csp, replica, plan.pick(['off', 'off', 'on']));
   });
   // Somebody at the console of a host starts the VM there, whatever the brokers say.
   every(3_000, () => {
@@ -154,6 +175,14 @@ function misfortunes(
     const life = plan.pick([...csp.lives, csp.host.life]);
     const ms = plan.below(60_000) - 30_000;
     if (faults.due(`clock of ${life.name} by ${ms} ms`)) life.skewMs = ms;
+  });
+  every(8_000, () => {
+    const csp = plan.pick(csps);
+    if (faults.due(`libvirtd of ${csp.domain} restarts`)) restartLibvirt(scheduler, csp);
+  });
+  every(12_000, () => {
+    const csp = plan.pick(csps);
+    if (faults.due(`host of ${csp.domain} loses power`)) csp.host.losePower();
   });
   // Beside a liar nobody is restored: whether a CSP lied or was restored is what the two ask about each other.
   if (liar !== undefined) return;

@@ -36,8 +36,13 @@ const rootOf = (of: HandOver, artifact: ArtifactId, bytes: Uint8Array): Digest =
 const xor = (bytes: Uint8Array, key: Uint8Array): Buffer =>
   Buffer.from(bytes.map((byte, i) => byte ^ (key[i % key.length] ?? 0)));
 
+export type FakeArtifacts = Artifacts & {
+  /** The migrations whose artifacts peers may pull here now. */
+  shared(): readonly MigrationId[];
+};
+
 /** The images lib's part, pretended: roots bind what they must, shares are pinned, wrong content is refused. */
-export function fakeArtifacts({ files, network, leaf }: FakeArtifactsOptions): Artifacts {
+export function fakeArtifacts({ files, network, leaf }: FakeArtifactsOptions): FakeArtifacts {
   const shares = new Map<MigrationId, ServeRequest>();
   const port = network.listen(async (artifact, of, puller) => {
     const share = shares.get(of.migration);
@@ -52,6 +57,7 @@ export function fakeArtifacts({ files, network, leaf }: FakeArtifactsOptions): A
     return done(undefined);
   };
   return {
+    shared: () => [...shares.keys()],
     dataPath: () => dataPath,
     guard: (path) => guardFakeVolume(files, path),
     luksPlace: (path) => placeFakeHeader(files, path),

@@ -16,6 +16,9 @@ export const IMMEDIATE: ReadonlySet<string | symbol> = new Set([
   'ran',
   'restartDaemon',
   'endCopies',
+  'losePower',
+  'secretKeys',
+  'shared',
 ]);
 
 /** The same port, with each asynchronous operation failing as planned. `name`: prefix of operations, as in `hypervisor.save`. */

@@ -5,7 +5,7 @@ import { sha256 } from '../digest.ts';
 import { hostPaths } from '../host-paths.ts';
 import { done, setBack } from '../outcome.ts';
 import type { Clock, EvidenceSigner, HostPorts, Log, SecretOpener } from '../ports/host-ports.ts';
-import { type FakeNetwork, fakeArtifacts, fakeNetwork } from './artifacts.ts';
+import { type FakeArtifacts, type FakeNetwork, fakeArtifacts, fakeNetwork } from './artifacts.ts';
 import { type FaultPlan, withFaults } from './faults.ts';
 import { type FakeHypervisor, fakeHypervisor } from './hypervisor.ts';
 import { type MemoryFiles, memoryFiles } from './memory-files.ts';
@@ -41,8 +41,11 @@ export type FakeHost = {
   readonly hypervisor: FakeHypervisor;
   readonly files: MemoryFiles;
   readonly permits: FakePermits;
+  readonly artifacts: FakeArtifacts;
   /** SHA-256 that stands for the agent's leaf on the fake network. */
   readonly leaf: ReturnType<typeof sha256>;
+  /** Guests are off, tmpfs is empty, libvirt's secrets are gone; disks stay. Whoever asked for it ends the agent, and starts another. */
+  losePower(): Promise<void>;
   /** A fresh agent over the same disk and the same guests: what a crash and a restart leave. */
   restart(): HostAgent;
 };
@@ -75,11 +78,12 @@ export function fakeHost(options: FakeHostOptions): FakeHost {
   const hypervisor = fakeHypervisor(files);
   const permits = fakePermits();
   const leaf = sha256(`leaf of ${domain}/${host}`);
+  const artifacts = fakeArtifacts({ files, network: options.network ?? fakeNetwork(), leaf });
   const plan = options.faults ?? (() => undefined);
   const ports: HostPorts = {
     hypervisor: withFaults('hypervisor', hypervisor, plan),
     volumes: withFaults('volumes', fakeVolumes(files), plan),
-    artifacts: withFaults('artifacts', fakeArtifacts({ files, network: options.network ?? fakeNetwork(), leaf }), plan),
+    artifacts: withFaults('artifacts', artifacts, plan),
     permits: withFaults('permits', permits, plan),
     files: withFaults('files', files, plan),
     paths,
@@ -106,7 +110,12 @@ export function fakeHost(options: FakeHostOptions): FakeHost {
     hypervisor,
     files,
     permits,
+    artifacts,
     leaf,
+    losePower: async () => {
+      hypervisor.losePower();
+      for (const dir of options.tmpfs ?? ['/t']) await files.remove(dir);
+    },
     restart: () => {
       agent = restart();
       return agent;

@@ -1,3 +1,4 @@
+import type { KeyId } from '@carnet/events';
 import { failed, HostError } from '../codes.ts';
 import { sha256 } from '../digest.ts';
 import type { HostFiles } from '../ports/files.ts';
@@ -9,6 +10,10 @@ import { type FakeGuests, type FakeMemory, fakeGuests, live, startVtpm } from '.
 export type FakeHypervisor = Hypervisor & {
   /** What a restart of libvirtd does: guests live on, ephemeral secrets are gone. */
   restartDaemon(): void;
+  /** What a host without power does to its guests and to what libvirtd has in memory. Nobody is left to be told. */
+  losePower(): void;
+  /** Keys whose secrets libvirt has now. */
+  secretKeys(): readonly KeyId[];
   /** What a copy that fails does: it is gone, and the guest stays where it was. */
   endCopies(uuid: string): void;
   /** The guest as its console would show it. */
@@ -27,6 +32,12 @@ export function fakeHypervisor(files: HostFiles): FakeHypervisor {
       tell(undefined, 'libvirt-lost', 'CONNECTION_LOST');
       tell(undefined, 'libvirt-back');
     },
+    losePower: () => {
+      secrets.clear();
+      listeners.clear();
+      for (const domain of domains.values()) if (domain.state !== 'shutoff') guests.off(domain, 'unknown');
+    },
+    secretKeys: () => [...secrets.keys()],
     endCopies: (uuid) => domains.get(uuid)?.copies.clear(),
     guest: (uuid) => domains.get(uuid)?.memory,
     ran: () => ran,
