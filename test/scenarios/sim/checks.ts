@@ -1,13 +1,5 @@
 import { createHash } from 'node:crypto';
-import {
-  type Digest,
-  digest,
-  type Event,
-  event as eventSchema,
-  isMigrationEvent,
-  type TrustDomain,
-  vmSpec,
-} from '@carnet/events';
+import { type Digest, digest, type Event, event as eventSchema, isMigrationEvent, type TrustDomain } from '@carnet/events';
 import { evolve, initialJourney, type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
 import { decodeEntry } from '../../../libs/hypervisor/src/fence/entry.ts';
 import { payloadOf } from '../../../libs/journal/src/stored-event.ts';
@@ -15,6 +7,7 @@ import { VM } from '../../../libs/saga/src/testing.ts';
 import { unproven, unsoundLedger, wronged } from './convictions.ts';
 import type { Csp } from './csp.ts';
 import type { Custody } from './custody.ts';
+import { leftovers } from './leftovers.ts';
 import type { Liar } from './liar.ts';
 import type { Scheduler } from './scheduler.ts';
 
@@ -34,14 +27,30 @@ const canonical = (value: unknown): string =>
       : part,
   );
 
-/** What served only the move: saved memory, what was staged, and keys other than those that open its disks now. */
-function leftAtHolder({ database, host }: Csp, custody: Custody): string | undefined {
-  const files = host.fake.files.paths().filter((path) => /\.(state|save|partial|replaced|rekeying)$|\/staging\//.test(path));
-  if (files.length > 0) return files.join(', ');
-  const needed = database
-    .rows('select spec from broker_vms')
-    .flatMap(({ spec }) => vmSpec.parse(JSON.parse(String(spec))).disks.map(({ key }) => key));
-  return custody.left(database, needed);
+/** Three moves in a row, each done: to another, to a third, and back. */
+function roundsIn(migrations: readonly MigrationState[]): number {
+  const done = migrations.filter(({ sourcePhase }) => sourcePhase === 'retired').sort((a, b) => a.epoch - b.epoch);
+  return done.filter((first, i) => {
+    const [second, third] = [done[i + 1], done[i + 2]];
+    return (
+      second?.source === first.target &&
+      third?.source === second.target &&
+      third.target === first.source &&
+      second.target !== first.source
+    );
+  }).length;
+}
+
+/** A request that was sent again opened a second migration. */
+function askedTwice(csps: readonly Csp[]): string | undefined {
+  for (const { domain, database } of csps) {
+    const [row] = database.rows(
+      `select migration from events where type = 'MigrationIntended' and publisher = ? group by migration having count(*) > 1`,
+      domain,
+    );
+    if (row !== undefined) return `${domain} has intended ${String(row['migration'])} more than once`;
+  }
+  return undefined;
 }
 
 export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar) {
@@ -153,6 +162,18 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
       : `${domain}: the ledger of ${row['publisher']} to ${row['audience']} is ${row['frozen'] ?? 'quarantined'}`;
   };
 
+  /** Rows that nobody changed are the same ones. */
+  const proofs = new Map<Csp, readonly object[]>();
+  const proofsChanged = (csps: readonly Csp[]): boolean => {
+    const changed = csps.filter((csp) => {
+      const rows = csp.database.rows('select peer from proofs');
+      const before = proofs.get(csp);
+      proofs.set(csp, rows);
+      return before?.length !== rows.length || rows.some((row, i) => row !== before[i]);
+    });
+    return changed.length > 0;
+  };
+
   let born = false;
   return {
     told,
@@ -174,6 +195,8 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
       if (run.length > 1 && !run.some(trustedLiar))
         return { rule: 'I1 never both', text: `the VM runs at ${run.map(({ domain }) => domain).join(' and ')}` };
       if (csps.some(({ restores }) => restores > 0)) return undefined;
+      const convicted = proofsChanged(csps) ? wronged(csps, liar) : undefined;
+      if (convicted !== undefined) return { rule: 'no honest CSP is convicted', text: convicted };
       const active = csps.filter(({ database }) => custody.isActive(database));
       if (active.length > 1 && !active.some(trustedLiar))
         return { rule: 'I4 one key', text: `the key is active at ${active.map(({ domain }) => domain).join(' and ')}` };
@@ -236,6 +259,8 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
         const unsound = unsoundLedger(csp);
         if (unsound !== undefined) return { rule: 'sound ledgers', text: unsound };
       }
+      const twice = askedTwice(csps);
+      if (twice !== undefined) return { rule: 'one intent for each request', text: twice };
       const convicted = wronged(csps, liar);
       if (convicted !== undefined) return { rule: 'no honest CSP is convicted', text: convicted };
       const unconvicted = liar === undefined ? undefined : unproven(liar, everybody);
@@ -244,34 +269,20 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
       return undefined;
     },
     /** Once all is quiet: somebody has the VM, and nobody else has anything of it. */
-    // A reservation for an intent that was never answered ends by its own date; fences and step logs stay for ever.
     leftovers: async (csps: readonly Csp[]): Promise<Violation | undefined> => {
       if (liar !== undefined) return undefined;
-      const holders = csps.filter(({ database }) => database.rows('select vm from broker_vms').length > 0);
-      if (holders.length !== 1) return { rule: 'I2 never neither', text: `the VM is held by ${holders.length}` };
-      const [holder] = holders;
-      if (holder === undefined || !(await running(holder)))
-        return { rule: 'I2 never neither', text: `${holder?.domain} holds the VM, and it does not run there` };
-      const spare = leftAtHolder(holder, custody);
-      if (spare !== undefined) return { rule: 'I6 nothing left', text: `${holder.domain}: ${spare}` };
-      for (const csp of csps) {
-        if (csp === holder) continue;
-        const files = csp.host.fake.files.paths().filter((path) => !/^\/s\/(fence|steps|leases)\//.test(path));
-        if (files.length > 0) return { rule: 'I6 nothing left', text: `${csp.domain}: ${files.join(', ')}` };
-        if ((await csp.host.fake.hypervisor.list()).length > 0)
-          return { rule: 'I6 nothing left', text: `${csp.domain}: a domain` };
-        if (csp.spares.size > 0) return { rule: 'I6 nothing left', text: `${csp.domain}: the spare of a key` };
-        const left = custody.left(csp.database, []);
-        if (left !== undefined) return { rule: 'I6 nothing left', text: `${csp.domain}: ${left}` };
-      }
-      return undefined;
+      const moves = (csp: Csp) => csps.filter((peer) => peer !== csp).flatMap((peer) => journeyOf(csp, peer.domain).migrations);
+      return leftovers({ csps, custody, running, moves, nowMs: scheduler.nowMs() });
     },
-    count: (csps: readonly Csp[], ends: Record<string, number>): void => {
-      for (const [one, other] of pairs(csps))
-        for (const m of journeyOf(one, other.domain).migrations) {
-          const end = `${m.sourcePhase} × ${m.targetPhase}`;
-          ends[end] = (ends[end] ?? 0) + 1;
-        }
+    /** How migrations ended, and how often the VM came all the way round. */
+    count: (csps: readonly Csp[]): { readonly ends: Readonly<Record<string, number>>; readonly rounds: number } => {
+      const all = pairs(csps).flatMap(([one, other]) => journeyOf(one, other.domain).migrations);
+      const ends: Record<string, number> = {};
+      for (const { sourcePhase, targetPhase } of all) {
+        const end = `${sourcePhase} × ${targetPhase}`;
+        ends[end] = (ends[end] ?? 0) + 1;
+      }
+      return { ends, rounds: roundsIn(all) };
     },
   };
 }

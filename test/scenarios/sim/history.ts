@@ -1,7 +1,7 @@
 import { giveBirth, introduce } from './birth.ts';
 import type { Violation } from './checks.ts';
 import type { Fault } from './faults.ts';
-import { keepSwitchingOn } from './power.ts';
+import { keepSayingHello, keepSwitchingOn } from './power.ts';
 import { wishCancel, wishes, wishMove } from './wishes.ts';
 import { createWorld, type Script, type SimOptions, type World } from './world.ts';
 
@@ -14,6 +14,8 @@ export type Outcome = {
   readonly simulatedMs: number;
   /** Migrations, by how they ended. */
   readonly ends: Readonly<Record<string, number>>;
+  /** How often the VM went to another CSP, to a third, and back. */
+  readonly rounds: number;
   /** Where a process could have died, in a scripted history. */
   readonly places: number;
 };
@@ -36,13 +38,13 @@ export async function simulate(options: SimOptions): Promise<Outcome> {
   const world = createWorld(options);
   const { scheduler, checks, csps } = world;
   const restoreTimers = scheduler.takeTimers();
-  const ends: Record<string, number> = {};
+  let counted: Pick<Outcome, 'ends' | 'rounds'> = { ends: {}, rounds: 0 };
   let violation: Violation | undefined;
   let places = 0;
   try {
     violation = await live(world);
     places = world.places();
-    checks.count(csps, ends);
+    counted = checks.count(csps);
   } finally {
     restoreTimers();
     for (const csp of csps) for (const life of csp.lives) scheduler.kill(life);
@@ -55,7 +57,7 @@ export async function simulate(options: SimOptions): Promise<Outcome> {
     digest: scheduler.digest(),
     steps: scheduler.steps(),
     simulatedMs: scheduler.elapsedMs(),
-    ends,
+    ...counted,
     places,
   };
 }
@@ -83,8 +85,10 @@ async function live(world: World): Promise<Violation | undefined> {
   faults.resume();
   const { script } = world.options;
   const calmMs = scheduler.elapsedMs() + world.stormMs;
-  if (script === undefined) wishes({ ...world, until: calmMs });
-  else oneMove(world, script);
+  if (script === undefined) {
+    for (const csp of csps) keepSayingHello(scheduler, csp);
+    wishes({ ...world, until: calmMs });
+  } else oneMove(world, script);
   await until(calmMs);
   faults.calm();
   bus.heal();

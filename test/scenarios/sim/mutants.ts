@@ -27,6 +27,8 @@ export type Mutant = {
   readonly keepsTold?: boolean;
   /** What peers send again is not looked at. */
   readonly neverHeals?: boolean;
+  /** Whoever hears that libvirt lost its secrets does nothing. */
+  readonly provides?: 'nothing';
   /** What convicts a liar is thrown away: beside a liar only. */
   readonly forgives?: boolean;
 };
@@ -44,16 +46,16 @@ const without =
         : hosts.step(of, step, body),
   });
 
+/** A port of which some operations are others. */
+const instead = <P extends object>(port: P, change: Partial<P>): P =>
+  new Proxy(port, { get: (target, property) => Reflect.get(property in change ? change : target, property) });
+
 const isFence = (path: string): boolean => path.includes('/fence/');
 type Files = HostPorts['files'];
 const withFiles =
   (changed: (files: Files) => Partial<Files>) =>
   (ports: HostPorts): HostPorts => {
-    const change = changed(ports.files);
-    const files = new Proxy(ports.files, {
-      get: (target, property) => Reflect.get(property in change ? change : target, property),
-    });
-    return { ...ports, files };
+    return { ...ports, files: instead(ports.files, changed(ports.files)) };
   };
 
 const startsEarly = (ports: LoopPorts, context: PerformContext): LoopPorts => ({
@@ -195,6 +197,29 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'relies-on-the-database',
     breaks: 'hosts act on events of ours that only the database has',
     keepsTold: true,
+  },
+  {
+    name: 'secrets-kept',
+    breaks: 'libvirt keeps the secrets of keys that were given away',
+    hostPorts: (ports) => ({
+      ...ports,
+      hypervisor: instead(ports.hypervisor, { dropSecret: async () => undefined, hasSecret: async () => false }),
+    }),
+  },
+  {
+    name: 'secrets-not-again',
+    breaks: 'secrets that libvirt lost while a VM ran stay lost',
+    provides: 'nothing',
+  },
+  {
+    name: 'share-kept',
+    breaks: 'a host goes on serving the artifacts of a move that has ended',
+    hostPorts: (ports) => ({ ...ports, artifacts: instead(ports.artifacts, { unserve: async () => undefined }) }),
+  },
+  {
+    name: 'reservation-kept',
+    breaks: 'the room for a move stays reserved after it',
+    hostPorts: withFiles(({ remove }) => ({ remove: async (path) => (path.includes('/leases/') ? undefined : remove(path)) })),
   },
   { name: 'no-anti-entropy', breaks: 'what peers send again is not looked at', neverHeals: true },
   { name: 'forgives-lies', breaks: 'what a dishonest peer signed is not kept (beside a dishonest CSP)', forgives: true },

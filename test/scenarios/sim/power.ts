@@ -16,38 +16,41 @@ export function wishPower(scheduler: Scheduler, { domain, host }: Csp, replica: 
     );
 }
 
-/** How often a host says hello, and is asked again for one. */
+/** How often a host says hello, and people look whether their VM is on. */
 const HELLO_EVERY_MS = 10_000;
 
-/** The host says what its libvirt has lost, until it has it again. */
+/** The host says what its libvirt has lost; its broker gives it again. */
 function sayHello(scheduler: Scheduler, csp: Csp): void {
-  let isWhole = false;
+  const { life, agent } = csp.host;
+  if (life.dead) return;
   const say = async (): Promise<void> => {
-    const hello = await csp.host.agent.hello();
-    isWhole = hello.secretsMissing.length === 0;
-    for (const [n, life] of csp.lives.entries()) if (!life.dead) scheduler.within(life, () => csp.replicas[n]?.heard(hello));
+    const hello = await agent.hello();
+    for (const [n, broker] of csp.lives.entries())
+      if (!broker.dead) scheduler.within(broker, () => csp.replicas[n]?.heard(hello));
   };
-  const again = (ms: number): void =>
-    void scheduler.at(scheduler.elapsedMs() + ms, () => {
-      if (isWhole) return;
-      if (!csp.host.life.dead) scheduler.within(csp.host.life, () => void say().catch(() => undefined));
-      again(HELLO_EVERY_MS);
-    });
-  again(scheduler.latency(100));
+  scheduler.within(life, () => void say().catch(() => undefined));
 }
 
-/** Guests live on; what libvirtd had in memory is gone, and its broker hears of it. */
+export function keepSayingHello(scheduler: Scheduler, csp: Csp): void {
+  scheduler.at(scheduler.elapsedMs() + HELLO_EVERY_MS, () => {
+    sayHello(scheduler, csp);
+    keepSayingHello(scheduler, csp);
+  });
+}
+
+/** Guests live on; what libvirtd had in memory is gone, and once it is back its broker hears of it. */
 export function restartLibvirt(scheduler: Scheduler, csp: Csp): void {
   csp.host.fake.hypervisor.restartDaemon();
-  sayHello(scheduler, csp);
+  scheduler.at(scheduler.elapsedMs() + scheduler.latency(LIBVIRT_BACK_MS), () => sayHello(scheduler, csp));
 }
+const LIBVIRT_BACK_MS = 100;
 
-const holdsIt = ({ database }: Csp): boolean => database.rows('select vm from broker_vms').length > 0;
+export const holdsIt = ({ database }: Csp): boolean => database.rows('select vm from broker_vms').length > 0;
 
 /** Somebody looks every so often, and switches on what is theirs and off, until `isOver`. */
 export function keepSwitchingOn(scheduler: Scheduler, csps: readonly Csp[]): void {
   const look = async (csp: Csp): Promise<void> => {
-    const replica = csp.replicas.find(({ life } = { life: undefined }) => life?.dead === false);
+    const replica = csp.replicas.find((one) => one?.life.dead === false);
     const isOn = (await csp.host.fake.hypervisor.list()).some(({ state }) => state === 'running');
     if (replica !== undefined && !isOn) wishPower(scheduler, csp, replica, 'on');
   };

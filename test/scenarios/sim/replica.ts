@@ -225,5 +225,13 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
       intakeOf(peer),
       never,
     );
-  return { life, journal, intake, context, machines, heard: (hello) => provide(hostOf(self), hello), createKey: keys.create };
+  return {
+    life,
+    journal,
+    intake,
+    context,
+    machines,
+    heard: (hello) => (mutant.provides === 'nothing' ? undefined : provide(hostOf(self), hello)),
+    createKey: keys.create,
+  };
 }

@@ -1,7 +1,8 @@
 import { type IntentRequest, intentRequest, migrationId, type RequestRecord, type TrustDomain, uuidv7 } from '@carnet/events';
 import type { MigrationState } from '@carnet/saga';
 import { cancel, intend } from '../../../apps/broker/src/service/intake.ts';
-import { digestOf, VM } from '../../../libs/saga/src/testing.ts';
+import { contentDigest } from '../../../apps/broker/src/service/request-content.ts';
+import { VM } from '../../../libs/saga/src/testing.ts';
 import { order } from './birth.ts';
 import type { SimBus } from './bus.ts';
 import { type Csp, RESTART_MS } from './csp.ts';
@@ -10,7 +11,7 @@ import type { Faults } from './faults.ts';
 import { coveredKeptOf } from './heads.ts';
 import type { PlainKey } from './host.ts';
 import type { Liar } from './liar.ts';
-import { restartLibvirt, wishPower } from './power.ts';
+import { holdsIt, restartLibvirt, wishPower } from './power.ts';
 import type { Random } from './random.ts';
 import type { Replica } from './replica.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -50,7 +51,7 @@ export function wishMove(
 }
 
 function askFor(scheduler: Scheduler, csp: Csp, replica: Replica, request: IntentRequest): void {
-  const record: RequestRecord = { via: 'mtls', principal: `spiffe://${csp.domain}/operator`, digest: digestOf('8') };
+  const record: RequestRecord = { via: 'mtls', principal: `spiffe://${csp.domain}/operator`, digest: contentDigest(request) };
   scheduler
     .within(replica.life, () => intend(replica.intake, request, record, { kind: 'certificate', leaf: 'AA==' }))
     .then(
@@ -103,7 +104,7 @@ export function wishes(of: Wishes): void {
     const replica = anyReplica(csp);
     const bytes = plan.bytes(10);
     const way: Way = { mode: plan.pick(['cold', 'suspend']), rekey: plan.pick(['none', 'slot']) };
-    const holder = csp.database.rows('select vm from broker_vms').length > 0;
+    const holder = holdsIt(csp);
     if (replica !== undefined && holder)
       asked.push([csp, wishMove(scheduler, csp, replica, { target: target.domain, bytes, way })]);
     // Two people ask at the same moment, for two places.
@@ -116,6 +117,16 @@ export function wishes(of: Wishes): void {
     const replica = anyReplica(csp);
     if (replica !== undefined) wishCancel(scheduler, csp, replica);
   });
+  // A VM that goes round: to the next as soon as it has come.
+  if (csps.length > 2 && plan.below(3) === 0)
+    every(700, () => {
+      const at = csps.findIndex(holdsIt);
+      const [csp, next] = [csps[at], csps[(at + 1) % csps.length]];
+      const replica = csp === undefined ? undefined : anyReplica(csp);
+      const [bytes, way]: [Uint8Array, Way] = [plan.bytes(10), { mode: 'cold', rekey: plan.pick(['none', 'slot']) }];
+      if (csp !== undefined && next !== undefined && replica !== undefined)
+        wishMove(scheduler, csp, replica, { target: next.domain, bytes, way });
+    });
   // Whoever heard no answer asks the same again: it is one request.
   every(4_000, () => {
     const [csp, request] = asked[plan.below(Math.max(1, asked.length))] ?? [];
