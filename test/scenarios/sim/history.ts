@@ -113,7 +113,7 @@ async function live(world: World): Promise<Violation | undefined> {
   // What was held back comes now: its time is over, and it must change nothing.
   await until(Math.max(...csps.map(({ host }) => host.lastCommandMs)) + ARRIVED_MS);
   const left = await nothingLeft(world, until);
-  return violation ?? left;
+  return violation ?? left ?? checks.end(csps, scheduler.steps() >= STEPS_MAX);
 }
 
 /** What has ended is cleared up within the time in which every journey is looked at once more. */
@@ -121,10 +121,13 @@ async function nothingLeft(
   { scheduler, checks, csps }: World,
   until: (ms: number) => Promise<void>,
 ): Promise<Violation | undefined> {
-  const fromMs = scheduler.elapsedMs();
+  const endMs = scheduler.elapsedMs() + CALM_MS_MAX;
+  let quietMs = scheduler.elapsedMs();
   let left = await checks.leftovers(csps);
-  for (let ms = QUIET_EVERY_MS; left !== undefined && ms <= CLEARED_MS_MAX; ms += QUIET_EVERY_MS) {
-    await until(fromMs + ms);
+  for (let ms = quietMs; left !== undefined && ms <= Math.min(quietMs + CLEARED_MS_MAX, endMs); ms += QUIET_EVERY_MS) {
+    await until(ms);
+    // A restored database may be quiet before its last events are back.
+    if (!checks.isQuiet(csps)) quietMs = ms;
     left = await checks.leftovers(csps);
   }
   return left;

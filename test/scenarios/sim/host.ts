@@ -59,11 +59,11 @@ const BOOT_MS = 5_000;
 const HANGS_MS = 15_000;
 
 /** Effects that may be repeated: done before is done, or replaced as a whole. */
-const REPEATABLE: ReadonlySet<string | symbol> = new Set([
-  ...['define', 'undefine', 'autostartOff', 'pause', 'requestShutdown', 'powerOff', 'putSecret', 'dropSecret'],
-  ...['unlock', 'seal', 'unseal', 'serve', 'unserve', 'pull', 'sealMemory', 'openMemory'],
-  ...['write', 'truncate', 'blank', 'flush', 'remove', 'ensureDir'],
-]);
+const REPEATABLE: ReadonlySet<string | symbol> = new Set(
+  `define undefine autostartOff pause requestShutdown powerOff putSecret dropSecret
+   unlock seal unseal serve unserve pull sealMemory openMemory
+   write truncate blank flush remove ensureDir`.split(/\s+/),
+);
 const FATES: readonly Fate[] = ['not-done', 'unreported', 'never', 'unanswered'];
 const FATES_REPEATABLE: readonly Fate[] = [...FATES, 'twice'];
 

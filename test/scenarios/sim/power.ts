@@ -16,8 +16,10 @@ export function wishPower(scheduler: Scheduler, { domain, host }: Csp, replica: 
     );
 }
 
-/** How often a host says hello, and people look whether their VM is on. */
+/** How often a host says hello. */
 const HELLO_EVERY_MS = 10_000;
+/** How often people look whether their VM is on. */
+const SWITCH_EVERY_MS = 5_000;
 
 /** The host says what its libvirt has lost; its broker gives it again. */
 function sayHello(scheduler: Scheduler, csp: Csp): void {
@@ -55,7 +57,7 @@ export function keepSwitchingOn(scheduler: Scheduler, csps: readonly Csp[]): voi
     if (replica !== undefined && !isOn) wishPower(scheduler, csp, replica, 'on');
   };
   const again = (): void =>
-    void scheduler.at(scheduler.elapsedMs() + HELLO_EVERY_MS, () => {
+    void scheduler.at(scheduler.elapsedMs() + SWITCH_EVERY_MS, () => {
       for (const csp of csps.filter(holdsIt)) void look(csp);
       again();
     });
