@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
 import { HONEST, MUTANTS } from './mutants.ts';
-import { type Crashes, mutantOf, type Setting } from './run.ts';
+import { CRASHES, type Crashes, mutantOf, type Setting } from './run.ts';
 
-const crashNames: readonly Crashes[] = ['move', 'cancel-50', 'cancel-100', 'cancel-150', 'suspend', 'suspend-cancel-100'];
+const crashNames = Object.keys(CRASHES) as readonly Crashes[];
 
 export const HELP = `npm run simulate -- [options]: the real libs under a seeded scheduler, in virtual time.
 
@@ -13,7 +13,7 @@ export const HELP = `npm run simulate -- [options]: the real libs under a seeded
   --processes N   child processes (default 2)
   --signatures fast  a keyed hash instead of Ed25519 and RSA-PSS, and a model of the key manager without HPKE
   --dishonest one  one CSP, drawn by the seed, lies: what the others owe each other must hold, and it is convicted
-  --crashes STORY no chance: one move, and a process that dies at each place where one can, in turn
+  --crashes STORY no chance: one move, and a process that dies (a host without power, libvirtd that restarts) at each place where one can, in turn
                   ${crashNames.join(', ')}, or all; with --seed N: the Nth place
   --keys model    the model of the key manager, with real signatures
   --help          this text

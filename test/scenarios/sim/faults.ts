@@ -33,13 +33,13 @@ const LIKELY: Readonly<Record<string, number>> = {
   'message lost': 0.05,
   'message repeated': 0.03,
   'bus delays': 0.03,
-  'command held back': 0.004,
+  'command held back': 0.02,
   'bus call': 0.02,
   'database call': 0.001,
   'commit unreported': 0.004,
   'host call': 0.03,
-  'host port': 0.004,
-  'key operation': 0.004,
+  'host port': 0.012,
+  'key operation': 0.01,
   'lease lost': 0.002,
   'crash before a write': 0.0015,
   'crash after a write': 0.004,
@@ -47,6 +47,8 @@ const LIKELY: Readonly<Record<string, number>> = {
   'crash after an acknowledgement': 0.004,
   'crash before a host effect': 0.001,
   'crash after a host effect': 0.001,
+  'power lost after a host effect': 0.001,
+  'libvirtd restarts after a host effect': 0.001,
 };
 
 /** Longer than most moves take: what comes then is of an attempt that has ended. */
@@ -88,12 +90,19 @@ export function createFaults(random: Random, { storm, without }: FaultOptions, h
   };
 }
 
+/** What can happen at one place, and nowhere else: a process dies, or a host has no power, or its libvirtd restarts. */
+export type Accidental = 'crash ' | 'power ' | 'libvirtd ';
+
 /** Nothing but one crash, at the nth of all places where one can be; `places` says how many there were. */
-export function createCrash(at: number, happened: (fault: Fault) => void): Faults & { readonly places: () => number } {
+export function createCrash(
+  at: number,
+  accident: Accidental,
+  happened: (fault: Fault) => void,
+): Faults & { readonly places: () => number } {
   let [n, paused] = [0, false];
   return {
     take: (what) => {
-      if (paused || !what.startsWith('crash ')) return false;
+      if (paused || !what.startsWith(accident)) return false;
       n += 1;
       if (n === at) happened({ n, what });
       return n === at;

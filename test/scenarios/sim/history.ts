@@ -85,10 +85,9 @@ async function live(world: World): Promise<Violation | undefined> {
   faults.resume();
   const { script } = world.options;
   const calmMs = scheduler.elapsedMs() + world.stormMs;
-  if (script === undefined) {
-    for (const csp of csps) keepSayingHello(scheduler, csp);
-    wishes({ ...world, until: calmMs });
-  } else oneMove(world, script);
+  for (const csp of csps) keepSayingHello(scheduler, csp);
+  if (script === undefined) wishes({ ...world, until: calmMs });
+  else oneMove(world, script);
   await until(calmMs);
   faults.calm();
   bus.heal();

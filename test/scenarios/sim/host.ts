@@ -48,6 +48,7 @@ export type HostOptions = {
   readonly log: Log;
   /** A mutant's: what it changes of the ports. */
   readonly spoil: (ports: HostPorts, domain: TrustDomain) => HostPorts;
+  readonly libvirtRestarts: () => void;
   /** Whatever key the host has opened. */
   readonly opened: (key: PlainKey) => void;
 };
@@ -201,6 +202,10 @@ function interruptible<P extends object>(host: SimHost, name: string, port: P, l
         if (life.dead) return new Promise(() => undefined);
         if (LOOKS.has(property)) return work();
         const [before, after] = [faults.take('crash before a host effect'), faults.take('crash after a host effect')];
+        const [dark, lost] = [
+          faults.take('power lost after a host effect'),
+          faults.take('libvirtd restarts after a host effect'),
+        ];
         const fate = faults.fate('host port', REPEATABLE.has(property) ? FATES_REPEATABLE : FATES);
         if (fate === 'never' || fate === 'unanswered') hangs(host, options, `${name}.${String(property)}`);
         try {
@@ -215,6 +220,8 @@ function interruptible<P extends object>(host: SimHost, name: string, port: P, l
               }
               const result = await work();
               if (name === 'hypervisor') host.onEffect?.();
+              if (lost) options.libvirtRestarts();
+              if (dark) host.losePower();
               if (after) restartAgent(host, options);
               return result;
             },

@@ -139,7 +139,7 @@ function openKeys(
         scheduler.point(
           life,
           scheduler.latency(MEAN_MS),
-          () => faults.fate('key operation', ['not-done', 'unreported', 'twice', 'never']),
+          () => faults.fate('key operation', ['not-done', 'unreported', 'twice', 'never', 'unanswered']),
           () => scheduler.outside(() => service.call(operation, input)),
         ),
       ),

@@ -3,6 +3,7 @@ import { type Federation, type KeysKind, openFederation } from './federation.ts'
 import { type Outcome, simulate } from './history.ts';
 import { HONEST, MUTANTS, type Mutant } from './mutants.ts';
 import type { Way } from './wishes.ts';
+import type { Story } from './world.ts';
 
 const federations = new Map<KeysKind, Promise<Federation>>();
 
@@ -29,15 +30,27 @@ export const SETTING: Setting = {
 
 const COLD: Way = { mode: 'cold', rekey: 'none' };
 const SUSPEND: Way = { mode: 'suspend', rekey: 'slot' };
-/** A move; a move that its operator cancels early, at the deposit, and about the release; and the same with saved memory and a new passphrase. */
+const move = (cancelAfterMs?: number): Story => ({ cancelAfterMs, way: COLD, accident: 'crash ' });
+const suspend = (cancelAfterMs?: number): Story => ({ cancelAfterMs, way: SUSPEND, accident: 'crash ' });
+/**
+ * A move; a move that its operator cancels early, at the deposit, and about the release; and the same with saved memory and a new passphrase. Where a
+ * process can die, and where a host can lose its power or its libvirtd.
+ */
 export const CRASHES = {
-  move: { cancelAfterMs: undefined, way: COLD },
-  'cancel-50': { cancelAfterMs: 50, way: COLD },
-  'cancel-100': { cancelAfterMs: 100, way: COLD },
-  'cancel-150': { cancelAfterMs: 150, way: COLD },
-  suspend: { cancelAfterMs: undefined, way: SUSPEND },
-  'suspend-cancel-100': { cancelAfterMs: 100, way: SUSPEND },
-} as const;
+  move: move(),
+  'cancel-50': move(50),
+  'cancel-100': move(100),
+  'cancel-150': move(150),
+  suspend: suspend(),
+  'suspend-cancel-100': suspend(100),
+  power: { ...move(), accident: 'power ' },
+  'power-cancel-100': { ...move(100), accident: 'power ' },
+  'power-suspend': { ...suspend(), accident: 'power ' },
+  'power-suspend-cancel-100': { ...suspend(100), accident: 'power ' },
+  libvirtd: { ...move(), accident: 'libvirtd ' },
+  'libvirtd-suspend': { ...suspend(), accident: 'libvirtd ' },
+  'libvirtd-suspend-cancel-100': { ...suspend(100), accident: 'libvirtd ' },
+} as const satisfies Readonly<Record<string, Story>>;
 export type Crashes = keyof typeof CRASHES;
 
 /** One seed, of which the faults of `without` are left out. */

@@ -6,13 +6,14 @@ import { DISK_KEY, digestOf } from '../../../libs/saga/src/testing.ts';
 import { createBus, type SimBus } from './bus.ts';
 import { type Checks, createChecks } from './checks.ts';
 import { type Csp, RESTART_MS } from './csp.ts';
-import { createCrash, createFaults, type Fault, type Faults } from './faults.ts';
+import { type Accidental, createCrash, createFaults, type Fault, type Faults } from './faults.ts';
 import type { Federation } from './federation.ts';
 import { coveredKeptOf, headFileOf } from './heads.ts';
 import { createSimHost, type HostOptions, type PlainKey } from './host.ts';
 import { DOMAINS, type Identity } from './identities.ts';
 import { createLiar, type Liar } from './liar.ts';
 import type { Mutant } from './mutants.ts';
+import { restartLibvirt } from './power.ts';
 import { type Random, seeded } from './random.ts';
 import { startReplica } from './replica.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
@@ -31,7 +32,8 @@ export type SimOptions = {
 };
 
 /** `crashAt`: at which of all places where a process can die, from 1. */
-export type Script = { readonly crashAt: number; readonly cancelAfterMs: number | undefined; readonly way: Way };
+export type Script = Story & { readonly crashAt: number };
+export type Story = { readonly cancelAfterMs: number | undefined; readonly way: Way; readonly accident: Accidental };
 
 /** A script's wishes are over by then. */
 const SCRIPT_MS = 2_000;
@@ -81,7 +83,7 @@ export function createWorld(options: SimOptions): World {
     happened.push(fault);
     scheduler.note(`fault ${fault.n}: ${fault.what}`);
   };
-  const crash = script === undefined ? undefined : createCrash(script.crashAt, note);
+  const crash = script === undefined ? undefined : createCrash(script.crashAt, script.accident, note);
   const faults = crash ?? createFaults(seeded(seed, 3), { storm, without }, note);
   const bus: SimBus = createBus(scheduler, faults, (publisher, envelope) => checks.told(publisher, envelope));
   const members = dishonest === 'one' ? DOMAINS : DOMAINS.slice(0, script === undefined ? plan.pick([2, 3]) : 2);
@@ -136,10 +138,11 @@ function cspOf({ mutant, options, scheduler, faults, network, leaves, opened }: 
     log,
     spoil: mutant.hostPorts ?? ((ports) => ports),
     opened,
+    libvirtRestarts: () => restartLibvirt(scheduler, csp),
   };
   const host = createSimHost(hostOptions);
   leaves.set(identity.agent.chain[0] ?? '', host.fake.leaf);
-  return {
+  const csp: Csp = {
     domain: identity.domain,
     identity,
     database: federation.databaseOf(identity.domain),
@@ -152,6 +155,7 @@ function cspOf({ mutant, options, scheduler, faults, network, leaves, opened }: 
     lives: [],
     restores: 0,
   };
+  return csp;
 }
 
 /** Starts a replica, and again whenever it dies. */
