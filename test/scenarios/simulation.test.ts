@@ -96,19 +96,23 @@ describe('beside a dishonest CSP', () => {
   );
 });
 
-describe('a process that dies at one place of one move', () => {
-  const SETTINGS = { ...SETTING, keys: 'model', crashes: 'move' } as const;
+describe('an accident at one place of one move', () => {
   /** `npm run simulate -- --crashes all` takes each place. */
   const EVERY = 20;
 
-  it(
-    'breaks no rule, wherever it is',
-    async () => {
-      const { places, violation, ends } = await runSeed(Number.MAX_SAFE_INTEGER, SETTINGS);
+  test.each([
+    { crashes: 'move', least: 200 },
+    { crashes: 'power-suspend', least: 60 },
+    { crashes: 'libvirtd-suspend', least: 60 },
+  ] as const)(
+    '$crashes: breaks no rule, wherever it is',
+    async ({ crashes, least }) => {
+      const setting: Setting = { ...SETTING, keys: 'model', crashes };
+      const { places, violation, ends } = await runSeed(Number.MAX_SAFE_INTEGER, setting);
       expect([violation, Object.keys(ends)]).toEqual([undefined, ['retired × finalized']]);
-      expect(places).toBeGreaterThan(200);
+      expect(places).toBeGreaterThan(least);
       for (let place = 1; place <= places; place += EVERY) {
-        const died = await runSeed(place, SETTINGS);
+        const died = await runSeed(place, setting);
         expect(died.faults.length, `place ${place}`).toBe(1);
         expect(died.violation, `place ${place}\n${died.trace.slice(-40).join('\n')}`).toBeUndefined();
       }
