@@ -5,10 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from './program.ts';
 import { auditReport } from './report.ts';
 import { exportLines } from './testing/exports.ts';
 import { CSP_A, CSP_B, createFederation } from './testing/federation.ts';
+import { ran as runs } from './testing/ran.ts';
 import { Telling } from './testing/telling.ts';
 
 type Answer = 'whole' | 'cut' | 'no end';
@@ -64,20 +64,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-async function ran(...args: readonly string[]) {
-  let [out, err] = ['', ''];
-  const streams = {
-    out: (text: string) => {
-      out += text;
-    },
-    err: (text: string) => {
-      err += text;
-    },
-    environment: {},
-    nowMs: () => exportedMs,
-  };
-  return { code: await run(args, streams), out, err };
-}
+const ran = (...args: readonly string[]) => runs(args, { environment: {}, nowMs: () => exportedMs });
 const leftovers = () => readdirSync(tmpdir()).filter((name) => /^carnet-audit-[A-Za-z0-9]{6}$/.test(name));
 
 describe('live ledgers', () => {

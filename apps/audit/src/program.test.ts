@@ -3,10 +3,10 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from './program.ts';
 import { auditReport } from './report.ts';
 import { EXPORTED_MS, exportLines, writeLines } from './testing/exports.ts';
 import { CSP_B, createFederation, type Federation } from './testing/federation.ts';
+import { ran as runs } from './testing/ran.ts';
 import { Telling } from './testing/telling.ts';
 
 let federation: Federation;
@@ -21,21 +21,7 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-async function ran(...args: readonly string[]) {
-  let [out, err] = ['', ''];
-  const streams = {
-    out: (text: string) => {
-      out += text;
-    },
-    err: (text: string) => {
-      err += text;
-    },
-    environment: { HOME: dir },
-    nowMs: () => EXPORTED_MS,
-  };
-  const code = await run(args, streams);
-  return { code, out, err };
-}
+const ran = (...args: readonly string[]) => runs(args, { environment: { HOME: dir }, nowMs: () => EXPORTED_MS });
 const root = () => ['--root', join(dir, 'root.pem')];
 
 describe('exit codes', () => {

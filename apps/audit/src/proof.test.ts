@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { type Draft, digest, epoch, PAYLOAD_TYPES, PROOF_BYTES_MAX } from '@carnet/events';
 import { type Proof, proofFileOf, type Signer, sha256Hex, signEnvelope } from '@carnet/trust';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from './program.ts';
 import { proofVerdict } from './proof-verdict.ts';
 import { EXPORTED_MS } from './testing/exports.ts';
 import { BEGIN_MS, CSP_A, CSP_B, createFederation, eventKey, type Federation, timeAt } from './testing/federation.ts';
+import { ran as runs } from './testing/ran.ts';
 import { migrationOf, sealed, Telling } from './testing/telling.ts';
 
 let federation: Federation;
@@ -66,21 +66,8 @@ function written(proof: Proof): string {
   writeFileSync(path, JSON.stringify(proofFileOf(proof)));
   return path;
 }
-async function ran(path: string, ...options: readonly string[]) {
-  let [out, err] = ['', ''];
-  const streams = {
-    out: (text: string) => {
-      out += text;
-    },
-    err: (text: string) => {
-      err += text;
-    },
-    environment: { HOME: dir },
-    nowMs: () => EXPORTED_MS,
-  };
-  const code = await run(['proof', path, ...options], streams);
-  return { code, out, err };
-}
+const ran = (path: string, ...options: readonly string[]) =>
+  runs(['proof', path, ...options], { environment: { HOME: dir }, nowMs: () => EXPORTED_MS });
 const root = () => ['--root', join(dir, 'root.pem')];
 
 describe('0: convicted, in words for people', () => {
