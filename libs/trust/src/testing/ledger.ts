@@ -84,12 +84,11 @@ export function draft<T extends EventType>(
 export const refusedDraft = (ledger: Ledger, changed: Payload = {}): Payload =>
   draft(ledger, 'MigrationRefused', { intent: someDigest(1), reasons: [aReason] }, changed);
 
-/** Announces `key`; `changed` alters the data after the identity has signed it. */
-export function announcement(
-  ledger: Ledger,
-  key: ReturnType<typeof keyOf>,
-  changed: Payload = {},
-  fields: Payload = {},
+/** What introduces a key of `publisher` to `audience`, signed by the publisher's X.509 identity. */
+export function keyStatement(
+  publisher: TrustDomain,
+  audience: TrustDomain,
+  key: Pick<ReturnType<typeof keyOf>, 'keyid' | 'publicKey'>,
 ): Payload {
   const said = {
     keyid: key.keyid,
@@ -97,8 +96,17 @@ export function announcement(
     publicKey: base64Of(key.publicKey),
     notBefore: timeAt(NOW_MS - 1_000),
   } as const;
-  const signature = base64Of(identity.sign(keyAnnouncementBytes(domainA, domainB, said)));
-  return draft(ledger, 'KeyAnnounced', { ...said, chain: ['AAAA'], signature, ...changed }, fields);
+  return { ...said, signature: base64Of(identity.sign(keyAnnouncementBytes(publisher, audience, said))) };
+}
+
+/** Announces `key`; `changed` alters the data after the identity has signed it. */
+export function announcement(
+  ledger: Ledger,
+  key: ReturnType<typeof keyOf>,
+  changed: Payload = {},
+  fields: Payload = {},
+): Payload {
+  return draft(ledger, 'KeyAnnounced', { ...keyStatement(domainA, domainB, key), chain: ['AAAA'], ...changed }, fields);
 }
 
 export function revocation(ledger: Ledger, keyid: Digest, lastSeq: Seq, changed: Payload = {}): Payload {

@@ -1,14 +1,25 @@
 import { type Digest, GENESIS, PAYLOAD_TYPES, type PeerMessage, type TrustDomain } from '@carnet/events';
 import { seqOf, sha256Hex } from '../bytes.ts';
 import { signEnvelope } from '../envelope.ts';
-import { keyAnnouncementBytes } from '../key-ledger.ts';
 import { eventLeaf, signCheckpoint } from '../ledger-checkpoint.ts';
 import { appendLeaf, emptyTree, type MerkleTree } from '../merkle.ts';
 import type { Proof } from '../proof.ts';
 import { accept, refuse } from '../refusal.ts';
 import type { ProofRules } from '../shown-ledger.ts';
 import { ed25519Verifier } from '../signature.ts';
-import { aReason, domainA, domainB, identity, keyOf, NOW_MS, type Payload, seal, someDigest, timeAt } from './ledger.ts';
+import {
+  aReason,
+  domainA,
+  domainB,
+  identity,
+  keyOf,
+  keyStatement,
+  NOW_MS,
+  type Payload,
+  seal,
+  someDigest,
+  timeAt,
+} from './ledger.ts';
 
 /** A lies to B: what each signed, as a proof shows it. */
 type Key = ReturnType<typeof keyOf>;
@@ -31,7 +42,6 @@ export const toB: Names = { publisher: domainA, audience: domainB };
 export const toA: Names = { publisher: domainB, audience: domainA };
 
 const uuidOf = (n: number): string => `01936ad4-0000-7000-8000-${n.toString(16).padStart(12, '0')}`;
-const base64Of = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
 export const eventAt = (names: Names, position: number, prev: Digest, changed: Payload = {}): Payload => ({
   id: uuidOf(position),
@@ -49,14 +59,7 @@ export const eventAt = (names: Names, position: number, prev: Digest, changed: P
 });
 
 export function announcementOf(names: Names, key: Key, changed: Payload = {}): Uint8Array {
-  const said = {
-    keyid: key.keyid,
-    algorithm: 'Ed25519',
-    publicKey: base64Of(key.publicKey),
-    notBefore: timeAt(NOW_MS - 1_000),
-  } as const;
-  const signature = base64Of(identity.sign(keyAnnouncementBytes(names.publisher, names.audience, said)));
-  const data = { ...said, chain: chainOf(names.publisher), signature };
+  const data = { ...keyStatement(names.publisher, names.audience, key), chain: chainOf(names.publisher) };
   const { migration: _, epoch: __, ...placed } = eventAt(names, 1, GENESIS);
   return seal({ ...placed, type: 'KeyAnnounced', data, ...changed }, key);
 }
