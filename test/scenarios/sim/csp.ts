@@ -28,3 +28,6 @@ export type Csp = {
 
 /** What a process needs to be back, ms. */
 export const RESTART_MS = 2_000;
+
+/** The VM is in its books. */
+export const holdsIt = ({ database }: Csp): boolean => database.rows('select vm from broker_vms').length > 0;

@@ -1,7 +1,7 @@
 import { type KeyId, keysOf, vmSpec } from '@carnet/events';
 import type { MigrationState } from '@carnet/saga';
 import { z } from 'zod';
-import type { Csp } from './csp.ts';
+import { type Csp, holdsIt } from './csp.ts';
 import type { Custody } from './custody.ts';
 
 export type Leftover = {
@@ -72,7 +72,7 @@ function leftAnywhere(csp: Csp): string | undefined {
 /** Once all is quiet: somebody has the VM, and nobody else has anything of it. */
 export async function leftovers(looking: Looking): Promise<Leftover | undefined> {
   const { csps, custody, running, moves, nowMs } = looking;
-  const holders = csps.filter(({ database }) => database.rows('select vm from broker_vms').length > 0);
+  const holders = csps.filter(holdsIt);
   const [holder] = holders;
   if (holder === undefined || holders.length > 1)
     return { rule: 'I2 never neither', text: `the VM is held by ${holders.length}` };

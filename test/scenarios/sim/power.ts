@@ -1,6 +1,6 @@
 import { setPower } from '../../../apps/broker/src/service/machines.ts';
 import { VM } from '../../../libs/saga/src/testing.ts';
-import type { Csp } from './csp.ts';
+import { type Csp, holdsIt } from './csp.ts';
 import type { Replica } from './replica.ts';
 import type { Scheduler } from './scheduler.ts';
 
@@ -46,8 +46,6 @@ export function restartLibvirt(scheduler: Scheduler, csp: Csp): void {
   scheduler.at(scheduler.elapsedMs() + scheduler.latency(LIBVIRT_BACK_MS), () => sayHello(scheduler, csp));
 }
 const LIBVIRT_BACK_MS = 100;
-
-export const holdsIt = ({ database }: Csp): boolean => database.rows('select vm from broker_vms').length > 0;
 
 /** Somebody looks every so often, and switches on what is theirs and off, until `isOver`. */
 export function keepSwitchingOn(scheduler: Scheduler, csps: readonly Csp[]): void {

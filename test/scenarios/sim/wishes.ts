@@ -5,13 +5,13 @@ import { contentDigest } from '../../../apps/broker/src/service/request-content.
 import { VM } from '../../../libs/saga/src/testing.ts';
 import { order } from './birth.ts';
 import type { SimBus } from './bus.ts';
-import { type Csp, RESTART_MS } from './csp.ts';
+import { type Csp, holdsIt, RESTART_MS } from './csp.ts';
 import { CUT_TEXT, CUT_WAYS } from './cuts.ts';
 import type { Faults } from './faults.ts';
 import { coveredKeptOf } from './heads.ts';
 import type { PlainKey } from './host.ts';
 import type { Liar } from './liar.ts';
-import { holdsIt, restartLibvirt, wishPower } from './power.ts';
+import { restartLibvirt, wishPower } from './power.ts';
 import type { Random } from './random.ts';
 import type { Replica } from './replica.ts';
 import type { Scheduler } from './scheduler.ts';
