@@ -39,7 +39,7 @@ export async function createVm(ports: MachinePorts, request: CreateVmRequest, pr
   const host = image?.host ?? anyHost(ports);
   if (host === undefined || !ports.hosts.registry.isUp(host)) return noHost(ports, host);
   const held = planned(ports, request, host, image);
-  const made = await ports.alone(held.vm, (signal) => make(ports, held, image, principal, signal));
+  const made = await ports.alone(held.vm, (signal) => make(ports, { held, image, principal, signal }));
   if (!made.held) return refuse('VM_MOVING', `somebody else decides about ${held.vm}`);
   if (!made.value.ok) return made.value;
   return request.start
@@ -56,13 +56,16 @@ function planned({ self, nowMs }: MachinePorts, request: CreateVmRequest, host: 
   return { vm: vmId.parse(`${self}/${randomUUID()}`), spec: specOf(request, disk, tpm), host, epoch: NO_EPOCH };
 }
 
-async function make(
-  ports: MachinePorts,
-  held: HeldVm,
-  image: HeldImage | undefined,
-  principal: string,
-  signal: AbortSignal,
-): Promise<ServiceResult<unknown>> {
+/** `signal`: the right to decide about the VM is lost. */
+type Making = {
+  readonly held: HeldVm;
+  readonly image: HeldImage | undefined;
+  readonly principal: string;
+  readonly signal: AbortSignal;
+};
+
+async function make(ports: MachinePorts, making: Making): Promise<ServiceResult<unknown>> {
+  const { held, image, principal } = making;
   const { vm, host, spec } = held;
   // Before there is anything of the VM: the image's key may be suspended.
   const from =
@@ -71,7 +74,7 @@ async function make(
   const secrets = await sealedFor(ports, held, principal);
   const body = { spec: machineOf(spec), ...from, secrets };
   const made = await perform(ports, { step: 'createVm', host, vm, body }, 'createVm');
-  return made.ok ? made : unmade(ports, held, made, principal, signal);
+  return made.ok ? made : unmade(ports, making, made);
 }
 
 /** No host has heard of the VM: what cannot be sealed for one leaves the books again. */
@@ -88,13 +91,7 @@ async function sealedFor(ports: MachinePorts, held: HeldVm, principal: string): 
 const CLEAR_UP_MS = 10_000;
 
 /** A host that refused may have begun: what there is of the VM goes, then its keys and its row. What a silent host did nobody knows: that stays listed. */
-async function unmade(
-  ports: MachinePorts,
-  held: HeldVm,
-  why: ServiceRefusal,
-  principal: string,
-  signal: AbortSignal,
-): Promise<ServiceRefusal> {
+async function unmade(ports: MachinePorts, { held, principal, signal }: Making, why: ServiceRefusal): Promise<ServiceRefusal> {
   const stays = refuse(why.code, `${why.text}; ${held.vm} stays listed: delete it once host ${held.host} answers`);
   // Without the right to decide about it, somebody may have placed it on hold since.
   if (why.code === 'HOST_UNAVAILABLE' || signal.aborted) return stays;
