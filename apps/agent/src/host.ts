@@ -10,6 +10,7 @@ import {
   libvirtHypervisor,
   nodeFiles,
   qemuVolumes,
+  removeUnfinished,
 } from '@carnet/hypervisor';
 import { openImageStore } from '@carnet/images';
 import { createHostKeyPair } from '@carnet/keys';
@@ -40,6 +41,17 @@ export const helloFacts = (leaf: LiveLeaf, publicKey: string): HostAgentOptions[
   },
 });
 
+/** The folders are there, and hold nothing that an agent which died was still writing. Before anything is read from them. */
+export async function prepareFolders({ directories, libvirt }: AgentConfig, log: Pick<Log, 'info'>): Promise<void> {
+  const { state, volumes, tmpfs } = directories;
+  await nodeFiles.ensureDir(state);
+  await nodeFiles.ensureDir(volumes);
+  // Of libvirt's folder only what belongs to VMs that have volumes here: the rest is not ours.
+  const vtpms = (await nodeFiles.list(volumes)).map((uuid) => join(libvirt.swtpm, uuid));
+  const left = await Promise.all([state, volumes, tmpfs, ...vtpms].map(removeUnfinished));
+  if (left.flat().length > 0) log.info({ files: left.flat() }, 'removed what the last agent was writing when it died');
+}
+
 /** Everything of this host but the bus: libvirtd, qemu-img, the data path, the disk. Usable in a test's own process. */
 export async function openHost(
   config: AgentConfig,
@@ -51,8 +63,7 @@ export async function openHost(
   const { directories, machine } = config;
   const now = (): Timestamp => systemClock.now();
   const paths = pathsOf(config);
-  await nodeFiles.ensureDir(directories.state);
-  await nodeFiles.ensureDir(directories.volumes);
+  await prepareFolders(config, log);
   const imageStore = await openImageStore({ dir: directories.images, now });
   if (!imageStore.ok) throw new Error(`the image store does not open: ${imageStore.code}`);
   const transport = await createHostKeyPair();

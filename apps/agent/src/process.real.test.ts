@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { randomUUID, X509Certificate } from 'node:crypto';
-import { readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -35,6 +35,7 @@ const root = scratch('agent');
 const pkiDir = join(root, 'pki');
 const tmpfs = `/dev/shm/carnet-process-${process.pid}`;
 const configFile = join(root, 'agent.toml');
+let config: ReturnType<typeof prepare>;
 let machine: Machine;
 let nats: Nats;
 let agent: Daemon;
@@ -88,7 +89,7 @@ beforeAll(async () => {
     hostUuid: '00000001-aaaa-4bbb-8ccc-000000000001',
   });
   privateDir(tmpfs, as);
-  const config = prepare(A, machine, pkiDir, tmpfs, buildGuest({ dir: join(root, 'guest') }), 0);
+  config = prepare(A, machine, pkiDir, tmpfs, buildGuest({ dir: join(root, 'guest') }), 0);
   privateFile(configFile, toToml({ ...config, bus: { ...config.bus, url: nats.url.replace('nats://', 'tls://') } }), as);
   broker = await connectNats({
     servers: [nats.url],
@@ -163,15 +164,20 @@ describe('the agent as a process of its cloud’s user', () => {
     expect(hellos() - before).toBeLessThanOrEqual(8);
   });
 
-  it('SIGKILL and again: a new transport key, the same host', async () => {
+  it('SIGKILL and again: a new transport key, the same host, and nothing of what it was writing', async () => {
     const before = heard.findLast((report): report is Hello => report.kind === 'hello');
     heard.length = 0;
     await agent.kill('SIGKILL');
+    // A lease or a share that ended would be taken for one that goes on.
+    const leases = join(String(config.directories.state), 'leases');
+    privateDir(leases, as);
+    privateFile(join(leases, `${randomUUID()}-1.json.${randomUUID()}.partial`), '{}', as);
     await agent.restart();
     const after = heard.findLast((report): report is Hello => report.kind === 'hello');
     expect(after?.host).toBe(before?.host);
     expect(after?.publicKey).not.toBe(before?.publicKey);
     expect(await send(inspect(), signerOf(`${A.domain}/broker`))).toMatchObject({ status: 'done' });
+    expect(readdirSync(leases)).toEqual([]);
   });
 
   it('checks its configuration and names every fault at once', () => {

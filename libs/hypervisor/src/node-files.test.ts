@@ -1,10 +1,11 @@
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { HostError } from './codes.ts';
 import { memoryFiles } from './fake/memory-files.ts';
-import { nodeFiles } from './node-files.ts';
+import { nodeFiles, removeUnfinished } from './node-files.ts';
 import type { HostFiles } from './ports/files.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'carnet-files-'));
@@ -64,4 +65,35 @@ describe('on disk', () => {
       setback: { code: 'DISK_FAILED' },
     });
   });
+
+  it('what a process was writing when it was killed is found and removed by the next, and nothing else', async () => {
+    const path = join(root, 'killed', 'leases', 'entry.json');
+    await nodeFiles.write(path, Buffer.from('old'));
+    writeFileSync(join(root, 'killed', 'memory.state.partial'), 'of another hand');
+    const { signal } = spawnSync(process.execPath, ['--input-type=module', '--eval', KILLED_BEFORE_RENAME, path]);
+    expect(signal).toBe('SIGKILL');
+    const left = readdirSync(join(root, 'killed', 'leases')).filter((name) => name !== 'entry.json');
+    expect(left).toHaveLength(1);
+    expect(await removeUnfinished(join(root, 'killed'))).toEqual(left.map((name) => join(root, 'killed', 'leases', name)));
+    expect(readdirSync(join(root, 'killed'), { recursive: true }).toSorted()).toEqual([
+      'leases',
+      'leases/entry.json',
+      'memory.state.partial',
+    ]);
+    expect(readFileSync(path, 'utf8')).toBe('old');
+    expect(await removeUnfinished(join(root, 'nowhere'))).toEqual([]);
+  });
 });
+
+/** Writes a file with `nodeFiles`, and dies once it is whole under its other name. */
+const KILLED_BEFORE_RENAME = `
+  import fs from 'node:fs/promises';
+  import { syncBuiltinESMExports } from 'node:module';
+  fs.rename = () => {
+    process.kill(process.pid, 'SIGKILL');
+    return new Promise(() => undefined);
+  };
+  syncBuiltinESMExports();
+  const { nodeFiles } = await import(${JSON.stringify(new URL('./node-files.ts', import.meta.url).href)});
+  await nodeFiles.write(process.argv[1], Buffer.from('new'));
+`;

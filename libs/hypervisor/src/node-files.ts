@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { link, mkdir, open, readdir, readFile, rename, rm, stat, statfs, unlink } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { failed, HostError } from './codes.ts';
 import type { HostFiles } from './ports/files.ts';
 
@@ -41,8 +41,27 @@ async function flushDir(dir: string): Promise<void> {
   }
 }
 
+/** Of its own name for each write: two may replace one file at once. */
+const unfinishedName = (path: string): string => `${path}.${randomUUID()}.partial`;
+const UNFINISHED = /\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.partial$/;
+
+/**
+ * Removes what writes that a crash cut off have left in a directory and below it. For an agent that starts: nobody else writes there, and what
+ * lies beside a lease or a share would be taken for one. @returns the paths of what was removed
+ */
+export const removeUnfinished = (dir: string): Promise<readonly string[]> =>
+  guarded(async () => {
+    const names = (await unlessMissing(() => readdir(dir, { recursive: true }))) ?? [];
+    const left = names.filter((name) => UNFINISHED.test(name)).map((name) => join(dir, name));
+    for (const path of left) {
+      await rm(path, { force: true });
+      await flushDir(dirname(path));
+    }
+    return left;
+  });
+
 async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const partial = `${path}.${randomUUID()}.partial`;
+  const partial = unfinishedName(path);
   const handle = await open(partial, 'wx', PRIVATE_FILE);
   try {
     try {
