@@ -48,6 +48,10 @@ export function filesIn(dir: string, name: string): HeadFiles {
     }
   };
 
+  const takeAway = async (): Promise<void> => {
+    await unlessMissing(rename(path, `${path}.${randomUUID()}.old`));
+  };
+
   return {
     path,
     read: readAll,
@@ -55,14 +59,18 @@ export function filesIn(dir: string, name: string): HeadFiles {
       const end = await unlessMissing(open(path, constants.O_WRONLY | constants.O_APPEND));
       if (end === undefined) return false;
       return closed(end, async () => {
-        await writeAtOnce(end, lines);
+        try {
+          await writeAtOnce(end, lines);
+        } catch (cause) {
+          // A full disk took a part of it. What another replica would append to that would be lost in its line.
+          await takeAway();
+          throw cause;
+        }
         await end.datasync();
         return (await unlessMissing(stat(path)))?.ino === (await end.stat()).ino;
       });
     },
-    takeAway: async () => {
-      await unlessMissing(rename(path, `${path}.${randomUUID()}.old`));
-    },
+    takeAway,
     place: async (lines) => {
       const draft = `${path}.${randomUUID()}.tmp`;
       try {

@@ -1,4 +1,5 @@
-import { appendFileSync, readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, readdirSync, readFileSync, renameSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -16,6 +17,16 @@ const upTo = (seq: number): readonly KeptEvent[] => CHAIN.slice(0, seq);
 const at = (seq: number) => endOf(CHAIN[seq - 1]);
 const textOf = (told: number, events: readonly KeptEvent[]): Buffer =>
   Buffer.concat([markLine(at(told)), ...events.map(eventLine)]);
+
+/** Another replica, that keeps one event. */
+const KEEPS = `
+  const { openHeadFile } = await import(${JSON.stringify(new URL('./head-file.ts', import.meta.url).href)});
+  const [, dir, text] = process.argv;
+  const event = JSON.parse(text);
+  const file = await openHeadFile(dir, ${JSON.stringify(B)});
+  const kept = file.keep([{ ...event, envelope: Buffer.from(event.envelope, 'base64') }], null);
+  console.log(await kept.then(() => 'kept', (cause) => 'refused: ' + cause.message));
+`;
 
 describe('a head file', () => {
   it('keeps where the ledger ends and the events that led there, in any order of telling, and never goes back', async () => {
@@ -194,6 +205,40 @@ describe('whatever happens to a head file', () => {
       { numRuns: 8 },
     );
   }, 60_000);
+
+  it('a full disk that took a part of a line costs the other replica nothing', async () => {
+    const dir = temporaryDir();
+    const other = await openHeadFile(dir, B);
+    let seq = 1;
+    await other.keep(upTo(seq), at(seq));
+    const path = join(dir, NAME);
+    const kibibytes = (more: number): number => Math.floor((statSync(path).size + more) / 1_024);
+    while (kibibytes(eventLine(must(CHAIN[seq])).length) === kibibytes(0)) {
+      seq += 1;
+      await other.keep(upTo(seq), at(seq));
+    }
+    const before = statSync(path).size;
+    const next = must(CHAIN[seq]);
+    const given = JSON.stringify({ ...next, envelope: Buffer.from(next.envelope).toString('base64') });
+    // A file that may not grow beyond a limit takes as much as fits, as one on a full disk does.
+    const limited = `trap '' XFSZ; ulimit -f ${kibibytes(eventLine(next).length)}; exec "$@"`;
+    const child = spawnSync('bash', [
+      '-c',
+      limited,
+      'bash',
+      process.execPath,
+      '--input-type=module',
+      '--eval',
+      KEEPS,
+      dir,
+      given,
+    ]);
+    expect(child.stdout.toString()).toMatch(/^refused: only \d+ of/);
+    await other.keep(upTo(seq + 2), at(seq + 2));
+    expect(await (await openHeadFile(dir, B)).read()).toMatchObject({ told: at(seq + 2), events: upTo(seq + 2) });
+    expect(statSync(path).size).toBeGreaterThan(before);
+    expect(readdirSync(dir)).toEqual([NAME]);
+  });
 
   it('what was appended to a file that another replica takes away meanwhile does not count as written', async () => {
     const dir = temporaryDir();
