@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { failed, HostError } from './codes.ts';
 import { commandId } from './command/scalars.ts';
 import { memoryFiles } from './fake/memory-files.ts';
 import { hostPaths } from './host-paths.ts';
@@ -50,6 +51,35 @@ describe('step log', () => {
       }),
       { numRuns: 50 },
     );
+  });
+
+  it.each([
+    ['at the first record', 0, 7],
+    ['at a later one', 1, 7],
+    ['and nothing of it was taken', 1, 0],
+    ['and all of it was taken, without a word', 1, Number.POSITIVE_INFINITY],
+  ])('an append that a full disk cut off %s: what comes after it is there after a restart', async (_, earlier, taken) => {
+    const disk = memoryFiles({ tmpfs: [] });
+    let isFull = false;
+    const { log } = await opened({
+      ...disk,
+      append: async (path, bytes) => {
+        if (!isFull) return disk.append(path, bytes);
+        if (taken > 0) await disk.append(path, bytes.subarray(0, taken));
+        throw new HostError(failed('NO_ROOM', '(ENOSPC)'));
+      },
+    });
+    for (let n = 0; n < earlier; n += 1) await log.append(intent(`seal@${n}`, 'running'));
+    isFull = true;
+    await expect(log.append(intent('quiesce@1', 'lost'))).rejects.toMatchObject({ setback: { code: 'NO_ROOM' } });
+    expect(log.intent('quiesce@1')).toBeUndefined();
+    await expect(log.append(intent('quiesce@1', 'lost, too'))).rejects.toThrow(HostError);
+    isFull = false;
+    await log.append(intent('quiesce@1', 'running'));
+    await log.append(outcome('surrender@1'));
+    const again = await opened(disk);
+    expect(again.log.intent('quiesce@1')?.seen).toEqual({ was: 'running' });
+    expect(again.log.outcome('surrender@1')).toBeDefined();
   });
 
   it('damage before the tail refuses the VM', async () => {

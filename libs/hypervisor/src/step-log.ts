@@ -27,6 +27,7 @@ export type OutcomeRecord = Extract<StepRecord, { readonly record: 'outcome' }>;
 export type StepLog = {
   intent(key: string): IntentRecord | undefined;
   outcome(key: string): OutcomeRecord | undefined;
+  /** One at a time: steps of a VM stand in one line. */
   append(record: StepRecord): Promise<void>;
 };
 
@@ -73,11 +74,21 @@ export async function openStepLog(files: HostFiles, paths: HostPaths, vm: VmId):
     } else if (!outcomes.has(record.key)) outcomes.set(record.key, record);
   };
   parsed.records.forEach(remember);
+  let { soundBytes } = parsed;
+  let isSound = true;
+  // Of one that failed a part may be there (a full disk): what is written after it would be lost in its line.
+  const append = async (line: Buffer): Promise<void> => {
+    if (!isSound && (await files.size(path)) !== undefined) await files.truncate(path, soundBytes);
+    isSound = false;
+    await files.append(path, line);
+    soundBytes += line.length;
+    isSound = true;
+  };
   return done({
     intent: (key) => intents.get(key),
     outcome: (key) => outcomes.get(key),
     append: async (record) => {
-      await files.append(path, Buffer.from(`${JSON.stringify(record)}\n`));
+      await append(Buffer.from(`${JSON.stringify(record)}\n`));
       remember(record);
     },
   });
