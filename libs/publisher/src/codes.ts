@@ -15,8 +15,8 @@ export const DOOR_CODES = {
   },
   INTERNAL: { text: 'The broker failed.', advice: "See the broker's log; repeating is safe." },
   DATABASE_UNAVAILABLE: {
-    text: 'The broker does not reach its database.',
-    advice: 'It goes on by itself when the database is back; repeating is safe. `/readyz` of the broker says what it sees.',
+    text: 'The broker does not reach its database, or that takes nothing now (a full disk).',
+    advice: 'It goes on by itself when the database does; repeating is safe. `/readyz` of the broker says what it sees.',
   },
   HOSTS_NOT_HEARD_YET: {
     text: 'The broker has just come back and has not heard its hosts yet.',

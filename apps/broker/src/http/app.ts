@@ -178,7 +178,7 @@ export function refusalOf(ports: Pick<AppPorts, 'log'>, error: unknown): Service
         return {
           ok: false,
           code: 'DATABASE_UNAVAILABLE',
-          text: 'the broker does not reach its database; ask again in some seconds',
+          text: 'the broker does not reach its database, or that takes nothing now; ask again in some seconds, the log says why',
         };
       }
       ports.log.error({ err: error }, 'request failed');
