@@ -189,3 +189,21 @@ it('a tree that was kept wrongly is grown again before anybody is accused', asyn
   await oneRound(refusal('two'));
   expect([await frozenAt(b), (await kept(b))?.size]).toEqual([undefined, 3]);
 });
+
+it('a head that the bus brings after a later one takes nothing back of what the peer has acknowledged', async () => {
+  const heads: Uint8Array[] = [];
+  for (const text of ['one', 'two']) {
+    await say(a, B, refusal(text));
+    const events = await a.journal.ledger(LEDGER);
+    await b.journal.receiveAll(
+      A,
+      events.map(({ envelope, placement }) => ({ envelope, subject: eventSubject(placement) })),
+    );
+    heads.push(...(await b.exchange.head()));
+  }
+  const [earlier = new Uint8Array(), later = new Uint8Array()] = heads;
+  const acknowledgement = async () =>
+    (await a.parts.db.selectFrom('peers').select('head_envelope').executeTakeFirstOrThrow()).head_envelope;
+  for (const head of [earlier, later, earlier]) expect(await a.exchange.hear(head)).toMatchObject({ ok: true });
+  expect(Buffer.compare((await acknowledgement()) ?? new Uint8Array(), later)).toBe(0);
+});

@@ -168,7 +168,20 @@ async function judgeHead(
     .updateTable('peers')
     .set((set) => ({
       heard_at: timeOf(clock.nowMs()),
-      head_envelope: signed.bytes,
+      // The bus may bring an earlier head after a later one: what the peer has acknowledged once it must not be able to deny.
+      head_envelope: set
+        .case()
+        .when(
+          set.fn.coalesce(
+            set.selectFrom('ledgers').select('covered_seq').where('publisher', '=', self).where('audience', '=', peer),
+            set.val(0),
+          ),
+          '<=',
+          positionOf(received?.seq),
+        )
+        .then(signed.bytes)
+        .else(set.ref('head_envelope'))
+        .end(),
       own_digest: set
         .case()
         .when('own_seq', '<', positionOf(own?.seq))

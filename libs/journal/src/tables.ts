@@ -46,7 +46,7 @@ export type EventRow = {
 export type PeerRow = {
   readonly peer: TrustDomain;
   readonly heard_at: string | null;
-  /** The peer's last signed head or answer, as it came: its acknowledgement of our ledger, which it cannot deny. */
+  /** Of the peer’s signed heads and answers, as it came, the last that acknowledges no less of our ledger than any before: it cannot deny it. */
   readonly head_envelope: Uint8Array | null;
   /** The end of its own ledger to us, as it signed it. */
   readonly own_seq: number;
