@@ -9,6 +9,8 @@ export type Answers = {
   readonly changed: (query: Query) => void;
   /** Everything may be different: something was undone or restored, or tables changed. */
   readonly forget: () => void;
+  /** Another number once rows of any table may be other ones. */
+  readonly lastChange: () => number;
 };
 
 /** One statement: which tables it names, and what was answered to it. */
@@ -61,5 +63,6 @@ export function createAnswers(): Answers & { readonly queryOf: (sql: string, nam
       now += 1;
       for (const table of tables.values()) table.changedAt = now;
     },
+    lastChange: () => now,
   };
 }

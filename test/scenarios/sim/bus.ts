@@ -39,6 +39,8 @@ type Connecting = {
   readonly life: Life;
   readonly crash: () => void;
   readonly ignoresResent: boolean;
+  /** A mutant's: it signs no heads, and answers nobody. */
+  readonly isMute: boolean;
 };
 
 /** What an unacknowledged message waits before it is sent again, ms. */
@@ -129,7 +131,7 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
   };
 
   /** As one replica's connection sees it. */
-  const connect = ({ self, life, crash, ignoresResent }: Connecting): LinkBus => {
+  const connect = ({ self, life, crash, ignoresResent, isMute }: Connecting): LinkBus => {
     // Who is not heard asks in vain; who hears nothing is not answered.
     const reached = async <T>(work: () => Promise<T>): Promise<T> => {
       if (cuts.isDown(self)) throw new Accident('not connected');
@@ -195,7 +197,7 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
         return { unsubscribe: () => void listeners.delete(listener) };
       },
       publish: (subject: string, data: Uint8Array) => {
-        if (cuts.isUnheard(self) || faults.take('message lost')) return;
+        if (isMute || cuts.isUnheard(self) || faults.take('message lost')) return;
         tellChannel(subject, data);
       },
     };

@@ -1,18 +1,18 @@
-import { createHash } from 'node:crypto';
-import { type Digest, digest, type Event, event as eventSchema, isMigrationEvent, type TrustDomain } from '@carnet/events';
-import { evolve, initialJourney, type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
-import { decodeEntry } from '../../../libs/hypervisor/src/fence/entry.ts';
-import { payloadOf } from '../../../libs/journal/src/stored-event.ts';
+import type { TrustDomain } from '@carnet/events';
+import { type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
+import { sha256Hex } from '@carnet/trust';
+import { placedEvent } from '../../../libs/journal/src/stored-event.ts';
 import { VM } from '../../../libs/saga/src/testing.ts';
 import { unproven, unsoundLedger, wronged } from './convictions.ts';
 import type { Csp } from './csp.ts';
 import type { Custody } from './custody.ts';
+import { createEachStep } from './each-step.ts';
 import { leftovers } from './leftovers.ts';
 import type { Liar } from './liar.ts';
+import { createNoticed } from './noticed.ts';
 import type { Scheduler } from './scheduler.ts';
+import type { Violation } from './violation.ts';
 
-export type Violation = { readonly rule: string; readonly text: string };
-type LedgerEvent = { readonly event: Event; readonly digest: Digest };
 export type Checks = ReturnType<typeof createChecks>;
 
 const UUID = VM.slice(VM.indexOf('/') + 1);
@@ -58,20 +58,17 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
   const honest = (csps: readonly Csp[]): readonly Csp[] => csps.filter(({ domain }) => domain !== liar?.domain);
   let pending: Violation | undefined;
   let all: readonly Csp[] = [];
-  const journeys = new Map<string, { readonly key: string; readonly journey: Journey }>();
   const seen = new Set<string>();
-  const events = new Map<string, LedgerEvent>();
-
-  const fenceOf = async ({ host }: Csp) => {
-    const bytes = await host.fake.files.read(host.fake.ports.paths.fence(VM));
-    return bytes === undefined ? undefined : decodeEntry(bytes);
-  };
+  const eachStep = createEachStep(custody, liar?.domain);
+  const noticed = createNoticed();
+  const { fenceOf, journeyOf } = eachStep;
   const running = async ({ host }: Csp): Promise<boolean> =>
     (await host.fake.hypervisor.list()).some(({ uuid, state }) => uuid === UUID && state === 'running');
 
   const told = (publisher: TrustDomain, envelope: Uint8Array): void => {
-    const said = eventSchema.safeParse(payloadOf(envelope)).data;
+    const said = placedEvent({ digest: sha256Hex(envelope), envelope }).event;
     if (said === undefined) return;
+    noticed.told(said.publisher, said.audience, Number(said.seq));
     const epoch = 'epoch' in said ? said.epoch : undefined;
     const line = `${said.publisher.charAt(4)}→${said.audience.charAt(4)} ${said.seq} ${said.type}${epoch === undefined ? '' : ` @${epoch}`}`;
     // Told again (a lost stream) it is of the past: the host has gone on.
@@ -81,60 +78,15 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
     const csp = all.find(({ domain }) => domain === publisher);
     const must = publisher === liar?.domain ? undefined : MUST_STAND[said.type];
     if (csp === undefined || must === undefined || epoch === undefined) return;
-    void fenceOf(csp).then((entry) => {
-      // An attempt that ended since, or the VM that was given back, moved the register on.
-      if (entry !== undefined && (entry.epoch > epoch || entry.standing === must)) return;
-      pending ??= {
-        rule: 'published before the host knows',
-        text: `${said.type} @${epoch} of ${publisher}: its host is ${entry?.standing ?? 'unaware'} @${entry?.epoch ?? '-'}`,
-      };
-    });
+    const entry = fenceOf(csp);
+    // An attempt that ended since, or the VM that was given back, moved the register on.
+    if (entry !== undefined && (entry.epoch > epoch || entry.standing === must)) return;
+    pending ??= {
+      rule: 'published before the host knows',
+      text: `${said.type} @${epoch} of ${publisher}: its host is ${entry?.standing ?? 'unaware'} @${entry?.epoch ?? '-'}`,
+    };
   };
 
-  const readEvent = (named: string, envelope: unknown): LedgerEvent | undefined => {
-    const known = events.get(named);
-    if (known !== undefined || !(envelope instanceof Uint8Array)) return known;
-    const said = eventSchema.safeParse(payloadOf(envelope)).data;
-    if (said === undefined) return undefined;
-    const read = { event: said, digest: digest.parse(named) };
-    events.set(named, read);
-    return read;
-  };
-
-  const journeyOf = ({ database, domain }: Csp, peer: TrustDomain): Journey => {
-    const which = `from events where (publisher = ? or audience = ?) and migration in (select migration from events where vm is not null)
-       order by placed_at, publisher, seq`;
-    const named = database.rows(`select digest ${which}`, peer, peer).map((row) => row['digest']);
-    const key = createHash('sha1').update(named.join()).digest('hex');
-    const name = `${domain} ${peer}`;
-    const known = journeys.get(name);
-    if (known?.key === key) return known.journey;
-    // Causal order: each after what it cites, whatever order it came in.
-    const left = database.rows(`select digest, envelope ${which}`, peer, peer).flatMap((row) => {
-      const said = readEvent(String(row['digest']), row['envelope']);
-      return said === undefined ? [] : [said];
-    });
-    const digests = new Set<string>(left.map(({ digest: of }) => of));
-    const placed = new Set<string>();
-    let journey = initialJourney(VM);
-    for (let before = -1; placed.size !== before; ) {
-      before = placed.size;
-      for (const each of left) {
-        if (placed.has(each.digest)) continue;
-        const earlier = left.some(
-          (other) =>
-            other.event.publisher === each.event.publisher &&
-            Number(other.event.seq) < Number(each.event.seq) &&
-            !placed.has(other.digest),
-        );
-        if (earlier || each.event.causes.some((cause) => digests.has(cause) && !placed.has(cause))) continue;
-        placed.add(each.digest);
-        if (isMigrationEvent(each.event)) ({ journey } = evolve(journey, { event: each.event, digest: each.digest }));
-      }
-    }
-    journeys.set(name, { key, journey });
-    return journey;
-  };
   /** An intent that nobody answered ends by its source alone. */
   const hasEnded = (m: MigrationState): boolean => sourceEnded(m) && (targetEnded(m) || m.targetPhase === 'idle');
   const isOver = ({ migrations }: Journey): boolean => migrations.every(hasEnded);
@@ -162,6 +114,12 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
       : `${domain}: the ledger of ${row['publisher']} to ${row['audience']} is ${row['frozen'] ?? 'quarantined'}`;
   };
 
+  /** All that it has said, as its peers' signed heads say. */
+  const isAcknowledged = ({ domain, database }: Csp): boolean =>
+    !database
+      .rows('select audience from ledgers where publisher = ? and covered_seq < head_seq', domain)
+      .some(({ audience }) => audience !== liar?.domain);
+
   /** Rows that nobody changed are the same ones. */
   const proofs = new Map<Csp, readonly object[]>();
   const proofsChanged = (csps: readonly Csp[]): boolean => {
@@ -174,9 +132,50 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
     return changed.length > 0;
   };
 
+  const whereItRuns = async (everybody: readonly Csp[]): Promise<readonly Csp[]> => {
+    for (const { host } of everybody) host.touched = false;
+    const run: Csp[] = [];
+    for (const csp of honest(everybody)) if (await running(csp)) run.push(csp);
+    return run;
+  };
+  /** One VM and one key, and nobody convicted. */
+  const twice = (csps: readonly Csp[], run: readonly Csp[]): Violation | undefined => {
+    if (run.length > 1 && !run.some(trustedLiar))
+      return { rule: 'I1 never both', text: `the VM runs at ${run.map(({ domain }) => domain).join(' and ')}` };
+    if (csps.some(({ restores }) => restores > 0)) return undefined;
+    const convicted = proofsChanged(csps) ? wronged(csps, liar) : undefined;
+    if (convicted !== undefined) return { rule: 'no honest CSP is convicted', text: convicted };
+    const active = csps.filter(({ database }) => custody.isActive(database));
+    if (active.length > 1 && !active.some(trustedLiar))
+      return { rule: 'I4 one key', text: `the key is active at ${active.map(({ domain }) => domain).join(' and ')}` };
+    return undefined;
+  };
+  /** No VM runs that its CSP's ledger does not let run. */
+  const unrecorded = (csps: readonly Csp[], run: readonly Csp[]): Violation | undefined => {
+    if (csps.some(({ restores }) => restores > 0)) return undefined;
+    for (const csp of run) {
+      const fence = fenceOf(csp);
+      const authorised = all
+        .filter((other) => other !== csp)
+        .flatMap((other) => journeyOf(csp, other.domain).migrations)
+        .filter((m) => m.target === csp.domain && m.facts.StartAuthorized !== undefined);
+      const rule = 'start before its record';
+      if (fence?.vcpus === 'may-run' && csps[0] !== csp && authorised.length === 0)
+        return { rule, text: `${csp.domain} runs the VM, and its ledger does not say that it may` };
+      if (fence?.role === 'target' && !authorised.some((m) => m.epoch === fence.epoch))
+        return { rule, text: `${csp.domain} runs epoch ${fence.epoch}, and its ledger does not say that it may` };
+    }
+    return undefined;
+  };
+
   let born = false;
+  let early: Violation | undefined;
+  let run: readonly Csp[] = [];
   return {
     told,
+    folded: eachStep.folded,
+    /** Nothing hinders anybody from now on. */
+    calm: (): void => noticed.calm(scheduler.elapsedMs(), scheduler.nowMs()),
     /** The VM is there: from now on the rules hold. */
     begin: (): void => {
       born = true;
@@ -184,39 +183,20 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
     /** After every step: whether anything happened that could break a rule. */
     mayBeWrong: (csps: readonly Csp[]): boolean => {
       all = csps;
-      return born && (pending !== undefined || csps.some(({ host }) => host.touched));
+      eachStep.begin(csps);
+      if (pending !== undefined || noticed.isDue(scheduler.elapsedMs()) || eachStep.mayBeWrong(honest(csps))) return true;
+      return born && csps.some(({ host }) => host.touched);
     },
     look: async (everybody: readonly Csp[]): Promise<Violation | undefined> => {
-      if (pending !== undefined) return pending;
       const csps = honest(everybody);
-      for (const { host } of everybody) host.touched = false;
-      const run: Csp[] = [];
-      for (const csp of csps) if (await running(csp)) run.push(csp);
-      if (run.length > 1 && !run.some(trustedLiar))
-        return { rule: 'I1 never both', text: `the VM runs at ${run.map(({ domain }) => domain).join(' and ')}` };
-      if (csps.some(({ restores }) => restores > 0)) return undefined;
-      const convicted = proofsChanged(csps) ? wronged(csps, liar) : undefined;
-      if (convicted !== undefined) return { rule: 'no honest CSP is convicted', text: convicted };
-      const active = csps.filter(({ database }) => custody.isActive(database));
-      if (active.length > 1 && !active.some(trustedLiar))
-        return { rule: 'I4 one key', text: `the key is active at ${active.map(({ domain }) => domain).join(' and ')}` };
-      for (const csp of run) {
-        const mayRun = (await fenceOf(csp))?.vcpus === 'may-run';
-        const authorised = everybody
-          .filter((other) => other !== csp)
-          .flatMap((other) => journeyOf(csp, other.domain).migrations)
-          .filter((m) => m.target === csp.domain && m.facts.StartAuthorized !== undefined);
-        const isHome = csps[0] === csp;
-        if (mayRun && !isHome && authorised.length === 0)
-          return { rule: 'start before its record', text: `${csp.domain} runs the VM, and its ledger does not say that it may` };
-        const fence = await fenceOf(csp);
-        if (fence?.role === 'target' && !authorised.some((m) => m.epoch === fence.epoch))
-          return {
-            rule: 'start before its record',
-            text: `${csp.domain} runs epoch ${fence.epoch}, and its ledger does not say that it may`,
-          };
-      }
-      return undefined;
+      // First, for the rules of running ask what the ledgers say by now.
+      const atEachStep = eachStep.look(csps, born);
+      // Who is about to be born is born first.
+      early ??= born ? undefined : atEachStep;
+      if (!born || pending !== undefined) return born ? pending : undefined;
+      if (everybody.some(({ host }) => host.touched)) run = await whereItRuns(everybody);
+      const wrong = twice(csps, run) ?? unrecorded(csps, run) ?? early ?? atEachStep;
+      return wrong ?? (noticed.isDue(scheduler.elapsedMs()) ? noticed.unnoticed(csps) : undefined);
     },
     isQuiet: (everybody: readonly Csp[]): boolean => {
       const csps = honest(everybody);
@@ -229,7 +209,7 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
             if (ledgerOf(one, from.domain, to.domain) !== ledgerOf(other, from.domain, to.domain)) return false;
           const journey = journeyOf(one, other.domain);
           return isOver(journey);
-        }) && csps.every((csp) => unwell(csp) === undefined)
+        }) && csps.every((csp) => unwell(csp) === undefined && isAcknowledged(csp))
       );
     },
     end: (everybody: readonly Csp[], endless: boolean): Violation | undefined => {
@@ -257,7 +237,8 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
         const text = unwell(csp);
         if (text !== undefined) return { rule: 'I7 heals', text };
         const unsound = unsoundLedger(csp);
-        if (unsound !== undefined) return { rule: 'sound ledgers', text: unsound };
+        if (unsound !== undefined) return { rule: 'I5 nothing deniable', text: unsound };
+        if (!isAcknowledged(csp)) return { rule: 'I5 nothing deniable', text: `not all that ${csp.domain} said is acknowledged` };
       }
       const twice = askedTwice(csps);
       if (twice !== undefined) return { rule: 'one intent for each request', text: twice };
@@ -276,7 +257,9 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
     },
     /** How migrations ended, and how often the VM came all the way round. */
     count: (csps: readonly Csp[]): { readonly ends: Readonly<Record<string, number>>; readonly rounds: number } => {
-      const all = pairs(csps).flatMap(([one, other]) => journeyOf(one, other.domain).migrations);
+      const all = pairs(csps).flatMap(
+        ([one, other]) => (one.domain === liar?.domain ? journeyOf(other, one.domain) : journeyOf(one, other.domain)).migrations,
+      );
       const ends: Record<string, number> = {};
       for (const { sourcePhase, targetPhase } of all) {
         const end = `${sourcePhase} × ${targetPhase}`;

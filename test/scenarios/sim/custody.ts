@@ -47,6 +47,8 @@ export type Custody = {
   readonly open: (ports: ReplicaKeyPorts) => ReplicaKeys;
   /** Whether the CSP may use a key of the VM's disk now. */
   readonly isActive: (database: Database) => boolean;
+  /** Whether the CSP has a key of the VM's disk still, usable now or not. */
+  readonly isKept: (database: Database) => boolean;
   /** What of a key beside those that it needs, or of what opens one, is left at a CSP. */
   readonly left: (database: Database, needed: readonly string[]) => string | undefined;
 };

@@ -23,6 +23,10 @@ export type Database = {
   readonly snapshot: () => Snapshot;
   readonly restore: (snapshot: Snapshot) => void;
   readonly rows: (sql: string, ...given: SQLInputValue[]) => readonly Record<string, unknown>[];
+  /** Another number once rows of any table may be other ones. */
+  readonly lastChange: () => number;
+  /** A transaction is open: what it has written may yet be undone. */
+  readonly isWriting: () => boolean;
   readonly close: () => void;
 };
 type Row = readonly SQLInputValue[];
@@ -266,6 +270,8 @@ export function openDatabase(): Database {
       answers.forget();
       return statement.all(...values);
     },
+    lastChange: answers.lastChange,
+    isWriting: () => db.isTransaction,
     close: () => db.close(),
   };
 }

@@ -1,7 +1,7 @@
 import { giveBirth, introduce } from './birth.ts';
-import type { Violation } from './checks.ts';
 import type { Fault } from './faults.ts';
 import { keepSayingHello, keepSwitchingOn } from './power.ts';
+import type { Violation } from './violation.ts';
 import { wishCancel, wishes, wishMove } from './wishes.ts';
 import { createWorld, type Script, type SimOptions, type World } from './world.ts';
 
@@ -68,7 +68,7 @@ async function live(world: World): Promise<Violation | undefined> {
   const until = async (ms: number, done: () => boolean = () => false): Promise<void> => {
     while (violation === undefined && scheduler.steps() < STEPS_MAX && !done()) {
       if (!(await scheduler.step(ms))) return;
-      if (world.options.mutant.forgives === true) for (const { database } of csps) database.rows('delete from proofs');
+      forget(world);
       violation = checks.mayBeWrong(csps) ? await checks.look(csps) : undefined;
     }
   };
@@ -93,6 +93,7 @@ async function live(world: World): Promise<Violation | undefined> {
   bus.heal();
   for (const csp of csps) for (const life of [...csp.lives, csp.host.life]) life.skewMs = 0;
   scheduler.note('calm');
+  checks.calm();
   // Who did not switch it off need not switch it on.
   if (csps.some(({ host }) => host.maybeOff)) keepSwitchingOn(scheduler, csps);
   if (liar !== undefined) {
@@ -113,6 +114,15 @@ async function live(world: World): Promise<Violation | undefined> {
   await until(Math.max(...csps.map(({ host }) => host.lastCommandMs)) + ARRIVED_MS);
   const left = await nothingLeft(world, until);
   return violation ?? left ?? checks.end(csps, scheduler.steps() >= STEPS_MAX);
+}
+
+/** What a mutant does not keep. */
+function forget({ options, csps }: World): void {
+  const { forgives, signedHeads } = options.mutant;
+  for (const { database } of csps) {
+    if (forgives === true) database.rows('delete from proofs');
+    if (signedHeads === 'unkept') database.rows('update peers set head_envelope = null');
+  }
 }
 
 /** What has ended is cleared up within the time in which every journey is looked at once more. */

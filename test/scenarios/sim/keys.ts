@@ -389,6 +389,8 @@ export const keyModel: Custody = {
     create: async () => void (await createKey(store.db, DISK_KEY, SECRET)),
   }),
   isActive: (database) => database.rows(`select key from sim_keys where kind = 'disk' and state = 'active'`).length > 0,
+  isKept: (database) =>
+    database.rows(`select key from sim_keys where kind = 'disk' and state <> 'destroyed' and value is not null`).length > 0,
   left: (database, needed) => {
     const rows = database.rows(`select key, kind, state from sim_keys where state <> 'destroyed'`);
     const row = rows.find(({ key }) => !needed.includes(String(key)));

@@ -1,5 +1,6 @@
 import { digest, type TrustDomain } from '@carnet/events';
 import type { HostPorts } from '@carnet/hypervisor';
+import type { Journal } from '@carnet/journal';
 import type { LoopPorts } from '@carnet/runtime';
 import type { AloneWith } from '../../../apps/broker/src/alone.ts';
 import type { Hosts } from '../../../apps/broker/src/hosts/steps.ts';
@@ -31,6 +32,10 @@ export type Mutant = {
   readonly provides?: 'nothing';
   /** What convicts a liar is thrown away: beside a liar only. */
   readonly forgives?: boolean;
+  /** The journal as its broker sees it. */
+  readonly journal?: (journal: Journal) => Journal;
+  /** Signed heads are not said, or not kept once they have been heard. */
+  readonly signedHeads?: 'unsaid' | 'unkept';
 };
 
 export const HONEST: Mutant = { name: 'none', breaks: 'nothing' };
@@ -108,6 +113,25 @@ const rollsBack = (ports: LoopPorts, context: PerformContext): LoopPorts => ({
     }
     return owed;
   },
+});
+
+/** What a host is given as the event that it acts upon. */
+const NO_EVENT = digest.parse('e'.repeat(64));
+
+/** The source's host has given the VM away: all that it held goes at once, and not when the VM is known to run at the target. */
+const shredsEarly = (hosts: Hosts): Hosts => ({
+  ...hosts,
+  step: async (of, step, body) => {
+    const outcome = await hosts.step(of, step, body);
+    if (step === 'surrender' && outcome.kind === 'done') await hosts.step(of, 'retire', async () => ({}));
+    return outcome;
+  },
+});
+
+/** As clocks say, and not as each event cites what came before it. */
+const byTheClock = (journal: Journal): Journal => ({
+  ...journal,
+  eventsOfVm: async (of) => (await journal.eventsOfVm(of)).toSorted((a, b) => (a.placement.time < b.placement.time ? -1 : 1)),
 });
 
 const alwaysAlone: AloneWith = async (_, work) => ({ held: true, value: await work(new AbortController().signal) });
@@ -241,4 +265,25 @@ export const MUTANTS: readonly Mutant[] = [
     inventory: (inventory) => ({ ...inventory, remove: async () => undefined }),
   },
   { name: 'two-peers-at-once', breaks: 'requests about one VM are decided side by side', alone: () => alwaysAlone },
+  {
+    name: 'shreds-early',
+    breaks: 'the source shreds when it gives the VM away, and not once it runs elsewhere',
+    hosts: shredsEarly,
+  },
+  {
+    name: 'folds-by-the-clock',
+    breaks: 'events are folded in the order of their times, not of their causes',
+    journal: byTheClock,
+  },
+  {
+    name: 'orders-without-events',
+    breaks: 'hosts are told to act, and not on which signed event',
+    hosts: (hosts) => ({ ...hosts, step: (of, step, body) => hosts.step({ ...of, because: NO_EVENT }, step, body) }),
+  },
+  {
+    name: 'heads-unkept',
+    breaks: 'what a peer has signed to hold is counted, and the signed head is not kept',
+    signedHeads: 'unkept',
+  },
+  { name: 'heads-unsaid', breaks: 'nobody signs how far the ledgers go', signedHeads: 'unsaid' },
 ];

@@ -92,6 +92,9 @@ export async function realKeys(): Promise<Custody> {
     },
     open: (ports) => openKeys(ports, roots),
     isActive: (database) => database.rows(`select key from keys_holdings where kind = 'disk' and state = 'active'`).length > 0,
+    isKept: (database) =>
+      database.rows(`select key from keys_holdings where kind = 'disk' and state <> 'destroyed' and wrapped is not null`).length >
+      0,
     left: (database, needed) => {
       const holdings = database.rows(
         `select key, kind, state from keys_holdings where state <> 'destroyed' or wrapped is not null`,

@@ -11,7 +11,7 @@ import { bringBackWhatIsHere } from '../../../apps/broker/src/here.ts';
 import { createHosts } from '../../../apps/broker/src/hosts/steps.ts';
 import { openInventory } from '../../../apps/broker/src/inventory.ts';
 import { keepSpares } from '../../../apps/broker/src/keys/spares.ts';
-import { createLedgers, keepLedgers } from '../../../apps/broker/src/ledgers.ts';
+import { createLedgers, keepLedgers, type Ledgers } from '../../../apps/broker/src/ledgers.ts';
 import { loopPorts, noticeJourneys } from '../../../apps/broker/src/loop-ports.ts';
 import type { PerformContext } from '../../../apps/broker/src/perform/context.ts';
 import { createPerformer } from '../../../apps/broker/src/perform/perform.ts';
@@ -54,6 +54,8 @@ export type ReplicaPorts = {
   readonly mutant: Mutant;
   /** A dishonest CSP's own way with its journal. */
   readonly tampering: (journal: Journal) => Journal;
+  /** What it has folded for itself, whenever it looks what it owes. */
+  readonly folded: (peer: TrustDomain, journey: Journey) => void;
 };
 
 /** One broker replica: its real parts, over simulated ports. */
@@ -78,6 +80,19 @@ const OFFER_MS = 30_000;
 const DEADLINE_MS = 120_000;
 const ROLLBACK_MS = 1_000;
 
+/** Whoever asked gets the same promise: somebody else looks on. */
+const observed = (ledgers: Ledgers, folded: ReplicaPorts['folded']): Ledgers => ({
+  ...ledgers,
+  foldedTo: (vm, peer) => {
+    const answer = ledgers.foldedTo(vm, peer);
+    answer.then(
+      ({ journey }) => folded(peer, journey),
+      () => undefined,
+    );
+    return answer;
+  },
+});
+
 export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
   const { scheduler, random, faults, life, store, identity, identities, custody, log, metrics, mutant } = ports;
   const self = identity.domain;
@@ -96,8 +111,9 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     log,
   });
   const tampered = ports.tampering(opened);
-  const journal = mutant.keepsTold === true ? { ...tampered, keep: async () => undefined } : tampered;
-  const ledgers = createLedgers(journal, self, nowMs, RULES.announced);
+  const kept = mutant.keepsTold === true ? { ...tampered, keep: async () => undefined } : tampered;
+  const journal = mutant.journal?.(kept) ?? kept;
+  const ledgers = observed(createLedgers(journal, self, nowMs, RULES.announced), ports.folded);
   const hosts = createHosts(simHostClient({ ...ports, scheduler }), nowMs);
   const books = openInventory({ store, hosts: [hostOf(self)], registry: () => hosts.client.registry, levelOf: () => 0, log });
   const inventory = mutant.inventory?.(books) ?? books;
@@ -221,7 +237,13 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     void runLink(
       parts,
       peer,
-      ports.bus.connect({ self, life, crash: ports.crash, ignoresResent: mutant.neverHeals === true }),
+      ports.bus.connect({
+        self,
+        life,
+        crash: ports.crash,
+        ignoresResent: mutant.neverHeals === true,
+        isMute: mutant.signedHeads === 'unsaid',
+      }),
       intakeOf(peer),
       never,
     );

@@ -111,7 +111,7 @@ export function createWorld(options: SimOptions): World {
       identity,
     );
   });
-  const start = starter({ options, scheduler, faults, random, bus, liar }, known, leaves);
+  const start = starter({ options, scheduler, faults, random, bus, checks, liar }, known, leaves);
   const parts = { options, scheduler, faults, happened, storm, stormMs, plan, random, bus, checks, liar, csps, start, replicas };
   return { ...parts, secret: () => keys.last, places: () => crash?.places() ?? 0 };
 }
@@ -160,7 +160,15 @@ function cspOf({ mutant, options, scheduler, faults, network, leaves, opened }: 
 
 /** Starts a replica, and again whenever it dies. */
 function starter(
-  { options, scheduler, faults, random, bus, liar }: Pick<World, 'options' | 'scheduler' | 'faults' | 'random' | 'bus' | 'liar'>,
+  {
+    options,
+    scheduler,
+    faults,
+    random,
+    bus,
+    checks,
+    liar,
+  }: Pick<World, 'options' | 'scheduler' | 'faults' | 'random' | 'bus' | 'checks' | 'liar'>,
   identities: ReadonlyMap<TrustDomain, Identity>,
   leaves: ReadonlyMap<string, Digest>,
 ): World['start'] {
@@ -202,6 +210,7 @@ function starter(
         metrics,
         mutant,
         tampering,
+        folded: (peer, journey) => checks.folded(csp.domain, peer, journey),
       }).then(
         (replica) => {
           csp.replicas[n] = replica;
