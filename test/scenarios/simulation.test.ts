@@ -129,13 +129,19 @@ const QUICK = {
   'release-before-surrender': 'published before the host knows',
   'start-before-record': 'start before its record',
   'surrender-forgotten': 'every migration ends',
-  'fence-not-durable': 'published before the host knows',
+  'fence-not-durable': 'I2 never neither',
   'import-before-release': 'I4 one key',
   'key-kept-after-release': 'I4 one key',
   'secrets-kept': 'I6 nothing left',
   'secrets-not-again': 'lost secrets come back',
   'share-kept': 'I6 nothing left',
   'reservation-kept': 'I6 nothing left',
+  'shreds-early': 'I2 never neither',
+  'folds-by-the-clock': 'I3 one truth',
+  'orders-without-events': 'I5 nothing deniable',
+  'heads-unkept': 'I5 nothing deniable',
+  'relies-on-the-database': 'I5 nothing deniable',
+  'heads-unsaid': 'I7 withheld and unnoticed',
 } as const;
 const QUICK_SEEDS_MAX = 8;
 const settingOf = (name: string): Setting => {
