@@ -127,7 +127,7 @@ describe('an accident at one place of one move', () => {
 const QUICK = {
   'rollback-on-a-timer': 'I4 one key',
   'release-before-surrender': 'published before the host knows',
-  'start-before-record': 'start before its record',
+  'start-before-record': 'I5 nothing deniable',
   'surrender-forgotten': 'every migration ends',
   'fence-not-durable': 'I2 never neither',
   'import-before-release': 'I4 one key',
