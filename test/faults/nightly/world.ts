@@ -18,6 +18,7 @@ export type World = {
 
 const DISK_BYTES = 8_388_608;
 const GUEST_MEMORY_MIB = 256;
+const UP_MS_MAX = 120_000;
 /** A cloud's volumes: room for the VM at both ends of a move, and small enough to be filled at once. */
 const VOLUMES_SIZE = '512m';
 
@@ -29,10 +30,6 @@ export async function openWorld(network: Network): Promise<World> {
     prepare: (_plan, { volumes }, { identity }) => mountVolumes(volumes, identity),
   });
   const [a, b] = [realSide(federation.a), realSide(federation.b)];
-  await eventually('hosts that are up', async () => ((await areUp([a, b])) ? true : undefined));
-  const vm = await createVm(federation, a);
-  const uuid = vm.split('/')[1] ?? '';
-  await tickAfter(a, uuid, undefined);
   const stop = async (): Promise<void> => {
     for (const side of [a, b]) {
       await side.watch.close();
@@ -40,7 +37,16 @@ export async function openWorld(network: Network): Promise<World> {
     }
     await federation.stop();
   };
-  return { federation, network, a, b, vm, uuid, stop };
+  try {
+    await eventually('hosts that are up', async () => ((await areUp([a, b])) ? true : undefined), UP_MS_MAX);
+    const vm = await createVm(federation, a);
+    const uuid = vm.split('/')[1] ?? '';
+    await tickAfter(a, uuid, undefined);
+    return { federation, network, a, b, vm, uuid, stop };
+  } catch (cause) {
+    await stop();
+    throw cause;
+  }
 }
 
 export const openWires = (): Promise<Network> => openNetwork([CSP_A, CSP_B]);
@@ -72,7 +78,8 @@ async function createVm({ guest }: Federation, { api }: RealSide): Promise<strin
     start: true,
     vtpm: true,
   };
-  return must(await api.post<{ readonly vm: string }>('/v1/vms', body)).vm;
+  // Not `post`: a request that a busy machine answers late is repeated, and a second VM of that name is refused.
+  return must(await api.act<{ readonly vm: string }>('POST', '/v1/vms', body)).vm;
 }
 
 /** In this process's own mount namespace, so that it goes with it at the latest. */
