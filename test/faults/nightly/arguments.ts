@@ -6,17 +6,21 @@ const STOP_SECONDS = 60;
 
 export const HELP = `npm run faults -- [options]: real migrations of a real guest between two real clouds, each with one fault.
 
-  --runs N          how many runs (default ${RUNS}; ${CELLS.length} are all cells: every fault, phase and victim)
+  --runs N|all      how many runs (default ${RUNS}); all: each of the ${CELLS.length} cells once (a fault, a phase, and whose victim)
   --seed N          decides the order of the cells and the modes (default 1)
+  --from K          begins with the K-th run: goes on with a series that was ended
   --run K           only the K-th run of that seed
   --only FAULT      only faults whose name contains the text, e.g. kill, qemu, 'stop broker'
   --phase P         only faults at this event, e.g. KeyReleased
-  --stop-seconds N  how long a long SIGSTOP lasts (default ${STOP_SECONDS}); one stop in twelve is long, the others last 3 s
+  --stop-seconds N  how long a long SIGSTOP lasts (default ${STOP_SECONDS}); the others last 3 s
+  --long-stops W    some (default): one stop in twelve is long; all; none
   --keep-going      after a failed run start both clouds anew and go on
   --list            prints the runs, and runs none
+  --report          prints the table of all runs of this seed that were ever played here, and runs none
   --help            this text
 
-Needs root (network namespaces, mounts, two Unix users). Logs of a failed run are kept in .carnet/faults/.
+Needs root (network namespaces, mounts, two Unix users). Each run is a line of .carnet/faults/seed-S.jsonl, and a failed one
+leaves its logs beside it.
 
 Faults:
   ${FAULTS.map(nameOf).join(', ')}
@@ -24,14 +28,19 @@ Phases:
   ${PHASES.map(([phase]) => phase).join(', ')}
 `;
 
+const LONG_STOPS = ['some', 'all', 'none'] as const;
+export type LongStops = (typeof LONG_STOPS)[number];
+
 export type Selected = {
-  readonly kind: 'runs' | 'list';
+  readonly kind: 'runs' | 'list' | 'report';
   readonly runs: number;
   readonly seed: number;
+  readonly from: number;
   readonly run?: number;
   readonly only?: string;
   readonly phase?: Phase;
   readonly stopSeconds: number;
+  readonly longStops: LongStops;
   readonly afterFailure: 'stop' | 'go on';
 };
 export type Wanted = Selected | { readonly kind: 'help' } | { readonly kind: 'wrong'; readonly text: string };
@@ -42,46 +51,54 @@ const flag = { type: 'boolean' } as const;
 const OPTIONS = {
   runs: text,
   seed: text,
+  from: text,
   run: text,
   only: text,
   phase: text,
   'stop-seconds': text,
+  'long-stops': text,
   'keep-going': flag,
   list: flag,
+  report: flag,
   help: flag,
-};
+} as const;
+
+type Values = ReturnType<typeof parseArgs<{ readonly options: typeof OPTIONS }>>['values'];
 
 export function parseWanted(given: readonly string[]): Wanted {
-  let values: Readonly<Record<string, string | boolean | undefined>>;
+  let values: Values;
   try {
     ({ values } = parseArgs({ args: [...given], options: OPTIONS }));
   } catch (cause) {
     return wrong(cause instanceof Error ? cause.message : String(cause));
   }
-  if (values['help'] === true) return { kind: 'help' };
-  const number = (name: string, otherwise: number): number => {
-    const value = values[name] ?? String(otherwise);
-    return typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : Number.NaN;
-  };
-  const [runs, seed, run, stopSeconds] = [
-    number('runs', RUNS),
-    number('seed', 1),
-    number('run', 1),
-    number('stop-seconds', STOP_SECONDS),
-  ];
-  if ([runs, seed, run, stopSeconds].some(Number.isNaN) || runs === 0 || run === 0)
+  return values.help === true ? { kind: 'help' } : selectionOf(values);
+}
+
+const numberOf = (value: string | undefined, otherwise: number): number =>
+  value === undefined ? otherwise : /^\d{1,6}$/.test(value) ? Number(value) : Number.NaN;
+
+function selectionOf(values: Values): Wanted {
+  const runs = values.runs === 'all' ? CELLS.length : numberOf(values.runs, RUNS);
+  const [from, run] = [numberOf(values.from, 1), numberOf(values.run, 1)];
+  const [seed, stopSeconds] = [numberOf(values.seed, 1), numberOf(values['stop-seconds'], STOP_SECONDS)];
+  if (![runs, from, run].every((number) => number > 0) || [seed, stopSeconds].some(Number.isNaN))
     return wrong('expected a whole number above 0');
-  const { only, phase: named } = values;
-  const phase = PHASES.map(([name]) => name).find((name) => name === named);
-  if (named !== undefined && phase === undefined) return wrong(`no phase ${String(named)}`);
-  if (typeof only === 'string' && !FAULTS.some((fault) => nameOf(fault).includes(only))) return wrong(`no fault ${only}`);
+  const { only } = values;
+  if (only !== undefined && !FAULTS.some((fault) => nameOf(fault).includes(only))) return wrong(`no fault ${only}`);
+  const phase = PHASES.map(([name]) => name).find((name) => name === values.phase);
+  if (values.phase !== undefined && phase === undefined) return wrong(`no phase ${values.phase}`);
+  const longStops = LONG_STOPS.find((which) => which === (values['long-stops'] ?? 'some'));
+  if (longStops === undefined) return wrong(`expected --long-stops ${LONG_STOPS.join(', ')}`);
   return {
-    kind: values['list'] === true ? 'list' : 'runs',
+    kind: values.report === true ? 'report' : values.list === true ? 'list' : 'runs',
     runs,
     seed,
+    from,
     stopSeconds,
-    ...(values['run'] === undefined ? {} : { run }),
-    ...(typeof only === 'string' ? { only } : {}),
+    longStops,
+    ...(values.run === undefined ? {} : { run }),
+    ...(only === undefined ? {} : { only }),
     ...(phase === undefined ? {} : { phase }),
     afterFailure: values['keep-going'] === true ? 'go on' : 'stop',
   };

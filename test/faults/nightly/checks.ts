@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually, lastTick, type Tick, tickFoundOnDisk, vtpmResets } from '@carnet/dev';
 import { ledgersAgree } from '../harness/checks.ts';
@@ -13,11 +14,18 @@ export type Life = { readonly tick: Tick; readonly resets: number };
 const AUDIT_MS_MAX = 60_000;
 const SOON_MS = 30_000;
 
-/** A console that began with a memory that travelled has no boot on it: then the resets are as they were known before. */
-export async function lifeAt(side: RealSide, uuid: string, known: number): Promise<Life> {
+/** A file that can be read to the end when it has been removed: the source's console goes with the VM. */
+export function keptOpen(file: string): { readonly path: string; readonly close: () => void } {
+  const descriptor = openSync(file, 'r');
+  return { path: `/proc/self/fd/${descriptor}`, close: () => closeSync(descriptor) };
+}
+
+/** A console that began with a memory that travelled has no boot on it: then the one before has, or the resets are as they were known. */
+export async function lifeAt(side: RealSide, uuid: string, known: number, left?: string): Promise<Life> {
   const file = consoleOf(side, uuid);
   const tick = await tickAfter(side, uuid, lastTick(file));
-  return { tick, resets: vtpmResets(file).at(-1) ?? known };
+  const before = left === undefined ? [] : vtpmResets(left);
+  return { tick, resets: vtpmResets(file).at(-1) ?? before.at(-1) ?? known };
 }
 
 /** The disk's counter goes on from where the guest was; a boot that this console did not see shows in the TPM's own count. */
@@ -53,15 +61,15 @@ export function powerOff(holder: RealSide): void {
   for (const name of domainsOf(holder, '--state-running')) holder.csp.host.virsh('destroy', name);
 }
 
-/** The VM runs here and nowhere else, and is what it was. */
-export async function checkGuest({ a, b, uuid }: World, holder: RealSide, before: Life): Promise<Life> {
+/** The VM runs here and nowhere else, and is what it was. `left`: what the source's console said. */
+export async function checkGuest({ a, b, uuid }: World, holder: RealSide, before: Life, left: string): Promise<Life> {
   await eventually(
     'the VM at exactly one side',
     () => (runningAt([a, b]).join() === holder.plan.domain ? true : undefined),
     SOON_MS,
   );
-  const after = await lifeAt(holder, uuid, before.resets);
-  const back = wentBack(before, after, tickFoundOnDisk(consoleOf(holder, uuid)));
+  const after = await lifeAt(holder, uuid, before.resets, left);
+  const back = wentBack(before, after, tickFoundOnDisk(consoleOf(holder, uuid)) ?? tickFoundOnDisk(left));
   if (back !== undefined) throw new Error(back);
   return after;
 }

@@ -1,18 +1,10 @@
 import type { RealSide } from '../harness/real-side.ts';
-import {
-  backUp,
-  backUpStreams,
-  corruptRow,
-  cutDataPath,
-  cutWires,
-  fillDisk,
-  restoreBackup,
-  setClock,
-  truncateStreams,
-  wipeStreams,
-} from './harm.ts';
+import { backUp, restoreBackup } from './backup.ts';
+import type { Blow } from './blow.ts';
+import { corruptRow, cutDataPath, cutWires, fillDisk, setClock } from './harm.ts';
 import type { Fault } from './matrix.ts';
 import { strikeProcess } from './processes.ts';
+import { backUpStreams, truncateStreams, wipeStreams } from './streams.ts';
 import type { World } from './world.ts';
 
 /** What a fault has to do before the migration begins. */
@@ -21,13 +13,13 @@ export async function prepareFault({ kind }: Fault, world: World, side: RealSide
   if (kind === 'old-backup') await backUp(side);
 }
 
-/** Does the harm and mends it again; says what there was to be said. */
+/** Does the harm and mends it again. */
 export function strike(
   fault: Fault,
   world: World,
   side: RealSide,
   given: { readonly migration: string; readonly stopMs: number },
-): Promise<string> {
+): Promise<Blow> {
   switch (fault.kind) {
     case 'kill':
     case 'stop':
@@ -58,7 +50,7 @@ export function strike(
     case 'stream-wiped':
       return wipeStreams(world);
     case 'stream-truncated':
-      return truncateStreams(world);
+      return truncateStreams(world, given.migration);
     default:
       return unreachable(fault);
   }

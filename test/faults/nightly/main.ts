@@ -4,19 +4,21 @@ import { constants } from 'node:os';
 import { stopEverything } from '@carnet/dev';
 import { HELP, parseWanted, type Selected } from './arguments.ts';
 import { keepEvidence } from './evidence.ts';
-import { deckOf, nameOf, type Run } from './matrix.ts';
+import { CELLS, deckOf, nameOf, type Run } from './matrix.ts';
 import type { Network } from './network.ts';
 import { runOne } from './one-run.ts';
-import { lineOf, lineOfRun, type Played, tableOf } from './report.ts';
+import { coverageOf, sumOf, tableOf, textOf, textOfRun } from './report.ts';
+import { append, commitHere, type Line, lineOf, linesIn, resultsFile } from './results.ts';
 import { openWires, openWorld, type World } from './world.ts';
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 /** Set by the first process, which only makes the namespaces that the second one works in. */
 const INSIDE = 'CARNET_FAULTS_INSIDE';
 
-const selected = ({ runs, seed, run, only, phase }: Selected): readonly Run[] =>
-  deckOf(seed, Math.max(runs, run ?? 0)).filter(
+const selected = ({ runs, seed, from, run, only, phase, longStops }: Selected): readonly Run[] =>
+  deckOf(seed, Math.max(runs, run ?? 0), longStops).filter(
     (one) =>
+      one.number >= from &&
       (run === undefined || one.number === run) &&
       (only === undefined || nameOf(one.fault).includes(only)) &&
       (phase === undefined || one.phase === phase),
@@ -25,26 +27,30 @@ const selected = ({ runs, seed, run, only, phase }: Selected): readonly Run[] =>
 async function play(wanted: Selected): Promise<number> {
   const startedMs = performance.now();
   const runs = selected(wanted);
-  say(`seed ${wanted.seed}, ${runs.length} runs`);
+  say(`seed ${wanted.seed}, ${runs.length} runs of ${CELLS.length} cells, commit ${commitHere()}`);
   const network = await openWires();
-  const played = await playAll(wanted, runs, network);
+  const lines = await playAll(wanted, runs, network);
   await stopEverything();
-  const failed = played.filter(({ result }) => result.failure !== undefined).length;
-  say(`\n${tableOf(played)}\n`);
+  say(`\n${tableOf(lines)}\n`);
   say(`${((performance.now() - startedMs) / 60_000).toFixed(1)} minutes`);
-  say(`${played.length} runs, ${failed} failed`);
-  return failed === 0 && played.length === runs.length && played.length > 0 ? 0 : 1;
+  say(sumOf(lines));
+  return lines.every(({ failure }) => failure === undefined) && lines.length === runs.length && lines.length > 0 ? 0 : 1;
 }
 
-async function playAll(wanted: Selected, runs: readonly Run[], network: Network): Promise<readonly Played[]> {
-  const played: Played[] = [];
+async function playAll(wanted: Selected, runs: readonly Run[], network: Network): Promise<readonly Line[]> {
+  const lines: Line[] = [];
+  const commit = commitHere();
   let world: World | undefined;
+  let resets = 0;
   for (const run of runs) {
     world ??= await opened(network);
     if (world === undefined) break;
-    const result = await runOne(world, run, { stopSeconds: wanted.stopSeconds, resets: played.at(-1)?.result.resets ?? 0 });
-    played.push({ run, result });
-    say(lineOf({ run, result }));
+    const result = await runOne(world, run, { stopSeconds: wanted.stopSeconds, resets });
+    resets = result.resets;
+    say(textOf({ run, result }));
+    const line = lineOf({ run, result }, { at: new Date().toISOString(), commit });
+    append(resultsFile(wanted.seed), line);
+    lines.push(line);
     if (result.failure === undefined) continue;
     say(
       `      kept in ${await keepEvidence(world, run, result, wanted.seed)}; again: npm run faults -- --seed ${wanted.seed} --run ${run.number}`,
@@ -55,7 +61,15 @@ async function playAll(wanted: Selected, runs: readonly Run[], network: Network)
     world = undefined;
   }
   await world?.stop();
-  return played;
+  return lines;
+}
+
+function report({ seed }: Selected): void {
+  const lines = linesIn(resultsFile(seed));
+  say(`${tableOf(lines)}\n`);
+  say(`commits: ${[...new Set(lines.map(({ commit }) => commit))].join(', ')}`);
+  say(coverageOf(lines, deckOf(seed, CELLS.length)));
+  say(sumOf(lines));
 }
 
 /** What was played until then is still worth its table. */
@@ -90,7 +104,10 @@ async function main(): Promise<number> {
       process.stderr.write(`npm run faults: ${wanted.text}\n\n${HELP}`);
       return 2;
     case 'list':
-      for (const run of selected(wanted)) say(lineOfRun(run));
+      for (const run of selected(wanted)) say(textOfRun(run));
+      return 0;
+    case 'report':
+      report(wanted);
       return 0;
     case 'runs':
       if (process.getuid?.() !== 0) {

@@ -1,9 +1,8 @@
 import { expect, test } from 'vitest';
 import { parseWanted } from './arguments.ts';
 import { wentBack } from './checks.ts';
-import { CELLS, deckOf, FAULTS, nameOf, PHASES, type Run } from './matrix.ts';
+import { CELLS, cellOf, deckOf, FAULTS, nameOf, PHASES } from './matrix.ts';
 
-const cellOf = ({ fault, phase, whose }: Pick<Run, 'fault' | 'phase' | 'whose'>): string => `${nameOf(fault)} ${phase} ${whose}`;
 const fault = FAULTS.find((one) => nameOf(one) === 'kill broker') ?? FAULTS[0];
 
 test('one seed gives one order, another seed another', () => {
@@ -35,12 +34,28 @@ test('some stops last the whole minute, and most do not', () => {
   expect(deckOf(1, CELLS.length).filter((run) => run.longStop && run.fault.kind !== 'stop')).toEqual([]);
 });
 
+test('all stops are long, or none is', () => {
+  expect(deckOf(1, CELLS.length, 'all').every((run) => run.longStop === (run.fault.kind === 'stop'))).toBe(true);
+  expect(deckOf(1, CELLS.length, 'none').some(({ longStop }) => longStop)).toBe(false);
+  expect(deckOf(1, CELLS.length, 'all').map(cellOf)).toEqual(deckOf(1, CELLS.length).map(cellOf));
+});
+
+test('what is killed and stopped is also restarted, but for a swtpm', () => {
+  const parts = (kind: string) => FAULTS.flatMap((one) => ('part' in one && one.kind === kind ? [one.part] : []));
+  expect(new Set(parts('kill'))).toEqual(new Set(parts('stop')));
+  expect(new Set([...parts('restart'), 'swtpm'])).toEqual(new Set(parts('kill')));
+});
+
 test.each([
   [[], { kind: 'runs', runs: 200, seed: 1, stopSeconds: 60, afterFailure: 'stop' }],
   [['--runs', '3', '--seed', '9', '--keep-going'], { kind: 'runs', runs: 3, seed: 9, afterFailure: 'go on' }],
   [['--run', '17', '--list'], { kind: 'list', run: 17 }],
   [['--only', 'qemu', '--phase', 'VmStarted'], { kind: 'runs', only: 'qemu', phase: 'VmStarted' }],
   [['--help'], { kind: 'help' }],
+  [['--runs', 'all', '--from', '17', '--long-stops', 'all'], { kind: 'runs', runs: CELLS.length, from: 17, longStops: 'all' }],
+  [['--report', '--seed', '4'], { kind: 'report', seed: 4 }],
+  [['--from', '0'], { kind: 'wrong', text: 'expected a whole number above 0' }],
+  [['--long-stops', 'now and then'], { kind: 'wrong', text: 'expected --long-stops some, all, none' }],
   [['--runs', '0'], { kind: 'wrong', text: 'expected a whole number above 0' }],
   [['--only', 'earthquake'], { kind: 'wrong', text: 'no fault earthquake' }],
   [['--phase', 'Nowhere'], { kind: 'wrong', text: 'no phase Nowhere' }],

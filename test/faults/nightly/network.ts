@@ -1,5 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { eventually, hold, type NatsNetwork } from '@carnet/dev';
+import { z } from 'zod';
 import { CSP_A, type CspPlan } from '../../../infra/dev/src/clouds/layout.ts';
 
 /**
@@ -10,9 +11,13 @@ export type Network = NatsNetwork & {
   readonly addressFor: (plan: CspPlan) => string;
   readonly cut: (plan: CspPlan, direction: Direction) => void;
   readonly mend: (plan: CspPlan) => void;
+  /** Packets that left for the bus, `out`, or for the cloud, `in`; on a cut wire they are lost. */
+  readonly sent: (plan: CspPlan, directions: readonly Direction[]) => number;
   /** Packets of the agent that serves there, `out`, or to it, `in`: the data path is on this namespace's loopback. */
   readonly cutPort: (port: number, directions: readonly Direction[]) => void;
   readonly mendPort: () => void;
+  /** So many packets were lost there until now. */
+  readonly dropped: () => number;
 };
 /** Seen from the cloud. */
 export type Direction = 'out' | 'in';
@@ -31,6 +36,10 @@ export async function openNetwork(plans: readonly CspPlan[]): Promise<Network> {
   await eventually('a network namespace of its own', () => (isApart(hub) ? true : undefined));
   const enter = (command: readonly string[]): readonly string[] => ['nsenter', `--net=/proc/${hub.pid}/ns/net`, '--', ...command];
   const here = (...args: readonly string[]): void => void execFileSync('ip', [...args]);
+  const packetsOf = (link: string, before: readonly string[]): number => {
+    const [file = '', ...rest] = [...before, 'ip', '-s', '-j', 'link', 'show', 'dev', link];
+    return sentPackets.parse(JSON.parse(execFileSync(file, rest, { encoding: 'utf8' })))[0].stats64.tx.packets;
+  };
   const there = (...args: readonly string[]): void => {
     const [file = '', ...rest] = enter(['ip', ...args]);
     execFileSync(file, rest);
@@ -60,13 +69,27 @@ export async function openNetwork(plans: readonly CspPlan[]): Promise<Network> {
       here('neigh', 'flush', 'dev', wire.here, 'nud', 'permanent');
       there('neigh', 'flush', 'dev', wire.there, 'nud', 'permanent');
     },
+    sent: (plan, directions) => {
+      const wire = wireOf(plan);
+      return directions
+        .map((direction) => (direction === 'out' ? packetsOf(wire.here, []) : packetsOf(wire.there, enter([]))))
+        .reduce((sum, one) => sum + one, 0);
+    },
     cutPort: (port, directions) => {
       for (const direction of directions)
         execFileSync('tc', ['filter', 'add', ...ARRIVING, 'bpf', 'da', 'bytecode', droppingAll(port, direction)]);
     },
     mendPort: () => void execFileSync('tc', ['filter', 'del', ...ARRIVING]),
+    dropped: () =>
+      drops
+        .parse(JSON.parse(execFileSync('tc', ['-s', '-j', 'qdisc', 'show', 'dev', 'lo'], { encoding: 'utf8' })))
+        .reduce((sum, one) => sum + one.drops, 0),
   };
 }
+
+/** As `ip -s -j link show` and `tc -s -j qdisc show` say it. */
+const sentPackets = z.tuple([z.object({ stats64: z.object({ tx: z.object({ packets: z.number() }) }) })]);
+const drops = z.array(z.object({ drops: z.number() }));
 
 const ARRIVING = ['dev', 'lo', 'ingress', 'protocol', 'ip', 'pref', '1'] as const;
 

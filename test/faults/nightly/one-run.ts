@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from '@carnet/dev';
 import { intentOf, newMigration, settled } from '../harness/moves.ts';
-import { domainsOf, type RealSide } from '../harness/real-side.ts';
-import { audit, checkGuest, checkLedgers, checkTraces, lifeAt, powerOff, startAgain } from './checks.ts';
+import { consoleOf, domainsOf, type RealSide } from '../harness/real-side.ts';
+import type { Hit } from './blow.ts';
+import { audit, checkGuest, checkLedgers, checkTraces, keptOpen, type Life, lifeAt, powerOff, startAgain } from './checks.ts';
 import { prepareFault, strike } from './faults.ts';
 import { PHASES, type Run } from './matrix.ts';
 import { guestProcess } from './processes.ts';
@@ -15,6 +16,9 @@ export type Result = {
   readonly failure?: string;
   readonly migration?: string;
   readonly seconds: number;
+  /** How long a SIGSTOP was to last. */
+  readonly stopSeconds: number;
+  readonly hit: Hit['hit'];
   /** Of the guest's TPM, after this run. */
   readonly resets: number;
 };
@@ -37,17 +41,14 @@ export async function runOne(
 ): Promise<Result> {
   const startedMs = performance.now();
   const notes: string[] = [];
-  const told = { outcome: '-', migration: newMigration(), resets };
+  const stopMs = run.longStop ? stopSeconds * 1_000 : SHORT_STOP_MS;
+  const begun = { outcome: '-', migration: newMigration(), resets, hit: 'something', stopSeconds: stopMs / 1_000 } as const;
   const seconds = (): number => (performance.now() - startedMs) / 1_000;
   try {
-    const stopMs = run.longStop ? stopSeconds * 1_000 : SHORT_STOP_MS;
-    Object.assign(
-      told,
-      await moveUnderFault(world, run, { ...told, stopMs, note: (text) => void (text !== '' && notes.push(text)) }),
-    );
-    return { ...told, notes, seconds: seconds() };
+    const ended = await moveUnderFault(world, run, { ...begun, stopMs, note: (text) => void (text !== '' && notes.push(text)) });
+    return { ...begun, ...ended, notes, seconds: seconds() };
   } catch (cause) {
-    return { ...told, notes, seconds: seconds(), failure: cause instanceof Error ? cause.message : String(cause) };
+    return { ...begun, notes, seconds: seconds(), failure: cause instanceof Error ? cause.message : String(cause) };
   }
 }
 
@@ -58,31 +59,47 @@ type Given = {
   readonly note: (text: string) => void;
 };
 
-async function moveUnderFault(
-  world: World,
-  run: Run,
-  { migration, resets, stopMs, note }: Given,
-): Promise<Pick<Result, 'outcome' | 'resets'>> {
+type Ended = Pick<Result, 'outcome' | 'resets' | 'hit'>;
+
+async function moveUnderFault(world: World, run: Run, given: Given): Promise<Ended> {
   const sides = [world.a, world.b];
   await eventually('hosts and peers that are ready', async () => ((await areUp(sides)) ? true : undefined), READY_MS_MAX);
   const [source, target] = domainsOf(world.a, '--all').length > 0 ? ([world.a, world.b] as const) : ([world.b, world.a] as const);
-  const victim = run.whose === 'target' ? target : source;
-  await prepareFault(run.fault, world, victim);
-  const before = await lifeAt(source, world.uuid, resets);
+  await prepareFault(run.fault, world, run.whose === 'target' ? target : source);
+  const before = await lifeAt(source, world.uuid, given.resets);
+  const left = keptOpen(consoleOf(source, world.uuid));
+  try {
+    return await moveBetween(world, run, given, { source, target, before, left: left.path });
+  } finally {
+    left.close();
+  }
+}
+
+type Begun = { readonly source: RealSide; readonly target: RealSide; readonly before: Life; readonly left: string };
+
+async function moveBetween(
+  world: World,
+  run: Run,
+  { migration, stopMs, note }: Given,
+  { source, target, before, left }: Begun,
+): Promise<Ended> {
   await take(source, intentOf(world.vm, target.plan.domain, run.mode, migration));
   const role = PHASES.find(([phase]) => phase === run.phase)?.[1];
   await (role === 'source' ? source : target).watch.appears(migration, run.phase, EVENT_MS_MAX);
-  note(await strike(run.fault, world, victim, { migration, stopMs }));
+  const blow = await strike(run.fault, world, run.whose === 'target' ? target : source, { migration, stopMs });
+  blow.notes.forEach(note);
   if (isGuestKill(run)) note(await switchOn(world, target, migration));
   const { outcome } = await settled(world, migration, END_MS_MAX);
   if (!ENDINGS.has(outcome)) throw new Error(`ended as ${outcome}`);
   const [holder, other] = outcome === 'done' ? [target, source] : [source, target];
+  const seen = await blow.seen?.();
+  seen?.notes.forEach(note);
   note((await restarted(holder, run)) ?? '');
-  const after = await checkGuest(world, holder, before);
+  const after = await checkGuest(world, holder, before, left);
   await checkTraces(world, holder, other);
   await checkLedgers(world);
   await audit(world);
-  return { outcome, resets: after.resets };
+  return { outcome, resets: after.resets, hit: (seen ?? blow).hit };
 }
 
 const isTpmKill = ({ fault }: Run): boolean => fault.kind === 'kill' && 'part' in fault && fault.part === 'swtpm';

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Daemon } from '@carnet/dev';
 import { killAndAwait, processesUnder, signalQuietly } from '../../../infra/dev/src/processes.ts';
-import type { RealSide } from '../harness/real-side.ts';
+import { domainsOf, type RealSide } from '../harness/real-side.ts';
+import { type Blow, hit, missed } from './blow.ts';
 import type { Fault, Part } from './matrix.ts';
 import type { World } from './world.ts';
 
@@ -52,16 +53,10 @@ const pidsOf = (part: Part, pid: number, { csp }: RealSide): readonly number[] =
 
 type OfProcess = Extract<Fault, { readonly part: Part }>;
 
-/** Does it, and undoes it; says what there was to be said about it. */
-export async function strikeProcess(fault: OfProcess, world: World, side: RealSide, stopMs: number): Promise<string> {
+/** Does it, and undoes it. */
+export async function strikeProcess(fault: OfProcess, world: World, side: RealSide, stopMs: number): Promise<Blow> {
   const { kind, part } = fault;
-  if (part === 'qemu' || part === 'swtpm') {
-    const pid = await guestProcess(part, side);
-    if (pid === undefined) return 'nothing to hit: no guest at that moment';
-    if (kind === 'stop') return pause([pid], stopMs);
-    await killAndAwait(pid);
-    return '';
-  }
+  if (part === 'qemu' || part === 'swtpm') return strikeGuest(kind, part, side, stopMs);
   const daemon = daemonOf(part, world, side);
   if (kind === 'stop') return pause(pidsOf(part, daemon.pid, side), stopMs);
   if (kind === 'kill') {
@@ -69,12 +64,43 @@ export async function strikeProcess(fault: OfProcess, world: World, side: RealSi
     await sleep(DEAD_MS);
   }
   await daemon.restart();
-  return '';
+  return hit();
 }
 
-async function pause(pids: readonly number[], ms: number): Promise<string> {
+const NO_GUEST = 'no guest at that moment';
+
+async function strikeGuest(kind: OfProcess['kind'], part: keyof typeof PROGRAMS, side: RealSide, stopMs: number): Promise<Blow> {
+  if (kind === 'restart') return reset(side);
+  const pid = await guestProcess(part, side);
+  if (pid === undefined) return missed(NO_GUEST);
+  if (kind === 'stop') return pause([pid], stopMs);
+  await killAndAwait(pid);
+  return hit();
+}
+
+/** As by the button on its case: QEMU goes on, the guest boots anew, and so does its TPM. */
+async function reset(side: RealSide): Promise<Blow> {
+  for (let waitedMs = 0; waitedMs < GUEST_MS_MAX; waitedMs += LOOK_MS) {
+    const [name] = domainsOf(side, '--state-running');
+    if (name !== undefined && isReset(side, name)) return hit();
+    await sleep(LOOK_MS);
+  }
+  return missed(NO_GUEST);
+}
+
+/** It may stop between the look and the button. */
+function isReset({ csp }: RealSide, name: string): boolean {
+  try {
+    csp.host.virsh('reset', name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function pause(pids: readonly number[], ms: number): Promise<Blow> {
   for (const pid of pids) signalQuietly(pid, 'SIGSTOP');
   await sleep(ms);
   for (const pid of pids) signalQuietly(pid, 'SIGCONT');
-  return `${ms / 1_000} s`;
+  return hit(`${ms / 1_000} s`);
 }

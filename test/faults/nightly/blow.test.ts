@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { judgeRestore } from './backup.ts';
+import { fieldOf } from './log.ts';
+import { judgeFills } from './streams.ts';
+
+test('a database that lost what others were told must have been in quarantine, and an answer must have ended it', () => {
+  const lost = { events: 5, told: 2 };
+  expect(judgeRestore(lost, 'the head file is at 9', 1)).toMatchObject({ hit: 'something' });
+  expect(() => judgeRestore(lost, undefined, 0)).toThrow('2 events that were told were lost, and nothing was quarantined');
+  expect(() => judgeRestore(lost, 'the head file is at 9', 0)).toThrow('no answer of the peer ended it');
+});
+
+test('a backup from before the last events of others, or of nothing, needs no quarantine', () => {
+  expect(judgeRestore({ events: 1, told: 0 }, undefined, 0)).toEqual({
+    hit: 'something',
+    notes: ['lost 1 events, none of them told'],
+  });
+  expect(judgeRestore({ events: 0, told: 0 }, undefined, 0)).toMatchObject({ hit: 'nothing' });
+});
+
+test('whoever told the bus what it lost must have noticed', () => {
+  const fill = (by: string, lost: number, said: number) => ({ by, lost, said });
+  expect(judgeFills([fill('a', 3, 1), fill('b', 0, 0)])).toEqual({ hit: 'something', notes: ['told again: 3 of a'] });
+  expect(judgeFills([fill('a', 0, 0), fill('b', 0, 0)])).toMatchObject({ hit: 'nothing' });
+  expect(() => judgeFills([fill('a', 3, 1), fill('b', 1, 0)])).toThrow('the bus lost 1 events of b, which did not notice');
+});
+
+test('a field of a line of a log', () => {
+  expect(fieldOf('{"msg":"own ledgers are quarantined","why":"behind"}', 'why')).toBe('behind');
+  expect([fieldOf('{"msg":"x"}', 'why'), fieldOf('not ours', 'why'), fieldOf('7', 'why')]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
+});
