@@ -9,7 +9,7 @@ export const HELP = `npm run faults -- [options]: real migrations of a real gues
   --runs N|all      how many runs (default ${RUNS}); all: each of the ${CELLS.length} cells once (a fault, a phase, and whose victim)
   --seed N          decides the order of the cells and the modes (default 1)
   --from K          begins with the K-th run: goes on with a series that was ended
-  --run K           only the K-th run of that seed
+  --run K[,L...]    only these runs of that seed
   --only FAULT      only faults whose name contains the text, e.g. kill, qemu, 'stop broker'
   --phase P         only faults at this event, e.g. KeyReleased
   --stop-seconds N  how long a long SIGSTOP lasts (default ${STOP_SECONDS}); the others last 3 s
@@ -36,7 +36,7 @@ export type Selected = {
   readonly runs: number;
   readonly seed: number;
   readonly from: number;
-  readonly run?: number;
+  readonly chosen?: readonly number[];
   readonly only?: string;
   readonly phase?: Phase;
   readonly stopSeconds: number;
@@ -80,9 +80,10 @@ const numberOf = (value: string | undefined, otherwise: number): number =>
 
 function selectionOf(values: Values): Wanted {
   const runs = values.runs === 'all' ? CELLS.length : numberOf(values.runs, RUNS);
-  const [from, run] = [numberOf(values.from, 1), numberOf(values.run, 1)];
+  const from = numberOf(values.from, 1);
+  const chosen = values.run?.split(',').map((one) => numberOf(one, 0));
   const [seed, stopSeconds] = [numberOf(values.seed, 1), numberOf(values['stop-seconds'], STOP_SECONDS)];
-  if (![runs, from, run].every((number) => number > 0) || [seed, stopSeconds].some(Number.isNaN))
+  if (![runs, from, ...(chosen ?? [])].every((number) => number > 0) || [seed, stopSeconds].some(Number.isNaN))
     return wrong('expected a whole number above 0');
   const { only } = values;
   if (only !== undefined && !FAULTS.some((fault) => nameOf(fault).includes(only))) return wrong(`no fault ${only}`);
@@ -97,7 +98,7 @@ function selectionOf(values: Values): Wanted {
     from,
     stopSeconds,
     longStops,
-    ...(values.run === undefined ? {} : { run }),
+    ...(chosen === undefined ? {} : { chosen }),
     ...(only === undefined ? {} : { only }),
     ...(phase === undefined ? {} : { phase }),
     afterFailure: values['keep-going'] === true ? 'go on' : 'stop',

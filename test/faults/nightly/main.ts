@@ -15,11 +15,11 @@ const say = (text: string): void => void process.stdout.write(`${text}\n`);
 /** Set by the first process, which only makes the namespaces that the second one works in. */
 const INSIDE = 'CARNET_FAULTS_INSIDE';
 
-const selected = ({ runs, seed, from, run, only, phase, longStops }: Selected): readonly Run[] =>
-  deckOf(seed, Math.max(runs, run ?? 0), longStops).filter(
+const selected = ({ runs, seed, from, chosen, only, phase, longStops }: Selected): readonly Run[] =>
+  deckOf(seed, Math.max(runs, ...(chosen ?? [])), longStops).filter(
     (one) =>
       one.number >= from &&
-      (run === undefined || one.number === run) &&
+      (chosen === undefined || chosen.includes(one.number)) &&
       (only === undefined || nameOf(one.fault).includes(only)) &&
       (phase === undefined || one.phase === phase),
   );

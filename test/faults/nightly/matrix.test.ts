@@ -49,7 +49,9 @@ test('what is killed and stopped is also restarted, but for a swtpm', () => {
 test.each([
   [[], { kind: 'runs', runs: 200, seed: 1, stopSeconds: 60, afterFailure: 'stop' }],
   [['--runs', '3', '--seed', '9', '--keep-going'], { kind: 'runs', runs: 3, seed: 9, afterFailure: 'go on' }],
-  [['--run', '17', '--list'], { kind: 'list', run: 17 }],
+  [['--run', '17', '--list'], { kind: 'list', chosen: [17] }],
+  [['--run', '4,17'], { kind: 'runs', chosen: [4, 17] }],
+  [['--run', '4,'], { kind: 'wrong' }],
   [['--only', 'qemu', '--phase', 'VmStarted'], { kind: 'runs', only: 'qemu', phase: 'VmStarted' }],
   [['--help'], { kind: 'help' }],
   [['--runs', 'all', '--from', '17', '--long-stops', 'all'], { kind: 'runs', runs: CELLS.length, from: 17, longStops: 'all' }],

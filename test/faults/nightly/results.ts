@@ -28,7 +28,7 @@ const line = z
 export type Line = z.infer<typeof line>;
 
 /** What is under test may be changed and not committed: then no commit says what was played. */
-const TESTED = ['apps', 'libs', 'infra', 'test/faults'];
+const TESTED = ['apps', 'libs', 'infra', 'test/faults/harness', 'test/faults/nightly'];
 
 export function commitHere(): string {
   const git = (...args: readonly string[]): string => execFileSync('git', args, { cwd: repositoryRoot, encoding: 'utf8' }).trim();
