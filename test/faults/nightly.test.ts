@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { repositoryRoot } from '@carnet/dev';
 import { expect, it } from 'vitest';
 
-/** With the eight of `real.test.ts` these are the twelve real runs of `npm test`. What the faults are: `npm run faults -- --list --runs 4 --seed 6490`. */
+/** With the eight of `real.test.ts` these are the twelve real runs of `npm test`. What the faults are: `npm run faults -- --list --runs 4 --seed 2841`. */
 const RUNS = 4;
-const SEED = 6490;
+const SEED = 2841;
 const RUNS_MS_MAX = 420_000;
 
 it(
@@ -21,7 +21,7 @@ it(
       );
     });
     // All of it, so that a failure shows which run.
-    expect(said).toContain(`\n${RUNS} runs, 0 failed\n`);
+    expect(said).toContain(`\n${RUNS} runs, 0 failed, 0 hit nothing\n`);
   },
   RUNS_MS_MAX,
 );
