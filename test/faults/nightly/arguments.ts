@@ -14,6 +14,7 @@ export const HELP = `npm run faults -- [options]: real migrations of a real gues
   --phase P         only faults at this event, e.g. KeyReleased
   --stop-seconds N  how long a long SIGSTOP lasts (default ${STOP_SECONDS}); the others last 3 s
   --long-stops W    some (default): one stop in twelve is long; all; none
+  --patience N      waits N times as long for what has to come: for a machine that is busy with something else
   --keep-going      after a failed run start both clouds anew and go on
   --list            prints the runs, and runs none
   --report          prints the table of all runs of this seed that were ever played here, and runs none
@@ -41,6 +42,7 @@ export type Selected = {
   readonly phase?: Phase;
   readonly stopSeconds: number;
   readonly longStops: LongStops;
+  readonly patience: number;
   readonly afterFailure: 'stop' | 'go on';
 };
 export type Wanted = Selected | { readonly kind: 'help' } | { readonly kind: 'wrong'; readonly text: string };
@@ -57,6 +59,7 @@ const OPTIONS = {
   phase: text,
   'stop-seconds': text,
   'long-stops': text,
+  patience: text,
   'keep-going': flag,
   list: flag,
   report: flag,
@@ -80,10 +83,10 @@ const numberOf = (value: string | undefined, otherwise: number): number =>
 
 function selectionOf(values: Values): Wanted {
   const runs = values.runs === 'all' ? CELLS.length : numberOf(values.runs, RUNS);
-  const from = numberOf(values.from, 1);
+  const [from, patience] = [numberOf(values.from, 1), numberOf(values.patience, 1)];
   const chosen = values.run?.split(',').map((one) => numberOf(one, 0));
   const [seed, stopSeconds] = [numberOf(values.seed, 1), numberOf(values['stop-seconds'], STOP_SECONDS)];
-  if (![runs, from, ...(chosen ?? [])].every((number) => number > 0) || [seed, stopSeconds].some(Number.isNaN))
+  if (![runs, from, patience, ...(chosen ?? [])].every((number) => number > 0) || [seed, stopSeconds].some(Number.isNaN))
     return wrong('expected a whole number above 0');
   const { only } = values;
   if (only !== undefined && !FAULTS.some((fault) => nameOf(fault).includes(only))) return wrong(`no fault ${only}`);
@@ -98,6 +101,7 @@ function selectionOf(values: Values): Wanted {
     from,
     stopSeconds,
     longStops,
+    patience,
     ...(chosen === undefined ? {} : { chosen }),
     ...(only === undefined ? {} : { only }),
     ...(phase === undefined ? {} : { phase }),

@@ -45,7 +45,7 @@ async function playAll(wanted: Selected, runs: readonly Run[], network: Network)
   for (const run of runs) {
     world ??= await opened(network);
     if (world === undefined) break;
-    const result = await runOne(world, run, { stopSeconds: wanted.stopSeconds, resets });
+    const result = await runOne(world, run, { stopSeconds: wanted.stopSeconds, patience: wanted.patience, resets });
     resets = result.resets;
     say(textOf({ run, result }));
     const line = lineOf({ run, result }, { at: new Date().toISOString(), commit });

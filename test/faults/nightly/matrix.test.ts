@@ -55,6 +55,7 @@ test.each([
   [['--only', 'qemu', '--phase', 'VmStarted'], { kind: 'runs', only: 'qemu', phase: 'VmStarted' }],
   [['--help'], { kind: 'help' }],
   [['--runs', 'all', '--from', '17', '--long-stops', 'all'], { kind: 'runs', runs: CELLS.length, from: 17, longStops: 'all' }],
+  [['--patience', '4'], { kind: 'runs', patience: 4 }],
   [['--report', '--seed', '4'], { kind: 'report', seed: 4 }],
   [['--from', '0'], { kind: 'wrong', text: 'expected a whole number above 0' }],
   [['--long-stops', 'now and then'], { kind: 'wrong', text: 'expected --long-stops some, all, none' }],

@@ -37,7 +37,7 @@ const ENDINGS: ReadonlySet<string> = new Set(['done', 'rolled-back', 'withdrawn'
 export async function runOne(
   world: World,
   run: Run,
-  { stopSeconds, resets }: { readonly stopSeconds: number; readonly resets: number },
+  { stopSeconds, patience, resets }: { readonly stopSeconds: number; readonly patience: number; readonly resets: number },
 ): Promise<Result> {
   const startedMs = performance.now();
   const notes: string[] = [];
@@ -45,7 +45,12 @@ export async function runOne(
   const begun = { outcome: '-', migration: newMigration(), resets, hit: 'something', stopSeconds: stopMs / 1_000 } as const;
   const seconds = (): number => (performance.now() - startedMs) / 1_000;
   try {
-    const ended = await moveUnderFault(world, run, { ...begun, stopMs, note: (text) => void (text !== '' && notes.push(text)) });
+    const ended = await moveUnderFault(world, run, {
+      ...begun,
+      stopMs,
+      patience,
+      note: (text) => void (text !== '' && notes.push(text)),
+    });
     return { ...begun, ...ended, notes, seconds: seconds() };
   } catch (cause) {
     return { ...begun, notes, seconds: seconds(), failure: cause instanceof Error ? cause.message : String(cause) };
@@ -56,6 +61,8 @@ type Given = {
   readonly migration: string;
   readonly resets: number;
   readonly stopMs: number;
+  /** Every wait is so many times as long. */
+  readonly patience: number;
   readonly note: (text: string) => void;
 };
 
@@ -63,7 +70,8 @@ type Ended = Pick<Result, 'outcome' | 'resets' | 'hit'>;
 
 async function moveUnderFault(world: World, run: Run, given: Given): Promise<Ended> {
   const sides = [world.a, world.b];
-  await eventually('hosts and peers that are ready', async () => ((await areUp(sides)) ? true : undefined), READY_MS_MAX);
+  const ready = async (): Promise<true | undefined> => ((await areUp(sides)) ? true : undefined);
+  await eventually('hosts and peers that are ready', ready, READY_MS_MAX * given.patience);
   const [source, target] = domainsOf(world.a, '--all').length > 0 ? ([world.a, world.b] as const) : ([world.b, world.a] as const);
   await prepareFault(run.fault, world, run.whose === 'target' ? target : source);
   const before = await lifeAt(source, world.uuid, given.resets);
@@ -80,16 +88,16 @@ type Begun = { readonly source: RealSide; readonly target: RealSide; readonly be
 async function moveBetween(
   world: World,
   run: Run,
-  { migration, stopMs, note }: Given,
+  { migration, stopMs, patience, note }: Given,
   { source, target, before, left }: Begun,
 ): Promise<Ended> {
   await take(source, intentOf(world.vm, target.plan.domain, run.mode, migration));
   const role = PHASES.find(([phase]) => phase === run.phase)?.[1];
-  await (role === 'source' ? source : target).watch.appears(migration, run.phase, EVENT_MS_MAX);
+  await (role === 'source' ? source : target).watch.appears(migration, run.phase, EVENT_MS_MAX * patience);
   const blow = await strike(run.fault, world, run.whose === 'target' ? target : source, { migration, stopMs });
   blow.notes.forEach(note);
   if (isGuestKill(run)) note(await switchOn(world, target, migration));
-  const { outcome } = await settled(world, migration, END_MS_MAX);
+  const { outcome } = await settled(world, migration, END_MS_MAX * patience);
   if (!ENDINGS.has(outcome)) throw new Error(`ended as ${outcome}`);
   const [holder, other] = outcome === 'done' ? [target, source] : [source, target];
   const seen = await blow.seen?.();
