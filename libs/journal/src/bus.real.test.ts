@@ -334,6 +334,13 @@ describe('bad days', () => {
     await publish(a, 1);
     await settled(a, b, 20_000);
     expect((await a.journal.heads())[0]).toMatchObject({ ackedSeq: 12, coveredSeq: 12 });
+    // What came after the wipe does not stand for what was there before.
+    const connection = await connectNats(operator());
+    const manager = await jetstreamManager(connection);
+    await expect
+      .poll(async () => (await manager.streams.info(ledgerStream(A, B))).state.messages, { timeout: 15_000 })
+      .toBeGreaterThanOrEqual(12);
+    await connection.close();
   });
 
   it('what the bus withholds is noticed by the signed head, asked for and re-sent', async () => {

@@ -1,6 +1,6 @@
 import { digest, ledgerStream, ledgerSubjects, type TrustDomain } from '@carnet/events';
 import { sha256Hex } from '@carnet/trust';
-import type { JetStreamClient, JetStreamManager, PubAck } from '@nats-io/jetstream';
+import type { JetStreamClient, JetStreamManager, PubAck, StoredMsg } from '@nats-io/jetstream';
 import { BUS_ANSWER_MS_MAX, HEAD_EVERY_MS, OUTBOX_POLL_MS, POLL_MS, PUBLISH_BATCH_MAX } from '../limits.ts';
 import type { Outbox, Outgoing } from '../outbox.ts';
 import type { Log, RandomBytes } from '../ports.ts';
@@ -57,9 +57,11 @@ export function openPublisher(ports: PublisherPorts): Publisher {
       }
       const acks = await publishAll(ports, outgoing);
       const first = acks[0];
-      // Numbers that went back, or did not go on: another stream than the one we stood in.
+      // Numbers that went back, or did not go on: another stream than the one we stood in, and its end by now is what we just published.
       if (first !== undefined && !first.duplicate && first.seq <= standing.streamSeq) {
         standing = undefined;
+        await confirming.catch(() => undefined);
+        await fillAfter(ports, await eventAt(ports, first.seq - 1));
         return;
       }
       standing = { ...standing, ackedSeq: last.seq, streamSeq: Math.max(standing.streamSeq, ...acks.map(({ seq }) => seq)) };
@@ -96,15 +98,30 @@ export function openPublisher(ports: PublisherPorts): Publisher {
  * The stream's last event against what we believe it acknowledged. A stream that was wiped or restored is behind, and is
  * filled again from there: an empty one, or one whose end is none of ours, from the start.
  */
-async function compareWithStream({ manager, self, peer, outbox, log }: PublisherPorts): Promise<Standing> {
+async function compareWithStream(ports: PublisherPorts): Promise<Standing> {
+  const { manager, self, peer } = ports;
   const last = await manager.streams.getMessage(ledgerStream(self, peer), { last_by_subj: ledgerSubjects(self, peer) });
-  const seq = last === null ? 0 : ((await outbox.seqOfDigest(sha256Hex(last.data))) ?? 0);
+  const seq = await eventOf(ports, last);
+  const ackedSeq = await fillAfter(ports, seq);
+  return { ackedSeq, streamSeq: seq === 0 ? 0 : (last?.seq ?? 0), checkedMs: pacing.nowMs() };
+}
+
+/** Which event of ours this message is; 0: none. */
+const eventOf = async ({ outbox }: PublisherPorts, message: StoredMsg | null): Promise<number> =>
+  message === null ? 0 : ((await outbox.seqOfDigest(sha256Hex(message.data))) ?? 0);
+
+const eventAt = async (ports: PublisherPorts, streamSeq: number): Promise<number> =>
+  streamSeq < 1
+    ? 0
+    : eventOf(ports, await ports.manager.streams.getMessage(ledgerStream(ports.self, ports.peer), { seq: streamSeq }));
+
+/** The stream holds all up to `seq`. Returns up to where it counts as acknowledged. */
+async function fillAfter({ peer, outbox, log }: PublisherPorts, seq: number): Promise<number> {
   const { acked_seq } = await outbox.marks();
-  if (seq < acked_seq) {
-    log.warn({ peer, from: seq + 1, to: acked_seq }, 'the bus has lost events of ours: filling it again');
-    await outbox.lostAfter(seq);
-  }
-  return { ackedSeq: Math.min(seq, acked_seq), streamSeq: seq === 0 ? 0 : (last?.seq ?? 0), checkedMs: pacing.nowMs() };
+  if (seq >= acked_seq) return acked_seq;
+  log.warn({ peer, from: seq + 1, to: acked_seq }, 'the bus has lost events of ours: filling it again');
+  await outbox.lostAfter(seq);
+  return seq;
 }
 
 /** Pipelined: the server keeps the order of one connection. The same digest is the same message, however often it is sent. */
