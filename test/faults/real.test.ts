@@ -47,7 +47,7 @@ beforeAll(async () => {
   await tickAfter(a, uuid, undefined);
   resets = vtpmResets(consoleOf(a, uuid)).at(-1) ?? 0;
   expect(resets).toBeGreaterThan(0);
-});
+}, MOVE_MS_MAX);
 
 afterAll(async () => {
   for (const side of [a, b]) {
