@@ -19,10 +19,10 @@ test('a backup from before the last events of others, or of nothing, needs no qu
 });
 
 test('whoever told the bus what it lost must have noticed', () => {
-  const fill = (by: string, lost: number, said: number) => ({ by, lost, said });
-  expect(judgeFills([fill('a', 3, 1), fill('b', 0, 0)])).toEqual({ hit: 'something', notes: ['told again: 3 of a'] });
-  expect(judgeFills([fill('a', 0, 0), fill('b', 0, 0)])).toMatchObject({ hit: 'nothing' });
-  expect(() => judgeFills([fill('a', 3, 1), fill('b', 1, 0)])).toThrow('the bus lost 1 events of b, which did not notice');
+  const fill = (by: string, lost: number, ...said: readonly string[]) => ({ by, lost, said });
+  expect(judgeFills([fill('a', 3, '1 to 4'), fill('b', 0)])).toEqual({ hit: 'something', notes: ['told again: 1 to 4 of a'] });
+  expect(judgeFills([fill('a', 0), fill('b', 0)])).toMatchObject({ hit: 'nothing' });
+  expect(() => judgeFills([fill('a', 3, '1 to 4'), fill('b', 1)])).toThrow('the bus lost 1 events of b, which did not notice');
 });
 
 test('a field of a line of a log', () => {

@@ -10,7 +10,7 @@ import { rowsOf } from '../harness/ledger-db.ts';
 import type { RealSide } from '../harness/real-side.ts';
 import { copyWhole } from './backup.ts';
 import { type Blow, type Hit, hit, missed } from './blow.ts';
-import { linesFromNow } from './log.ts';
+import { fieldOf, linesFromNow } from './log.ts';
 import type { World } from './world.ts';
 
 /** A broker compares its stream with its outbox every 30 s at the latest. */
@@ -104,16 +104,18 @@ async function toldOf({ database, plan }: RealSide, migration: string): Promise<
   return rows.length;
 }
 
-/** `said`: how often the publisher noticed. */
-export type Fill = { readonly by: string; readonly lost: number; readonly said: number };
+/** `lost`: so many at least; `said`: which, each time that the publisher noticed. */
+export type Fill = { readonly by: string; readonly lost: number; readonly said: readonly string[] };
 
 /** Whoever told the bus what it lost has to notice, and to tell it again from its outbox. */
 export function judgeFills(fills: readonly Fill[]): Hit {
   for (const { by, lost, said } of fills)
-    if (lost > 0 && said === 0) throw new Error(`the bus lost ${lost} events of ${by}, which did not notice`);
-  const again = fills.filter(({ said }) => said > 0).map(({ by, lost }) => `${lost} of ${by}`);
+    if (lost > 0 && said.length === 0) throw new Error(`the bus lost ${lost} events of ${by}, which did not notice`);
+  const again = fills.flatMap(({ by, said }) => said.map((which) => `${which} of ${by}`));
   return again.length === 0 ? missed('the streams had lost nothing') : hit(`told again: ${again.join(', ')}`);
 }
+
+const whichOf = (line: string): string => `${fieldOf(line, 'from')} to ${fieldOf(line, 'to')}`;
 
 async function losing(world: World, lostOf: (side: RealSide) => Promise<number>, lose: () => Promise<void>): Promise<Blow> {
   const ledgers = ledgersOf(world);
@@ -132,7 +134,9 @@ async function losing(world: World, lostOf: (side: RealSide) => Promise<number>,
         async () => ((await isWhole(world, ledger)) ? true : undefined),
         FILLED_MS_MAX,
       );
-    return judgeFills(watched.map(({ side, lines, lost }) => ({ by: side.plan.domain, lost, said: lines(NOTICED).length })));
+    return judgeFills(
+      watched.map(({ side, lines, lost }) => ({ by: side.plan.domain, lost, said: lines(NOTICED).map(whichOf) })),
+    );
   };
   return { ...hit(), seen };
 }
