@@ -1,7 +1,7 @@
-import { hostName } from '@carnet/events';
+import { hostName, vmId } from '@carnet/events';
 import { expect, it } from 'vitest';
 import type { HeldImage } from '../inventory.ts';
-import { guarded, type MachinePorts, registerImage } from './machines.ts';
+import { guarded, type MachinePorts, registerImage, setPower } from './machines.ts';
 
 const HOST = hostName.parse('host-1');
 const IMAGE = { name: 'tiny', file: 'tiny.raw' };
@@ -91,4 +91,29 @@ it('of two files under one name, at once, the first is the image; the other’s 
   const [one, other] = await Promise.all([register(), register('other.raw')]);
   expect([one, other]).toMatchObject([{ ok: true }, { ok: false, code: 'IMAGE_EXISTS' }]);
   expect([images.size, needs.length]).toEqual([1, 1]);
+});
+
+it('a start that its host has not answered is not asked for again once the VM is taken back', async () => {
+  const vm = vmId.parse('csp-b.example/1b4e28ba-2fa1-41d2-883f-0016d3cca427');
+  const asked: string[] = [];
+  let hasStarted = true;
+  const ports = {
+    self: 'csp-a.example',
+    nowMs: () => 0,
+    inventory: { vm: async () => ({ vm, spec: { name: 'tiny', disks: [] }, host: HOST, epoch: 1 }) },
+    hosts: {
+      registry: { hello: () => undefined },
+      sign: (draft: { readonly step: string }) => draft,
+      ask: async ({ step }: { readonly step: string }) => {
+        asked.push(step);
+        hasStarted = asked.length < 2;
+        return { status: 'silent', text: 'no answer' };
+      },
+    },
+    handover: {},
+    hasStarted: async () => hasStarted,
+    isMoving: async () => true,
+  } as unknown as MachinePorts;
+  expect(await setPower(ports, vm, 'on', 'operator')).toMatchObject({ ok: false, code: 'VM_MOVING' });
+  expect(asked).toEqual(['startVm', 'startVm']);
 });

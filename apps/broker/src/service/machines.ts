@@ -50,12 +50,13 @@ const refuse = (code: string, text: string): ServiceRefusal => ({ ok: false, cod
 /** What an agent says that is busy or about to be another: it has done nothing, and may soon. */
 const PASSING: ReadonlySet<string> = new Set(['HOST_BUSY', 'HOST_DRAINING']);
 
-/** Asks until the step is done; an answer that never comes is `HOST_UNAVAILABLE`. */
+/** Asks until the step is done; an answer that never comes is `HOST_UNAVAILABLE`. `forbidden`: why it is not to be asked for again. */
 export async function perform<S extends StepResult['step']>(
   ports: MachinePorts,
   draft: CommandDraft,
   step: S,
   withinMs = STEP_MS_MAX,
+  forbidden: () => Promise<ServiceRefusal | undefined> = async () => undefined,
 ): Promise<ServiceResult<ResultOf<S>>> {
   // No longer good when its asker is told that it was not done: who decides about the VM then must not be surprised by it.
   const signed = ports.hosts.sign(draft, withinMs);
@@ -68,6 +69,8 @@ export async function perform<S extends StepResult['step']>(
     if (reply.status === 'silent' && ports.nowMs() > until) return refuse('HOST_UNAVAILABLE', reply.text);
     if (ports.nowMs() > until) return refuse('HOST_UNAVAILABLE', `${step} took longer than ${withinMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+    const no = await forbidden();
+    if (no !== undefined) return no;
   }
 }
 
@@ -176,13 +179,19 @@ export async function setPower(
 ): Promise<ServiceResult<VmRow>> {
   const held = await ports.inventory.vm(vm);
   if (held === undefined) return refuse('VM_UNKNOWN', `${vm} is not held by ${ports.self}`);
-  const isOurs = power === 'on' && (await ports.hasStarted(vm));
-  if (!isOurs && (await ports.isMoving(vm))) return refuse('VM_MOVING', `${vm} is in a migration that has not ended`);
+  // Threat: a host that was away for minutes starts what its source has taken back meanwhile.
+  const forbidden = async (): Promise<ServiceRefusal | undefined> => {
+    const isOurs = power === 'on' && (await ports.hasStarted(vm));
+    const isMoving = !isOurs && (await ports.isMoving(vm));
+    return isMoving ? refuse('VM_MOVING', `${vm} is in a migration that has not ended`) : undefined;
+  };
+  const no = await forbidden();
+  if (no !== undefined) return no;
   const { host, spec } = held;
   const row = vmRow(ports, held);
   const turnOn = async () => {
     const secrets = await runSecrets(ports, held, { reason: 'VM_START', principal });
-    return perform(ports, { step: 'startVm', host, vm, body: { secrets, epoch: row.epoch } }, 'startVm');
+    return perform(ports, { step: 'startVm', host, vm, body: { secrets, epoch: row.epoch } }, 'startVm', STEP_MS_MAX, forbidden);
   };
   const done =
     power === 'on'
