@@ -41,16 +41,21 @@ export async function ungranted(
   return record.vm === undefined ? undefined : refused;
 }
 
-/** Handed over by this very migration; or the VM's own, not handed over yet (a memory key has no consumer, and serves one migration). */
+/**
+ * Handed over by this very migration, of which a broken glass opens a higher epoch at its source; or the VM's own, not handed over yet (a memory
+ * key has no consumer, and serves one migration).
+ */
 async function isOfMigration(db: KeysDb, record: Held['record'], migration: MigrationId, context: HostContext): Promise<boolean> {
   const { key, version, kind, vm } = record;
   const rows = await db
     .selectFrom('keys_handovers')
-    .select(['migration', 'epoch'])
+    .select(['migration', 'epoch', 'direction'])
     .where('key', '=', key)
     .where('version', '=', version)
     .execute();
-  if (rows.some((row) => row.migration === migration && row.epoch === context.epoch)) return true;
+  const mayServe = (row: (typeof rows)[number]): boolean =>
+    row.epoch === context.epoch || (row.direction === 'out' && row.epoch < context.epoch);
+  if (rows.some((row) => row.migration === migration && mayServe(row))) return true;
   return kind === 'memory' ? rows.length === 0 && vm === context.vm : isConsumer(db, key, context.vm);
 }
 

@@ -149,3 +149,20 @@ describe('the chain', () => {
     expect((await a.keys.verifyUses()).head).not.toEqual(noted);
   });
 });
+
+describe('after the glass was broken', () => {
+  it('the use of a memory key in a higher epoch is granted to the source, which may have broken the glass, and to nobody else', async () => {
+    const story = await begin(a, b);
+    const memory = story.keys.filter(({ kind }) => kind === 'memory');
+    const { migration, epoch } = story.handover;
+    const higher = { epoch: epoch + 1, purpose: 'unseal' } as const;
+    const { release, acknowledged, roots } = await released(a, b, story);
+    must(await within(a, (tx) => a.keys.resume(tx, { migration, epoch })));
+    must(await give(a, story, granted(story), higher, memory));
+    const other = { ...granted(story), migration: newMigration() };
+    expect(await give(a, story, other, higher, memory)).toMatchObject({ code: 'KEY_USE_UNGRANTED' });
+    must(await record(b, await b.keys.openRelease({ migration, epoch, release, acknowledged: acknowledged.digest, roots })));
+    must(await within(b, (tx) => b.keys.importKeys(tx, { migration, epoch, release: release.digest })));
+    expect(await give(b, story, granted(story), higher, memory)).toMatchObject({ code: 'KEY_USE_UNGRANTED' });
+  });
+});
