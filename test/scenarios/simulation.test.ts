@@ -76,6 +76,48 @@ describe('a VM that goes round', () => {
   );
 });
 
+/** In one they say what is true, in the other not. */
+const GLASS = [4, 279];
+
+describe('a release without an answer', () => {
+  const broken = /breaks the glass: yes/;
+
+  it(
+    'people who may break the glass, and no rule is broken; some of them say what is not true',
+    async () => {
+      const traces = [];
+      for (const seed of GLASS) {
+        const { violation, trace } = await runSeed(seed, { ...SETTING, keys: 'model' });
+        expect(violation, trace.slice(-40).join('\n')).toBeUndefined();
+        traces.push(trace.join('\n'));
+      }
+      expect(traces.every((trace) => broken.test(trace))).toBe(true);
+      for (const seen of ['words, true', 'words, not true', 'CopyDiscarded', 'TOO_EARLY', 'BREAK_GLASS_OWNER_FALSE'])
+        expect(traces.join('\n')).toContain(seen);
+    },
+    HISTORY_MS_MAX,
+  );
+
+  it(
+    'a VM that moved with its memory comes back with it',
+    async () => {
+      const { violation, trace } = await runSeed(26);
+      expect([violation, broken.test(trace.join('\n'))]).toEqual([undefined, true]);
+    },
+    HISTORY_MS_MAX,
+  );
+
+  it(
+    'whose words nobody verifies break no glass',
+    async () => {
+      expect((await runSeed(92, { ...settingOf('glass-by-anybody'), keys: 'model' })).violation?.rule).toBe(
+        'no glass is broken without right',
+      );
+    },
+    HISTORY_MS_MAX,
+  );
+});
+
 describe('beside a dishonest CSP', () => {
   test.each([1, 2, 3, 4, 5])(
     'seed %i: what the others owe each other holds, and it is convicted',
@@ -132,6 +174,7 @@ const QUICK = {
   'fence-not-durable': 'I2 never neither',
   'import-before-release': 'I4 one key',
   'key-kept-after-release': 'I4 one key',
+  'writes-after-save': 'memory knows its disks',
   'secrets-kept': 'I6 nothing left',
   'secrets-not-again': 'lost secrets come back',
   'share-kept': 'I6 nothing left',

@@ -1,4 +1,6 @@
+import type { VmSpec } from '@carnet/events';
 import { type HostReply, hostCommand } from '@carnet/hypervisor';
+import { machineOf } from '../../../apps/broker/src/perform/context.ts';
 import { DISK_KEY, SPEC, VM } from '../../../libs/saga/src/testing.ts';
 import type { Csp } from './csp.ts';
 import { hostOf } from './identities.ts';
@@ -34,6 +36,7 @@ export async function giveBirth(
   scheduler: Scheduler,
   csps: readonly Csp[],
   until: (ms: number, done: () => boolean) => Promise<void>,
+  spec: VmSpec = SPEC,
 ): Promise<void> {
   const [home] = csps;
   const replica = home?.replicas[0];
@@ -48,13 +51,13 @@ export async function giveBirth(
     const by = { reason: 'VM_CREATE', principal: `spiffe://${home.domain}/operator` } as const;
     const to = { host: hostOf(home.domain), vm: VM, epoch: 0, purpose: 'run', by } as const;
     const secret = () => replica.context.keys.secretForHost(to, DISK_KEY);
-    await ask('createVm', { spec: SPEC, secrets: [await secret()] });
+    await ask('createVm', { spec: machineOf(spec), secrets: [await secret()] });
     await ask('startVm', { secrets: [await secret()] });
     const rows = home.database.connect(
       async () => undefined,
       () => undefined,
     );
-    await replica.context.inventory.add(rows, { vm: VM, spec: SPEC, host: hostOf(home.domain), epoch: 0 });
+    await replica.context.inventory.add(rows, { vm: VM, spec, host: hostOf(home.domain), epoch: 0 });
     born = true;
   });
   let failure: unknown;

@@ -1,5 +1,5 @@
 import type { TrustDomain } from '@carnet/events';
-import { type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
+import { isSplitSuspected, type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
 import { sha256Hex } from '@carnet/trust';
 import { placedEvent } from '../../../libs/journal/src/stored-event.ts';
 import { VM } from '../../../libs/saga/src/testing.ts';
@@ -7,6 +7,7 @@ import { unproven, unsoundLedger, wronged } from './convictions.ts';
 import type { Csp } from './csp.ts';
 import type { Custody } from './custody.ts';
 import { createEachStep } from './each-step.ts';
+import type { Glass } from './glass.ts';
 import { leftovers } from './leftovers.ts';
 import type { Liar } from './liar.ts';
 import { createNoticed } from './noticed.ts';
@@ -53,7 +54,7 @@ function askedTwice(csps: readonly Csp[]): string | undefined {
   return undefined;
 }
 
-export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar) {
+export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar, glass?: Glass) {
   /** Of a dishonest CSP nothing is asked; what it owes nobody can be sure of. */
   const honest = (csps: readonly Csp[]): readonly Csp[] => csps.filter(({ domain }) => domain !== liar?.domain);
   let pending: Violation | undefined;
@@ -88,7 +89,8 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
   };
 
   /** An intent that nobody answered ends by its source alone. */
-  const hasEnded = (m: MigrationState): boolean => sourceEnded(m) && (targetEnded(m) || m.targetPhase === 'idle');
+  const hasEnded = (m: MigrationState): boolean =>
+    sourceEnded(m) && (targetEnded(m) || m.targetPhase === 'idle') && !isSplitSuspected(m);
   const isOver = ({ migrations }: Journey): boolean => migrations.every(hasEnded);
   const pairs = (csps: readonly Csp[]) => csps.flatMap((one, i) => csps.slice(i + 1).map((other) => [one, other] as const));
   const ledgerOf = ({ database }: Csp, publisher: string, audience: string): string =>
@@ -140,13 +142,16 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
   };
   /** One VM and one key, and nobody convicted. */
   const twice = (csps: readonly Csp[], run: readonly Csp[]): Violation | undefined => {
-    if (run.length > 1 && !run.some(trustedLiar))
+    if (run.length > 1 && !run.some(trustedLiar) && glass?.mayRunTwice() !== true)
       return { rule: 'I1 never both', text: `the VM runs at ${run.map(({ domain }) => domain).join(' and ')}` };
+    const stale = csps.find(({ host }) => host.fake.hypervisor.stale().length > 0);
+    if (stale !== undefined)
+      return { rule: 'memory knows its disks', text: `${stale.domain} resumed old memory over newer disks` };
     if (csps.some(({ restores }) => restores > 0)) return undefined;
     const convicted = proofsChanged(csps) ? wronged(csps, liar) : undefined;
     if (convicted !== undefined) return { rule: 'no honest CSP is convicted', text: convicted };
     const active = csps.filter(({ database }) => custody.isActive(database));
-    if (active.length > 1 && !active.some(trustedLiar))
+    if (active.length > 1 && !active.some(trustedLiar) && glass?.isSplit() !== true)
       return { rule: 'I4 one key', text: `the key is active at ${active.map(({ domain }) => domain).join(' and ')}` };
     return undefined;
   };

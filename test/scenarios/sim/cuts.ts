@@ -33,8 +33,10 @@ export function createCuts(scheduler: Scheduler) {
     deafUntilMs: (domain: string): number => deaf.get(domain) ?? 0,
     begin: (domain: TrustDomain, way: CutWay, ms: number): void => {
       const until = scheduler.elapsedMs() + ms;
-      if (way !== 'in') unheard.set(domain, until);
-      if (way !== 'out') deaf.set(domain, until);
+      // A short cut does not end a longer one.
+      const later = (of: ReadonlyMap<string, number>): number => Math.max(until, of.get(domain) ?? 0);
+      if (way !== 'in') unheard.set(domain, later(unheard));
+      if (way !== 'out') deaf.set(domain, later(deaf));
       if (way === 'both') scheduler.at(until, () => reconnected(domain));
     },
     end: (): void => {

@@ -131,7 +131,12 @@ export function createDeniable(identityOf: (domain: TrustDomain) => Csp['identit
       if (event === undefined || (event.publisher !== csp.domain && event.audience !== csp.domain))
         return wrong(`${at}, and no event says so`);
       const types = provingTypes(entry);
-      if (event.epoch !== entry.epoch || (types !== 'any' && !types.includes(event.type)))
+      // A broken glass is of the epoch that was given away, and opens a higher one at its source.
+      const isOfEpoch =
+        event.type === 'BreakGlassResumed' && entry.role === 'source'
+          ? (event.epoch ?? entry.epoch) < entry.epoch
+          : event.epoch === entry.epoch;
+      if (!isOfEpoch || (types !== 'any' && !types.includes(event.type)))
         return wrong(`${at} because of ${event.type} @${event.epoch ?? '-'}`);
       const isHeld = csp.restores > 0 || (ends.get(csp)?.get(ledgerName(event))?.seq ?? 0) >= event.seq;
       if (!isHeld) return wrong(`${at}, and its ledgers do not say so`);

@@ -1,5 +1,7 @@
 import { giveBirth, introduce } from './birth.ts';
+import { keepDiscarding } from './discard.ts';
 import type { Fault } from './faults.ts';
+import { OWNED } from './people.ts';
 import { keepSayingHello, keepSwitchingOn } from './power.ts';
 import type { Violation } from './violation.ts';
 import { wishCancel, wishes, wishMove } from './wishes.ts';
@@ -24,6 +26,8 @@ export type Outcome = {
 const CALM_MS_MAX = 400_000;
 const STEPS_MAX = 400_000;
 const START_MS_MAX = 5_000;
+/** Until people have given up, or broken the glass. */
+const GLASS_MS_MAX = 120_000;
 /** What lies need to arrive, once nothing hinders them any more. */
 const SURFACE_MS = 20_000;
 /** The broker looks at what is open every 15 s, and every 2 s for what it has forgotten. */
@@ -63,13 +67,13 @@ export async function simulate(options: SimOptions): Promise<Outcome> {
 }
 
 async function live(world: World): Promise<Violation | undefined> {
-  const { scheduler, checks, csps, replicas, start, faults, bus, liar } = world;
+  const { scheduler, checks, csps, replicas, start, faults, bus, liar, glass } = world;
   let violation: Violation | undefined;
   const until = async (ms: number, done: () => boolean = () => false): Promise<void> => {
     while (violation === undefined && scheduler.steps() < STEPS_MAX && !done()) {
       if (!(await scheduler.step(ms))) return;
       forget(world);
-      violation = checks.mayBeWrong(csps) ? await checks.look(csps) : undefined;
+      violation = glass?.wrong() ?? (checks.mayBeWrong(csps) ? await checks.look(csps) : undefined);
     }
   };
   for (const csp of csps) for (let n = 0; n < replicas; n += 1) void start(csp, n);
@@ -80,7 +84,7 @@ async function live(world: World): Promise<Violation | undefined> {
   );
   // Most CSPs have agreed before; the others know nobody's key, and one of them may be restored first.
   if (world.options.seed % 7 !== 2) await introduce(scheduler, csps, until);
-  await giveBirth(scheduler, csps, until);
+  await giveBirth(scheduler, csps, until, glass === undefined ? undefined : OWNED);
   checks.begin();
   faults.resume();
   const { script } = world.options;
@@ -89,13 +93,16 @@ async function live(world: World): Promise<Violation | undefined> {
   if (script === undefined) wishes({ ...world, until: calmMs });
   else oneMove(world, script);
   await until(calmMs);
+  if (glass !== undefined) await until(scheduler.elapsedMs() + GLASS_MS_MAX, glass.isOver);
   faults.calm();
   bus.heal();
   for (const csp of csps) for (const life of [...csp.lives, csp.host.life]) life.skewMs = 0;
   scheduler.note('calm');
   checks.calm();
+  glass?.calm();
+  if (glass !== undefined) keepDiscarding(scheduler, csps, glass);
   // Who did not switch it off need not switch it on.
-  if (csps.some(({ host }) => host.maybeOff)) keepSwitchingOn(scheduler, csps);
+  if (glass !== undefined || csps.some(({ host }) => host.maybeOff)) keepSwitchingOn(scheduler, csps);
   if (liar !== undefined) {
     await until(scheduler.elapsedMs() + SURFACE_MS);
     liar.surface();
@@ -106,7 +113,7 @@ async function live(world: World): Promise<Violation | undefined> {
   await until(scheduler.elapsedMs() + CALM_MS_MAX, () => {
     if (scheduler.elapsedMs() - askedMs < QUIET_EVERY_MS) return false;
     askedMs = scheduler.elapsedMs();
-    return checks.isQuiet(csps);
+    return !csps.some(({ host }) => host.unplugged) && checks.isQuiet(csps);
   });
   const wrong = violation ?? checks.end(csps, scheduler.steps() >= STEPS_MAX);
   if (wrong !== undefined) return wrong;
@@ -133,7 +140,9 @@ async function nothingLeft(
   const endMs = scheduler.elapsedMs() + CALM_MS_MAX;
   let quietMs = scheduler.elapsedMs();
   let left = await checks.leftovers(csps);
-  for (let ms = quietMs; left !== undefined && ms <= Math.min(quietMs + CLEARED_MS_MAX, endMs); ms += QUIET_EVERY_MS) {
+  // What was asked for in the last moment of the storm may open a migration when all else is over.
+  const isOpen = (): boolean => left !== undefined || !checks.isQuiet(csps);
+  for (let ms = quietMs; isOpen() && ms <= Math.min(quietMs + CLEARED_MS_MAX, endMs); ms += QUIET_EVERY_MS) {
     await until(ms);
     // A restored database may be quiet before its last events are back.
     if (!checks.isQuiet(csps)) quietMs = ms;

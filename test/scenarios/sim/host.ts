@@ -30,6 +30,10 @@ export type SimHost = {
   maybeOff: boolean;
   /** Its agent dies with it; both begin again a while later. */
   losePower: () => void;
+  /** Somebody took it off its power: its agent does not begin again before it is plugged in. */
+  unplugged: boolean;
+  unplug: () => void;
+  plugIn: () => void;
   /** Calls of the hypervisor since somebody looked. */
   touched: boolean;
   /** Somebody waits for what the hypervisor does. */
@@ -73,8 +77,13 @@ function restartAgent(host: SimHost, options: HostOptions, afterMs: number = RES
   const { scheduler } = options;
   if (host.life.dead) return;
   scheduler.kill(host.life);
+  startLater(host, options, afterMs);
+}
+
+function startLater(host: SimHost, options: HostOptions, afterMs: number): void {
+  const { scheduler } = options;
   scheduler.at(scheduler.elapsedMs() + afterMs, () => {
-    if (host.life.dead) startAgent(host, options);
+    if (host.life.dead && !host.unplugged) startAgent(host, options);
   });
 }
 
@@ -135,6 +144,15 @@ export function createSimHost(options: HostOptions): SimHost {
       host.touched = true;
       host.maybeOff = true;
       void fake.losePower();
+    },
+    unplugged: false,
+    unplug: () => {
+      host.unplugged = true;
+      host.losePower();
+    },
+    plugIn: () => {
+      host.unplugged = false;
+      startLater(host, options, BOOT_MS);
     },
     touched: true,
     onEffect: undefined,

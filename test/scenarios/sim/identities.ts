@@ -13,7 +13,7 @@ export const hostOf = (domain: TrustDomain): HostName => hostName.parse(`host-${
 
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
 /** Keys follow from names: the same in each run of each machine. */
-const keyOf = (name: string): Buffer => Buffer.concat([PKCS8, createHash('sha256').update(name).digest()]);
+export const keyOf = (name: string): Buffer => Buffer.concat([PKCS8, createHash('sha256').update(name).digest()]);
 
 export type Identity = {
   readonly domain: TrustDomain;

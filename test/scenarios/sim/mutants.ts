@@ -6,8 +6,10 @@ import type { AloneWith } from '../../../apps/broker/src/alone.ts';
 import type { Hosts } from '../../../apps/broker/src/hosts/steps.ts';
 import type { HandoverKeys } from '../../../apps/broker/src/keys/handover-keys.ts';
 import { type PerformContext, stepOf } from '../../../apps/broker/src/perform/context.ts';
+import type { IntakePorts } from '../../../apps/broker/src/service/intake.ts';
+import { readFakeVolume, writeFakeVolume } from '../../../libs/hypervisor/src/fake/volumes.ts';
 import { decodeEntry, encodeEntry } from '../../../libs/hypervisor/src/fence/entry.ts';
-import { VM } from '../../../libs/saga/src/testing.ts';
+import { DISK, VM } from '../../../libs/saga/src/testing.ts';
 import type { HeadRule } from './heads.ts';
 import type { KeyRules } from './keys.ts';
 
@@ -30,6 +32,8 @@ export type Mutant = {
   readonly neverHeals?: boolean;
   /** Whoever hears that libvirt lost its secrets does nothing. */
   readonly provides?: 'nothing';
+  /** What breaking the glass asks. */
+  readonly glass?: (ports: IntakePorts) => IntakePorts;
   /** What convicts a liar is thrown away: beside a liar only. */
   readonly forgives?: boolean;
   /** The journal as its broker sees it. */
@@ -134,6 +138,14 @@ const byTheClock = (journal: Journal): Journal => ({
   eventsOfVm: async (of) => (await journal.eventsOfVm(of)).toSorted((a, b) => (a.placement.time < b.placement.time ? -1 : 1)),
 });
 
+/** Whoever holds a certificate has signed whatever is under its name. */
+const believed =
+  (identify: IntakePorts['identify']): IntakePorts['identify'] =>
+  (leaf) => {
+    const known = identify(leaf);
+    return known === undefined ? undefined : { ...known, verifier: { verify: () => true } };
+  };
+
 const alwaysAlone: AloneWith = async (_, work) => ({ held: true, value: await work(new AbortController().signal) });
 
 export const MUTANTS: readonly Mutant[] = [
@@ -201,6 +213,21 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'memory-state-kept',
     breaks: 'the saved memory stays on the disk of the host that resumed it',
     hostPorts: withFiles(({ remove }) => ({ remove: async (path) => (path.endsWith('.state') ? undefined : remove(path)) })),
+  },
+  {
+    name: 'writes-after-save',
+    breaks: 'the guest still writes to its disk once its memory is saved',
+    hostPorts: (ports) => ({
+      ...ports,
+      hypervisor: instead(ports.hypervisor, {
+        save: async (uuid, path) => {
+          await ports.hypervisor.save(uuid, path);
+          const disk = ports.paths.volume(VM, DISK);
+          const volume = await readFakeVolume(ports.files, disk);
+          if (volume !== undefined) await writeFakeVolume(ports.files, disk, { ...volume, marker: `after ${path}` });
+        },
+      }),
+    }),
   },
   {
     name: 'replaced-key-kept',
@@ -286,4 +313,10 @@ export const MUTANTS: readonly Mutant[] = [
     signedHeads: 'unkept',
   },
   { name: 'heads-unsaid', breaks: 'nobody signs how far the ledgers go', signedHeads: 'unsaid' },
+  {
+    name: 'glass-by-anybody',
+    breaks: 'the glass is broken by words that nobody verifies',
+    glass: (ports) => ({ ...ports, identify: believed(ports.identify) }),
+  },
+  { name: 'copy-not-fenced', breaks: 'the target goes on with a VM that its source took back', hosts: without('standDown') },
 ];

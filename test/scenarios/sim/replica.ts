@@ -13,9 +13,11 @@ import { openInventory } from '../../../apps/broker/src/inventory.ts';
 import { keepSpares } from '../../../apps/broker/src/keys/spares.ts';
 import { createLedgers, keepLedgers, type Ledgers } from '../../../apps/broker/src/ledgers.ts';
 import { loopPorts, noticeJourneys } from '../../../apps/broker/src/loop-ports.ts';
+import { breakGlassCase, breakGlassReason } from '../../../apps/broker/src/peers/break-glass.ts';
 import type { PerformContext } from '../../../apps/broker/src/perform/context.ts';
 import { createPerformer } from '../../../apps/broker/src/perform/perform.ts';
 import { openPolicyGate } from '../../../apps/broker/src/policy-gate.ts';
+import { reasonOf } from '../../../apps/broker/src/reason.ts';
 import { provideSecretsAgain } from '../../../apps/broker/src/secrets-again.ts';
 import { hasStarted, type IntakePorts, isMoving } from '../../../apps/broker/src/service/intake.ts';
 import type { MachinePorts } from '../../../apps/broker/src/service/machines.ts';
@@ -31,6 +33,7 @@ import type { SimHost } from './host.ts';
 import { simHostClient } from './host-client.ts';
 import { chainValidator, hostOf, type Identity } from './identities.ts';
 import type { Mutant } from './mutants.ts';
+import { identifyPerson, PEOPLE } from './people.ts';
 import type { Random } from './random.ts';
 import type { Life, Scheduler } from './scheduler.ts';
 
@@ -49,6 +52,8 @@ export type ReplicaPorts = {
   readonly leafOf: (certificate: string) => ReturnType<typeof digestOf>;
   readonly openHeadFile: NonNullable<JournalOptions['openHeadFile']>;
   readonly spares: SpareFiles;
+  /** Of its migrations. */
+  readonly deadlineMs: number;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly mutant: Mutant;
@@ -72,12 +77,13 @@ export type Replica = {
 };
 
 /** By these every CSP decides: whoever asks may. */
-const RULES = setOf('@id("all") permit (principal, action, resource);');
+const RULES = setOf('@id("all") permit (principal, action, resource);', { entities: PEOPLE });
+const identifyIn = async (_: TrustDomain, leaf: string) => identifyPerson(leaf);
 const NOTHING_OPEN = { migrations: 0, memoryMiB: 0, diskBytes: 0 };
 
 /** Migrations are given this long: short enough that many end by their deadline, long enough that most need not. */
 const OFFER_MS = 30_000;
-const DEADLINE_MS = 120_000;
+export const DEADLINE_MS = 120_000;
 const ROLLBACK_MS = 1_000;
 
 /** Whoever asked gets the same promise: somebody else looks on. */
@@ -163,7 +169,10 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
       releaseFault: async () => undefined,
       agreementFault: async () => undefined,
       requestFault: async () => undefined,
-      breakGlassFault: async () => undefined,
+      breakGlassFault: async (m, { data, time }) => {
+        const of = breakGlassCase(m, time);
+        return of === undefined ? reasonOf('BREAK_GLASS_NOT_RELEASED', 'no') : breakGlassReason(identifyIn, data, of);
+      },
     },
     alone,
     quotas,
@@ -192,9 +201,9 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     isStillGood: async () => true,
     nowMs,
     offerMs: OFFER_MS,
-    deadlineMs: DEADLINE_MS,
+    deadlineMs: ports.deadlineMs,
     leastRekey: 'none',
-    identify: () => undefined,
+    identify: identifyPerson,
   };
   // Images and new VMs need more; nobody asks for them here.
   const machines = {

@@ -1,4 +1,13 @@
-import { type IntentRequest, intentRequest, migrationId, type RequestRecord, type TrustDomain, uuidv7 } from '@carnet/events';
+import {
+  type DsseEnvelope,
+  type IntentRequest,
+  intentRequest,
+  migrationId,
+  type RequestRecord,
+  type TrustDomain,
+  uuidv7,
+  vmSpec,
+} from '@carnet/events';
 import type { MigrationState } from '@carnet/saga';
 import { cancel, intend } from '../../../apps/broker/src/service/intake.ts';
 import { contentDigest } from '../../../apps/broker/src/service/request-content.ts';
@@ -11,6 +20,7 @@ import type { Faults } from './faults.ts';
 import { coveredKeptOf } from './heads.ts';
 import type { PlainKey } from './host.ts';
 import type { Liar } from './liar.ts';
+import { consentOf } from './people.ts';
 import { restartLibvirt, wishPower } from './power.ts';
 import type { Random } from './random.ts';
 import type { Replica } from './replica.ts';
@@ -45,9 +55,17 @@ export function wishMove(
 ): IntentRequest {
   const migration = migrationId.parse(uuidv7(scheduler.nowMs(), bytes));
   scheduler.note(`${csp.domain} wishes ${migration.slice(-4)} to ${target}: ${way.mode}, rekey ${way.rekey}`);
-  const request = intentRequest.parse({ migration, vm: VM, target, ...way });
+  const consent = consentHere(csp, target);
+  const request = intentRequest.parse({ migration, vm: VM, target, ...way, ...(consent === undefined ? {} : { consent }) });
   askFor(scheduler, csp, replica, request);
   return request;
+}
+
+/** Where the VM has an owner, and is. */
+function consentHere({ domain, database }: Csp, target: TrustDomain): DsseEnvelope | undefined {
+  const [row] = database.rows('select spec from broker_vms');
+  const spec = row === undefined ? undefined : vmSpec.parse(JSON.parse(String(row['spec'])));
+  return spec?.restrictions?.owner === undefined ? undefined : consentOf(spec, { source: domain, target });
 }
 
 function askFor(scheduler: Scheduler, csp: Csp, replica: Replica, request: IntentRequest): void {

@@ -8,6 +8,7 @@ import { type Checks, createChecks } from './checks.ts';
 import { type Csp, RESTART_MS } from './csp.ts';
 import { type Accidental, createCrash, createFaults, type Fault, type Faults } from './faults.ts';
 import type { Federation } from './federation.ts';
+import { createGlass, GLASS_DEADLINE_MS, type Glass, mayBreakGlass } from './glass.ts';
 import { coveredKeptOf, headFileOf } from './heads.ts';
 import { createSimHost, type HostOptions, type PlainKey } from './host.ts';
 import { DOMAINS, type Identity } from './identities.ts';
@@ -15,7 +16,7 @@ import { createLiar, type Liar } from './liar.ts';
 import type { Mutant } from './mutants.ts';
 import { restartLibvirt } from './power.ts';
 import { type Random, seeded } from './random.ts';
-import { startReplica } from './replica.ts';
+import { DEADLINE_MS, startReplica } from './replica.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
 import { newSessions, openSimStore } from './store.ts';
 import { STORM_MS_MAX, type Way } from './wishes.ts';
@@ -57,6 +58,7 @@ export type World = {
   readonly bus: SimBus;
   readonly checks: Checks;
   readonly liar: Liar | undefined;
+  readonly glass: Glass | undefined;
   readonly csps: readonly Csp[];
   readonly start: (csp: Csp, n: number) => Promise<void>;
   readonly replicas: number;
@@ -85,13 +87,26 @@ export function createWorld(options: SimOptions): World {
   };
   const crash = script === undefined ? undefined : createCrash(script.crashAt, script.accident, note);
   const faults = crash ?? createFaults(seeded(seed, 3), { storm, without }, note);
-  const bus: SimBus = createBus(scheduler, faults, (publisher, envelope) => checks.told(publisher, envelope));
+  const bus: SimBus = createBus(scheduler, faults, (publisher, envelope) => {
+    checks.told(publisher, envelope);
+    glass?.told(envelope);
+  });
   const members = dishonest === 'one' ? DOMAINS : DOMAINS.slice(0, script === undefined ? plan.pick([2, 3]) : 2);
   const liar =
     dishonest === 'one'
       ? createLiar({ scheduler, random: seeded(seed, 4), bus, domain: seeded(seed, 5).pick(members) })
       : undefined;
-  const checks: Checks = createChecks(scheduler, federation.custody, liar);
+  const glass =
+    isOrdinary(options) && mayBreakGlass(seed)
+      ? createGlass({
+          scheduler,
+          random: seeded(seed, 6),
+          bus,
+          csps: () => csps,
+          spoil: options.mutant.glass ?? ((ports) => ports),
+        })
+      : undefined;
+  const checks: Checks = createChecks(scheduler, federation.custody, liar, glass);
   const known = new Map([...federation.identities].filter(([domain]) => members.includes(domain)));
   const keys: { last: PlainKey } = { last: { key: DISK_KEY, sealed: '' } };
   const leaves = new Map<string, Digest>();
@@ -111,10 +126,30 @@ export function createWorld(options: SimOptions): World {
       identity,
     );
   });
-  const start = starter({ options, scheduler, faults, random, bus, checks, liar }, known, leaves);
-  const parts = { options, scheduler, faults, happened, storm, stormMs, plan, random, bus, checks, liar, csps, start, replicas };
+  const start = starter({ options, scheduler, faults, random, bus, checks, liar, glass }, known, leaves);
+  const parts = {
+    options,
+    scheduler,
+    faults,
+    happened,
+    storm,
+    stormMs,
+    plan,
+    random,
+    bus,
+    checks,
+    liar,
+    glass,
+    csps,
+    start,
+    replicas,
+  };
   return { ...parts, secret: () => keys.last, places: () => crash?.places() ?? 0 };
 }
+
+/** Nobody lies, and the seed draws all. */
+export const isOrdinary = ({ dishonest, script }: Pick<SimOptions, 'dishonest' | 'script'>): boolean =>
+  dishonest === 'nobody' && script === undefined;
 
 /** The liar breaks rules of its own; the others are what the history is about. */
 const mutantFor = (mutant: Mutant, liar: Liar | undefined, domain: TrustDomain): Mutant =>
@@ -168,7 +203,8 @@ function starter(
     bus,
     checks,
     liar,
-  }: Pick<World, 'options' | 'scheduler' | 'faults' | 'random' | 'bus' | 'checks' | 'liar'>,
+    glass,
+  }: Pick<World, 'options' | 'scheduler' | 'faults' | 'random' | 'bus' | 'checks' | 'liar' | 'glass'>,
   identities: ReadonlyMap<TrustDomain, Identity>,
   leaves: ReadonlyMap<string, Digest>,
 ): World['start'] {
@@ -206,6 +242,7 @@ function starter(
         spares: csp.spares,
         openHeadFile: async (_, peer, of) =>
           headFileOf(of === 'head' ? csp.heads : csp.relied, peer, mutant.heads ?? 'kept', coveredKeptOf(options.seed)),
+        deadlineMs: glass === undefined ? DEADLINE_MS : GLASS_DEADLINE_MS,
         log,
         metrics,
         mutant,

@@ -1,6 +1,7 @@
 import type { KeyId } from '@carnet/events';
 import { failed, HostError } from '../codes.ts';
 import type { VmState } from '../command/result.ts';
+import { sha256 } from '../digest.ts';
 import type { HostFiles } from '../ports/files.ts';
 import type { DomainDefinition, DomainNotice } from '../ports/hypervisor.ts';
 import { readFakeVolume, writeFakeVolume } from './volumes.ts';
@@ -29,6 +30,7 @@ export function fakeGuests(files: HostFiles) {
   const secrets = new Map<KeyId, string>();
   const listeners = new Set<(notice: DomainNotice) => void>();
   const ran: string[] = [];
+  const stale: string[] = [];
 
   const tell = (uuid: string | undefined, event: DomainNotice['event'], detail = ''): void => {
     for (const listener of listeners) listener({ uuid, event, detail });
@@ -44,6 +46,7 @@ export function fakeGuests(files: HostFiles) {
     secrets,
     listeners,
     ran,
+    stale,
     tell,
     become,
     must: (uuid: string, ...states: readonly VmState[]): FakeDomain => {
@@ -76,6 +79,12 @@ export async function startVtpm({ files, secrets }: FakeGuests, { definition: { 
   if (secret === undefined || (of !== undefined && of !== secret))
     throw new HostError(failed('LIBVIRT_FAILED', 'The vTPM does not open.'));
   await files.write(vtpm.statePath, Buffer.from(`${secret} ${Number(resets) + 1}`));
+}
+
+/** What the disks of a domain hold, short: what its memory knows of them. */
+export async function disksOf({ files }: FakeGuests, { disks }: DomainDefinition): Promise<string> {
+  const markers = await Promise.all(disks.map(async ({ path }) => (await readFakeVolume(files, path))?.marker ?? ''));
+  return sha256(markers.join('\n')).slice(0, 12);
 }
 
 /** Time passes when somebody looks: a running guest counts, prints and writes its marker. */

@@ -5,7 +5,7 @@ import type { HostFiles } from '../ports/files.ts';
 import type { Hypervisor } from '../ports/hypervisor.ts';
 import { SAVED_STATE_HEAD_BYTES } from '../saved-state.ts';
 import { fakeDisks } from './disks.ts';
-import { type FakeGuests, type FakeMemory, fakeGuests, live, startVtpm } from './guests.ts';
+import { disksOf, type FakeGuests, type FakeMemory, fakeGuests, live, startVtpm } from './guests.ts';
 
 export type FakeHypervisor = Hypervisor & {
   /** What a restart of libvirtd does: guests live on, ephemeral secrets are gone. */
@@ -20,12 +20,14 @@ export type FakeHypervisor = Hypervisor & {
   guest(uuid: string): FakeMemory | undefined;
   /** Every uuid whose vCPUs were ever let go here: for tests of "never both". */
   ran(): readonly string[];
+  /** Every uuid whose memory met disks that had moved on since it was saved: a guest would write old caches over them. */
+  stale(): readonly string[];
 };
 
 /** A hypervisor in memory, strict where libvirt is: a wrong key, a missing secret or an absent domain fails. */
 export function fakeHypervisor(files: HostFiles): FakeHypervisor {
   const guests = fakeGuests(files);
-  const { domains, secrets, listeners, ran, tell } = guests;
+  const { domains, secrets, listeners, ran, stale, tell } = guests;
   return {
     restartDaemon: () => {
       secrets.clear();
@@ -41,6 +43,7 @@ export function fakeHypervisor(files: HostFiles): FakeHypervisor {
     endCopies: (uuid) => domains.get(uuid)?.copies.clear(),
     guest: (uuid) => domains.get(uuid)?.memory,
     ran: () => ran,
+    stale: () => stale,
     connection: () => ({ connected: true, version: '0.0.0-fake' }),
     close: async () => listeners.clear(),
     subscribe: (listener) => {
@@ -107,12 +110,13 @@ function lives(guests: FakeGuests): Lives {
     restoreHeld: async (statePath, definition) => {
       const domain = guests.must(definition.uuid, 'shutoff', 'crashed');
       const saved = (await guests.files.read(statePath))?.subarray(SAVED_STATE_HEAD_BYTES).toString('utf8');
-      const [uuid, boot, ticks] = saved?.split(' ') ?? [];
+      const [uuid, boot, ticks, disks] = saved?.split(' ') ?? [];
       if (uuid !== definition.uuid || boot === undefined)
         throw new HostError(failed('LIBVIRT_FAILED', 'Another guest’s memory.'));
       domain.definition = definition;
       await guests.openDisks(domain);
       await startVtpm(guests, domain);
+      if (disks !== (await disksOf(guests, definition))) guests.stale.push(uuid);
       domain.memory = { boot, ticks: Number(ticks) };
       domain.vcpuTimeMs = 0;
       guests.become(domain, 'paused', 'restored', 'started');
@@ -142,7 +146,10 @@ function lives(guests: FakeGuests): Lives {
       head.writeUInt32LE(2, 16);
       await guests.files.write(
         statePath,
-        Buffer.concat([head, Buffer.from(`${uuid} ${domain.memory?.boot} ${domain.memory?.ticks}`)]),
+        Buffer.concat([
+          head,
+          Buffer.from(`${uuid} ${domain.memory?.boot} ${domain.memory?.ticks} ${await disksOf(guests, domain.definition)}`),
+        ]),
       );
       guests.off(domain, 'saved');
     },
