@@ -113,7 +113,7 @@ async function live(world: World): Promise<Violation | undefined> {
   await until(scheduler.elapsedMs() + CALM_MS_MAX, () => {
     if (scheduler.elapsedMs() - askedMs < QUIET_EVERY_MS) return false;
     askedMs = scheduler.elapsedMs();
-    return !csps.some(({ host }) => host.unplugged) && checks.isQuiet(csps);
+    return !csps.some(({ host }) => host.unplugged || host.hangsUntilMs > askedMs) && checks.isQuiet(csps);
   });
   const wrong = violation ?? checks.end(csps, scheduler.steps() >= STEPS_MAX);
   if (wrong !== undefined) return wrong;

@@ -32,6 +32,8 @@ export type SimHost = {
   losePower: () => void;
   /** Somebody took it off its power: its agent does not begin again before it is plugged in. */
   unplugged: boolean;
+  /** Nothing is heard of its agent until somebody kills it. */
+  hangsUntilMs: number;
   unplug: () => void;
   plugIn: () => void;
   /** Calls of the hypervisor since somebody looked. */
@@ -92,7 +94,8 @@ function hangs(host: SimHost, options: HostOptions, where: string): void {
   const { life } = host;
   const { scheduler } = options;
   scheduler.note(`${life.name} hangs in ${where}`);
-  scheduler.at(scheduler.elapsedMs() + HANGS_MS, () => {
+  host.hangsUntilMs = scheduler.elapsedMs() + HANGS_MS;
+  scheduler.at(host.hangsUntilMs, () => {
     if (host.life === life) restartAgent(host, options);
   });
 }
@@ -146,6 +149,7 @@ export function createSimHost(options: HostOptions): SimHost {
       void fake.losePower();
     },
     unplugged: false,
+    hangsUntilMs: 0,
     unplug: () => {
       host.unplugged = true;
       host.losePower();
