@@ -170,7 +170,7 @@ const QUICK = {
   'rollback-on-a-timer': 'I4 one key',
   'release-before-surrender': 'published before the host knows',
   'start-before-record': 'I5 nothing deniable',
-  'surrender-forgotten': 'every migration ends',
+  'surrender-forgotten': 'I1 never both',
   'fence-not-durable': 'I2 never neither',
   'import-before-release': 'I4 one key',
   'key-kept-after-release': 'I4 one key',

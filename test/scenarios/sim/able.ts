@@ -18,7 +18,7 @@ const ENDS_OF_TARGET = ['MigrationRelinquished', 'CopyFenced'] as const;
 const hasGivenUp = ({ facts }: MigrationState): boolean => ENDS_OF_TARGET.some((type) => facts[type] !== undefined);
 
 /** Every disk, in its place or as it arrived. */
-function hasImage({ host }: Csp, epoch: number): boolean {
+export function hasImage({ host }: Csp, epoch: number): boolean {
   const { paths } = host.fake.ports;
   const there = new Set(host.fake.files.paths());
   return SPEC.disks.every(

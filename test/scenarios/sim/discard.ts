@@ -1,6 +1,7 @@
 import type { MigrationState } from '@carnet/saga';
 import { discardCopy } from '../../../apps/broker/src/service/discard-copy.ts';
 import { VM } from '../../../libs/saga/src/testing.ts';
+import { hasImage } from './able.ts';
 import type { Csp } from './csp.ts';
 import type { Glass } from './glass.ts';
 import { nameOf } from './people.ts';
@@ -23,9 +24,8 @@ export function keepDiscarding(scheduler: Scheduler, csps: readonly Csp[], glass
         scheduler.note(`${csp.domain} discards its copy: ${result.ok ? 'yes' : `${result.code} ${result.text}`}`);
       }
   };
-  const lookThrough = ({ domain, host }: Csp, { id }: MigrationState): void => {
-    if (!host.fake.files.paths().some((path) => path.endsWith('.qcow2')))
-      glass.fails(`the copy of ${id.slice(-4)} at ${domain} was not kept`);
+  const lookThrough = (csp: Csp, { id, epoch }: MigrationState): void => {
+    if (!hasImage(csp, epoch)) glass.fails(`the copy of ${id.slice(-4)} at ${csp.domain} was not kept`);
   };
   const again = (): void =>
     void scheduler.at(scheduler.elapsedMs() + LOOK_MS, () => {

@@ -171,7 +171,7 @@ export function wishes(of: Wishes): void {
 }
 
 function misfortunes(
-  { scheduler, plan, csps, faults, bus, liar, options, start }: Wishes,
+  { scheduler, plan, csps, faults, bus, liar, options, start, stormMs }: Wishes,
   every: (meanMs: number, act: () => void) => void,
 ): void {
   const crash = (csp: Csp, n: number): void => {
@@ -233,7 +233,8 @@ function misfortunes(
   };
   every(20_000, () => {
     const restore = restoring(plan.pick(csps));
-    const ms = 50 + plan.below(3_000);
+    // Of a moment ago, or of long ago: the last but one backup.
+    const ms = 50 + plan.below(plan.pick([3_000, stormMs]));
     scheduler.at(scheduler.elapsedMs() + ms, () => restore(`${ms} ms ago`));
   });
   // Its worst moment: the host has just acted, and nobody could be told upon what.
