@@ -46,10 +46,10 @@ export class StoreError extends Error {
 
 /**
  * SQLSTATE of what is worth repeating on a healthy database (PostgreSQL, appendix A): class 08 connections, 40001 and 40P01 lost races,
- * and what passes once its operator has helped it: class 53 no disk, memory or connections left, 57P01–57P03 and 57P05 shutdown, crash, starting up,
- * idle session, 58030 a failed read or write.
+ * 25P03, 55P03 and 57014 waited for too long (our own limits on statements, locks and transactions), and what passes once its operator has helped it:
+ * class 53 no disk, memory or connections left, 57P01–57P03 and 57P05 shutdown, crash, starting up, idle session, 58030 a failed read or write.
  */
-const RETRYABLE_SQLSTATE = /^(08...|40001|40P01|53...|57P0[1235]|58030)$/;
+const RETRYABLE_SQLSTATE = /^(08...|25P03|40001|40P01|53...|55P03|57014|57P0[1235]|58030)$/;
 /** Class 28 wrong user or password, 3D000 no such database, 42501 no right to use it: these do not pass by themselves. */
 const REFUSED_SQLSTATE = /^(28...|3D000|42501)$/;
 export const isRefusal = (cause: unknown): boolean =>
