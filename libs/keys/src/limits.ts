@@ -42,10 +42,10 @@ export const OPERATION_MS_MAX = 20_000;
 export const CHILD_HEAP_MIB_MAX = 96;
 /** Requests under way in one child: its pipe stays full, and an accident of the child fails no more than these. */
 export const IN_FLIGHT_MAX = 32;
-/** A child takes no request after this: what it has opened is in the clear for so long, and for the requests then under way. A start costs 0.15 s of a core: below a tenth. */
-export const CHILD_SERVES_MS_MAX = 2_000;
-/** It ends sooner when nothing comes: the operations of one migration follow each other within this. */
-export const CHILD_IDLE_MS_MAX = 200;
+/** A child takes no request after this: what it has opened is in the clear for so long, and for the requests then under way. A start costs 0.2 to 1 s of a core: at most a tenth. */
+export const CHILD_SERVES_MS_MAX = 10_000;
+/** It ends sooner when nothing comes: the operations of one migration follow each other within this, also on a machine that is busy. */
+export const CHILD_IDLE_MS_MAX = 1_000;
 /** Requests that wait for a child: 100 migrations at once, ten operations each. More is refused, not buffered. */
 export const QUEUE_MAX = 1_000;
 /** Reports kept of one key by one peer: a life has seven states, and the rest is suspended and active in turns. The newest count. */
