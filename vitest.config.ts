@@ -17,7 +17,7 @@ const ATTACKED_AND_KILLED = [
   'test/faults/{bad-days,break-glass,cluster,invitation,key-backends,keys,kill-table,ledger-import,openstack,own-servers,rekey-kills,renewal,restored-backup,split}.test.ts',
 ];
 /** Played by `npm test -- --only PATH` alone: `npm test` has half an hour. */
-const LONG = ['test/bench/**/*.test.ts', 'test/attacks/flood.test.ts', 'test/faults/rolling-upgrade.test.ts'];
+const LONG = ['test/bench/**/*.test.ts', 'test/attacks/{flood,slow-peer}.test.ts', 'test/faults/rolling-upgrade.test.ts'];
 
 export default defineConfig({
   test: {

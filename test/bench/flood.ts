@@ -5,6 +5,7 @@ import { type Clouds, startClouds } from '../faults/harness/clouds.ts';
 import { CSP_C, type Flooder, genuineIntent, openFlooder } from '../faults/harness/flooder.ts';
 import { rowsOf } from '../faults/harness/ledger-db.ts';
 import { createVm, intend, settled, type Vm } from '../faults/harness/moves.ts';
+import { between } from '../faults/harness/waits.ts';
 import { residentOf } from './processes.ts';
 import { type BenchCase, type BenchResult, benchCase, P50_P99, type Series, say, waits } from './result.ts';
 
@@ -49,17 +50,6 @@ async function moveAll(clouds: Clouds, vms: readonly Vm[]): Promise<readonly str
   };
   await Promise.all(Array.from({ length: MOVING }, one));
   return migrations;
-}
-
-/** Milliseconds between two events of each migration, by the times that the brokers wrote into them: one machine, one clock. */
-async function between({ database }: Cloud, migrations: readonly string[], from: string, to: string): Promise<readonly number[]> {
-  const rows = await rowsOf<{ readonly ms: number }>(
-    database,
-    `select (extract(epoch from max(time::timestamptz) filter (where type = $3)) - extract(epoch from min(time::timestamptz) filter (where type = $2)))::float8 * 1000 as ms
-      from events where migration = any($1) group by migration`,
-    [migrations, from, to],
-  );
-  return rows.map(({ ms }) => ms);
 }
 
 async function timed(clouds: Clouds, vms: readonly Vm[], part: Part): Promise<Moves> {

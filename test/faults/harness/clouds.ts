@@ -49,12 +49,17 @@ export type Clouds = {
   readonly leaves: readonly Nats[];
   readonly a: Cloud;
   readonly b: Cloud;
+  /** Where a third with a plan was asked for. */
+  readonly c?: Cloud;
   readonly stop: () => Promise<void>;
 };
 
 export type CloudsOptions = {
-  /** A further member, admitted by both: certificates, a place on the bus, a peer of each, and known to their policies. It runs nothing. */
-  readonly third?: TrustDomain;
+  /**
+   * A further member, admitted by both: certificates, a place on the bus, a peer of each, and known to their policies. By its domain
+   * alone it runs nothing; with a plan, what the two run.
+   */
+  readonly third?: TrustDomain | CspPlan;
   /** Both are members of the bus, and it lets neither say anything to the other. */
   readonly strangers?: true;
   /** Brokers and agents connect to a server of their own cloud, which calls the bus. */
@@ -85,8 +90,10 @@ const self = () => runAs(userInfo().username);
 export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> {
   const root = scratch('fake');
   const pki = privateDir(join(root, 'pki'), self());
-  const third = options.third === undefined ? [] : [{ domain: options.third, hosts: [] }];
-  const members = [...[CSP_A, CSP_B].map(({ domain }) => ({ domain, hosts: [HOST] })), ...third];
+  const third = typeof options.third === 'object' ? options.third : undefined;
+  const plans = [CSP_A, CSP_B, ...(third === undefined ? [] : [third])];
+  const guests = typeof options.third === 'string' ? [{ domain: options.third, hosts: [] }] : [];
+  const members = [...plans.map(({ domain }) => ({ domain, hosts: [HOST] })), ...guests];
   const keys = rememberedRsaKeys(join(tmpdir(), `carnet-test-keys-${userInfo().uid}`));
   const federation = await createFederationPki({
     dir: pki,
@@ -107,9 +114,10 @@ export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> 
       : await Promise.all(
           [CSP_A, CSP_B].map((plan, i) => startLeaf({ root, pki, plan, peer: [CSP_B, CSP_A][i] ?? CSP_B, leafPort })),
         );
-  const [a, b] = await Promise.all([
+  const [a, b, c] = await Promise.all([
     startCloud(root, federation, pki, leaves.length === 0 ? nodes : leaves.slice(0, 1), CSP_A, CSP_B, options),
     startCloud(root, federation, pki, leaves.length === 0 ? nodes : leaves.slice(1), CSP_B, CSP_A, options),
+    third === undefined ? undefined : startCloud(root, federation, pki, nodes, third, CSP_A, options),
   ]);
   return {
     root,
@@ -120,8 +128,9 @@ export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> 
     leaves,
     a,
     b,
+    ...(c === undefined ? {} : { c }),
     stop: async () => {
-      await Promise.all([a.stop(), b.stop()]);
+      await Promise.all([a, b, c].map((one) => one?.stop()));
       await Promise.all([...leaves, ...nodes].map((node) => node.stop()));
     },
   };
@@ -214,11 +223,12 @@ async function startCloud(
   };
   privateDir(paths.policy, as);
   for (const [name, text] of Object.entries(policyFiles(plan))) {
-    const admitting = name === 'entities.json' ? withCsp(text, options.third) : text;
+    const admitting = name === 'entities.json' ? withCsp(text, domainOf(options.third)) : text;
     privateFile(join(paths.policy, name), options.policy?.(admitting, plan) ?? admitting, as);
   }
   for (const [name, text] of Object.entries(options.policyMore?.(plan) ?? {})) privateFile(join(paths.policy, name), text, as);
-  const brokerText = withPeer(brokerConfigText(facts), options.third);
+  const further = plan === options.third ? CSP_B.domain : domainOf(options.third);
+  const brokerText = withPeer(brokerConfigText(facts), further);
   privateFile(paths.brokerConfig, options.broker?.(brokerText, plan) ?? brokerText, as);
   privateFile(paths.agentConfig, options.agent?.(agentConfigText(facts), plan) ?? agentConfigText(facts), as);
   await options.prepare?.(plan, paths, federation);
@@ -227,17 +237,26 @@ async function startCloud(
   return openCloud({ plan, peer, paths, facts, database, as, wrapAgent, ...(release === undefined ? {} : { release }) });
 }
 
+const domainOf = (third: CloudsOptions['third']): TrustDomain | undefined => (typeof third === 'object' ? third.domain : third);
+
 const withPeer = (text: string, third: TrustDomain | undefined): string =>
   third === undefined ? text : `${text}\n[[peers]]\ndomain = "${third}"\ndataPaths = ["127.0.0.0/8"]\n`;
 
-/** Its place is known: the demonstration's rules receive from it. */
-const withCsp = (entities: string, third: TrustDomain | undefined): string =>
-  third === undefined
-    ? entities
-    : JSON.stringify([
-        ...JSON.parse(entities),
-        { uid: { type: 'Csp', id: third }, attrs: { jurisdictions: ['EU'], level: 1 }, parents: [] },
-      ]);
+type Entity = {
+  readonly uid: { readonly type: string; readonly id: string };
+  readonly attrs: object;
+  readonly parents: readonly unknown[];
+};
+
+/** Its place is known: the demonstration's rules receive from it. Its own host is as high as theirs. */
+function withCsp(text: string, third: TrustDomain | undefined): string {
+  if (third === undefined) return text;
+  const entities: readonly Entity[] = JSON.parse(text);
+  return JSON.stringify([
+    ...entities.map((one) => (one.uid.type === 'Host' ? { ...one, attrs: { level: 1 } } : one)),
+    { uid: { type: 'Csp', id: third }, attrs: { jurisdictions: ['EU'], level: 1 }, parents: [] },
+  ]);
+}
 
 async function choosePorts(): Promise<CspPorts> {
   const [http, tokens, ops, dataPath] = await freePorts(4);

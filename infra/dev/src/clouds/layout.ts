@@ -2,7 +2,13 @@ import { join } from 'node:path';
 import { hostName, type TrustDomain, trustDomain } from '@carnet/events';
 
 /** One CSP of a development federation: its trust domain, its Unix user and its one host. */
-export type CspPlan = { readonly key: 'a' | 'b'; readonly domain: TrustDomain; readonly user: string; readonly hostUuid: string };
+export type CspPlan = {
+  /** The demonstration has two; tests know a third. */
+  readonly key: 'a' | 'b' | 'c';
+  readonly domain: TrustDomain;
+  readonly user: string;
+  readonly hostUuid: string;
+};
 
 export const HOST = hostName.parse('hv1');
 export const BUS_DOMAIN = trustDomain.parse('bus.example');

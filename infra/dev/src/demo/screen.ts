@@ -1,9 +1,11 @@
+import type { CspPlan } from '../clouds/layout.ts';
+
 /** What the demo prints: plain lines, both sides next to each other. Colours only where a person looks, and not with NO_COLOR. */
 export type Screen = {
   readonly heading: (text: string) => void;
   readonly line: (text: string) => void;
   /** Two lanes: what A did stands left, what B did right. */
-  readonly lane: (side: 'a' | 'b', text: string) => void;
+  readonly lane: (side: CspPlan['key'], text: string) => void;
   /** Somebody else's words: a tool that no one here wrote. */
   readonly witness: (tool: string, text: string) => void;
   readonly verdict: (holds: 'holds' | 'fails', text: string) => void;

@@ -27,7 +27,7 @@ export type EntryAnswer = {
 };
 
 /** One cloud as its own operator sees it. */
-export type Side = { readonly key: 'a' | 'b'; readonly csp: Csp; readonly broker: BrokerClient };
+export type Side = { readonly key: Csp['plan']['key']; readonly csp: Csp; readonly broker: BrokerClient };
 
 export function connectSide(csp: Csp): Side {
   const file = csp.context('operator');
