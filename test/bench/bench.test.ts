@@ -23,6 +23,7 @@ const hasFigures = ({ cases }: BenchResult): boolean =>
 describe('benchmarks at their smallest', () => {
   it.each([
     ['load', '--active', '6', '--releasing', '3', '--runs', '1', '--rest', '1'],
+    ['crowd', '--active', '6', '--releasing', '3', '--rest', '1'],
     ['recover', '--events', '500', '--active', '5', '--runs', '1'],
     ['failover', '--runs', '1'],
     ['flood', '--runs', '1', '--intents', '20', '--garbage', '10'],

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { crowdBench } from './crowd.ts';
 import { failoverBench } from './failover.ts';
 import { floodBench } from './flood.ts';
 import { intentBench } from './intent.ts';
@@ -20,6 +21,7 @@ export type BenchSettings = { readonly [name in (typeof COUNTS)[number]]?: numbe
 /** Every benchmark by name. */
 const BENCHES: Readonly<Record<string, (settings: BenchSettings) => Promise<BenchResult>>> = {
   transfer: transferBench,
+  crowd: crowdBench,
   replay: replayBench,
   failover: failoverBench,
   flood: floodBench,
