@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { repositoryRoot } from '@carnet/dev';
 import { expect, it } from 'vitest';
 
-/** With the eight of `real.test.ts` these are the twelve real runs of `npm test`. What the faults are: `npm run faults -- --list --runs 4 --seed 2841`. */
+/** With the eight of `real.test.ts` these are the twelve real runs of `npm test`. What the faults are: `npm run faults -- --list --runs 4 --seed 1893`. */
 const RUNS = 4;
-const SEED = 2841;
+const SEED = 1893;
 const RUNS_MS_MAX = 420_000;
 
 it(

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Change, isRetryable, openStore, runChanges, type Store, StoreError, withLease } from './index.ts';
+import { type Change, openStore, runChanges, type Store, StoreError, withLease } from './index.ts';
 import { lockDirectory } from './lock-file.ts';
 
 const warned: string[] = [];
@@ -144,15 +144,5 @@ describe('lock file', () => {
     expect(() => lockDirectory(dir)).toThrow(StoreError);
     unlock();
     expect(() => readFileSync(path)).toThrow(/ENOENT/);
-  });
-});
-
-describe('isRetryable', () => {
-  it.each([['08006'], ['40001'], ['57P01'], ['57P03'], ['ECONNREFUSED']])('%s is', (code) => {
-    expect(isRetryable(Object.assign(new Error('x'), { code }))).toBe(true);
-    expect(isRetryable(new Error('outer', { cause: Object.assign(new Error('x'), { code }) }))).toBe(true);
-  });
-  it.each([['23505'], ['42601'], ['57014'], [undefined]])('%s is not', (code) => {
-    expect(isRetryable(Object.assign(new Error('x'), { code }))).toBe(false);
   });
 });

@@ -38,7 +38,7 @@ export function strike(
     case 'data-cut-in':
       return cutDataPath(world, side, ['in']);
     case 'disk-full':
-      return fillDisk(side);
+      return fillDisk(side, fault.disk);
     case 'clock-ahead':
       return setClock(side, 1);
     case 'clock-behind':

@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { own } from '@carnet/dev';
@@ -7,6 +7,7 @@ import { rowsOf } from '../harness/ledger-db.ts';
 import { domainsOf, type RealSide } from '../harness/real-side.ts';
 import { type Blow, hit, missed } from './blow.ts';
 import { linesFromNow } from './log.ts';
+import type { Disk } from './matrix.ts';
 import type { Direction } from './network.ts';
 import type { World } from './world.ts';
 
@@ -41,26 +42,33 @@ export async function cutDataPath({ network }: World, { csp }: RealSide, directi
   return lost(network.dropped() - droppedBefore, DATA_CUT_MS);
 }
 
-/** What an agent, libvirtd or QEMU says of a disk without room. */
-const NO_ROOM = ['NO_ROOM', 'No space left', 'ENOSPC'];
+/** What ours, libvirtd, QEMU and PostgreSQL say of a disk without room. */
+const NO_ROOM = ['NO_ROOM', 'No space left', 'ENOSPC', 'the disk is full'];
 
-/** Who wanted to write is known by what was refused. */
-export async function fillDisk(side: RealSide): Promise<Blow> {
-  const { csp } = side;
-  const logs = [csp.paths.brokerLog, csp.paths.agentLog, csp.host.logFile].map(linesFromNow);
-  const filler = join(csp.paths.volumes, 'filler');
-  const { bavail, bsize } = statfsSync(csp.paths.volumes);
-  execFileSync('fallocate', ['-l', String(bavail * bsize), filler]);
+/** Who wanted to write is known by what was refused. A PostgreSQL that could not even say so to its log of transactions has ended: it is started again. */
+export async function fillDisk(side: RealSide, disk: Disk): Promise<Blow> {
+  const { csp, database } = side;
+  const logs = [csp.paths.brokerLog, csp.paths.agentLog, csp.host.logFile, csp.database.logFile].map(linesFromNow);
+  const filler = join(csp.paths[disk], 'filler');
+  // To the last byte, whoever else writes there: it ends by having no room itself.
+  spawnSync('cp', ['/dev/zero', filler]);
   await sleep(FULL_MS);
   const paused = domainsOf(side, '--state-paused').length > 0;
   rmSync(filler);
+  const hasEnded =
+    disk === 'database' &&
+    (await rowsOf(database, 'select 1', []).then(
+      () => false,
+      () => true,
+    ));
+  if (hasEnded) await csp.database.restart();
   const seen = async (): Promise<Blow> => {
     if (paused) return hit('the guest was paused by QEMU');
     return NO_ROOM.some((text) => logs.some((lines) => lines(text).length > 0))
       ? hit('no room')
       : missed('nobody was refused room');
   };
-  return { ...hit(`${FULL_MS / 1_000} s`), seen };
+  return { ...hit(`${FULL_MS / 1_000} s${hasEnded ? ', PostgreSQL was started again' : ''}`), seen };
 }
 
 export async function setClock({ csp }: RealSide, sign: 1 | -1): Promise<Blow> {

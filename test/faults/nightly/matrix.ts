@@ -21,10 +21,14 @@ export type Role = 'source' | 'target';
 
 export const PARTS = ['broker', 'agent', 'libvirtd', 'qemu', 'swtpm', 'postgresql', 'nats-server'] as const;
 export type Part = (typeof PARTS)[number];
+/** What has a file system of its own at each cloud. */
+export const DISKS = ['volumes', 'agentState', 'brokerState', 'database'] as const;
+export type Disk = (typeof DISKS)[number];
 export type Fault =
   | { readonly kind: 'kill' | 'stop'; readonly part: Part }
   | { readonly kind: 'restart'; readonly part: Exclude<Part, 'swtpm'> }
-  | { readonly kind: 'cut' | 'cut-out' | 'cut-in' | 'disk-full' | 'clock-ahead' | 'clock-behind' | 'corrupt-row' | 'old-backup' }
+  | { readonly kind: 'cut' | 'cut-out' | 'cut-in' | 'clock-ahead' | 'clock-behind' | 'corrupt-row' | 'old-backup' }
+  | { readonly kind: 'disk-full'; readonly disk: Disk }
   | { readonly kind: 'stream-wiped' | 'stream-truncated' }
   | { readonly kind: 'data-cut' | 'data-cut-out' | 'data-cut-in' };
 
@@ -39,7 +43,7 @@ export const FAULTS: readonly Fault[] = [
   { kind: 'cut' },
   { kind: 'cut-out' },
   { kind: 'cut-in' },
-  { kind: 'disk-full' },
+  ...DISKS.map((disk): Fault => ({ kind: 'disk-full', disk })),
   { kind: 'clock-ahead' },
   { kind: 'clock-behind' },
   { kind: 'corrupt-row' },
@@ -51,7 +55,10 @@ export const FAULTS: readonly Fault[] = [
   { kind: 'data-cut-in' },
 ];
 
-export const nameOf = (fault: Fault): string => ('part' in fault ? `${fault.kind} ${fault.part}` : fault.kind);
+export function nameOf(fault: Fault): string {
+  if ('disk' in fault) return `${fault.kind} ${fault.disk}`;
+  return 'part' in fault ? `${fault.kind} ${fault.part}` : fault.kind;
+}
 
 export type Cell = { readonly fault: Fault; readonly phase: Phase; readonly whose: Role | 'bus' };
 export type Run = Cell & { readonly number: number; readonly mode: Mode; readonly longStop: boolean };

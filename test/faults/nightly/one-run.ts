@@ -125,7 +125,8 @@ async function switchOn(world: World, { api }: RealSide, migration: string): Pro
 /** A guest whose process died stays off until its operator starts it; one whose disk was full is paused by QEMU. */
 async function restarted(holder: RealSide, run: Run): Promise<string | undefined> {
   const { fault } = run;
-  const mayBeOff = ('part' in fault && (fault.part === 'qemu' || fault.part === 'swtpm')) || fault.kind === 'disk-full';
+  const mayBeOff =
+    ('part' in fault && (fault.part === 'qemu' || fault.part === 'swtpm')) || ('disk' in fault && fault.disk === 'volumes');
   if (!mayBeOff) return undefined;
   // Whoever still starts it by himself comes first.
   await sleep(1_000);

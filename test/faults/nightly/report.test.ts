@@ -32,11 +32,11 @@ test('what was played is read again as it was written, by a later series too', (
 });
 
 test('a run that hit nothing is told, and no cell is hit by it', () => {
-  const run = runOf('disk-full');
+  const run = runOf('disk-full volumes');
   const result: Result = { ...ended, hit: 'nothing', notes: ['nobody was refused room'] };
   expect(textOf({ run, result })).toMatch(/ 20\.0 s {2}done HIT NOTHING \(nobody was refused room\)$/);
-  const lines = [line(run, { hit: 'nothing' }), line(runOf('disk-full', 1)), line(runOf('disk-full', 1))];
-  expect(tableOf(lines)).toContain('\n| disk-full | 3 | 2 of 12 | 1 of 24 | 1 | 3 | 0 | 0 | 0 | 0 | 20.0 |');
+  const lines = [line(run, { hit: 'nothing' }), line(runOf('disk-full volumes', 1)), line(runOf('disk-full volumes', 1))];
+  expect(tableOf(lines)).toContain('\n| disk-full volumes | 3 | 2 of 12 | 1 of 24 | 1 | 3 | 0 | 0 | 0 | 0 | 20.0 |');
   expect(sumOf(lines)).toBe('3 runs, 0 failed, 1 hit nothing');
 });
 

@@ -1,8 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { eventually, type Federation, hold, startFederation } from '@carnet/dev';
-import { CSP_A, CSP_B } from '../../../infra/dev/src/clouds/layout.ts';
+import { eventually, type Federation, hold, privateDir, type RunAs, startFederation } from '@carnet/dev';
+import { CSP_A, CSP_B, type CspPaths } from '../../../infra/dev/src/clouds/layout.ts';
 import { must } from '../harness/moves.ts';
 import { type RealSide, realSide, tickAfter } from '../harness/real-side.ts';
+import { DISKS, type Disk } from './matrix.ts';
 import { type Network, openNetwork } from './network.ts';
 
 /** Both clouds, the wires to their bus, and the one VM that goes there and back. */
@@ -19,15 +20,15 @@ export type World = {
 const DISK_BYTES = 8_388_608;
 const GUEST_MEMORY_MIB = 256;
 const UP_MS_MAX = 120_000;
-/** A cloud's volumes: room for the VM at both ends of a move, and small enough to be filled at once. */
-const VOLUMES_SIZE = '512m';
+/** A cloud's disks, small enough to be filled at once: room for the VM at both ends of a move, and for a database and its backup. */
+const DISK_SIZES: Readonly<Record<Disk, string>> = { volumes: '512m', agentState: '64m', brokerState: '64m', database: '1536m' };
 
 export async function openWorld(network: Network): Promise<World> {
   const federation = await startFederation({
     logLevel: 'debug',
     busNetwork: network,
     nodeOptions: `--import=${import.meta.dirname}/clock.mjs`,
-    prepare: (_plan, { volumes }, { identity }) => mountVolumes(volumes, identity),
+    prepare: (_plan, paths, as) => mountDisks(paths, as),
   });
   const [a, b] = [realSide(federation.a), realSide(federation.b)];
   const stop = async (): Promise<void> => {
@@ -82,10 +83,14 @@ async function createVm({ guest }: Federation, { api }: RealSide): Promise<strin
   return must(await api.act<{ readonly vm: string }>('POST', '/v1/vms', body)).vm;
 }
 
-/** In this process's own mount namespace, so that it goes with it at the latest. */
-function mountVolumes(dir: string, { uid, gid }: { readonly uid: number; readonly gid: number }): void {
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${VOLUMES_SIZE},mode=700,uid=${uid},gid=${gid}`, 'carnet-faults', dir]);
-  // Whoever is interrupted while it stops comes here twice; what is not mounted any more is no mistake.
-  const unmount = (): void => void spawnSync('umount', ['--lazy', dir]);
-  hold({ name: dir, stop: async () => unmount(), stopBlocking: unmount });
+/** In this process's own mount namespace, so that they go with it at the latest. */
+function mountDisks(paths: CspPaths, as: RunAs): void {
+  const { uid, gid } = as.identity;
+  for (const disk of DISKS) {
+    const dir = privateDir(paths[disk], as);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_SIZES[disk]},mode=700,uid=${uid},gid=${gid}`, 'carnet-faults', dir]);
+    // Whoever is interrupted while it stops comes here twice; what is not mounted any more is no mistake.
+    const unmount = (): void => void spawnSync('umount', ['--lazy', dir]);
+    hold({ name: dir, stop: async () => unmount(), stopBlocking: unmount });
+  }
 }
