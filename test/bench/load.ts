@@ -4,6 +4,7 @@ import { type Clouds, startClouds } from '../faults/harness/clouds.ts';
 import { holdReceiving, letReceive } from '../faults/harness/held.ts';
 import { rowsOf } from '../faults/harness/ledger-db.ts';
 import { intend, type Vm } from '../faults/harness/moves.ts';
+import { between } from '../faults/harness/waits.ts';
 import { bareHops } from './intent-limit.ts';
 import { cpuOf, residentOf } from './processes.ts';
 import { type BenchCase, type BenchResult, benchCase, P50_P99, type Series, say, waits } from './result.ts';
@@ -45,20 +46,6 @@ const reached = ({ b }: Both, type: string, count: number): Promise<true> =>
     },
     REACHED_MS_MAX,
   );
-
-/** Milliseconds from one event to the other of each migration, by the times that both brokers wrote into them: one machine, one clock. */
-async function between({ b }: Both, from: string, to: string, migrations: readonly string[]): Promise<readonly number[]> {
-  const rows = await rowsOf<Times>(
-    b.database,
-    `select migration, type, extract(epoch from time::timestamptz)::float8 * 1000 as ms from events
-      where migration = any($1) and type in ($2, $3)`,
-    [migrations, from, to],
-  );
-  const at = (type: string): ReadonlyMap<string, number> =>
-    new Map(rows.flatMap((row) => (row.type === type ? [[row.migration, row.ms] as const] : [])));
-  const [begun, ended] = [at(from), at(to)];
-  return migrations.map((migration) => (ended.get(migration) ?? Number.NaN) - (begun.get(migration) ?? Number.NaN));
-}
 
 /** All arrive at B and stay there, their sources not retired. */
 async function arrive(clouds: Clouds, vms: readonly Vm[], before: number): Promise<readonly string[]> {
@@ -131,8 +118,8 @@ async function latencies(
   const hops = await bareHops(clouds, [await averageBytes(clouds, 'KeyReleased')]);
   const bare = await hops.take(crowd.length, crowd.length);
   await hops.close();
-  const ours = await between(clouds, 'KeyReleased', 'KeyImported', crowd);
-  const single = await between(clouds, 'KeyReleased', 'KeyImported', alone);
+  const ours = await between(clouds.b, crowd, 'KeyReleased', 'KeyImported');
+  const single = await between(clouds.b, alone, 'KeyReleased', 'KeyImported');
   const most = await mostAtOnce(clouds, crowd);
   const name = `key's release to its import, ${crowd.length} at once, ${active} active`;
   return P50_P99.map(([label, at]) =>

@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Daemon } from '@carnet/dev';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eachEffectOnce, eachEventOnce, ledgersAgree, type Moved, nobodyAccused } from '../faults/harness/checks.ts';
+import { EVENTS, eachEffectOnce, eachEventOnce, ledgersAgree, type Moved, nobodyAccused } from '../faults/harness/checks.ts';
 import type { Replica } from '../faults/harness/cloud.ts';
 import { type Clouds, startClouds } from '../faults/harness/clouds.ts';
-import { rowsOf } from '../faults/harness/ledger-db.ts';
+import { saidOf } from '../faults/harness/ledger-db.ts';
 import { createVm, intend, settled, type Vm } from '../faults/harness/moves.ts';
 import { commandsOf, type Killed, killReplica } from '../faults/harness/takeover.ts';
 
 /** Before each kill so many more are asked for, at both of A's doors. */
 const MOVES_EACH = 4;
-const EVENTS_EACH = MOVES_EACH * 17;
+const EVENTS_EACH = MOVES_EACH * EVENTS;
 /** Who dies, and when: how much of what its last moves will say has been said. */
 const KILLS = [
   { side: 'a', seat: 0, said: 0.1 },
@@ -57,12 +57,10 @@ async function ask(some: readonly Vm[]): Promise<readonly Moved[]> {
 }
 
 async function haveSaid(moves: readonly Moved[], events: number): Promise<void> {
-  const count = 'select count(*)::int as n from events where migration = any($1)';
   const migrations = moves.map(({ migration }) => migration);
   const untilMs = performance.now() + MS_MAX;
   for (;;) {
-    const [row] = await rowsOf<{ readonly n: number }>(clouds.a.database, count, [migrations]);
-    if ((row?.n ?? 0) >= events) return;
+    if ((await saidOf(clouds.a.database, migrations)) >= events) return;
     expect(performance.now()).toBeLessThan(untilMs);
     await sleep(LOOK_MS);
   }

@@ -6,11 +6,11 @@ import { ledgerStream } from '@carnet/events';
 import { connectNats } from '@carnet/journal';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { neverBoth, nothingLostOrDoubled, runsAt } from './harness/checks.ts';
+import { EVENTS, neverBoth, nothingLostOrDoubled, runsAt } from './harness/checks.ts';
 import type { Cloud } from './harness/cloud.ts';
 import { busAddress, type Clouds, startClouds } from './harness/clouds.ts';
 import { crossingsSince, worst } from './harness/crossings.ts';
-import { rowsOf } from './harness/ledger-db.ts';
+import { saidOf } from './harness/ledger-db.ts';
 import { createVm, intend, settled, type Vm } from './harness/moves.ts';
 
 const SOON_MS = 60_000;
@@ -21,7 +21,6 @@ const MOVES = 10;
 const AT_ONCE = 10;
 /** The fault comes when so much of what the moves will say is said: they stand at every step. */
 const SAID_BEFORE = 0.2;
-const EVENTS = 17;
 /** Until an event is with its audience, whatever happens to one server. A bound of correctness: the machine may be slow. */
 const DELAY_MS_MAX = 60_000;
 const LOOK_MS = 200;
@@ -70,13 +69,6 @@ function nodeNamed(name: string): Nats {
   return node;
 }
 
-/** How much these moves have said, as A holds it. */
-async function said(migrations: readonly string[]): Promise<number> {
-  const text = 'select count(*)::int as n from events where migration = any($1)';
-  const [row] = await rowsOf<{ readonly n: number }>(clouds.a.database, text, [migrations]);
-  return row?.n ?? 0;
-}
-
 const inSeconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
 
 /** Moves all VMs to the other side at once, does something to the bus in their midst, and looks at all that must be true afterwards. */
@@ -88,11 +80,11 @@ async function movesDuring(
   const leader = await whole();
   const startedMs = Date.now();
   const migrations = await Promise.all(vms.map((vm) => intend(from, to, vm, 'cold')));
-  while ((await said(migrations)) < SAID_BEFORE * EVENTS * MOVES) await sleep(LOOK_MS);
+  while ((await saidOf(clouds.a.database, migrations)) < SAID_BEFORE * EVENTS * MOVES) await sleep(LOOK_MS);
   const faultMs = Date.now();
   await fault(leader);
   const faultEndMs = Date.now();
-  const saidInFault = await said(migrations);
+  const saidInFault = await saidOf(clouds.a.database, migrations);
   const ends = await Promise.all(migrations.map((migration) => settled(clouds, migration, END_MS_MAX)));
   const endedMs = Date.now();
   expect(ends.map(({ outcome }) => outcome)).toEqual(vms.map(() => 'done'));

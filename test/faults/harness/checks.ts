@@ -80,7 +80,7 @@ export async function bothAreReady(sides: Sides, msMax: number): Promise<void> {
 
 export type Moved = { readonly vm: Vm; readonly mode: Mode; readonly migration: string };
 /** Of a migration that went through. */
-const EVENTS = 17;
+export const EVENTS = 17;
 
 /** Nothing was decided twice: each of these migrations, all done, has each of its events once. */
 export async function eachEventOnce({ a }: Sides, moved: readonly Pick<Moved, 'migration'>[]): Promise<void> {

@@ -66,3 +66,10 @@ export async function eventAppears(database: Postgres, migration: string, type: 
   }
   throw new Error(`${type} of ${migration} did not appear within ${msMax} ms`);
 }
+
+/** How much these migrations have said, as this side holds it. */
+export async function saidOf(database: Postgres, migrations: readonly string[]): Promise<number> {
+  const text = 'select count(*)::int as n from events where migration = any($1)';
+  const [row] = await rowsOf<{ readonly n: number }>(database, text, [migrations]);
+  return row?.n ?? 0;
+}

@@ -245,8 +245,8 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
         if (unsound !== undefined) return { rule: 'I5 nothing deniable', text: unsound };
         if (!isAcknowledged(csp)) return { rule: 'I5 nothing deniable', text: `not all that ${csp.domain} said is acknowledged` };
       }
-      const twice = askedTwice(csps);
-      if (twice !== undefined) return { rule: 'one intent for each request', text: twice };
+      const asked = askedTwice(csps);
+      if (asked !== undefined) return { rule: 'one intent for each request', text: asked };
       const convicted = wronged(csps, liar);
       if (convicted !== undefined) return { rule: 'no honest CSP is convicted', text: convicted };
       const unconvicted = liar === undefined ? undefined : unproven(liar, everybody);

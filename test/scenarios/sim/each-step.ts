@@ -52,7 +52,7 @@ export function createEachStep(custody: Custody, lyingDomain: TrustDomain | unde
     }
     return undefined;
   };
-  const journeyOf = (csp: Csp, peer: TrustDomain): Journey => truth.journeyOf(csp, peer);
+  const { journeyOf } = truth;
 
   return {
     fenceOf,

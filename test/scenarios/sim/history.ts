@@ -141,11 +141,16 @@ async function nothingLeft(
   let quietMs = scheduler.elapsedMs();
   let left = await checks.leftovers(csps);
   // What was asked for in the last moment of the storm may open a migration when all else is over.
-  const isOpen = (): boolean => left !== undefined || !checks.isQuiet(csps);
-  for (let ms = quietMs; isOpen() && ms <= Math.min(quietMs + CLEARED_MS_MAX, endMs); ms += QUIET_EVERY_MS) {
+  let isQuiet = checks.isQuiet(csps);
+  for (
+    let ms = quietMs;
+    (left !== undefined || !isQuiet) && ms <= Math.min(quietMs + CLEARED_MS_MAX, endMs);
+    ms += QUIET_EVERY_MS
+  ) {
     await until(ms);
     // A restored database may be quiet before its last events are back.
-    if (!checks.isQuiet(csps)) quietMs = ms;
+    isQuiet = checks.isQuiet(csps);
+    if (!isQuiet) quietMs = ms;
     left = await checks.leftovers(csps);
   }
   return left;
