@@ -8,7 +8,7 @@ import { fetchGuestParts } from './setup/guest-parts.mjs';
 import { inventory } from './setup/inventory.mjs';
 import { launch } from './setup/launch.mjs';
 import { fetchNatsServer } from './setup/nats-server.mjs';
-import { installNpmPackages } from './setup/npm.mjs';
+import { buildPrograms, installNpmPackages } from './setup/npm.mjs';
 import { isComplete, obstacles, survey } from './setup/plan.mjs';
 import { SetupStopped, say, step } from './setup/say.mjs';
 import { takeTurn } from './setup/turn.mjs';
@@ -32,12 +32,13 @@ async function setUp(script) {
   endTurn();
 }
 
-async function installMissing({ packages, users, npm, nats, guest, toolsDir, codename }) {
+async function installMissing({ packages, users, npm, programs, nats, guest, toolsDir, codename }) {
   if (packages.length > 0) {
     await step(`Debian packages (1 to 3 minutes; no service is started): ${packages.join(' ')}`, () => install(packages));
   }
   if (users.length > 0) await step(`Unix users without login, one per cloud: ${users.join(' ')}`, () => createUsers(users));
   if (!npm) await step('npm packages with Node 24, into node_modules (about 1 minute)', () => installNpmPackages(root));
+  if (!programs) await step('programs that start often, each into one file of dist (about 5 s)', () => buildPrograms(root));
   if (nats === undefined) {
     await step('nats-server from Debian testing, into .tools (about 15 s; the system stays as it is)', () =>
       fetchNatsServer({ toolsDir, codename }),

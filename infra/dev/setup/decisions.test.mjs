@@ -206,7 +206,7 @@ describe('npm packages', () => {
 });
 
 describe('the whole', () => {
-  const ready = { problems: [], isRoot: false, packages: [], users: [], npm: true, nats: {}, guest: {} };
+  const ready = { problems: [], isRoot: false, packages: [], users: [], npm: true, programs: true, nats: {}, guest: {} };
 
   test('nothing to do', () => {
     expect(isComplete(ready)).toBe(true);
@@ -215,6 +215,7 @@ describe('the whole', () => {
 
   test.each([
     { npm: false },
+    { programs: false },
     { packages: ['swtpm'] },
     { users: ['carnet-a'] },
     { nats: undefined },

@@ -35,6 +35,11 @@ export async function installNpmPackages(root) {
     throw new SetupStopped('setup: npm ci brought no Node 24 for this processor (optional package node-linux-…)');
 }
 
+/** Node 24 and the bundler are among the packages. @param {string} root */
+export async function buildPrograms(root) {
+  await run([nodeBinary(root), join(root, 'infra', 'dev', 'setup', 'build-programs.mjs')], { cwd: root });
+}
+
 /** @param {string} output */
 export function npmHint(output) {
   if (/ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ECONNRESET|ENETUNREACH/.test(output))

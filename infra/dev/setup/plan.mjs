@@ -7,6 +7,7 @@ import { findNatsServer } from './nats-server.mjs';
 import { isTokenPackageBuilt, npmPackagesInstalled } from './npm.mjs';
 import { installCommand, needsKeyManagers, packagesFor } from './packages.mjs';
 import { parseOsRelease, platformProblems } from './platform.mjs';
+import { programsBuilt } from './programs.mjs';
 import { missingUsers } from './users.mjs';
 
 /**
@@ -27,6 +28,7 @@ export function survey({ root, script }) {
     packages: problems.length > 0 ? [] : missing(packagesFor(script, osRelease)),
     users: isRoot ? missingUsers(readIfThere('/etc/passwd')) : [],
     npm: npmPackagesInstalled(root) && (!needsKeyManagers(script) || isTokenPackageBuilt(root)),
+    programs: programsBuilt(root),
     nats: findNatsServer(toolsDir),
     guest: findGuestParts(toolsDir),
   };
@@ -50,7 +52,12 @@ export function obstacles(found) {
 /** @param {ReturnType<typeof survey>} found */
 export function isComplete(found) {
   return (
-    found.npm && found.packages.length === 0 && found.users.length === 0 && found.nats !== undefined && found.guest !== undefined
+    found.npm &&
+    found.programs &&
+    found.packages.length === 0 &&
+    found.users.length === 0 &&
+    found.nats !== undefined &&
+    found.guest !== undefined
   );
 }
 

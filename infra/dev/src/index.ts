@@ -19,6 +19,7 @@ export type { ApplicationCredential, KeystoneAdmin, KeystoneUser } from './opens
 export { type SoftHsmOptions, type SoftHsmToken, softhsmToken } from './openstack/softhsm.ts';
 export { accepts, type Endpoint, freePort } from './ports.ts';
 export { createDatabase, type Postgres, type PostgresOptions, startPostgres } from './postgres.ts';
+export { programOf } from './programs.ts';
 export { type Held, hold, stopEverything } from './registry.ts';
 export { own, privateDir, privateFile, scratch } from './scratch.ts';
 export { type StagedCode, type StageOptions, stageCode } from './stage-code.ts';

@@ -8,7 +8,7 @@ import { daemonEnv, repositoryRoot } from './tools.ts';
 
 /** Where a cloud's user can run the apps from. */
 export type StagedCode = {
-  /** Has `libs`, `apps`, `infra`, `schemas`, `package.json` and `node_modules`. */
+  /** Has `libs`, `apps`, `infra`, `schemas`, `dist`, `package.json` and `node_modules`. */
   readonly root: string;
   /** Node 24. */
   readonly node: string;
@@ -41,7 +41,7 @@ function at(root: string): StagedCode {
 
 /** What the apps need at run time, relative to the clone: our code, and of node_modules what the lock file does not call `dev`. */
 function runtimePaths(from: string): readonly string[] {
-  const code = ['package.json', 'libs', 'apps', 'infra', 'schemas'];
+  const code = ['package.json', 'libs', 'apps', 'infra', 'schemas', 'dist'];
   const packages = runtimePackages(readFileSync(join(from, 'package-lock.json'), 'utf8'));
   return [...code, ...packages, 'node_modules/.bin/node'].filter((path) => existsSync(join(from, path)));
 }

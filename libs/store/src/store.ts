@@ -1,5 +1,4 @@
 import type { Kysely, Transaction } from 'kysely';
-import { openEmbedded } from './embedded.ts';
 import { openPostgres } from './postgres.ts';
 
 /** No tables: each lib adds its own with `$extendTables<ItsTables>()`, so that no lib can read another's by accident. */
@@ -45,9 +44,10 @@ export type Store = {
 
 /** Opens the database; throws {@link StoreError} `STORE_LOCKED` or `STORE_UNREACHABLE`. Changes are run by their owners with `runChanges`. */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  return 'url' in options
-    ? openPostgres(options.url, options.applicationName, options.log)
-    : openEmbedded(options.dir, options.log);
+  if ('url' in options) return openPostgres(options.url, options.applicationName, options.log);
+  // A broker on PostgreSQL reads no WebAssembly at its start.
+  const { openEmbedded } = await import('./embedded.ts');
+  return openEmbedded(options.dir, options.log);
 }
 
 /** Runs `work` while this process alone holds `name`; `held: false` when another does. */

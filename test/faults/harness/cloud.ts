@@ -7,6 +7,7 @@ import {
   type Postgres,
   privateDir,
   privateFile,
+  programOf,
   type RunAs,
   repositoryRoot,
   startDaemon,
@@ -106,7 +107,7 @@ function startBroker({ plan, as }: CloudParts, { config, configText, logFile }: 
   return startDaemon({
     name: `broker of ${plan.domain}`,
     as,
-    command: [node, join(release.root, 'apps', 'broker', 'src', 'main.ts'), '--config', config],
+    command: [node, programOf(release.root, 'broker'), '--config', config],
     env: { ...daemonEnv, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
     cwd: '/',
     logFile,
@@ -131,7 +132,7 @@ function startFakeAgent({ plan, as, paths, wrapAgent }: CloudParts): Promise<Dae
   return startDaemon({
     name: `fake agent of ${plan.domain}`,
     as,
-    command: wrapAgent([node, join(import.meta.dirname, 'fake-agent.ts'), paths.agentConfig]),
+    command: wrapAgent([node, programOf(repositoryRoot, 'fake-agent'), paths.agentConfig]),
     env: { ...daemonEnv, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
     cwd: '/',
     logFile: paths.agentLog,

@@ -8,6 +8,7 @@ import { type Host, startHost } from '../host.ts';
 import { type RunAs, runAs } from '../identity.ts';
 import { freePort } from '../ports.ts';
 import { type Postgres, startPostgres } from '../postgres.ts';
+import { programOf } from '../programs.ts';
 import { hold } from '../registry.ts';
 import { own, privateDir, privateFile } from '../scratch.ts';
 import type { StagedCode } from '../stage-code.ts';
@@ -104,8 +105,7 @@ export async function startCsp(options: CspOptions): Promise<Csp> {
 const fenceHook =
   (code: StagedCode, config: string): HookInstaller =>
   (dir) => {
-    const main = join(code.root, 'apps', 'agent', 'src', 'fence', 'main.ts');
-    return [code.node, main, 'install', '--config', config, '--hooks', dir];
+    return [code.node, programOf(code.root, 'fence'), 'install', '--config', config, '--hooks', dir];
   };
 
 function startApp(
@@ -119,7 +119,7 @@ function startApp(
   return startDaemon({
     name: `${app} of ${plan.domain}`,
     as,
-    command: [code.node, join(code.root, 'apps', app, 'src', 'main.ts'), '--config', config],
+    command: [code.node, programOf(code.root, app), '--config', config],
     env: { ...daemonEnv, NODE_OPTIONS: ['--disable-warning=ExperimentalWarning', nodeOptions ?? ''].join(' ').trim() },
     cwd: '/',
     logFile,

@@ -1,12 +1,13 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { Socket } from 'node:net';
+import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { CHILD_HEAP_MIB_MAX } from '../limits.ts';
 
 export type KeyChild = ChildProcessByStdio<Writable, Readable, null>;
 
-const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
+/** Of TypeScript its source; of a program built into one file, the key child that was built beside it. */
+const MAIN = join(import.meta.dirname, import.meta.filename.endsWith('.ts') ? 'main.ts' : 'key-child.js');
 
 /**
  * Starts an idle child. Nothing but this program text is in its arguments, nothing at all in its environment; its standard error is closed,

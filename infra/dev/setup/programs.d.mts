@@ -1,0 +1,4 @@
+export type ProgramName = 'broker' | 'agent' | 'fence' | 'key-child' | 'fake-agent';
+export declare const PROGRAMS: Readonly<Record<ProgramName, string>>;
+export declare function programFile(root: string, name: ProgramName): string;
+export declare function programsBuilt(root: string): boolean;
