@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '@carnet/dev';
 import { expect } from 'vitest';
@@ -63,6 +63,17 @@ export async function nobodyAccused(sides: Sides): Promise<void> {
     ).toEqual([]);
   }
 }
+
+/** The last that each process logged of a migration, for whoever reads a failure on another machine. */
+export const loggedOf = ({ a, b }: Sides, migration: string): string =>
+  [a, b]
+    .flatMap(({ paths }) => [paths.brokerLog, paths.agentLog])
+    .flatMap((file) => {
+      const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
+      return [`${file}:`, ...lines.filter((line) => line.includes(migration)).slice(-LOG_LINES)];
+    })
+    .join('\n');
+const LOG_LINES = 12;
 
 /** What this side says of the first of its peers. */
 export const peerStateAt = async ({ api }: Pick<Cloud, 'api'>): Promise<string | undefined> =>

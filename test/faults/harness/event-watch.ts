@@ -10,6 +10,7 @@ export type EventWatch = {
 };
 
 const LOOK_MS = 30;
+const clock = (): string => new Date().toISOString().slice(11, 23);
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Looks into one side's ledgers over a connection that comes back after every kill. */
@@ -41,6 +42,18 @@ export function watchEvents(database: Postgres): EventWatch {
       client = undefined;
     }
   };
+  /** Where it stands instead, for whoever reads the failure on another machine. */
+  const saidOf = async (migration: string): Promise<string> => {
+    try {
+      const { rows } = await (await connected()).query<{ readonly said: string }>(
+        "select substr(placed_at, 12, 12) || ' ' || publisher || ' ' || type as said from events where migration = $1 order by placed_at",
+        [migration],
+      );
+      return rows.length === 0 ? 'nothing was said of it' : `this was said: ${rows.map(({ said }) => said).join(', ')}`;
+    } catch (cause) {
+      return `and its database does not answer: ${cause instanceof Error ? cause.message : String(cause)}`;
+    }
+  };
   const run = (async () => {
     while (open) {
       await look();
@@ -57,8 +70,10 @@ export function watchEvents(database: Postgres): EventWatch {
           then();
         };
         const waiter: Waiter = { migration, type, resolve: done(resolve) };
+        const late = async (): Promise<void> =>
+          reject(new Error(`${type} of ${migration} did not appear within ${msMax} ms (${clock()}); ${await saidOf(migration)}`));
         const timer = setTimeout(
-          done(() => reject(new Error(`${type} of ${migration} did not appear within ${msMax} ms`))),
+          done(() => void late()),
           msMax,
         );
         waiters.add(waiter);
