@@ -21,8 +21,11 @@ const MOVES = 10;
 const AT_ONCE = 10;
 /** The fault comes when so much of what the moves will say is said: they stand at every step. */
 const SAID_BEFORE = 0.2;
-/** Until an event is with its audience, whatever happens to one server. A bound of correctness: the machine may be slow. */
-const DELAY_MS_MAX = 60_000;
+/**
+ * Until an event is with its audience, whatever happens to one server. A bound of correctness, for the machine may be slow: a follower that
+ * waits for the death of a pull of 30 s, the client's default, is beyond it.
+ */
+const DELAY_MS_MAX = 30_000;
 const LOOK_MS = 200;
 
 let clouds: Clouds;

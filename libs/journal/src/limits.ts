@@ -105,6 +105,11 @@ export const STREAM_MESSAGE_BYTES_MAX = 69_632;
 export const STREAM_DUPLICATE_MS = 120_000;
 /** A follower that died loses what it had pulled for this long, in ms. A repeat costs a look-up, so it may be short. */
 export const CONSUMER_ACK_MS = 3_000;
+/**
+ * A follower asks again for what comes after this long, in ms, and hears from the server twice as often. When the server that led the consumer dies
+ * while the connection is to another, nothing else tells it; and the client waits as long between two tries to find the consumer. Its default is 30 s.
+ */
+export const CONSUMER_PULL_MS = 2_000;
 /** An event before whose key announcement came is tried again so often, ASK_GRACE_MS apart: the announcement is on its way or asked for. */
 export const UNANNOUNCED_TRIES_MAX = 30;
 /** One message on the bus, in bytes: an event, or a host's command with sealed keys. */

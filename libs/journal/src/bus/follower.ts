@@ -3,6 +3,7 @@ import type { ConsumerMessages, JetStreamClient, JsMsg } from '@nats-io/jetstrea
 import { durableOf } from '../bus-config.ts';
 import {
   ASK_GRACE_MS,
+  CONSUMER_PULL_MS,
   HELD_LOOK_MS,
   INTAKE_TURN_BYTES,
   PULL_MESSAGES_MAX,
@@ -52,6 +53,8 @@ async function consumeOnce(ports: FollowerPorts): Promise<void> {
   const consumer = await jetstream.consumers.get(ledgerStream(peer, self), durableOf(self));
   const messages = await consumer.consume({
     max_messages: PULL_MESSAGES_MAX,
+    expires: CONSUMER_PULL_MS,
+    idle_heartbeat: CONSUMER_PULL_MS / 2,
     abort_on_missing_resource: true,
     callback: (message) => {
       waiting.push(message);
