@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
-import { digestOf, LOCK_FILE, PROGRAMS, programFile, programFolder, stampFile } from './programs.mjs';
+import { BUILT_WITH, digestOf, PROGRAMS, programFile, programFolder, stampFile } from './programs.mjs';
 
 /** Code that finds files beside itself: native parts and WebAssembly stay in node_modules. */
 const STAYS_OUTSIDE = ['pkcs11js', '@cedar-policy/cedar-wasm/nodejs', '@electric-sql/pglite', 'pg-native'];
@@ -31,10 +31,12 @@ const draftOf = (drafts, name) => join(drafts, `${name}.js`);
 mkdirSync(join(root, '.tools'), { recursive: true });
 const drafts = mkdtempSync(join(root, '.tools', 'programs-'));
 try {
-  const read = new Set([LOCK_FILE]);
-  for (const name of NAMES) for (const input of await build(name, draftOf(drafts, name))) read.add(input);
-  const inputs = [...read].sort();
-  writeFileSync(stampFile(drafts), `${JSON.stringify({ inputs, digest: digestOf(root, inputs) }, undefined, 1)}\n`);
+  const stamp = {};
+  for (const name of NAMES) {
+    const inputs = [...BUILT_WITH, ...(await build(name, draftOf(drafts, name)))].sort();
+    stamp[name] = { inputs, digest: digestOf(root, inputs) };
+  }
+  writeFileSync(stampFile(drafts), `${JSON.stringify(stamp, undefined, 1)}\n`);
   replace(drafts);
 } finally {
   rmSync(drafts, { recursive: true, force: true });

@@ -1,4 +1,5 @@
 export type ProgramName = 'broker' | 'agent' | 'fence' | 'key-child' | 'fake-agent';
 export declare const PROGRAMS: Readonly<Record<ProgramName, string>>;
 export declare function programFile(root: string, name: ProgramName): string;
-export declare function programsBuilt(root: string): boolean;
+export declare function isProgramBuilt(root: string, name: ProgramName): boolean;
+export declare function digestOf(root: string, inputs: readonly string[]): string | undefined;

@@ -13,12 +13,15 @@ const write = (file, text) => {
   writeFileSync(file, text);
 };
 
+const stampOf = (root) =>
+  Object.fromEntries(Object.keys(PROGRAMS).map((name) => [name, { inputs: INPUTS, digest: digestOf(root, INPUTS) }]));
+
 /** A clone whose programs were just built. */
 function clone(name) {
   const root = join(dir, name);
   for (const input of INPUTS) write(join(root, input), `of ${input}`);
   for (const program of Object.keys(PROGRAMS)) write(programFile(root, program), '');
-  write(stampFile(programFolder(root)), JSON.stringify({ inputs: INPUTS, digest: digestOf(root, INPUTS) }));
+  write(stampFile(programFolder(root)), JSON.stringify(stampOf(root)));
   return root;
 }
 
@@ -35,6 +38,10 @@ describe('programs', () => {
     ['a source is gone', (root) => rmSync(join(root, 'libs/a.ts'))],
     ['packages changed', (root) => write(join(root, 'package-lock.json'), 'other')],
     ['a program is gone', (root) => rmSync(programFile(root, 'key-child'))],
+    [
+      'a program is new',
+      (root) => write(stampFile(programFolder(root)), JSON.stringify({ ...stampOf(root), broker: undefined })),
+    ],
     ['a build was cut short', (root) => rmSync(stampFile(programFolder(root)))],
     ['nothing was ever built', (root) => rmSync(programFolder(root), { recursive: true })],
   ])('are to be built: %s', (name, change) => {

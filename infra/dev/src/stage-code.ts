@@ -41,7 +41,7 @@ function at(root: string): StagedCode {
 
 /** What the apps need at run time, relative to the clone: our code, and of node_modules what the lock file does not call `dev`. */
 function runtimePaths(from: string): readonly string[] {
-  const code = ['package.json', 'libs', 'apps', 'infra', 'schemas', 'dist'];
+  const code = ['package.json', 'package-lock.json', 'libs', 'apps', 'infra', 'schemas', 'dist'];
   const packages = runtimePackages(readFileSync(join(from, 'package-lock.json'), 'utf8'));
   return [...code, ...packages, 'node_modules/.bin/node'].filter((path) => existsSync(join(from, path)));
 }
