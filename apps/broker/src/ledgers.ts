@@ -22,7 +22,10 @@ export interface Ledgers {
   readonly journey: (vm: VmId, peer: TrustDomain) => Promise<Journey>;
   /** As `journey`, and up to where in either ledger it was folded. */
   readonly foldedTo: (vm: VmId, peer: TrustDomain) => Promise<{ readonly journey: Journey; readonly ends: JourneyEnds }>;
-  /** All journeys of a VM, one for each peer that it ever went to or came from. */
+  /**
+   * All journeys of a VM, one for each peer that it ever went to or came from; what is folded is durable outside of the database. Threat: a decision
+   * in one ledger that relies on another's (a new move, for the last one was withdrawn) outlives it: a restored database would let both go on.
+   */
   readonly journeys: (vm: VmId) => Promise<readonly Journey[]>;
   /** Whether another intent, of whatever peer or VM, has this migration's id: keys and host steps are kept by it. */
   readonly isIdTaken: (of: {
@@ -54,13 +57,19 @@ export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => 
   const folds = createFolds();
   const journey = async (vm: VmId, peer: TrustDomain): Promise<Journey> =>
     folds(vm, peer, await journal.eventsOfVm({ vm, peer }));
+  const foldedTo: Ledgers['foldedTo'] = async (vm, peer) => {
+    const events = await journal.eventsOfVm({ vm, peer });
+    return { journey: folds(vm, peer, events), ends: endsOf({ vm, peer }, events) };
+  };
+  const relied = async (vm: VmId, peer: TrustDomain): Promise<Journey> => {
+    const folded = await foldedTo(vm, peer);
+    await journal.keep(peer, folded.ends);
+    return folded.journey;
+  };
   return {
     journey,
-    foldedTo: async (vm, peer) => {
-      const events = await journal.eventsOfVm({ vm, peer });
-      return { journey: folds(vm, peer, events), ends: endsOf({ vm, peer }, events) };
-    },
-    journeys: (vm) => Promise.all(peers.map((peer) => journey(vm, peer))),
+    foldedTo,
+    journeys: (vm) => Promise.all(peers.map((peer) => relied(vm, peer))),
     isIdTaken: async ({ migration, vm, peer }) => {
       const events = await journal.eventsOfMigrations([migration]);
       return events.some(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CSP_A, CSP_B, given } from '../../../libs/saga/src/testing.ts';
-import { hasStartedHere, isMovingHere } from './moving.ts';
+import { hasStartedHere, isMovingHere, mayTakeBack } from './moving.ts';
 
 describe('a VM whose migration is open may be switched on', () => {
   it.each(['VmStarted', 'VmHealthy', 'VolumeRekeyed'] as const)('at %s: by its target, never by its source', (last) => {
@@ -34,5 +34,19 @@ describe('a VM whose migration is open may be switched on', () => {
         CSP_B,
       ),
     ).toBe(false);
+  });
+});
+
+describe('a VM may be taken back by whoever gave it', () => {
+  it.each(['KeyImported', 'VmStarted', 'MigrationFinalized'] as const)('at %s, though it has ended here', (last) => {
+    expect(mayTakeBack([given(last).b.journey], CSP_B)).toBe(CSP_A);
+  });
+
+  it.each(['KeyReleased', 'SourceRetired'] as const)('at %s: no, it is not here yet, or the copy there has gone', (last) => {
+    expect(mayTakeBack([given(last).b.journey], CSP_B)).toBeUndefined();
+  });
+
+  it('and is not what its source gave away itself', () => {
+    expect(mayTakeBack([given('MigrationFinalized').a.journey], CSP_A)).toBeUndefined();
   });
 });

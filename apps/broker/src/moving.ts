@@ -16,6 +16,15 @@ export const isOpenHere = (m: MigrationState, self: TrustDomain): boolean =>
 export const isMovingHere = (journeys: readonly Journey[], self: TrustDomain): boolean =>
   journeys.some(({ migrations }) => migrations.some((m) => isOpenHere(m, self)));
 
+/**
+ * The peer that gave the VM and has not retired its copy: it may not have heard that the VM is here, and break the glass. Threat: the VM is handed on
+ * meanwhile; whoever swears that this CSP is fenced is right, and the VM runs at a third that nobody asked and nobody tells.
+ */
+export const mayTakeBack = (journeys: readonly Journey[], self: TrustDomain): TrustDomain | undefined =>
+  journeys
+    .flatMap(({ migrations }) => migrations)
+    .find((m) => m.target === self && m.facts.KeyImported !== undefined && m.sourcePhase === 'released')?.source;
+
 const STARTED: ReadonlySet<MigrationState['targetPhase']> = new Set(['started', 'healthy', 'rekeyed']);
 
 /**

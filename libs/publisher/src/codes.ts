@@ -167,6 +167,11 @@ export const DOOR_CODES = {
     advice: 'Ask again in some seconds, with the same id.',
   },
   VM_MOVING: { text: 'A migration of this VM is open.', advice: 'Wait for it to end, or cancel it.' },
+  PREVIOUS_OPEN: {
+    text: 'The CSP that gave this VM has not retired its copy, and may still take it back.',
+    advice:
+      'Ask again once its SourceRetired has come (`carnet migration show ID`); while that CSP or the bus is away, the VM stays here.',
+  },
   VM_EXISTS: { text: 'A VM of this name exists here.', advice: 'Choose another name.' },
   MIGRATION_UNKNOWN: { text: 'No migration of that id is known here.', advice: '`carnet migration list` shows all.' },
   MIGRATION_ID_TAKEN: { text: 'Another request used this migration id.', advice: 'Ask again with a new id.' },

@@ -24,6 +24,17 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
   { seed: 3892, found: 'a target that was restored to before its import kept the record of a used memory key' },
   { seed: 4057, found: 'a source that was restored to before its withdrawal kept what opens a release' },
   { seed: 4237, found: 'as 3892' },
+  {
+    seed: 6021,
+    found:
+      'a VM that went on to a third before its giver had heard of its arrival: the giver broke the glass, and nobody was left to stop',
+  },
+  {
+    seed: 6655,
+    found: 'a withdrawal that only the database had, and a move to another peer that relied on it: restored, both went on',
+  },
+  { seed: 7088, found: 'as 6021, with true words: both ran' },
+  { seed: 9263, found: 'nothing: the simulator gave lost secrets less time than a key operation that never answers takes' },
   { seed: 10_221, found: 'a guest that was switched on while its resume had stopped half way kept its saved memory on the disk' },
   { seed: 11_849, found: 'as 10221' },
   { seed: 12_119, found: 'a host acted on an event of a peer, and the restored database withdrew before it had that again' },

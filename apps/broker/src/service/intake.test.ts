@@ -96,6 +96,23 @@ describe('intents', () => {
     expect(await intend(ports, asked(2, CSP_C), RECORD, SHOWN)).toMatchObject({ ok: false, code: 'VM_MOVING' });
   });
 
+  /** What came from C by a move that has come so far. */
+  const cameFromC = (last: 'MigrationFinalized' | 'SourceRetired'): readonly Journey[] => {
+    const { journey } = deliver(given(last)).b;
+    return [
+      initialJourney(VM),
+      { ...journey, migrations: journey.migrations.map((m) => ({ ...m, source: CSP_C, target: CSP_A })) },
+    ];
+  };
+
+  it('are refused while whoever gave the VM may still break the glass and take it back', async () => {
+    const { ports, of } = intakeWith(cameFromC('MigrationFinalized'));
+    expect(await intend(ports, asked(2, CSP_B), RECORD, SHOWN)).toMatchObject({ ok: false, code: 'PREVIOUS_OPEN' });
+    expect(of(CSP_B).migrations).toEqual([]);
+    const retired = intakeWith(cameFromC('SourceRetired'));
+    expect(await intend(retired.ports, asked(2, CSP_B), RECORD, SHOWN)).toMatchObject({ ok: true });
+  });
+
   it('after a peer’s absurd epoch still go to others, and are refused with a code to that peer', async () => {
     const absurd = { ...given('MigrationIntended').a.journey };
     const refused = {

@@ -22,7 +22,7 @@ import type { AloneWith } from '../alone.ts';
 import type { HeldVm, Inventory } from '../inventory.ts';
 import type { HandoverKeys } from '../keys/handover-keys.ts';
 import type { Ledgers } from '../ledgers.ts';
-import { hasStartedHere, isMovingHere, nextEpochWith } from '../moving.ts';
+import { hasStartedHere, isMovingHere, mayTakeBack, nextEpochWith } from '../moving.ts';
 import type { Agreements } from '../peers/agreements.ts';
 import { proposeWithdrawal } from '../perform/withdrawal.ts';
 import type { PolicyGate } from '../policy-gate.ts';
@@ -103,6 +103,12 @@ export async function draftIntent(
   if (held === undefined) return refuse('VM_UNKNOWN', `${request.vm} is not held by ${ports.self}`);
   const journeys = await ports.ledgers.journeys(request.vm);
   if (isMovingHere(journeys, ports.self)) return refuse('VM_MOVING', `${request.vm} is in a migration that has not ended`);
+  const giver = mayTakeBack(journeys, ports.self);
+  if (giver !== undefined)
+    return refuse(
+      'PREVIOUS_OPEN',
+      `${giver} gave ${request.vm} and has not retired its copy: until then it may take the VM back`,
+    );
   const now = ports.nowMs();
   const rekey = strongerRekey(request.rekey ?? 'none', ports.leastRekey);
   const waiting = await ports.waiting.get(request.migration);
