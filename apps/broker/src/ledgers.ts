@@ -55,19 +55,17 @@ type Refuse = (refused: Refused) => never;
 export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => number, announced: PolicyAnnounced): Ledgers {
   const peers = journal.peers;
   const folds = createFolds();
-  const journey = async (vm: VmId, peer: TrustDomain): Promise<Journey> =>
-    folds(vm, peer, await journal.eventsOfVm({ vm, peer }));
   const foldedTo: Ledgers['foldedTo'] = async (vm, peer) => {
     const events = await journal.eventsOfVm({ vm, peer });
     return { journey: folds(vm, peer, events), ends: endsOf({ vm, peer }, events) };
   };
   const relied = async (vm: VmId, peer: TrustDomain): Promise<Journey> => {
-    const folded = await foldedTo(vm, peer);
-    await journal.keep(peer, folded.ends);
-    return folded.journey;
+    const { journey, ends } = await foldedTo(vm, peer);
+    await journal.keep(peer, ends);
+    return journey;
   };
   return {
-    journey,
+    journey: async (vm, peer) => (await foldedTo(vm, peer)).journey,
     foldedTo,
     journeys: (vm) => Promise.all(peers.map((peer) => relied(vm, peer))),
     isIdTaken: async ({ migration, vm, peer }) => {

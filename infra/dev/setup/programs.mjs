@@ -23,29 +23,34 @@ export const programFolder = (root) => join(root, 'dist');
 export const programFile = (root, name) => join(programFolder(root), `${name}.js`);
 export const stampFile = (folder) => join(folder, STAMP);
 
-/** SHA-256 over names and contents of what a program was built from; undefined when one of them is gone. @param {Map<string, Buffer>} read */
-export function digestOf(root, inputs, read = new Map()) {
+/** SHA-256 over the names and SHA-256 of what a program was built from; undefined when one of them is gone. @param {Map<string, string>} known */
+export function digestOf(root, inputs, known = new Map()) {
   const hash = createHash('sha256');
   for (const input of inputs) {
-    const content = read.get(input) ?? contentOf(join(root, input));
-    if (content === undefined) return undefined;
-    read.set(input, content);
-    hash.update(`${input}\0${content.length}\0`).update(content);
+    const file = join(root, input);
+    const digest = known.get(input) ?? (existsSync(file) ? sha256Of(readFileSync(file)) : undefined);
+    if (digest === undefined) return undefined;
+    known.set(input, digest);
+    hash.update(`${input}\0${digest}\0`);
   }
   return hash.digest('hex');
 }
 
-const contentOf = (file) => (existsSync(file) ? readFileSync(file) : undefined);
+const sha256Of = (content) => createHash('sha256').update(content).digest('hex');
 
-/** Of its very sources? By content, not by time: copies and checkouts have times of their own. */
-export function isProgramBuilt(root, name, read = new Map()) {
-  const stamp = contentOf(stampFile(programFolder(root)));
-  const built = stamp === undefined ? undefined : JSON.parse(stamp.toString('utf8'))[name];
-  return built !== undefined && existsSync(programFile(root, name)) && digestOf(root, built.inputs, read) === built.digest;
+function readStamp(root) {
+  const file = stampFile(programFolder(root));
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
 }
 
-/** All of them. */
+/** Of its very sources? By content, not by time: copies and checkouts have times of their own. */
+export function isProgramBuilt(root, name, stamp = readStamp(root), known = new Map()) {
+  const built = stamp[name];
+  return built !== undefined && existsSync(programFile(root, name)) && digestOf(root, built.inputs, known) === built.digest;
+}
+
+/** All of them; nearly all their sources are the same, and are read once. */
 export function programsBuilt(root) {
-  const read = new Map();
-  return Object.keys(PROGRAMS).every((name) => isProgramBuilt(root, name, read));
+  const [stamp, known] = [readStamp(root), new Map()];
+  return Object.keys(PROGRAMS).every((name) => isProgramBuilt(root, name, stamp, known));
 }

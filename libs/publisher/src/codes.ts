@@ -168,9 +168,9 @@ export const DOOR_CODES = {
   },
   VM_MOVING: { text: 'A migration of this VM is open.', advice: 'Wait for it to end, or cancel it.' },
   PREVIOUS_OPEN: {
-    text: 'The CSP that gave this VM has not retired its copy, and may still take it back.',
+    text: 'An earlier migration of this VM is not over at its other side, which may still take the VM back.',
     advice:
-      'Ask again once its SourceRetired has come (`carnet migration show ID`); while that CSP or the bus is away, the VM stays here.',
+      'Ask again once that CSP has said the end (`carnet migration show ID`); while it or the bus is away, the VM stays here.',
   },
   VM_EXISTS: { text: 'A VM of this name exists here.', advice: 'Choose another name.' },
   MIGRATION_UNKNOWN: { text: 'No migration of that id is known here.', advice: '`carnet migration list` shows all.' },

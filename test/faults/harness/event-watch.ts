@@ -1,5 +1,5 @@
 import type { Postgres } from '@carnet/dev';
-import { Client } from 'pg';
+import { rowsOf } from './ledger-db.ts';
 
 type Waiter = { readonly migration: string; readonly type: string; readonly resolve: () => void };
 
@@ -13,25 +13,15 @@ const LOOK_MS = 30;
 const clock = (): string => new Date().toISOString().slice(11, 23);
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Looks into one side's ledgers over a connection that comes back after every kill. */
+/** Looks into one side's ledgers, also between kills of its database. */
 export function watchEvents(database: Postgres): EventWatch {
   const waiters = new Set<Waiter>();
   let open = true;
-  let client: Client | undefined;
-  const connected = async (): Promise<Client> => {
-    if (client !== undefined) return client;
-    const fresh = new Client({ connectionString: database.url, connectionTimeoutMillis: 5_000 });
-    fresh.on('error', () => {
-      client = undefined;
-    });
-    await fresh.connect();
-    client = fresh;
-    return fresh;
-  };
   const look = async (): Promise<void> => {
     if (waiters.size === 0) return;
     try {
-      const { rows } = await (await connected()).query<{ readonly migration: string; readonly type: string }>(
+      const rows = await rowsOf<{ readonly migration: string; readonly type: string }>(
+        database,
         'select migration, type from events where migration = any($1)',
         [[...waiters].map(({ migration }) => migration)],
       );
@@ -39,13 +29,13 @@ export function watchEvents(database: Postgres): EventWatch {
         if (rows.some(({ migration, type }) => migration === waiter.migration && type === waiter.type)) waiter.resolve();
     } catch {
       // The server is being killed: that is what this test is about.
-      client = undefined;
     }
   };
   /** Where it stands instead, for whoever reads the failure on another machine. */
-  const saidOf = async (migration: string): Promise<string> => {
+  const standing = async (migration: string): Promise<string> => {
     try {
-      const { rows } = await (await connected()).query<{ readonly said: string }>(
+      const rows = await rowsOf<{ readonly said: string }>(
+        database,
         "select substr(placed_at, 12, 12) || ' ' || publisher || ' ' || type as said from events where migration = $1 order by placed_at",
         [migration],
       );
@@ -59,7 +49,6 @@ export function watchEvents(database: Postgres): EventWatch {
       await look();
       await pause(LOOK_MS);
     }
-    await client?.end().catch(() => undefined);
   })();
   return {
     appears: (migration, type, msMax) =>
@@ -71,7 +60,9 @@ export function watchEvents(database: Postgres): EventWatch {
         };
         const waiter: Waiter = { migration, type, resolve: done(resolve) };
         const late = async (): Promise<void> =>
-          reject(new Error(`${type} of ${migration} did not appear within ${msMax} ms (${clock()}); ${await saidOf(migration)}`));
+          reject(
+            new Error(`${type} of ${migration} did not appear within ${msMax} ms (${clock()}); ${await standing(migration)}`),
+          );
         const timer = setTimeout(
           done(() => void late()),
           msMax,
