@@ -1,6 +1,17 @@
-import { hostName, type KeyId } from '@carnet/events';
+import { epoch, hostName, type KeyId, trustDomain } from '@carnet/events';
+import type { FactType, Journey } from '@carnet/saga';
 import { describe, expect, it } from 'vitest';
-import { CSP_A, CSP_B, finish, given, NEW_DISK_KEY as OLD, type Party, SPEC, VM } from '../../../libs/saga/src/testing.ts';
+import {
+  CSP_A,
+  CSP_B,
+  FIRST_EPOCH,
+  finish,
+  given,
+  NEW_DISK_KEY as OLD,
+  type Party,
+  SPEC,
+  VM,
+} from '../../../libs/saga/src/testing.ts';
 import { bringBackWhatIsHere, type HerePorts } from './here.ts';
 import type { HeldVm } from './inventory.ts';
 
@@ -9,11 +20,13 @@ type World = {
   readonly missing?: number;
   readonly quarantined?: boolean;
   readonly spares?: 'lost';
+  /** The VM's journey with a third. */
+  readonly onward?: Journey;
 };
 
 const HOST = hostName.parse('host-1');
 
-function world(self: HerePorts['self'], { held, missing = 0, quarantined = false, spares }: World, party: Party) {
+function world(self: HerePorts['self'], { held, missing = 0, quarantined = false, spares, onward }: World, party: Party) {
   const done: string[] = [];
   const [disk] = SPEC.disks;
   if (disk === undefined) throw new Error('no disk');
@@ -21,7 +34,7 @@ function world(self: HerePorts['self'], { held, missing = 0, quarantined = false
   const ports = {
     self,
     store: { db: { transaction: () => ({ execute: (work: (tx: unknown) => unknown) => work({}) }) } },
-    ledgers: { journeys: async () => [party.journey] },
+    ledgers: { journeys: async () => [party.journey, ...(onward === undefined ? [] : [onward])] },
     journal: { heads: async () => [quarantined ? { quarantinedAt: 'now' } : {}] },
     inventory: {
       vm: async () => (held === undefined ? undefined : { vm: VM, epoch: held.epoch, spec, host: HOST }),
@@ -72,4 +85,31 @@ it.each<readonly [string, HerePorts['self'], () => Party]>([
   const { done, look } = world(self, { missing: 1 }, party());
   expect((await look()).kind).toBe('whole');
   expect(done).toEqual([]);
+});
+
+describe('a VM that came here and was given to a third', () => {
+  const CSP_C = trustDomain.parse('csp-c.example');
+  const onwardAt = (last: FactType): Journey => {
+    const { migrations, ...rest } = given(last).a.journey;
+    return {
+      ...rest,
+      migrations: migrations.map((m) => ({ ...m, source: CSP_B, target: CSP_C, epoch: epoch.parse(FIRST_EPOCH + 1) })),
+    };
+  };
+  // In the simulation: seed 1369 (fast) of 2e1f736. The retirement knew no VM, for ever.
+  it.each([
+    'SourceQuiesced',
+    'KeyReleased',
+    'MigrationFinalized',
+  ] as const)('at %s: it is brought back, for what is here is to be taken back or to be destroyed', async (last) => {
+    const { done, look } = world(CSP_B, { missing: 1, onward: onwardAt(last) }, finish(given('VmStarted')).b);
+    expect((await look()).kind).toBe('whole');
+    expect(done).toEqual(['keys are back', 'listed at host-1 @1']);
+  });
+
+  it('at SourceRetired: it is not', async () => {
+    const { done, look } = world(CSP_B, { missing: 1, onward: onwardAt('SourceRetired') }, finish(given('VmStarted')).b);
+    expect((await look()).kind).toBe('whole');
+    expect(done).toEqual([]);
+  });
 });

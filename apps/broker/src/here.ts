@@ -47,15 +47,23 @@ export async function bringBackWhatIsHere(ports: HerePorts, vm: VmId, known: Jou
 const isArrival = (m: MigrationState, self: TrustDomain): boolean =>
   m.target === self && m.facts.KeyImported !== undefined && m.targetPhase !== 'relinquished';
 
-/** The migration that brought the VM, if this CSP has it by the ledgers alone: the last move in which it spoke left the key here. */
+/**
+ * The migration that brought the VM, if this CSP has it by the ledgers alone: the last move in which it spoke left the key here. As well where it
+ * was released: until the retirement the VM may be given back, and what is to be destroyed must be known.
+ */
 function hereBy(journeys: readonly Journey[], self: TrustDomain): MigrationState | undefined {
   const spoken = journeys
     .flatMap(({ migrations }) => migrations)
     .filter((m) => hasSpoken(m, self))
     .toSorted((a, b) => a.epoch - b.epoch);
   const last = spoken.at(-1);
-  if (last === undefined || !(summarize(last).custody.at(-1)?.canOpen.includes(self) ?? false)) return undefined;
+  if (last === undefined || !keepsKey(last, self)) return undefined;
   return spoken.findLast((m) => isArrival(m, self));
+}
+
+function keepsKey(m: MigrationState, self: TrustDomain): boolean {
+  const now = summarize(m).custody.at(-1);
+  return now !== undefined && (now.canOpen.includes(self) || now.suspended.includes(self));
 }
 
 /** The VM by the ledger: its disks, as they were re-keyed, and where it was to be started. */

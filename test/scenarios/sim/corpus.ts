@@ -17,6 +17,10 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
   { seed: 461, found: 'a host acted on an event of ours that nobody was told, and the restored database decided another' },
   { seed: 881, found: 'half sealed memory stayed on the disk of the host that resumed' },
   { seed: 1195, found: 'the spare of a saved memory’s key went with a transaction that was undone' },
+  {
+    seed: 1369,
+    found: 'a VM that was given away was not listed again at its restored source: the retirement knew no VM, for ever',
+  },
   { seed: 1691, found: 'the spare of an import that was undone stayed at a target that gave back' },
   { seed: 2009, found: 'as 461' },
   { seed: 3611, found: 'as 1691' },
