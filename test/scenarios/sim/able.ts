@@ -36,7 +36,7 @@ function canAlone(csp: Csp, all: Abilities): boolean {
   const { custody, fenceOf, restored } = all;
   const fence = fenceOf(csp);
   if (!restored && !custody.isActive(csp.database)) return false;
-  if (fence?.standing === 'mine') return hasImage(csp, fence.epoch);
+  if (fence !== undefined && (fence.standing === 'mine' || hasBrokenGlass(csp, fence, all))) return hasImage(csp, fence.epoch);
   return comingTo(csp, all).some(
     (m) =>
       m.facts.KeyImported !== undefined &&
@@ -45,6 +45,17 @@ function canAlone(csp: Csp, all: Abilities): boolean {
       hasImage(csp, m.epoch),
   );
 }
+
+/** Its people have taken the VM back: its host resumes by our own event, as soon as its agent answers. */
+const hasBrokenGlass = (csp: Csp, fence: FenceEntry, { csps, journeyOf }: Abilities): boolean =>
+  fence.role === 'source' &&
+  csps.some(
+    (peer) =>
+      peer !== csp &&
+      journeyOf(csp, peer).migrations.some(
+        (m) => m.source === csp.domain && m.epoch === fence.epoch && m.facts.BreakGlassResumed !== undefined,
+      ),
+  );
 
 /** The target has taken the VM for good, by its own ledger and its own host. */
 const hasTaken = (m: MigrationState, target: Csp, { fenceOf, journeyOf }: Abilities, source: Csp): boolean =>

@@ -9,6 +9,7 @@ export const HELP = `npm run simulate -- [options]: the real libs under a seeded
   --seeds N       how many histories (default 100)
   --from N        the first seed (default 1)
   --seed N        one seed: prints its trace, and shrinks it if it fails
+  --logs          what its processes log as well, in the trace
   --mutant NAME   with one rule broken; 'all': each one, until it is caught
   --processes N   child processes (default 2)
   --signatures fast  a keyed hash instead of Ed25519 and RSA-PSS, and a model of the key manager without HPKE
@@ -37,12 +38,13 @@ export type Wanted =
     };
 
 /** What of a command line says which histories there are: with a seed, the same one again. */
-export const givenOf = ({ mutant, keys, signatures, dishonest, crashes }: Setting): readonly string[] => [
+export const givenOf = ({ mutant, keys, signatures, dishonest, crashes, logs }: Setting): readonly string[] => [
   ...(signatures === 'full' ? [] : ['--signatures', signatures]),
   ...(keys === (signatures === 'fast' ? 'model' : 'real') ? [] : ['--keys', keys]),
   ...(dishonest === 'nobody' ? [] : ['--dishonest', dishonest]),
   ...(crashes === 'no' ? [] : ['--crashes', crashes]),
   ...(mutant === HONEST ? [] : ['--mutant', mutant.name]),
+  ...(logs ? ['--logs'] : []),
 ];
 
 /** Runs that history again, prints its trace, and looks for the fewest faults that it needs. */
@@ -67,6 +69,7 @@ export function parseWanted(given: readonly string[]): Wanted {
         dishonest: text,
         crashes: text,
         processes: text,
+        logs: { type: 'boolean' },
         help: { type: 'boolean' },
       },
     }));
@@ -97,7 +100,7 @@ export function parseWanted(given: readonly string[]): Wanted {
   const stories = crashNames.filter((name) => story === 'all' || story === name);
   if (story !== undefined && stories.length === 0) return { kind: 'wrong', text: `no story ${String(story)}` };
   const [first] = stories;
-  const setting: Setting = { mutant, keys, signatures, dishonest, crashes: first ?? 'no' };
+  const setting: Setting = { mutant, keys, signatures, dishonest, crashes: first ?? 'no', logs: values['logs'] === true };
   if (values['seed'] === undefined && stories.length > 0 && values['from'] === undefined)
     return { kind: 'crashes', stories, processes, setting };
   if (all) return { kind: 'mutants', from, seeds, setting };

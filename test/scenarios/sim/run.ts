@@ -19,6 +19,8 @@ export type Setting = {
   readonly crashes: 'no' | Crashes;
   /** `fast`: the process was started so (`fast/register.ts`); said here because it is part of what a seed means. */
   readonly signatures: 'full' | 'fast';
+  /** Whether the trace tells what processes log. */
+  readonly logs: boolean;
 };
 export const SETTING: Setting = {
   mutant: HONEST,
@@ -26,6 +28,7 @@ export const SETTING: Setting = {
   dishonest: 'nobody',
   crashes: 'no',
   signatures: 'full',
+  logs: false,
 };
 
 const COLD: Way = { mode: 'cold', rekey: 'none' };
@@ -56,13 +59,13 @@ export type Crashes = keyof typeof CRASHES;
 /** One seed, of which the faults of `without` are left out. */
 export async function runSeed(
   seed: number,
-  { mutant, keys, dishonest, crashes }: Setting = SETTING,
+  { mutant, keys, dishonest, crashes, logs }: Setting = SETTING,
   without: ReadonlySet<number> = new Set(),
 ): Promise<Outcome> {
   const opening = federations.get(keys) ?? openFederation(keys);
   federations.set(keys, opening);
   const beside = mutant.forgives === true ? 'one' : dishonest;
-  const options = { mutant, without, dishonest: beside, federation: await opening };
+  const options = { mutant, without, dishonest: beside, logs, federation: await opening };
   return crashes === 'no'
     ? simulate({ ...options, seed })
     : simulate({ ...options, seed: 1, script: { crashAt: seed, ...CRASHES[crashes] } });

@@ -30,6 +30,8 @@ export type SimOptions = {
   readonly federation: Federation;
   /** Instead of what the seed draws: one move, and one crash. */
   readonly script?: Script;
+  /** Whether the trace tells what processes log. */
+  readonly logs?: boolean;
 };
 
 /** `crashAt`: at which of all places where a process can die, from 1. */
@@ -40,8 +42,15 @@ export type Story = { readonly cancelAfterMs: number | undefined; readonly way: 
 const SCRIPT_MS = 2_000;
 
 const metrics: Metrics = createMetrics();
-const silent = (): void => undefined;
-const log = { debug: silent, info: silent, warn: silent, error: silent, child: () => log } as unknown as Log;
+
+/** What a process logs, in the trace where it is asked for. */
+function logOf({ logs }: SimOptions, { note }: Pick<Scheduler, 'note'>, name: string): Log {
+  const line = (fields: unknown, text?: string): void => {
+    if (logs === true) note(`  ${name}: ${text ?? ''} ${JSON.stringify(fields)}`);
+  };
+  const log = { debug: line, info: line, warn: line, error: line, child: () => log } as unknown as Log;
+  return log;
+}
 
 /** The parts of one history, as its seed draws them. */
 export type World = {
@@ -170,7 +179,7 @@ function cspOf({ mutant, options, scheduler, faults, network, leaves, opened }: 
     network,
     identity,
     custody: federation.custody,
-    log,
+    log: logOf(options, scheduler, `agent of ${identity.domain}`),
     spoil: mutant.hostPorts ?? ((ports) => ports),
     opened,
     libvirtRestarts: () => restartLibvirt(scheduler, csp),
@@ -243,7 +252,7 @@ function starter(
         openHeadFile: async (_, peer, of) =>
           headFileOf(of === 'head' ? csp.heads : csp.relied, peer, mutant.heads ?? 'kept', coveredKeptOf(options.seed)),
         deadlineMs: glass === undefined ? DEADLINE_MS : GLASS_DEADLINE_MS,
-        log,
+        log: logOf(options, scheduler, life.name),
         metrics,
         mutant,
         tampering,
