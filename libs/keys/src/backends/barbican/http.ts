@@ -1,6 +1,12 @@
-import { type IncomingMessage, request as plain } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { request as secure } from 'node:https';
 import { EXCHANGE_MS_MAX, REPLY_BYTES_MAX } from '../../limits.ts';
+
+/**
+ * Not imported: a module that imports `node:http` is given all its names, and one of them (`WebSocket`) loads undici. That is a fifth of what a key
+ * child's start costs, and it starts for every few operations.
+ */
+const { request: plain } = process.getBuiltinModule('node:http');
 
 export type Outgoing = {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
