@@ -1,7 +1,7 @@
 import { event, type MigrationId, timestamp, trustDomain, vmId } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
 import type { JourneyKey, Loop, LoopPorts, Metrics, Outcome } from '@carnet/runtime';
-import { type Command, type Journey, nextDeadline, react } from '@carnet/saga';
+import { type Command, type Journey, nextDeadline, react, SAID_WHILE_STILL, standsStill } from '@carnet/saga';
 import { type MigrationViews, rowsOf } from '@carnet/views';
 import type { Failures } from './failures.ts';
 import { destroyWhatIsGone, type GonePorts } from './gone.ts';
@@ -53,6 +53,7 @@ export function loopPorts(ports: BrokerLoopPorts): LoopPorts {
       return {
         commands: react(journey, self, now()),
         open,
+        urgent: journey.migrations.some(standsStill),
         wakeAtMs: deadline === undefined ? undefined : Date.parse(deadline),
       };
     },
@@ -77,6 +78,8 @@ const ROWS_RECORDED = 2;
 /** A type that a void event of a peer may carry is any text; as a label it would be a new time series each time. */
 const KNOWN_TYPES: ReadonlySet<string> = new Set(event.options.map((option) => option.unwrap().shape.type.value));
 
+const isSaidWhileStill = (type: string): boolean => (SAID_WHILE_STILL as ReadonlySet<string>).has(type);
+
 /** Turns what is newly placed into looks at the journeys concerned. */
 export function noticeJourneys(
   ports: Pick<BrokerLoopPorts, 'self' | 'journal' | 'metrics'>,
@@ -96,14 +99,17 @@ export function noticeJourneys(
   return journal.subscribe((notices) => {
     const concerned = notices.flatMap(({ publisher, audience, type, migration }) => {
       metrics.events.inc({ direction: publisher === self ? 'own' : 'received', type: KNOWN_TYPES.has(type) ? type : 'unknown' });
-      return migration === null ? [] : [{ peer: publisher === self ? audience : publisher, migration }];
+      return migration === null
+        ? []
+        : [{ peer: publisher === self ? audience : publisher, migration, urgent: isSaidWhileStill(type) }];
     });
-    const vmOf = ({ peer, migration }: (typeof concerned)[number]): string | undefined => vms.get(`${peer} ${migration}`);
+    const vmOf = ({ peer, migration }: Pick<(typeof concerned)[number], 'peer' | 'migration'>): string | undefined =>
+      vms.get(`${peer} ${migration}`);
     void learn([...new Set(concerned.filter((one) => vmOf(one) === undefined).map(({ migration }) => migration))]).then(
       () => {
         for (const one of concerned) {
           const vm = vmOf(one);
-          if (vm !== undefined) loop.notice({ vm, peer: one.peer });
+          if (vm !== undefined) loop.notice({ vm, peer: one.peer }, one.urgent);
         }
       },
       // The sweep finds it: a database that does not answer now will be asked again.

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createAgenda, FORGET } from './agenda.ts';
-import { FRESH_PER_REST, FRESH_PLACES_MAX, OTHERS_LATELY_MS, PEER_PLACES_MAX } from './limits.ts';
+import { FRESH_PER_REST, FRESH_PLACES_MAX, OTHERS_LATELY_MS, PEER_PLACES_MAX, URGENT_PLACES_MAX } from './limits.ts';
 
 const key = (vm: string) => ({ vm, peer: 'csp-b.example' });
 
@@ -149,7 +149,7 @@ describe('agenda', () => {
     const { agenda, pass, now } = open();
     for (const one of many(100, C)) agenda.notice(one);
     for (const slot of takeAll(agenda)) {
-      agenda.begin(slot);
+      agenda.begin(slot, 'begun');
       agenda.finish(slot, { dueMs: now() + 1 });
     }
     busyB(agenda);
@@ -159,6 +159,71 @@ describe('agenda', () => {
     agenda.notice({ vm: 'late', peer: B });
     pass(1);
     expect(takeAll(agenda).map(({ key: { vm } }) => vm)).toEqual(['late']);
+  });
+
+  /** Looked at, and waiting for something to happen. */
+  const under = (agenda: ReturnType<typeof createAgenda>, vm: string, as: 'begun' | 'urgent', dueMs: number, peer = B) => {
+    agenda.notice({ vm, peer });
+    const slot = agenda.takeDue();
+    if (slot === undefined) throw new Error('nothing due');
+    agenda.begin(slot, as);
+    agenda.finish(slot, { dueMs });
+  };
+  const names = (agenda: ReturnType<typeof createAgenda>): readonly string[] => takeAll(agenda).map(({ key: { vm } }) => vm);
+
+  it('while a VM stands still, its journey comes before the peer’s others; when it is not due, the others come', () => {
+    const { agenda, pass, now } = open();
+    under(agenda, 'first', 'begun', now() + 1);
+    under(agenda, 'still', 'urgent', now() + 2);
+    under(agenda, 'later', 'urgent', now() + 9);
+    pass(2);
+    agenda.notice({ vm: 'new', peer: B });
+    expect(names(agenda)).toEqual(['still', 'first', 'new']);
+    expect(agenda.waitMs()).toBe(7);
+  });
+
+  it('a notice that a VM stands still takes a journey before the others, if something is begun in it', () => {
+    const { agenda, pass, now } = open();
+    for (const vm of ['one', 'two']) under(agenda, vm, 'begun', now() + 1_000);
+    pass(1);
+    for (const vm of ['new', 'one']) agenda.notice({ vm, peer: B });
+    agenda.notice({ vm: 'new', peer: B }, true);
+    agenda.notice({ vm: 'two', peer: B }, true);
+    expect([names(agenda), agenda.size()]).toEqual([['two', 'new', 'one'], 3]);
+  });
+
+  it('once the VM runs it waits like others; noticed again and again, nothing is counted twice', () => {
+    const { agenda, pass, now } = open();
+    under(agenda, 'still', 'urgent', now());
+    for (const urgent of [true, false, true]) agenda.notice({ vm: 'still', peer: B }, urgent);
+    const slot = agenda.takeDue();
+    if (slot === undefined) throw new Error('nothing due');
+    agenda.begin(slot, 'begun');
+    agenda.finish(slot, { dueMs: now() + 2 });
+    under(agenda, 'other', 'begun', now() + 1);
+    pass(2);
+    const taken = takeAll(agenda);
+    expect(taken.map(({ key: { vm } }) => vm)).toEqual(['other', 'still']);
+    for (const one of taken) agenda.finish(one, FORGET);
+    expect([agenda.size(), agenda.waitMs()]).toEqual([0, undefined]);
+  });
+
+  it('what is urgent has most of the places first, and the rest in its turn: what hangs there does not hold all', () => {
+    const { agenda, pass, now } = open();
+    under(agenda, 'waits longest', 'begun', now() + 1);
+    for (const { vm } of many(100, B)) under(agenda, vm, 'urgent', now() + 2);
+    pass(2);
+    expect(names(agenda).indexOf('waits longest')).toBe(URGENT_PLACES_MAX);
+  });
+
+  it('a peer that calls everything urgent has its share and no more', () => {
+    const { agenda, pass, now } = open();
+    for (const one of many(100, C)) under(agenda, one.vm, 'urgent', now() + 1, C);
+    busyB(agenda);
+    pass(1);
+    agenda.notice({ vm: 'of B', peer: B });
+    const taken = takeAll(agenda).map(({ key: { peer } }) => peer);
+    expect([taken.filter((peer) => peer === C).length, taken.includes(B)]).toEqual([PEER_PLACES_MAX, true]);
   });
 
   it('alone, and again when the other has had no work for a while, a peer may have every place', () => {

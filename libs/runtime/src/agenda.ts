@@ -1,11 +1,17 @@
 import { createHeap } from './heap.ts';
-import { FRESH_PER_REST, FRESH_PLACES_MAX, OTHERS_LATELY_MS, PEER_PLACES_MAX } from './limits.ts';
+import { FRESH_PER_REST, FRESH_PLACES_MAX, OTHERS_LATELY_MS, PEER_PLACES_MAX, URGENT_PLACES_MAX } from './limits.ts';
 
 /** One VM and one peer: the unit of work. Two replicas never hold the same one at once. */
 export interface JourneyKey {
   readonly vm: string;
   readonly peer: string;
 }
+
+/**
+ * `fresh`: nothing is begun in it, as far as is known: never looked at, or it owes an answer to what a peer asks. `urgent`: a VM stands still until
+ * it goes on.
+ */
+export type Class = 'fresh' | 'begun' | 'urgent';
 
 /** A journey that is being followed. Nothing in it is truth: lost with the process, it is made again from the ledgers. */
 export interface Slot {
@@ -18,8 +24,7 @@ export interface Slot {
   busy: boolean;
   /** Noticed while busy: look again as soon as this look ends. */
   again: boolean;
-  /** Nothing is begun in it, as far as is known: never looked at, or it owes an answer to what a peer asks. */
-  fresh: boolean;
+  class: Class;
   /** When it became busy last. */
   takenMs: number;
 }
@@ -32,18 +37,19 @@ export interface Next {
 export const FORGET: Next = { dueMs: Number.POSITIVE_INFINITY };
 
 export interface Agenda {
-  readonly notice: (key: JourneyKey) => void;
+  /** @param urgent it is, unless nothing is begun in it; the next look says whether it stays so */
+  readonly notice: (key: JourneyKey, urgent?: boolean) => void;
   readonly has: (key: JourneyKey) => boolean;
   /**
    * The next journey, now busy. While others have work each peer has its share: the peer with the fewest places first, none with more than
-   * `PEER_PLACES_MAX`, nor with more than `FRESH_PLACES_MAX` for what it newly asks, with rests between. Of one peer, whoever has waited
-   * longest beyond its time.
+   * `PEER_PLACES_MAX`, nor with more than `FRESH_PLACES_MAX` for what it newly asks, with rests between. Of one peer, what is urgent, up to
+   * `URGENT_PLACES_MAX` places, and then whoever has waited longest beyond its time: so a peer that calls everything urgent delays its own alone.
    */
   readonly takeDue: () => Slot | undefined;
   /** Of a busy one: something is owed in it. Its peer has work, and others leave it room. */
   readonly works: (slot: Slot) => void;
-  /** Of a busy one: more is under way in it than an answer. */
-  readonly begin: (slot: Slot) => void;
+  /** Of a busy one: more is under way in it than an answer, from now on. */
+  readonly begin: (slot: Slot, as: Exclude<Class, 'fresh'>) => void;
   readonly finish: (slot: Slot, next: Next) => void;
   /** Milliseconds until the next look that may be taken is due; `undefined`: none waits, or the end of another comes first. */
   readonly waitMs: () => number | undefined;
@@ -60,8 +66,7 @@ type Turn = { readonly slot: Slot; readonly dueMs: number; readonly order: numbe
 /** Of two that are due at once, whoever was queued first. */
 const earlier = (a: Turn, b: Turn): number => a.dueMs - b.dueMs || a.order - b.order;
 
-type Class = 'fresh' | 'begun';
-const classOf = ({ fresh }: Slot): Class => (fresh ? 'fresh' : 'begun');
+const CLASSES = ['fresh', 'begun', 'urgent'] as const satisfies readonly Class[];
 
 /** One peer's journeys: how many there are, how many are busy, and who waits. */
 type Queue = { readonly waiting: ReturnType<typeof createHeap<Turn>>; count: number; busy: number };
@@ -70,7 +75,7 @@ type PeerQueues = Readonly<Record<Class, Queue>> & { freshRestUntilMs: number };
 const newQueue = (): Queue => ({ waiting: createHeap<Turn>(earlier), count: 0, busy: 0 });
 /** How many times as long as it took. */
 const restOf = ({ fresh }: PeerQueues): number => Math.max(1, fresh.count / FRESH_PER_REST);
-const busyOf = ({ fresh, begun }: PeerQueues): number => fresh.busy + begun.busy;
+const sumOf = (queues: PeerQueues, what: 'count' | 'busy'): number => CLASSES.reduce((sum, one) => sum + queues[one][what], 0);
 
 /** Heaps of turns: ten thousand journeys after a restart must not cost ten thousand steps each. */
 export function createAgenda(nowMs: () => number): Agenda {
@@ -82,19 +87,20 @@ export function createAgenda(nowMs: () => number): Agenda {
   const isAlone = (peer: string): boolean =>
     ![...workedMs].some(([other, at]) => other !== peer && nowMs() - at < OTHERS_LATELY_MS);
   const queuesOf = ({ key: { peer } }: Slot): PeerQueues => {
-    const held = peers.get(peer) ?? { fresh: newQueue(), begun: newQueue(), freshRestUntilMs: 0 };
+    const held = peers.get(peer) ?? { fresh: newQueue(), begun: newQueue(), urgent: newQueue(), freshRestUntilMs: 0 };
     peers.set(peer, held);
     return held;
   };
   const queue = (slot: Slot): void => {
     order += 1;
-    queuesOf(slot)[classOf(slot)].waiting.push({ slot, dueMs: slot.dueMs, order });
+    queuesOf(slot)[slot.class].waiting.push({ slot, dueMs: slot.dueMs, order });
   };
   /** Turns that no longer count are dropped when they reach the front; at most a few for each look. */
-  const earliestIn = ({ waiting }: Queue): Turn | undefined => {
+  const earliestIn = (queues: PeerQueues, of: Class): Turn | undefined => {
+    const { waiting } = queues[of];
     for (let turn = waiting.peek(); turn !== undefined; turn = waiting.peek()) {
       const { slot, dueMs } = turn;
-      if (!slot.busy && slot.dueMs === dueMs && slots.get(nameOf(slot.key)) === slot) return turn;
+      if (!slot.busy && slot.class === of && slot.dueMs === dueMs && slots.get(nameOf(slot.key)) === slot) return turn;
       waiting.pop();
     }
     return undefined;
@@ -102,11 +108,22 @@ export function createAgenda(nowMs: () => number): Agenda {
   /** A peer's next turn, as far as its share goes. Alone, it may have all. */
   const nextOf = (peer: string, queues: PeerQueues): Turn | undefined => {
     const alone = isAlone(peer);
-    if (!alone && busyOf(queues) >= PEER_PLACES_MAX) return undefined;
-    const begun = earliestIn(queues.begun);
-    const fresh = alone || queues.fresh.busy < FRESH_PLACES_MAX ? earliestIn(queues.fresh) : undefined;
+    if (!alone && sumOf(queues, 'busy') >= PEER_PLACES_MAX) return undefined;
+    const urgent = earliestIn(queues, 'urgent');
+    if (urgent !== undefined && urgent.dueMs <= nowMs() && queues.urgent.busy < URGENT_PLACES_MAX) return urgent;
+    const begun = earliestIn(queues, 'begun');
+    const fresh = alone || queues.fresh.busy < FRESH_PLACES_MAX ? earliestIn(queues, 'fresh') : undefined;
     const rested = fresh && !alone ? { ...fresh, dueMs: Math.max(fresh.dueMs, queues.freshRestUntilMs) } : fresh;
-    return [begun, rested].flatMap((turn) => turn ?? []).toSorted(earlier)[0];
+    return [urgent, begun, rested].flatMap((turn) => turn ?? []).toSorted(earlier)[0];
+  };
+  const move = (slot: Slot, to: Class): void => {
+    if (slot.class === to) return;
+    const queues = queuesOf(slot);
+    for (const what of slot.busy ? (['count', 'busy'] as const) : (['count'] as const)) {
+      queues[slot.class][what] -= 1;
+      queues[to][what] += 1;
+    }
+    slot.class = to;
   };
   const nextTurns = (): readonly { readonly queues: PeerQueues; readonly turn: Turn }[] =>
     [...peers].flatMap(([peer, queues]) => {
@@ -115,10 +132,10 @@ export function createAgenda(nowMs: () => number): Agenda {
     });
 
   return {
-    notice: (key) => {
+    notice: (key, urgent = false) => {
       const held = slots.get(nameOf(key));
       if (held === undefined) {
-        const slot = {
+        const slot: Slot = {
           key,
           dueMs: nowMs(),
           restUntilMs: 0,
@@ -126,7 +143,7 @@ export function createAgenda(nowMs: () => number): Agenda {
           lastCommand: '',
           busy: false,
           again: false,
-          fresh: true,
+          class: 'fresh',
           takenMs: 0,
         };
         slots.set(nameOf(key), slot);
@@ -134,19 +151,21 @@ export function createAgenda(nowMs: () => number): Agenda {
         queue(slot);
       } else if (held.busy) held.again = true;
       else {
+        const isRaised = urgent && held.class === 'begun';
+        if (isRaised) move(held, 'urgent');
         const forwardMs = Math.max(nowMs(), held.restUntilMs);
-        if (forwardMs >= held.dueMs) return;
-        held.dueMs = forwardMs;
+        if (forwardMs >= held.dueMs && !isRaised) return;
+        held.dueMs = Math.min(forwardMs, held.dueMs);
         queue(held);
       }
     },
     has: (key) => slots.has(nameOf(key)),
     takeDue: () => {
       const due = nextTurns().filter(({ turn }) => turn.dueMs <= nowMs());
-      const [first] = due.toSorted((a, b) => busyOf(a.queues) - busyOf(b.queues) || earlier(a.turn, b.turn));
+      const [first] = due.toSorted((a, b) => sumOf(a.queues, 'busy') - sumOf(b.queues, 'busy') || earlier(a.turn, b.turn));
       if (first === undefined) return undefined;
       const { slot } = first.turn;
-      const from = first.queues[classOf(slot)];
+      const from = first.queues[slot.class];
       from.waiting.pop();
       from.busy += 1;
       slot.busy = true;
@@ -154,20 +173,12 @@ export function createAgenda(nowMs: () => number): Agenda {
       return slot;
     },
     works: ({ key: { peer } }) => void workedMs.set(peer, nowMs()),
-    begin: (slot) => {
-      if (!slot.fresh) return;
-      const { fresh, begun } = queuesOf(slot);
-      for (const what of ['busy', 'count'] as const) {
-        fresh[what] -= 1;
-        begun[what] += 1;
-      }
-      slot.fresh = false;
-    },
+    begin: move,
     finish: (slot, { dueMs, restUntilMs = 0 }) => {
       const queues = queuesOf(slot);
-      const of = queues[classOf(slot)];
+      const of = queues[slot.class];
       of.busy -= 1;
-      if (slot.fresh) queues.freshRestUntilMs = nowMs() + restOf(queues) * (nowMs() - slot.takenMs);
+      if (slot.class === 'fresh') queues.freshRestUntilMs = nowMs() + restOf(queues) * (nowMs() - slot.takenMs);
       slot.busy = false;
       slot.restUntilMs = restUntilMs;
       slot.dueMs = slot.again ? Math.min(dueMs, Math.max(nowMs(), restUntilMs)) : dueMs;
@@ -176,7 +187,7 @@ export function createAgenda(nowMs: () => number): Agenda {
         slots.delete(nameOf(slot.key));
         of.count -= 1;
       } else queue(slot);
-      if (queues.fresh.count + queues.begun.count === 0) peers.delete(slot.key.peer);
+      if (sumOf(queues, 'count') === 0) peers.delete(slot.key.peer);
     },
     waitMs: () => {
       const turns = nextTurns();

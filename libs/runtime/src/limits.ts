@@ -6,6 +6,8 @@ export const JOURNEYS_AT_ONCE = 32;
 export const OTHERS_LATELY_MS = 5_000;
 /** Places of one peer: however much it has under way, another's next step finds one. */
 export const PEER_PLACES_MAX = 16;
+/** Of those in which what is urgent goes before the rest: VMs that stand still at a host that hangs must not hold every place. */
+export const URGENT_PLACES_MAX = 12;
 /** Of those for journeys in which nothing is begun: what is under way goes first, and a flood of requests has little of the processors. */
 export const FRESH_PLACES_MAX = 1;
 /** After such a look the next one waits as long as that took, once for each so many that the peer has asked and we have not answered, and once at least. Who empties a host is hardly held up, who asks without end is. */

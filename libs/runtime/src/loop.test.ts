@@ -81,6 +81,27 @@ describe('the loop', () => {
     expect(turns).toHaveLength(count * 2);
   });
 
+  it('one whose VM stands still does all that it owes before the next, though others wait', async () => {
+    const turns: string[] = [];
+    const still = journey(JOURNEYS_AT_ONCE);
+    const owed: LoopPorts['owed'] = async ({ vm }) => ({
+      ...(turns.filter((turn) => turn === vm).length < 3 ? WORK : WAITING),
+      urgent: vm === still.vm,
+    });
+    const perform: LoopPorts['perform'] = async (_, { vm }) => {
+      turns.push(vm);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      return RECORDED;
+    };
+    const noticed = start(fakeWorld({ owed, perform }));
+    const all = Array.from({ length: JOURNEYS_AT_ONCE * 3 }, (_, n) => journey(n));
+    for (const one of all) noticed.notice(one);
+    await pass(200);
+    const ends = all.filter(({ vm }) => vm !== still.vm).map(({ vm }) => turns.lastIndexOf(vm));
+    expect(turns).toHaveLength(all.length * 3);
+    expect(turns.lastIndexOf(still.vm)).toBeLessThan(Math.min(...ends));
+  });
+
   it('a failing command backs off, and a storm of notices cannot undo that', async () => {
     const perform = vi.fn<LoopPorts['perform']>().mockResolvedValue(FAILED);
     const noticed = start(fakeWorld({ owed: async () => WORK, perform }));

@@ -17,6 +17,8 @@ export interface Owed {
   readonly commands: readonly Command[];
   /** False once nothing can be owed any more: the journey is forgotten until something happens. */
   readonly open: boolean;
+  /** A VM stands still until this goes on: it comes before the peer's other journeys. */
+  readonly urgent: boolean;
   readonly wakeAtMs: number | undefined;
 }
 
@@ -43,8 +45,8 @@ export interface LoopPorts {
 }
 
 export interface Loop {
-  /** Something happened to this journey: look soon. */
-  readonly notice: (key: JourneyKey) => void;
+  /** Something happened to this journey: look soon. `urgent`: as it seems, a VM stands still until it goes on. */
+  readonly notice: (key: JourneyKey, urgent?: boolean) => void;
   /** Journeys with this peer in which nothing is begun: how far we are behind with what it asks. */
   readonly unanswered: (peer: string) => number;
   /** Takes no new work and waits for what is under way. */
@@ -88,9 +90,9 @@ export function startLoop(ports: LoopPorts): Loop {
     underWay.add(work);
   };
 
-  const notice = (key: JourneyKey): void => {
+  const notice = (key: JourneyKey, urgent = false): void => {
     if (stopping.signal.aborted) return;
-    agenda.notice(key);
+    agenda.notice(key, urgent);
     schedule();
   };
 
@@ -153,10 +155,10 @@ const afterFailure = ({ monotonicMs }: LoopPorts, { attempts }: Slot): Next => (
 async function workOn(ports: LookPorts, slot: Slot, signal: AbortSignal): Promise<Next> {
   for (;;) {
     if (signal.aborted) return { dueMs: ports.monotonicMs() + SWEEP_MS };
-    const { commands, open, wakeAtMs } = await ports.owed(slot.key);
+    const { commands, open, urgent, wakeAtMs } = await ports.owed(slot.key);
     const [command] = commands;
     if (command !== undefined) ports.works(slot);
-    if (command === undefined ? open : !isAnswer(command)) ports.begin(slot);
+    if (command === undefined ? open : !isAnswer(command)) ports.begin(slot, urgent ? 'urgent' : 'begun');
     if (command === undefined) return open ? { dueMs: ports.monotonicMs() + waitMs(ports.nowMs(), wakeAtMs) } : FORGET;
     const name = `${command.type}/${command.migration}`;
     slot.attempts = slot.lastCommand === name ? slot.attempts + 1 : 1;
@@ -164,7 +166,7 @@ async function workOn(ports: LookPorts, slot: Slot, signal: AbortSignal): Promis
     const outcome = await attempt(ports, slot, command, signal);
     if (outcome.kind === 'failed') return afterFailure(ports, slot);
     if (outcome.kind === 'recorded') {
-      if (ports.isCrowded()) return { dueMs: ports.monotonicMs() };
+      if (!urgent && ports.isCrowded()) return { dueMs: ports.monotonicMs() };
       continue;
     }
     slot.attempts = 0;

@@ -1,6 +1,7 @@
 import type { TrustDomain } from '@carnet/events';
 import { describe, expect, test } from 'vitest';
 import { evolve } from './evolve.ts';
+import { SAID_WHILE_STILL, standsStill } from './journey.ts';
 import { react } from './react.ts';
 import { summarize } from './summarize.ts';
 import {
@@ -46,6 +47,33 @@ describe('waiting owes nothing', () => {
   ] as const)('after %s the source owes %j, the target %j', (last, source, target) => {
     const { a, b } = given(last);
     expect([owes(a), owes(b)]).toEqual([source, target]);
+  });
+});
+
+describe('a VM stands still', () => {
+  const ofAll = ({ a, b }: { readonly a: Party; readonly b: Party }) =>
+    [a, b].map(({ journey }) => journey.migrations.some(standsStill));
+
+  test.each([
+    ['TargetReady', false],
+    ['SourceQuiesced', true],
+    ['ImageVerified', true],
+    ['KeyReleased', true],
+    ['StartAuthorized', true],
+    ['VmStarted', false],
+    ['SourceRetired', false],
+  ] as const)('after %s: %s, to both sides, and what was said tells so', (last, still) => {
+    expect(ofAll(given(last))).toEqual([still, still]);
+    expect(SAID_WHILE_STILL.has(last)).toBe(still);
+  });
+
+  test('after a withdrawal until it runs at the source again; and not at all, if it was never stopped', () => {
+    const quiesced = given('SourceQuiesced');
+    const withdrawn = deliver({ a: withdraw(quiesced.a), b: quiesced.b });
+    expect(ofAll(withdrawn)).toEqual([true, true]);
+    expect(ofAll(finish(withdrawn))).toEqual([false, false]);
+    const early = given('OfferAgreed');
+    expect(ofAll(deliver({ a: withdraw(early.a), b: early.b }))).toEqual([false, false]);
   });
 });
 

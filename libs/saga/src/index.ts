@@ -22,10 +22,12 @@ export {
   migrationOf,
   mustResume,
   peerOf,
+  SAID_WHILE_STILL,
   type Side,
   type SourcePhase,
   sideOf,
   sourceEnded,
+  standsStill,
   type TargetPhase,
   targetEnded,
 } from './journey.ts';

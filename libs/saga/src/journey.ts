@@ -102,6 +102,23 @@ export function mustResume(m: MigrationState): boolean {
 export const sourceEnded = (m: MigrationState): boolean =>
   m.sourcePhase === 'retired' || m.sourcePhase === 'resumed' || (m.sourcePhase === 'withdrawn' && !mustResume(m));
 
+/** The VM stands still for this move: stopped at its source, and neither started at its target nor running at its source again. */
+export const standsStill = (m: MigrationState): boolean =>
+  m.facts.SourceQuiesced !== undefined && m.facts.VmStarted === undefined && !sourceEnded(m);
+
+/** What is said while a VM stands still, or may. */
+export const SAID_WHILE_STILL: ReadonlySet<FactType> = new Set([
+  'SourceQuiesced',
+  'ImageSealed',
+  'ImageVerified',
+  'KeyReleased',
+  'KeyImported',
+  'StartAuthorized',
+  'MigrationWithdrawn',
+  'MigrationRelinquished',
+  'BreakGlassResumed',
+]);
+
 export const targetEnded = (m: MigrationState): boolean =>
   m.targetPhase === 'refused' ||
   m.targetPhase === 'relinquished' ||

@@ -24,9 +24,9 @@ const command = (type: 'Finalize'): Command => {
   return { type, ...of, because: GENESIS, facts } as unknown as Command;
 };
 
-export const WORK: Owed = { commands: [command('Finalize')], open: true, wakeAtMs: undefined };
-export const WAITING: Owed = { commands: [], open: true, wakeAtMs: undefined };
-export const SETTLED: Owed = { commands: [], open: false, wakeAtMs: undefined };
+export const WORK: Owed = { commands: [command('Finalize')], open: true, urgent: false, wakeAtMs: undefined };
+export const WAITING: Owed = { commands: [], open: true, urgent: false, wakeAtMs: undefined };
+export const SETTLED: Owed = { commands: [], open: false, urgent: false, wakeAtMs: undefined };
 export const RECORDED: Outcome = { kind: 'recorded' };
 export const FAILED: Outcome = { kind: 'failed', code: 'HOST_UNAVAILABLE', text: 'no answer' };
 
