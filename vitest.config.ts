@@ -25,6 +25,9 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          // Files share a process and what it has loaded: half of what they cost was to load and compile the same modules again. So a test puts
+          // back what it changes of the process (clock, environment).
+          isolate: false,
           // vitest leaves one processor to itself; of two that is half.
           maxWorkers: '100%',
           // Not a measure of speed: a machine that is busy with something else takes three times as long.

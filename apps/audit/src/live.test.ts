@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { auditReport } from './report.ts';
 import { exportLines } from './testing/exports.ts';
 import { CSP_A, CSP_B, createFederation } from './testing/federation.ts';
@@ -59,22 +59,24 @@ beforeAll(async () => {
   await serve(CSP_A);
   await serve(CSP_B);
 }, 120_000);
+afterEach(() => void vi.unstubAllEnvs());
 afterAll(async () => {
   for (const server of servers) server.close();
   await rm(dir, { recursive: true, force: true });
 });
 
 const ran = (...args: readonly string[]) => runs(args, { environment: {}, nowMs: () => exportedMs });
-const leftovers = () => readdirSync(tmpdir()).filter((name) => /^carnet-audit-[A-Za-z0-9]{6}$/.test(name));
 
 describe('live ledgers', () => {
   it('both brokers, root and lists beside the context', async () => {
     answer = 'whole';
-    const before = leftovers();
+    // A place of its own: other tests leave theirs in the common one at any moment.
+    const scratch = mkdtempSync(join(dir, 'scratch-'));
+    vi.stubEnv('TMPDIR', scratch);
     const { code, out, err } = await ran('verify', '--context', context(CSP_A), '--context', context(CSP_B), '--json');
     expect([code, err]).toEqual([0, '']);
     expect(auditReport.parse(JSON.parse(out)).verdict).toMatch(/^proven to head/);
-    expect(leftovers().filter((name) => !before.includes(name))).toEqual([]);
+    expect([tmpdir(), readdirSync(scratch)]).toEqual([scratch, []]);
   });
 
   it.each([

@@ -144,7 +144,8 @@ describe('a request', () => {
 describe('an external CA', () => {
   const ca = externalCa(ground.dir);
   const good: SigningProfile = { nameConstraints: { prefix: 'critical,', names: CONSTRAINTS(domainB) } };
-  const take = (certificatePem: string, nowMs = NOW_MS) =>
+  // OpenSSL dates by the machine's clock: of now, and not of when these helpers were loaded.
+  const take = (certificatePem: string, nowMs = Date.now()) =>
     acceptIssuer(join(ground.dir, 'external'), { certificatePem, rootPem: ca.rootPem, nowMs: nowMs + 60_000 });
   const made = ground.makeIssuer(domainB, 'external');
   const names = (changed: readonly string[], prefix = 'critical,'): SigningProfile => ({
