@@ -78,8 +78,6 @@ const ROWS_RECORDED = 2;
 /** A type that a void event of a peer may carry is any text; as a label it would be a new time series each time. */
 const KNOWN_TYPES: ReadonlySet<string> = new Set(event.options.map((option) => option.unwrap().shape.type.value));
 
-const isSaidWhileStill = (type: string): boolean => (SAID_WHILE_STILL as ReadonlySet<string>).has(type);
-
 /** Turns what is newly placed into looks at the journeys concerned. */
 export function noticeJourneys(
   ports: Pick<BrokerLoopPorts, 'self' | 'journal' | 'metrics'>,
@@ -101,10 +99,9 @@ export function noticeJourneys(
       metrics.events.inc({ direction: publisher === self ? 'own' : 'received', type: KNOWN_TYPES.has(type) ? type : 'unknown' });
       return migration === null
         ? []
-        : [{ peer: publisher === self ? audience : publisher, migration, urgent: isSaidWhileStill(type) }];
+        : [{ peer: publisher === self ? audience : publisher, migration, urgent: SAID_WHILE_STILL.has(type) }];
     });
-    const vmOf = ({ peer, migration }: Pick<(typeof concerned)[number], 'peer' | 'migration'>): string | undefined =>
-      vms.get(`${peer} ${migration}`);
+    const vmOf = ({ peer, migration }: (typeof concerned)[number]): string | undefined => vms.get(`${peer} ${migration}`);
     void learn([...new Set(concerned.filter((one) => vmOf(one) === undefined).map(({ migration }) => migration))]).then(
       () => {
         for (const one of concerned) {

@@ -106,8 +106,8 @@ export const sourceEnded = (m: MigrationState): boolean =>
 export const standsStill = (m: MigrationState): boolean =>
   m.facts.SourceQuiesced !== undefined && m.facts.VmStarted === undefined && !sourceEnded(m);
 
-/** What is said while a VM stands still, or may. */
-export const SAID_WHILE_STILL: ReadonlySet<FactType> = new Set([
+/** What is said while a VM stands still, or may. Asked of what peers say, which may be any text. */
+export const SAID_WHILE_STILL: ReadonlySet<string> = new Set<FactType>([
   'SourceQuiesced',
   'ImageSealed',
   'ImageVerified',
