@@ -1,25 +1,29 @@
-import type { KeyId, MigrationId, VmId } from '@carnet/events';
+import { epoch, type KeyId, type MigrationId, type VmId } from '@carnet/events';
 import type { KeysOver } from '@carnet/keys';
+import type { Journey } from '@carnet/saga';
 import { expect, it } from 'vitest';
-import { CSP_A, CSP_B, finish, given, M, type Party, relinquish, VM, withdraw } from '../../../libs/saga/src/testing.ts';
+import { CSP_A, CSP_B, CSP_C, finish, given, M, type Party, relinquish, VM, withdraw } from '../../../libs/saga/src/testing.ts';
 import { destroyWhatIsGone, type GonePorts } from './gone.ts';
 import type { HeldVm } from './inventory.ts';
 
 /** An inventory with or without the VM, and what was done. */
 function world(
   self: GonePorts['self'],
-  epoch: number | undefined,
+  listed: number | undefined,
   undiscarded: readonly MigrationId[] = [],
   memory: 'held' | 'gone' = 'held',
   unended: readonly MigrationId[] = [],
+  uncleared: readonly MigrationId[] = [],
+  others: readonly Journey[] = [],
 ) {
   const done: string[] = [];
   const over: KeysOver[] = [];
   const ports = {
     self,
     store: { db: { transaction: () => ({ execute: (work: (tx: unknown) => unknown) => work({}) }) } },
+    ledgers: { journeys: async () => others },
     inventory: {
-      vm: async (vm: VmId) => (epoch === undefined ? undefined : ({ vm, epoch } as HeldVm)),
+      vm: async (vm: VmId) => (listed === undefined ? undefined : ({ vm, epoch: listed } as HeldVm)),
       remove: async () => void done.push('listed no more'),
     },
     keys: {
@@ -31,6 +35,7 @@ function world(
       unendedOf: async (of: readonly MigrationId[]) => of.filter((one) => unended.includes(one)),
       eraseSpares: async (keys: readonly KeysOver[]) => void over.push(...keys),
       undiscardedOf: async (of: readonly MigrationId[]) => of.filter((one) => undiscarded.includes(one)),
+      unclearedOf: async (of: readonly MigrationId[]) => of.filter((one) => uncleared.includes(one)),
       discard: async (_tx: unknown, { migration }: { readonly migration: MigrationId }) => {
         done.push(`what ${migration === M ? 'this migration' : migration} brought destroyed`);
         return { ok: true, value: [] };
@@ -75,6 +80,29 @@ it.each<readonly [string, Party, number | undefined, readonly MigrationId[], rea
   const { done, look } = world(CSP_B, epoch, undiscarded);
   await look(party);
   expect(done).toEqual(what);
+});
+
+/** B gave the VM on, in the epoch after it had come. */
+function handedOn({ journey }: Party): Journey {
+  const migrations = journey.migrations.map(
+    (m) => ({ ...m, source: CSP_B, target: CSP_C, epoch: epoch.parse(m.epoch + 1), sourcePhase: 'retired' }) as const,
+  );
+  return { ...journey, migrations };
+}
+
+const came = finish(given('VmStarted')).b;
+
+it.each<readonly [string, Party, number | undefined, readonly MigrationId[], readonly Journey[], boolean]>([
+  ['and left, and whose keys are back as they were before the import', came, undefined, [M], [handedOn(came)], true],
+  ['and left, and has come again since', came, 3, [M], [handedOn(came)], true],
+  ['and left, and is still listed: its journey away comes first', came, 1, [M], [handedOn(came)], false],
+  ['and left, with all its keys', came, undefined, [], [handedOn(came)], false],
+  ['and whose leaving is not known, or not yet again', came, undefined, [M], [], false],
+  ['and has only its keys yet', given('DepositAcknowledged').b, undefined, [M], [handedOn(came)], false],
+])('a VM that came %s', async (_, party, epoch, uncleared, others, isDestroyed) => {
+  const { done, look } = world(CSP_B, epoch, [], 'gone', [], uncleared, others);
+  await look(party);
+  expect(done).toEqual(isDestroyed ? ['what this migration brought destroyed'] : []);
 });
 
 it.each([

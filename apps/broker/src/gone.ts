@@ -7,13 +7,18 @@ import type { Inventory } from './inventory.ts';
 import type { HandoverKeys } from './keys/handover-keys.ts';
 import { inTransaction } from './keys/new-dek.ts';
 import { granted } from './keys/refused.ts';
+import type { Ledgers } from './ledgers.ts';
 import { memoryOf } from './perform/context.ts';
 
 export interface GonePorts {
   readonly self: TrustDomain;
   readonly store: Store;
+  readonly ledgers: Pick<Ledgers, 'journeys'>;
   readonly inventory: Pick<Inventory, 'vm' | 'remove'>;
-  readonly keys: Pick<KeyManager, 'retire' | 'discard' | 'undiscardedOf' | 'undestroyedOf' | 'unendedOf' | 'eraseSpares'>;
+  readonly keys: Pick<
+    KeyManager,
+    'retire' | 'discard' | 'undiscardedOf' | 'unclearedOf' | 'undestroyedOf' | 'unendedOf' | 'eraseSpares'
+  >;
   readonly handover: Pick<HandoverKeys, 'memoryUsed' | 'reinstate'>;
   readonly log: Pick<Log, 'warn'>;
 }
@@ -27,12 +32,16 @@ export async function destroyWhatIsGone(ports: GonePorts, journey: Journey): Pro
   await reinstateWhatStayed(ports, journey);
   await destroyMemoryKeys(ports, journey);
   await destroyWhatLeft(ports, journey);
+  await destroyFormerArrivals(ports, journey);
   await destroyWhatWasGivenBack(ports, journey);
   await ports.keys.eraseSpares(keysOver(journey, ports.self));
 }
 
+const retirementIn = ({ migrations }: Journey, self: TrustDomain): MigrationState | undefined =>
+  migrations.findLast((m) => m.source === self && m.sourcePhase === 'retired');
+
 async function destroyWhatLeft(ports: GonePorts, journey: Journey): Promise<void> {
-  const retired = journey.migrations.findLast((m) => m.source === ports.self && m.sourcePhase === 'retired');
+  const retired = retirementIn(journey, ports.self);
   if (retired === undefined) return;
   const held = await ports.inventory.vm(journey.vm);
   // One that came back has the epoch in which it did.
@@ -42,6 +51,26 @@ async function destroyWhatLeft(ports: GonePorts, journey: Journey): Promise<void
     { vm: journey.vm, migration: retired.id },
     'this database still held a VM that had left: its keys are destroyed again',
   );
+}
+
+/**
+ * What brought the VM here before it left, to whomever: a database of before the import does not list the VM, but what was to open its keys; and the
+ * keys that left are not those that came, where the VM was re-keyed.
+ */
+async function destroyFormerArrivals(ports: GonePorts, { vm, migrations }: Journey): Promise<void> {
+  const { self, keys, inventory, ledgers, store, log } = ports;
+  const listed = (await inventory.vm(vm))?.epoch;
+  const came = migrations.filter((m) => m.target === self && m.facts.KeyImported !== undefined && m.epoch !== listed);
+  const left = await keys.unclearedOf(came.map(({ id }) => id));
+  if (left.length === 0) return;
+  const retired = Math.max(...(await ledgers.journeys(vm)).map((journey) => retirementIn(journey, self)?.epoch ?? 0));
+  for (const { id, epoch } of came.filter((m) => left.includes(m.id) && m.epoch < retired)) {
+    await inTransaction(store, async (tx) => granted(await keys.discard(tx, { migration: id, epoch })));
+    log.warn(
+      { vm, migration: id },
+      'this database still held keys with which a VM had come that has left: they are destroyed again',
+    );
+  }
 }
 
 /**

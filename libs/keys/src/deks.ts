@@ -173,3 +173,10 @@ export async function need(ports: KeyPorts, tx: Tx, key: KeyVersion, consumer: s
 export async function removeConsumer(tx: Tx, key: KeyId, consumer: string): Promise<void> {
   await inTransaction(tx).deleteFrom('keys_consumers').where('key', '=', key).where('consumer', '=', consumer).execute();
 }
+
+/** The VM of a holding uses it no more. If a later holding of the same key counts now, the VM has come back with it, and goes on. */
+export async function endUse(tx: Tx, { key, version, arrival, vm }: KeyRecord): Promise<void> {
+  if (vm === undefined) return;
+  const newest = await findHeld(inTransaction(tx), { key, version });
+  if (newest?.record.arrival === arrival) await removeConsumer(tx, key, vmConsumer(vm));
+}

@@ -1,17 +1,21 @@
-import { hostName, type VmId } from '@carnet/events';
+import { epoch, hostName, type VmId } from '@carnet/events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CREATE_DEK } from './child/operations.ts';
 import { vmConsumer } from './deks.ts';
 import { createHostKeyPair } from './hosts.ts';
+import { onKeys } from './records/tables.ts';
 import {
   begin,
+  deposited,
   granted,
   inlineProcess,
   must,
+  newMigration,
   openSide,
   record,
   released,
   type Side,
+  type Story,
   snapshot,
   someDigest,
   TENANT,
@@ -29,8 +33,8 @@ afterAll(async () => {
 });
 
 /** A key that arrived at B with its VM, imported and active. */
-async function imported() {
-  const story = await begin(a, b);
+async function imported(begun?: Story) {
+  const story = begun ?? (await begin(a, b));
   const { release, roots, acknowledged } = await released(a, b, story);
   const { migration, epoch, vm } = story.handover;
   const opened = await b.keys.openRelease({ migration, epoch, release, acknowledged: acknowledged.digest, roots });
@@ -126,6 +130,58 @@ describe('a replacement', () => {
     const gone = must(await within(b, (tx) => b.keys.discard(tx, story.handover)));
     expect(gone).toEqual(expect.arrayContaining([key.key, made.key]));
     for (const one of [key, made]) expect(must(await b.keys.show(one))).toMatchObject({ state: 'destroyed', consumers: [] });
+  });
+});
+
+describe('the end of a former arrival, in a database that was restored', () => {
+  it('ends the key that came then, and not the one that took its place, which left and has come again', async () => {
+    const { story, vm, key, wanted } = await imported();
+    const made = must(await record(b, await b.keys.createReplacement(wanted)));
+    must(await within(b, (tx) => b.keys.retire(tx, { migration: newMigration(), epoch: 2, vm, keys: [made] })));
+    const { artifact, capacityBytes, derivation } = key;
+    const disk = {
+      key: made.key,
+      tenant: TENANT,
+      vm,
+      artifact,
+      kind: 'disk',
+      derivation,
+      capacityBytes,
+      reason: 'test',
+    } as const;
+    must(await record(a, await a.keys.createDek(disk)));
+    const begun = await begin(a, b, { vm, epoch: epoch.parse(3) });
+    await imported({ ...begun, keys: [{ ...key, key: made.key }], disks: [{ artifact, key: made.key, capacityBytes }] });
+    const migrations = [story.handover.migration, begun.handover.migration];
+    expect(await b.keys.unclearedOf(migrations), 'both').toHaveLength(2);
+
+    must(await within(b, (tx) => b.keys.discard(tx, story.handover)));
+
+    expect(must(await b.keys.show(key))).toMatchObject({ state: 'destroyed', consumers: [] });
+    expect(must(await b.keys.show(made))).toMatchObject({ arrival: 3, state: 'active', consumers: consumersOf(vm) });
+    expect(await b.keys.unclearedOf(migrations)).toEqual([begun.handover.migration]);
+  });
+
+  it('ends what was acknowledged and, here, not imported yet; and no later holding of the same key', async () => {
+    const story = await begin(a, b);
+    const { vm, migration } = story.handover;
+    await deposited(a, b, story);
+    const [key] = story.keys;
+    if (key === undefined) throw new Error('no key');
+    // By its spare it came again, and the rows of before are still to go.
+    await b.store.db.transaction().execute(async (tx) => {
+      const rows = onKeys(tx);
+      const row = await rows.selectFrom('keys_holdings').selectAll().where('key', '=', key.key).executeTakeFirstOrThrow();
+      await rows
+        .insertInto('keys_holdings')
+        .values({ ...row, arrival: 3 })
+        .execute();
+      await b.keys.addConsumer(tx, key.key, vmConsumer(vm));
+    });
+    expect(await b.keys.unclearedOf([migration])).toEqual([migration]);
+    must(await within(b, (tx) => b.keys.discard(tx, story.handover)));
+    expect(await b.keys.unclearedOf([migration])).toEqual([]);
+    expect(must(await b.keys.show(key))).toMatchObject({ arrival: 3, state: 'pre-activation', consumers: consumersOf(vm) });
   });
 });
 

@@ -1,7 +1,7 @@
 import { type Digest, keyId, uuidv7 } from '@carnet/events';
 import type { Tx } from '@carnet/store';
 import { CREATE_DEK } from './child/operations.ts';
-import { consume, removeConsumer, vmConsumer } from './deks.ts';
+import { consume, endUse, removeConsumer, vmConsumer } from './deks.ts';
 import { type KeyPorts, type Prepared, tenantKeks } from './ports.ts';
 import { inUse } from './records/consumers.ts';
 import { change, enter } from './records/history.ts';
@@ -11,6 +11,7 @@ import {
   type Held,
   type KeyRecord,
   type KeyVersion,
+  lockArrival,
   lockHeld,
   type Replaces,
 } from './records/holding.ts';
@@ -148,12 +149,13 @@ export async function discardReplacement(
   const db = inTransaction(tx);
   const { key, version, arrival } = of;
   const found = await findReplacement(db, { key, version, arrival });
-  const held = found === undefined ? undefined : await lockHeld(db, found.record);
+  // And no later holding of the same key: it may have left with the VM, and come back.
+  const held = found === undefined ? undefined : await lockArrival(db, found.record, found.record.arrival);
   // Also one whose row was lost, or never came to be.
   await ports.spares.erase(replacing({ key, version, arrival }));
   if (held === undefined) return undefined;
   const { record } = held;
-  if (record.vm !== undefined) await removeConsumer(tx, record.key, vmConsumer(record.vm));
+  await endUse(tx, record);
   if (!isDestroyed(record.state)) {
     await destroy(ports, db, record, { at: ports.now(), actor: ports.actor, reason: of.reason });
   }

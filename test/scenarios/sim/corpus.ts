@@ -43,4 +43,8 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
   { seed: 11_849, found: 'as 10221' },
   { seed: 12_119, found: 'a host acted on an event of a peer, and the restored database withdrew before it had that again' },
   { seed: 13_630, found: 'as 12119' },
+  {
+    seed: 15_248,
+    found: 'a restored target kept the key with which a VM had come, as it was before the import: the VM had left since, re-keyed',
+  },
 ];

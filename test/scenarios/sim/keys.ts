@@ -119,6 +119,19 @@ const byLedger = (db: Any, spares: SpareFiles): ReplicaKeys['manager'] => ({
       .execute();
     return rows.map(({ migration }) => migrationId.parse(migration));
   },
+  unclearedOf: async (migrations) => {
+    const opening = db
+      .selectFrom('sim_handovers')
+      .select('migration')
+      .where('migration', 'in', [...migrations])
+      .where('state', 'in', ['paired', 'acknowledged', 'opened']);
+    const held = db
+      .selectFrom('sim_keys')
+      .select('migration')
+      .where('migration', 'in', [...migrations])
+      .where('state', '!=', 'destroyed');
+    return (await opening.union(held).execute()).map(({ migration }) => migrationId.parse(migration));
+  },
   unendedOf: async (migrations) => {
     const rows = await db
       .selectFrom('sim_handovers')

@@ -2,7 +2,7 @@ import { type ArtifactId, type Digest, type EventData, type KeyId, keyReleased, 
 import type { Tx } from '@carnet/store';
 import { digestOf, fromBase64 } from '../bytes.ts';
 import { OPEN_RELEASE } from '../child/operations.ts';
-import { consume, removeConsumer, vmConsumer } from '../deks.ts';
+import { consume, endUse } from '../deks.ts';
 import { type KeyPorts, type Prepared, tenantKeks } from '../ports.ts';
 import { change, illegal } from '../records/history.ts';
 import { type Held, lockArrival, type Provenance, updateHeld } from '../records/holding.ts';
@@ -199,7 +199,7 @@ export async function discard(ports: KeyPorts, tx: Tx, ending: Ending): Promise<
     const mark = { at, actor: ports.actor, reason, ...(ending.cause === undefined ? {} : { cause: ending.cause }) };
     const destroyed = await destroy(ports, db, record, mark);
     if (!destroyed.ok) throw impossible(destroyed);
-    if (record.vm !== undefined) await removeConsumer(tx, record.key, vmConsumer(record.vm));
+    await endUse(tx, record);
   }
   await updateImport(db, ending.migration, { state: 'discarded', private_key: null, changed_at: at });
   return ok(keys);

@@ -11,6 +11,7 @@ import type { Selectable } from 'kysely';
 import { z } from 'zod';
 import { digestOf, fromBase64 } from '../bytes.ts';
 import { type Handover, handover } from '../context.ts';
+import { isDestroyed, keyState } from '../records/states.ts';
 import type { KeysDb, KeysTables, KeysTx } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { ok, type Result } from '../result.ts';
@@ -86,6 +87,32 @@ export async function undiscardedOf(db: KeysDb, migrations: readonly MigrationId
     .select('migration')
     .where('migration', 'in', [...migrations])
     .where('state', '!=', 'discarded' satisfies ImportState)
+    .execute();
+  return rows.map(({ migration }) => migrationId.parse(migration));
+}
+
+/** Of these migrations, those of which a key is still held as they brought it, or the private key that opens their release. */
+export async function unclearedOf(db: KeysDb, migrations: readonly MigrationId[]): Promise<readonly MigrationId[]> {
+  if (migrations.length === 0) return [];
+  const rows = await db
+    .selectFrom('keys_imports as i')
+    .select('i.migration')
+    .where('i.migration', 'in', [...migrations])
+    .where(({ or, eb, exists, selectFrom }) =>
+      or([
+        eb('i.private_key', 'is not', null),
+        exists(
+          selectFrom('keys_handovers as h')
+            .innerJoin('keys_holdings as k', (join) =>
+              join.onRef('k.key', '=', 'h.key').onRef('k.version', '=', 'h.version').onRef('k.arrival', '=', 'h.epoch'),
+            )
+            .select('k.key')
+            .whereRef('h.migration', '=', 'i.migration')
+            .where('h.direction', '=', 'in')
+            .where('k.state', 'not in', keyState.options.filter(isDestroyed)),
+        ),
+      ]),
+    )
     .execute();
   return rows.map(({ migration }) => migrationId.parse(migration));
 }
