@@ -17,6 +17,9 @@ beforeAll(async () => {
 });
 afterAll(() => clouds?.stop());
 
+/** `machine`: all of it, so what a broker keeps outside of its database is of the same moment. */
+type Scope = 'database' | 'machine';
+const headsOf = ({ paths }: Cloud) => join(paths.brokerState, 'heads');
 const dataOf = ({ paths }: Cloud) => join(paths.database, 'data');
 const backupOf = (cloud: Cloud) => `${dataOf(cloud)}.backup`;
 /** With its owner: PostgreSQL has an account of its own. */
@@ -30,16 +33,18 @@ async function backUp(cloud: Cloud): Promise<void> {
   await cloud.broker.stop();
   await cloud.database.stop();
   copyWhole(dataOf(cloud), backupOf(cloud));
+  copyWhole(headsOf(cloud), `${headsOf(cloud)}.backup`);
   await cloud.database.restart();
   await cloud.broker.restart();
 }
 
-/** The machine is lost in the middle of its work, and what is brought back is the backup. What a broker keeps outside of its database stays. */
-async function loseAndRestore(...sides: readonly Cloud[]): Promise<void> {
+/** The machine is lost in the middle of its work, and what is brought back is the backup. */
+async function loseAndRestore(scope: Scope, ...sides: readonly Cloud[]): Promise<void> {
   await Promise.all(sides.map(({ broker }) => broker.kill('SIGKILL')));
   for (const cloud of sides) {
     await cloud.database.stop();
     copyWhole(backupOf(cloud), dataOf(cloud));
+    if (scope === 'machine') copyWhole(`${headsOf(cloud)}.backup`, headsOf(cloud));
     await cloud.database.restart();
   }
   await Promise.all(sides.map(({ broker }) => broker.restart()));
@@ -66,16 +71,24 @@ async function heldAt(cloud: Cloud, { vm }: Vm): Promise<{ readonly listed: bool
   return { listed: vms.some((one) => one.vm === vm), keys: keys.filter((one) => one.vm === vm).map(({ state }) => state) };
 }
 
-describe.each<{ readonly side: 'a' | 'b'; readonly since?: string; readonly until: string; readonly ends: 'forward' | 'back' }>([
-  { side: 'a', until: 'SourceQuiesced', ends: 'back' },
-  { side: 'a', until: 'KeyReleased', ends: 'back' },
-  { side: 'a', until: 'StartAuthorized', ends: 'forward' },
-  { side: 'a', since: 'KeyDeposited', until: 'SourceRetired', ends: 'forward' },
-  { side: 'b', until: 'TargetReady', ends: 'back' },
-  { side: 'b', until: 'KeyReleased', ends: 'back' },
-])('the database of $side is lost when it holds $until, and comes back as it was before the move, or at $since', (story) => {
+describe.each<{
+  readonly scope: Scope;
+  readonly side: 'a' | 'b';
+  readonly since?: string;
+  readonly until: string;
+  readonly ends: 'forward' | 'back';
+}>([
+  { scope: 'database', side: 'a', until: 'SourceQuiesced', ends: 'back' },
+  { scope: 'database', side: 'a', until: 'KeyReleased', ends: 'back' },
+  { scope: 'database', side: 'a', until: 'StartAuthorized', ends: 'forward' },
+  { scope: 'database', side: 'a', since: 'KeyDeposited', until: 'SourceRetired', ends: 'forward' },
+  { scope: 'database', side: 'b', until: 'TargetReady', ends: 'back' },
+  { scope: 'database', side: 'b', until: 'KeyReleased', ends: 'back' },
+  { scope: 'machine', side: 'a', until: 'StartAuthorized', ends: 'forward' },
+  { scope: 'machine', side: 'b', until: 'TargetReady', ends: 'back' },
+])('the $scope of $side is lost when it holds $until, and comes back as it was before the move, or at $since', (story) => {
   it('asks the peer, forks nothing, destroys again what is gone, and the VM is at exactly one side', async () => {
-    const { side, since, until, ends } = story;
+    const { scope, side, since, until, ends } = story;
     const restored = clouds[side];
     const vm = await createVm(clouds.a);
     if (since === undefined) await backUp(restored);
@@ -85,7 +98,7 @@ describe.each<{ readonly side: 'a' | 'b'; readonly since?: string; readonly unti
       await backUp(restored);
     }
     await eventAppears(restored.database, migration, until, SOON_MS);
-    await loseAndRestore(restored);
+    await loseAndRestore(scope, restored);
     const { outcome } = await settled(clouds, migration, END_MS_MAX);
     // What the machine did before it was lost may have reached the peer in time: then it goes on instead of back.
     if (ends === 'forward') expect(outcome).toBe('done');
@@ -118,7 +131,7 @@ describe.each([
     must(await clouds.a.api.post('/v1/intents', intentOf(vm.vm, clouds.b.plan.domain, 'cold', migration, { rekey })));
     // The source has heard of it: so the target's word comes back, and what was committed with it does not.
     await eventAppears(clouds.a.database, migration, 'VmStarted', SOON_MS);
-    await loseAndRestore(clouds.b);
+    await loseAndRestore('database', clouds.b);
     await eventually(
       'the VM and a key for it at the target',
       async () => {
@@ -151,7 +164,7 @@ it('a target that gave a VM back, and is restored behind that, destroys again wh
   await backUp(clouds.b);
   must(await clouds.a.api.post(`/v1/migrations/${migration}/cancel`, {}));
   expect((await settled(clouds, migration, END_MS_MAX)).outcome).not.toBe('done');
-  await loseAndRestore(clouds.b);
+  await loseAndRestore('database', clouds.b);
   await isHealed();
   await eventually(
     'nothing of it at the target',
@@ -171,7 +184,7 @@ it('both sides restored at once go on with what both still know, and the VM runs
   await backUp(clouds.b);
   const migration = await intend(clouds.a, clouds.b, vm, 'cold');
   await eventAppears(clouds.b.database, migration, 'KeyDeposited', SOON_MS);
-  await loseAndRestore(clouds.a, clouds.b);
+  await loseAndRestore('database', clouds.a, clouds.b);
   const { outcome } = await settled(clouds, migration, END_MS_MAX);
   await isHealed();
   await isWholeAtOneSide(vm);

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Timestamp, timestamp } from '@carnet/events';
-import { type Bus, connectBus, type Journal, openJournal } from '@carnet/journal';
+import { type Bus, bootId, bootsIn, connectBus, type Journal, openJournal } from '@carnet/journal';
 import { type KeyManager, openKeyManager } from '@carnet/keys';
 import { chainValidator, clientTlsOptions, type TlsMaterial, type TrustStore, tlsOf } from '@carnet/pki';
 import type { PolicySet } from '@carnet/policy';
@@ -68,6 +68,7 @@ export async function openGround(
   const backlog: Ground['backlog'] = { unanswered: () => 0 };
   /** Keys are open before the ledgers are, and nothing is settled before both. */
   const ledgers = { keep: (): Promise<void> => Promise.reject(new Error('impossible: the ledgers are not open yet')) };
+  const boot = await bootId();
   const journalFrom = (store: Store) =>
     openJournal({
       store,
@@ -76,6 +77,7 @@ export async function openGround(
       signing: identity.signing,
       validateChain: chainValidator(trust, now),
       headDir: headDirOf(config),
+      boots: bootsIn(headDirOf(config), boot),
       unanswered: (peer) => backlog.unanswered(peer),
       clock: { nowMs },
       random,

@@ -31,6 +31,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import {
   type Bus,
   type BusAddress,
+  bootId,
+  bootsIn,
   busConfig,
   connectBus,
   connectNats,
@@ -140,6 +142,7 @@ async function openSide(self: TrustDomain, replica = '1'): Promise<Side> {
     }),
     validateChain: chainValidator(() => trust, now),
     headDir: join(dir, `heads-${database}-${replica}`),
+    boots: bootsIn(join(dir, `heads-${database}-${replica}`), await bootId()),
     clock: testClock,
     random,
     log,

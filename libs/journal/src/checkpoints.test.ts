@@ -33,7 +33,14 @@ async function openSide(i: 0 | 1, self: typeof A, peer: typeof A): Promise<Side>
   const { journal, parts } = await openJournal(journalOptions(store(i), self, [peer], { log: memoryLog() }));
   const headFile = parts.headFiles.get(peer);
   if (headFile === undefined) throw new Error('no head file');
-  return { journal, parts, exchange: openExchange(parts, peer, openOutbox(parts.db, self, peer, headFile), async () => []) };
+  return {
+    journal,
+    parts,
+    exchange: openExchange(parts, peer, openOutbox(parts.db, self, peer, headFile), {
+      onBus: async () => [],
+      isHeld: () => false,
+    }),
+  };
 }
 
 beforeEach(async () => {

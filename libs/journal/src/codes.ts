@@ -4,6 +4,11 @@ export const JOURNAL_CODES = {
     text: 'This database is behind what it once published: it was restored or lost power.',
     advice: 'Wait: every peer is asked what it holds of us, and the missing events come back. If a peer is down, bring it up.',
   },
+  LEDGER_UNCOMPARED: {
+    text: 'This machine was started anew, and its ledgers are not compared yet with what the bus holds of them.',
+    advice:
+      'Wait: it is done as soon as the bus answers. Before, a machine that a snapshot has set back would put other events in the place of those it told. If it lasts, see whether the broker reaches the bus, and whether every configured peer has its streams there (`carnet doctor`).',
+  },
   LEDGER_EVENTS_LOST: {
     text: 'This CSP has told a peer events that are nowhere any more: not in its database, its head files, at the peer or on the bus.',
     advice:
@@ -68,6 +73,12 @@ export const JOURNAL_CODES = {
 export type JournalCode = keyof typeof JOURNAL_CODES;
 export type AppendCode = Extract<
   JournalCode,
-  'LEDGER_QUARANTINED' | 'LEDGER_EVENTS_LOST' | 'LEDGER_FROZEN' | 'PEER_UNKNOWN' | 'PEER_REVOKED' | 'APPEND_OVERLOADED'
+  | 'LEDGER_QUARANTINED'
+  | 'LEDGER_UNCOMPARED'
+  | 'LEDGER_EVENTS_LOST'
+  | 'LEDGER_FROZEN'
+  | 'PEER_UNKNOWN'
+  | 'PEER_REVOKED'
+  | 'APPEND_OVERLOADED'
 >;
 export type MessageCode = Extract<JournalCode, `MESSAGE_${string}` | 'CHALLENGE_UNKNOWN' | 'PEER_UNANNOUNCED' | 'PEER_REVOKED'>;

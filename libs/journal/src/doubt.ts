@@ -19,13 +19,19 @@ export type Doubt = {
 /** What our stream on the bus holds of our ledger to the peer beyond `afterSeq`, unverified; all up to `toldSeq` was told. */
 export type OwnOnBus = (afterSeq: number, toldSeq: number) => Promise<readonly Delivery[]>;
 
+export type Surroundings = {
+  readonly onBus: OwnOnBus;
+  /** No more of the peer's ledger is taken in for now. */
+  readonly isHeld: () => boolean;
+};
+
 /** A fresh answer: once we have all that the peer, our own files and the bus hold of us, its part of a quarantine is over. */
 export async function judgeAnswer(
   parts: JournalParts,
   peer: TrustDomain,
-  answer: { readonly received: HeadPosition },
+  answer: { readonly own: HeadPosition; readonly received: HeadPosition },
   state: Doubt,
-  onBus: OwnOnBus,
+  { onBus, isHeld }: Surroundings,
 ): Promise<void> {
   const { db, options, headFiles, reliedFiles } = parts;
   const { self, clock, log } = options;
@@ -43,6 +49,9 @@ export async function judgeAnswer(
   state.answeredFreeze = row.frozen?.since;
   await db.transaction().execute((tx) => thawIfHealed(tx, self, peer, row.frozen));
   if (row.frozen?.code === 'LEDGER_FORK') return;
+  // Where the files of what was relied on were set back as well, hosts may have acted on words of the peer's that are to come again.
+  const { head_seq: received } = await readLedger(db, { publisher: peer, audience: self });
+  if (row.quarantined_at !== null && positionOf(answer.own?.seq) > received && !isHeld()) return;
   const unread = await leaveQuarantine(db, { self, headFiles, reliedFiles, clock, log }, peer);
   if (unread !== undefined && unread.seq !== state.unread) warnOf(unread, peer, log);
   state.unread = unread?.seq;

@@ -2,7 +2,7 @@ import { type Digest, type PeerMessage, type TrustDomain, unreachable } from '@c
 import { accept, type Checked, type CheckpointCode, positionOf, refuse, seqOf } from '@carnet/trust';
 import { nextCheckpoint, takeCosigned, witness } from './checkpoints.ts';
 import { JOURNAL_CODES } from './codes.ts';
-import { type Doubt, isInDoubt, judgeAnswer, type OwnOnBus, wasNeverTold } from './doubt.ts';
+import { type Doubt, isInDoubt, judgeAnswer, type Surroundings, wasNeverTold } from './doubt.ts';
 import { timeOf } from './draft.ts';
 import type { JournalParts } from './journal.ts';
 import { eventsIn, headOf, readLedger, stateOf } from './ledgers.ts';
@@ -15,10 +15,14 @@ import { quarantine } from './quarantine.ts';
 import { isCutOff } from './standing.ts';
 import { type StrangersMessage, strangersMessage } from './strangers.ts';
 
+export type Question = 'ask' | 'challenge';
+
 /** What a peer's message calls for. */
 export type Heard = {
   /** To send back, in order: signed messages and envelopes, each vouching for itself. */
   readonly replies: readonly Uint8Array[];
+  /** Which question they answer, if it was one. */
+  readonly to?: Question;
   /** `behind`: its ledger goes further than what we hold of it. */
   readonly received: 'behind' | 'level';
 };
@@ -40,7 +44,7 @@ export type Exchange = {
   readonly isBehind: () => Promise<boolean>;
 };
 
-export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Outbox, onBus: OwnOnBus): Exchange {
+export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Outbox, { onBus, isHeld }: Surroundings): Exchange {
   const { options, db } = parts;
   const { self, clock, random } = options;
   const sign = (message: PeerMessage): Uint8Array => signMessage(message, options.signing().signer);
@@ -65,7 +69,7 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
       received,
     };
   };
-  const replyTo = async (asked: Extract<PeerMessage, { readonly kind: 'ask' | 'challenge' }>): Promise<readonly Uint8Array[]> => {
+  const replyTo = async (asked: Extract<PeerMessage, { readonly kind: Question }>): Promise<readonly Uint8Array[]> => {
     if (asked.kind === 'ask') {
       const after = positionOf(asked.fromSeq) - 1;
       const events = await outbox.after(after, RESEND_MAX);
@@ -83,8 +87,9 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
         if (message.received === null) await introduceOurselves(parts, peer);
         return [];
       case 'answer':
+        // What it claims of its own ledger nobody has verified: nothing waits for it.
         if (message.nonce === state.nonce && message.received === null && (await wasNeverTold(parts, peer, onBus)))
-          await judgeAnswer(parts, peer, message, state, onBus);
+          await judgeAnswer(parts, peer, { own: null, received: null }, state, { onBus, isHeld });
         return [];
       default:
         return unreachable(message);
@@ -117,7 +122,8 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
       const known = stateOf(row);
       const opened = openMessage(bytes, known, clock.nowMs());
       const strange = !opened.ok && opened.code === 'PEER_UNANNOUNCED' ? strangersMessage(bytes, known) : undefined;
-      if (strange !== undefined) return accept({ replies: await replyToStranger(strange), received: 'behind' });
+      if (strange !== undefined)
+        return accept({ replies: await replyToStranger(strange), received: 'behind', ...questionOf(strange) });
       if (!opened.ok) return opened;
       if (isCutOff(await parts.standing(db, peer, row))) return refuse('PEER_REVOKED', JOURNAL_CODES.PEER_REVOKED.text);
       const { message, digest } = opened.value;
@@ -129,7 +135,7 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
           break;
         case 'ask':
         case 'challenge':
-          return accept({ replies: await replyTo(message), received: 'level' });
+          return accept({ replies: await replyTo(message), received: 'level', ...questionOf(message) });
         case 'checkpoint': {
           const cosigned = await judgeCheckpoint(parts, peer, message.note, { bytes, digest });
           if (!cosigned.ok) return cosigned;
@@ -144,7 +150,7 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
         case 'answer':
           if (message.nonce !== state.nonce) return { ok: false, code: 'CHALLENGE_UNKNOWN', text: 'expected an open nonce' };
           await judgeHead(parts, peer, message, { bytes, digest });
-          await judgeAnswer(parts, peer, message, state, onBus);
+          await judgeAnswer(parts, peer, message, state, { onBus, isHeld });
           break;
       }
       return accept({ replies: [], received: (await isBehind(parts, peer)) ? 'behind' : 'level' });
@@ -152,6 +158,9 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
     isBehind: () => isBehind(parts, peer),
   };
 }
+
+const questionOf = ({ kind }: { readonly kind: PeerMessage['kind'] }): Pick<Heard, 'to'> =>
+  kind === 'ask' || kind === 'challenge' ? { to: kind } : {};
 
 const textOf = (note: Uint8Array): string => Buffer.from(note).toString('utf8');
 

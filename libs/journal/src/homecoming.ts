@@ -5,7 +5,8 @@ import { pacing } from './bus/pace.ts';
 import type { Delivery } from './early.ts';
 import { JournalError } from './error.ts';
 import type { JournalParts } from './journal.ts';
-import { readLedger } from './ledgers.ts';
+import { keepUpTo } from './keep.ts';
+import { endOf, readLedger } from './ledgers.ts';
 import { peek } from './peek.ts';
 import { quarantine, quarantinedPeers } from './quarantine.ts';
 import type { Received } from './receive.ts';
@@ -32,6 +33,7 @@ export async function receiveResent(
           parts,
           peer,
           ours.map((envelope) => ({ envelope })),
+          'elsewhere',
         );
   // What came home may be the cause that an event of the peer's was waiting for.
   const admitted =
@@ -46,31 +48,48 @@ export async function receiveResent(
   return [...returned, ...admitted];
 }
 
+/** `elsewhere`: from a peer or the bus, so it was told. `own-files`: perhaps it was only relied on. */
+type From = 'elsewhere' | 'own-files';
+
 /** Events of our own that come back: verified with our own key. That any was missing means that this database was restored. */
-export async function receiveOwn(
+async function receiveOwn(
   parts: JournalParts,
   peer: TrustDomain,
   deliveries: readonly Delivery[],
+  from: From,
 ): Promise<readonly Received[]> {
   const { db, options, ours } = parts;
   const inQuarantine = (await quarantinedPeers(db, options.self)).length > 0;
   const received = await receiverOf(ours, peer).receive(deliveries);
-  if (!inQuarantine && received.some(({ kind }) => kind === 'placed'))
-    await quarantine(db, options, `events of ours came back from ${peer} that were not here`);
+  const isHome = received.some(({ kind }) => kind === 'placed');
+  if (!inQuarantine && isHome) await quarantine(db, options, `events of ours came back from ${peer} that were not here`);
+  if (isHome && from === 'elsewhere') await keepAsTold(parts, peer);
   return received;
+}
+
+/** The file may have been lost as well. What was told is sent again to whoever asks, also in quarantine: two who were both set back know each other by it. */
+async function keepAsTold({ db, options, headFiles }: JournalParts, peer: TrustDomain): Promise<void> {
+  const ledger = { publisher: options.self, audience: peer };
+  const [file, end] = [headFiles.get(peer), endOf(await readLedger(db, ledger))];
+  if (file !== undefined && end !== undefined) await keepUpTo(db, ledger, file, { end, purpose: 'told' });
 }
 
 /** Events of ours that were kept outside of the database. */
 export async function bringHomeKept(parts: JournalParts, peer: TrustDomain): Promise<void> {
   const kept = await parts.headFiles.get(peer)?.read();
-  if (kept !== undefined) await bringHome(parts, peer, kept.events);
+  if (kept !== undefined) await bringHome(parts, peer, kept.events, 'own-files');
 }
 
 /**
  * From our own files or our stream on the bus: whatever of it follows what is here. What does not is no proof against anybody: it
  * stays out, and the ledger in quarantine. True: some came home.
  */
-export async function bringHome(parts: JournalParts, peer: TrustDomain, deliveries: readonly Delivery[]): Promise<boolean> {
+export async function bringHome(
+  parts: JournalParts,
+  peer: TrustDomain,
+  deliveries: readonly Delivery[],
+  from: From = 'elsewhere',
+): Promise<boolean> {
   const { head_seq, head_digest } = await readLedger(parts.db, { publisher: parts.options.self, audience: peer });
   const following: Delivery[] = [];
   let end = { seq: head_seq, digest: head_digest ?? GENESIS };
@@ -81,7 +100,7 @@ export async function bringHome(parts: JournalParts, peer: TrustDomain, deliveri
     end = { seq: end.seq + 1, digest };
   }
   if (following.length === 0) return false;
-  const received = await receiveOwn(parts, peer, following);
+  const received = await receiveOwn(parts, peer, following, from);
   const home = received.filter(({ kind }) => kind === 'placed').length;
   if (home > 0)
     parts.options.log.warn({ peer, events: home, from: head_seq + 1 }, 'events of ours that this database had lost are back');

@@ -2,7 +2,9 @@ import { ledgerSubjects, type TrustDomain } from '@carnet/events';
 import { runChanges, type Store } from '@carnet/store';
 import { type Checked, type Proof, positionOf, refuse, seqOf } from '@carnet/trust';
 import { type Appender, openAppender } from './append.ts';
+import type { Boots } from './boots.ts';
 import type { AppendCode } from './codes.ts';
+import { type Comparisons, openComparisons } from './comparison.ts';
 import type { Author, KeyEnding } from './draft.ts';
 import type { Delivery } from './early.ts';
 import { JournalError } from './error.ts';
@@ -31,6 +33,8 @@ export type JournalOptions = {
   readonly validateChain: ChainValidator;
   /** One durable directory for each replica, outside of the database's. */
   readonly headDir: string;
+  /** Of this machine, beside the head files: `bootsIn`. */
+  readonly boots: Boots;
   /** Default: files in `headDir`. */
   readonly openHeadFile?: (dir: string, peer: TrustDomain, of: KeptOf) => Promise<HeadFile>;
   /** What a peer asked for and has no answer to yet. More of its ledger is placed only while that is little. Default: nothing. */
@@ -51,7 +55,7 @@ export type Journal = Queries & {
   /**
    * Decides events of our ledger to one peer: one transaction under the ledger's head lock. The first append to a peer, and the
    * first after a change of the event key, writes `KeyAnnounced` before the drafts. Throws what the plan throws; whatever the plan
-   * wrote is then undone, as it is when the append is refused.
+   * wrote is then undone, as it is when the append is refused. In the first moments of a boot it waits until the bus has said what it holds of our ledgers.
    */
   readonly append: <T>(audience: TrustDomain, plan: Plan<T>) => Promise<AppendOutcome<T>>;
   /**
@@ -95,6 +99,7 @@ export type JournalParts = {
   readonly headFiles: ReadonlyMap<TrustDomain, HeadFile>;
   readonly reliedFiles: ReadonlyMap<TrustDomain, HeadFile>;
   readonly appenders: ReadonlyMap<TrustDomain, Appender>;
+  readonly comparisons: Comparisons;
   readonly theirs: ReadonlyMap<TrustDomain, Receiver>;
   readonly ours: ReadonlyMap<TrustDomain, Receiver>;
   readonly notices: Notices;
@@ -123,6 +128,7 @@ async function openParts(options: JournalOptions): Promise<Opened> {
   const replica = Buffer.from(random(REPLICA_BYTES)).toString('hex');
   const notices = await openNotices({ store, db, replica, log });
   const roster = openRoster();
+  const comparisons = openComparisons(options.boots);
   const headFiles = new Map<TrustDomain, HeadFile>();
   const reliedFiles = new Map<TrustDomain, HeadFile>();
   const appenders = new Map<TrustDomain, Appender>();
@@ -146,7 +152,19 @@ async function openParts(options: JournalOptions): Promise<Opened> {
         await bringHomeKept(parts, audience);
       },
     });
-  const parts: JournalParts = { options, db, roster, headFiles, reliedFiles, appenders, theirs, ours, notices, standing };
+  const parts: JournalParts = {
+    options,
+    db,
+    roster,
+    headFiles,
+    reliedFiles,
+    appenders,
+    comparisons,
+    theirs,
+    ours,
+    notices,
+    standing,
+  };
   const attach = async (peer: TrustDomain): Promise<void> => {
     if (roster.has(peer)) return;
     await ensureLedgers(db, self, [peer]);
@@ -160,15 +178,19 @@ async function openParts(options: JournalOptions): Promise<Opened> {
     await quarantineIfBehind(db, { self, ...files, clock, log });
     headFiles.set(peer, headFile);
     reliedFiles.set(peer, reliedFile);
-    appenders.set(peer, appender(peer, headFile, reliedFile));
+    await comparisons.begin(peer);
+    appenders.set(peer, comparisons.first(appender(peer, headFile, reliedFile)));
     theirs.set(peer, receiver(peer, 'theirs'));
     ours.set(peer, receiver(peer, 'ours'));
     for (const ledger of ledgersWith(self, peer)) await notices.follow(ledger);
     await bringHomeKept(parts, peer);
+    // A folder that is new, or older than the database, knows as much from now on.
+    await keep(parts, peer, await endsWith(db, self, peer));
     roster.add(peer);
   };
   const detach = (peer: TrustDomain): void => {
     roster.remove(peer);
+    comparisons.end(peer);
     for (const ledger of ledgersWith(self, peer)) notices.forget(ledger);
     for (const part of [headFiles, reliedFiles, appenders, theirs, ours]) part.delete(peer);
   };
@@ -178,10 +200,15 @@ async function openParts(options: JournalOptions): Promise<Opened> {
   return { parts, attach, detach };
 }
 
-const ledgersWith = (self: TrustDomain, peer: TrustDomain): readonly Ledger[] => [
+const ledgersWith = (self: TrustDomain, peer: TrustDomain): readonly [Ledger, Ledger] => [
   { publisher: self, audience: peer },
   { publisher: peer, audience: self },
 ];
+
+async function endsWith(db: JournalDb, self: TrustDomain, peer: TrustDomain): Promise<Pick<JourneyEnds, 'own' | 'received'>> {
+  const [ours, theirs] = ledgersWith(self, peer);
+  return { own: endOf(await readLedger(db, ours)), received: endOf(await readLedger(db, theirs)) };
+}
 
 function journalOf({ parts, attach, detach }: Opened): Journal {
   const { options, db, notices, theirs, appenders, roster } = parts;

@@ -12,6 +12,8 @@ export const RECEIVE_BATCH_MAX = 256;
 export const EARLY_EVENTS_MAX = 512;
 /** Events read from the outbox for one round of publishing. */
 export const PUBLISH_BATCH_MAX = 256;
+/** Events that a publisher which dies may have told without a mark of it: the batch that it confirms and the next. Whoever takes over tells them again. */
+export const UNMARKED_MAX = 2 * PUBLISH_BATCH_MAX;
 /** Own events kept outside of the database for one peer, in bytes. A peer that has acknowledged none of so much (50,000 events) is told no more. */
 export const KEPT_BYTES_MAX = 268_435_456;
 /** Of them, those that the peer holds, in bytes: it may be restored as well. The file is written anew once for so much. */
@@ -24,7 +26,7 @@ export const OWN_STREAM_MESSAGES_MAX = 10_000;
 export const RESEND_MAX = 256;
 /** Two event keys are good for this long while they are changed, in ms: every replica has read its key file again by then. */
 export const KEY_OVERLAP_MS = 600_000;
-/** Shortest time between two re-sendings to one peer, in ms: a question of 200 bytes must not buy 16 MiB of answers at will. */
+/** Shortest time between two re-sendings to one peer for questions of one kind, in ms: a question of 200 bytes must not buy 16 MiB of answers at will. */
 export const RESEND_PAUSE_MS = 200;
 /** Rows of a query that an operator's tool asks for without a limit. */
 export const QUERY_ROWS_MAX = 1_000;
@@ -67,6 +69,8 @@ export const BACKOFF_MS_MAX = 5_000;
 export const BUS_ANSWER_MS_MAX = 3_000;
 /** Messages that a pull consumer holds ready for us. */
 export const PULL_MESSAGES_MAX = 512;
+/** An append at the start of a process waits so long for the bus to say what it holds of our ledgers, in ms. */
+export const COMPARE_WAIT_MS = 10_000;
 /** Time to drain at a stop, in ms. */
 export const DRAIN_MS_MAX = 3_000;
 /** A lease on publishing is tried this often by the replica that does not hold it, in ms. */

@@ -35,8 +35,11 @@ const comingTo = (csp: Csp, { csps, journeyOf }: Abilities): readonly MigrationS
 function canAlone(csp: Csp, all: Abilities): boolean {
   const { custody, fenceOf, restored } = all;
   const fence = fenceOf(csp);
+  // Its own word is said; its key follows.
+  if (fence !== undefined && hasBrokenGlass(csp, fence, all))
+    return (restored || custody.isKept(csp.database)) && hasImage(csp, fence.epoch);
   if (!restored && !custody.isActive(csp.database)) return false;
-  if (fence !== undefined && (fence.standing === 'mine' || hasBrokenGlass(csp, fence, all))) return hasImage(csp, fence.epoch);
+  if (fence?.standing === 'mine') return hasImage(csp, fence.epoch);
   return comingTo(csp, all).some(
     (m) =>
       m.facts.KeyImported !== undefined &&

@@ -255,6 +255,8 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
     withhold: (name: string, ms: number): void => {
       streamOf(name).withheldUntilMs = scheduler.elapsedMs() + ms;
     },
+    /** By the id of a message, which is its event's digest. */
+    holds: (name: string, id: string): boolean => streamOf(name).messages.some((message) => message.id === id),
     names: (): readonly string[] => [...streams.keys()],
   };
 }

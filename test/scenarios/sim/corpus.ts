@@ -6,6 +6,7 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
   { seed: 49, found: 'a restored source takes its retirement back, and not the rows that were committed with it' },
   { seed: 53, found: 'the key of a saved memory that a deposit made while its move was withdrawn' },
   { seed: 96, found: 'a reservation for an intent that was never answered stays until its own date' },
+  { seed: 128, found: 'two questions in step, of which the second was never answered: a quarantine without an end' },
   { seed: 148, found: 'a target that was restored behind its import has the VM, and no row and no key for it' },
   { seed: 165, found: 'a target that was restored behind its relinquishment kept keys' },
   { seed: 171, found: 'an event that the bus withheld, and that a restored publisher put another one in the place of: a fork' },
@@ -16,6 +17,8 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
   },
   { seed: 461, found: 'a host acted on an event of ours that nobody was told, and the restored database decided another' },
   { seed: 881, found: 'half sealed memory stayed on the disk of the host that resumed' },
+  { seed: 653, found: 'two machines that were set back at once, with their head files, and never knew each other again' },
+  { seed: 893, found: 'a machine set back while its stream was filled again: an older event was the last there' },
   { seed: 1195, found: 'the spare of a saved memory’s key went with a transaction that was undone' },
   {
     seed: 1369,
@@ -45,6 +48,7 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
   { seed: 13_630, found: 'as 12119' },
   {
     seed: 15_248,
-    found: 'a restored target kept the key with which a VM had come, as it was before the import: the VM had left since, re-keyed',
+    found:
+      'a restored target kept the key with which a VM had come, as it was before the import: the VM had left since, re-keyed',
   },
 ];

@@ -18,7 +18,13 @@ export type Csp = {
   readonly heads: Heads;
   /** Beside them: how far effects relied on each peer's ledger. */
   readonly relied: Heads;
-  /** Beside them, by file name. */
+  /** Beside them: which boot of the machine has compared each own ledger with what the bus holds of it. */
+  readonly boots: Map<TrustDomain, number>;
+  /** Which boot this is. */
+  boot: number;
+  /** The folder with these was lost, and no process has looked at it since. */
+  isUnkept: boolean;
+  /** On another disk, by file name. */
   readonly spares: SpareFiles;
   readonly replicas: (Replica | undefined)[];
   readonly lives: Life[];

@@ -49,6 +49,8 @@ export type Custody = {
   readonly isActive: (database: Database) => boolean;
   /** Whether the CSP has a key of the VM's disk still, usable now or not. */
   readonly isKept: (database: Database) => boolean;
+  /** Whether each key here that no peer can bring back has its spare. The model makes none anew, so its spares are never lost. */
+  readonly isSpared: (database: Database, spares: SpareFiles) => boolean;
   /** What of a key beside those that it needs, or of what opens one, is left at a CSP. */
   readonly left: (database: Database, needed: readonly string[]) => string | undefined;
 };

@@ -404,6 +404,7 @@ export const keyModel: Custody = {
   isActive: (database) => database.rows(`select key from sim_keys where kind = 'disk' and state = 'active'`).length > 0,
   isKept: (database) =>
     database.rows(`select key from sim_keys where kind = 'disk' and state <> 'destroyed' and value is not null`).length > 0,
+  isSpared: () => true,
   left: (database, needed) => {
     const rows = database.rows(`select key, kind, state from sim_keys where state <> 'destroyed'`);
     const row = rows.find(({ key }) => !needed.includes(String(key)));

@@ -1,6 +1,6 @@
 import { digest, type TrustDomain } from '@carnet/events';
 import type { HostPorts } from '@carnet/hypervisor';
-import type { Journal } from '@carnet/journal';
+import type { Journal, JournalOptions } from '@carnet/journal';
 import type { LoopPorts } from '@carnet/runtime';
 import type { AloneWith } from '../../../apps/broker/src/alone.ts';
 import type { Hosts } from '../../../apps/broker/src/hosts/steps.ts';
@@ -26,6 +26,8 @@ export type Mutant = {
   readonly hostPorts?: (ports: HostPorts, domain: TrustDomain) => HostPorts;
   /** What is kept outside of the database. */
   readonly heads?: HeadRule;
+  /** Whether a machine asks at its boot what it has told. */
+  readonly boots?: JournalOptions['boots'];
   /** Outside of the database is kept what is told, and not what hosts are to rely on. */
   readonly keepsTold?: boolean;
   /** What peers send again is not looked at. */
@@ -243,6 +245,11 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'heads-without-events',
     breaks: 'where a ledger ends is kept outside of the database, and not the events that led there',
     heads: 'heads',
+  },
+  {
+    name: 'set-back-unseen',
+    breaks: 'a machine that a snapshot has set back asks nobody what it has told since',
+    boots: { isCompared: async () => true, compared: async () => undefined },
   },
   {
     name: 'relies-on-the-database',

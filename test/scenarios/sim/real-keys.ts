@@ -95,6 +95,15 @@ export async function realKeys(): Promise<Custody> {
     isKept: (database) =>
       database.rows(`select key from keys_holdings where kind = 'disk' and state <> 'destroyed' and wrapped is not null`).length >
       0,
+    isSpared: (database, spares) => {
+      const kept = [...spares.keys()].flatMap((file) => nameFrom(file) ?? []);
+      return database
+        .rows(
+          `select key, arrival from keys_holdings
+           where (arrival > 0 or replaces is not null) and state <> 'destroyed' and wrapped is not null`,
+        )
+        .every(({ key, arrival }) => kept.some((name) => name.key === key && name.arrival === arrival));
+    },
     left: (database, needed) => {
       const holdings = database.rows(
         `select key, kind, state from keys_holdings where state <> 'destroyed' or wrapped is not null`,

@@ -51,6 +51,7 @@ export type ReplicaPorts = {
   readonly custody: Custody;
   readonly leafOf: (certificate: string) => ReturnType<typeof digestOf>;
   readonly openHeadFile: NonNullable<JournalOptions['openHeadFile']>;
+  readonly boots: JournalOptions['boots'];
   readonly spares: SpareFiles;
   /** Of its migrations. */
   readonly deadlineMs: number;
@@ -112,6 +113,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     validateChain: chainValidator(identities),
     headDir: '/heads',
     openHeadFile: ports.openHeadFile,
+    boots: ports.boots,
     clock: { nowMs },
     random: random.bytes,
     log,

@@ -17,13 +17,13 @@ import type { SimBus } from './bus.ts';
 import { type Csp, holdsIt, RESTART_MS } from './csp.ts';
 import { CUT_TEXT, CUT_WAYS } from './cuts.ts';
 import type { Faults } from './faults.ts';
-import { coveredKeptOf } from './heads.ts';
 import type { PlainKey } from './host.ts';
 import type { Liar } from './liar.ts';
 import { consentOf } from './people.ts';
 import { restartLibvirt, wishPower } from './power.ts';
 import type { Random } from './random.ts';
 import type { Replica } from './replica.ts';
+import { isComparing, losingFolder, restoringDatabase, settingBack } from './restores.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { SimOptions } from './world.ts';
 
@@ -36,7 +36,7 @@ export type Wishes = {
   /** The disk's key itself, as somebody at a console may have it. */
   readonly secret: () => PlainKey;
   readonly liar: Liar | undefined;
-  readonly options: Pick<SimOptions, 'seed'>;
+  readonly options: Pick<SimOptions, 'seed' | 'federation'>;
   readonly until: number;
   readonly start: (csp: Csp, n: number) => Promise<void>;
   readonly storm: number;
@@ -192,7 +192,8 @@ function misfortunes(
   every(7_000, () => {
     const names = bus.names();
     const name = names[plan.below(Math.max(1, names.length))];
-    if (name !== undefined && faults.due(`stream ${name} is lost`)) bus.wipe(name);
+    // Lost together with the machine whose ledger it is, there is nothing that could know of it.
+    if (name !== undefined && !isComparing(csps, name) && faults.due(`stream ${name} is lost`)) bus.wipe(name);
   });
   every(7_000, () => {
     const names = bus.names();
@@ -215,22 +216,7 @@ function misfortunes(
   });
   // Beside a liar nobody is restored: whether a CSP lied or was restored is what the two ask about each other.
   if (liar !== undefined) return;
-  // A database comes back as it was when this was called.
-  const restoring = (csp: Csp): ((what: string) => void) => {
-    const snapshot = csp.database.snapshot();
-    const { restores } = csp;
-    return (what) => {
-      // What a database was before its last restore lies on a line of time that was left (PostgreSQL: a recovery follows the latest).
-      if (csp.restores !== restores) return;
-      const isAnother = csps.some((other) => other !== csp && other.restores > 0);
-      if (isAnother && coveredKeptOf(options.seed) === 'none') return;
-      if (!faults.due(`${csp.domain} restores its database of ${what}`)) return;
-      csp.restores += 1;
-      for (const life of csp.lives) scheduler.kill(life);
-      csp.database.restore(snapshot);
-      for (let n = 0; n < csp.lives.length; n += 1) scheduler.at(scheduler.elapsedMs() + RESTART_MS, () => void start(csp, n));
-    };
-  };
+  const restoring = (csp: Csp) => restoringDatabase({ scheduler, csps, faults, options, start }, csp);
   every(20_000, () => {
     const restore = restoring(plan.pick(csps));
     // Of a moment ago, or of long ago: the last but one backup.
@@ -252,5 +238,15 @@ function misfortunes(
       const agoMs = scheduler.elapsedMs() - fromMs;
       if (agoMs < ms) scheduler.at(scheduler.elapsedMs(), () => restore(`${agoMs} ms ago, after what its host did`));
     };
+  });
+  const settings = { scheduler, csps, faults, options, bus, start };
+  every(25_000, () => {
+    const setBack = settingBack(settings, plan.pick(csps));
+    scheduler.at(scheduler.elapsedMs() + 50 + plan.below(plan.pick([3_000, stormMs])), setBack);
+  });
+  every(25_000, () => {
+    const csp = plan.pick(csps);
+    const lose = losingFolder(settings, csp, plan.pick(['empty', 'older']));
+    scheduler.at(scheduler.elapsedMs() + plan.below(5_000), lose);
   });
 }

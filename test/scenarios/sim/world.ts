@@ -194,6 +194,9 @@ function cspOf({ mutant, options, scheduler, faults, network, leaves, opened }: 
     host,
     heads: new Map(),
     relied: new Map(),
+    boots: new Map(),
+    boot: 1,
+    isUnkept: false,
     spares: new Map(),
     replicas: [],
     lives: [],
@@ -251,6 +254,10 @@ function starter(
         spares: csp.spares,
         openHeadFile: async (_, peer, of) =>
           headFileOf(of === 'head' ? csp.heads : csp.relied, peer, mutant.heads ?? 'kept', coveredKeptOf(options.seed)),
+        boots: mutant.boots ?? {
+          isCompared: async (peer) => csp.boots.get(peer) === csp.boot,
+          compared: async (peer) => void csp.boots.set(peer, csp.boot),
+        },
         deadlineMs: glass === undefined ? DEADLINE_MS : GLASS_DEADLINE_MS,
         log: logOf(options, scheduler, life.name),
         metrics,
@@ -260,6 +267,7 @@ function starter(
       }).then(
         (replica) => {
           csp.replicas[n] = replica;
+          csp.isUnkept = false;
         },
         (cause: unknown) => {
           if (!life.dead) dies(`does not start: ${String(cause)}`);

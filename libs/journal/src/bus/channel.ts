@@ -1,6 +1,6 @@
 import { PAYLOAD_TYPES, peerSubject, type TrustDomain } from '@carnet/events';
 import type { NatsConnection, Subscription } from 'nats';
-import type { Exchange } from '../exchange.ts';
+import type { Exchange, Question } from '../exchange.ts';
 import {
   ASK_GRACE_MS,
   BACKOFF_MS_MAX,
@@ -46,7 +46,9 @@ export type Channel = {
   readonly missing: () => void;
 };
 
-type Timers = { headMs: number; checkpointMs: number; askMs: number; askPauseMs: number; challengeMs: number; resentMs: number };
+type Timers = { headMs: number; checkpointMs: number; askMs: number; askPauseMs: number; challengeMs: number };
+/** When each kind of question last had envelopes for an answer. */
+type Resent = Map<Question, number>;
 
 /** Talks with one peer on core subjects: heads, questions, challenges, and re-sent envelopes. Nothing here is stored by the bus. */
 export function openChannel(ports: ChannelPorts): Channel {
@@ -59,7 +61,6 @@ export function openChannel(ports: ChannelPorts): Channel {
     askMs: never,
     askPauseMs: ASK_GRACE_MS,
     challengeMs: 0,
-    resentMs: -never,
   };
   const soon = (timer: 'headMs' | 'askMs', ms: number): void => {
     due[timer] = Math.min(due[timer], pacing.nowMs() + ms);
@@ -69,11 +70,17 @@ export function openChannel(ports: ChannelPorts): Channel {
   return {
     activity: () => soon('headMs', HEAD_AFTER_ACTIVITY_MS),
     missing,
-    run: () => talk(ports, { incoming, woken, due, missing }),
+    run: () => talk(ports, { incoming, woken, due, missing, resent: new Map() }),
   };
 }
 
-type Talk = { readonly incoming: Uint8Array[]; readonly woken: Bell; readonly due: Timers; readonly missing: () => void };
+type Talk = {
+  readonly incoming: Uint8Array[];
+  readonly woken: Bell;
+  readonly due: Timers;
+  readonly resent: Resent;
+  readonly missing: () => void;
+};
 
 async function talk(ports: ChannelPorts, state: Talk): Promise<void> {
   const { signal, random, log, peer } = ports;
@@ -172,9 +179,13 @@ async function hearMessage(ports: ChannelPorts, state: Talk, bytes: Uint8Array |
     return;
   }
   if (heard.value.received === 'behind') state.missing();
-  const { replies } = heard.value;
-  if (replies.length > 1 && pacing.nowMs() - state.due.resentMs < RESEND_PAUSE_MS) return;
-  if (replies.length > 1) state.due.resentMs = pacing.nowMs();
+  const { replies, to } = heard.value;
+  // Each kind for itself: a peer that asks for our events and for its own in step would never hear of the second.
+  if (to !== undefined && replies.length > 1) {
+    const nowMs = pacing.nowMs();
+    if (nowMs - (state.resent.get(to) ?? Number.NEGATIVE_INFINITY) < RESEND_PAUSE_MS) return;
+    state.resent.set(to, nowMs);
+  }
   say(ports, replies);
 }
 

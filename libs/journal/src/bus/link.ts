@@ -2,6 +2,7 @@ import type { TrustDomain } from '@carnet/events';
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { API_PREFIX } from '../bus-config.ts';
 import { JOURNAL_CODES } from '../codes.ts';
+import { compareWithBus } from '../comparison.ts';
 import { JournalError } from '../error.ts';
 import { openExchange } from '../exchange.ts';
 import { receiveResent } from '../homecoming.ts';
@@ -46,6 +47,11 @@ export async function runLink(
   const { store, self, random, log } = parts.options;
   const failed = (cause: unknown): void => log.warn({ peer, cause: String(cause) }, 'the link to the peer was interrupted');
   await untilStopped({ signal: stop, random, failed }, async () => {
+    // Each replica for itself: whoever talks for all may stand on another machine.
+    if (parts.comparisons.isDue(peer)) {
+      const { manager } = await bus.jetStream();
+      await compareWithBus(parts, peer, ownOnBus(manager, self, peer));
+    }
     const lease = await store.tryLease(`bus ${self} ${peer}`);
     if (lease === undefined) {
       await pause(LEASE_EVERY_MS, stop);
@@ -73,7 +79,10 @@ async function runLeased(
   const outbox = openOutbox(db, self, peer, headFile);
   const common = { self, peer, random, log, signal, isUp };
   const { client, manager } = await jetStream();
-  const exchange = openExchange(parts, peer, outbox, ownOnBus(manager, self, peer));
+  const exchange = openExchange(parts, peer, outbox, {
+    onBus: ownOnBus(manager, self, peer),
+    isHeld: () => intake.heldBy() !== undefined,
+  });
   const limited = saysLimited(parts, peer);
   const channel = openChannel({
     ...common,

@@ -48,7 +48,7 @@ async function open(self: typeof A, headDir: string): Promise<void> {
   sides.set(self, {
     journal,
     parts,
-    exchange: openExchange(parts, peer, openOutbox(parts.db, self, peer, file), async () => []),
+    exchange: openExchange(parts, peer, openOutbox(parts.db, self, peer, file), { onBus: async () => [], isHeld: () => false }),
   });
 }
 

@@ -93,7 +93,7 @@ export function strangersContract(open: () => Promise<Store>): void {
     await forgetPeer(sides.b);
     const [message] = await sides.a.exchange.challengeIfInDoubt();
     expect(message).toBeUndefined();
-    const misaddressed = openExchange(sides.a.parts, C, sides.a.outbox, async () => []);
+    const misaddressed = openExchange(sides.a.parts, C, sides.a.outbox, { onBus: async () => [], isHeld: () => false });
     expect(await sides.b.exchange.hear(await misaddressed.ask())).toMatchObject({ ok: false, code: 'PEER_UNANNOUNCED' });
     expect(await sides.b.exchange.hear(Buffer.from('{'))).toMatchObject({ ok: false, code: 'PEER_UNANNOUNCED' });
   });

@@ -7,7 +7,7 @@ import { type Exchange, openExchange } from '../exchange.ts';
 import { type Journal, type JournalParts, openJournal, type StoredEvent } from '../index.ts';
 import { type Outbox, openOutbox } from '../outbox.ts';
 import { twoStores } from './stores.ts';
-import { A, B, C, decide, emptyStore, journalOptions, memoryLog, refusal, temporaryDir } from './world.ts';
+import { A, B, C, decide, emptyStore, journalOptions, memoryLog, NEVER_SET_BACK, refusal, temporaryDir } from './world.ts';
 
 export type Side = {
   readonly self: typeof A;
@@ -22,6 +22,8 @@ type Sides = {
   b: Side;
   /** What the bus holds of A's ledger to B. */
   onBus: readonly StoredEvent[];
+  /** Whether more is taken in of the peer, for now. */
+  isHeld: boolean;
 };
 /** As many events of an outbox as there are. */
 export const ALL = 100;
@@ -41,10 +43,10 @@ export function twoSides(open: () => Promise<Store>) {
     await sides.b?.journal.close();
   });
 
-  const openSide = async (self: typeof A, headDir: string): Promise<Side> => {
+  const openSide = async (self: typeof A, headDir: string, boots = NEVER_SET_BACK): Promise<Side> => {
     const peer = self === A ? B : A;
     const { journal, parts } = await openJournal(
-      journalOptions(store(self === A ? 0 : 1), self, [peer, C], { headDir, log: memoryLog() }),
+      journalOptions(store(self === A ? 0 : 1), self, [peer, C], { headDir, boots, log: memoryLog() }),
     );
     const file = parts.headFiles.get(peer);
     if (file === undefined) throw new Error('no head file');
@@ -54,7 +56,7 @@ export function twoSides(open: () => Promise<Store>) {
       journal,
       parts,
       outbox,
-      exchange: openExchange(parts, peer, outbox, self === A ? stream : async () => []),
+      exchange: openExchange(parts, peer, outbox, { onBus: self === A ? stream : async () => [], isHeld: () => sides.isHeld }),
       headDir,
     };
   };
@@ -66,6 +68,7 @@ export function twoSides(open: () => Promise<Store>) {
 
   beforeEach(async () => {
     sides.onBus = [];
+    sides.isHeld = false;
     await opened();
     await say(sides.b, 'so that both are known');
     await say(sides.a, 'one');
@@ -101,9 +104,9 @@ export function twoSides(open: () => Promise<Store>) {
       head_digest = (select digest from events where publisher = ${A} and audience = ${B} and seq = ${seq})
       where publisher = ${A} and audience = ${B}`.execute(db);
   };
-  const restart = async (headDir = sides.a.headDir): Promise<void> => {
+  const restart = async (headDir = sides.a.headDir, boots = NEVER_SET_BACK): Promise<void> => {
     await sides.a.journal.close();
-    sides.a = await openSide(A, headDir);
+    sides.a = await openSide(A, headDir, boots);
   };
   /** A's fresh challenge, and B's answer. */
   const challenge = async (): Promise<void> => {
@@ -127,5 +130,20 @@ export function twoSides(open: () => Promise<Store>) {
     await opened();
   };
 
-  return { sides, openSide, say, ledgerOf, told, hear, restore, restart, challenge, own, appendCode, withoutC, strangers };
+  return {
+    sides,
+    stream,
+    openSide,
+    say,
+    ledgerOf,
+    told,
+    hear,
+    restore,
+    restart,
+    challenge,
+    own,
+    appendCode,
+    withoutC,
+    strangers,
+  };
 }

@@ -19,7 +19,7 @@ import type { Store } from '@carnet/store';
 import { ed25519Signer, type Signer, sha256Hex, type Verifier } from '@carnet/trust';
 import { sql } from 'kysely';
 import { openEmptyStore } from '../../../store/src/testing.ts';
-import type { ChainValidator, Introduction, JournalOptions, Log, Signing } from '../index.ts';
+import type { Boots, ChainValidator, Introduction, JournalOptions, Log, Signing } from '../index.ts';
 
 export const A = trustDomain.parse('csp-a.example');
 export const B = trustDomain.parse('csp-b.example');
@@ -93,6 +93,9 @@ export const introductionOf = (self: TrustDomain): Introduction => ({
   notBefore: timestamp.parse('2026-01-01T00:00:00.000Z'),
 });
 
+/** No machine is set back here, and there is no bus to ask. */
+export const NEVER_SET_BACK: Boots = { isCompared: async () => true, compared: async () => undefined };
+
 export const journalOptions = (
   store: Store,
   self: TrustDomain,
@@ -105,6 +108,7 @@ export const journalOptions = (
   signing: () => ({ signer, introduction: introduction ?? introductionOf(self) }),
   validateChain,
   headDir: temporaryDir(),
+  boots: NEVER_SET_BACK,
   clock: testClock,
   random: testRandom,
   log: memoryLog(),
