@@ -13,7 +13,7 @@ function world(
   undiscarded: readonly MigrationId[] = [],
   memory: 'held' | 'gone' = 'held',
   unended: readonly MigrationId[] = [],
-  uncleared: readonly MigrationId[] = [],
+  stillHolding: readonly MigrationId[] = [],
   others: readonly Journey[] = [],
 ) {
   const done: string[] = [];
@@ -35,7 +35,7 @@ function world(
       unendedOf: async (of: readonly MigrationId[]) => of.filter((one) => unended.includes(one)),
       eraseSpares: async (keys: readonly KeysOver[]) => void over.push(...keys),
       undiscardedOf: async (of: readonly MigrationId[]) => of.filter((one) => undiscarded.includes(one)),
-      unclearedOf: async (of: readonly MigrationId[]) => of.filter((one) => uncleared.includes(one)),
+      stillHoldingOf: async (of: readonly MigrationId[]) => of.filter((one) => stillHolding.includes(one)),
       discard: async (_tx: unknown, { migration }: { readonly migration: MigrationId }) => {
         done.push(`what ${migration === M ? 'this migration' : migration} brought destroyed`);
         return { ok: true, value: [] };
@@ -82,10 +82,10 @@ it.each<readonly [string, Party, number | undefined, readonly MigrationId[], rea
   expect(done).toEqual(what);
 });
 
-/** B gave the VM on, in the epoch after it had come. */
-function handedOn({ journey }: Party): Journey {
+/** B gave the VM on, in an epoch after it had come, or before. */
+function handedOn({ journey }: Party, epochsLater = 1): Journey {
   const migrations = journey.migrations.map(
-    (m) => ({ ...m, source: CSP_B, target: CSP_C, epoch: epoch.parse(m.epoch + 1), sourcePhase: 'retired' }) as const,
+    (m) => ({ ...m, source: CSP_B, target: CSP_C, epoch: epoch.parse(m.epoch + epochsLater), sourcePhase: 'retired' }) as const,
   );
   return { ...journey, migrations };
 }
@@ -96,11 +96,12 @@ it.each<readonly [string, Party, number | undefined, readonly MigrationId[], rea
   ['and left, and whose keys are back as they were before the import', came, undefined, [M], [handedOn(came)], true],
   ['and left, and has come again since', came, 3, [M], [handedOn(came)], true],
   ['and left, and is still listed: its journey away comes first', came, 1, [M], [handedOn(came)], false],
+  ['and had left before that: it is here', came, 3, [M], [handedOn(came, 0)], false],
   ['and left, with all its keys', came, undefined, [], [handedOn(came)], false],
   ['and whose leaving is not known, or not yet again', came, undefined, [M], [], false],
   ['and has only its keys yet', given('DepositAcknowledged').b, undefined, [M], [handedOn(came)], false],
-])('a VM that came %s', async (_, party, epoch, uncleared, others, isDestroyed) => {
-  const { done, look } = world(CSP_B, epoch, [], 'gone', [], uncleared, others);
+])('a VM that came %s', async (_, party, epoch, stillHolding, others, isDestroyed) => {
+  const { done, look } = world(CSP_B, epoch, [], 'gone', [], stillHolding, others);
   await look(party);
   expect(done).toEqual(isDestroyed ? ['what this migration brought destroyed'] : []);
 });

@@ -17,7 +17,7 @@ export interface GonePorts {
   readonly inventory: Pick<Inventory, 'vm' | 'remove'>;
   readonly keys: Pick<
     KeyManager,
-    'retire' | 'discard' | 'undiscardedOf' | 'unclearedOf' | 'undestroyedOf' | 'unendedOf' | 'eraseSpares'
+    'retire' | 'discard' | 'undiscardedOf' | 'stillHoldingOf' | 'undestroyedOf' | 'unendedOf' | 'eraseSpares'
   >;
   readonly handover: Pick<HandoverKeys, 'memoryUsed' | 'reinstate'>;
   readonly log: Pick<Log, 'warn'>;
@@ -61,7 +61,7 @@ async function destroyFormerArrivals(ports: GonePorts, { vm, migrations }: Journ
   const { self, keys, inventory, ledgers, store, log } = ports;
   const listed = (await inventory.vm(vm))?.epoch;
   const came = migrations.filter((m) => m.target === self && m.facts.KeyImported !== undefined && m.epoch !== listed);
-  const left = await keys.unclearedOf(came.map(({ id }) => id));
+  const left = await keys.stillHoldingOf(came.map(({ id }) => id));
   if (left.length === 0) return;
   const retired = Math.max(...(await ledgers.journeys(vm)).map((journey) => retirementIn(journey, self)?.epoch ?? 0));
   for (const { id, epoch } of came.filter((m) => left.includes(m.id) && m.epoch < retired)) {

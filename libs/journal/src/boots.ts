@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { subjectToken, type TrustDomain } from '@carnet/events';
 
@@ -12,43 +12,40 @@ export type Boots = {
   readonly compared: (peer: TrustDomain) => Promise<void>;
 };
 
+/** Written once, so its inode and the time of its last change say whether this is the folder that it was: a copy that comes back has others. */
+const ANCHOR = 'boots';
+
 /**
- * `<peer>.boot`: the boot, and when the file itself was made. A machine that is set back boots anew; and a folder that is copied back, from an archive, is made of
- * new files. Not seen is a file system that is set back under a machine that goes on: then remove these files.
+ * `<peer>.boot`: the boot, and the state of the anchor. A machine that is set back boots anew. Not seen is a file system that is set back under a machine
+ * that goes on, or files that are put back one by one: then remove these first.
  *
  * @param boot `bootId()`
  */
 export const bootsIn = (dir: string, boot: string): Boots => {
   const pathOf = (peer: TrustDomain): string => join(dir, `${subjectToken(peer)}.boot`);
+  /** @param flags of open(2): `r`, or `a` to make it if it is not there, and not to change it if it is */
+  const mark = async (flags: 'r' | 'a'): Promise<string> => {
+    const anchor = await open(join(dir, ANCHOR), flags, 0o600);
+    try {
+      const { ino, ctimeNs } = await anchor.stat({ bigint: true });
+      return `${boot} ${ino} ${ctimeNs}\n`;
+    } finally {
+      await anchor.close();
+    }
+  };
   return {
-    isCompared: async (peer) => {
-      try {
-        const file = await open(pathOf(peer), 'r');
-        try {
-          return (await file.readFile('utf8')) === markOf(boot, (await file.stat({ bigint: true })).birthtimeNs);
-        } finally {
-          await file.close();
-        }
-      } catch {
-        // Not there, or not to be read: then it is compared.
-        return false;
-      }
-    },
+    // Not there, or not to be read: then it is compared.
+    isCompared: (peer) =>
+      Promise.all([readFile(pathOf(peer), 'utf8'), mark('r')]).then(
+        ([said, now]) => said === now,
+        () => false,
+      ),
     compared: async (peer) => {
       await mkdir(dir, { recursive: true, mode: 0o700 });
-      const draft = `${pathOf(peer)}.${randomUUID()}.tmp`;
-      const file = await open(draft, 'wx', 0o600);
-      try {
-        await file.writeFile(markOf(boot, (await file.stat({ bigint: true })).birthtimeNs));
-      } finally {
-        await file.close();
-      }
-      await rename(draft, pathOf(peer));
+      await writeFile(pathOf(peer), await mark('a'), { mode: 0o600 });
     },
   };
 };
-
-const markOf = (boot: string, madeNs: bigint): string => `${boot} ${madeNs}\n`;
 
 /** Linux's id of this boot; where there is none, one of this process: then each start compares. */
 export const bootId = async (): Promise<string> =>

@@ -2,7 +2,7 @@ import type { TrustDomain } from '@carnet/events';
 import { refuse } from '@carnet/trust';
 import type { Appender } from './append.ts';
 import type { Boots } from './boots.ts';
-import { atMost } from './bus/pace.ts';
+import { atMost, pacing } from './bus/pace.ts';
 import { JOURNAL_CODES } from './codes.ts';
 import type { OwnOnBus } from './doubt.ts';
 import { bringHome } from './homecoming.ts';
@@ -14,43 +14,49 @@ import { quarantine } from './quarantine.ts';
 /** Which own ledgers are still to be compared with what the bus holds of them, before this process decides anything. */
 export type Comparisons = {
   readonly isDue: (peer: TrustDomain) => boolean;
-  readonly begin: (peer: TrustDomain) => Promise<void>;
+  /** `for-all`: no ledger goes on before this one is compared, for what is decided in one may rely on any other. `for-itself`: of a peer that has just come. */
+  readonly begin: (peer: TrustDomain, whom: 'for-all' | 'for-itself') => Promise<void>;
   /** Also of a peer that is no more. */
   readonly end: (peer: TrustDomain) => void;
-  /** As `append` says: a decision in one ledger may rely on any other. */
-  readonly first: (append: Appender) => Appender;
+  /** As `append` says. */
+  readonly first: (peer: TrustDomain, append: Appender) => Appender;
 };
 
+type Due = { readonly whom: 'for-all' | 'for-itself'; readonly sinceMs: number; readonly over: PromiseWithResolvers<void> };
+
+/** @param waitMs how long appends wait for a comparison, from its beginning */
 export function openComparisons(boots: Boots, waitMs = COMPARE_WAIT_MS): Comparisons {
-  const due = new Set<TrustDomain>();
-  let over = Promise.withResolvers<void>();
+  const due = new Map<TrustDomain, Due>();
+  const before = (peer: TrustDomain): readonly (readonly [TrustDomain, Due])[] =>
+    [...due].filter(([other, { whom }]) => other === peer || whom === 'for-all');
   return {
     isDue: (peer) => due.has(peer),
-    begin: async (peer) => {
+    begin: async (peer, whom) => {
       if (await boots.isCompared(peer)) return;
-      if (due.size === 0) over = Promise.withResolvers<void>();
-      due.add(peer);
+      due.set(peer, { whom, sinceMs: pacing.nowMs(), over: Promise.withResolvers() });
     },
     end: (peer) => {
-      if (due.delete(peer) && due.size === 0) over.resolve();
+      due.get(peer)?.over.resolve();
+      due.delete(peer);
     },
-    first: (append) => async (plan) => {
+    first: (peer, append) => async (plan) => {
       // At a start the bus answers in a moment: nobody need hear of it.
-      if (due.size > 0) await atMost(waitMs, over.promise);
-      return due.size === 0
+      for (const [, { sinceMs, over }] of before(peer))
+        await atMost(Math.max(0, sinceMs + waitMs - pacing.nowMs()), over.promise);
+      const left = before(peer).map(([other]) => other);
+      return left.length === 0
         ? append(plan)
-        : refuse('LEDGER_UNCOMPARED', JOURNAL_CODES.LEDGER_UNCOMPARED.text, { got: [...due].join(', ') });
+        : refuse('LEDGER_UNCOMPARED', JOURNAL_CODES.LEDGER_UNCOMPARED.text, { got: left.join(', ') });
     },
   };
 }
 
 /**
- * What the bus holds of our ledger to this peer beyond what is here: then this machine was set back. All own ledgers go into quarantine, and what was told
- * comes home. Once for each boot.
+ * Whether the bus holds anything of our ledger to this peer beyond what is here: then this machine was set back. All own ledgers go into quarantine, and what
+ * comes next is brought home. Once for each boot.
  */
 export async function compareWithBus(parts: JournalParts, peer: TrustDomain, onBus: OwnOnBus): Promise<void> {
   const { db, options, comparisons } = parts;
-  if (!comparisons.isDue(peer)) return;
   const headSeq = async (): Promise<number> => (await readLedger(db, { publisher: options.self, audience: peer })).head_seq;
   for (;;) {
     const from = await headSeq();
@@ -59,7 +65,7 @@ export async function compareWithBus(parts: JournalParts, peer: TrustDomain, onB
     // Another replica decided it meanwhile.
     if ((await headSeq()) > from) continue;
     await quarantine(db, options, `the bus holds events of ours to ${peer} that are not here`);
-    if (!(await bringHome(parts, peer, found))) break;
+    if (!(await bringHome(parts, peer, found, 'elsewhere'))) break;
   }
   await options.boots.compared(peer);
   comparisons.end(peer);

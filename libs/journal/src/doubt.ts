@@ -4,6 +4,7 @@ import type { Delivery } from './early.ts';
 import { bringHome, bringHomeKept } from './homecoming.ts';
 import type { JournalParts } from './journal.ts';
 import { readLedger } from './ledgers.ts';
+import { peek } from './peek.ts';
 import type { Log } from './ports.ts';
 import { thawIfHealed } from './proofs.ts';
 import { leaveQuarantine, type Unread } from './quarantine.ts';
@@ -14,14 +15,16 @@ export type Doubt = {
   answeredFreeze: string | undefined;
   coveredAtLastLook: number;
   unread: number | undefined;
+  /** How far the peer's ledger is to be here again. */
+  owed: number | undefined;
 };
 
-/** What our stream on the bus holds of our ledger to the peer beyond `afterSeq`, unverified; all up to `toldSeq` was told. */
+/** What our stream on the bus holds of our ledger to the peer beyond `afterSeq`, unverified: what comes next, or at least the newest. All up to `toldSeq` was told. */
 export type OwnOnBus = (afterSeq: number, toldSeq: number) => Promise<readonly Delivery[]>;
 
 export type Surroundings = {
   readonly onBus: OwnOnBus;
-  /** No more of the peer's ledger is taken in for now. */
+  /** No more of the peer's ledger is taken in before we have answered what is here: then a quarantine does not wait for it. */
   readonly isHeld: () => boolean;
 };
 
@@ -36,25 +39,50 @@ export async function judgeAnswer(
   const { db, options, headFiles, reliedFiles } = parts;
   const { self, clock, log } = options;
   const ours = { publisher: self, audience: peer };
-  if ((await readLedger(db, ours)).quarantined_at !== null) {
-    await bringHomeKept(parts, peer);
-    const told = positionOf(headFiles.get(peer)?.told()?.seq);
-    while (await bringHome(parts, peer, await onBus((await readLedger(db, ours)).head_seq, told))) {
-      // There may be more of it.
-    }
-  }
+  const quarantined = (await readLedger(db, ours)).quarantined_at !== null;
+  if (quarantined) await bringHomeKept(parts, peer);
+  // What the peer holds it sends with its answer.
+  if (positionOf(answer.received?.seq) > (await readLedger(db, ours)).head_seq) return;
+  const onlyOnBus = quarantined ? await bringHomeFromBus(parts, peer, onBus) : undefined;
   const row = await readLedger(db, ours);
-  if (positionOf(answer.received?.seq) > row.head_seq) return;
   state.nonce = undefined;
   state.answeredFreeze = row.frozen?.since;
   await db.transaction().execute((tx) => thawIfHealed(tx, self, peer, row.frozen));
   if (row.frozen?.code === 'LEDGER_FORK') return;
-  // Where the files of what was relied on were set back as well, hosts may have acted on words of the peer's that are to come again.
-  const { head_seq: received } = await readLedger(db, { publisher: peer, audience: self });
-  if (row.quarantined_at !== null && positionOf(answer.own?.seq) > received && !isHeld()) return;
-  const unread = await leaveQuarantine(db, { self, headFiles, reliedFiles, clock, log }, peer);
+  if (quarantined && !(await isHeard(parts, peer, answer.own, state)) && !isHeld()) return;
+  const unread = await leaveQuarantine(db, { self, headFiles, reliedFiles, clock, log }, peer, onlyOnBus);
   if (unread !== undefined && unread.seq !== state.unread) warnOf(unread, peer, log);
   state.unread = unread?.seq;
+}
+
+/** All that follows what is here. Answers where a ledger goes on of which the bus has lost what comes next. */
+async function bringHomeFromBus(parts: JournalParts, peer: TrustDomain, onBus: OwnOnBus): Promise<number | undefined> {
+  const { db, options, headFiles } = parts;
+  const told = positionOf(headFiles.get(peer)?.told()?.seq);
+  for (;;) {
+    const { head_seq } = await readLedger(db, { publisher: options.self, audience: peer });
+    const found = await onBus(head_seq, told);
+    if (found.length === 0) return undefined;
+    if (!(await bringHome(parts, peer, found, 'elsewhere')))
+      return Math.max(...found.map(({ envelope }) => positionOf(peek(envelope).seq)));
+  }
+}
+
+/**
+ * Whether the peer's ledger is here as far as it said first since our doubt began. Files that say what was relied on may have been set back as well, and hosts may have acted
+ * on words of the peer's that are to come again.
+ */
+async function isHeard({ db, options }: JournalParts, peer: TrustDomain, own: HeadPosition, state: Doubt): Promise<boolean> {
+  const { head_seq } = await readLedger(db, { publisher: peer, audience: options.self });
+  if (state.owed === undefined && positionOf(own?.seq) > head_seq)
+    options.log.warn(
+      { peer, from: head_seq + 1, to: own?.seq },
+      'the peer has said more than is here; until it is, our ledgers stay in quarantine',
+    );
+  state.owed ??= positionOf(own?.seq);
+  if (state.owed > head_seq) return false;
+  state.owed = undefined;
+  return true;
 }
 
 function warnOf({ seq, isAnother }: Unread, peer: TrustDomain, log: Log): void {

@@ -58,6 +58,7 @@ export function openExchange(parts: JournalParts, peer: TrustDomain, outbox: Out
     answeredFreeze: undefined,
     coveredAtLastLook: -1,
     unread: undefined,
+    owed: undefined,
   };
 
   const said = async () => {

@@ -88,7 +88,7 @@ export async function bringHome(
   parts: JournalParts,
   peer: TrustDomain,
   deliveries: readonly Delivery[],
-  from: From = 'elsewhere',
+  from: From,
 ): Promise<boolean> {
   const { head_seq, head_digest } = await readLedger(parts.db, { publisher: parts.options.self, audience: peer });
   const following: Delivery[] = [];

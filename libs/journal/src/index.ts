@@ -1,4 +1,4 @@
-export { type Boots, bootId, bootsIn } from './boots.ts';
+export { bootId, bootsIn } from './boots.ts';
 export { type Bus, connectBus } from './bus/bus.ts';
 export { type BusAddress, connectNats } from './bus/connection.ts';
 export { ensureStreams } from './bus/streams.ts';

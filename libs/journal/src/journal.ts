@@ -16,7 +16,7 @@ import { type Notice, type Notices, openNotices } from './notices.ts';
 import { endKey, tendKeys } from './own-keys.ts';
 import type { ChainValidator, ChainVerdict, Clock, Log, RandomBytes, Signing } from './ports.ts';
 import { type ProofRefusal, proofAgainst } from './proof-export.ts';
-import { digestAt, quarantine, quarantineIfBehind } from './quarantine.ts';
+import { digestAt, quarantine, quarantinedPeers, quarantineIfBehind } from './quarantine.ts';
 import { type JourneyEnds, type LastEvent, type Queries, queries } from './queries.ts';
 import { openReceiver, type Received, type Receiver } from './receive.ts';
 import { openRoster, type Roster } from './roster.ts';
@@ -168,9 +168,9 @@ async function openParts(options: JournalOptions): Promise<Opened> {
   const attach = async (peer: TrustDomain): Promise<void> => {
     if (roster.has(peer)) return;
     await ensureLedgers(db, self, [peer]);
-    await openPeer(peer);
+    await openPeer(peer, 'for-itself');
   };
-  const openPeer = async (peer: TrustDomain): Promise<void> => {
+  const openPeer = async (peer: TrustDomain, whom: 'for-all' | 'for-itself'): Promise<void> => {
     const open = options.openHeadFile ?? openHeadFile;
     const headFile = await open(options.headDir, peer, 'head');
     const reliedFile = await open(options.headDir, peer, 'relied');
@@ -178,14 +178,13 @@ async function openParts(options: JournalOptions): Promise<Opened> {
     await quarantineIfBehind(db, { self, ...files, clock, log });
     headFiles.set(peer, headFile);
     reliedFiles.set(peer, reliedFile);
-    await comparisons.begin(peer);
-    appenders.set(peer, comparisons.first(appender(peer, headFile, reliedFile)));
     theirs.set(peer, receiver(peer, 'theirs'));
     ours.set(peer, receiver(peer, 'ours'));
     for (const ledger of ledgersWith(self, peer)) await notices.follow(ledger);
     await bringHomeKept(parts, peer);
-    // A folder that is new, or older than the database, knows as much from now on.
-    await keep(parts, peer, await endsWith(db, self, peer));
+    await keepWhatIsHere(parts, peer);
+    await comparisons.begin(peer, whom);
+    appenders.set(peer, comparisons.first(peer, appender(peer, headFile, reliedFile)));
     roster.add(peer);
   };
   const detach = (peer: TrustDomain): void => {
@@ -196,18 +195,26 @@ async function openParts(options: JournalOptions): Promise<Opened> {
   };
   // All before any: a database that is found behind one head file quarantines every own ledger.
   await ensureLedgers(db, self, options.peers);
-  for (const peer of new Set(options.peers)) await openPeer(peer);
+  for (const peer of new Set(options.peers)) await openPeer(peer, 'for-all');
   return { parts, attach, detach };
 }
 
-const ledgersWith = (self: TrustDomain, peer: TrustDomain): readonly [Ledger, Ledger] => [
+const ledgersWith = (self: TrustDomain, peer: TrustDomain): readonly Ledger[] => [
   { publisher: self, audience: peer },
   { publisher: peer, audience: self },
 ];
 
-async function endsWith(db: JournalDb, self: TrustDomain, peer: TrustDomain): Promise<Pick<JourneyEnds, 'own' | 'received'>> {
-  const [ours, theirs] = ledgersWith(self, peer);
-  return { own: endOf(await readLedger(db, ours)), received: endOf(await readLedger(db, theirs)) };
+/** A folder that is new, or older than the database, knows as much from now on. */
+async function keepWhatIsHere(parts: JournalParts, peer: TrustDomain): Promise<void> {
+  const { db, options } = parts;
+  if ((await quarantinedPeers(db, options.self)).length > 0) return;
+  try {
+    await keep(parts, peer);
+  } catch (cause) {
+    if (!(cause instanceof JournalError)) throw cause;
+    // Whatever relies on it is refused, each time; the rest goes on.
+    options.log.error({ code: cause.code, peer, cause: cause.message }, 'our ledger cannot be kept outside of the database');
+  }
 }
 
 function journalOf({ parts, attach, detach }: Opened): Journal {

@@ -22,6 +22,8 @@ export const KEPT_COVERED_BYTES_MAX = 16_777_216;
 export const KEPT_MARKS_MAX = 10_000;
 /** Messages of our own stream on the bus that are looked through for lost events, newest first: about 10 s. */
 export const OWN_STREAM_MESSAGES_MAX = 10_000;
+/** Of them, asked for at once. */
+export const OWN_STREAM_AT_ONCE = 64;
 /** Envelopes re-sent for one question. The asker goes on asking from its new head. */
 export const RESEND_MAX = 256;
 /** Two event keys are good for this long while they are changed, in ms: every replica has read its key file again by then. */

@@ -4,6 +4,7 @@ import type { Selectable } from 'kysely';
 import type { HeadFile } from './head-file.ts';
 import { keepUpTo } from './keep.ts';
 import { endOf, eventsIn, type JournalDb, type Ledger, readLedger, type StoredLedger } from './ledgers.ts';
+import { digestAt } from './quarantine.ts';
 import type { LastEvent } from './queries.ts';
 import type { EventRow } from './tables.ts';
 
@@ -43,24 +44,29 @@ export function openOutbox(db: JournalDb, self: TrustDomain, peer: TrustDomain, 
       .where(column, '<', seq)
       .execute();
   };
-  const wasTold = ({ seq }: Outgoing): boolean => seq <= positionOf(headFile.told()?.seq);
+  /** By the file, or by what the bus and the peer had of it: the file may be a new one. */
+  const toldSeq = ({ acked_seq, covered_seq }: Pick<StoredLedger, 'acked_seq' | 'covered_seq'>): number =>
+    Math.max(positionOf(headFile.told()?.seq), acked_seq, covered_seq);
   return {
     marks: () => readLedger(db, ledger),
     after: async (afterSeq, limit) => {
       const rows = outgoingOf(await rowsAfter(db, ledger, afterSeq, limit, 'unless-quarantined'));
-      const outgoing = headFile.isFull() ? rows.filter(wasTold) : rows;
+      const outgoing = headFile.isFull() ? rows.filter(({ seq }) => seq <= positionOf(headFile.told()?.seq)) : rows;
       const end = outgoing.at(-1);
       if (end === undefined) return [];
       const kept = await keepUpTo(db, ledger, headFile, { end, purpose: 'told', read: outgoing });
       return kept.seq === end.seq ? outgoing : outgoing.filter(({ seq }) => seq <= kept.seq);
     },
-    again: async (afterSeq, limit) => outgoingOf(await rowsAfter(db, ledger, afterSeq, limit, 'always')).filter(wasTold),
+    again: async (afterSeq, limit) => {
+      const told = toldSeq(await readLedger(db, ledger));
+      return outgoingOf(await rowsAfter(db, ledger, afterSeq, limit, 'always')).filter(({ seq }) => seq <= told);
+    },
     tellableHead: async () => {
       const row = await readLedger(db, ledger);
       const told = headFile.told();
       const last = headFile.isFull() && told !== null ? { seq: positionOf(told.seq), digest: told.digest } : endOf(row);
-      // Signing a head tells it: it must be durable first, as an event must. In quarantine the file stays ahead, as it should.
-      if (last === undefined || row.quarantined_at !== null) return last;
+      // Signing a head tells it: it must be durable first, as an event must. In quarantine nothing more is told, nor promised to be sent.
+      if (last === undefined || row.quarantined_at !== null) return lastUpTo(db, ledger, Math.min(row.head_seq, toldSeq(row)));
       return keepUpTo(db, ledger, headFile, { end: last, purpose: 'told' });
     },
     acked: (seq) => mark('acked_seq', seq),
@@ -81,6 +87,11 @@ export function openOutbox(db: JournalDb, self: TrustDomain, peer: TrustDomain, 
       return rows[0]?.seq;
     },
   };
+}
+
+async function lastUpTo(db: JournalDb, ledger: Ledger, seq: number): Promise<LastEvent | undefined> {
+  const digest = await digestAt(db, ledger.publisher, ledger.audience, seq);
+  return digest === undefined ? undefined : { seq, digest };
 }
 
 async function rowsAfter(

@@ -62,13 +62,20 @@ export type Unread = { readonly seq: number; readonly isAnother: boolean };
  * One peer has answered a fresh challenge, and what it, our own files and the bus hold of us is here. Ends when the last peer has,
  * and only with everything that was told: what nobody received yet may be under way for ever, and a second event at its position is
  * a fork. Also with all that effects relied on, which the peer sends again: until then it answers what is missing.
+ *
+ * @param onlyOnBus the bus holds this position, and nobody what leads there
  */
-export async function leaveQuarantine(db: JournalDb, ports: QuarantinePorts, peer: TrustDomain): Promise<Unread | undefined> {
+export async function leaveQuarantine(
+  db: JournalDb,
+  ports: QuarantinePorts,
+  peer: TrustDomain,
+  onlyOnBus?: number,
+): Promise<Unread | undefined> {
   const { self, headFiles, reliedFiles, log } = ports;
   const row = await readLedger(db, { publisher: self, audience: peer });
   const file = headFiles.get(peer);
   if (row.quarantined_at === null || file === undefined) return undefined;
-  const missing = await missingFrom(db, { publisher: self, audience: peer }, file);
+  const missing = (await missingFrom(db, { publisher: self, audience: peer }, file)) ?? onlyOnBus;
   const update = db.updateTable('ledgers').where('publisher', '=', self).where('audience', '=', peer);
   if (missing !== undefined) {
     if (row.lost_seq === missing) return undefined;

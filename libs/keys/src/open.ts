@@ -20,7 +20,7 @@ import { type DepositRequest, deposit } from './handover/deposit.ts';
 import { type Ending, unendedOf } from './handover/deposits.ts';
 import { type Retiring, resume, retire } from './handover/ending.ts';
 import * as target from './handover/import.ts';
-import { unclearedOf, undiscardedOf } from './handover/imports.ts';
+import { stillHoldingOf, undiscardedOf } from './handover/imports.ts';
 import { type ReleaseRequest, release } from './handover/release.ts';
 import { type HostSealRequest, sealForHost } from './hosts.ts';
 import * as operating from './operate.ts';
@@ -191,7 +191,7 @@ export const keyManager = (ports: KeyPorts, db: Db, close: () => void) => {
     discard: (tx: Tx, ending: Ending) => target.discard(ports, tx, ending),
     undestroyedOf: (keys: readonly KeyId[]) => undestroyedOf(ports.db, keys),
     undiscardedOf: (migrations: readonly MigrationId[]) => undiscardedOf(ports.db, migrations),
-    unclearedOf: (migrations: readonly MigrationId[]) => unclearedOf(ports.db, migrations),
+    stillHoldingOf: (migrations: readonly MigrationId[]) => stillHoldingOf(ports.db, migrations),
     createReplacement: (wanted: replacement.ReplacementWanted) => replacement.createReplacement(ports, wanted),
     endReplaced: (tx: Tx, wanted: replacement.ReplacementWanted) => replacement.endReplaced(ports, tx, wanted),
 

@@ -153,13 +153,13 @@ describe('the end of a former arrival, in a database that was restored', () => {
     const begun = await begin(a, b, { vm, epoch: epoch.parse(3) });
     await imported({ ...begun, keys: [{ ...key, key: made.key }], disks: [{ artifact, key: made.key, capacityBytes }] });
     const migrations = [story.handover.migration, begun.handover.migration];
-    expect(await b.keys.unclearedOf(migrations), 'both').toHaveLength(2);
+    expect(await b.keys.stillHoldingOf(migrations), 'both').toHaveLength(2);
 
     must(await within(b, (tx) => b.keys.discard(tx, story.handover)));
 
     expect(must(await b.keys.show(key))).toMatchObject({ state: 'destroyed', consumers: [] });
     expect(must(await b.keys.show(made))).toMatchObject({ arrival: 3, state: 'active', consumers: consumersOf(vm) });
-    expect(await b.keys.unclearedOf(migrations)).toEqual([begun.handover.migration]);
+    expect(await b.keys.stillHoldingOf(migrations)).toEqual([begun.handover.migration]);
   });
 
   it('ends what was acknowledged and, here, not imported yet; and no later holding of the same key', async () => {
@@ -178,9 +178,9 @@ describe('the end of a former arrival, in a database that was restored', () => {
         .execute();
       await b.keys.addConsumer(tx, key.key, vmConsumer(vm));
     });
-    expect(await b.keys.unclearedOf([migration])).toEqual([migration]);
+    expect(await b.keys.stillHoldingOf([migration])).toEqual([migration]);
     must(await within(b, (tx) => b.keys.discard(tx, story.handover)));
-    expect(await b.keys.unclearedOf([migration])).toEqual([]);
+    expect(await b.keys.stillHoldingOf([migration])).toEqual([]);
     expect(must(await b.keys.show(key))).toMatchObject({ arrival: 3, state: 'pre-activation', consumers: consumersOf(vm) });
   });
 });

@@ -1,7 +1,7 @@
 import { type Digest, keyId, uuidv7 } from '@carnet/events';
 import type { Tx } from '@carnet/store';
 import { CREATE_DEK } from './child/operations.ts';
-import { consume, endUse, removeConsumer, vmConsumer } from './deks.ts';
+import { consume, endUse } from './deks.ts';
 import { type KeyPorts, type Prepared, tenantKeks } from './ports.ts';
 import { inUse } from './records/consumers.ts';
 import { change, enter } from './records/history.ts';
@@ -130,7 +130,7 @@ export async function endReplaced(
       expected: 'replaced by an active key',
       got: replacement?.record.state ?? 'not replaced',
     });
-  if (old.record.vm !== undefined) await removeConsumer(tx, key, vmConsumer(old.record.vm));
+  await endUse(tx, old.record);
   const used = await inUse(db, key);
   if (used !== undefined) return used;
   const mark = { at: ports.now(), actor: ports.actor, reason: `${reason}, by ${replacement.record.key}`, cause };

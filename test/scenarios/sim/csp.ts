@@ -18,14 +18,18 @@ export type Csp = {
   readonly heads: Heads;
   /** Beside them: how far effects relied on each peer's ledger. */
   readonly relied: Heads;
-  /** Beside them: which boot of the machine has compared each own ledger with what the bus holds of it. */
+  /** Beside them, of each own ledger: by which boot of the machine it was compared with what the bus holds of it. */
   readonly boots: Map<TrustDomain, number>;
-  /** Which boot this is. */
+  /** The boot of now, from 1: one more each time the machine is set back. */
   boot: number;
   /** The folder with these was lost, and no process has looked at it since. */
   isUnkept: boolean;
-  /** On another disk, by file name. */
+  /** Events of peers, by digest, of which `relied` was lost or set back. */
+  readonly reliedUnkept: Set<string>;
+  /** By file name. */
   readonly spares: SpareFiles;
+  /** They were lost, and not all are made anew. */
+  isUnspared: boolean;
   readonly replicas: (Replica | undefined)[];
   readonly lives: Life[];
   /** How often its database was restored. */

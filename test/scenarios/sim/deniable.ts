@@ -113,9 +113,10 @@ export function createDeniable(identityOf: (domain: TrustDomain) => Csp['identit
 
   /** Also once its database is lost: what is ours from our own files or the peer, what is the peer's from the peer. */
   const canProve = (csp: Csp, { publisher, audience, seq }: Known, digest: Digest): boolean => {
-    // Set back with its machine, or not looked at yet by a new process: what hosts relied on is to be heard or written again.
-    if (csp.isUnkept || csp.boot > 1) return true;
-    if (publisher !== csp.domain) return Number(headOfKept(csp.relied.get(publisher) ?? NOTHING)?.seq ?? 0) >= seq;
+    // Not looked at yet by a new process: it writes again what is here.
+    if (csp.isUnkept) return true;
+    if (publisher !== csp.domain)
+      return Number(headOfKept(csp.relied.get(publisher) ?? NOTHING)?.seq ?? 0) >= seq || csp.reliedUnkept.has(digest);
     if (csp.heads.get(audience)?.events.some((kept) => kept.digest === digest) === true) return true;
     const [row] = csp.database.rows('select covered_seq from ledgers where publisher = ? and audience = ?', csp.domain, audience);
     return Number(row?.['covered_seq'] ?? 0) >= seq || csp.restores > 0;

@@ -119,7 +119,7 @@ const byLedger = (db: Any, spares: SpareFiles): ReplicaKeys['manager'] => ({
       .execute();
     return rows.map(({ migration }) => migrationId.parse(migration));
   },
-  unclearedOf: async (migrations) => {
+  stillHoldingOf: async (migrations) => {
     const opening = db
       .selectFrom('sim_handovers')
       .select('migration')

@@ -1,4 +1,6 @@
 import { ledgerStream, type TrustDomain } from '@carnet/events';
+import { headOfKept } from '../../../libs/journal/src/head-file.ts';
+import { positionOf } from '../../../libs/trust/src/index.ts';
 import type { SimBus } from './bus.ts';
 import { type Csp, RESTART_MS } from './csp.ts';
 import type { Faults } from './faults.ts';
@@ -26,7 +28,8 @@ function mayRestore({ csps, options }: Restoring, csp: Csp, restores: number): b
   const isAnother = csps.some((other) => other !== csp && other.restores > 0);
   if (csp.restores !== restores || (isAnother && coveredKeptOf(options.seed) === 'none')) return false;
   // Where its folder has gone a moment ago, what is nowhere else would be gone for good.
-  return !csp.isUnkept && options.federation.custody.isSpared(csp.database, csp.spares);
+  csp.isUnspared &&= !options.federation.custody.isSpared(csp.database, csp.spares);
+  return !csp.isUnkept && !csp.isUnspared;
 }
 
 /** The database comes back as it was when this was called. */
@@ -44,29 +47,33 @@ export function restoringDatabase(of: Restoring, csp: Csp): (what: string) => vo
 
 type WithBus = Restoring & { readonly bus: SimBus };
 
-const ownEvents = ({ database, domain }: Csp) =>
-  database.rows('select audience, seq, digest from events where publisher = ?', domain);
+const eventsOf = ({ database }: Csp, publisher: 'publisher = ?' | 'audience = ?', domain: TrustDomain) =>
+  database.rows(`select publisher, audience, seq, digest from events where ${publisher}`, domain);
 
-/** All that was decided or kept since there is on the bus as well: what is nowhere else is lost with a machine. */
+/** All that was told or relied on since is on the bus as well: what is nowhere else is lost with a machine. */
 function isTold({ bus }: WithBus, csp: Csp, before: ReadonlySet<unknown>): boolean {
-  const { domain } = csp;
-  return ownEvents(csp).every(
-    ({ audience, digest }) => before.has(digest) || bus.holds(ledgerStream(domain, audience as TrustDomain), String(digest)),
-  );
+  const { domain, heads } = csp;
+  return eventsOf(csp, 'publisher = ?', domain).every((row) => {
+    const audience = row['audience'] as TrustDomain;
+    const kept = heads.get(audience);
+    const isKept = kept !== undefined && Number(row['seq']) <= positionOf(headOfKept(kept)?.seq);
+    return !isKept || before.has(row['digest']) || bus.holds(ledgerStream(domain, audience), String(row['digest']));
+  });
 }
 
-/** A snapshot sets the machine back, with database and head files of one moment; keys' spares are on another disk. */
+/** A snapshot sets the machine back, with database and head files of one moment, and without the spares of keys. */
 export function settingBack(of: WithBus, csp: Csp): () => void {
   const { scheduler, faults } = of;
   const database = csp.database.snapshot();
-  const before = new Set<unknown>(ownEvents(csp).map(({ digest }) => digest));
-  const folder = { heads: new Map(csp.heads), relied: new Map(csp.relied), boots: new Map(csp.boots) };
+  const before = new Set<unknown>(eventsOf(csp, 'publisher = ?', csp.domain).map(({ digest }) => digest));
+  const folder = folderOf(csp);
   const { restores } = csp;
   const sinceMs = scheduler.elapsedMs();
   return () => {
     if (!mayRestore(of, csp, restores) || !isTold(of, csp, before)) return;
     if (!faults.due(`the machine of ${csp.domain} is set back by ${scheduler.elapsedMs() - sinceMs} ms`)) return;
     restart(of, csp, () => {
+      forgetRelied(csp);
       csp.restores += 1;
       csp.boot += 1;
       csp.database.restore(database);
@@ -75,29 +82,37 @@ export function settingBack(of: WithBus, csp: Csp): () => void {
   };
 }
 
-/** The folder beside the database is lost, or comes back as it was when this was called. */
-export function losingFolder(of: WithBus, csp: Csp, how: 'empty' | 'older'): () => void {
-  const folder: Folder =
-    how === 'empty'
-      ? { heads: new Map(), relied: new Map(), boots: new Map() }
-      : { heads: new Map(csp.heads), relied: new Map(csp.relied), boots: new Map() };
+/** The folder beside the database is lost, or comes back as it was when this was called; with it, where they can be made anew, the spares of keys. */
+export function losingFolder(of: Restoring, csp: Csp, how: 'empty' | 'older'): () => void {
+  const folder: Folder = how === 'empty' ? { heads: new Map(), relied: new Map() } : folderOf(csp);
   const spares = how === 'empty' ? new Map() : new Map(csp.spares);
   return () => {
-    if (!of.faults.due(`the folder of ${csp.domain} is ${how}`)) return;
+    if (isBehind(csp) || !of.faults.due(`the folder of ${csp.domain} is ${how}`)) return;
     restart(of, csp, () => {
+      forgetRelied(csp);
       csp.isUnkept = true;
       placeFolder(csp, folder);
-      if (of.options.federation.custody.kind === 'real') replaceAll(csp.spares, spares);
+      csp.boots.clear();
+      if (of.options.federation.custody.kind !== 'real') return;
+      csp.isUnspared = true;
+      replaceAll(csp.spares, spares);
     });
   };
 }
 
-type Folder = { readonly heads: Heads; readonly relied: Heads; readonly boots: ReadonlyMap<TrustDomain, number> };
+/** Its database was restored, and has not everything again: of that its folder may be all that is left. */
+const isBehind = ({ database, domain, heads, relied }: Csp): boolean =>
+  database.rows('select publisher, audience, head_seq from ledgers').some(({ publisher, audience, head_seq: head }) => {
+    const kept = publisher === domain ? heads.get(audience as TrustDomain) : relied.get(publisher as TrustDomain);
+    return kept !== undefined && positionOf(headOfKept(kept)?.seq) > Number(head);
+  });
 
-function placeFolder(csp: Csp, { heads, relied, boots }: Folder): void {
+type Folder = { readonly heads: Heads; readonly relied: Heads };
+const folderOf = ({ heads, relied }: Csp): Folder => ({ heads: new Map(heads), relied: new Map(relied) });
+
+function placeFolder(csp: Csp, { heads, relied }: Folder): void {
   replaceAll(csp.heads, heads);
   replaceAll(csp.relied, relied);
-  replaceAll(csp.boots, boots);
 }
 
 function replaceAll<K, V>(files: Map<K, V>, by: ReadonlyMap<K, V>): void {
@@ -105,8 +120,14 @@ function replaceAll<K, V>(files: Map<K, V>, by: ReadonlyMap<K, V>): void {
   for (const [name, file] of by) files.set(name, file);
 }
 
-/** Its machine has not asked the bus yet what it holds of this stream. */
+/** That its host relied on words of peers, which file says so any more? */
+function forgetRelied(csp: Csp): void {
+  for (const { digest } of eventsOf(csp, 'audience = ?', csp.domain)) csp.reliedUnkept.add(String(digest));
+}
+
+/** A machine that was set back has not asked the bus yet what it holds of this stream. */
 export const isComparing = (csps: readonly Csp[], stream: string): boolean =>
-  csps.some((csp) =>
-    csps.some((peer) => stream === ledgerStream(csp.domain, peer.domain) && csp.boots.get(peer.domain) !== csp.boot),
+  csps.some(
+    ({ domain, boot, boots }) =>
+      boot > 1 && csps.some((peer) => stream === ledgerStream(domain, peer.domain) && boots.get(peer.domain) !== boot),
   );

@@ -216,9 +216,9 @@ function misfortunes(
   });
   // Beside a liar nobody is restored: whether a CSP lied or was restored is what the two ask about each other.
   if (liar !== undefined) return;
-  const restoring = (csp: Csp) => restoringDatabase({ scheduler, csps, faults, options, start }, csp);
+  const of = { scheduler, csps, faults, options, bus, start };
   every(20_000, () => {
-    const restore = restoring(plan.pick(csps));
+    const restore = restoringDatabase(of, plan.pick(csps));
     // Of a moment ago, or of long ago: the last but one backup.
     const ms = 50 + plan.below(plan.pick([3_000, stormMs]));
     scheduler.at(scheduler.elapsedMs() + ms, () => restore(`${ms} ms ago`));
@@ -228,7 +228,7 @@ function misfortunes(
     const csp = plan.pick(csps);
     const [ms, passed, way] = [plan.below(10_000), plan.below(4), plan.pick(['out', 'both'] as const)];
     if (faults.due(`${csp.domain} ${CUT_TEXT[way]} for ${ms} ms`)) bus.cutOff(csp.domain, way, ms);
-    const restore = restoring(csp);
+    const restore = restoringDatabase(of, csp);
     const fromMs = scheduler.elapsedMs();
     let left = passed;
     csp.host.onEffect = () => {
@@ -239,14 +239,13 @@ function misfortunes(
       if (agoMs < ms) scheduler.at(scheduler.elapsedMs(), () => restore(`${agoMs} ms ago, after what its host did`));
     };
   });
-  const settings = { scheduler, csps, faults, options, bus, start };
   every(25_000, () => {
-    const setBack = settingBack(settings, plan.pick(csps));
+    const setBack = settingBack(of, plan.pick(csps));
     scheduler.at(scheduler.elapsedMs() + 50 + plan.below(plan.pick([3_000, stormMs])), setBack);
   });
   every(25_000, () => {
     const csp = plan.pick(csps);
-    const lose = losingFolder(settings, csp, plan.pick(['empty', 'older']));
+    const lose = losingFolder(of, csp, plan.pick(['empty', 'older']));
     scheduler.at(scheduler.elapsedMs() + plan.below(5_000), lose);
   });
 }

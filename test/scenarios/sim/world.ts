@@ -197,6 +197,8 @@ function cspOf({ mutant, options, scheduler, faults, network, leaves, opened }: 
     boots: new Map(),
     boot: 1,
     isUnkept: false,
+    reliedUnkept: new Set(),
+    isUnspared: false,
     spares: new Map(),
     replicas: [],
     lives: [],

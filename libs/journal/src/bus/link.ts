@@ -81,7 +81,7 @@ async function runLeased(
   const { client, manager } = await jetStream();
   const exchange = openExchange(parts, peer, outbox, {
     onBus: ownOnBus(manager, self, peer),
-    isHeld: () => intake.heldBy() !== undefined,
+    isHeld: () => intake.heldBy() === 'unanswered',
   });
   const limited = saysLimited(parts, peer);
   const channel = openChannel({

@@ -5,6 +5,9 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { Boots } from '../boots.ts';
 import { compareWithBus, openComparisons } from '../comparison.ts';
 import type { OwnOnBus } from '../doubt.ts';
+import { receiveResent } from '../homecoming.ts';
+import { COMPARE_WAIT_MS } from '../limits.ts';
+import { OPEN } from './open-intake.ts';
 import { ALL, digestsOf, twoSides } from './two-sides.ts';
 import { A, B, C, decide, type memoryLog, refusal, temporaryDir } from './world.ts';
 
@@ -16,7 +19,6 @@ export function setBackContract(open: () => Promise<Store>): void {
   const anew: Boots = { isCompared: async () => false, compared: async (peer) => void compared.push(peer) };
   const compare = async (peer = B, onBus = peer === B ? stream : nothing): Promise<void> =>
     compareWithBus(sides.a.parts, peer, onBus);
-  const snapshot = () => own();
 
   beforeEach(() => {
     compared = [];
@@ -46,15 +48,61 @@ export function setBackContract(open: () => Promise<Store>): void {
       expect(await sides.b.journal.peersState()).toMatchObject([{ proofs: [] }, { proofs: [] }]);
     });
 
+    it('and was set back by far goes into quarantine all the same, and comes home by the peer', async () => {
+      await say(sides.a, 'told', 'told too', 'and this');
+      const before = await told(sides.a);
+      await hear(sides.b, before);
+      // Of what comes next the bus has nothing left, or too much lies between.
+      sides.onBus = before.slice(-1);
+      await restore(2);
+      await restart(temporaryDir(), anew);
+      await compare();
+      await compare(C);
+      expect(await appendCode()).toBe('LEDGER_QUARANTINED');
+      const [question] = (await sides.a.exchange.challengeIfInDoubt()).slice(-1);
+      const heard = await sides.b.exchange.hear(question ?? Buffer.alloc(0));
+      await receiveResent(sides.a.parts, B, heard.ok ? heard.value.replies.slice(1) : [], OPEN);
+      await challenge();
+      await withoutC();
+      expect(digestsOf(await ledgerOf(sides.a))).toEqual(digestsOf(before));
+      expect(await appendCode()).toBe('appended');
+    });
+
+    it('and was set back, and of what it told the bus has only a later event: nothing is decided in the place of the one before', async () => {
+      await say(sides.a, 'told', 'told too');
+      const before = await told(sides.a);
+      sides.onBus = before.slice(3);
+      await restore(2);
+      await restart(temporaryDir(), anew);
+      await compare();
+      await compare(C);
+      await challenge();
+      await withoutC();
+      expect(await appendCode()).toBe('LEDGER_EVENTS_LOST');
+      expect(await own()).toMatchObject({ lostSeq: 4, head: { seq: '2' } });
+      expect(digestsOf(await ledgerOf(sides.a))).toEqual(digestsOf(before.slice(0, 2)));
+    });
+
+    it('and was set back sends again what it told, while it waits: two of them know each other by it', async () => {
+      await say(sides.a, 'told');
+      const before = await told(sides.a);
+      await say(sides.a, 'told nobody');
+      sides.onBus = before;
+      await restore(2);
+      await restart(temporaryDir(), anew);
+      await compare();
+      expect((await sides.a.outbox.again(0, ALL)).map(({ seq }) => seq)).toEqual([1, 2, 3]);
+      expect(await sides.a.outbox.tellableHead()).toMatchObject({ seq: 3 });
+    });
+
     it('and was not set back goes on, once for each boot', async () => {
       sides.onBus = await told(sides.a);
       await restart(sides.a.headDir, anew);
       const next = appendCode();
       await compare();
+      expect(sides.a.parts.comparisons.isDue(B)).toBe(false);
       await compare(C);
       expect(await next).toBe('appended');
-      sides.onBus = [];
-      await compare(B, async () => Promise.reject(new Error('asked again')));
       expect(compared).toEqual([B, C]);
     });
 
@@ -69,29 +117,28 @@ export function setBackContract(open: () => Promise<Store>): void {
       expect((await next).ok).toBe(true);
     });
 
-    it('while the bus does not answer is refused, and has changed nothing', async () => {
-      await restart(sides.a.headDir, anew);
-      const before = await snapshot();
+    it('waits for itself only with a peer that has just come: perhaps it has no stream yet', async () => {
       const { first, begin } = openComparisons(anew, 20);
-      await begin(B);
-      const refused = await first(async () => Promise.reject(new Error('decided')))(decide(refusal()));
-      expect(refused).toMatchObject({ ok: false, code: 'LEDGER_UNCOMPARED', got: B });
-      await expect(compare(B, async () => Promise.reject(new Error('no bus')))).rejects.toThrow('no bus');
-      expect([sides.a.parts.comparisons.isDue(B), compared]).toEqual([true, []]);
-      expect(await snapshot()).toEqual(before);
+      await begin(C, 'for-itself');
+      const decided = async () => ({ ok: true, value: { events: [], value: null } }) as never;
+      expect(await first(B, decided)(decide(refusal()))).toMatchObject({ ok: true });
+      expect(await first(C, decided)(decide(refusal()))).toMatchObject({ ok: false, code: 'LEDGER_UNCOMPARED', got: C });
     });
 
-    it('and whose bus holds what does not follow goes into quarantine; nothing of that is placed', async () => {
-      await say(sides.a, 'told', 'told too');
-      const before = await told(sides.a);
-      sides.onBus = before.slice(3);
-      await restore(2);
-      await restart(temporaryDir(), anew);
-      await compare();
-      await compare(C);
-      expect(await appendCode()).toBe('LEDGER_QUARANTINED');
-      expect(digestsOf(await ledgerOf(sides.a))).toEqual(digestsOf(before.slice(0, 2)));
-    });
+    it(
+      'while the bus does not answer is refused, and has changed nothing; after that at once',
+      async () => {
+        await restart(sides.a.headDir, anew);
+        const before = await own();
+        await expect(compare(B, async () => Promise.reject(new Error('no bus')))).rejects.toThrow('no bus');
+        expect(await sides.a.journal.append(B, decide(refusal()))).toMatchObject({ ok: false, code: 'LEDGER_UNCOMPARED' });
+        const startedMs = performance.now();
+        expect(await appendCode()).toBe('LEDGER_UNCOMPARED');
+        expect(performance.now() - startedMs).toBeLessThan(COMPARE_WAIT_MS / 2);
+        expect([await own(), compared]).toEqual([before, []]);
+      },
+      COMPARE_WAIT_MS * 3,
+    );
 
     it('beside a replica that decides meanwhile is not taken for one that was set back', async () => {
       await restart(sides.a.headDir, anew);
@@ -135,7 +182,7 @@ export function setBackContract(open: () => Promise<Store>): void {
       expect(await appendCode()).toBe('appended');
     });
 
-    it('does not wait for more of a peer than is taken in from it now', async () => {
+    it('does not wait for more of a peer whose questions are to be answered first', async () => {
       sides.isHeld = true;
       await actedUpon();
       expect(await appendCode()).toBe('appended');
@@ -151,5 +198,20 @@ export function setBackContract(open: () => Promise<Store>): void {
     expect(digestsOf(await ledgerOf(sides.a))).toEqual(digestsOf(before));
     expect(await appendCode()).toBe('LEDGER_QUARANTINED');
     expect(await sides.a.outbox.after(0, ALL)).toEqual([]);
+  });
+
+  it('two in quarantine wait for nothing that neither tells', async () => {
+    await say(sides.b, 'decided, and told nobody');
+    const { db } = sides.b.parts.options.store;
+    await sql`update ledgers set quarantined_at = '2026-11-28T10:00:00.000Z' where publisher = ${B}`.execute(db);
+    await say(sides.a, 'told');
+    sides.onBus = await told(sides.a);
+    await restore(2);
+    await restart(temporaryDir(), anew);
+    await compare();
+    await compare(C);
+    await challenge();
+    await withoutC();
+    expect(await appendCode()).toBe('appended');
   });
 }

@@ -19,7 +19,8 @@ import type { Store } from '@carnet/store';
 import { ed25519Signer, type Signer, sha256Hex, type Verifier } from '@carnet/trust';
 import { sql } from 'kysely';
 import { openEmptyStore } from '../../../store/src/testing.ts';
-import type { Boots, ChainValidator, Introduction, JournalOptions, Log, Signing } from '../index.ts';
+import type { Boots } from '../boots.ts';
+import type { ChainValidator, Introduction, JournalOptions, Log, Signing } from '../index.ts';
 
 export const A = trustDomain.parse('csp-a.example');
 export const B = trustDomain.parse('csp-b.example');

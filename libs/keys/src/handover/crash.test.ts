@@ -91,12 +91,12 @@ describe('after a crash', () => {
     await twice(() => within(a, (tx) => a.keys.retire(tx, retiring(story))));
     expect(await within(a, (tx) => a.keys.resume(tx, { migration, epoch }))).toMatchObject({ code: 'DEPOSIT_STATE' });
     expect(await b.keys.undiscardedOf([migration])).toEqual([migration]);
-    expect(await b.keys.unclearedOf([migration])).toEqual([migration]);
+    expect(await b.keys.stillHoldingOf([migration])).toEqual([migration]);
     const held = await b.keys.undestroyedOf(story.keys.map(({ key }) => key));
     expect(held.toSorted()).toEqual(story.keys.map(({ key }) => key).toSorted());
     await twice(() => within(b, (tx) => b.keys.discard(tx, { migration, epoch })));
     expect(await b.keys.undiscardedOf([migration])).toEqual([]);
-    expect(await b.keys.unclearedOf([migration])).toEqual([]);
+    expect(await b.keys.stillHoldingOf([migration])).toEqual([]);
     expect(await b.keys.undestroyedOf(story.keys.map(({ key }) => key))).toEqual([]);
     const gone = await within(b, (tx) => b.keys.importKeys(tx, { migration, epoch, release: release.digest }));
     expect(gone).toMatchObject({ code: 'IMPORT_STATE', got: 'discarded' });

@@ -181,7 +181,7 @@ export const provenanceOf = ({ handover: h, deposit }: Pick<Received, 'handover'
 });
 
 /**
- * The VM does not come: private key, every holding of this migration and what was made to take its place are destroyed. Answers
+ * The VM does not come, or came and has left again: private key, every holding of this migration and what was made to take its place are destroyed. Answers
  * whose keys, for the receipt.
  */
 export async function discard(ports: KeyPorts, tx: Tx, ending: Ending): Promise<Result<readonly KeyId[]>> {

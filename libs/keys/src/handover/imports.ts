@@ -92,7 +92,7 @@ export async function undiscardedOf(db: KeysDb, migrations: readonly MigrationId
 }
 
 /** Of these migrations, those of which a key is still held as they brought it, or the private key that opens their release. */
-export async function unclearedOf(db: KeysDb, migrations: readonly MigrationId[]): Promise<readonly MigrationId[]> {
+export async function stillHoldingOf(db: KeysDb, migrations: readonly MigrationId[]): Promise<readonly MigrationId[]> {
   if (migrations.length === 0) return [];
   const rows = await db
     .selectFrom('keys_imports as i')
