@@ -8,8 +8,14 @@ import { ownOnBus } from './own-stream.ts';
 
 /** As far as it is looked at: what it claims to be. */
 const claimed = {
-  ...{ v: 1, id: newMigration(), publisher: A, audience: B, prev: GENESIS, causes: [] },
-  ...{ time: '2026-11-30T10:00:00.000Z', type: 'PolicyAnnounced' },
+  v: 1,
+  id: newMigration(),
+  publisher: A,
+  audience: B,
+  prev: GENESIS,
+  causes: [],
+  time: '2026-11-30T10:00:00.000Z',
+  type: 'PolicyAnnounced',
 };
 const envelopeOf = (seq: number): Uint8Array => {
   const payload = Buffer.from(JSON.stringify({ ...claimed, seq: String(seq) })).toString('base64');
