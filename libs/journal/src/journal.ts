@@ -168,7 +168,9 @@ async function openParts(options: JournalOptions): Promise<Opened> {
   const attach = async (peer: TrustDomain): Promise<void> => {
     if (roster.has(peer)) return;
     await ensureLedgers(db, self, [peer]);
-    await openPeer(peer, 'for-itself');
+    // An invited peer comes with each start: what is decided with others may rely on its ledger as well.
+    const { head_seq } = await readLedger(db, { publisher: self, audience: peer });
+    await openPeer(peer, head_seq > 0 ? 'for-all' : 'for-itself');
   };
   const openPeer = async (peer: TrustDomain, whom: 'for-all' | 'for-itself'): Promise<void> => {
     const open = options.openHeadFile ?? openHeadFile;

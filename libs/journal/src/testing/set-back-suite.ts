@@ -117,6 +117,20 @@ export function setBackContract(open: () => Promise<Store>): void {
       expect((await next).ok).toBe(true);
     });
 
+    it('also where the other peer is attached later, as one that was invited is: it has a past here', async () => {
+      await restart(sides.a.headDir, anew);
+      await compare();
+      await compare(C);
+      sides.a.journal.detach(B);
+      await sides.a.journal.attach(B);
+      let decided = false;
+      const next = sides.a.journal.append(C, decide(refusal())).finally(() => (decided = true));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(decided).toBe(false);
+      await compare();
+      expect((await next).ok).toBe(true);
+    });
+
     it('waits for itself only with a peer that has just come: perhaps it has no stream yet', async () => {
       const { first, begin } = openComparisons(anew, 20);
       await begin(C, 'for-itself');
