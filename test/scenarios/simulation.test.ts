@@ -77,7 +77,7 @@ describe('a VM that goes round', () => {
 });
 
 /** In one they say what is true, in the other not. */
-const GLASS = [4, 279];
+const GLASS = [356, 15];
 
 describe('a release without an answer', () => {
   const broken = /breaks the glass: yes/;
@@ -101,7 +101,7 @@ describe('a release without an answer', () => {
   it(
     'a VM that moved with its memory comes back with it',
     async () => {
-      const { violation, trace } = await runSeed(422);
+      const { violation, trace } = await runSeed(466);
       expect([violation, broken.test(trace.join('\n'))]).toEqual([undefined, true]);
     },
     HISTORY_MS_MAX,
@@ -110,7 +110,7 @@ describe('a release without an answer', () => {
   it(
     'whose words nobody verifies break no glass',
     async () => {
-      expect((await runSeed(92, { ...settingOf('glass-by-anybody'), keys: 'model' })).violation?.rule).toBe(
+      expect((await runSeed(1720, { ...settingOf('glass-by-anybody'), keys: 'model' })).violation?.rule).toBe(
         'no glass is broken without right',
       );
     },
@@ -211,7 +211,7 @@ describe('a mutant is caught within eight seeds:', () => {
 
 describe('a history that fails', () => {
   /** A crash that nobody makes good: without faults it ends well. */
-  const [SEED, NAME] = [62, 'no-sweep'];
+  const [SEED, NAME] = [33, 'no-sweep'];
 
   it(
     'is shown again to the last byte, and with the fewest faults that it needs',
@@ -238,7 +238,7 @@ describe('a history that fails', () => {
       const [, given = ''] = commandOf(SEED, each).split('npm run simulate -- ');
       expect(parseWanted(given.split(' '))).toEqual({ kind: 'one', seed: SEED, setting: each });
     }
-    expect(commandOf(SEED, setting)).toBe('npm run simulate -- --seed 62 --signatures fast --dishonest one --mutant no-sweep');
+    expect(commandOf(SEED, setting)).toBe('npm run simulate -- --seed 33 --signatures fast --dishonest one --mutant no-sweep');
   });
 });
 
