@@ -7,7 +7,7 @@ export const JOURNAL_CODES = {
   LEDGER_UNCOMPARED: {
     text: 'This machine was started anew, and its ledgers are not compared yet with what the bus holds of them.',
     advice:
-      'Wait: it is done as soon as the bus answers. Before, a machine that a snapshot has set back would put other events in the place of those it told. If it lasts, see whether the broker reaches the bus, and whether every configured peer has its streams there (`carnet doctor`).',
+      'Wait: it is done as soon as the bus answers. Before, a machine that a snapshot has set back would put other events in the place of those it told. If it lasts, see whether the broker reaches the bus: its log says of which peer the link was interrupted, and why.',
   },
   LEDGER_EVENTS_LOST: {
     text: 'This CSP has told a peer events that are nowhere any more: not in its database, its head files, at the peer or on the bus.',
