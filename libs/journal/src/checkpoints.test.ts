@@ -13,6 +13,7 @@ import {
   eventKeyOf,
   journalOptions,
   memoryLog,
+  NOTHING_AROUND,
   newEventKey,
   openTestStore,
   refusal,
@@ -36,10 +37,7 @@ async function openSide(i: 0 | 1, self: typeof A, peer: typeof A): Promise<Side>
   return {
     journal,
     parts,
-    exchange: openExchange(parts, peer, openOutbox(parts.db, self, peer, headFile), {
-      onBus: async () => [],
-      isHeld: () => false,
-    }),
+    exchange: openExchange(parts, peer, openOutbox(parts.db, self, peer, headFile), NOTHING_AROUND),
   };
 }
 

@@ -16,8 +16,8 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
     found: 'a saved memory that does not open, for its key was made anew under the old name: the VM stayed off for ever',
   },
   { seed: 461, found: 'a host acted on an event of ours that nobody was told, and the restored database decided another' },
-  { seed: 881, found: 'half sealed memory stayed on the disk of the host that resumed' },
   { seed: 653, found: 'two machines that were set back at once, with their head files, and never knew each other again' },
+  { seed: 881, found: 'half sealed memory stayed on the disk of the host that resumed' },
   { seed: 893, found: 'a machine set back while its stream was filled again: an older event was the last there' },
   { seed: 1195, found: 'the spare of a saved memory’s key went with a transaction that was undone' },
   {

@@ -47,13 +47,14 @@ export function restoringDatabase(of: Restoring, csp: Csp): (what: string) => vo
 
 type WithBus = Restoring & { readonly bus: SimBus };
 
-const eventsOf = ({ database }: Csp, publisher: 'publisher = ?' | 'audience = ?', domain: TrustDomain) =>
-  database.rows(`select publisher, audience, seq, digest from events where ${publisher}`, domain);
+/** `publisher`: what it said. `audience`: what it was told. */
+const eventsOf = ({ database, domain }: Csp, as: 'publisher' | 'audience') =>
+  database.rows(`select audience, seq, digest from events where ${as} = ?`, domain);
 
 /** All that was told or relied on since is on the bus as well: what is nowhere else is lost with a machine. */
 function isTold({ bus }: WithBus, csp: Csp, before: ReadonlySet<unknown>): boolean {
   const { domain, heads } = csp;
-  return eventsOf(csp, 'publisher = ?', domain).every((row) => {
+  return eventsOf(csp, 'publisher').every((row) => {
     const audience = row['audience'] as TrustDomain;
     const kept = heads.get(audience);
     const isKept = kept !== undefined && Number(row['seq']) <= positionOf(headOfKept(kept)?.seq);
@@ -65,7 +66,7 @@ function isTold({ bus }: WithBus, csp: Csp, before: ReadonlySet<unknown>): boole
 export function settingBack(of: WithBus, csp: Csp): () => void {
   const { scheduler, faults } = of;
   const database = csp.database.snapshot();
-  const before = new Set<unknown>(eventsOf(csp, 'publisher = ?', csp.domain).map(({ digest }) => digest));
+  const before = new Set<unknown>(eventsOf(csp, 'publisher').map(({ digest }) => digest));
   const folder = folderOf(csp);
   const { restores } = csp;
   const sinceMs = scheduler.elapsedMs();
@@ -122,7 +123,7 @@ function replaceAll<K, V>(files: Map<K, V>, by: ReadonlyMap<K, V>): void {
 
 /** That its host relied on words of peers, which file says so any more? */
 function forgetRelied(csp: Csp): void {
-  for (const { digest } of eventsOf(csp, 'audience = ?', csp.domain)) csp.reliedUnkept.add(String(digest));
+  for (const { digest } of eventsOf(csp, 'audience')) csp.reliedUnkept.add(String(digest));
 }
 
 /** A machine that was set back has not asked the bus yet what it holds of this stream. */

@@ -19,6 +19,7 @@ import {
   emptyStore,
   journalOptions,
   memoryLog,
+  NOTHING_AROUND,
   openTestStore,
   refusal,
   temporaryDir,
@@ -48,7 +49,7 @@ async function open(self: typeof A, headDir: string): Promise<void> {
   sides.set(self, {
     journal,
     parts,
-    exchange: openExchange(parts, peer, openOutbox(parts.db, self, peer, file), { onBus: async () => [], isHeld: () => false }),
+    exchange: openExchange(parts, peer, openOutbox(parts.db, self, peer, file), NOTHING_AROUND),
   });
 }
 

@@ -20,6 +20,18 @@ export function setBackContract(open: () => Promise<Store>): void {
   const compare = async (peer = B, onBus = peer === B ? stream : nothing): Promise<void> =>
     compareWithBus(sides.a.parts, peer, onBus);
 
+  /** The machine is what it was when our ledger to B ended at 2, with its files, and has booted. */
+  const setBack = async (): Promise<void> => {
+    await restore(2);
+    await restart(temporaryDir(), anew);
+    await compare();
+    await compare(C);
+  };
+  const peersAnswer = async (): Promise<void> => {
+    await challenge();
+    await withoutC();
+  };
+
   beforeEach(() => {
     compared = [];
   });
@@ -40,8 +52,7 @@ export function setBackContract(open: () => Promise<Store>): void {
       expect(await next).toBe('LEDGER_QUARANTINED');
       expect(digestsOf(await ledgerOf(sides.a))).toEqual(digestsOf(before));
       expect(compared).toEqual([C, B]);
-      await challenge();
-      await withoutC();
+      await peersAnswer();
       const [goesOn] = await say(sides.a, 'goes on');
       expect(goesOn?.placement).toMatchObject({ seq: '5', prev: before.at(-1)?.digest });
       expect((await hear(sides.b, await told(sides.a))).at(-1)).toMatchObject({ kind: 'placed', seq: '5' });
@@ -54,16 +65,12 @@ export function setBackContract(open: () => Promise<Store>): void {
       await hear(sides.b, before);
       // Of what comes next the bus has nothing left, or too much lies between.
       sides.onBus = before.slice(-1);
-      await restore(2);
-      await restart(temporaryDir(), anew);
-      await compare();
-      await compare(C);
+      await setBack();
       expect(await appendCode()).toBe('LEDGER_QUARANTINED');
       const [question] = (await sides.a.exchange.challengeIfInDoubt()).slice(-1);
       const heard = await sides.b.exchange.hear(question ?? Buffer.alloc(0));
       await receiveResent(sides.a.parts, B, heard.ok ? heard.value.replies.slice(1) : [], OPEN);
-      await challenge();
-      await withoutC();
+      await peersAnswer();
       expect(digestsOf(await ledgerOf(sides.a))).toEqual(digestsOf(before));
       expect(await appendCode()).toBe('appended');
     });
@@ -72,12 +79,8 @@ export function setBackContract(open: () => Promise<Store>): void {
       await say(sides.a, 'told', 'told too');
       const before = await told(sides.a);
       sides.onBus = before.slice(3);
-      await restore(2);
-      await restart(temporaryDir(), anew);
-      await compare();
-      await compare(C);
-      await challenge();
-      await withoutC();
+      await setBack();
+      await peersAnswer();
       expect(await appendCode()).toBe('LEDGER_EVENTS_LOST');
       expect(await own()).toMatchObject({ lostSeq: 4, head: { seq: '2' } });
       expect(digestsOf(await ledgerOf(sides.a))).toEqual(digestsOf(before.slice(0, 2)));
@@ -179,20 +182,15 @@ export function setBackContract(open: () => Promise<Store>): void {
       await say(sides.a, 'told');
       sides.onBus = await told(sides.a);
       await hear(sides.b, sides.onBus);
-      await restore(2);
-      await restart(temporaryDir(), anew);
-      await compare();
-      await compare(C);
-      await challenge();
-      await withoutC();
+      await setBack();
+      await peersAnswer();
     };
 
     it('lasts until the peer’s ledger is here as far as it says', async () => {
       await actedUpon();
       expect(await appendCode()).toBe('LEDGER_QUARANTINED');
       await hear(sides.a, await told(sides.b));
-      await challenge();
-      await withoutC();
+      await peersAnswer();
       expect(await appendCode()).toBe('appended');
     });
 
@@ -220,12 +218,8 @@ export function setBackContract(open: () => Promise<Store>): void {
     await sql`update ledgers set quarantined_at = '2026-11-28T10:00:00.000Z' where publisher = ${B}`.execute(db);
     await say(sides.a, 'told');
     sides.onBus = await told(sides.a);
-    await restore(2);
-    await restart(temporaryDir(), anew);
-    await compare();
-    await compare(C);
-    await challenge();
-    await withoutC();
+    await setBack();
+    await peersAnswer();
     expect(await appendCode()).toBe('appended');
   });
 }

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { expect, it } from 'vitest';
 import { openExchange } from '../exchange.ts';
 import { digestsOf, peerOf, type Side, twoSides } from './two-sides.ts';
-import { C } from './world.ts';
+import { C, NOTHING_AROUND } from './world.ts';
 
 /** Two that know nothing of each other find together, whatever became of their databases: every database that a journal stands on passes this. */
 export function strangersContract(open: () => Promise<Store>): void {
@@ -93,7 +93,7 @@ export function strangersContract(open: () => Promise<Store>): void {
     await forgetPeer(sides.b);
     const [message] = await sides.a.exchange.challengeIfInDoubt();
     expect(message).toBeUndefined();
-    const misaddressed = openExchange(sides.a.parts, C, sides.a.outbox, { onBus: async () => [], isHeld: () => false });
+    const misaddressed = openExchange(sides.a.parts, C, sides.a.outbox, NOTHING_AROUND);
     expect(await sides.b.exchange.hear(await misaddressed.ask())).toMatchObject({ ok: false, code: 'PEER_UNANNOUNCED' });
     expect(await sides.b.exchange.hear(Buffer.from('{'))).toMatchObject({ ok: false, code: 'PEER_UNANNOUNCED' });
   });

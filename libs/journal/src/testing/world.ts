@@ -20,6 +20,7 @@ import { ed25519Signer, type Signer, sha256Hex, type Verifier } from '@carnet/tr
 import { sql } from 'kysely';
 import { openEmptyStore } from '../../../store/src/testing.ts';
 import type { Boots } from '../boots.ts';
+import type { Surroundings } from '../doubt.ts';
 import type { ChainValidator, Introduction, JournalOptions, Log, Signing } from '../index.ts';
 
 export const A = trustDomain.parse('csp-a.example');
@@ -93,6 +94,9 @@ export const introductionOf = (self: TrustDomain): Introduction => ({
   ...identityOf(self),
   notBefore: timestamp.parse('2026-01-01T00:00:00.000Z'),
 });
+
+/** A bus that holds nothing of ours, and a peer that nothing holds up. */
+export const NOTHING_AROUND: Surroundings = { onBus: async () => [], isHeld: () => false };
 
 /** No machine is set back here, and there is no bus to ask. */
 export const NEVER_SET_BACK: Boots = { isCompared: async () => true, compared: async () => undefined };

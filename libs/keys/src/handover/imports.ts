@@ -11,7 +11,7 @@ import type { Selectable } from 'kysely';
 import { z } from 'zod';
 import { digestOf, fromBase64 } from '../bytes.ts';
 import { type Handover, handover } from '../context.ts';
-import { isDestroyed, keyState } from '../records/states.ts';
+import { DESTROYED } from '../records/states.ts';
 import type { KeysDb, KeysTables, KeysTx } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { ok, type Result } from '../result.ts';
@@ -109,7 +109,7 @@ export async function stillHoldingOf(db: KeysDb, migrations: readonly MigrationI
             .select('k.key')
             .whereRef('h.migration', '=', 'i.migration')
             .where('h.direction', '=', 'in')
-            .where('k.state', 'not in', keyState.options.filter(isDestroyed)),
+            .where('k.state', 'not in', DESTROYED),
         ),
       ]),
     )

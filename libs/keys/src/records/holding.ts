@@ -16,7 +16,7 @@ import {
 import type { Selectable } from 'kysely';
 import { z } from 'zod';
 import { secretId, tenant, type WrappedDek } from '../vault/hierarchy.ts';
-import { isDestroyed, keyState } from './states.ts';
+import { DESTROYED, keyState } from './states.ts';
 import type { KeysDb, KeysTables, KeysTx } from './tables.ts';
 
 /** Where a migrated key came from: the events that handed it over. */
@@ -148,7 +148,7 @@ export async function undestroyedOf(db: KeysDb, keys: readonly KeyId[]): Promise
     .select('key')
     .distinct()
     .where('key', 'in', [...keys])
-    .where('state', 'not in', keyState.options.filter(isDestroyed))
+    .where('state', 'not in', DESTROYED)
     .execute();
   return rows.map(({ key }) => keyId.parse(key));
 }

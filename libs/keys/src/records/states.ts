@@ -17,6 +17,8 @@ export const isLegal = (from: KeyState, to: KeyState): boolean => TRANSITIONS[fr
 
 /** In these states no key bytes are kept, wrapped or not. */
 export const isDestroyed = (state: KeyState): boolean => state === 'destroyed' || state === 'destroyed-compromised';
+/** The same, for queries. */
+export const DESTROYED: readonly KeyState[] = keyState.options.filter(isDestroyed);
 
 /** How a key in this state is destroyed: what was compromised stays so in the record. */
 export const destructionOf = (state: KeyState): KeyState =>
