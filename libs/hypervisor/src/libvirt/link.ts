@@ -38,14 +38,24 @@ export function openLink(options: LinkOptions, listener: LinkListener): Link {
 
   const life = async (): Promise<void> => {
     const connection = await connect({ transport: options.transport, uri: options.uri, signal: stop.signal });
-    await listener.prepare(connection);
-    version = versionText(connection.libVersion);
-    live = connection;
-    for (const arrived of arrivals) arrived();
-    listener.live();
-    const why = await connection.ended;
-    live = undefined;
-    if (!stop.signal.aborted) listener.lost(why);
+    // From here on, for `close` may come while it is being prepared: a connection that nobody ends never does.
+    const end = (): void => void connection.close();
+    stop.signal.addEventListener('abort', end, { once: true });
+    try {
+      if (stop.signal.aborted) return;
+      await listener.prepare(connection);
+      version = versionText(connection.libVersion);
+      live = connection;
+      for (const arrived of arrivals) arrived();
+      listener.live();
+      const why = await connection.ended;
+      live = undefined;
+      if (!stop.signal.aborted) listener.lost(why);
+    } finally {
+      live = undefined;
+      stop.signal.removeEventListener('abort', end);
+      await connection.close();
+    }
   };
 
   const loop = async (): Promise<void> => {
@@ -88,7 +98,6 @@ export function openLink(options: LinkOptions, listener: LinkListener): Link {
     },
     close: async () => {
       stop.abort();
-      await live?.close();
       await ended;
     },
   };
