@@ -41,7 +41,7 @@ async function runPhase({ heading, run }: Phase, filter: string | undefined): Pr
   const startedMs = performance.now();
   const tally = await run(filter);
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
-  process.stdout.write(`── ${tally.passed} passed, ${tally.failed} failed, ${seconds} s\n`);
+  process.stdout.write(`── ${tally.passed} passed, ${tally.failed.length} failed, ${seconds} s\n`);
   return tally;
 }
 
@@ -60,10 +60,12 @@ async function main(selection: Selection): Promise<number> {
     if (interrupted() !== undefined) break;
     total = add(total, await runPhase(phase, selection.kind === 'files' ? selection.filter : undefined));
   }
-  process.stdout.write(`\n${total.passed} passed, ${total.failed} failed\n`);
+  // An hour of output is above: what failed is said once more where one looks first.
+  if (total.failed.length > 0) process.stdout.write(`\nfailed:\n${total.failed.map((what) => `   ${what}\n`).join('')}`);
+  process.stdout.write(`\n${total.passed} passed, ${total.failed.length} failed\n`);
   const signal = interrupted();
   if (signal !== undefined) return 128 + constants.signals[signal];
-  return total.failed === 0 && total.passed > 0 ? 0 : 1;
+  return total.failed.length === 0 && total.passed > 0 ? 0 : 1;
 }
 
 process.exitCode = await main(parseArguments(process.argv.slice(2)));

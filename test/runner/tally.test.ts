@@ -1,64 +1,72 @@
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseArguments } from './arguments.ts';
-import { add, tallyVitest } from './tally.ts';
+import { add, NONE, tallyVitest } from './tally.ts';
 
-type FakeFile = { readonly status: string; readonly tests: readonly string[] };
+type FakeFile = { readonly status: string; readonly tests: readonly string[]; readonly message?: string };
 
 function report(...files: readonly FakeFile[]): string {
-  const testResults = files.map(({ status, tests }, index) => ({
-    name: `file${index}.test.ts`,
+  const testResults = files.map(({ status, tests, message = '' }, index) => ({
+    name: join(process.cwd(), `file${index}.test.ts`),
     status,
+    message,
     assertionResults: tests.map((each, at) =>
       each === 'retried'
         ? { fullName: `${each} ${at}`, status: 'passed', failureMessages: ['the first try'] }
-        : { fullName: `${each} ${at}`, status: each, failureMessages: [] },
+        : { fullName: `${each} ${at}`, status: each, failureMessages: each === 'failed' ? ['first', 'Error: last\n  at …'] : [] },
     ),
   }));
   return JSON.stringify({ testResults, numTotalTests: 0 });
 }
 
 describe('counting what vitest reports', () => {
-  test('passed and failed tests', () => {
+  test('passed and failed tests, and why these did', () => {
     const run = { report: report({ status: 'failed', tests: ['passed', 'failed', 'passed'] }), exitCode: 1 };
-    expect(tallyVitest(run).tally).toEqual({ passed: 2, failed: 1 });
+    expect(tallyVitest(run).tally).toEqual({ passed: 2, failed: ['file0.test.ts: failed 1: Error: last'] });
   });
 
-  test('a test that did not run has failed, and is named', () => {
+  test('a test that did not run has failed', () => {
     const run = { report: report({ status: 'passed', tests: ['passed', 'skipped', 'todo', 'pending'] }), exitCode: 0 };
     expect(tallyVitest(run)).toEqual({
-      tally: { passed: 1, failed: 3 },
-      notRun: ['skipped 1', 'todo 2', 'pending 3'],
+      tally: {
+        passed: 1,
+        failed: ['skipped 1', 'todo 2', 'pending 3'].map((test) => `file0.test.ts: ${test}: did not run (${test.slice(0, -2)})`),
+      },
       retried: [],
     });
   });
 
   test('a test that passed only when tried again has passed, and is named', () => {
     const run = { report: report({ status: 'passed', tests: ['passed', 'retried'] }), exitCode: 0 };
-    expect(tallyVitest(run)).toEqual({ tally: { passed: 2, failed: 0 }, notRun: [], retried: ['retried 1'] });
+    expect(tallyVitest(run)).toEqual({ tally: { passed: 2, failed: [] }, retried: ['retried 1'] });
   });
 
   test('a file that cannot be loaded, or whose clean-up throws, has failed once', () => {
-    expect(tallyVitest({ report: report({ status: 'failed', tests: [] }), exitCode: 1 }).tally).toEqual({ passed: 0, failed: 1 });
-    expect(tallyVitest({ report: report({ status: 'failed', tests: ['passed'] }), exitCode: 1 }).tally).toEqual({
+    const broken = { status: 'failed', message: 'SyntaxError: here' };
+    expect(tallyVitest({ report: report({ ...broken, tests: [] }), exitCode: 1 }).tally).toEqual({
+      passed: 0,
+      failed: ['file0.test.ts: SyntaxError: here'],
+    });
+    expect(tallyVitest({ report: report({ ...broken, tests: ['passed'] }), exitCode: 1 }).tally).toEqual({
       passed: 1,
-      failed: 1,
+      failed: ['file0.test.ts: SyntaxError: here'],
     });
   });
 
   test('an error outside any test shows in the exit code only', () => {
     expect(tallyVitest({ report: report({ status: 'passed', tests: ['passed'] }), exitCode: 1 }).tally).toEqual({
       passed: 1,
-      failed: 1,
+      failed: ['outside of any test: vitest ended with exit code 1'],
     });
   });
 
   test('no report is a failure, no test at all is nothing', () => {
-    expect(tallyVitest({ report: undefined, exitCode: 0 }).tally).toEqual({ passed: 0, failed: 1 });
-    expect(tallyVitest({ report: report(), exitCode: 0 }).tally).toEqual({ passed: 0, failed: 0 });
+    expect(tallyVitest({ report: undefined, exitCode: 0 }).tally).toEqual({ passed: 0, failed: ['vitest left no report'] });
+    expect(tallyVitest({ report: report(), exitCode: 0 }).tally).toEqual(NONE);
   });
 
   test('tallies add up', () => {
-    expect(add({ passed: 1, failed: 2 }, { passed: 3, failed: 4 })).toEqual({ passed: 4, failed: 6 });
+    expect(add({ passed: 1, failed: ['a'] }, { passed: 3, failed: ['b', 'c'] })).toEqual({ passed: 4, failed: ['a', 'b', 'c'] });
   });
 });
 

@@ -1,12 +1,14 @@
-/** How many checks passed and failed; a test that did not run has failed. */
-export type Tally = { readonly passed: number; readonly failed: number };
+import { relative } from 'node:path';
 
-export const NONE: Tally = { passed: 0, failed: 0 };
-export const ONE_PASSED: Tally = { passed: 1, failed: 0 };
-export const ONE_FAILED: Tally = { passed: 0, failed: 1 };
+/** How many checks passed, and which failed; a test that did not run has failed. */
+export type Tally = { readonly passed: number; readonly failed: readonly string[] };
+
+export const NONE: Tally = { passed: 0, failed: [] };
+export const ONE_PASSED: Tally = { passed: 1, failed: [] };
+export const oneFailed = (what: string): Tally => ({ passed: 0, failed: [what] });
 
 export function add(left: Tally, right: Tally): Tally {
-  return { passed: left.passed + right.passed, failed: left.failed + right.failed };
+  return { passed: left.passed + right.passed, failed: [...left.failed, ...right.failed] };
 }
 
 export type VitestRun = {
@@ -17,8 +19,6 @@ export type VitestRun = {
 
 export type VitestResult = {
   readonly tally: Tally;
-  /** Tests that did not run, for the reader: vitest itself mentions only their number. */
-  readonly notRun: readonly string[];
   /** Tests that passed only when tried again: each is a doubt about the test or about us. */
   readonly retried: readonly string[];
 };
@@ -28,31 +28,47 @@ export type VitestResult = {
  * clean-up threw, an error outside any test (seen only in the exit code), a report that is not there.
  */
 export function tallyVitest({ report, exitCode }: VitestRun): VitestResult {
-  if (report === undefined) return { tally: ONE_FAILED, notRun: [], retried: [] };
+  if (report === undefined) return { tally: oneFailed('vitest left no report'), retried: [] };
   const files = readReport(report);
   const tests = files.flatMap((file) => file.tests);
-  const passed = tests.filter((test) => test.status === 'passed').length;
-  const brokenFiles = files.filter((file) => file.status !== 'passed' && file.tests.every((test) => test.status === 'passed'));
-  const failed = tests.length - passed + brokenFiles.length;
-  const notRun = tests.filter((test) => test.status !== 'passed' && test.status !== 'failed').map((test) => test.name);
-  const retried = tests.filter((test) => test.status === 'passed' && test.failures > 0).map((test) => test.name);
-  const failedOutsideTests = failed === 0 && exitCode !== 0 ? 1 : 0;
-  return { tally: { passed, failed: failed + failedOutsideTests }, notRun, retried };
+  const passed = tests.filter(hasPassed);
+  const broken = files.filter((file) => file.status !== 'passed' && file.tests.every(hasPassed));
+  const failed = [
+    ...tests.filter((test) => !hasPassed(test)).map(whatFailed),
+    ...broken.map(({ name, why }) => lineOf(name, why)),
+  ];
+  const outside = failed.length === 0 && exitCode !== 0 ? [`outside of any test: vitest ended with exit code ${exitCode}`] : [];
+  const retried = passed.filter(({ failures }) => failures.length > 0).map(({ name }) => name);
+  return { tally: { passed: passed.length, failed: [...failed, ...outside] }, retried };
 }
 
+const hasPassed = ({ status }: Outcome): boolean => status === 'passed';
+
+const whatFailed = ({ file, name, status, failures }: TestOutcome): string =>
+  lineOf(`${file}: ${name}`, status === 'failed' ? failures.at(-1) : `did not run (${status})`);
+
+const WHY_MAX = 300;
+
+/** What is too long is in vitest's own words above. */
+const lineOf = (what: string, why: string | undefined): string =>
+  why === undefined || why === '' ? what : `${what}: ${why.split('\n', 1).join().slice(0, WHY_MAX)}`;
+
 type Outcome = { readonly name: string; readonly status: string };
-type TestOutcome = Outcome & { readonly failures: number };
-type FileOutcome = Outcome & { readonly tests: readonly TestOutcome[] };
+type TestOutcome = Outcome & { readonly file: string; readonly failures: readonly string[] };
+type FileOutcome = Outcome & { readonly why: string; readonly tests: readonly TestOutcome[] };
 
 /** The part of vitest's JSON report that is counted. */
 function readReport(text: string): readonly FileOutcome[] {
-  return records(field(JSON.parse(text), 'testResults')).map((file) => ({
-    ...outcome(file, 'name'),
-    tests: records(field(file, 'assertionResults')).map((test) => ({
+  return records(field(JSON.parse(text), 'testResults')).map((file) => {
+    const { name, status } = outcome(file, 'name');
+    const path = relative(process.cwd(), name);
+    const tests = records(field(file, 'assertionResults')).map((test) => ({
       ...outcome(test, 'fullName'),
-      failures: records(field(test, 'failureMessages') ?? []).length,
-    })),
-  }));
+      file: path,
+      failures: records(field(test, 'failureMessages') ?? []).map(String),
+    }));
+    return { name: path, status, why: String(field(file, 'message') ?? ''), tests };
+  });
 }
 
 function outcome(record: unknown, nameField: string): Outcome {
