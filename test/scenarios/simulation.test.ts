@@ -77,7 +77,7 @@ describe('a VM that goes round', () => {
 });
 
 /** In one they say what is true, in the other not. */
-const GLASS = [356, 15];
+const GLASS = [26, 279];
 
 describe('a release without an answer', () => {
   const broken = /breaks the glass: yes/;
@@ -188,7 +188,7 @@ const QUICK = {
 } as const;
 const QUICK_SEEDS_MAX = 8;
 /** Where those begin that are not caught as that rule within the first eight. */
-const QUICK_FROM: Readonly<Record<string, number>> = { 'surrender-forgotten': 12, 'secrets-not-again': 9 };
+const QUICK_FROM: Readonly<Record<string, number>> = { 'secrets-not-again': 9 };
 const settingOf = (name: string): Setting => {
   const mutant = mutantOf(name);
   if (mutant === undefined) throw new Error(`no mutant ${name}`);
@@ -211,7 +211,7 @@ describe('a mutant is caught within eight seeds:', () => {
 
 describe('a history that fails', () => {
   /** A crash that nobody makes good: without faults it ends well. */
-  const [SEED, NAME] = [33, 'no-sweep'];
+  const [SEED, NAME] = [35, 'no-sweep'];
 
   it(
     'is shown again to the last byte, and with the fewest faults that it needs',
@@ -238,7 +238,7 @@ describe('a history that fails', () => {
       const [, given = ''] = commandOf(SEED, each).split('npm run simulate -- ');
       expect(parseWanted(given.split(' '))).toEqual({ kind: 'one', seed: SEED, setting: each });
     }
-    expect(commandOf(SEED, setting)).toBe('npm run simulate -- --seed 33 --signatures fast --dishonest one --mutant no-sweep');
+    expect(commandOf(SEED, setting)).toBe('npm run simulate -- --seed 35 --signatures fast --dishonest one --mutant no-sweep');
   });
 });
 

@@ -59,8 +59,10 @@ async function destroyWhatLeft(ports: GonePorts, journey: Journey): Promise<void
  */
 async function destroyFormerArrivals(ports: GonePorts, { vm, migrations }: Journey): Promise<void> {
   const { self, keys, inventory, ledgers, store, log } = ports;
+  const ever = migrations.filter((m) => m.target === self && m.facts.KeyImported !== undefined);
+  if (ever.length === 0) return;
   const listed = (await inventory.vm(vm))?.epoch;
-  const came = migrations.filter((m) => m.target === self && m.facts.KeyImported !== undefined && m.epoch !== listed);
+  const came = ever.filter(({ epoch }) => epoch !== listed);
   const left = await keys.stillHoldingOf(came.map(({ id }) => id));
   if (left.length === 0) return;
   const retired = Math.max(...(await ledgers.journeys(vm)).map((journey) => retirementIn(journey, self)?.epoch ?? 0));

@@ -4,12 +4,9 @@ import type { Appender } from './append.ts';
 import type { Boots } from './boots.ts';
 import { atMost, pacing } from './bus/pace.ts';
 import { JOURNAL_CODES } from './codes.ts';
-import type { OwnOnBus } from './doubt.ts';
-import { bringHome } from './homecoming.ts';
+import { bringHomeFromBus, type OwnOnBus } from './homecoming.ts';
 import type { JournalParts } from './journal.ts';
-import { readLedger } from './ledgers.ts';
 import { COMPARE_WAIT_MS } from './limits.ts';
-import { quarantine } from './quarantine.ts';
 
 /** Which own ledgers are still to be compared with what the bus holds of them, before this process decides anything. */
 export type Comparisons = {
@@ -56,17 +53,7 @@ export function openComparisons(boots: Boots, waitMs = COMPARE_WAIT_MS): Compari
  * comes next is brought home. Once for each boot.
  */
 export async function compareWithBus(parts: JournalParts, peer: TrustDomain, onBus: OwnOnBus): Promise<void> {
-  const { db, options, comparisons } = parts;
-  const headSeq = async (): Promise<number> => (await readLedger(db, { publisher: options.self, audience: peer })).head_seq;
-  for (;;) {
-    const from = await headSeq();
-    const found = await onBus(from, 0);
-    if (found.length === 0) break;
-    // Another replica decided it meanwhile.
-    if ((await headSeq()) > from) continue;
-    await quarantine(db, options, `the bus holds events of ours to ${peer} that are not here`);
-    if (!(await bringHome(parts, peer, found, 'elsewhere'))) break;
-  }
-  await options.boots.compared(peer);
-  comparisons.end(peer);
+  await bringHomeFromBus(parts, peer, onBus, 0);
+  await parts.options.boots.compared(peer);
+  parts.comparisons.end(peer);
 }

@@ -1,10 +1,8 @@
 import type { HeadPosition, TrustDomain } from '@carnet/events';
 import { positionOf } from '@carnet/trust';
-import type { Delivery } from './early.ts';
-import { bringHome, bringHomeKept } from './homecoming.ts';
+import { bringHomeFromBus, bringHomeKept, type OwnOnBus } from './homecoming.ts';
 import type { JournalParts } from './journal.ts';
 import { readLedger } from './ledgers.ts';
-import { peek } from './peek.ts';
 import type { Log } from './ports.ts';
 import { thawIfHealed } from './proofs.ts';
 import { leaveQuarantine, type Unread } from './quarantine.ts';
@@ -18,9 +16,6 @@ export type Doubt = {
   /** How far the peer's ledger is to be here again. */
   owed: number | undefined;
 };
-
-/** What our stream on the bus holds of our ledger to the peer beyond `afterSeq`, unverified: what comes next, or at least the newest. All up to `toldSeq` was told. */
-export type OwnOnBus = (afterSeq: number, toldSeq: number) => Promise<readonly Delivery[]>;
 
 export type Surroundings = {
   readonly onBus: OwnOnBus;
@@ -43,7 +38,9 @@ export async function judgeAnswer(
   if (quarantined) await bringHomeKept(parts, peer);
   // What the peer holds it sends with its answer.
   if (positionOf(answer.received?.seq) > (await readLedger(db, ours)).head_seq) return;
-  const onlyOnBus = quarantined ? await bringHomeFromBus(parts, peer, onBus) : undefined;
+  const onlyOnBus = quarantined
+    ? await bringHomeFromBus(parts, peer, onBus, positionOf(headFiles.get(peer)?.told()?.seq))
+    : undefined;
   const row = await readLedger(db, ours);
   state.nonce = undefined;
   state.answeredFreeze = row.frozen?.since;
@@ -53,19 +50,6 @@ export async function judgeAnswer(
   const unread = await leaveQuarantine(db, { self, headFiles, reliedFiles, clock, log }, peer, onlyOnBus);
   if (unread !== undefined && unread.seq !== state.unread) warnOf(unread, peer, log);
   state.unread = unread?.seq;
-}
-
-/** All that follows what is here. Answers where a ledger goes on of which the bus has lost what comes next. */
-async function bringHomeFromBus(parts: JournalParts, peer: TrustDomain, onBus: OwnOnBus): Promise<number | undefined> {
-  const { db, options, headFiles } = parts;
-  const told = positionOf(headFiles.get(peer)?.told()?.seq);
-  for (;;) {
-    const { head_seq } = await readLedger(db, { publisher: options.self, audience: peer });
-    const found = await onBus(head_seq, told);
-    if (found.length === 0) return undefined;
-    if (!(await bringHome(parts, peer, found, 'elsewhere')))
-      return Math.max(...found.map(({ envelope }) => positionOf(peek(envelope).seq)));
-  }
 }
 
 /**

@@ -48,6 +48,9 @@ export async function receiveResent(
   return [...returned, ...admitted];
 }
 
+/** What our stream on the bus holds of our ledger to the peer beyond `afterSeq`, unverified: what comes next, or at least the newest. All up to `toldSeq` was told. */
+export type OwnOnBus = (afterSeq: number, toldSeq: number) => Promise<readonly Delivery[]>;
+
 /** `elsewhere`: from a peer or the bus, so it was told. `own-files`: perhaps it was only relied on. */
 type From = 'elsewhere' | 'own-files';
 
@@ -81,15 +84,36 @@ export async function bringHomeKept(parts: JournalParts, peer: TrustDomain): Pro
 }
 
 /**
+ * All that the bus holds of ours and that follows what is here. That there is any means that this database was set back. Answers where our ledger goes on
+ * of which the bus has lost what comes next.
+ *
+ * @param toldSeq as `OwnOnBus` says
+ */
+export async function bringHomeFromBus(
+  parts: JournalParts,
+  peer: TrustDomain,
+  onBus: OwnOnBus,
+  toldSeq: number,
+): Promise<number | undefined> {
+  const { db, options } = parts;
+  const headSeq = async (): Promise<number> => (await readLedger(db, { publisher: options.self, audience: peer })).head_seq;
+  for (;;) {
+    const from = await headSeq();
+    const found = await onBus(from, toldSeq);
+    if (found.length === 0) return undefined;
+    // Another replica decided it meanwhile.
+    if ((await headSeq()) > from) continue;
+    await quarantine(db, options, `the bus holds events of ours to ${peer} that are not here`);
+    if (!(await bringHome(parts, peer, found, 'elsewhere')))
+      return Math.max(...found.map(({ envelope }) => positionOf(peek(envelope).seq)));
+  }
+}
+
+/**
  * From our own files or our stream on the bus: whatever of it follows what is here. What does not is no proof against anybody: it
  * stays out, and the ledger in quarantine. True: some came home.
  */
-export async function bringHome(
-  parts: JournalParts,
-  peer: TrustDomain,
-  deliveries: readonly Delivery[],
-  from: From,
-): Promise<boolean> {
+async function bringHome(parts: JournalParts, peer: TrustDomain, deliveries: readonly Delivery[], from: From): Promise<boolean> {
   const { head_seq, head_digest } = await readLedger(parts.db, { publisher: parts.options.self, audience: peer });
   const following: Delivery[] = [];
   let end = { seq: head_seq, digest: head_digest ?? GENESIS };

@@ -1,8 +1,8 @@
 import { ledgerStream, ledgerSubjects, type TrustDomain } from '@carnet/events';
 import { positionOf } from '@carnet/trust';
 import { JetStreamApiCodes, JetStreamApiError, type JetStreamManager, type StoredMsg } from '@nats-io/jetstream';
-import type { OwnOnBus } from '../doubt.ts';
 import type { Delivery } from '../early.ts';
+import type { OwnOnBus } from '../homecoming.ts';
 import { OWN_STREAM_AT_ONCE, OWN_STREAM_MESSAGES_MAX, RESEND_MAX, UNMARKED_MAX } from '../limits.ts';
 import { peek } from '../peek.ts';
 

@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Boots } from '../boots.ts';
 import { compareWithBus, openComparisons } from '../comparison.ts';
-import type { OwnOnBus } from '../doubt.ts';
+import type { OwnOnBus } from '../homecoming.ts';
 import { receiveResent } from '../homecoming.ts';
 import { COMPARE_WAIT_MS } from '../limits.ts';
 import { OPEN } from './open-intake.ts';
