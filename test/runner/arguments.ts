@@ -10,13 +10,13 @@ export type Selection =
 export const PHASE_NAMES = ['types', 'lint', 'unit', 'real'] as const;
 export type PhaseName = (typeof PHASE_NAMES)[number];
 
-export const HELP = `npm test                        types, lint, unit tests, tests on real daemons; all but the three long ones
+export const HELP = `npm test                        types, lint, unit tests, tests on real daemons; all but the four long ones
 npm test -- --only unit         one phase: ${PHASE_NAMES.join(', ')}
-npm test -- --only libs/trust   the test files whose path contains the text; test/bench, test/attacks/flood and
-                                test/faults/rolling-upgrade run only so
+npm test -- --only libs/trust   the test files whose path contains the text; test/bench, test/attacks/flood,
+                                test/attacks/slow-peer and test/faults/rolling-upgrade run only so
 npm test -- --help              this
 
-Ends with "N passed, N failed" and exit code 1 if anything failed or nothing ran.
+Ends with what failed and why, a line each, and "N passed, N failed"; exit code 1 if anything failed or nothing ran.
 A skipped test counts as failed: either it can run or it should not be there.
 `;
 

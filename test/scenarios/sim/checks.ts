@@ -1,4 +1,4 @@
-import type { TrustDomain } from '@carnet/events';
+import type { MigrationId, TrustDomain } from '@carnet/events';
 import { isSplitSuspected, type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
 import { sha256Hex } from '@carnet/trust';
 import { placedEvent } from '../../../libs/journal/src/stored-event.ts';
@@ -54,6 +54,11 @@ function askedTwice(csps: readonly Csp[]): string | undefined {
   return undefined;
 }
 
+/** By its own word, which it could not have given without the peer's. */
+const hasResumed = ({ domain, database }: Csp, migration: MigrationId): boolean =>
+  database.rows(`select 1 from events where type = 'SourceResumed' and publisher = ? and migration = ?`, domain, migration)
+    .length > 0;
+
 export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar, glass?: Glass) {
   /** Of a dishonest CSP nothing is asked; what it owes nobody can be sure of. */
   const honest = (csps: readonly Csp[]): readonly Csp[] => csps.filter(({ domain }) => domain !== liar?.domain);
@@ -82,6 +87,8 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
     const entry = fenceOf(csp);
     // An attempt that ended since, or the VM that was given back, moved the register on.
     if (entry !== undefined && (entry.epoch > epoch || entry.standing === must)) return;
+    // So did one that was given back, where the bus did not take for long what was decided before, and the peer had it on the channel.
+    if (said.type === 'KeyReleased' && hasResumed(csp, said.migration)) return;
     pending ??= {
       rule: 'published before the host knows',
       text: `${said.type} @${epoch} of ${publisher}: its host is ${entry?.standing ?? 'unaware'} @${entry?.epoch ?? '-'}`,
