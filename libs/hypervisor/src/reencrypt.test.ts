@@ -139,6 +139,25 @@ describe('a running VM whose volumes are encrypted again', () => {
     expect([await opens(host, NEW), await opens(host, OLD)]).toEqual([true, false]);
   });
 
+  it('that is to be stopped while it stands still for its new volume goes on first, on that volume', async () => {
+    let [isArmed, stopped]: [boolean, ReturnType<typeof ask> | undefined] = [false, undefined];
+    const states: (string | undefined)[] = [];
+    const host = await running((operation) => {
+      if (isArmed && operation === 'files.rename') stopped ??= ask(host.agent, 'b1', 'stopVm', { graceSeconds: 1 });
+      return undefined;
+    });
+    const { requestShutdown } = host.hypervisor;
+    host.hypervisor.requestShutdown = async (uuid) => {
+      states.push((await host.hypervisor.find(uuid))?.state);
+      return requestShutdown(uuid);
+    };
+    isArmed = true;
+    expect(await reencrypt(host)).toMatchObject({ status: 'done' });
+    expect(await stopped).toMatchObject({ status: 'done' });
+    expect(states).toEqual(['running']);
+    expect([await opens(host, NEW), await opens(host, OLD)]).toEqual([true, false]);
+  });
+
   it('that cannot be moved to its copy runs on, and is not left standing', async () => {
     let isRefused = true;
     const host = await running((operation) =>

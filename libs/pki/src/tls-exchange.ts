@@ -31,6 +31,11 @@ export function exchangeOverTls(tls: ConnectionOptions, url: URL, question: TlsQ
     signal: AbortSignal.timeout(timeoutMs),
   });
   asked.once('error', answered.reject);
+  // Threat: without a listener Node ends such an exchange without a word, and whoever waits for it waits for ever.
+  asked.once('upgrade', (_response, socket) => {
+    socket.destroy();
+    answered.reject(new Error('the answer is another protocol'));
+  });
   asked.once('response', (response) => {
     const leaf = shownLeaf(response.socket);
     const parts: Buffer[] = [];

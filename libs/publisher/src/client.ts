@@ -142,6 +142,10 @@ function connections({ credentials, ca, serverName, url }: BrokerAddress) {
         resolve,
       );
       outgoing.on('error', reject);
+      outgoing.on('upgrade', (_response, socket) => {
+        socket.destroy();
+        reject(new Error('the answer is another protocol'));
+      });
       if (silenceMs !== undefined)
         outgoing.setTimeout(silenceMs, () => outgoing.destroy(new Error(`silent for ${silenceMs} ms`)));
       outgoing.end(body);

@@ -28,6 +28,10 @@ export function documentsVouchedBy(caFile: string | undefined): FetchDocument {
         response.on('end', () => resolve(Buffer.concat(parts)));
       });
       outgoing.on('error', reject);
+      outgoing.on('upgrade', (_response, socket) => {
+        socket.destroy();
+        reject(new Error(`${url}: the answer is another protocol`));
+      });
       outgoing.end();
     });
 }

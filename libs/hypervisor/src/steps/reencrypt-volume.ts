@@ -44,8 +44,11 @@ export async function encryptOnline(
   const uuid = uuidOf(volume.vm);
   let hasBegun = false;
   const tell = rated(context, onProgress);
-  for (;;) {
+  // Before what takes long, and before the guest is stopped; never between that and its going on.
+  const unlessAborted = (): void => {
     if (context.signal.aborted) throw new HostError(failed('STEP_ABORTED'));
+  };
+  for (;;) {
     await endTaking(context, volume);
     const header = await newHeader(context, volume);
     if (!header.ok) return header;
@@ -57,6 +60,7 @@ export async function encryptOnline(
       return done(header.value);
     }
     if (facts === undefined) {
+      unlessAborted();
       const setback = await convert(context, volume, onProgress);
       if (setback !== undefined) return setBack(setback);
       await takePlace(context, volume);
@@ -65,11 +69,13 @@ export async function encryptOnline(
       await takePlace(context, volume);
     } else if (facts.copy === undefined) {
       if (hasBegun) throw new HostError(failed('TOOL_FAILED', 'The copy of a running disk ended by itself.'));
+      unlessAborted();
       const setback = await begin(context, volume);
       if (setback !== undefined) return setBack(setback);
       hasBegun = true;
     } else {
       hasBegun = true;
+      unlessAborted();
       if (facts.copy.state === 'ready') await pivot(context, volume);
       else await wait(context, facts.copy, tell);
     }

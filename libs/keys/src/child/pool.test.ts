@@ -46,6 +46,22 @@ const gone = async (child: KeyChild | undefined): Promise<void> => {
 };
 
 describe('key process', () => {
+  it('that cannot be started refuses what waits, to be tried again, and ends nobody; without a spare it works on', async () => {
+    let room = 0;
+    const { children, keys } = watched(() => {
+      if (room === 0) throw new Error('spawn ENOMEM');
+      room -= 1;
+      return spawnChild();
+    });
+    const together = await Promise.allSettled([keys.call(CREATE_KEK, input, root), keys.call(CREATE_KEK, input, root)]);
+    expect(together.map((each) => each.status === 'rejected' && each.reason)).toEqual(
+      [1, 2].map(() => expect.objectContaining({ code: 'CHILD_FAILED', retryable: true })),
+    );
+    room = 1;
+    expect(await keys.call(CREATE_KEK, input, root)).toMatchObject({ ok: true });
+    expect(children).toHaveLength(1);
+  });
+
   it('serves requests in one child while they come, the next ones in another', async () => {
     const { children, keys } = watched(spawnChild, { idleMs: 1_000, servesMs: 60_000 });
     const together = await Promise.all([1, 2, 3].map((version) => keys.call(CREATE_KEK, { ...input, version }, root)));

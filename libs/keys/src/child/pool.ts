@@ -39,10 +39,20 @@ export function startKeyProcess(spawnOne: () => KeyChild = spawnChild, times: Pa
     return child;
   };
 
-  const begin = (): Session => {
-    const child = spare ?? prepare();
+  /** Undefined: this machine has no room for another process now. */
+  const prepareIfPossible = (): KeyChild | undefined => {
+    try {
+      return prepare();
+    } catch {
+      return undefined;
+    }
+  };
+
+  const begin = (): Session | undefined => {
+    const child = spare ?? prepareIfPossible();
+    if (child === undefined) return undefined;
     // Ready when this one's time is over.
-    spare = prepare();
+    spare = prepareIfPossible();
     wake(child);
     const session = startSession(child, { timeoutMs: OPERATION_MS_MAX, ...SESSION_TIMES, ...times }, dispatch);
     working = { child, session };
@@ -53,10 +63,18 @@ export function startKeyProcess(spawnOne: () => KeyChild = spawnChild, times: Pa
     return session;
   };
 
+  const refuseAll = (why: KeysError): void => {
+    for (const waiting of queue.splice(0)) {
+      waiting.frame.fill(0);
+      waiting.reject(why);
+    }
+  };
+
   const dispatch = (): void => {
     if (queue.length === 0 || closed) return;
     const session = working?.session ?? begin();
-    for (const waiting of queue.splice(0, session.places())) session.take(waiting);
+    if (session === undefined) refuseAll(new KeysError('CHILD_FAILED', 'no key process can be started', { retryable: true }));
+    else for (const waiting of queue.splice(0, session.places())) session.take(waiting);
   };
 
   const send = (name: string, input: unknown, secret: Uint8Array): Promise<Frame> =>
@@ -83,10 +101,7 @@ export function startKeyProcess(spawnOne: () => KeyChild = spawnChild, times: Pa
     close() {
       closed = true;
       for (const child of [spare, working?.child]) child?.kill('SIGKILL');
-      for (const waiting of queue.splice(0)) {
-        waiting.frame.fill(0);
-        waiting.reject(new KeysError('CLOSED', 'the key process was closed', { retryable: false }));
-      }
+      refuseAll(new KeysError('CLOSED', 'the key process was closed', { retryable: false }));
     },
   };
 }

@@ -49,6 +49,10 @@ export function exchange({
       ? secure(url, { ...options, minVersion: 'TLSv1.3', ...(ca === undefined ? {} : { ca }) }, answered)
       : plain(url, options, answered);
     sent.on('error', () => resolve(undefined));
+    sent.on('upgrade', (_response, socket) => {
+      socket.destroy();
+      resolve(undefined);
+    });
     sent.end(body);
   });
 }
