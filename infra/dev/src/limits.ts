@@ -1,5 +1,7 @@
 /** How often a starter looks again whether its daemon is ready or gone. */
 export const POLL_MS = 20;
+/** `eventually` asks real parts, and costs them something each time. */
+export const POLL_MS_MAX = 100;
 
 /** A daemon that is not ready by then is broken; the slowest seen (libvirtd on a busy 2-core machine) took 4 s. */
 export const READY_MS_MAX = 60_000;

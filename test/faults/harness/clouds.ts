@@ -30,6 +30,7 @@ import {
   HOST,
 } from '../../../infra/dev/src/clouds/layout.ts';
 import { policyFiles } from '../../../infra/dev/src/clouds/policy-text.ts';
+import { makeCheapRoot } from './cheap-root.ts';
 import { type Cloud, openCloud } from './cloud.ts';
 import { keyPinOf, leafIdentity, serverFiles, startLeaf } from './own-servers.ts';
 import { freePorts } from './ports.ts';
@@ -206,6 +207,7 @@ async function startCloud(
   privateFile(paths.passphrase, randomBytes(32).toString('hex'), as);
   const database = await startPostgres({ dir: paths.database });
   const keysText = options.keys?.(plan, paths);
+  if (keysText === undefined) await makeCheapRoot(paths);
   const facts: ConfigFacts = {
     ...(keysText === undefined ? {} : { keysText }),
     plan,

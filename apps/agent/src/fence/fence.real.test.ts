@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { eventually, freePort, stageCode } from '@carnet/dev';
+import { eventually, freePort, programOf, stageCode } from '@carnet/dev';
 import { type ArtifactId, type KeyId, timestamp, type VmId, type VmSpec, vmSpec } from '@carnet/events';
 import { encodeEntry, encodeTicket, type FenceEntry, METADATA_NAMESPACE, uuidOf } from '@carnet/hypervisor';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -161,6 +161,9 @@ describe('a VM that may run here', () => {
   });
 });
 
+const code = stageCode();
+const program = programOf(code.root, 'fence');
+
 describe('a broken store', () => {
   const plain = randomUUID();
   const marked = randomUUID();
@@ -181,7 +184,7 @@ describe('a broken store', () => {
       [join(state, 'fence'), 'a file'],
       [a.configFile, 'domain = 1'],
       // The program does not run at all: the script knows its own.
-      [script, readFileSync(script, 'utf8').replace(/fence\/main\.ts/, 'fence/gone.ts')],
+      [script, readFileSync(script, 'utf8').replace(program, `${program}.gone`)],
     ] as const) {
       const [refused, fine] = await without(path, instead, bothTold);
       expect(refused, `${path} ${instead}`).toContain('FENCE_UNREADABLE');
@@ -195,11 +198,8 @@ describe('a broken store', () => {
 });
 
 describe('a VM that must not run here', () => {
-  const code = stageCode();
-  const check = (host: RealHost) => {
-    const main = join(code.root, 'apps/agent/src/fence/main.ts');
-    return spawnSync(code.node, [main, 'check', '--config', host.configFile, vm], { encoding: 'utf8' });
-  };
+  const check = (host: RealHost) =>
+    spawnSync(code.node, [program, 'check', '--config', host.configFile, vm], { encoding: 'utf8' });
 
   test('held for a migration: neither start, restore nor an incoming migration', async () => {
     const { a, b } = hosts;

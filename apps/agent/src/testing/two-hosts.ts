@@ -9,6 +9,7 @@ import {
   type Host as Machine,
   privateDir,
   privateFile,
+  programOf,
   runAs,
   scratch,
   stageCode,
@@ -73,7 +74,7 @@ export async function startTwoHosts(): Promise<TwoHosts> {
   await createPki(pkiDir);
   const guest = buildGuest({ dir: join(root, 'guest') });
   const code = stageCode();
-  const fence = join(code.root, 'apps/agent/src/fence/main.ts');
+  const fence = programOf(code.root, 'fence');
   const machines = await Promise.all(
     [A, B].map((side, i) =>
       startHost({

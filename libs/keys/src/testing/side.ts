@@ -9,13 +9,14 @@ import { openEmptyStore } from '../../../store/src/testing.ts';
 import { atomically } from '../atomically.ts';
 import { type KeyRoot, keyProcessFor } from '../backends/service.ts';
 import type { BarbicanOptions } from '../backends/session.ts';
-import type { Operation } from '../child/operation.ts';
 import type { KeyProcess } from '../child/pool.ts';
 import { type KeyManager, openKeyManager } from '../open.ts';
 import type { Prepared } from '../ports.ts';
 import type { Result } from '../result.ts';
 import { createRootFile } from '../root-file.ts';
 import { tenant } from '../vault/hierarchy.ts';
+
+export { inlineProcess } from './inline-process.ts';
 
 // Two databases inside one process, on a machine shared with other suites, take longer than vitest's five seconds.
 // The benchmark, which is no test, uses these sides too.
@@ -94,23 +95,6 @@ export async function openSide(options: SideOptions = {}): Promise<Side> {
       await store.close();
       rmSync(dir, { recursive: true, force: true });
     },
-  };
-}
-
-/** The operations in this process, through the same schemas and JSON: for tables of attacks, where a child for each row would take minutes. */
-export function inlineProcess(): KeyProcess {
-  const serve = async <I, O>(operation: Operation<I, O>, input: I, secret: Uint8Array) => {
-    const served = await operation.serve(JSON.parse(JSON.stringify(input)), Buffer.from(secret), randomBytes);
-    if (!served.result.ok) return { result: served.result, secret: served.secret };
-    return { result: { ok: true as const, value: operation.output.parse(served.result.value) }, secret: served.secret };
-  };
-  return {
-    call: async (operation, input, secret) => (await serve(operation, input, secret)).result,
-    open: async (operation, input, secret) => {
-      const served = await serve(operation, input, secret);
-      return served.result.ok ? { ok: true, value: served.secret ?? Buffer.alloc(0) } : served.result;
-    },
-    close: () => undefined,
   };
 }
 
