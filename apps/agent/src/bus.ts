@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   chainSubject,
   commandSubject,
@@ -13,7 +14,7 @@ import { clientTlsOptions, type LiveLeaf, type TlsMaterial, writePem } from '@ca
 import { connect, type Msg, type NatsConnection } from 'nats';
 import { type BrokerKeys, openCommand, signReport } from './commands.ts';
 import type { AgentConfig } from './config.ts';
-import { BUS_PING_MS, BUS_RECONNECT_MS, COMMANDS_AT_ONCE_MAX, HAIL_ANSWER_MS, HELLO_MS } from './limits.ts';
+import { BUS_DRAIN_MS_MAX, BUS_PING_MS, BUS_RECONNECT_MS, COMMANDS_AT_ONCE_MAX, HAIL_ANSWER_MS, HELLO_MS } from './limits.ts';
 import { paced } from './paced.ts';
 
 /**
@@ -106,17 +107,19 @@ export function serveBus({ bus, agent, host, keys, leaf, learnChain, takeCrl, lo
     },
   });
 
-  const crls = bus.subscribe(crlSubject(host), {
-    callback: (error, message) => {
-      if (error === null) takeCrl(message.data);
+  /** What throws in a callback of the client ends its reading: this host would hear no command any more. */
+  const heard = (what: string, work: (bytes: Uint8Array) => void) => ({
+    callback: (error: Error | null, message: Msg): void => {
+      if (error !== null) return;
+      try {
+        work(message.data);
+      } catch (cause) {
+        log.error({ err: cause, what }, 'what the broker told could not be kept');
+      }
     },
   });
-
-  const chains = bus.subscribe(chainSubject(host), {
-    callback: (error, message) => {
-      if (error === null) learnChain(message.data);
-    },
-  });
+  const crls = bus.subscribe(crlSubject(host), heard('CRLs', takeCrl));
+  const chains = bus.subscribe(chainSubject(host), heard('chain', learnChain));
 
   const report = (what: HostReport): void => {
     if (!bus.isClosed()) bus.publish(reportSubject(host), signReport(what, introduced.signer));
@@ -158,10 +161,20 @@ export function serveBus({ bus, agent, host, keys, leaf, learnChain, takeCrl, lo
       chains.unsubscribe();
       hailed.stop();
       await agent.close();
-      await bus.drain();
+      await leave(bus);
       await watch;
     },
   };
+}
+
+/** What is said last is flushed; a bus that is away is not waited for. */
+async function leave(bus: NatsConnection): Promise<void> {
+  const given = new AbortController();
+  const late = sleep(BUS_DRAIN_MS_MAX, undefined, { signal: given.signal });
+  await Promise.race([bus.drain(), late]).catch(() => undefined);
+  given.abort();
+  await late.catch(() => undefined);
+  await bus.close();
 }
 
 /** After a reconnect the broker hears a hello at once, not after ten seconds. */

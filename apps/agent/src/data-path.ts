@@ -110,20 +110,22 @@ async function pullAs(leaf: OwnLeaf, request: PullRequest, options: DataPathOpti
   const { of, sealed, from, peer, into, rateBytesPerSecond, onProgress } = request;
   const verifyPeer = () => judgePinned(peer, options.store(), options.now(), 'serverAuth');
   const { signal, stop } = whileTrusted(request.signal, verifyPeer);
-  const pulled = await images.pullArtifact({
-    endpoint: from,
-    tls: { ...tlsOf(leaf, options), ...(localAddress === undefined ? {} : { localAddress }) },
-    verifyPeer,
-    pinnedLeaf: leafDigestOf(peer),
-    migration: of.migration,
-    expect: sealed,
-    of,
-    into,
-    ...(rateBytesPerSecond === undefined ? {} : { rateBytesPerSecond }),
-    onProgress: ({ bytes, totalBytes, bytesPerSecond }) =>
-      onProgress({ doneBytes: bytes, totalBytes, bytesPerSecond: Math.round(bytesPerSecond) }),
-    signal,
-  });
-  stop();
-  return pulled;
+  try {
+    return await images.pullArtifact({
+      endpoint: from,
+      tls: { ...tlsOf(leaf, options), ...(localAddress === undefined ? {} : { localAddress }) },
+      verifyPeer,
+      pinnedLeaf: leafDigestOf(peer),
+      migration: of.migration,
+      expect: sealed,
+      of,
+      into,
+      ...(rateBytesPerSecond === undefined ? {} : { rateBytesPerSecond }),
+      onProgress: ({ bytes, totalBytes, bytesPerSecond }) =>
+        onProgress({ doneBytes: bytes, totalBytes, bytesPerSecond: Math.round(bytesPerSecond) }),
+      signal,
+    });
+  } finally {
+    stop();
+  }
 }

@@ -12,6 +12,8 @@ export const COMMANDS_AT_ONCE_MAX = 256;
 export const BUS_RECONNECT_MS = 1_000;
 /** Milliseconds until an unanswered ping counts against the bus connection. */
 export const BUS_PING_MS = 10_000;
+/** Milliseconds to say the last words to a bus that may be away. */
+export const BUS_DRAIN_MS_MAX = 2_000;
 /** Leaves of our broker that are known at once: those of a few replicas, old and new. */
 export const BROKER_CHAINS_MAX = 16;
 /** One chain that was shown, in bytes: four certificates in base64. */

@@ -48,8 +48,11 @@ async function start(config: AgentConfig): Promise<void> {
   log.info({ host: config.host, domain: config.domain }, 'agent ready');
   drainOnSignals(log, async () => {
     await renewal.stop();
-    await service.stop();
-    await host.close();
+    try {
+      await service.stop();
+    } finally {
+      await host.close();
+    }
   });
 }
 

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { randomUUID, X509Certificate } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -21,7 +21,7 @@ import {
   startNats,
 } from '@carnet/dev';
 import { PAYLOAD_TYPES, timestamp } from '@carnet/events';
-import { type Hello, type HostReport, hailSubject, hostCommand, hostReport } from '@carnet/hypervisor';
+import { crlSubject, type Hello, type HostReport, hailSubject, hostCommand, hostReport } from '@carnet/hypervisor';
 import { busConfig, connectNats } from '@carnet/journal';
 import { leafSigner, readPem, rsaPssVerifier } from '@carnet/pki';
 import { openEnvelope, type Signer, sha256Hex, signEnvelope } from '@carnet/trust';
@@ -162,6 +162,30 @@ describe('the agent as a process of its cloud’s user', () => {
     }
     expect(hellos() - before).toBeGreaterThan(1);
     expect(hellos() - before).toBeLessThanOrEqual(8);
+  });
+
+  it('goes on hearing its broker where it cannot make use of what it is told', async () => {
+    const path = String(config.trust.brokerCertificateFile);
+    const whole = readFileSync(path);
+    writeFileSync(path, '-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n');
+    broker.publish(crlSubject(A.host), signEnvelope(PAYLOAD_TYPES.crl, Buffer.from('{}'), signerOf(`${A.domain}/broker`)));
+    await broker.flush();
+    await eventually('the agent’s complaint', () =>
+      readFileSync(agent.logFile, 'utf8').includes('could not be kept') ? true : undefined,
+    );
+    writeFileSync(path, whole);
+    expect(await send(inspect(), signerOf(`${A.domain}/broker`))).toMatchObject({ status: 'done' });
+  });
+
+  it('stops in time, with its work done, also where the bus does not answer', async () => {
+    await nats.kill('SIGSTOP');
+    const startedMs = performance.now();
+    await agent.stop();
+    const tookMs = performance.now() - startedMs;
+    await nats.kill('SIGCONT');
+    expect(tookMs).toBeLessThan(9_000);
+    expect(readFileSync(agent.logFile, 'utf8')).not.toMatch(/drain (took too long|failed)/);
+    await agent.restart();
   });
 
   it('SIGKILL and again: a new transport key, the same host, and nothing of what it was writing', async () => {

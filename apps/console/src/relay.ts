@@ -8,8 +8,12 @@ import type { LedgerFeed } from './ledger-feed.ts';
  * what lies between `Last-Event-ID` and now is no longer kept, so read everything anew. Without `Last-Event-ID`: from now on.
  */
 export async function relayFeed(feed: LedgerFeed, response: ServerResponse, lastEventId: string | undefined): Promise<void> {
-  const closed = once(response, 'close');
   let wake = (): void => undefined;
+  const gone = new AbortController();
+  response.once('close', () => {
+    gone.abort();
+    wake();
+  });
   const unsubscribe = feed.onChange(() => wake());
   response.writeHead(200, { ...SECURITY_HEADERS, 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
   // An unknown cursor stands before everything that is kept.
@@ -26,8 +30,8 @@ export async function relayFeed(feed: LedgerFeed, response: ServerResponse, last
           ? ['event: reset\ndata: {}\n\n']
           : reading.entries.map((entry) => `id: ${entry.cursor}\nevent: ledger-entry\ndata: ${entry.json}\n\n`);
       const text = [...entries, `event: feed\ndata: ${JSON.stringify(feed.health())}\n\n`].join('');
-      if (!response.write(text)) await Promise.race([once(response, 'drain'), closed]);
-      await Promise.race([woken, closed]);
+      if (!response.write(text)) await once(response, 'drain', { signal: gone.signal }).catch(() => undefined);
+      await woken;
     }
   } finally {
     unsubscribe();

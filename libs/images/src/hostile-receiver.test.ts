@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { appendFile } from 'node:fs/promises';
+import { connect as connectPlainly } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { migrationId } from '@carnet/events';
 import { afterEach, expect, test } from 'vitest';
@@ -140,3 +141,14 @@ test('a receiver whose grant ends is cut off in the middle; others go on', async
   await once(stays, 'data');
   stays.destroy();
 }, 15_000);
+
+test('who connects and says nothing neither keeps the source open when it closes, nor is served after that', async () => {
+  const { at } = await begin();
+  const silent = connectPlainly({ host: at.serving.address, port: at.serving.port });
+  await once(silent, 'connect');
+  const gone = once(silent, 'close');
+  const late = AbortSignal.timeout(5_000);
+  const closed = Promise.race([at.serving.close().then(() => 'closed'), once(late, 'abort').then(() => 'late')]);
+  expect(await closed).toBe('closed');
+  await gone;
+});

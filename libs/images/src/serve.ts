@@ -1,4 +1,4 @@
-import { type AddressInfo, createServer as createDoor } from 'node:net';
+import { type AddressInfo, createServer as createDoor, type Socket } from 'node:net';
 import { createServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { MigrationId } from '@carnet/events';
 import { type Clock, monotonicClock } from './clock.ts';
@@ -54,7 +54,10 @@ export const serveArtifacts = (request: ServeRequest): Promise<Outcome<Serving>>
       );
     });
     // Before the TLS server, which would have a connection's handle for itself: what is refused here is closed without a word.
+    const raw = new Set<Socket>();
     const door = createDoor((socket) => {
+      raw.add(socket);
+      socket.once('close', () => raw.delete(socket));
       if (request.takes?.(socket.remoteAddress ?? '') !== false) return void server.emit('connection', socket);
       socket.destroy();
       request.onTransfer?.({ sentBytes: 0, outcome: 'ADDRESS_REFUSED' });
@@ -71,6 +74,8 @@ export const serveArtifacts = (request: ServeRequest): Promise<Outcome<Serving>>
       async close() {
         const closed = new Promise<void>((resolve) => door.close(() => resolve()));
         for (const socket of sockets) socket.destroy();
+        // Nor does one that has said nothing yet keep it open, or is served after all.
+        for (const socket of raw) socket.destroy();
         await closed;
       },
     };

@@ -1,4 +1,5 @@
 import type { Server } from 'node:https';
+import type { Duplex } from 'node:stream';
 import type { TlsOptions } from 'node:tls';
 import type { Role } from '@carnet/policy';
 import type { Log, Metrics } from '@carnet/runtime';
@@ -29,8 +30,8 @@ export interface AppPorts {
   readonly metrics: Metrics;
 }
 
-export const createApp = (https: TlsOptions): App =>
-  fastify({
+export const createApp = (https: TlsOptions): App => {
+  const app = fastify({
     https,
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: REQUEST_MS_MAX,
@@ -45,6 +46,21 @@ export const createApp = (https: TlsOptions): App =>
     },
     logger: false,
   });
+  endsWithItsConnections(app);
+  return app;
+};
+
+/** Threat: a stranger who connects and says nothing. Node closes the connections of those only that have shaken hands, and waits for the others. */
+function endsWithItsConnections(app: App): void {
+  const open = new Set<Duplex>();
+  app.server.on('connection', (socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  });
+  app.addHook('preClose', async () => {
+    for (const socket of open) socket.destroy();
+  });
+}
 
 const MALFORMED = { code: 'REQUEST_MALFORMED', text: 'the request is not well formed' };
 

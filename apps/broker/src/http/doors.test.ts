@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SHOWN } from '../users/testing/shown.ts';
 import { BODY_BYTES_MAX, PLANS_MAX } from './limits.ts';
@@ -401,3 +403,15 @@ describe('bad input', () => {
     expect(await world.ask(token, asToken('operator'), post('/v1/intents', intent()))).toEqual({ status: 403, body: refusal });
   });
 });
+
+it('who connects and says nothing does not keep the doors from closing', async () => {
+  const other = await createDoorsWorld();
+  const { mtls, token } = await other.open(fakeService().service);
+  for (const port of [mtls, token]) {
+    const silent = connect({ host: '127.0.0.1', port });
+    silent.on('error', () => undefined);
+    await once(silent, 'connect');
+  }
+  const late = once(AbortSignal.timeout(10_000), 'abort').then(() => 'late');
+  expect(await Promise.race([other.close().then(() => 'closed'), late])).toBe('closed');
+}, 60_000);

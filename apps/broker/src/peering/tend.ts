@@ -57,8 +57,17 @@ export function tendPeerings(ports: TendPorts): PeeringTending {
   };
   // One at a time: two at once would open a ledger twice.
   let work: Promise<void> = Promise.resolve();
+  let [isAsked, isStopped] = [false, false];
   const nudge = (): void => {
-    work = work.then(look).catch((cause: unknown) => log.warn({ err: cause }, 'could not look after invited peers'));
+    // Threat: doors that take a connection and stay silent. One look waits, and sees whatever is new by then; more would pile up.
+    if (isAsked || isStopped) return;
+    isAsked = true;
+    work = work
+      .then(() => {
+        isAsked = false;
+        return isStopped ? undefined : look();
+      })
+      .catch((cause: unknown) => log.warn({ err: cause }, 'could not look after invited peers'));
   };
   const timer = setInterval(nudge, LOOK_MS);
   timer.unref();
@@ -70,6 +79,7 @@ export function tendPeerings(ports: TendPorts): PeeringTending {
     },
     nudge,
     stop: async () => {
+      isStopped = true;
       clearInterval(timer);
       await work;
     },

@@ -18,7 +18,7 @@ export interface WatchPorts {
 export function watchPeers({ journal, trust, changed, log }: WatchPorts): { readonly stop: () => Promise<void> } {
   const said = new Map<TrustDomain, string>();
   let seen = trust().crls;
-  let look: Promise<void> = Promise.resolve();
+  let look: Promise<void> | undefined;
 
   const judge = async (peer: TrustDomain): Promise<void> => {
     const verdict = await journal.standing(peer);
@@ -35,7 +35,12 @@ export function watchPeers({ journal, trust, changed, log }: WatchPorts): { read
     for (const peer of journal.peers) await judge(peer);
   };
   const timer = setInterval(() => {
-    look = look.then(lookAtAll).catch((cause: unknown) => log.warn({ err: cause }, 'could not judge the peers'));
+    // A database that does not answer must not gather looks.
+    look ??= lookAtAll()
+      .catch((cause: unknown) => log.warn({ err: cause }, 'could not judge the peers'))
+      .finally(() => {
+        look = undefined;
+      });
   }, CRL_RECHECK_MS);
   timer.unref();
   return {
