@@ -20,6 +20,9 @@ describe('what a database said', () => {
 
   it.each(['23505', '42P01', '22P02', '42501'])('%s is not', (code) => expect(isRetryable(withCode(code))).toBe(false));
 
+  it('an answer that did not come in time is worth another try', () =>
+    expect(isRetryable(new Error('Query read timeout'))).toBe(true));
+
   it('nor is what is no error of a database', () => {
     expect([isRetryable(new Error('other')), isRetryable('53100'), isRetryable(undefined)]).toEqual([false, false, false]);
     expect(isRetryable(new StoreError('STORE_UNREACHABLE', ''))).toBe(true);

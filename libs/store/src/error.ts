@@ -60,6 +60,7 @@ const RETRYABLE_TEXTS = [
   'Connection terminated',
   'timeout exceeded when trying to connect',
   'Client has encountered a connection error and is not queryable',
+  'Query read timeout',
 ];
 
 /** Whether the database was lost or the transaction lost a race: the same work may succeed later. Anything else is a bug or a refusal. */

@@ -1,7 +1,8 @@
-import { Client, type ClientConfig } from 'pg';
+import { Client, type ClientConfig, type QueryResult } from 'pg';
+import { LEASE_ANSWER_MS_MAX } from './limits.ts';
 import type { Lease } from './store.ts';
 
-type Session = { readonly client: Client; readonly lost: AbortController };
+type Session = { readonly client: Client; readonly lost: AbortController; readonly lose: () => void };
 
 /**
  * Leases are session advisory locks, all on one connection of their own: PostgreSQL gives them up when the process dies, and
@@ -16,19 +17,22 @@ export function openLeases(connection: ClientConfig): {
   let session: Promise<Session> | undefined;
 
   const sessionNow = (): Promise<Session> => {
-    session ??= openSession(connection, () => {
-      session = undefined;
+    if (session !== undefined) return session;
+    const opening = openSession(connection, () => {
+      // Told more than once, also when there is another one already.
+      if (session === opening) session = undefined;
     });
-    return session;
+    session = opening;
+    return opening;
   };
 
   const tryLease = async (name: string): Promise<Lease | undefined> => {
     if (held.has(name)) return undefined;
     held.add(name);
     try {
-      const { client, lost } = await sessionNow();
-      const { rows } = await client.query('select pg_try_advisory_lock(hashtextextended($1, 0)) as taken', [name]);
-      if (rows[0]?.taken === true && !lost.signal.aborted) return lease(name, client, lost.signal);
+      const now = await sessionNow();
+      const { rows } = await asked(now, 'select pg_try_advisory_lock(hashtextextended($1, 0)) as taken', name);
+      if (rows[0]?.taken === true && !now.lost.signal.aborted) return lease(name, now);
     } catch (cause) {
       held.delete(name);
       throw cause;
@@ -37,13 +41,14 @@ export function openLeases(connection: ClientConfig): {
     return undefined;
   };
 
-  const lease = (name: string, client: Client, signal: AbortSignal): Lease => {
+  const lease = (name: string, of: Session): Lease => {
+    const { signal } = of.lost;
     let released = false;
     const release = async (): Promise<void> => {
       if (released) return;
       released = true;
       try {
-        if (!signal.aborted) await client.query('select pg_advisory_unlock(hashtextextended($1, 0))', [name]);
+        if (!signal.aborted) await asked(of, 'select pg_advisory_unlock(hashtextextended($1, 0))', name);
       } catch (cause) {
         // A connection that died has given the lock up already.
         if (!signal.aborted) throw cause;
@@ -64,20 +69,33 @@ export function openLeases(connection: ClientConfig): {
   };
 }
 
+/** A session that did not answer, whatever the cause, is given up: nobody knows what it holds. */
+async function asked({ client, lose }: Session, text: string, name: string): Promise<QueryResult> {
+  try {
+    return await client.query(text, [name]);
+  } catch (cause) {
+    lose();
+    throw cause;
+  }
+}
+
 async function openSession(connection: ClientConfig, gone: () => void): Promise<Session> {
-  const client = new Client(connection);
+  const client = new Client({ ...connection, query_timeout: LEASE_ANSWER_MS_MAX });
   const lost = new AbortController();
   const lose = (): void => {
-    if (!lost.signal.aborted) gone();
+    if (lost.signal.aborted) return;
+    gone();
     lost.abort(new Error('the connection that held the lease was lost'));
+    // With a question open it is cut, not ended politely.
+    void client.end().catch(() => undefined);
   };
   client.on('error', lose);
   client.on('end', lose);
   try {
     await client.connect();
   } catch (cause) {
-    gone();
+    lose();
     throw cause;
   }
-  return { client, lost };
+  return { client, lost, lose };
 }

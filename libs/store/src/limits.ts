@@ -6,6 +6,10 @@ export const POOL_CONNECTIONS_MAX = 12;
 export const CONNECT_MS_MAX = 5_000;
 /** One statement, in ms. Ours are single-row or bounded by a limit; what runs longer is stuck. */
 export const STATEMENT_MS_MAX = 15_000;
+/** The answer to a statement, in ms, seen from here: later than the server's own end of it, so only a server that is not heard misses it. */
+export const ANSWER_MS_MAX = STATEMENT_MS_MAX + 5_000;
+/** The answer to a lease, in ms, which waits for nothing at the server: all leases of a connection that does not answer are given up. */
+export const LEASE_ANSWER_MS_MAX = 10_000;
 /** A transaction left open without a statement, in ms: it would hold a ledger's head lock against every replica. */
 export const IDLE_IN_TRANSACTION_MS_MAX = 30_000;
 /** First and longest pause between attempts to reopen a listening connection, in ms. */
@@ -13,3 +17,8 @@ export const RELISTEN_MS_FIRST = 100;
 export const RELISTEN_MS_MAX = 5_000;
 /** TCP keep-alive idle time on connections that wait for notices or hold leases, in ms: a silent peer is noticed. */
 export const KEEPALIVE_MS = 5_000;
+/**
+ * What the server holds of whoever is silent (seconds, seconds, probes; tcp(7)): a replica's machine that loses power gives its leases up within
+ * 20 s, by Linux's defaults within two hours.
+ */
+export const SERVER_KEEPALIVE = { idle: 10, interval: 5, count: 2 } as const;

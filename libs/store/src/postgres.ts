@@ -2,12 +2,25 @@ import { Kysely, PostgresDialect } from 'kysely';
 import { type ClientConfig, Pool, type PoolConfig, types } from 'pg';
 import { isRefusal, StoreError } from './error.ts';
 import { openLeases } from './leases.ts';
-import { CONNECT_MS_MAX, IDLE_IN_TRANSACTION_MS_MAX, KEEPALIVE_MS, POOL_CONNECTIONS_MAX, STATEMENT_MS_MAX } from './limits.ts';
+import {
+  ANSWER_MS_MAX,
+  CONNECT_MS_MAX,
+  IDLE_IN_TRANSACTION_MS_MAX,
+  KEEPALIVE_MS,
+  POOL_CONNECTIONS_MAX,
+  SERVER_KEEPALIVE,
+  STATEMENT_MS_MAX,
+} from './limits.ts';
 import { listenOn } from './listening.ts';
 import type { NoTables, Store, StoreLog } from './store.ts';
 
 /** pg_type.oid of int8. Ours are sequences and byte counts, safe integers by their schemas; `pg` would give text, PGlite gives numbers. */
 const INT8_OID = 20;
+
+/** Of the session, for the server's end of the connection; over a Unix socket PostgreSQL ignores it. */
+const SESSION_OPTIONS = Object.entries(SERVER_KEEPALIVE)
+  .map(([name, value]) => `-c tcp_keepalives_${name}=${value}`)
+  .join(' ');
 
 export async function openPostgres(url: string, applicationName: string, log: StoreLog): Promise<Store> {
   const connection: ClientConfig = {
@@ -16,6 +29,7 @@ export async function openPostgres(url: string, applicationName: string, log: St
     connectionTimeoutMillis: CONNECT_MS_MAX,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEPALIVE_MS,
+    options: SESSION_OPTIONS,
   };
   const pool = openPool(connection, log);
   const db = new Kysely<NoTables>({ dialect: new PostgresDialect({ pool }) });
@@ -47,6 +61,7 @@ function openPool(connection: ClientConfig, log: StoreLog): Pool {
     ...connection,
     max: POOL_CONNECTIONS_MAX,
     statement_timeout: STATEMENT_MS_MAX,
+    query_timeout: ANSWER_MS_MAX,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS_MAX,
     types: {
       getTypeParser: (oid, format) => (oid === INT8_OID && format !== 'binary' ? Number : types.getTypeParser(oid, format)),

@@ -1,5 +1,6 @@
+import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createDatabase, type Postgres, scratch, startPostgres } from '@carnet/dev';
+import { createDatabase, eventually, freePort, type Postgres, scratch, startPostgres } from '@carnet/dev';
 import { sql } from 'kysely';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -104,4 +105,54 @@ describe('PostgreSQL store', () => {
     expect(back).toBeDefined();
     await back?.release();
   });
+
+  it('a connection that does not answer loses its leases as well, and the next one is taken over another', async () => {
+    const lease = await one.tryLease('silent');
+    const { rows } = await sql<{ pid: number }>`select pid from pg_locks where locktype = 'advisory' and granted`.execute(
+      other.db,
+    );
+    const pids = rows.map(({ pid }) => pid);
+    expect(pids).toHaveLength(1);
+    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    try {
+      const cause = await one.tryLease('next').catch((thrown: unknown) => thrown);
+      expect(isRetryable(cause)).toBe(true);
+      expect(lease?.signal.aborted).toBe(true);
+      const next = await one.tryLease('next');
+      expect(next).toBeDefined();
+      await next?.release();
+    } finally {
+      for (const pid of pids) process.kill(pid, 'SIGCONT');
+    }
+    await lease?.release();
+    // The server's end of it: its client is gone.
+    const successor = await eventually('the lease of a client that is gone', () => other.tryLease('silent'));
+    await successor.release();
+  });
+});
+
+it('the server gives up within seconds what a machine holds that has lost its power', async () => {
+  const dir = join(scratch('store'), 'tcp');
+  const server = await startPostgres({ dir });
+  try {
+    const port = await freePort();
+    const client = new Client({ connectionString: server.url });
+    await client.connect();
+    await client.query(`alter system set listen_addresses = '127.0.0.1'`);
+    await client.query(`alter system set port = ${port}`);
+    await client.end();
+    appendFileSync(join(dir, 'data', 'pg_hba.conf'), 'host all all 127.0.0.1/32 trust\n');
+    await server.restart();
+    const store = await openStore({ url: `postgresql://carnet@127.0.0.1:${port}/postgres`, log, applicationName: 'carnet-test' });
+    const { rows } = await sql<{ name: string; setting: string }>`
+      select name, setting from pg_settings where name like 'tcp_keepalives%' order by name`.execute(store.db);
+    await store.close();
+    expect(rows.map(({ name, setting }) => `${name} ${setting}`)).toEqual([
+      'tcp_keepalives_count 2',
+      'tcp_keepalives_idle 10',
+      'tcp_keepalives_interval 5',
+    ]);
+  } finally {
+    await server.stop();
+  }
 });
