@@ -4,7 +4,7 @@ import { announce } from './backends/barbican/announced.ts';
 import { BARBICAN_CHANGES } from './backends/barbican/changes.ts';
 import { type Settled, settleSecrets } from './backends/barbican/settle.ts';
 import { settleMigrationKeys } from './backends/pkcs11/settle.ts';
-import { type KeyRoot, openKeyService } from './backends/service.ts';
+import { type KeyRoot, type KeyService, openKeyService } from './backends/service.ts';
 import type { BarbicanOptions } from './backends/session.ts';
 import type { Random } from './bytes.ts';
 import { REWRAP } from './child/operations.ts';
@@ -75,12 +75,22 @@ export async function openKeyManager(options: KeyManagerOptions): Promise<Result
   const opened = await openPorts(options);
   if (!opened.ok) return opened;
   const { ports, close } = opened.value;
-  const belongs = await opensSomeKek(ports);
-  if (!belongs.ok) {
-    close();
-    return belongs;
+  return closingOnFailure(close, async () => {
+    const belongs = await opensSomeKek(ports);
+    return belongs.ok ? ok(keyManager(ports, options.store.db, close)) : belongs;
+  });
+}
+
+/** A start that fails is tried again, for as long as it takes: each one left open would be a root key in memory, and a child. */
+async function closingOnFailure<T>(close: () => void, work: () => Promise<Result<T>>): Promise<Result<T>> {
+  let isOpen = false;
+  try {
+    const result = await work();
+    isOpen = result.ok;
+    return result;
+  } finally {
+    if (!isOpen) close();
   }
-  return ok(keyManager(ports, options.store.db, close));
 }
 
 /**
@@ -107,12 +117,16 @@ async function openPorts(options: KeyManagerOptions): Promise<Result<{ readonly 
   });
   if (!opened.ok) return opened;
   const service = opened.value;
+  return closingOnFailure(service.close, async () => ok({ ports: await portsOver(service, options), close: service.close }));
+}
+
+async function portsOver(service: KeyService, options: KeyManagerOptions): Promise<KeyPorts> {
   await runChanges(options.store, KEY_CHANGES);
   await runChanges(options.store, BARBICAN_CHANGES);
   await runChanges(options.store, ESCROW_CHANGES);
   const spares = await openSpares(options.spareDir, options.random);
   const db = onKeys(options.store.db);
-  const ports: KeyPorts = {
+  return {
     db,
     call: service.call,
     announce: async (holdings) => {
@@ -125,7 +139,6 @@ async function openPorts(options: KeyManagerOptions): Promise<Result<{ readonly 
     now: options.now,
     random: options.random,
   };
-  return ok({ ports, close: service.close });
 }
 
 /** A root file restored beside another database is noticed now, not at the first migration. */
