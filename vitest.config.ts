@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 // `unit` needs nothing but Node. The others start real daemons through @carnet/dev and therefore run their files one after the other:
-// `clouds` whole clouds on simulated hosts that are attacked and killed, `real` everything else. `npm test` runs these two, which take
+// `clouds` whole clouds on simulated hosts, most of them attacked and killed, `real` everything else. `npm test` runs these two, which take
 // about as long, side by side.
 
 const onDaemons = {
@@ -12,8 +12,9 @@ const onDaemons = {
   // try is named at the end of the phase.
   retry: 1,
 };
-const ATTACKED_AND_KILLED = [
+const CLOUDS = [
   'test/attacks/**/*.test.ts',
+  'test/survey/**/*.test.ts',
   'test/faults/{bad-days,break-glass,cluster,invitation,key-backends,keys,kill-table,ledger-import,openstack,own-servers,rekey-kills,renewal,restored-backup,split}.test.ts',
 ];
 /** Played by `npm test -- --only PATH` alone: `npm test` has half an hour. */
@@ -58,11 +59,11 @@ export default defineConfig({
             'infra/*/src/**/*.real.test.ts',
             'test/{attacks,faults,e2e,browser,model,survey}/**/*.test.ts',
           ],
-          exclude: ['**/node_modules/**', 'test/faults/nightly/**', ...ATTACKED_AND_KILLED, ...LONG],
+          exclude: ['**/node_modules/**', 'test/faults/nightly/**', ...CLOUDS, ...LONG],
           ...onDaemons,
         },
       },
-      { test: { name: 'clouds', include: ATTACKED_AND_KILLED, exclude: ['**/node_modules/**', ...LONG], ...onDaemons } },
+      { test: { name: 'clouds', include: CLOUDS, exclude: ['**/node_modules/**', ...LONG], ...onDaemons } },
       { test: { name: 'long', include: LONG, ...onDaemons } },
     ],
   },

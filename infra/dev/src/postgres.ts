@@ -2,8 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { type Daemon, startDaemon } from './daemon.ts';
+import { copyEmptyCluster } from './empty-cluster.ts';
 import { DevError } from './error.ts';
-import { type RunAs, runAs, runOnce } from './identity.ts';
+import { type RunAs, runAs } from './identity.ts';
 import { SOCKET_PATH_BYTES_MAX } from './limits.ts';
 import { privateDir, privateFile } from './scratch.ts';
 import { daemonEnv, postgresTool } from './tools.ts';
@@ -63,22 +64,7 @@ export async function createDatabase(url: string, name: string): Promise<string>
 }
 
 function initialise(data: string, as: RunAs): void {
-  privateDir(data, as);
-  // Not synced: nothing precious is in a cluster that has never run. The server itself does fsync.
-  const flags = [
-    '--username',
-    ROLE,
-    '--auth-local',
-    'peer',
-    '--auth-host',
-    'reject',
-    '--encoding',
-    'UTF8',
-    '--locale',
-    'C.UTF-8',
-    '--no-sync',
-  ];
-  runOnce(as, [postgresTool('initdb'), '-D', data, ...flags], daemonEnv);
+  copyEmptyCluster(data, ROLE, as);
   privateFile(join(data, 'pg_hba.conf'), 'local all all peer map=carnet\n', as);
   privateFile(join(data, 'pg_ident.conf'), `carnet ${as.identity.name} ${ROLE}\ncarnet root ${ROLE}\n`, as);
   privateFile(join(data, 'postgresql.auto.conf'), settings(), as);

@@ -1,0 +1,54 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { type RunAs, runOnce } from './identity.ts';
+import { COMMAND_MS_MAX } from './limits.ts';
+import { privateDir, scratch } from './scratch.ts';
+import { daemonEnv, postgresTool, toolsDir } from './tools.ts';
+
+/** `/usr/lib/postgresql/15/bin/initdb` → 15 */
+const versionOf = (initdb: string): string => basename(dirname(dirname(initdb)));
+
+/**
+ * What `initdb` makes for a superuser of this name, as that identity's private directory. It is the same for everybody until it first runs, and takes
+ * two seconds to make: made once, kept in `.tools`, and copied.
+ */
+export function copyEmptyCluster(data: string, superuser: string, as: RunAs): void {
+  const initdb = postgresTool('initdb');
+  const kept = join(toolsDir, `postgresql-${versionOf(initdb)}-${superuser}`);
+  if (!existsSync(kept)) keep(make(initdb, superuser, as), kept);
+  copy(kept, data);
+  own(data, as.identity);
+}
+
+function make(initdb: string, superuser: string, as: RunAs): string {
+  const data = privateDir(join(scratch('initdb'), 'data'), as);
+  const access = ['--username', superuser, '--auth-local', 'peer', '--auth-host', 'reject'];
+  // Not synced: nothing precious is in a cluster that has never run. The server itself does fsync.
+  runOnce(as, [initdb, '-D', data, ...access, '--encoding', 'UTF8', '--locale', 'C.UTF-8', '--no-sync'], daemonEnv);
+  return data;
+}
+
+/** Of several that begin at once, the first one's stays. */
+function keep(made: string, kept: string): void {
+  const draft = mkdtempSync(`${kept}.`);
+  try {
+    copy(made, join(draft, 'data'));
+    // Threat: one cloud's user prepares what the other cloud's database begins with.
+    own(join(draft, 'data'), userInfo());
+    renameSync(join(draft, 'data'), kept);
+  } catch (cause) {
+    if (!existsSync(kept)) throw cause;
+  } finally {
+    rmSync(draft, { recursive: true });
+  }
+}
+
+const own = (dir: string, { uid, gid }: { readonly uid: number; readonly gid: number }): void =>
+  run('chown', ['-R', `${uid}:${gid}`, dir]);
+
+const copy = (from: string, to: string): void => run('cp', ['-a', '--reflink=auto', '--no-target-directory', from, to]);
+
+const run = (program: string, args: readonly string[]): void =>
+  void execFileSync(program, args, { env: daemonEnv, timeout: COMMAND_MS_MAX });
