@@ -1,6 +1,8 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createServer } from 'node:tls';
 import { eventually } from '@carnet/dev';
 import { digest, spiffeId, trustDomain } from '@carnet/events';
 import { createIntermediate, createRoot, introducingTlsOptions, issueLeaf, type TlsMaterial } from '@carnet/pki';
@@ -9,7 +11,14 @@ import { ask } from './ask.ts';
 import { fingerprintOf } from './card.ts';
 import { type Invitation, readInvitation, writeInvitation } from './invitation.ts';
 import { openInviter } from './inviter.ts';
-import { INVITATIONS_KEPT_MS, INVITATIONS_OPEN_MAX, PEERS_MAX, PROOFS_WRONG_MAX, UNCONFIRMED_MS_MAX } from './limits.ts';
+import {
+  ANSWER_MS_MAX,
+  INVITATIONS_KEPT_MS,
+  INVITATIONS_OPEN_MAX,
+  PEERS_MAX,
+  PROOFS_WRONG_MAX,
+  UNCONFIRMED_MS_MAX,
+} from './limits.ts';
 import { A, ADMIN, B, C, createWorld, type Side, type World } from './testing/two-sides.ts';
 import { FINISH_PATH, finishAnswer, HELLO_PATH, helloAnswer, NEWS_PATH, newsAnswer } from './wire.ts';
 
@@ -416,6 +425,29 @@ it('a peer with which migrations are under way is not removed; what it brings la
   must(await openInviter(a.ports).news(leaf, { ...news, crls: [Buffer.from(world.listOf(C, [])).toString('base64')] }));
   await a.tending.settle();
   expect(readFileSync(join(a.crlDirectory, `${B}.der`)).equals(newer)).toBe(true);
+}, 30_000);
+
+it('a peer whose door answers with another protocol holds up nobody: what is to be settled with others is', async () => {
+  const text = await invite();
+  must(await joinAs(b, text));
+  const { port } = new URL(must(readInvitation(text)).url);
+  // Elsewhere: the old place is free.
+  await a.openDoor();
+  let asked = 0;
+  const rude = createServer({ key: a.tls.keyPem, cert: a.tls.chainPem }, (socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => {
+      asked += 1;
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: other\r\n\r\n');
+    });
+  }).listen(Number(port), '127.0.0.1');
+  await once(rude, 'listening');
+  b.tending.nudge();
+  await eventually('the question at the door', () => (asked > 0 ? true : undefined));
+  const late = AbortSignal.timeout(ANSWER_MS_MAX);
+  const settled = Promise.race([b.tending.settle().then(() => 'settled'), once(late, 'abort').then(() => 'late')]);
+  expect(await settled).toBe('settled');
+  rude.close();
 }, 30_000);
 
 describe('the door', () => {
