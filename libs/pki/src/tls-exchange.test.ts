@@ -3,16 +3,18 @@ import type { AddressInfo } from 'node:net';
 import { createServer, type Server } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { issueLeaf } from './authority.ts';
+import { writePem } from './pem.ts';
 import { privateKeyPem } from './rsa-keys.ts';
 import { createWorld, domainA, HOUR_MS, idOf, random } from './testing/chains.ts';
 import { exchangeOverTls } from './tls-exchange.ts';
 
 const world = await createWorld();
 const nowMs = Date.now();
+const NAME = `broker.${domainA}`;
 const leaf = issueLeaf(world.a, {
   profile: 'broker',
   spiffeId: idOf(domainA, 'broker'),
-  dnsNames: [`broker.${domainA}`],
+  dnsNames: [NAME],
   publicKey: world.leafKeys.publicKey,
   notBeforeMs: nowMs - HOUR_MS,
   notAfterMs: Math.min(nowMs + HOUR_MS, world.a.notAfterMs),
@@ -37,8 +39,7 @@ async function answeredWith(
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  // Who is there is for `tls.test.ts`.
-  const tls = { rejectUnauthorized: false };
+  const tls = { ca: writePem('CERTIFICATE', world.root.certificate), servername: NAME };
   return exchangeOverTls(tls, new URL(`https://127.0.0.1:${port}/`), {
     method: 'GET',
     timeoutMs: 5_000,
