@@ -57,7 +57,7 @@ export default defineConfig({
             'libs/*/src/**/*.real.test.ts',
             'apps/*/src/**/*.real.test.ts',
             'infra/*/src/**/*.real.test.ts',
-            'test/{attacks,faults,e2e,browser,model,survey}/**/*.test.ts',
+            'test/{faults,e2e,browser,model}/**/*.test.ts',
           ],
           exclude: ['**/node_modules/**', 'test/faults/nightly/**', ...CLOUDS, ...LONG],
           ...onDaemons,

@@ -47,8 +47,8 @@ async function start(config: AgentConfig): Promise<void> {
   for (const warning of hookWarnings(config)) log.warn({}, warning);
   log.info({ host: config.host, domain: config.domain }, 'agent ready');
   drainOnSignals(log, async () => {
-    await renewal.stop();
     try {
+      await renewal.stop();
       await service.stop();
     } finally {
       await host.close();

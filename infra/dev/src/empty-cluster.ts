@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { sha256Hex } from '@carnet/trust';
 import { type RunAs, runOnce } from './identity.ts';
 import { COMMAND_MS_MAX } from './limits.ts';
 import { privateDir, scratch } from './scratch.ts';
@@ -16,17 +17,29 @@ const versionOf = (initdb: string): string => basename(dirname(dirname(initdb)))
  */
 export function copyEmptyCluster(data: string, superuser: string, as: RunAs): void {
   const initdb = postgresTool('initdb');
-  const kept = join(toolsDir, `postgresql-${versionOf(initdb)}-${superuser}`);
-  if (!existsSync(kept)) keep(make(initdb, superuser, as), kept);
+  const flags = ['--username', superuser, ...FLAGS];
+  const kept = join(toolsDir, `postgresql-${versionOf(initdb)}-${sha256Hex(Buffer.from(flags.join(' '))).slice(0, 8)}`);
+  if (!existsSync(kept)) keep(make(initdb, flags, as), kept);
   copy(kept, data);
   own(data, as.identity);
 }
 
-function make(initdb: string, superuser: string, as: RunAs): string {
+/** Not synced: what is kept is. */
+const FLAGS = [
+  '--auth-local',
+  'peer',
+  '--auth-host',
+  'reject',
+  '--encoding',
+  'UTF8',
+  '--locale',
+  'C.UTF-8',
+  '--no-sync',
+] as const;
+
+function make(initdb: string, flags: readonly string[], as: RunAs): string {
   const data = privateDir(join(scratch('initdb'), 'data'), as);
-  const access = ['--username', superuser, '--auth-local', 'peer', '--auth-host', 'reject'];
-  // Not synced: nothing precious is in a cluster that has never run. The server itself does fsync.
-  runOnce(as, [initdb, '-D', data, ...access, '--encoding', 'UTF8', '--locale', 'C.UTF-8', '--no-sync'], daemonEnv);
+  runOnce(as, [initdb, '-D', data, ...flags], daemonEnv);
   return data;
 }
 
@@ -37,6 +50,8 @@ function keep(made: string, kept: string): void {
     copy(made, join(draft, 'data'));
     // Threat: one cloud's user prepares what the other cloud's database begins with.
     own(join(draft, 'data'), userInfo());
+    // Else a power loss could leave empty files there for ever.
+    run('sync', ['--file-system', join(draft, 'data')]);
     renameSync(join(draft, 'data'), kept);
   } catch (cause) {
     if (!existsSync(kept)) throw cause;

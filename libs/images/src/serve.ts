@@ -53,8 +53,8 @@ export const serveArtifacts = (request: ServeRequest): Promise<Outcome<Serving>>
         socket.destroy(error instanceof Error ? error : undefined),
       );
     });
-    // Before the TLS server, which would have a connection's handle for itself: what is refused here is closed without a word.
     const raw = new Set<Socket>();
+    // Before the TLS server, which would have a connection's handle for itself: what is refused here is closed without a word.
     const door = createDoor((socket) => {
       raw.add(socket);
       socket.once('close', () => raw.delete(socket));

@@ -7,6 +7,7 @@ import { JOURNAL_CODES } from './codes.ts';
 import { bringHomeFromBus, type OwnOnBus } from './homecoming.ts';
 import type { JournalParts } from './journal.ts';
 import { COMPARE_WAIT_MS } from './limits.ts';
+import { quarantine } from './quarantine.ts';
 
 /** Which own ledgers are still to be compared with what the bus holds of them, before this process decides anything. */
 export type Comparisons = {
@@ -53,7 +54,10 @@ export function openComparisons(boots: Boots, waitMs = COMPARE_WAIT_MS): Compari
  * comes next is brought home. Once for each boot.
  */
 export async function compareWithBus(parts: JournalParts, peer: TrustDomain, onBus: OwnOnBus): Promise<void> {
-  await bringHomeFromBus(parts, peer, onBus, 0);
-  await parts.options.boots.compared(peer);
-  parts.comparisons.end(peer);
+  const { db, options, comparisons } = parts;
+  await bringHomeFromBus(parts, peer, onBus, 0, () =>
+    quarantine(db, options, `the bus holds events of ours to ${peer} that are not here`),
+  );
+  await options.boots.compared(peer);
+  comparisons.end(peer);
 }

@@ -84,28 +84,29 @@ export async function bringHomeKept(parts: JournalParts, peer: TrustDomain): Pro
 }
 
 /**
- * All that the bus holds of ours and that follows what is here. That there is any means that this database was set back. Answers where our ledger goes on
- * of which the bus has lost what comes next.
+ * All that the bus holds of ours and that follows what is here. Answers where our ledger goes on of which the bus has lost what comes next.
  *
  * @param toldSeq as `OwnOnBus` says
+ * @param found before anything comes home: there is something that is not here
  */
 export async function bringHomeFromBus(
   parts: JournalParts,
   peer: TrustDomain,
   onBus: OwnOnBus,
   toldSeq: number,
+  found: () => Promise<void> = async () => undefined,
 ): Promise<number | undefined> {
   const { db, options } = parts;
   const headSeq = async (): Promise<number> => (await readLedger(db, { publisher: options.self, audience: peer })).head_seq;
   for (;;) {
     const from = await headSeq();
-    const found = await onBus(from, toldSeq);
-    if (found.length === 0) return undefined;
-    // Another replica decided it meanwhile.
+    const deliveries = await onBus(from, toldSeq);
+    if (deliveries.length === 0) return undefined;
+    // Another replica decided it, or had it home, meanwhile.
     if ((await headSeq()) > from) continue;
-    await quarantine(db, options, `the bus holds events of ours to ${peer} that are not here`);
-    if (!(await bringHome(parts, peer, found, 'elsewhere')))
-      return Math.max(...found.map(({ envelope }) => positionOf(peek(envelope).seq)));
+    await found();
+    if (!(await bringHome(parts, peer, deliveries, 'elsewhere')))
+      return Math.max(...deliveries.map(({ envelope }) => positionOf(peek(envelope).seq)));
   }
 }
 

@@ -195,9 +195,15 @@ async function openParts(options: JournalOptions): Promise<Opened> {
     for (const ledger of ledgersWith(self, peer)) notices.forget(ledger);
     for (const part of [headFiles, reliedFiles, appenders, theirs, ours]) part.delete(peer);
   };
-  // All before any: a database that is found behind one head file quarantines every own ledger.
-  await ensureLedgers(db, self, options.peers);
-  for (const peer of new Set(options.peers)) await openPeer(peer, 'for-all');
+  try {
+    // All before any: a database that is found behind one head file quarantines every own ledger.
+    await ensureLedgers(db, self, options.peers);
+    for (const peer of new Set(options.peers)) await openPeer(peer, 'for-all');
+  } catch (cause) {
+    // Whoever starts tries again: each time another connection would go on listening.
+    await notices.stop().catch(() => undefined);
+    throw cause;
+  }
   return { parts, attach, detach };
 }
 

@@ -9,6 +9,7 @@ import type { BarbicanOptions } from './backends/session.ts';
 import type { Random } from './bytes.ts';
 import { REWRAP } from './child/operations.ts';
 import type { KeyProcess } from './child/pool.ts';
+import { closingOnFailure } from './closing.ts';
 import * as deks from './deks.ts';
 import { escrowsOf } from './escrow/open.ts';
 import type { EscrowContext } from './escrow/ports.ts';
@@ -79,18 +80,6 @@ export async function openKeyManager(options: KeyManagerOptions): Promise<Result
     const belongs = await opensSomeKek(ports);
     return belongs.ok ? ok(keyManager(ports, options.store.db, close)) : belongs;
   });
-}
-
-/** A start that fails is tried again, for as long as it takes: each one left open would be a root key in memory, and a child. */
-async function closingOnFailure<T>(close: () => void, work: () => Promise<Result<T>>): Promise<Result<T>> {
-  let isOpen = false;
-  try {
-    const result = await work();
-    isOpen = result.ok;
-    return result;
-  } finally {
-    if (!isOpen) close();
-  }
 }
 
 /**

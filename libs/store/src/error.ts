@@ -55,12 +55,17 @@ const REFUSED_SQLSTATE = /^(28...|3D000|42501)$/;
 export const isRefusal = (cause: unknown): boolean =>
   cause instanceof Error && 'code' in cause && typeof cause.code === 'string' && REFUSED_SQLSTATE.test(cause.code);
 const RETRYABLE_ERRNO = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOENT', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH']);
+/** What `pg` throws where `query_timeout` is over. */
+const UNANSWERED = 'Query read timeout';
+export const isUnanswered = (cause: unknown): boolean => cause instanceof Error && cause.message === UNANSWERED;
+
 /** `pg` throws these without any code: its texts are the only mark (pg 8.23: client.js, pg-pool). */
 const RETRYABLE_TEXTS = [
   'Connection terminated',
   'timeout exceeded when trying to connect',
   'Client has encountered a connection error and is not queryable',
-  'Query read timeout',
+  'Client was closed and is not queryable',
+  UNANSWERED,
 ];
 
 /** Whether the database was lost or the transaction lost a race: the same work may succeed later. Anything else is a bug or a refusal. */

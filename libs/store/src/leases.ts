@@ -1,4 +1,4 @@
-import { Client, type ClientConfig, type QueryResult } from 'pg';
+import { Client, type ClientConfig, DatabaseError, type QueryResult } from 'pg';
 import { LEASE_ANSWER_MS_MAX } from './limits.ts';
 import type { Lease } from './store.ts';
 
@@ -19,7 +19,7 @@ export function openLeases(connection: ClientConfig): {
   const sessionNow = (): Promise<Session> => {
     if (session !== undefined) return session;
     const opening = openSession(connection, () => {
-      // Told more than once, also when there is another one already.
+      // After a close there may be another one already.
       if (session === opening) session = undefined;
     });
     session = opening;
@@ -69,12 +69,12 @@ export function openLeases(connection: ClientConfig): {
   };
 }
 
-/** A session that did not answer, whatever the cause, is given up: nobody knows what it holds. */
+/** A session that does not answer is given up: nobody knows what it holds. One that refuses goes on. */
 async function asked({ client, lose }: Session, text: string, name: string): Promise<QueryResult> {
   try {
     return await client.query(text, [name]);
   } catch (cause) {
-    lose();
+    if (!(cause instanceof DatabaseError)) lose();
     throw cause;
   }
 }

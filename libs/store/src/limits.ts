@@ -18,7 +18,12 @@ export const RELISTEN_MS_MAX = 5_000;
 /** TCP keep-alive idle time on connections that wait for notices or hold leases, in ms: a silent peer is noticed. */
 export const KEEPALIVE_MS = 5_000;
 /**
- * What the server holds of whoever is silent (seconds, seconds, probes; tcp(7)): a replica's machine that loses power gives its leases up within
- * 20 s, by Linux's defaults within two hours.
+ * How long the server waits for whoever is silent: seconds, seconds and probes while nothing is under way, milliseconds while something is (tcp(7)). A
+ * replica's machine that loses power gives its leases up within 20 s, by Linux's defaults within two hours.
  */
-export const SERVER_KEEPALIVE = { idle: 10, interval: 5, count: 2 } as const;
+export const SERVER_PATIENCE = {
+  keepalives_idle: 10,
+  keepalives_interval: 5,
+  keepalives_count: 2,
+  user_timeout: 20_000,
+} as const;

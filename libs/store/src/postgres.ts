@@ -1,6 +1,6 @@
 import { Kysely, PostgresDialect } from 'kysely';
-import { type ClientConfig, Pool, type PoolConfig, types } from 'pg';
-import { isRefusal, StoreError } from './error.ts';
+import { Client, type ClientConfig, Pool, type PoolConfig, types } from 'pg';
+import { isRefusal, isUnanswered, StoreError } from './error.ts';
 import { openLeases } from './leases.ts';
 import {
   ANSWER_MS_MAX,
@@ -8,7 +8,7 @@ import {
   IDLE_IN_TRANSACTION_MS_MAX,
   KEEPALIVE_MS,
   POOL_CONNECTIONS_MAX,
-  SERVER_KEEPALIVE,
+  SERVER_PATIENCE,
   STATEMENT_MS_MAX,
 } from './limits.ts';
 import { listenOn } from './listening.ts';
@@ -17,10 +17,31 @@ import type { NoTables, Store, StoreLog } from './store.ts';
 /** pg_type.oid of int8. Ours are sequences and byte counts, safe integers by their schemas; `pg` would give text, PGlite gives numbers. */
 const INT8_OID = 20;
 
-/** Of the session, for the server's end of the connection; over a Unix socket PostgreSQL ignores it. */
-const SESSION_OPTIONS = Object.entries(SERVER_KEEPALIVE)
-  .map(([name, value]) => `-c tcp_keepalives_${name}=${value}`)
+/** Of the session, for the server's end of the connection; over a Unix socket PostgreSQL ignores it. `options` in the URL take its place. */
+const SESSION_OPTIONS = Object.entries(SERVER_PATIENCE)
+  .map(([name, value]) => `-c tcp_${name}=${value}`)
   .join(' ');
+
+/**
+ * Ends itself with a statement that was not answered in time. `pg` leaves that statement on its connection, and the pool gives the connection to the
+ * next: what it says then would be done, if ever, in whatever transaction the first had begun, and undone with it.
+ */
+class ImpatientClient extends Client {
+  constructor(config?: ClientConfig) {
+    super(config);
+    const query = this.query.bind(this) as (...asked: unknown[]) => unknown;
+    // In the place of all of its overloads.
+    Reflect.set(this, 'query', (...asked: unknown[]) => {
+      const answer = query(...asked);
+      // First of those who wait for it, so before the pool has it back. With a callback the pool itself throws it away.
+      if (answer instanceof Promise)
+        answer.catch((cause: unknown) => {
+          if (isUnanswered(cause)) void this.end().catch(() => undefined);
+        });
+      return answer;
+    });
+  }
+}
 
 export async function openPostgres(url: string, applicationName: string, log: StoreLog): Promise<Store> {
   const connection: ClientConfig = {
@@ -59,6 +80,7 @@ export async function openPostgres(url: string, applicationName: string, log: St
 function openPool(connection: ClientConfig, log: StoreLog): Pool {
   const config: PoolConfig = {
     ...connection,
+    Client: ImpatientClient,
     max: POOL_CONNECTIONS_MAX,
     statement_timeout: STATEMENT_MS_MAX,
     query_timeout: ANSWER_MS_MAX,

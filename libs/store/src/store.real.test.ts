@@ -106,6 +106,22 @@ describe('PostgreSQL store', () => {
     await back?.release();
   });
 
+  it('says nothing more over a connection that did not answer: what it began may never end', async () => {
+    await sql`create table said (n int8)`.execute(one.db);
+    // The pool gives out what it had back last.
+    const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(one.db);
+    const pid = rows[0]?.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      const begun = one.db.transaction().execute((tx) => sql`insert into said values (1)`.execute(tx));
+      expect(isRetryable(await begun.catch((cause: unknown) => cause))).toBe(true);
+      await sql`insert into said values (2)`.execute(one.db);
+      expect((await sql`select n from said`.execute(other.db)).rows).toEqual([{ n: 2 }]);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+  });
+
   it('a connection that does not answer loses its leases as well, and the next one is taken over another', async () => {
     const lease = await one.tryLease('silent');
     const { rows } = await sql<{ pid: number }>`select pid from pg_locks where locktype = 'advisory' and granted`.execute(
@@ -131,7 +147,7 @@ describe('PostgreSQL store', () => {
   });
 });
 
-it('the server gives up within seconds what a machine holds that has lost its power', async () => {
+it('asks the server to give up within seconds what a machine holds that has lost its power', async () => {
   const dir = join(scratch('store'), 'tcp');
   const server = await startPostgres({ dir });
   try {
@@ -145,12 +161,13 @@ it('the server gives up within seconds what a machine holds that has lost its po
     await server.restart();
     const store = await openStore({ url: `postgresql://carnet@127.0.0.1:${port}/postgres`, log, applicationName: 'carnet-test' });
     const { rows } = await sql<{ name: string; setting: string }>`
-      select name, setting from pg_settings where name like 'tcp_keepalives%' order by name`.execute(store.db);
+      select name, setting from pg_settings where name like 'tcp_%' order by name`.execute(store.db);
     await store.close();
     expect(rows.map(({ name, setting }) => `${name} ${setting}`)).toEqual([
       'tcp_keepalives_count 2',
       'tcp_keepalives_idle 10',
       'tcp_keepalives_interval 5',
+      'tcp_user_timeout 20000',
     ]);
   } finally {
     await server.stop();

@@ -84,6 +84,14 @@ export function setBackContract(open: () => Promise<Store>): void {
       expect(await appendCode()).toBe('LEDGER_EVENTS_LOST');
       expect(await own()).toMatchObject({ lostSeq: 4, head: { seq: '2' } });
       expect(digestsOf(await ledgerOf(sides.a))).toEqual(digestsOf(before.slice(0, 2)));
+      // Whoever is out of it stays out, however often the one whose events are lost answers.
+      await challenge();
+      expect((await sides.a.journal.peersState()).map(({ peer, own: ours }) => [peer, ours.quarantinedAt !== undefined])).toEqual(
+        [
+          [B, true],
+          [C, false],
+        ],
+      );
     });
 
     it('and was set back sends again what it told, while it waits: two of them know each other by it', async () => {

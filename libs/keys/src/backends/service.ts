@@ -4,6 +4,7 @@ import type { Operation } from '../child/operation.ts';
 import { CHECK_CUSTODY } from '../child/operations.ts';
 import { type KeyProcess, startKeyProcess } from '../child/pool.ts';
 import { spawnChild, spawnTokenChild } from '../child/spawn.ts';
+import { closingOnFailure } from '../closing.ts';
 import { CODES } from '../codes.ts';
 import { OPERATION_MS_MAX, PIN_BYTES_MIN, REMOTE_OPERATION_MS_MAX } from '../limits.ts';
 import { withText } from '../ports.ts';
@@ -44,9 +45,7 @@ export function keyProcessFor({ root, barbican }: Pick<CustodyOptions, 'root' | 
 
 export async function openKeyService(options: CustodyOptions): Promise<Result<KeyService>> {
   const process = options.process ?? keyProcessFor(options);
-  const opened = await openWith(options, process);
-  if (!opened.ok) process.close();
-  return opened;
+  return closingOnFailure(process.close, () => openWith(options, process));
 }
 
 async function openWith(options: CustodyOptions, process: KeyProcess): Promise<Result<KeyService>> {
@@ -55,10 +54,10 @@ async function openWith(options: CustodyOptions, process: KeyProcess): Promise<R
   const secret = await rootSecret(options.root, process);
   if (!secret.ok) return secret;
   const service = keyService(options.root, secret.value, session.value, process);
-  const checked = await service.call(CHECK_CUSTODY, null);
-  if (checked.ok) return ok(service);
-  service.close();
-  return checked;
+  return closingOnFailure(service.close, async () => {
+    const checked = await service.call(CHECK_CUSTODY, null);
+    return checked.ok ? ok(service) : checked;
+  });
 }
 
 /** The root key, or the PIN of the token that has it. */

@@ -39,20 +39,20 @@ export function startKeyProcess(spawnOne: () => KeyChild = spawnChild, times: Pa
     return child;
   };
 
-  /** Undefined: this machine has no room for another process now. */
-  const prepareIfPossible = (): KeyChild | undefined => {
+  const prepareSpare = (): KeyChild | undefined => {
     try {
       return prepare();
     } catch {
+      // This machine has no room for another process now. The next session says so, if it is still so.
       return undefined;
     }
   };
 
-  const begin = (): Session | undefined => {
-    const child = spare ?? prepareIfPossible();
-    if (child === undefined) return undefined;
+  /** @throws what starting a process throws */
+  const begin = (): Session => {
+    const child = spare ?? prepare();
     // Ready when this one's time is over.
-    spare = prepareIfPossible();
+    spare = prepareSpare();
     wake(child);
     const session = startSession(child, { timeoutMs: OPERATION_MS_MAX, ...SESSION_TIMES, ...times }, dispatch);
     working = { child, session };
@@ -72,9 +72,14 @@ export function startKeyProcess(spawnOne: () => KeyChild = spawnChild, times: Pa
 
   const dispatch = (): void => {
     if (queue.length === 0 || closed) return;
-    const session = working?.session ?? begin();
-    if (session === undefined) refuseAll(new KeysError('CHILD_FAILED', 'no key process can be started', { retryable: true }));
-    else for (const waiting of queue.splice(0, session.places())) session.take(waiting);
+    let session: Session;
+    try {
+      session = working?.session ?? begin();
+    } catch (cause) {
+      refuseAll(new KeysError('CHILD_FAILED', 'no key process can be started', { retryable: true, cause }));
+      return;
+    }
+    for (const waiting of queue.splice(0, session.places())) session.take(waiting);
   };
 
   const send = (name: string, input: unknown, secret: Uint8Array): Promise<Frame> =>
