@@ -95,6 +95,13 @@ describe('a broker that does not answer', () => {
     });
   });
 
+  it('that speaks another protocol is not waited for at all', async () => {
+    broker.script((_, response) => void response.writeHead(101, { connection: 'upgrade', upgrade: 'other' }).end());
+    expect(await connect({ patience: { answerMs: 60_000, firstRetryMs: 1 } }).get('/v1/hosts')).toMatchObject({
+      code: 'UNREACHABLE',
+    });
+  });
+
   it('is asked only once for what could be done twice', async () => {
     broker.script((_, response) => response.destroy());
     expect(await connect().act('POST', '/v1/vms', {})).toMatchObject({ ok: false, code: 'UNREACHABLE' });

@@ -46,3 +46,24 @@ it('says once what became of a peer’s certificate, and tells of changed lists;
   await look();
   expect(said.at(-1)).toEqual(['info', { peer: A }]);
 });
+
+it('gathers no looks behind a database that does not answer', async () => {
+  let asked = 0;
+  const answer = Promise.withResolvers<undefined>();
+  const standing = () => {
+    asked += 1;
+    return answer.promise;
+  };
+  const watch = watchPeers({
+    journal: { peers: [A], standing } as never,
+    trust: () => ({ roots: [], crls: [] }),
+    changed: () => undefined,
+    log: { warn: () => undefined } as never,
+  });
+  await vi.advanceTimersByTimeAsync(50 * CRL_RECHECK_MS);
+  expect(asked).toBe(1);
+  answer.resolve(undefined);
+  await vi.advanceTimersByTimeAsync(CRL_RECHECK_MS);
+  expect(asked).toBe(2);
+  await watch.stop();
+});

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { documentsVouchedBy } from './issuer-answers.ts';
 import { type Issuers, issuerConfig, openIssuers } from './issuers.ts';
 import { ISSUER_REST_MS } from './limits.ts';
-import { type IdentityProvider, startIdentityProvider } from './testing/identity-provider.ts';
+import { type IdentityProvider, OTHER_PROTOCOL, startIdentityProvider } from './testing/identity-provider.ts';
 
 const AUDIENCE = 'https://broker.csp-a.example';
 const log = pino({ level: 'silent' });
@@ -42,6 +43,11 @@ describe('a token of an identity provider', () => {
       expect(await issuers.authenticate(`${header}.${payload}.${signature}`)).toMatchObject({ code: 'TOKEN_REFUSED' });
     expect(provider.keySetsAsked()).toBe(before);
   });
+});
+
+it('a provider that answers with another protocol is not waited for', async () => {
+  const asked = documentsVouchedBy(provider.caFile)(`${provider.issuer}${OTHER_PROTOCOL}`);
+  await expect(asked).rejects.toThrow('another protocol');
 });
 
 describe('is refused', () => {

@@ -19,6 +19,9 @@ export interface IdentityProvider {
   readonly close: () => Promise<void>;
 }
 
+/** A path that is answered with another protocol than HTTP. */
+export const OTHER_PROTOCOL = '/other-protocol';
+
 /** A whole OpenID provider on loopback, under a certificate of a CA of its own. */
 export async function startIdentityProvider(clients: readonly string[]): Promise<IdentityProvider> {
   const dir = mkdtempSync(join(tmpdir(), 'carnet-oidc-'));
@@ -36,7 +39,8 @@ export async function startIdentityProvider(clients: readonly string[]): Promise
     { key: readFileSync(keyFile), cert: readFileSync(caFile), minVersion: 'TLSv1.3' },
     (asked, reply) => {
       if (asked.url === '/jwks') keySetsAsked += 1;
-      void provider.promise.then((serve) => serve(asked, reply));
+      if (asked.url === OTHER_PROTOCOL) return void reply.writeHead(101, { connection: 'upgrade', upgrade: 'other' }).end();
+      return void provider.promise.then((serve) => serve(asked, reply));
     },
   );
   server.listen(0, '127.0.0.1');

@@ -84,6 +84,13 @@ describe('answers of a Barbican, or of what stands in its place', () => {
     expect(await clientAt(url).payload(secret)).toMatchObject({ code: 'BARBICAN_UNAVAILABLE' });
   });
 
+  it('an answer of another protocol is an accident', async () => {
+    const url = await standIn(
+      (_request, response) => void response.writeHead(101, { connection: 'upgrade', upgrade: 'other' }).end(),
+    );
+    expect(await clientAt(url).payload(secret)).toMatchObject({ code: 'BARBICAN_UNAVAILABLE' });
+  });
+
   it('a closed port and a cut connection are accidents', async () => {
     expect(await clientAt('http://127.0.0.1:1').payload(secret)).toMatchObject({ code: 'BARBICAN_UNAVAILABLE' });
     const url = await standIn((request) => request.socket.destroy());
