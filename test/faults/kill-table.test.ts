@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Daemon, eventually } from '@carnet/dev';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ledgersAgree, loggedOf, neverBoth, nobodyAccused, runsAt, strayOf, tracesOf } from './harness/checks.ts';
+import { ledgersAgree, neverBoth, nobodyAccused, runsAt, strayOf, tracesOf, withLogsOf } from './harness/checks.ts';
 import type { Cloud } from './harness/cloud.ts';
 import { type Clouds, startClouds } from './harness/clouds.ts';
 import { type EventWatch, watchEvents } from './harness/event-watch.ts';
@@ -107,9 +107,7 @@ async function play({ victim, steps, mode }: Ride, vm: Vm): Promise<readonly Mov
 async function move(victim: Victim, steps: readonly Step[], mode: Mode, vm: Vm): Promise<Moved> {
   const { source, target } = sidesOf(vm);
   const migration = await taken(source, target, vm, mode);
-  return ridden(source, target, migration, victim, steps).catch((cause: unknown) => {
-    throw new Error(`${cause instanceof Error ? cause.message : String(cause)}\n${loggedOf(clouds, migration)}`);
-  });
+  return ridden(source, target, migration, victim, steps).catch(withLogsOf(clouds, migration));
 }
 
 async function ridden(source: Cloud, target: Cloud, migration: string, victim: Victim, steps: readonly Step[]): Promise<Moved> {

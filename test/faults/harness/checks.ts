@@ -65,7 +65,7 @@ export async function nobodyAccused(sides: Sides): Promise<void> {
 }
 
 /** The last that each process logged of a migration, for whoever reads a failure on another machine. */
-export const loggedOf = ({ a, b }: Sides, migration: string): string =>
+const loggedOf = ({ a, b }: Sides, migration: string): string =>
   [a, b]
     .flatMap(({ paths }) => [paths.brokerLog, paths.agentLog])
     .flatMap((file) => {
@@ -74,6 +74,13 @@ export const loggedOf = ({ a, b }: Sides, migration: string): string =>
     })
     .join('\n');
 const LOG_LINES = 12;
+
+/** For `catch`: with what the clouds logged of it. */
+export const withLogsOf =
+  (sides: Sides, migration: string) =>
+  (cause: unknown): never => {
+    throw new Error(`${cause instanceof Error ? cause.message : String(cause)}\n${loggedOf(sides, migration)}`);
+  };
 
 /** What this side says of the first of its peers. */
 export const peerStateAt = async ({ api }: Pick<Cloud, 'api'>): Promise<string | undefined> =>
