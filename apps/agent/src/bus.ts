@@ -170,10 +170,8 @@ export function serveBus({ bus, agent, host, keys, leaf, learnChain, takeCrl, lo
 /** What is said last is flushed; a bus that is away is not waited for. */
 async function leave(bus: NatsConnection): Promise<void> {
   const given = new AbortController();
-  const late = sleep(BUS_DRAIN_MS_MAX, undefined, { signal: given.signal });
-  await Promise.race([bus.drain(), late]).catch(() => undefined);
+  await Promise.race([bus.drain(), sleep(BUS_DRAIN_MS_MAX, undefined, { signal: given.signal })]).catch(() => undefined);
   given.abort();
-  await late.catch(() => undefined);
   await bus.close();
 }
 

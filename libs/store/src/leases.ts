@@ -30,9 +30,9 @@ export function openLeases(connection: ClientConfig): {
     if (held.has(name)) return undefined;
     held.add(name);
     try {
-      const now = await sessionNow();
-      const { rows } = await asked(now, 'select pg_try_advisory_lock(hashtextextended($1, 0)) as taken', name);
-      if (rows[0]?.taken === true && !now.lost.signal.aborted) return lease(name, now);
+      const open = await sessionNow();
+      const { rows } = await asked(open, 'select pg_try_advisory_lock(hashtextextended($1, 0)) as taken', name);
+      if (rows[0]?.taken === true && !open.lost.signal.aborted) return lease(name, open);
     } catch (cause) {
       held.delete(name);
       throw cause;
