@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { daemonEnv, repositoryRoot } from '@carnet/dev';
+import { nodeEnv, repositoryRoot } from '@carnet/dev';
 import { PAYLOAD_TYPES, type VmSpec, vmSpec } from '@carnet/events';
 import { imageOf } from '@carnet/policy';
 import { type Answer, type BrokerClient, policyCrypto } from '@carnet/publisher';
@@ -225,7 +225,7 @@ function run(app: 'audit' | 'broker', ...args: readonly string[]): string {
   const node = join(repositoryRoot, 'node_modules', '.bin', 'node');
   const ran = spawnSync(node, [join(repositoryRoot, 'apps', app, 'src', 'main.ts'), ...args], {
     encoding: 'utf8',
-    env: daemonEnv,
+    env: nodeEnv(),
   });
   return ran.status === 0 ? ran.stdout : `${ran.status} ${ran.stderr}`;
 }

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { daemonEnv, eventually, privateDir, repositoryRoot, runAs, systemTool } from '@carnet/dev';
+import { asSelf, eventually, nodeEnv, privateDir, repositoryRoot, systemTool } from '@carnet/dev';
 import { spiffeId } from '@carnet/events';
 import { luksPassphrase } from '@carnet/keys';
 import { issueLeaf, privateKeyPem, rememberedRsaKeys } from '@carnet/pki';
@@ -39,7 +39,7 @@ function carnet(who: Person, ...args: readonly string[]) {
   const main = join(repositoryRoot, 'apps', 'carnet', 'src', 'main.ts');
   const ran = spawnSync(process.execPath, [main, '--context', paths.context(who), '-f', 'json', 'key', 'escrow', ...args], {
     encoding: 'utf8',
-    env: { ...daemonEnv, HOME: paths.home, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
+    env: { ...nodeEnv(), HOME: paths.home },
   });
   return { status: ran.status, err: ran.stderr, out: ran.stdout };
 }
@@ -140,7 +140,7 @@ beforeAll(async () => {
   const { paths, facts } = clouds.a;
   writeFileSync(paths.context('operator'), contextText(facts, 'operator'));
   await certify('omar', 'operator');
-  const people = privateDir(join(paths.home, 'people'), runAs(userInfo().username));
+  const people = privateDir(join(paths.home, 'people'), asSelf());
   for (const name of CUSTODIANS) {
     await certify(name, 'custodian');
     writeFileSync(join(people, `${name}.passphrase`), `${randomBytes(18).toString('base64')}\n`, { mode: 0o600 });
@@ -186,7 +186,7 @@ describe('an escrow by the command line', () => {
     await a.broker.stop();
     rmSync(a.paths.keyRoot);
     const lost = join(repositoryRoot, 'apps', 'broker', 'src', 'root-lost.ts');
-    const env = { ...daemonEnv, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' };
+    const env = nodeEnv();
     const declare = () => spawnSync(process.execPath, [lost, '--config', a.paths.brokerConfig], { encoding: 'utf8', env });
     expect(declare().stdout).toContain('1 KEKs lost');
     await a.broker.restart();
@@ -236,7 +236,7 @@ describe('an escrow by the command line', () => {
     const trust = ['--root', join(clouds.pki, 'root.pem'), '--crls', join(clouds.pki, 'crls')];
     const run = spawnSync(process.execPath, [main, 'verify', ...contexts, ...trust, '--json'], {
       encoding: 'utf8',
-      env: { ...daemonEnv, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
+      env: nodeEnv(),
     });
     expect(`${run.stderr}${run.stdout}`).toMatch(/"verdict": ?"proven/);
     const { keyHistories } = JSON.parse(run.stdout);

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { daemonEnv, eventually, repositoryRoot } from '@carnet/dev';
+import { eventually, nodeEnv, repositoryRoot } from '@carnet/dev';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ledgersAgree, neverBoth, runsAt } from './harness/checks.ts';
 import type { Cloud } from './harness/cloud.ts';
@@ -30,7 +30,7 @@ afterAll(async () => {
 function launch({ paths }: Cloud, environment: Readonly<Record<string, string>> = {}) {
   const main = join(repositoryRoot, 'apps', 'broker', 'src', 'main.ts');
   const child = spawn(join(repositoryRoot, 'node_modules', '.bin', 'node'), [main, '--config', paths.brokerConfig], {
-    env: { ...daemonEnv, ...environment },
+    env: { ...nodeEnv(), ...environment },
     cwd: '/',
     stdio: ['ignore', 'ignore', 'pipe'],
   });

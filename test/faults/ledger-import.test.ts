@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { daemonEnv, eventually, repositoryRoot } from '@carnet/dev';
+import { daemonEnv, eventually, nodeEnv, repositoryRoot } from '@carnet/dev';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { contextText } from '../../infra/dev/src/clouds/config-text.ts';
 import {
@@ -53,8 +53,7 @@ function deskAt({ paths, plan, facts }: Cloud): { readonly dir: string; readonly
   for (const who of ['auditor', 'operator'])
     writeFileSync(join(contexts, `${who}.toml`), contextText({ plan, paths, ports: facts.ports }, who));
   const env = {
-    ...daemonEnv,
-    NODE_OPTIONS: '--disable-warning=ExperimentalWarning',
+    ...nodeEnv(),
     PATH: `${bin}:${daemonEnv['PATH']}`,
     XDG_CONFIG_HOME: join(dir, 'config'),
     CARNET_DATABASE_URL: facts.databaseUrl,

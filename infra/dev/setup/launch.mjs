@@ -1,7 +1,7 @@
 // Runs the program that set-up was for, under Node 24, as if it had been started directly.
 import { spawn } from 'node:child_process';
-import { constants } from 'node:os';
-import { delimiter, dirname } from 'node:path';
+import { constants, userInfo } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
 import { nodeBinary } from './npm.mjs';
 
 /**
@@ -12,7 +12,9 @@ import { nodeBinary } from './npm.mjs';
  */
 export function launch(root, args) {
   const node = nodeBinary(root);
-  const env = { ...process.env, PATH: [dirname(node), process.env['PATH'] ?? ''].join(delimiter) };
+  // Programs that are started again and again are not compiled each time; nodeEnv of infra/dev keeps those of daemons.
+  const NODE_COMPILE_CACHE = join(root, '.tools', `compiled-${userInfo().username}`);
+  const env = { NODE_COMPILE_CACHE, ...process.env, PATH: [dirname(node), process.env['PATH'] ?? ''].join(delimiter) };
   const child = spawn(node, args, { stdio: 'inherit', env });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) process.on(signal, () => child.kill(signal));
   return new Promise((resolve, reject) => {

@@ -43,6 +43,9 @@ export function runAs(user: string = DEFAULT_USER): RunAs {
   };
 }
 
+/** This process's own account. */
+export const asSelf = (): RunAs => runAs(userInfo().username);
+
 function identityOf(user: string): Identity {
   const self = userInfo();
   if (self.uid !== 0) return { name: self.username, uid: self.uid, gid: self.gid, switched: false };

@@ -9,10 +9,11 @@ export { lastTick, type Tick, tickFoundOnDisk, vtpmResets } from './guest-consol
 export { type GuestDomain, guestDomainXml } from './guest-domain.ts';
 export type { HookInstaller } from './hooks.ts';
 export { type Host, type HostDirs, type HostOptions, type HostTls, startHost } from './host.ts';
-export { DEFAULT_USER, type Identity, type RunAs, runAs, runOnce } from './identity.ts';
+export { asSelf, DEFAULT_USER, type Identity, type RunAs, runAs, runOnce } from './identity.ts';
 export { findLeftovers, type Leftover, type LeftoverSearch } from './leftovers.ts';
 export { type Nats, type NatsNetwork, type NatsOptions, startNats } from './nats.ts';
 export { type NatsNode, startNatsCluster } from './nats-cluster.ts';
+export { nodeEnv } from './node-env.ts';
 export { type Barbican, type BarbicanOptions, startBarbican } from './openstack/barbican.ts';
 export { type Keystone, type KeystoneOptions, startKeystone } from './openstack/keystone.ts';
 export type { ApplicationCredential, KeystoneAdmin, KeystoneUser } from './openstack/keystone-admin.ts';

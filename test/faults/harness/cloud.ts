@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type Daemon,
-  daemonEnv,
   eventually,
+  nodeEnv,
   type Postgres,
   privateDir,
   privateFile,
@@ -108,7 +108,7 @@ function startBroker({ plan, as }: CloudParts, { config, configText, logFile }: 
     name: `broker of ${plan.domain}`,
     as,
     command: [node, programOf(release.root, 'broker'), '--config', config],
-    env: { ...daemonEnv, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
+    env: nodeEnv(as),
     cwd: '/',
     logFile,
     stopSignal: 'SIGTERM',
@@ -133,7 +133,7 @@ function startFakeAgent({ plan, as, paths, wrapAgent }: CloudParts): Promise<Dae
     name: `fake agent of ${plan.domain}`,
     as,
     command: wrapAgent([node, programOf(repositoryRoot, 'fake-agent'), paths.agentConfig]),
-    env: { ...daemonEnv, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
+    env: nodeEnv(as),
     cwd: '/',
     logFile: paths.agentLog,
     stopSignal: 'SIGTERM',

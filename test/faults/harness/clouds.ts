@@ -3,6 +3,7 @@ import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync }
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import {
+  asSelf,
   eventually,
   freePort,
   hold,
@@ -85,12 +86,9 @@ export type CloudsOptions = {
   readonly wrapAgent?: (command: readonly string[], plan: CspPlan, paths: CspPaths) => readonly string[];
 };
 
-/** Brokers and agents run as whoever runs the test; only daemons that refuse root get another account. */
-const self = () => runAs(userInfo().username);
-
 export async function startClouds(options: CloudsOptions = {}): Promise<Clouds> {
   const root = scratch('fake');
-  const pki = privateDir(join(root, 'pki'), self());
+  const pki = privateDir(join(root, 'pki'), asSelf());
   const third = typeof options.third === 'object' ? options.third : undefined;
   const plans = [CSP_A, CSP_B, ...(third === undefined ? [] : [third])];
   const guests = typeof options.third === 'string' ? [{ domain: options.third, hosts: [] }] : [];
@@ -185,7 +183,8 @@ async function startCloud(
   options: CloudsOptions,
 ): Promise<Cloud> {
   const paths = cspPaths(root, plan);
-  const as = self();
+  // Brokers and agents run as whoever runs the test; only daemons that refuse root get another account.
+  const as = asSelf();
   // PostgreSQL's own account passes through to its directory, and reads nothing else on the way.
   mkdirSync(paths.home, { mode: 0o711 });
   chmodSync(paths.home, 0o711);
@@ -268,7 +267,7 @@ async function choosePorts(): Promise<CspPorts> {
 }
 
 function tmpfsOf(root: string, plan: CspPlan): string {
-  const dir = privateDir(join('/dev/shm', `${root.split('/').at(-1)}-${plan.key}`), self());
+  const dir = privateDir(join('/dev/shm', `${root.split('/').at(-1)}-${plan.key}`), asSelf());
   const remove = (): void => rmSync(dir, { recursive: true, force: true });
   hold({ name: dir, stop: async () => remove(), stopBlocking: remove });
   return dir;

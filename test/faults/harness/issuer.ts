@@ -1,8 +1,7 @@
 import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { type Daemon, daemonEnv, repositoryRoot, runAs, startDaemon } from '@carnet/dev';
+import { asSelf, type Daemon, nodeEnv, repositoryRoot, startDaemon } from '@carnet/dev';
 import { type SpiffeId, spiffeId, type TrustDomain } from '@carnet/events';
 import {
   authorityPaths,
@@ -77,7 +76,7 @@ export async function startIssuer(
   );
   return startDaemon({
     name: `issuer of ${place.domain}`,
-    as: runAs(userInfo().username),
+    as: asSelf(),
     command: [
       join(repositoryRoot, 'node_modules/.bin/node'),
       join(repositoryRoot, 'apps/carnet/src/main.ts'),
@@ -86,7 +85,7 @@ export async function startIssuer(
       '--config',
       at('toml'),
     ],
-    env: { ...daemonEnv, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
+    env: nodeEnv(),
     cwd: '/',
     logFile: at('log'),
     stopSignal: 'SIGTERM',

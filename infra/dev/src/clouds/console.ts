@@ -2,9 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Daemon, startDaemon } from '../daemon.ts';
+import { nodeEnv } from '../node-env.ts';
 import { privateFile } from '../scratch.ts';
 import type { StagedCode } from '../stage-code.ts';
-import { daemonEnv, repositoryRoot } from '../tools.ts';
+import { repositoryRoot } from '../tools.ts';
 import { consoleConfigText } from './config-text.ts';
 import type { Csp } from './csp.ts';
 
@@ -23,7 +24,7 @@ export async function startConsole({ plan, paths, ports, as }: Csp, code: Staged
     name: `console of ${plan.domain}`,
     as,
     command: [code.node, join(code.root, 'apps', 'console', 'src', 'main.ts'), '--config', paths.consoleConfig],
-    env: { ...daemonEnv, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
+    env: nodeEnv(as),
     cwd: '/',
     logFile: paths.consoleLog,
     stopSignal: 'SIGTERM',

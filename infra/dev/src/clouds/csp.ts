@@ -6,13 +6,13 @@ import type { Guest } from '../guest.ts';
 import type { HookInstaller } from '../hooks.ts';
 import { type Host, startHost } from '../host.ts';
 import { type RunAs, runAs } from '../identity.ts';
+import { nodeEnv } from '../node-env.ts';
 import { freePort } from '../ports.ts';
 import { type Postgres, startPostgres } from '../postgres.ts';
 import { programOf } from '../programs.ts';
 import { hold } from '../registry.ts';
 import { own, privateDir, privateFile } from '../scratch.ts';
 import type { StagedCode } from '../stage-code.ts';
-import { daemonEnv } from '../tools.ts';
 import { agentConfigText, brokerConfigText, type ConfigFacts, type CspPorts, contextText } from './config-text.ts';
 import { type CspPaths, type CspPlan, cspPaths } from './layout.ts';
 import { policyFiles } from './policy-text.ts';
@@ -120,7 +120,7 @@ function startApp(
     name: `${app} of ${plan.domain}`,
     as,
     command: [code.node, programOf(code.root, app), '--config', config],
-    env: { ...daemonEnv, NODE_OPTIONS: ['--disable-warning=ExperimentalWarning', nodeOptions ?? ''].join(' ').trim() },
+    env: nodeEnv(as, nodeOptions),
     cwd: '/',
     logFile,
     stopSignal: 'SIGTERM',

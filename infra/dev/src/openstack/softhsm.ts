@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { DevError } from '../error.ts';
-import { type RunAs, runAs, runOnce } from '../identity.ts';
+import { asSelf, type RunAs, runOnce } from '../identity.ts';
 import { privateDir, privateFile } from '../scratch.ts';
 import { daemonEnv, systemTool } from '../tools.ts';
 
@@ -27,7 +26,7 @@ export type SoftHsmToken = {
 const MODULES = ['/usr/lib/softhsm/libsofthsm2.so', '/usr/lib/pkcs11/libsofthsm2.so'];
 
 /** Makes a fresh token with random PINs. */
-export function softhsmToken({ dir, label, as = runAs(userInfo().username) }: SoftHsmOptions): SoftHsmToken {
+export function softhsmToken({ dir, label, as = asSelf() }: SoftHsmOptions): SoftHsmToken {
   const module = MODULES.find((file) => existsSync(file));
   if (module === undefined)
     throw new DevError('TOOL_MISSING', "SoftHSM's libsofthsm2.so is not installed; install it with: npm run setup");
