@@ -17,8 +17,8 @@ export async function openArtifacts(options: ArtifactsOptions): Promise<HostArti
     ...imageCatalogue(options.imageStore),
     guard,
     luksPlace,
-    seal: async ({ of, artifact, kind, path, chunkBytes }) =>
-      map(told(await images.seal(path, { ...of, artifact, kind, chunkBytes }), 'IMAGE_REFUSED'), ({ sealed }) => sealed),
+    seal: async ({ of, artifact, kind, path, chunkBytes, signal }) =>
+      map(told(await images.seal(path, { ...of, artifact, kind, chunkBytes, signal }), 'IMAGE_REFUSED'), ({ sealed }) => sealed),
     unseal: (path) => rm(manifestOf(path), { force: true }),
     sealMemory: async (from, into, key) =>
       map(told(await images.sealStateFile({ from, into, ...viewed(key), random: randomBytes }), 'DISK_FAILED'), nothing),

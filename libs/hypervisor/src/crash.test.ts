@@ -51,7 +51,8 @@ async function playWithCrash({ mode, ends, rekey }: Journey, n: number, when: 'b
   return { sides, before, effects: fault.effects() };
 }
 
-const leftAt = ({ host }: Side): readonly string[] => host.files.paths().filter((path) => !/^\/s\/(fence|steps)\//.test(path));
+const leftAt = ({ host }: Side): readonly string[] =>
+  host.files.paths().filter((path) => !/^\/s\/(fence|claims|steps)\//.test(path));
 
 describe.each([
   ['cold', 'moved', 'none'],

@@ -37,7 +37,7 @@ const upTo = <M extends { readonly step: string }>(list: readonly M[], step: str
 
 /** Everything that a host still holds of the VM besides its memory of epochs. */
 const leftAt = (side: ReturnType<typeof pair>['source']) =>
-  side.host.files.paths().filter((path) => !/^\/s\/(fence|steps)\//.test(path));
+  side.host.files.paths().filter((path) => !/^\/s\/(fence|claims|steps)\//.test(path));
 
 describe('a migration between two hosts', () => {
   it('cold: stops here, boots there, leaves nothing here', async () => {
@@ -369,7 +369,7 @@ describe('steps at once', () => {
     expect(leftAt(sides.target)).toEqual([]);
   });
 
-  it('one VM’s transfer holds up its own steps and no other VM’s, until the slots are full', async () => {
+  it('one VM’s transfer holds up its own steps and no other VM’s; with all places taken, another’s copy waits, and nothing short', async () => {
     const sides = hanging();
     await createRunning(sides.source);
     const found = await play(sides, upTo(movesOf('cold', sides), 'serve'), 1);
@@ -385,7 +385,11 @@ describe('steps at once', () => {
     expect(await agent.handle(draft('b1', 'receive', receive(found), { ...ofEpoch(1), ...other }))).toMatchObject({
       status: 'running',
     });
-    expect(await agent.handle(draft('b1', 'provideSecrets', { secrets: [] }, third))).toMatchObject({ status: 'running' });
+    const copied = agent.handle(draft('b1', 'receive', receive(found), { ...ofEpoch(1), ...third }));
+    expect(await copied).toMatchObject({ status: 'running' });
+    const fourth = { vm: VM.replace('3333-4', '3333-7') };
+    expect(await ask(agent, 'b1', 'stopVm', { graceSeconds: 0 }, fourth)).toMatchObject({ code: 'VM_NOT_HERE' });
+    expect(await ask(agent, 'b1', 'forswear', {}, { ...ofEpoch(1), ...fourth })).toMatchObject({ status: 'done' });
     expect(await ask(agent, 'b1', 'inspect', {}, third)).toMatchObject({ status: 'done' });
     await agent.close();
   });

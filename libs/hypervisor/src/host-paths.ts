@@ -30,6 +30,8 @@ export const hostPaths = (folders: HostFolders) => ({
   fenceDir: join(folders.stateDir, 'fence'),
   /** The broker's leave to run the VM, for libvirt's hook. */
   permit: (vm: VmId) => join(folders.stateDir, 'permits', `${uuidOf(vm)}.json`),
+  /** Which VM has this UUID here. */
+  claim: (vm: VmId) => join(folders.stateDir, 'claims', uuidOf(vm)),
   steps: (vm: VmId) => join(folders.stateDir, 'steps', `${uuidOf(vm)}.jsonl`),
   spec: (vm: VmId) => join(folders.stateDir, 'vms', `${uuidOf(vm)}.json`),
   specDir: join(folders.stateDir, 'vms'),

@@ -15,6 +15,9 @@ export type Lease = z.infer<typeof lease>;
 export const roomOfDisk = (capacityBytes: number): number =>
   capacityBytes + Math.ceil(capacityBytes / DISK_OVERHEAD_DIVISOR) + DISK_OVERHEAD_BYTES;
 
+/** The saved memory of a VM at its largest, sealed. */
+export const savedMemoryBytes = ({ memoryMiB }: VmSpec): number => (memoryMiB + QEMU_OVERHEAD_MIB) * 2 ** 20;
+
 /** What a VM needs: memory with QEMU's own, disks as if fully allocated, and the saved memory when it travels. */
 export function roomFor(
   spec: VmSpec,
@@ -24,7 +27,7 @@ export function roomFor(
   const sizes = spec.disks.map(({ capacityBytes }) => roomOfDisk(capacityBytes));
   // Encrypted again one after the other: the largest one is there twice for a while.
   const disks = sizes.reduce((sum, size) => sum + size, rekey === 'full' || rekey === 'full-online' ? Math.max(...sizes) : 0);
-  const state = memoryState === 'saved' ? (spec.memoryMiB + QEMU_OVERHEAD_MIB) * 2 ** 20 : 0;
+  const state = memoryState === 'saved' ? savedMemoryBytes(spec) : 0;
   return { memoryMiB: spec.memoryMiB + QEMU_OVERHEAD_MIB, volumeBytes: disks + state };
 }
 

@@ -13,8 +13,12 @@ export const HELLO_VMS_BYTES_MAX = 30_000;
 export const ATTEMPTS_MAX = 10_000;
 /** Bytes of one fence entry on disk. A larger file is not ours. */
 export const FENCE_FILE_BYTES_MAX = 4_096;
-/** Bytes of one VM's step log. A VM takes some 40 records of about 2 KiB per migration; 16 MiB are two hundred moves. */
-export const STEP_LOG_BYTES_MAX = 16_777_216;
+/** Bytes of one VM's step log. A VM takes some 40 records of about 2 KiB per migration; 64 MiB are eight hundred moves. */
+export const STEP_LOG_BYTES_MAX = 67_108_864;
+/** From here on the log forgets what it need not know: people who switch a VM on and off every second shall not fill it. */
+export const STEP_LOG_BYTES_LARGE = 4_194_304;
+/** Milliseconds for which a command of people is remembered there. A repeat of it is good for some minutes (its deadline), by clocks that differ by seconds. */
+export const PEOPLE_REMEMBERED_MS = 900_000;
 /** Seconds that a guest gets to shut itself down before its power is cut, at most. */
 export const GRACE_SECONDS_MAX = 600;
 /** Seconds for which life signs are awaited, at most: a guest under TCG boots in 5–10 s, a large one on a busy host in minutes. */
@@ -23,7 +27,7 @@ export const OBSERVE_SECONDS_MAX = 900;
 export const POLL_MS = 200;
 /** A step answers itself within this time, or `running`: a broker's request must not wait on a copy of gigabytes. Milliseconds. */
 export const REPLY_WITHIN_MS = 1_500;
-/** Steps of different VMs at work at once: each may hold a 64 MiB transfer or a qemu-img process. */
+/** Long steps of different VMs at work at once, each may hold a 64 MiB transfer or a qemu-img process; and as many short ones. */
 export const STEPS_AT_ONCE_DEFAULT = 4;
 /** Chunk of a sealed artifact, in bytes: 1 MiB travels fastest (facts of the data path). */
 export const CHUNK_BYTES_DEFAULT = 1_048_576;

@@ -1,9 +1,11 @@
+import { timestamp } from '@carnet/events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { failed, HostError } from './codes.ts';
 import { commandId } from './command/scalars.ts';
 import { memoryFiles } from './fake/memory-files.ts';
 import { hostPaths } from './host-paths.ts';
+import { STEP_LOG_BYTES_LARGE } from './limits.ts';
 import { openStepLog, type StepRecord } from './step-log.ts';
 import { BECAUSE, quickClock, VM } from './testing/drive.ts';
 
@@ -30,6 +32,27 @@ describe('step log', () => {
       expect(one.intent('quiesce@1')?.seen).toEqual({ was: 'running' });
       expect(one.outcome('surrender@1')?.result).toEqual({ step: 'surrender' });
       expect(one.outcome('quiesce@1')).toBeUndefined();
+    }
+  });
+
+  it('of people’s commands it forgets what is old once it is large; of migrations nothing', async () => {
+    const at = (minutes: number) => timestamp.parse(new Date(Date.parse(common.time) + minutes * 60_000).toISOString());
+    const line = (record: StepRecord): string => `${JSON.stringify(record)}\n`;
+    const old = Array.from({ length: 14_000 }, (_, n) => line(intent(`stopVm:${n}`, 'x'.repeat(100))));
+    const files = memoryFiles({ tmpfs: [] });
+    const whole = [line(intent('quiesce@1', 'running')), line(outcome('surrender@1')), ...old].join('');
+    expect(whole.length).toBeGreaterThan(STEP_LOG_BYTES_LARGE);
+    await files.write(paths.steps(VM), Buffer.from(whole));
+    const { log } = await opened(files);
+    await log.append({ ...intent('stopVm:new', 'running'), time: at(16) });
+    await log.append({ ...intent('stopVm:last', 'running'), time: at(20) });
+    expect((await files.size(paths.steps(VM))) ?? 0).toBeLessThan(4_096);
+    for (const one of [log, (await opened(files)).log]) {
+      expect(one.intent('stopVm:0')).toBeUndefined();
+      expect(['stopVm:new', 'stopVm:last', 'quiesce@1'].map((key) => one.intent(key)?.seen)).toEqual(
+        Array.from({ length: 3 }, () => ({ was: 'running' })),
+      );
+      expect(one.outcome('surrender@1')?.result).toEqual({ step: 'surrender' });
     }
   });
 

@@ -1,12 +1,13 @@
-import { digest, signedEvidence, timestamp, type VmId } from '@carnet/events';
+import { digest, signedEvidence, type Timestamp, timestamp, type VmId } from '@carnet/events';
 import { z } from 'zod';
 import { refused } from './codes.ts';
 import { stepResult } from './command/result.ts';
 import { commandId } from './command/scalars.ts';
 import type { HostPaths } from './host-paths.ts';
-import { STEP_LOG_BYTES_MAX } from './limits.ts';
+import { PEOPLE_REMEMBERED_MS, STEP_LOG_BYTES_LARGE, STEP_LOG_BYTES_MAX } from './limits.ts';
 import { done, type Outcome, setBack } from './outcome.ts';
 import type { HostFiles } from './ports/files.ts';
+import { isOfPeople } from './steps/step-key.ts';
 
 /** What was seen before the first effect; after a crash the effect itself may have changed it. */
 const seen = z.record(z.string().max(40), z.union([z.string().max(128), z.int(), z.boolean()])).readonly();
@@ -32,6 +33,11 @@ export type StepLog = {
 };
 
 const NEWLINE = 0x0a;
+const lineOf = (record: StepRecord): string => `${JSON.stringify(record)}\n`;
+
+/** Of a command of people, whose repeats are good no longer. What belongs to a migration is remembered for ever. */
+const isOld = ({ key, time }: StepRecord, now: Timestamp): boolean =>
+  isOfPeople(key) && Date.parse(now) - Date.parse(time) > PEOPLE_REMEMBERED_MS;
 
 /** Records of the file's whole lines, and the length of what is sound. A torn tail is what a power cut leaves of an append. */
 function parseLog(bytes: Buffer): { readonly records: readonly StepRecord[]; readonly soundBytes: number } | undefined {
@@ -76,6 +82,15 @@ export async function openStepLog(files: HostFiles, paths: HostPaths, vm: VmId):
   parsed.records.forEach(remember);
   let { soundBytes } = parsed;
   let isSound = true;
+  let largeBytes = STEP_LOG_BYTES_LARGE;
+  // Twice what is left: what is kept is not written anew with each step.
+  const forgetOld = async (now: Timestamp): Promise<void> => {
+    for (const records of [intents, outcomes]) for (const [key, record] of records) if (isOld(record, now)) records.delete(key);
+    const kept = Buffer.from([...intents.values(), ...outcomes.values()].map(lineOf).join(''));
+    await files.write(path, kept);
+    soundBytes = kept.length;
+    largeBytes = Math.max(STEP_LOG_BYTES_LARGE, 2 * soundBytes);
+  };
   // Of one that failed a part may be there (a full disk): what is written after it would be lost in its line.
   const append = async (line: Buffer): Promise<void> => {
     if (!isSound && (await files.size(path)) !== undefined) await files.truncate(path, soundBytes);
@@ -88,8 +103,9 @@ export async function openStepLog(files: HostFiles, paths: HostPaths, vm: VmId):
     intent: (key) => intents.get(key),
     outcome: (key) => outcomes.get(key),
     append: async (record) => {
-      await append(Buffer.from(`${JSON.stringify(record)}\n`));
+      await append(Buffer.from(lineOf(record)));
       remember(record);
+      if (soundBytes > largeBytes) await forgetOld(record.time);
     },
   });
 }

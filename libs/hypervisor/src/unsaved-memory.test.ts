@@ -99,18 +99,28 @@ it('nobody switches on a guest whose resume has stopped half way: its memory wou
 it.each([
   'before',
   'after',
-] as const)('memory that was saved and half sealed (%s), and a move that ends there: nothing of it stays', async (when) => {
+] as const)('memory that was saved and half sealed (%s), and a move that ends there: the guest goes on from it, and nothing of it stays', async (when) => {
   const faults: FaultPlan = (operation) =>
     operation === 'artifacts.sealMemory' ? { when, setback: failed('DISK_FAILED') } : undefined;
   const side = { host: hostA({ faults }), name: 'a1' };
   await createRunning(side);
   const { agent, files, hypervisor } = side.host;
+  const before = hypervisor.guest(UUID);
   expect(await ask(agent, 'a1', 'quiesce', QUIESCE, ofEpoch(1))).toMatchObject({ status: 'failed', code: 'DISK_FAILED' });
   expect(files.paths().filter((path) => path.startsWith('/t'))).toHaveLength(1);
   expect(files.paths().some((path) => path.endsWith('.state.partial'))).toBe(when === 'after');
   expect(await ask(agent, 'a1', 'resume', RESUME, ofEpoch(1))).toMatchObject({ status: 'done', result: { ran: true } });
-  expect(hypervisor.guest(UUID)).toBeDefined();
+  expect(hypervisor.guest(UUID)?.boot).toBe(before?.boot);
   expect(files.paths().filter((path) => path.includes('.state') || path.startsWith('/t'))).toEqual([]);
+});
+
+it('a guest whose memory has no room beside the volumes is not stopped', async () => {
+  // Enough for its memory in the clear, and not for QEMU's own beside it.
+  const side = { host: hostA({ volumeBytesFree: 100 * 2 ** 20 }), name: 'a1' };
+  await createRunning(side);
+  const { agent, hypervisor } = side.host;
+  expect(await ask(agent, 'a1', 'quiesce', QUIESCE, ofEpoch(1))).toMatchObject({ status: 'refused', code: 'NO_ROOM' });
+  expect((await hypervisor.find(UUID))?.state).toBe('running');
 });
 
 it('saved memory that no longer opens: the source boots from its disks, says so, and nothing of the state stays', async () => {

@@ -31,7 +31,7 @@ function leftAtHolder(csp: Csp, custody: Custody): string | undefined {
 }
 
 /** Fences and step logs stay for ever; of reservations see below. */
-const STAYS = /^\/s\/(fence|steps|leases)\//;
+const STAYS = /^\/s\/(fence|claims|steps|leases)\//;
 
 async function leftElsewhere({ host, spares, database }: Csp, custody: Custody): Promise<string | undefined> {
   const files = host.fake.files.paths().filter((path) => !STAYS.test(path));

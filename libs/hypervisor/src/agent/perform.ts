@@ -1,11 +1,12 @@
 import type { Timestamp, VmId } from '@carnet/events';
+import { claimUuid, uuidFault } from '../claim.ts';
 import { refused, type Setback } from '../codes.ts';
 import { type HostCommand, isMigrationCommand, isVmCommand, type VmCommand } from '../command/command.ts';
 import type { StepProgress } from '../command/report.ts';
 import type { FenceRegister } from '../fence/register.ts';
-import type { Outcome } from '../outcome.ts';
+import { done, type Outcome } from '../outcome.ts';
 import type { HostPorts } from '../ports/host-ports.ts';
-import { openStepLog, type StepLog } from '../step-log.ts';
+import { openStepLog, type StepLog, type StepRecord } from '../step-log.ts';
 import { type HostIdentity, type StepContext, type StepEnd, setbackOf } from '../steps/step.ts';
 import { contentDigest, isRecorded, keyOf } from '../steps/step-key.ts';
 import { dispatch } from './dispatch.ts';
@@ -28,7 +29,7 @@ export function logShelf(ports: HostPorts): (vm: VmId) => Promise<Outcome<StepLo
     const known = open.get(vm);
     if (known !== undefined) return known;
     // Kept before it is there: two that ask at once share one log, or one would not know what the other appends.
-    const opening = openStepLog(ports.files, ports.paths, vm);
+    const opening = openOwnLog(ports, vm);
     open.set(vm, opening);
     let isOpen = false;
     try {
@@ -39,6 +40,17 @@ export function logShelf(ports: HostPorts): (vm: VmId) => Promise<Outcome<StepLo
       if (!isOpen) open.delete(vm);
     }
   };
+}
+
+async function openOwnLog(ports: HostPorts, vm: VmId): Promise<Outcome<StepLog>> {
+  const opened = await openStepLog(ports.files, ports.paths, vm);
+  if (!opened.ok) return opened;
+  const { append } = opened.value;
+  const claiming = async (record: StepRecord): Promise<void> => {
+    await claimUuid(ports, vm);
+    await append(record);
+  };
+  return done({ ...opened.value, append: claiming });
 }
 
 /** An older epoch's command is refused whatever its attempt, before the log could answer it (protocol, section 8). */
@@ -64,6 +76,8 @@ export async function perform(
   const secrets: Uint8Array[] = [];
   try {
     if (isLate(command, ports.clock.now())) return refused('COMMAND_EXPIRED');
+    const taken = isVmCommand(command) ? await uuidFault(ports, command.vm) : undefined;
+    if (taken !== undefined) return taken;
     const opened: Outcome<StepLog> = isVmCommand(command) ? await openLog(command.vm) : { ok: true, value: NO_LOG };
     if (!opened.ok) return opened.setback;
     const log = opened.value;

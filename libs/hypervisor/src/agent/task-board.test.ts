@@ -61,6 +61,43 @@ describe('a look', () => {
   });
 });
 
+describe('what is short', () => {
+  it('does not wait for copies, however many have their places', async () => {
+    const { board, at, letGo, atWork } = held();
+    for (let n = 0; n < 2 * PLACES; n += 1) taken(board.post(receiving(n)));
+    const stop = taken(board.post(draft('b1', 'stopVm', { graceSeconds: 0 }, vmOf(100))));
+    await tick();
+    expect([at.length, atWork().at(-1)]).toEqual([PLACES + 1, 'stopVm']);
+    letGo[PLACES]?.();
+    expect(await stop.end).toEqual(END);
+  });
+
+  it('cuts a seal short that nobody wants any more, and no other VM’s', async () => {
+    const { board } = held();
+    const sealing = (n: number) =>
+      draft(
+        'b1',
+        'seal',
+        { round: 0, chunkBytes: 65_536, artifacts: [{ artifact: '11111111-1111-4111-8111-111111111111', kind: 'disk' }] },
+        { ...ofEpoch(1), ...vmOf(n) },
+      );
+    const [mine, other] = [taken(board.post(sealing(0))), taken(board.post(sealing(1)))];
+    await tick();
+    taken(
+      board.post(
+        draft(
+          'b1',
+          'resume',
+          { proof: { kind: 'withdrawn', event: 'a'.repeat(64) }, secrets: [] },
+          { ...ofEpoch(1), ...vmOf(0) },
+        ),
+      ),
+    );
+    expect(await mine.end).toMatchObject({ code: 'STEP_ABORTED' });
+    expect(await Promise.race([other.end, tick('at work')])).toBe('at work');
+  });
+});
+
 describe('a board that is full', () => {
   it('takes up what presses or undoes, one of each for a VM, and nothing else', async () => {
     const { board } = await full();

@@ -17,17 +17,32 @@ export type Task = {
 };
 
 /** Steps that undoing must not wait for: a copy of gigabytes that is no longer wanted. */
-const CUT_SHORT: ReadonlySet<HostCommand['step']> = new Set(['receive', 'rekey', 'observe']);
-const UNDOING: ReadonlySet<HostCommand['step']> = new Set(['standDown', 'forswear', 'destroy']);
+const CUT_SHORT: ReadonlySet<HostCommand['step']> = new Set(['receive', 'rekey', 'observe', 'seal']);
+const UNDOING: ReadonlySet<HostCommand['step']> = new Set(['resume', 'standDown', 'forswear', 'destroy']);
 /** Encrypting a volume again takes hours and can be taken up later: whoever wants the VM on, off or gone does not wait for it. */
 const PUT_OFF: ReadonlySet<HostCommand['step']> = new Set(['reencrypt']);
 const PRESSING: ReadonlySet<HostCommand['step']> = new Set(['startVm', 'stopVm', 'deleteVm', 'standDown']);
 
 /** What must get in however much waits, or whoever fills the board keeps a VM from being stopped or given back. */
-const URGENT: ReadonlySet<HostCommand['step']> = new Set([...UNDOING, ...PRESSING, 'resume']);
+const URGENT: ReadonlySet<HostCommand['step']> = new Set([...UNDOING, ...PRESSING]);
 
 /** Looks only, in milliseconds, and people ask it while copies of hours are at work: in no line, and on no place that a copy could have. */
 const isLook = ({ step }: HostCommand): boolean => step === 'inspect';
+
+/**
+ * Steps that take as long as their data: a peer decides how much that is, and how fast it sends. They have places of their own. Threat: some slow copies,
+ * and no VM of the host is stopped, given back or started, though its key was released already.
+ */
+const LONG: ReadonlySet<HostCommand['step']> = new Set([
+  'receive',
+  'rekey',
+  'reencrypt',
+  'seal',
+  'observe',
+  'createVm',
+  'registerImage',
+  'verifyImage',
+]);
 
 /**
  * Steps of one VM stand in one line, and so does what makes one image. Images are verified one at a time: each is read whole, readers may
@@ -81,7 +96,7 @@ export function taskBoard(stepsAtOnce: number, work: (command: HostCommand, watc
     };
     return {
       command,
-      end: isLook(command) ? run() : inTurn(lineOf(command), run),
+      end: isLook(command) ? run() : inTurn(command, run),
       get progress() {
         return progress;
       },
@@ -127,11 +142,12 @@ export function taskBoard(stepsAtOnce: number, work: (command: HostCommand, watc
   };
 }
 
-/** One at a time in each line, in the order they came, and so many lines at once. */
+/** One at a time in each line, in the order they came, and so many lines at once: so many of long steps, and as many of the others. */
 function turns(atOnce: number) {
   const lines = new Map<string, Promise<unknown>>();
-  const places = slots(atOnce);
-  return (line: string, run: () => Promise<StepEnd>): Promise<StepEnd> => {
+  const [long, short] = [slots(atOnce), slots(atOnce)];
+  return (command: HostCommand, run: () => Promise<StepEnd>): Promise<StepEnd> => {
+    const [line, places] = [lineOf(command), LONG.has(command.step) ? long : short];
     const turn = async (): Promise<StepEnd> => {
       await places.enter();
       try {

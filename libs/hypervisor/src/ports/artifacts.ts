@@ -27,6 +27,7 @@ export type SealRequest = {
   readonly kind: ArtifactKind;
   readonly path: string;
   readonly chunkBytes: number;
+  readonly signal: AbortSignal;
 };
 
 export type ServeRequest = {

@@ -1,10 +1,11 @@
 import type { VmSpec } from '@carnet/events';
 import { locateBoot } from '../boot-catalogue.ts';
+import { claimUuid } from '../claim.ts';
 import { refused, type Setback } from '../codes.ts';
 import type { CommandOf } from '../command/command.ts';
 import type { VolumeFacts } from '../command/result.ts';
 import { moveFence } from '../fence/moves.ts';
-import { capacityAt, roomFor, writeLease } from '../leases.ts';
+import { capacityAt, roomFor, savedMemoryBytes, writeLease } from '../leases.ts';
 import { isNameTaken, readVm } from '../vm-record.ts';
 import { stateOf } from './domains.ts';
 import { finished, openPassphrases, type Step, type StepContext } from './step.ts';
@@ -24,8 +25,8 @@ export const preflight: Step<'preflight'> = async ({ vm, epoch, body }, context)
   if (state === 'absent') return refused('VM_NOT_HERE');
   if (body.mode === 'suspend') {
     if (state !== 'running') return refused('VM_NOT_RUNNING');
-    const noTmpfs = await lacksTmpfs(context, spec);
-    if (noTmpfs !== undefined) return noTmpfs;
+    const noRoom = await lacksRoomToSave(context, spec);
+    if (noRoom !== undefined) return noRoom;
   }
   if (spec.tpm !== undefined && !(await hasVtpmState(context, vm))) return refused('VTPM_STATE_MISSING');
   const volumes: VolumeFacts[] = [];
@@ -38,6 +39,17 @@ export const preflight: Step<'preflight'> = async ({ vm, epoch, body }, context)
   }
   return finished({ step: 'preflight', state, volumes, dataPath: ports.artifacts.dataPath() });
 };
+
+/** Where a guest's memory goes when it is saved here: in the clear to tmpfs, and sealed beside the volumes. Asked while the guest runs: afterwards it is off. */
+export async function lacksRoomToSave(context: StepContext, spec: VmSpec): Promise<Setback | undefined> {
+  const { files, paths } = context.ports;
+  const noTmpfs = await lacksTmpfs(context, spec);
+  if (noTmpfs !== undefined) return noTmpfs;
+  const needed = savedMemoryBytes(spec);
+  return (await files.freeBytes(paths.volumesDir)) < needed
+    ? refused('NO_ROOM', `${needed} bytes beside the volumes are needed for the sealed memory.`)
+    : undefined;
+}
 
 /** Clear memory goes to tmpfs only, and all of it must fit. */
 export async function lacksTmpfs({ ports }: StepContext, spec: VmSpec): Promise<Setback | undefined> {
@@ -71,6 +83,7 @@ export const reserve: Step<'reserve'> = async ({ vm, epoch, body }, context) => 
     return refused('NO_ROOM', `It needs ${needed.memoryMiB} MiB of memory.`);
   if (needed.volumeBytes > room.volumeBytesFree - room.volumeBytesReserved)
     return refused('NO_ROOM', `It needs ${needed.volumeBytes} bytes of disk.`);
+  await claimUuid(ports, vm);
   await writeLease(ports, { vm, epoch, until: body.until, ...needed });
   return finished({ step: 'reserve', until: body.until });
 };

@@ -54,6 +54,7 @@ export const seal: Step<'seal'> = async (command, context) => {
       kind,
       path,
       chunkBytes: command.body.chunkBytes,
+      signal: context.signal,
     });
     if (!made.ok) return made.setback;
     sealed.push(made.value);

@@ -28,6 +28,10 @@ const savedFor = (command: CommandOf<'start'> | CommandOf<'resume'>): Pick<Migra
     ? { vm: command.vm, epoch: command.body.proof.surrendered }
     : command;
 
+/** Saved whole and never sealed (its disk was full, or the agent died): the source still has it in the clear, and it is what the VM goes on from. */
+const isWholeInClear = async ({ ports: { files, paths } }: StepContext, { vm }: Pick<MigrationCommand, 'vm'>): Promise<boolean> =>
+  savedStateFault(await files.head(paths.clearMemory(vm), SAVED_STATE_HEAD_BYTES)) === undefined;
+
 /**
  * Restores a VM's memory, vCPUs held, from its sealed state: unsealed into tmpfs, judged, restored with our own definition, and
  * removed whatever happened. `none`: there is no memory state (any more), so the caller starts afresh. So it does at the source if the state
@@ -44,15 +48,17 @@ export async function restoreMemory(
   const { files, paths, artifacts, hypervisor } = context.ports;
   const { vm } = command;
   if (memory === undefined) return done('none');
-  const sealed = paths.sealedMemory(vm, memory.artifact);
-  if ((await files.size(sealed)) === undefined) return done('none');
+  const [sealed, clear] = [paths.sealedMemory(vm, memory.artifact), paths.clearMemory(vm)];
+  const isSealed = (await files.size(sealed)) !== undefined;
+  if (!isSealed && !(command.step === 'resume' && (await isWholeInClear(context, command)))) return done('none');
   if (!(await files.isTmpfs(paths.tmpfsDir))) return setBack(refused('TMPFS_REQUIRED'));
   const key = await openSecret(context, command, 'unseal', memory.secret);
   if (!key.ok) return key;
-  const clear = paths.clearMemory(vm);
-  await files.remove(clear);
+  if (isSealed) await files.remove(clear);
   try {
-    const opened = await artifacts.openMemory(sealed, clear, memoryKey(savedFor(command), memory.artifact, key.value));
+    const opened = isSealed
+      ? await artifacts.openMemory(sealed, clear, memoryKey(savedFor(command), memory.artifact, key.value))
+      : done(undefined);
     const fault = opened.ok ? savedStateFault(await files.head(clear, SAVED_STATE_HEAD_BYTES)) : opened.setback;
     if (fault !== undefined) return command.step === 'resume' && fault.code === LOST ? done('none') : setBack(fault);
     const restore = () => hypervisor.restoreHeld(clear, definition);

@@ -6,7 +6,7 @@ import { uuidOf } from '../host-paths.ts';
 import { SAVE_AGAIN_MS, SAVES_MAX } from '../limits.ts';
 import { SAVED_STATE_HEAD_BYTES, savedStateFault } from '../saved-state.ts';
 import { readVm } from '../vm-record.ts';
-import { lacksTmpfs } from './agreement.ts';
+import { lacksRoomToSave } from './agreement.ts';
 import { insist, isOff, savesStill, stateOf, stopDomain } from './domains.ts';
 import { memoryKey } from './memory.ts';
 import { endSecondNames } from './reencrypt-volume.ts';
@@ -39,7 +39,7 @@ export const quiesce: Step<'quiesce'> = async (command, context) => {
   if (!allowed.ok) return allowed.setback;
   const isHeld = entry.value?.epoch === epoch;
   if (body.mode === 'suspend' && !isHeld) {
-    const unfit = now === 'running' ? await lacksTmpfs(context, spec) : refused('VM_NOT_RUNNING');
+    const unfit = now === 'running' ? await lacksRoomToSave(context, spec) : refused('VM_NOT_RUNNING');
     if (unfit !== undefined) return unfit;
   }
 

@@ -7,8 +7,12 @@ import { sha256 } from '../digest.ts';
 export const stepKey = (of: { readonly step: string; readonly epoch: number; readonly round?: number }): string =>
   of.round === undefined ? `${of.step}@${of.epoch}` : `${of.step}@${of.epoch}#${of.round}`;
 
+/** What people ask for is known by the command alone. */
+const OF_PEOPLE = ':';
+export const isOfPeople = (key: string): boolean => key.includes(OF_PEOPLE);
+
 export function keyOf(command: HostCommand): string {
-  if (!isMigrationCommand(command)) return `${command.step}:${command.id}`;
+  if (!isMigrationCommand(command)) return `${command.step}${OF_PEOPLE}${command.id}`;
   const { step, epoch } = command;
   if (step === 'seal' || step === 'receive' || step === 'serve') return stepKey({ step, epoch, round: command.body.round });
   return step === 'trialUnlock' ? `${stepKey({ step, epoch })}/${command.body.where}` : stepKey({ step, epoch });
