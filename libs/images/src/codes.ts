@@ -116,7 +116,10 @@ export const CODES = {
     'the cipher, mode, hash or key length is not an accepted one',
     'Accepted: aes-xts-plain64 with 256 or 512 key bits and SHA-256 or SHA-512.',
   ),
-  LUKS_KDF: rule('the key derivation is absurdly expensive or unknown', HOSTILE_IMAGE),
+  LUKS_KDF: rule(
+    'the key derivation is unknown, or takes too long in all',
+    'Do not open this image with any tool. If it is your own, make it anew with fewer key slots or a shorter `iter-time`.',
+  ),
   LUKS_KEY_SLOT: rule('the key slots are malformed, overlap, or none is in use', HOSTILE_IMAGE),
   LUKS2_CHECKSUM: rule('the LUKS2 header fails its own checksum', HOSTILE_IMAGE),
   LUKS2_METADATA: rule('the LUKS2 metadata is malformed', HOSTILE_IMAGE),

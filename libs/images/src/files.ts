@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { constants, type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ImageError } from './outcome.ts';
@@ -46,10 +47,13 @@ export async function syncFolder(folder: string): Promise<void> {
 /**
  * Writes a file that appears under its name whole and durable, or not at all: written beside, fsynced, renamed, folder fsynced.
  * Mode 600: whoever reads an image's digests or ciphertext is its owner.
+ *
+ * A draft may be the clear memory of another provider's guest. When the agent dies in the middle, nobody is left to remove it, so its name
+ * has the form that the host sweeps away when its agent starts (`removeUnfinished` of the hypervisor lib): `<path>.<uuid>.partial`.
  */
 export async function writeWhole(path: string, write: (handle: FileHandle, beside: string) => Promise<void>): Promise<void> {
-  const beside = `${path}.part`;
-  const handle = await open(beside, 'w', 0o600);
+  const beside = `${path}.${randomUUID()}.partial`;
+  const handle = await open(beside, 'wx', 0o600);
   try {
     try {
       await write(handle, beside);

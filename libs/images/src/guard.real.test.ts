@@ -74,6 +74,36 @@ test.each([
   expect(header.luks.activeSlots).toEqual(encrypt.slots.flatMap(({ active }, slot) => (active ? [slot] : [])));
 });
 
+test('a second encryption header behind 64 KiB of names is the one that qemu-img opens: refused', async () => {
+  await createLuks('first', 'cluster_size=2M');
+  await createLuks('second', 'cluster_size=2M');
+  const first = value(await guardHeader(at('first'), { format: 'qcow2' }));
+  const second = value(await guardHeader(at('second'), { format: 'qcow2' }));
+  if (first.format !== 'qcow2' || second.format !== 'qcow2') throw new Error('asked for as qcow2');
+  const header = Buffer.alloc(second.luks.headerBytes);
+  const from = await open(at('second'), 'r');
+  await from.read(header, 0, header.length, second.luksOffset);
+  await from.close();
+
+  const file = await open(at('first'), 'r+');
+  const placeAt = (await file.stat()).size + first.clusterBytes - ((await file.stat()).size % first.clusterBytes);
+  await file.write(header, 0, header.length, placeAt);
+  const head = Buffer.alloc(65_536 + 32);
+  await file.read(head, 0, 65_536, 0);
+  // qemu-img writes the encryption header first, and the names of features behind it, which may be as long as they like.
+  const namesAt = head.readUInt32BE(100) + 24;
+  expect(head.readUInt32BE(namesAt)).toBe(0x6803f857);
+  head.writeUInt32BE(65_536 - namesAt - 8, namesAt + 4);
+  head.copy(head, 65_536, namesAt - 24, namesAt);
+  head.writeBigUInt64BE(BigInt(placeAt), 65_536 + 8);
+  head.writeBigUInt64BE(BigInt(header.length), 65_536 + 16);
+  await file.write(head, 0, head.length, 0);
+  await file.close();
+
+  expect((await infoOf('first'))['format-specific'].data.encrypt.uuid).toBe(second.luks.uuid);
+  expect(codeOf(await guardHeader(at('first'), { format: 'qcow2' }))).toBe('QCOW2_EXTENSION');
+});
+
 const refused: readonly (readonly [string, string, (file: string) => Promise<unknown>])[] = [
   ['an unencrypted image', 'QCOW2_NOT_LUKS', (file) => qemuImg('create', '-q', '-f', 'qcow2', file, '64M')],
   [

@@ -3,10 +3,19 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type ByteSource, memorySource } from './byte-source.ts';
 import { type GuardRequest, guardSource } from './guard.ts';
-import { LUKS2_METADATA_BYTES_MAX } from './limits.ts';
+import { LUKS2_METADATA_BYTES_MAX, QCOW2_HEADER_BYTES_MAX } from './limits.ts';
 import { settle } from './outcome.ts';
 import { codeOf } from './testing/fixture.ts';
-import { LUKS_IN_QCOW2, LUKS2_FILE_BYTES, luks1, luks2, luks2Metadata, QCOW2_FILE_BYTES, qcow2 } from './testing/headers.ts';
+import {
+  LUKS_IN_QCOW2,
+  LUKS2_FILE_BYTES,
+  luks1,
+  luks2,
+  luks2Metadata,
+  QCOW2_FILE_BYTES,
+  qcow2,
+  qcow2OfClusters2M,
+} from './testing/headers.ts';
 
 const judge = async (bytes: Buffer, sizeBytes: number, request: GuardRequest): Promise<string> =>
   codeOf(await settle(() => guardSource(memorySource(bytes, sizeBytes), request)));
@@ -118,12 +127,49 @@ describe('qcow2', () => {
     expect(await judge(qcow2(), QCOW2_FILE_BYTES, { format: 'qcow2', capacityBytes: 67_109_376 })).toBe('IMAGE_CAPACITY');
   });
 
+  // QEMU reads extensions to the end of the first cluster, whatever its size: more than we read.
+  const names = { inOneRead: QCOW2_HEADER_BYTES_MAX - 144, inTwoReads: 2 * QCOW2_HEADER_BYTES_MAX };
+  test.each([
+    ['behind what was read', names.inOneRead, 'QCOW2_EXTENSION'],
+    ['behind a table that is longer than what was read', names.inTwoReads, 'QCOW2_EXTENSION'],
+    ['in sight', 96, 'QCOW2_EXTENSION'],
+  ])('a second encryption header %s', async (_, namesBytes, code) => {
+    const bytes = qcow2OfClusters2M();
+    const second = 136 + 8 + Math.ceil(namesBytes / 8) * 8;
+    bytes.writeUInt32BE(0x6803f857, 136);
+    bytes.writeUInt32BE(namesBytes, 140);
+    bytes.copy(bytes, second, 112, 136);
+    expect(await judge(bytes, bytes.length + 2_068_480, { format: 'qcow2' })).toBe(code);
+  });
+
+  test('clusters of 2 MiB with an end mark in sight, and a header that fills its cluster without one', async () => {
+    const large = qcow2OfClusters2M();
+    expect(await judge(large, large.length + 2_068_480, { format: 'qcow2' })).toBe('ok');
+    const full = qcow2();
+    extension(0x6803f857, Buffer.alloc(QCOW2_HEADER_BYTES_MAX - 144))(full);
+    expect(await judge(full, QCOW2_FILE_BYTES, { format: 'qcow2' })).toBe('ok');
+  });
+
   test.each([0, 3, 50, 71, 100])('a file of %i bytes', async (size) => {
     expect(await judge(qcow2().subarray(0, size), size, { format: 'qcow2' })).toMatch(/^(QCOW2_MAGIC|IMAGE_TRUNCATED)$/);
   });
 });
 
 describe('LUKS1 as raw', () => {
+  /** Slots in use from the first on, each with so many rounds. */
+  const slots =
+    (count: number, rounds: number): Change =>
+    (bytes) => {
+      for (let slot = 0; slot < count; slot++) {
+        u32(208 + slot * 48, 0x00ac71f3)(bytes);
+        u32(212 + slot * 48, rounds)(bytes);
+      }
+    };
+  const both =
+    (...all: readonly Change[]): Change =>
+    (bytes) => {
+      for (const change of all) change(bytes);
+    };
   const changes: readonly (readonly [string, string, Change])[] = [
     ['as cryptsetup writes it', 'ok', () => undefined],
     ['SHA-512', 'ok', text(72, 'sha512')],
@@ -140,6 +186,15 @@ describe('LUKS1 as raw', () => {
     ['rounds for a year', 'LUKS_KDF', u32(164, 0xffff_ffff)],
     ['rounds for a year in a slot', 'LUKS_KDF', u32(208 + 4, 0xffff_ffff)],
     ['no rounds', 'LUKS_KDF', u32(164, 0)],
+    ['no rounds in a slot', 'LUKS_KDF', u32(212, 0)],
+    ['two seconds of a fast processor', 'ok', both(slots(1, 6_700_000), u32(164, 2_200_000))],
+    ['eight slots as Carnet makes them', 'ok', both(slots(8, 100_000), u32(164, 20_000))],
+    ['eight slots that only together take too long', 'LUKS_KDF', slots(8, 1_500_000)],
+    ['a digest that takes too long once for each slot', 'LUKS_KDF', both(slots(8, 1_000), u32(164, 3_000_000))],
+    ['the same digest after one slot', 'ok', both(slots(1, 1_000), u32(164, 3_000_000))],
+    ['two hashes for one key', 'LUKS_KDF', slots(1, 12_500_000)],
+    ['one hash for one key', 'ok', both(slots(1, 12_500_000), text(72, 'sha512'))],
+    ['rounds of a slot that is not in use', 'ok', u32(212 + 48, 0xffff_ffff)],
     ['a detached header', 'LUKS_LOCATION', u32(104, 0)],
     ['a payload of 2 TiB on', 'LUKS_LOCATION', u32(104, 0xffff_ffff)],
     ['a slot over the header', 'LUKS_LOCATION', u32(208 + 40, 0)],
@@ -175,6 +230,8 @@ describe('LUKS2 as raw', () => {
     ],
     ['Argon2 with 1 TiB', 'LUKS_KDF', replace('1048576', '1073741824')],
     ['rounds for a year', 'LUKS_KDF', replace('"iterations":1000,', '"iterations":99999999999,')],
+    ['two hashes for one key', 'LUKS_KDF', replace('"iterations":1000,', '"iterations":12500000,')],
+    ['a digest that takes too long once for each slot', 'LUKS_KDF', replace('"iterations":100000,', '"iterations":12500000,')],
     ['an unknown derivation', 'LUKS_KDF', replace('argon2id', 'md5')],
     ['slots that overlap', 'LUKS_KEY_SLOT', replace('290816', '32768')],
     ['a slot over the metadata', 'LUKS_KEY_SLOT', replace('32768', '0')],

@@ -2,11 +2,11 @@ import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } 
 import type { DataPath, Digest } from '@carnet/events';
 import { decodeHead, FRAME_HEAD_BYTES, type FrameHead } from './frame.ts';
 import { HANDSHAKE_MS_MAX } from './limits.ts';
-import { ImageError } from './outcome.ts';
+import { ImageError, refusalOf } from './outcome.ts';
 import { checkPeer, pinnedServerName, TLS_RULES, type VerifyPeer } from './peer.ts';
 import { stallTimer } from './stall-timer.ts';
 
-/** Takes the frames of one phase. Either function refuses by throwing an ImageError. */
+/** Takes the frames of one phase. Either function refuses by throwing an ImageError; what a file system says passes as it is. */
 export interface FrameSink {
   /** Where this frame's payload goes: exactly `head.length` bytes. */
   begin(head: FrameHead): Uint8Array;
@@ -84,7 +84,7 @@ export async function openLink(to: LinkTarget): Promise<Link> {
   let paused = false;
   const cutter = frameCutter(() => sink);
 
-  const fail = (error: ImageError): void => {
+  const fail = (error: unknown): void => {
     lost.reject(error);
     stall.stop();
     socket.destroy();
@@ -96,7 +96,8 @@ export async function openLink(to: LinkTarget): Promise<Link> {
       try {
         if (cutter.advance(bytes)) stall.turn();
       } catch (error) {
-        fail(error instanceof ImageError ? error : new ImageError('LINK_LOST', {}, error));
+        // A sink writes to our own disk as well: a full one is told as such, and not taken for a link that a new dial would mend.
+        fail(refusalOf(error) === undefined ? new ImageError('LINK_LOST', {}, error) : error);
         return false;
       }
       return !paused;

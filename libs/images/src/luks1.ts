@@ -1,5 +1,6 @@
 import type { ByteSource } from './byte-source.ts';
-import { LUKS_HEADER_BYTES_MAX, LUKS_STRIPES, PBKDF2_ITERATIONS_MAX } from './limits.ts';
+import { LUKS_HEADER_BYTES_MAX, LUKS_STRIPES } from './limits.ts';
+import { demandRounds, type LuksHash } from './luks-rounds.ts';
 import { ImageError } from './outcome.ts';
 
 /** LUKS On-Disk Format Specification 1.2.3, section 3 (partition header), figures 1 to 3. All numbers big endian. */
@@ -16,7 +17,7 @@ export interface Luks1Header {
   readonly version: 1;
   /** The volume key, in bytes: 32 or 64, half of it for each half of XTS. */
   readonly keyBytes: number;
-  readonly hash: 'sha256' | 'sha512';
+  readonly hash: LuksHash;
   readonly uuid: string;
   /** Header, key slots and padding, in bytes: ciphertext begins here. */
   readonly headerBytes: number;
@@ -43,7 +44,6 @@ export async function guardLuks1(source: ByteSource, offset: number, roomBytes: 
   const keyBytes = bytes.readUInt32BE(108);
   if (keyBytes !== 32 && keyBytes !== 64)
     throw new ImageError('LUKS_CIPHER', { expected: '32 or 64 key bytes', got: String(keyBytes) });
-  demandIterations(bytes.readUInt32BE(164));
 
   const headerBytes = bytes.readUInt32BE(104) * SECTOR_BYTES;
   if (headerBytes < HEADER_BYTES || headerBytes > roomBytes || headerBytes > LUKS_HEADER_BYTES_MAX) {
@@ -53,10 +53,11 @@ export async function guardLuks1(source: ByteSource, offset: number, roomBytes: 
     });
   }
   const activeSlots = demandSlots(bytes, keyBytes, headerBytes);
+  demandDerivation(bytes, activeSlots, hash, keyBytes);
   return { version: 1, keyBytes, hash, uuid: text(bytes, 168, 40), headerBytes, activeSlots };
 }
 
-function demandCipher(bytes: Buffer): 'sha256' | 'sha512' {
+function demandCipher(bytes: Buffer): LuksHash {
   const cipher = `${text(bytes, 8, 32)}-${text(bytes, 40, 32)}`;
   const hash = text(bytes, 72, 32);
   if (cipher !== 'aes-xts-plain64') throw new ImageError('LUKS_CIPHER', { expected: 'aes-xts-plain64', got: cipher });
@@ -64,9 +65,16 @@ function demandCipher(bytes: Buffer): 'sha256' | 'sha512' {
   return hash;
 }
 
-function demandIterations(iterations: number): void {
-  if (iterations < 1 || iterations > PBKDF2_ITERATIONS_MAX)
-    throw new ImageError('LUKS_KDF', { expected: `1 to ${PBKDF2_ITERATIONS_MAX} rounds`, got: String(iterations) });
+/** The digest of the volume key has 20 bytes: one hash's length, whichever hash it is. */
+function demandDerivation(bytes: Buffer, activeSlots: readonly number[], hash: LuksHash, keyBytes: number): void {
+  const digestRounds = bytes.readUInt32BE(164);
+  const rounds = activeSlots.map((slot) => bytes.readUInt32BE(SLOTS_AT + slot * SLOT_BYTES + 4));
+  if ([digestRounds, ...rounds].includes(0)) throw new ImageError('LUKS_KDF', { expected: 'at least 1 round', got: '0' });
+  demandRounds(
+    rounds.map((ofSlot) => ({ rounds: ofSlot, hash, keyBytes })),
+    activeSlots.length,
+    digestRounds,
+  );
 }
 
 /** Each slot's key material lies behind the header and before the payload, none over another; at least one is in use. */
@@ -86,7 +94,6 @@ function demandSlots(bytes: Buffer, keyBytes: number, headerBytes: number): read
       throw new ImageError('LUKS_LOCATION', { got: `slot ${slot} at ${start}` });
     starts.push(start);
     if (state !== SLOT_ENABLED) continue;
-    demandIterations(bytes.readUInt32BE(at + 4));
     active.push(slot);
   }
   starts.sort((a, b) => a - b);

@@ -5,10 +5,11 @@ import {
   ARGON2_KIB_MAX,
   ARGON2_PASSES_MAX,
   LUKS_HEADER_BYTES_MAX,
+  LUKS_ROUNDS_MAX,
   LUKS_STRIPES,
   LUKS2_METADATA_BYTES_MAX,
-  PBKDF2_ITERATIONS_MAX,
 } from './limits.ts';
+import { demandRounds } from './luks-rounds.ts';
 import { LUKS_MAGIC } from './luks1.ts';
 import { ImageError } from './outcome.ts';
 
@@ -34,8 +35,10 @@ const slotName = z.string().regex(/^[0-9]{1,2}$/);
 const cipher = z.literal('aes-xts-plain64');
 const hash = z.enum(['sha256', 'sha512']);
 
+const rounds = z.int().min(1).max(LUKS_ROUNDS_MAX);
+
 const kdf = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('pbkdf2'), hash, iterations: z.int().min(1).max(PBKDF2_ITERATIONS_MAX) }),
+  z.object({ type: z.literal('pbkdf2'), hash, iterations: rounds }),
   z.object({
     type: z.enum(['argon2i', 'argon2id']),
     time: z.int().min(1).max(ARGON2_PASSES_MAX),
@@ -72,7 +75,7 @@ const metadata = z.object({
       flags: z.array(z.never()).optional(),
     }),
   }),
-  digests: z.record(slotName, z.object({ type: z.literal('pbkdf2'), iterations: z.int().min(1).max(PBKDF2_ITERATIONS_MAX) })),
+  digests: z.record(slotName, z.object({ type: z.literal('pbkdf2'), iterations: rounds })),
   config: z.object({
     json_size: decimal,
     keyslots_size: decimal,
@@ -95,6 +98,7 @@ export async function guardLuks2(source: ByteSource): Promise<Luks2Header> {
   const area = await source.read(0, size);
   demandChecksum(area);
   const json = parseMetadata(area.subarray(BINARY_BYTES));
+  demandDerivation(json);
   const headerBytes = demandLayout(json, size, source.sizeBytes);
   const uuid = area.subarray(168, 208).toString('latin1').replaceAll('\0', '');
   return {
@@ -131,6 +135,18 @@ function parseMetadata(area: Buffer): Metadata {
   if (path.includes('encryption') || path.includes('hash') || path.includes('key_size'))
     throw new ImageError('LUKS_CIPHER', {}, parsed.error);
   throw new ImageError('LUKS2_METADATA', {}, parsed.error);
+}
+
+/** A digest here is as long as its hash. Which of several a slot is checked against is the header's to say, so that all of them count. */
+function demandDerivation({ keyslots, digests }: Metadata): void {
+  const slots = Object.values(keyslots);
+  demandRounds(
+    slots.flatMap(({ kdf: how, area }) =>
+      how.type === 'pbkdf2' ? [{ rounds: how.iterations, hash: how.hash, keyBytes: area.key_size }] : [],
+    ),
+    slots.length,
+    Object.values(digests).reduce((sum, { iterations }) => sum + iterations, 0),
+  );
 }
 
 /** Where things lie: two copies of the metadata, the key slots behind them, then the one segment to the end of the file. */

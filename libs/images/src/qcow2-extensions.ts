@@ -15,12 +15,24 @@ export interface Place {
   readonly lengthBytes: number;
 }
 
-/** Walks the extensions between the header and the end of its first cluster. Each kind once; unknown ones are refused. */
-export function guardExtensions(head: Buffer, from: number, to: number, fileBytes: number): { readonly luks: Place | undefined } {
+/**
+ * Walks the extensions between the header and the end of its first cluster, of which `head` is what we read. Each kind once; unknown
+ * ones are refused, and so is a list that does not end where we can see it.
+ */
+export function guardExtensions(
+  head: Buffer,
+  from: number,
+  clusterBytes: number,
+  fileBytes: number,
+): { readonly luks: Place | undefined } {
+  const to = Math.min(clusterBytes, head.length);
   const seen = new Set<number>();
   let luks: Place | undefined;
   for (let at = from; ; ) {
-    if (at + 8 > to) return { luks }; // a header that fills its cluster needs no end mark
+    if (at + 8 > to) {
+      demandWholeCluster(to, clusterBytes);
+      return { luks };
+    }
     const kind = head.readUInt32BE(at);
     const length = head.readUInt32BE(at + 4);
     if (kind === END) return { luks };
@@ -34,6 +46,14 @@ export function guardExtensions(head: Buffer, from: number, to: number, fileByte
     else judge(kind, data, fileBytes);
     at += 8 + Math.ceil(length / 8) * 8;
   }
+}
+
+/**
+ * A header that fills its cluster needs no end mark. In a larger cluster QEMU reads on, and a second encryption header that lies where we
+ * stopped is the one that it opens.
+ */
+function demandWholeCluster(read: number, clusterBytes: number): void {
+  if (read < clusterBytes) throw new ImageError('QCOW2_EXTENSION', { expected: `an end mark within ${read} bytes` });
 }
 
 function judge(kind: number, data: Buffer, fileBytes: number): void {

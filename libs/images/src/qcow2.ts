@@ -42,7 +42,7 @@ export async function guardQcow2(source: ByteSource): Promise<Qcow2Header> {
   const virtualBytes = demandVirtualSize(head);
   demandTables(head, clusterBytes, virtualBytes, features, source.sizeBytes);
   demandLuks(head);
-  const { luks: place } = guardExtensions(head, headerBytes, Math.min(clusterBytes, head.length), source.sizeBytes);
+  const { luks: place } = guardExtensions(head, headerBytes, clusterBytes, source.sizeBytes);
   if (place === undefined) throw new ImageError('QCOW2_NOT_LUKS', { expected: 'a full disk encryption extension' });
   if (place.offset % clusterBytes !== 0) throw new ImageError('LUKS_LOCATION', { got: `offset ${place.offset}` });
   const luks = await guardLuks1(source, place.offset, place.lengthBytes);

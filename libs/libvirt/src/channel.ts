@@ -76,18 +76,23 @@ export class Channel {
     options: CallOptions & Pick<CallRequest<Opened>, 'onLate' | 'urgent'> = {},
   ): Promise<Opened> {
     const writer = new XdrWriter();
-    procedure.write(writer, ...args);
     const { signal, timeoutMs = this.#timeoutMs(procedure.pace), ...rest } = options;
-    return this.#calls.run({
-      name: procedure.name,
-      program: procedure.program,
-      procedure: procedure.number,
-      payload: writer.bytes(),
-      timeoutMs,
-      signal,
-      read,
-      ...rest,
-    });
+    try {
+      procedure.write(writer, ...args);
+      return await this.#calls.run({
+        name: procedure.name,
+        program: procedure.program,
+        procedure: procedure.number,
+        payload: writer.bytes(),
+        timeoutMs,
+        signal,
+        read,
+        ...rest,
+      });
+    } finally {
+      // A call that settled was sent, or left the queue and never will be.
+      writer.wipe();
+    }
   }
 
   /** Sends a stream packet; settles when the socket has room for the next: that is the back-pressure. */
@@ -162,8 +167,13 @@ export class Channel {
     else this.#write(header, new Uint8Array());
   }
 
+  /**
+   * The packet is ours alone and may carry the value of a secret: it is overwritten once the socket is through with it. The process
+   * lives for months, and what the collector has freed stays in its memory, for a core dump or a careless read to find.
+   */
   #write(header: Header, payload: Uint8Array): boolean {
-    return this.#socket.write(encodePacket(header, payload));
+    const packet = encodePacket(header, payload);
+    return this.#socket.write(packet, () => packet.fill(0));
   }
 
   #received(chunk: Buffer): void {

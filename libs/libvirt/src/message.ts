@@ -19,12 +19,12 @@ export type Header = {
   readonly status: number;
 };
 
-/** One packet ready for the socket: length, header, payload. */
+/** One packet ready for the socket: length, header, payload. In memory of its own, never of Node's shared pool: it may carry a secret. */
 export function encodePacket(header: Header, payload: Uint8Array): Buffer {
   const size = LENGTH_BYTES + HEADER_BYTES + payload.length;
   if (size > LENGTH_BYTES + MESSAGE_BYTES_MAX)
     throw new LibvirtError('ARGUMENT_INVALID', `a packet of ${size} bytes is too large`);
-  const packet = Buffer.allocUnsafe(size);
+  const packet = Buffer.allocUnsafeSlow(size);
   packet.writeUInt32BE(size, 0);
   packet.writeUInt32BE(header.program, 4);
   packet.writeUInt32BE(header.version, 8);

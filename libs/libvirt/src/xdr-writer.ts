@@ -4,7 +4,7 @@ import { MESSAGE_BYTES_MAX, STRING_BYTES_MAX, UUID_BYTES } from './limits.ts';
 const CAPACITY_BYTES_FIRST = 256;
 const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-/** Encodes XDR (RFC 4506) into one growing buffer; every method returns the writer. */
+/** Encodes XDR (RFC 4506) into one growing buffer; every method returns the writer. Bytes may be secret: `wipe` ends them. */
 export class XdrWriter {
   #buffer = Buffer.alloc(CAPACITY_BYTES_FIRST);
   #size = 0;
@@ -90,6 +90,11 @@ export class XdrWriter {
     return this.#buffer.subarray(0, this.#size);
   }
 
+  /** Overwrites what was written with zeros: for when it has been sent, or never will be. */
+  wipe(): void {
+    this.#buffer.fill(0, 0, this.#size);
+  }
+
   #take(bytes: number): number {
     const at = this.#size;
     const size = at + bytes;
@@ -97,6 +102,7 @@ export class XdrWriter {
     if (size > this.#buffer.length) {
       const grown = Buffer.alloc(Math.max(size, this.#buffer.length * 2));
       this.#buffer.copy(grown, 0, 0, at);
+      this.wipe();
       this.#buffer = grown;
     }
     this.#size = size;

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { artifactId, epoch, migrationId, vmId } from '@carnet/events';
@@ -52,12 +52,16 @@ export interface Bench {
 /** A sealed image, served to TARGET, and the request that fetches it. */
 export async function served(
   bytes: Buffer,
-  settings: Partial<ServeRequest> & { readonly chunkBytes?: number } = {},
+  settings: Partial<ServeRequest> & {
+    readonly chunkBytes?: number /** A hole to that size follows. */;
+    readonly sizeBytes?: number;
+  } = {},
 ): Promise<Bench> {
   const dir = await mkdtemp(join(tmpdir(), 'carnet-images-'));
   const image = join(dir, 'image');
   const into = join(dir, 'received');
   await writeFile(image, bytes);
+  if (settings.sizeBytes !== undefined) await truncate(image, settings.sizeBytes);
   const sealed = value(await seal(image, { ...OF, artifact: ARTIFACT, kind: 'disk', chunkBytes: settings.chunkBytes ?? CHUNK }));
   const grant: Grant = {
     pinnedLeaf: TARGET.leaf,

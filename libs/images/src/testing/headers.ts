@@ -49,6 +49,19 @@ export function qcow2(): Buffer {
   return bytes;
 }
 
+/** The same with clusters of 2 MiB, the largest: one for each of header, refcounts, L1 table, and then the LUKS header. */
+export function qcow2OfClusters2M(): Buffer {
+  const clusterBytes = 2_097_152;
+  const bytes = Buffer.alloc(clusterBytes * 3 + 592);
+  qcow2().copy(bytes, 0, 0, 144);
+  bytes.writeUInt32BE(21, 20);
+  bytes.writeBigUInt64BE(BigInt(clusterBytes * 2), 40);
+  bytes.writeBigUInt64BE(BigInt(clusterBytes), 48);
+  bytes.writeBigUInt64BE(BigInt(clusterBytes * 3), 120);
+  luks1().copy(bytes, clusterBytes * 3);
+  return bytes;
+}
+
 type Json = { [key: string]: Json } | Json[] | string | number;
 const slot = (offset: number, kdf: Json): Json => ({
   type: 'luks2',
