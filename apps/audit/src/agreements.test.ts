@@ -2,7 +2,7 @@ import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type AgreementTerms, agreementTerms, type Digest } from '@carnet/events';
+import { AGREEMENT_EVENTS_MAX, type AgreementTerms, agreementTerms, type Digest, type Draft } from '@carnet/events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EXPORTED_MS, exportLines, writeLines } from './testing/exports.ts';
 import { BEGIN_MS, CSP_B, createFederation, type Federation, timeAt } from './testing/federation.ts';
@@ -84,6 +84,18 @@ describe('terms that two CSPs signed', () => {
     ).toEqual([[code, CSP_B, 'MigrationOffered']]);
   });
 
+  it('bind by the last word that brokers read', async () => {
+    expect(
+      await violationsOf((telling) => {
+        for (let n = 1; n < AGREEMENT_EVENTS_MAX; n++)
+          telling.sign(telling.b, { type: 'AgreementProposed', causes: [], data: { terms: termsOf(9) } });
+        agree(telling, termsOf(1, NOT_MODE));
+        telling.rest(HOUR_MS);
+        move(telling, 1);
+      }),
+    ).toEqual([['MODE_NOT_AGREED', CSP_B, 'MigrationOffered']]);
+  });
+
   it('bind the source, too, once it has cited what came after the acceptance', async () => {
     expect(
       await violationsOf((telling) => {
@@ -121,6 +133,21 @@ describe('terms that two CSPs signed', () => {
         agree(telling, termsOf(1, NOT_MODE));
         telling.rest(HOUR_MS);
         agree(telling, termsOf(2));
+        move(telling, 1);
+      },
+    ],
+    [
+      'was accepted beyond the words that brokers read, void ones among them',
+      (telling) => {
+        const words = (count: number, data: unknown): void => {
+          for (let n = 0; n < count; n++)
+            telling.sign(telling.b, { type: 'AgreementProposed', causes: [], data } as unknown as Draft);
+        };
+        agree(telling, termsOf(1));
+        words(AGREEMENT_EVENTS_MAX - 2, { terms: termsOf(9) });
+        words(1, {});
+        agree(telling, termsOf(2, NOT_MODE));
+        telling.rest(HOUR_MS);
         move(telling, 1);
       },
     ],

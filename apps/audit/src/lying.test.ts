@@ -2,7 +2,7 @@ import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Draft, seq } from '@carnet/events';
+import { type Draft, digest, escrowId, recoveryId, seq, spiffeId } from '@carnet/events';
 import { keyAnnouncementBytes } from '@carnet/trust';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AuditReport } from './report.ts';
@@ -258,6 +258,23 @@ describe('what a lying broker signs is found, though its ledger is in order', ()
     telling.intend(1, { request: { via: 'mtls', principal: `spiffe://${CSP_A}/operator`, digest: 'a'.repeat(64) as never } });
     const report = await check([exportLines(telling), exportLines(telling, CSP_B)]);
     expect([report.divergence, report.notices.map(({ code }) => code)]).toEqual([undefined, ['REQUEST_VOUCHED']]);
+  });
+
+  it('a step of a recovery that is told days later is a notice', async () => {
+    const telling = new Telling(federation);
+    const [escrow, recovery] = [escrowId.parse(migrationOf(7)), recoveryId.parse(migrationOf(8))];
+    const [asker, custodian] = ['operator/olga', 'custodian/anna'].map((who) => spiffeId.parse(`spiffe://${CSP_A}/${who}`));
+    if (asker === undefined || custodian === undefined) throw new Error('nobody');
+    const said = { escrow, recovery, statement: digest.parse('a'.repeat(64)) };
+    const notAfter = timeAt(BEGIN_MS + 3_600_000);
+    telling.sign(telling.a, { type: 'RecoveryRequested', causes: [], data: { ...said, asker, notAfter } });
+    telling.rest(7_200_000);
+    telling.sign(telling.a, { type: 'RecoveryApproved', causes: [], data: { ...said, custodian } });
+    const report = await check([exportLines(telling), exportLines(telling, CSP_B)]);
+    expect([report.verdict, report.notices]).toEqual([
+      'proven to head 3, 1',
+      [expect.objectContaining({ code: 'RECOVERY_LATE', seq: 3, expected: notAfter })],
+    ]);
   });
 
   it('a replaced key goes on', async () => {

@@ -3,14 +3,16 @@ import { copyFileSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Draft } from '@carnet/events';
+import { CLOCK_SKEW_MS_MAX, type Draft, digest } from '@carnet/events';
 import { createCrl, createRoot, freshRsaKeys, readCertificate, readPem, writePem } from '@carnet/pki';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AuditReport, auditReport } from './report.ts';
 import { EXPORTED_MS, exportLines, writeLines } from './testing/exports.ts';
-import { BEGIN_MS, CSP_A, CSP_B, createFederation, eventKey, type Federation, leafOf } from './testing/federation.ts';
+import { BEGIN_MS, CSP_A, CSP_B, createFederation, eventKey, type Federation, leafOf, timeAt } from './testing/federation.ts';
 import { type Alter, migrationOf, sealed, Telling } from './testing/telling.ts';
 import { verify } from './verify.ts';
+
+const UNWRITTEN = digest.parse('f'.repeat(64));
 
 let federation: Federation;
 let good: Telling;
@@ -139,6 +141,21 @@ describe('what was done to an export is named', () => {
     const report = await check([lines]);
     expect([report.verdict, report.divergence]).toEqual(['unsettled tail', undefined]);
     expect(report.ledgers.map(({ note }) => note).join()).toContain('TAIL_IN_FLIGHT');
+  });
+
+  it.each([
+    ['years ahead convicts', '2099-01-01T00:00:00.000Z', 'CAUSE_UNKNOWN'],
+    ['further ahead than clocks differ convicts', timeAt(EXPORTED_MS + CLOCK_SKEW_MS_MAX + 1), 'CAUSE_UNKNOWN'],
+    ['as far ahead as clocks differ may be in flight', timeAt(EXPORTED_MS + CLOCK_SKEW_MS_MAX), undefined],
+  ] as const)('what nobody wrote, cited by an event dated %s', async (_, time, code) => {
+    const telling = tell();
+    const from = { type: 'AgreementAccepted', causes: [UNWRITTEN], data: { proposal: UNWRITTEN }, time } as const;
+    telling.sign(telling.b, from);
+    const report = await check([exportLines(telling), exportLines(telling, CSP_B)]);
+    expect([report.divergence?.code, report.ledgers.find(({ publisher }) => publisher === CSP_B)?.note?.split(':')[0]]).toEqual([
+      code,
+      code === undefined ? 'TAIL_IN_FLIGHT' : undefined,
+    ]);
   });
 
   it.each([

@@ -1,18 +1,35 @@
 import type { Ledger, StoredEvent } from '@carnet/journal';
+import { sha256Hex } from '@carnet/trust';
+
+/** 48 bits: one list in 10^14 is taken for another, and no reader chooses the lists. */
+const NUMBER_HEX_DIGITS = 12;
 
 /**
- * A reader's place in all ledgers: how far it has read each, as `<seq>.<seq>…` in the order of `ledgers`. Opaque to readers.
- * There is no order of all events that every replica would agree on; a place in each ledger needs none.
+ * A reader's place in all ledgers: how far it has read each, in the order of `ledgers`, and last a number that says which ledgers these are. As text
+ * `<seq>.<seq>…<number>`. Opaque to readers. There is no order of all events that every replica would agree on; a place in each ledger needs none.
  */
 export type Cursor = readonly number[];
 
-export const startCursor = (ledgers: readonly Ledger[]): Cursor => ledgers.map(() => 0);
+export const startCursor = (ledgers: readonly Ledger[]): Cursor => [...ledgers.map(() => 0), numberOf(ledgers)];
 
-/** A cursor that does not fit (another number of peers, or nonsense) starts from the beginning: a reader may see events twice, never miss one. */
+/**
+ * A cursor that does not fit (of other ledgers, without their number as brokers wrote it once, or nonsense) starts from the beginning: a reader may see
+ * events twice, never miss one. Threat: a place in one peer's ledgers would pass over as many events of another that stands there now.
+ */
 export function parseCursor(text: string | undefined, ledgers: readonly Ledger[]): Cursor {
+  const start = startCursor(ledgers);
   const parts = (text ?? '').split('.').map(Number);
-  const fits = parts.length === ledgers.length && parts.every((part) => Number.isSafeInteger(part) && part >= 0);
-  return fits ? parts : startCursor(ledgers);
+  const fits =
+    parts.length === start.length &&
+    parts.at(-1) === start.at(-1) &&
+    parts.every((part) => Number.isSafeInteger(part) && part >= 0);
+  return fits ? parts : start;
+}
+
+/** Of a digest of their names in order, as many bits as a number holds exactly. */
+function numberOf(ledgers: readonly Ledger[]): number {
+  const names = ledgers.map(({ publisher, audience }) => `${publisher} ${audience}\n`).join('');
+  return Number.parseInt(sha256Hex(Buffer.from(names)).slice(0, NUMBER_HEX_DIGITS), 16);
 }
 
 export const formatCursor = (cursor: Cursor): string => cursor.join('.');

@@ -61,6 +61,11 @@ export const NOTE_CHARS_MAX = 4_096;
  * a peer that says ten thousand of a migration that is open, and each look at it reads them all.
  */
 export const MIGRATION_EVENTS_MAX = 64;
+/**
+ * Words about agreements (proposals, acceptances) that count in one ledger: the first ones, void ones among them, for both sides and every auditor
+ * alike. A pair agrees a few times a year; a flood is read no further.
+ */
+export const AGREEMENT_EVENTS_MAX = 500;
 
 /** Events of either ledger in one proof: a checkpoint is contradicted by all that it covers, an unknown cause by all that the audience ever said. */
 export const PROOF_EVENTS_MAX = 10_000;

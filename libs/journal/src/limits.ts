@@ -1,5 +1,8 @@
 /** Every bound of the journal, with its reason. */
 
+/** Auditors read as many. */
+export { AGREEMENT_EVENTS_MAX } from '@carnet/events';
+
 /** Appends decided in one transaction: shares one commit (one fsync) among callers that wait for the same head lock. */
 export const APPEND_GROUP_MAX = 32;
 /** Appends waiting for one ledger's head lock in this process; more means that the database stands still. */
@@ -38,8 +41,6 @@ export const READ_BYTES_MAX = 16_777_216;
 export const JOURNEY_VMS_MAX = 2_000;
 /** Envelopes kept as proof against one peer: the first few convict, the rest is a flood. */
 export const PROOFS_MAX = 64;
-/** Words about agreements that count in one ledger: the first ones, for both sides alike. A pair agrees a few times a year; a flood is read no further. */
-export const AGREEMENT_EVENTS_MAX = 500;
 /** Events read for one notice to subscribers. */
 export const NOTICE_EVENTS_MAX = 500;
 /** Look for what other replicas placed, in ms, when no notice came: a lost notice costs this much. */

@@ -1,12 +1,14 @@
 import { once } from 'node:events';
 import { createServer as createHttpsServer, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { type ConnectionOptions, connect, createServer, type Server, type TlsOptions } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Authority, issueLeaf } from './authority.ts';
-import type { Revocation } from './build-crl.ts';
+import { createCrl, type Revocation } from './build-crl.ts';
 import { readCertificate } from './certificate.ts';
 import { PeerRefused } from './error.ts';
+import { CRL_RECHECK_MS } from './limits.ts';
 import type { LeafProfile } from './profiles.ts';
 import { privateKeyPem, type RsaKeyPair } from './rsa-keys.ts';
 import { createWorld, crlOf, domainA, domainB, HOUR_MS, idOf, random, timeAt } from './testing/chains.ts';
@@ -234,6 +236,32 @@ it('a client whose certificate ends while it is connected is cut off, though no 
   atMs = lifetime.notAfterMs + 1_000;
   await once(socket, 'close');
   expect(refused).toEqual(['EXPIRED']);
+}, 15_000);
+
+it('a client is cut off once the list that cleared it has gone stale, though no list is another; until then it stays', async () => {
+  let atMs = nowMs;
+  const nextUpdateMs = nowMs + 600_000;
+  const brief = createCrl(world.b, { number: 2, thisUpdateMs: nowMs - HOUR_MS, nextUpdateMs, revoked: [] });
+  const store = { ...a.store(), crls: [...a.store().crls, brief] };
+  const material = { ...a, store: () => store, now: () => timeAt(atMs) };
+  const server = createServer(serverTlsOptions(a), (socket) => {
+    socket.on('error', () => undefined);
+    socket.write('hello');
+  });
+  open.push(server);
+  const refused: string[] = [];
+  guardServer(server, material, expectB, (refusal) => void refused.push(refusal.code));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const socket = connect({ ...clientTlsOptions(b, expectA), host: '127.0.0.1', port: portOf(server) });
+  socket.on('error', () => undefined);
+  await once(socket, 'data');
+  atMs = nextUpdateMs - 1_000;
+  await setTimeout(2 * CRL_RECHECK_MS);
+  expect([refused, socket.closed]).toEqual([[], false]);
+  atMs = nextUpdateMs + 60_000;
+  await once(socket, 'close');
+  expect(refused).toEqual(['CRL_STALE']);
 }, 15_000);
 
 it('a client that is revoked while it is connected is cut off; another stays', async () => {

@@ -82,8 +82,8 @@ export type SecureServer = { prependListener(event: 'secureConnection', listener
 const identities = new WeakMap<object, PeerIdentity>();
 
 /**
- * Destroys each connection whose client is not the expected one, before anything reads from it, and later when it is revoked or ends. In TLS 1.3 a client believes
- * itself connected before the server has judged it: it learns of the refusal by the end of the connection.
+ * Destroys each connection whose client is not the expected one, before anything reads from it, and later when it is revoked or ends, or the lists have
+ * gone stale. In TLS 1.3 a client believes itself connected before the server has judged it: it learns of the refusal by the end of the connection.
  *
  * @param expected who may connect: one domain, since pools of several domains never decide identity together
  */
@@ -116,14 +116,22 @@ interface LetIn {
   readonly endsMs: number;
 }
 
-/** A connection may last for days: who was let in is judged again whenever the revocation lists are others, and once the certificate has ended. */
+/** A judgement stands for this long, in milliseconds, though nothing seems to have changed: one takes less than a millisecond. */
+const JUDGED_FOR_MS = 60_000;
+
+/**
+ * A connection may last for days: who was let in is judged again whenever the revocation lists are others, once the certificate has ended, and every
+ * minute. Threat: whoever keeps new lists from us would keep a revoked peer connected, since a list goes stale without being another; and an issuer may end before a leaf.
+ */
 function judgeAgain(socket: TLSSocket, { store, now }: TlsMaterial, { judge, endsMs }: LetIn): void {
   let judgedBy = store().crls;
+  let judgedMs = Date.parse(now());
   const timer = setInterval(() => {
     const { crls } = store();
-    // Written so that an end that is no time is judged each time.
-    if (crls === judgedBy && Date.parse(now()) < endsMs) return;
-    judgedBy = crls;
+    const nowMs = Date.parse(now());
+    // Written so that a time that is none, or a clock that was set back, is judged.
+    if (crls === judgedBy && nowMs < endsMs && Math.abs(nowMs - judgedMs) < JUDGED_FOR_MS) return;
+    [judgedBy, judgedMs] = [crls, nowMs];
     judge();
   }, CRL_RECHECK_MS);
   timer.unref();

@@ -151,8 +151,8 @@ export const AUDIT_CODES = {
     advice: 'Have that CSP show the signed request; take the key for known to others.',
   },
   RECOVERY_LATE: {
-    text: 'A recovery was approved or carried out after its request had expired.',
-    advice: 'Have that CSP show the signed statements.',
+    text: 'A step of a recovery was told after its request had ended: it came too late, or the ledger could not be written before.',
+    advice: 'Nobody is convicted by it. Have that CSP show the signed statement, which says when the step was taken.',
   },
   RECOVERY_PERSON: {
     text: 'One person took two steps of a recovery, or approved without a share.',

@@ -1,8 +1,9 @@
-import { CLOCK_SKEW_MS_MAX, type Digest, type Event, type MigrationEvent } from '@carnet/events';
+import { AGREEMENT_EVENTS_MAX, CLOCK_SKEW_MS_MAX, type Digest, type Event, type MigrationEvent } from '@carnet/events';
 import { type Agreement, moveFault, type Said, signedIn, type TermsFault } from '@carnet/policy';
 import type { MigrationState } from '@carnet/saga';
 import type { Finding } from '../report.ts';
 import type { Findings } from './findings.ts';
+import type { PlacedEvent } from './replay.ts';
 
 /** Where a placed event stands: its own position, and how far its publisher has cited the other ledger up to it. */
 export type Standing = Pick<Finding, 'ledger' | 'seq'> & { readonly digest: Digest; readonly seen: number };
@@ -11,19 +12,28 @@ type Word = Said & { readonly event: Event };
 
 /** Whether what each side of a pair began is within the terms that it had signed and knew of. */
 export type Agreements = {
-  readonly note: (event: Event, standing: Standing) => void;
+  /** Each placed event, void ones among them. */
+  readonly note: (placed: PlacedEvent) => void;
   /** An intent or offer that counts. */
   readonly began: (move: Move) => void;
   /** When both ledgers were read: which version a CSP may have known is only then plain. */
   readonly judge: (findings: Findings) => void;
 };
 
+const AGREEMENT_TYPES: ReadonlySet<string> = new Set(['AgreementProposed', 'AgreementAccepted'] satisfies Event['type'][]);
+
 export function openAgreements(): Agreements {
   const words: Word[] = [];
   const moves: Move[] = [];
+  /** Words of each publisher so far. */
+  const said = new Map<string, number>();
   return {
-    note: (event, { digest }) => {
-      if (event.type === 'AgreementProposed' || event.type === 'AgreementAccepted') words.push({ digest, event });
+    note: ({ digest, payload: { publisher, type }, event, voidCode }) => {
+      if (!AGREEMENT_TYPES.has(type)) return;
+      const count = (said.get(publisher) ?? 0) + 1;
+      said.set(publisher, count);
+      // As the brokers' journals read them. Threat: a word beyond, which no broker knows of, would convict who kept to the terms that it knows.
+      if (event !== undefined && voidCode === undefined && count <= AGREEMENT_EVENTS_MAX) words.push({ digest, event });
     },
     began: (move) => {
       moves.push(move);

@@ -25,17 +25,15 @@ export type AuditedReplay = {
   readonly note?: string;
 };
 
+type PairRules = ReplayRules & { readonly checkpoints: readonly ShownCheckpoint[] };
+
 type Tally = { voids: number; citedSeq: number };
 
 /**
  * Merges the two ledgers so that causes come before effects, each read once from end to end. There is always one that can go on:
  * each digest covers everything before it, so two ledgers that wait for each other cannot be made.
  */
-export async function auditPair(
-  [first, second]: LedgerPair,
-  rules: ReplayRules & { readonly checkpoints: readonly ShownCheckpoint[] },
-  inspection: Inspection,
-): Promise<AuditedPair> {
+export async function auditPair([first, second]: LedgerPair, rules: PairRules, inspection: Inspection): Promise<AuditedPair> {
   const replayOf = (ledger: LedgerCopies) => new LedgerReplay(ledger, rules, marksOf(ledger, rules.checkpoints));
   const replays = [replayOf(first), replayOf(second)] as const;
   const tallies: readonly [Tally, Tally] = [
@@ -60,7 +58,7 @@ export async function auditPair(
   agreements.judge(inspection.findings);
   // Which came first is a matter of reading: of two divergences the first ledger's is named first.
   const audited = ([0, 1] as const).map((own) =>
-    conclude(replays[own], replays[own === 0 ? 1 : 0], tallies[own], inspection, rules.checkpoints),
+    conclude(replays[own], replays[own === 0 ? 1 : 0], tallies[own], inspection, rules),
   );
   return { ledgers: audited, journeys };
 }
@@ -74,11 +72,10 @@ type Noted = {
 };
 
 function noteAgreements(agreements: Agreements, { ledger: { publisher, audience }, step, folded, seen }: Noted): void {
-  const { event, digest, payload, voidCode } = step;
-  if (event === undefined || voidCode !== undefined) return;
-  const standing = { ledger: { publisher, audience }, seq: positionOf(payload.seq), digest, seen };
-  agreements.note(event, standing);
+  const { digest, payload } = step;
+  agreements.note(step);
   if (folded === undefined || !('migration' in folded.outcome)) return;
+  const standing = { ledger: { publisher, audience }, seq: positionOf(payload.seq), digest, seen };
   const { type } = folded.event;
   if (type === 'MigrationIntended' || type === 'MigrationOffered')
     agreements.began({ ...standing, m: folded.outcome.migration, at: folded.event });
@@ -89,9 +86,9 @@ function conclude(
   other: LedgerReplay,
   tally: Tally,
   { findings }: Inspection,
-  checkpoints: readonly ShownCheckpoint[],
+  { checkpoints, nowMs }: PairRules,
 ): AuditedReplay {
-  const note = noteOf(replay, other);
+  const note = noteOf(replay, other, nowMs);
   const divergence: Finding | undefined = replay.divergence ?? (note === undefined ? replay.endBlocked() : undefined);
   if (divergence !== undefined) findings.violate(divergence);
   const cosigned = judgeCheckpoints(replay, other, checkpoints, findings);
@@ -102,12 +99,15 @@ function conclude(
  * A ledger that waits for an event which no copy shows. Its publisher lies or was restored, unless the cited ledger diverged
  * earlier, or the export ran while the cited event was being written: exports hold their own ledger as it was a moment before the peer's.
  */
-function noteOf(replay: LedgerReplay, other: LedgerReplay): string | undefined {
+function noteOf(replay: LedgerReplay, other: LedgerReplay, nowMs: number): string | undefined {
   const time = replay.parkedTime();
   if (time === undefined) return undefined;
   if (other.divergence !== undefined) return 'not judged further: what follows relies on the other ledger beyond its divergence';
   const exportedMs = other.readers.map(({ copy }) => Date.parse(copy.exportedAt));
+  const timeMs = Date.parse(time);
   // The newest copy of the cited ledger holds all that was written before it was made.
-  if (exportedMs.length === 0 || Date.parse(time) + CLOCK_SKEW_MS_MAX < Math.max(...exportedMs)) return undefined;
+  if (exportedMs.length === 0 || timeMs + CLOCK_SKEW_MS_MAX < Math.max(...exportedMs)) return undefined;
+  // Threat: a liar dates the event years ahead, and every export is older. The auditor's own clock says that nobody made it yet.
+  if (timeMs > nowMs + CLOCK_SKEW_MS_MAX) return undefined;
   return 'TAIL_IN_FLIGHT: the next event cites what was written while the export ran';
 }

@@ -1,15 +1,9 @@
-import { type Digest, type Event, type EventData, type EventOf, isSamePerson } from '@carnet/events';
+import { type Digest, type Event, type EventData, type EventOf, isSamePerson, type Timestamp } from '@carnet/events';
 import { accept, type Checked, refuse } from '@carnet/trust';
 
 type EscrowType = 'KeyEscrowed' | 'EscrowDrilled' | 'RecoveryRequested' | 'RecoveryApproved' | 'KeyRecovered';
 export type EscrowEvent = EventOf<EscrowType>;
-type EscrowCode =
-  | 'ESCROW_REPEATED'
-  | 'ESCROW_DRILL_DIFFERS'
-  | 'RECOVERY_UNASKED'
-  | 'RECOVERY_LATE'
-  | 'RECOVERY_PERSON'
-  | 'RECOVERY_UNAPPROVED';
+type EscrowCode = 'ESCROW_REPEATED' | 'ESCROW_DRILL_DIFFERS' | 'RECOVERY_UNASKED' | 'RECOVERY_PERSON' | 'RECOVERY_UNAPPROVED';
 
 const TYPES: ReadonlySet<string> = new Set([
   'KeyEscrowed',
@@ -26,8 +20,12 @@ type Asked = {
   recovered: boolean;
 };
 
-/** Whether what a ledger says of escrows is what its rules allow: M approvals, each by another custodian, in time, before the key. */
-export type Escrows = { readonly judge: (event: EscrowEvent) => Checked<null, EscrowCode> };
+/** What an honest CSP may have had to say, too: nobody is convicted by it. */
+type Remark = { readonly code: 'RECOVERY_LATE'; readonly text: string; readonly expected: string; readonly got: string };
+type Judged = Checked<Remark | null, EscrowCode>;
+
+/** Whether what a ledger says of escrows is what its rules allow: M approvals, each by another custodian, before the key. */
+export type Escrows = { readonly judge: (event: EscrowEvent) => Judged };
 
 /** Each ledger by itself. */
 export function openEscrows(): Escrows {
@@ -48,20 +46,19 @@ function escrowsOfLedger(): Escrows {
   const asked = new Map<string, Asked>();
   /** Escrows that anything was said of. */
   const spoken = new Set<string>();
-  const deal = ({ data }: EventOf<'KeyEscrowed'>): Checked<null, EscrowCode> => {
+  const deal = ({ data }: EventOf<'KeyEscrowed'>): Judged => {
     // Threat: other terms, with a smaller M, put in place of those under which custodians gave their shares.
     if (spoken.has(data.escrow)) return refuse('ESCROW_REPEATED', 'it was dealt, or used, before', { got: data.escrow });
     dealt.set(data.escrow, data);
     return accept(null);
   };
-  const approve = ({ data, time }: EventOf<'RecoveryApproved'>): Checked<null, EscrowCode> => {
+  const approve = ({ data, time }: EventOf<'RecoveryApproved'>): Judged => {
     const request = asked.get(data.recovery);
     const escrow = dealt.get(data.escrow);
     if (request === undefined)
       return escrow === undefined ? accept(null) : refuse('RECOVERY_UNASKED', 'nobody asked for what was approved');
     const elsewhere = otherEscrow(request, data);
     if (elsewhere !== undefined) return elsewhere;
-    if (time > request.said.notAfter) return late(request.said.notAfter, time);
     const others = [request.said.asker, ...request.approvals.keys()];
     const again = others.find((other) => isSamePerson(other, data.custodian));
     if (again !== undefined)
@@ -69,9 +66,9 @@ function escrowsOfLedger(): Escrows {
     if (escrow?.shares.some(({ custodian }) => custodian === data.custodian) === false)
       return refuse('RECOVERY_PERSON', 'who approved has no share of the escrow', { got: data.custodian });
     request.approvals.set(data.custodian, data.statement);
-    return accept(null);
+    return accept(lateness(request, time));
   };
-  const recover = ({ data, time }: EventOf<'KeyRecovered'>): Checked<null, EscrowCode> => {
+  const recover = ({ data, time }: EventOf<'KeyRecovered'>): Judged => {
     const request = asked.get(data.recovery);
     const escrow = dealt.get(data.escrow);
     if (request === undefined)
@@ -79,7 +76,6 @@ function escrowsOfLedger(): Escrows {
     const elsewhere = otherEscrow(request, data);
     if (elsewhere !== undefined) return elsewhere;
     if (request.recovered) return refuse('RECOVERY_UNASKED', 'it was recovered before');
-    if (time > request.said.notAfter) return late(request.said.notAfter, time);
     const approvals = new Set(data.approvals);
     const known = new Set(request.approvals.values());
     const unknown = data.approvals.find((approval) => !known.has(approval));
@@ -96,9 +92,9 @@ function escrowsOfLedger(): Escrows {
         got: `${data.key} version ${data.version}`,
       });
     request.recovered = true;
-    return accept(null);
+    return accept(lateness(request, time));
   };
-  const judge = (event: EscrowEvent): Checked<null, EscrowCode> => {
+  const judge = (event: EscrowEvent): Judged => {
     switch (event.type) {
       case 'KeyEscrowed':
         return deal(event);
@@ -124,19 +120,27 @@ function escrowsOfLedger(): Escrows {
 }
 
 /** Threat: a step that names an escrow that nobody witnessed is held to no M. The request says which escrow it is. */
-const otherEscrow = ({ said }: Asked, { escrow }: { readonly escrow: string }): Checked<null, EscrowCode> | undefined =>
+const otherEscrow = ({ said }: Asked, { escrow }: { readonly escrow: string }): Judged | undefined =>
   escrow === said.escrow
     ? undefined
     : refuse('RECOVERY_UNASKED', 'it names another escrow than its request', { expected: said.escrow, got: escrow });
 
-const late = (expected: string, got: string): Checked<null, EscrowCode> =>
-  refuse('RECOVERY_LATE', 'the request had expired', { expected, got });
+/**
+ * An event is dated when it is told, and a ledger that could not be written then (quarantined, say) is told days later. When the step was taken, only
+ * the statement says, of which the event has the digest.
+ */
+const lateness = ({ said: { notAfter } }: Asked, time: Timestamp): Remark | null =>
+  time <= notAfter
+    ? null
+    : {
+        code: 'RECOVERY_LATE',
+        text: 'it was told after its request had ended: too late, or the ledger could not be written before',
+        expected: notAfter,
+        got: time,
+      };
 
 /** A drill names each custodian, once. */
-function drilled(
-  { proven, failed }: EventData<'EscrowDrilled'>,
-  escrow: EventData<'KeyEscrowed'> | undefined,
-): Checked<null, EscrowCode> {
+function drilled({ proven, failed }: EventData<'EscrowDrilled'>, escrow: EventData<'KeyEscrowed'> | undefined): Judged {
   if (escrow === undefined) return accept(null);
   const [expected, got] = [escrow.shares.map(({ custodian }) => custodian), [...proven, ...failed]].map((names) =>
     names.toSorted().join(),

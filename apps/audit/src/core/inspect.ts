@@ -66,6 +66,7 @@ export function inspect(
   if (placed.event !== undefined && voidCode === undefined && isEscrowEvent(placed.event)) {
     const judged = escrows.judge(placed.event);
     if (!judged.ok) findings.violate({ ...at, ...told(judged) });
+    else if (judged.value !== null) findings.notice({ ...at, ...judged.value });
   }
   if (folded === undefined || !('migration' in folded.outcome)) return;
   const { migration } = folded.outcome;

@@ -91,8 +91,8 @@ export const ESCROW_CODES = {
     advice: 'Choose an end that custodians can meet.',
   },
   RECOVERY_DUTY: {
-    text: 'Who asks, who approves and who recovers must be different persons.',
-    advice: 'Somebody else must do this step.',
+    text: 'Who asks, who approves and who recovers must be different persons, and an API key is none.',
+    advice: 'Somebody else must do this step, by name: a key does not say who holds it.',
   },
   APPROVAL_REPEATED: { text: 'This person has already approved.', advice: 'Each person counts once.' },
   APPROVALS_MISSING: {

@@ -511,6 +511,23 @@ describe('a recovery', () => {
     await refused(async () => escrows.approve(say(anna, await approvalOf(anna, escrow, recovery))), 'RECOVERY_ENDED');
   });
 
+  it('an API key is nobody’s third person: whoever asked or approved may hold it; what counts no persons it may do', async () => {
+    const robot = 'api-key/nightly';
+    const escrow = await dealt({ by: robot });
+    const drill = { escrow: escrow.escrow, by: robot, reason: 'quarterly', notAfter: inOneHour() };
+    const { drill: view } = must(await escrows.openDrill(drill));
+    must(await escrows.closeDrill({ drill: view.drill, by: robot }));
+    const recovery = await asked(escrow);
+    await approved(anna, escrow, recovery);
+    await approved(ben, escrow, recovery);
+    await refused(() => escrows.recover({ recovery: recovery.recovery, by: robot }), 'RECOVERY_DUTY');
+    // Names of API keys are no names of signers: neither statement can be said by one.
+    await refused(() => escrows.ask(say(olga, askOf(escrow, { asker: robot }))), 'STATEMENT_INVALID');
+    const approval = await approvalOf(cleo, escrow, recovery, { custodian: robot });
+    await refused(() => escrows.approve(say(cleo, approval)), 'STATEMENT_INVALID');
+    must(await escrows.recover({ recovery: recovery.recovery, by: OMAR }));
+  });
+
   it('a request that has expired is approved by nobody, carried out by nobody, and its key goes', async () => {
     const escrow = await dealt();
     const recovery = await asked(escrow);

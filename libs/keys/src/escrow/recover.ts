@@ -1,4 +1,4 @@
-import { isSamePerson } from '@carnet/events';
+import { approverFault } from '@carnet/events';
 import type { Tx } from '@carnet/store';
 import { atomically } from '../atomically.ts';
 import { RECOVER_DEK } from '../child/operations.ts';
@@ -51,7 +51,10 @@ export async function recover(ports: EscrowPorts, wanted: Wanted): Promise<Resul
   return atomically(ports.db, (tx) => record(ports, tx, { ...wanted, escrow, counted, wrapped: wrapped.value }));
 }
 
-/** Three duties, three persons: who asked, who approved, who recovers. */
+/**
+ * Three duties, three persons: who asked, who approved, who recovers. Threat: whoever asked, or approved, holds an API key, and recovers with it
+ * as a third. The others signed with certificates of their own; only this principal comes from the door alone.
+ */
 function whyNotRecover(
   { request, approvals, recovery }: Recovery,
   counted: readonly Approved[],
@@ -59,7 +62,7 @@ function whyNotRecover(
   by: string,
 ): Refusal | undefined {
   const others = [request.said.asker, ...approvals.map(({ custodian }) => custodian)];
-  if (others.some((other) => isSamePerson(other, by))) return refusal('RECOVERY_DUTY', { about: by });
+  if (others.some((other) => approverFault(by, other) !== undefined)) return refusal('RECOVERY_DUTY', { about: by });
   return counted.length < threshold
     ? refusal('APPROVALS_MISSING', { about: recovery, expected: String(threshold), got: String(counted.length) })
     : undefined;
