@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { daemonEnv, eventually, repositoryRoot } from '@carnet/dev';
+import { eventually, nodeEnv, repositoryRoot } from '@carnet/dev';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { contextText } from '../../infra/dev/src/clouds/config-text.ts';
 import { BUS_DOMAIN, CSP_A, CSP_B, HOST } from '../../infra/dev/src/clouds/layout.ts';
@@ -57,7 +57,7 @@ const carnet = ({ paths }: Cloud, args: readonly string[], stdin = ''): Promise<
   typed(['--context', paths.context('operator'), '-f', 'json', ...args], stdin);
 async function typed(args: readonly string[], stdin = ''): Promise<Said> {
   const main = join(repositoryRoot, 'apps', 'carnet', 'src', 'main.ts');
-  const child = spawn(join(repositoryRoot, 'node_modules', '.bin', 'node'), [main, ...args], { env: daemonEnv, cwd: '/' });
+  const child = spawn(join(repositoryRoot, 'node_modules', '.bin', 'node'), [main, ...args], { env: nodeEnv(), cwd: '/' });
   child.stdin.end(stdin);
   const [[exit], out, err] = await Promise.all([once(child, 'exit'), text(child.stdout), text(child.stderr)]);
   return { exit: Number(exit), out, err };
@@ -159,11 +159,17 @@ it('is a peer after a restart, terms are agreed with it, and once it is removed 
   );
   expect(await settled(clouds, await intend(b, a, vm, 'cold'), 60_000)).toMatchObject({ outcome: 'done' });
   await ledgersAgree(clouds);
-  await row(a, ['peer', 'remove', b.plan.domain]);
+  // Not before it has acknowledged the last word about the VM that came.
+  await eventually('its last heads', async () =>
+    (await carnet(a, ['peer', 'remove', b.plan.domain])).exit === 0 ? true : undefined,
+  );
   await eventually('the end of it at A', async () => {
     const answer = await a.api.post('/v1/intents', intentOf(vm.vm, b.plan.domain, 'cold'));
     return !answer.ok && answer.code === 'PEER_UNKNOWN' ? true : undefined;
   });
   const { items } = must(await a.api.get<{ readonly items: readonly Shown[] }>('/v1/peers'));
   expect(items.map(({ origin }) => origin)).toEqual(['former']);
+  // What was said to it stays said: epochs are spent, and auditors read on.
+  const said = must(await a.api.get<{ readonly items: readonly { readonly type: string }[] }>('/v1/events?limit=1000')).items;
+  expect(said.map(({ type }) => type)).toContain('MigrationFinalized');
 }, 90_000);

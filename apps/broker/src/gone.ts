@@ -65,7 +65,7 @@ async function destroyFormerArrivals(ports: GonePorts, { vm, migrations }: Journ
   const came = ever.filter(({ epoch }) => epoch !== listed);
   const left = await keys.stillHoldingOf(came.map(({ id }) => id));
   if (left.length === 0) return;
-  const retired = Math.max(...(await ledgers.journeys(vm)).map((journey) => retirementIn(journey, self)?.epoch ?? 0));
+  const retired = Math.max(0, ...(await ledgers.journeys(vm)).map((journey) => retirementIn(journey, self)?.epoch ?? 0));
   for (const { id, epoch } of came.filter((m) => left.includes(m.id) && m.epoch < retired)) {
     await inTransaction(store, async (tx) => granted(await keys.discard(tx, { migration: id, epoch })));
     log.warn(

@@ -23,7 +23,8 @@ export interface Ledgers {
   /** As `journey`, and up to where in either ledger it was folded. */
   readonly foldedTo: (vm: VmId, peer: TrustDomain) => Promise<{ readonly journey: Journey; readonly ends: JourneyEnds }>;
   /**
-   * All journeys of a VM, one for each peer that it ever went to or came from; what is folded is durable outside of the database. Threat: a decision
+   * All journeys of a VM, one for each peer with whom a move of it was ever begun, also if it is a peer no more, or not yet at this replica: its
+   * epochs are spent, and it may be the one that takes the VM back. What is folded is durable outside of the database. Threat: a decision
    * in one ledger that relies on another's (a new move, for the last one was withdrawn) outlives it: a restored database would let both go on.
    */
   readonly journeys: (vm: VmId) => Promise<readonly Journey[]>;
@@ -53,7 +54,6 @@ type Refuse = (refused: Refused) => never;
 
 /** @param announced the policy set of this process: said in a ledger before the first decision there that quotes it */
 export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => number, announced: PolicyAnnounced): Ledgers {
-  const peers = journal.peers;
   const folds = createFolds();
   const foldedTo: Ledgers['foldedTo'] = async (vm, peer) => {
     const events = await journal.eventsOfVm({ vm, peer });
@@ -67,7 +67,7 @@ export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => 
   return {
     journey: async (vm, peer) => (await foldedTo(vm, peer)).journey,
     foldedTo,
-    journeys: (vm) => Promise.all(peers.map((peer) => relied(vm, peer))),
+    journeys: async (vm) => Promise.all((await journal.peersOfVm(vm)).map((peer) => relied(vm, peer))),
     isIdTaken: async ({ migration, vm, peer }) => {
       const events = await journal.eventsOfMigrations([migration]);
       return events.some(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CSP_A, CSP_B, given } from '../../../libs/saga/src/testing.ts';
-import { hasStartedHere, isMovingHere, mayTakeBack } from './moving.ts';
+import { hasStartedHere, isMovingHere, mayTakeBack, needsPeer } from './moving.ts';
 
 describe('a VM whose migration is open may be switched on', () => {
   it.each(['VmStarted', 'VmHealthy', 'VolumeRekeyed'] as const)('at %s: by its target, never by its source', (last) => {
@@ -48,5 +48,19 @@ describe('a VM may be taken back by whoever gave it', () => {
 
   it('and is not what its source gave away itself', () => {
     expect(mayTakeBack([given('MigrationFinalized').a.journey], CSP_A)).toBeUndefined();
+  });
+});
+
+describe('a peer is needed until both sides of a move are over here and there', () => {
+  const needed = (last: Parameters<typeof given>[0]): readonly boolean[] => {
+    const { a, b } = given(last);
+    const of = (journey: typeof a.journey, self: typeof CSP_A) => journey.migrations.some((m) => needsPeer(m, self));
+    return [of(a.journey, CSP_A), of(b.journey, CSP_B)];
+  };
+  it.each(['KeyReleased', 'KeyImported', 'VmStarted', 'MigrationFinalized'] as const)('at %s: by both', (last) => {
+    expect(needed(last)).toEqual([true, true]);
+  });
+  it('and by nobody once the source has retired its copy', () => {
+    expect(needed('SourceRetired')).toEqual([false, false]);
   });
 });

@@ -21,9 +21,16 @@ export const isMovingHere = (journeys: readonly Journey[], self: TrustDomain): b
  * meanwhile; whoever swears that this CSP is fenced is right, and the VM runs at a third that nobody asked and nobody tells.
  */
 export const mayTakeBack = (journeys: readonly Journey[], self: TrustDomain): TrustDomain | undefined =>
-  journeys
-    .flatMap(({ migrations }) => migrations)
-    .find((m) => m.target === self && m.facts.KeyImported !== undefined && m.sourcePhase === 'released')?.source;
+  journeys.flatMap(({ migrations }) => migrations).find((m) => isGiverWaiting(m, self))?.source;
+
+const isGiverWaiting = (m: MigrationState, self: TrustDomain): boolean =>
+  m.target === self && m.facts.KeyImported !== undefined && m.sourcePhase === 'released';
+
+/**
+ * Whether one side of it still has to hear of the other. Threat: the peer is removed before it has retired its copy; it never hears that the VM
+ * arrived, breaks the glass, and nobody here hears of that.
+ */
+export const needsPeer = (m: MigrationState, self: TrustDomain): boolean => isOpenHere(m, self) || isGiverWaiting(m, self);
 
 const STARTED: ReadonlySet<MigrationState['targetPhase']> = new Set(['started', 'healthy', 'rekeyed']);
 

@@ -23,7 +23,7 @@ import { createHandoverKeys } from './keys/handover-keys.ts';
 import { startKeyNews } from './keys/key-news.ts';
 import { KEM_OF } from './keys/profiles.ts';
 import { createLedgers } from './ledgers.ts';
-import { isOpenHere } from './moving.ts';
+import { needsPeer } from './moving.ts';
 import { openCounts } from './open-counts.ts';
 import { openPeering } from './peering/open-peering.ts';
 import { createPeeringService } from './peering/service.ts';
@@ -192,7 +192,11 @@ export function wire(ground: Ground) {
       openMigrationsWith: async (domain) => {
         const rows = await views.takenUpWith(domain, self, OPEN_LISTED_MAX);
         const journeys = await Promise.all([...new Set(rows.map(({ vm }) => vm))].map((vm) => ledgers.journey(vm, domain)));
-        return journeys.flatMap(({ migrations }) => migrations).filter((m) => isOpenHere(m, self)).length;
+        return journeys.flatMap(({ migrations }) => migrations).filter((m) => needsPeer(m, self)).length;
+      },
+      unheardBy: async (domain) => {
+        const own = (await journal.heads()).find(({ publisher, audience }) => publisher === self && audience === domain);
+        return own === undefined ? 0 : Number(own.head?.seq ?? 0) - own.coveredSeq;
       },
       changed: peerings.nudge,
     }),

@@ -224,6 +224,15 @@ const VERBS: readonly [line: string, script: Script, seen: string | RegExp, aske
     { code: '00000-11111' },
   ],
   ['peer remove csp-c.example', { 'DELETE /v1/peerings/csp-c.example': { json: { domain: 'csp-c.example' } } }, 'csp-c.example'],
+  [
+    'peer remove csp-c.example --unheard',
+    {
+      'DELETE /v1/peerings/csp-c.example': ({ path }) => ({
+        json: { domain: path.endsWith('?unheard=true') ? 'csp-c.example' : '' },
+      }),
+    },
+    'csp-c.example',
+  ],
   ['cert list', { 'GET /v1/certificates': items(certificate) }, 'peer-issuer'],
   ['cert show csp-b.example', { 'GET /v1/certificates': items(certificate) }, 'good'],
   ['host list', { 'GET /v1/hosts': items(host) }, '9.0.0'],

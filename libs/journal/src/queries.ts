@@ -1,4 +1,5 @@
 import {
+  AGREEMENT_EVENTS_MAX,
   type Digest,
   type HeadPosition,
   MIGRATION_EVENTS_MAX,
@@ -11,7 +12,7 @@ import { type Selectable, type SqlBool, sql } from 'kysely';
 import { causalOrder } from './causal-order.ts';
 import { type CosignedCheckpoint, checkpointsOf } from './checkpoints.ts';
 import { eventsIn, headOf, type JournalDb, type Ledger } from './ledgers.ts';
-import { AGREEMENT_EVENTS_MAX, JOURNEY_VMS_MAX, QUERY_ROWS_MAX } from './limits.ts';
+import { JOURNEY_VMS_MAX, QUERY_ROWS_MAX } from './limits.ts';
 import { type PlacedEvent, placedEvent, type StoredEvent, storedEvent, type Watermarks } from './stored-event.ts';
 import type { EventRow, ProofRow } from './tables.ts';
 
@@ -52,6 +53,8 @@ export type Queries = {
   readonly eventsOfMigrations: (ids: readonly MigrationId[]) => Promise<readonly StoredEvent[]>;
   /** As `eventsOfMigrations`, of all attempts to move this VM between us and that peer, whoever opened them; all of one moment. */
   readonly eventsOfVm: (of: VmWithPeer) => Promise<readonly PlacedEvent[]>;
+  /** With whom there were attempts to move this VM, whoever opened them: those that are attached, and those that were. */
+  readonly peersOfVm: (vm: VmId) => Promise<readonly TrustDomain[]>;
   /** Where each VM's attempts end in the ledgers: of `JOURNEY_VMS_MAX` VMs in order, those after `after`. Empty: no more. */
   readonly journeyEnds: (after: VmId | undefined) => Promise<readonly JourneyEnds[]>;
   /** Which VMs have an attempt opened in this ledger beyond a position, and up to another: the last such position of each. */
@@ -96,6 +99,11 @@ export function queries(db: JournalDb, self: TrustDomain): Queries {
             and migration in (select migration from events where vm = ${vm} and ${withPeer(peer)})) counted
         where place <= ${MIGRATION_EVENTS_MAX} order by publisher, seq`.execute(db);
       return causalOrder(rows.map(placedEvent));
+    },
+    peersOfVm: async (vm) => {
+      const { rows } = await sql<{ readonly peer: TrustDomain }>`
+        select distinct ${otherThan(self)} as peer from events where vm = ${vm} order by peer`.execute(db);
+      return rows.map(({ peer }) => peer);
     },
     journeyEnds: (after) => journeyEnds(db, self, after),
     opened: (ledger, range) => opened(db, ledger, range),
@@ -151,6 +159,8 @@ async function decorated(
 
 const withPeer = (peer: TrustDomain) => sql<SqlBool>`(publisher = ${peer} or audience = ${peer})`;
 
+const otherThan = (self: TrustDomain) => sql<TrustDomain>`case when publisher = ${self} then audience else publisher end`;
+
 type EndsRow = VmWithPeer & {
   readonly own_seq: number | null;
   readonly own_digest: Digest | null;
@@ -159,14 +169,13 @@ type EndsRow = VmWithPeer & {
 };
 
 async function journeyEnds(db: JournalDb, self: TrustDomain, after: VmId | undefined): Promise<readonly JourneyEnds[]> {
-  const other = sql`case when publisher = ${self} then audience else publisher end`;
   const last = (what: 'seq' | 'digest', whose: 'own' | 'received') =>
     sql`(array_agg(e.${sql.raw(what)} order by e.seq desc) filter (where e.publisher ${sql.raw(whose === 'own' ? '=' : '<>')} ${self}))[1]`;
   const { rows } = await sql<EndsRow>`
     with vms as (
       select distinct vm from events where vm is not null ${after === undefined ? sql`` : sql`and vm > ${after}`}
       order by vm limit ${JOURNEY_VMS_MAX}),
-    intents as (select distinct vm, migration, ${other} as peer from events where vm in (select vm from vms))
+    intents as (select distinct vm, migration, ${otherThan(self)} as peer from events where vm in (select vm from vms))
     select i.vm, i.peer, ${last('seq', 'own')} as own_seq, ${last('digest', 'own')} as own_digest,
       ${last('seq', 'received')} as received_seq, ${last('digest', 'received')} as received_digest
     from intents i join events e on e.migration = i.migration and (e.publisher = i.peer or e.audience = i.peer)

@@ -90,5 +90,10 @@ export const PEERING_CODES = {
     text: 'Migrations with this peer have not ended.',
     advice: '`carnet migration list --open` shows them: end them first, or there is nobody to hear how they ended.',
   },
+  PEER_UNHEARD: {
+    text: 'The peer has not acknowledged all that was said to it.',
+    advice:
+      'Wait until it hears again: what it does not know, it may undo. `carnet peer remove --unheard` removes a peer that will never be back.',
+  },
   PEERS_TOO_MANY: { text: 'A broker has no more peers than this.', advice: 'Remove one that is not needed.' },
 } as const satisfies Readonly<Record<string, { readonly text: string; readonly advice: string }>>;

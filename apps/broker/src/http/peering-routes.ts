@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { invitationId } from '../peering/invitation.ts';
 import { confirmRequest, inviteRequest, joinRequest } from '../peering/service.ts';
 import { done, type Route, readers, route, takesNothing } from './route.ts';
+import { flag } from './schemas.ts';
 
 const peerParams = z.strictObject({ peer: trustDomain });
 const invitationRow = z.strictObject({
@@ -99,7 +100,8 @@ export const peeringRoutes: readonly Route[] = [
     summary: 'Remove a peer that came by invitation; its ledgers stay',
     roles: [],
     params: peerParams,
+    query: z.strictObject({ unheard: flag.optional() }),
     answer: z.strictObject({ domain: trustDomain }),
-    handle: (service, { params }) => service.peering.remove(params.peer),
+    handle: (service, { params, query }) => service.peering.remove(params.peer, query.unheard),
   }),
 ];

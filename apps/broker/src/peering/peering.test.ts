@@ -408,7 +408,10 @@ it('a peer with which migrations are under way is not removed; what it brings la
   const busy = await world.side(A, { openMigrationsWith: async () => 2 });
   const text = await invite();
   must(await joinAs(b, text));
-  expect(await busy.service.remove(B)).toMatchObject({ code: 'PEER_BUSY' });
+  expect(await busy.service.remove(B, true)).toMatchObject({ code: 'PEER_BUSY' });
+  const deaf = await world.side(A, { unheardBy: async () => 1 });
+  expect(await deaf.service.remove(B)).toMatchObject({ code: 'PEER_UNHEARD' });
+  expect(await rowOf(a, B)).toBeDefined();
   const { code = '' } = (await rowOf(a, B)) ?? {};
   must(await a.service.confirm(B, code, ADMIN));
   must(await b.service.confirm(A, code, ADMIN));

@@ -69,7 +69,10 @@ export interface PeeringServicePorts extends PeeringPorts {
   readonly url: string | undefined;
   /** Whether who invited or joined may confirm too. */
   readonly confirmedBy: 'anyone' | 'another';
+  /** Of which this CSP, or the peer that gave the VM, still has something to do. */
   readonly openMigrationsWith: (domain: TrustDomain) => Promise<number>;
+  /** Events of our ledger to it that it has not acknowledged by a signed head. */
+  readonly unheardBy: (domain: TrustDomain) => Promise<number>;
   readonly changed: () => void;
 }
 
@@ -80,7 +83,8 @@ export interface PeeringService {
   readonly join: (request: z.output<typeof joinRequest>, principal: string) => Promise<ServiceResult<PeeringRow>>;
   readonly peerings: () => Promise<readonly PeeringRow[]>;
   readonly confirm: (domain: TrustDomain, code: string, principal: string) => Promise<ServiceResult<PeeringRow>>;
-  readonly remove: (domain: TrustDomain) => Promise<ServiceResult<{ readonly domain: TrustDomain }>>;
+  /** `unheard`: although it has not acknowledged all that was said to it, and never will. */
+  readonly remove: (domain: TrustDomain, unheard?: boolean) => Promise<ServiceResult<{ readonly domain: TrustDomain }>>;
 }
 
 /** What administrators do about peers. Nothing here trusts anybody: that follows from the rows, once both sides confirmed. */
@@ -148,13 +152,17 @@ export function createPeeringService(ports: PeeringServicePorts): PeeringService
       const confirmed = await rows.peering(domain);
       return confirmed === undefined ? unknown(domain) : { ok: true, value: rowOf(confirmed) };
     },
-    remove: async (domain) => {
+    remove: async (domain, unheard) => {
       if (ports.configured.includes(domain))
         return refuse('PEER_CONFIGURED', `${domain} is a peer by this broker's configuration: it is removed there`);
       const peering = await rows.peering(domain);
       if (peering === undefined) return unknown(domain);
       const open = await ports.openMigrationsWith(domain);
       if (open > 0) return refuse('PEER_BUSY', `${open} migrations with ${domain} have not ended`);
+      // Threat: our last word is that the VM has arrived, or that our copy is gone; whoever never hears it takes the VM back, or keeps it for ever.
+      const count = unheard === true ? 0 : await ports.unheardBy(domain);
+      if (count > 0)
+        return refuse('PEER_UNHEARD', `${domain} has not acknowledged the last ${count} events that were said to it`);
       await rows.removePeering(peering);
       changed();
       return { ok: true, value: { domain } };

@@ -55,6 +55,7 @@ function world(
     store: { db: { transaction: () => ({ execute: (work: (tx: object) => unknown) => work({}) }) } },
     hostNames: [HOST],
     inventory: {
+      vm: async (vm: VmId) => vms.get(vm),
       vms: async () => [...vms.values()],
       images: async () => [],
       add: async (_: unknown, held: HeldVm) => vms.size < vms.set(held.vm, held).size,

@@ -96,7 +96,7 @@ async function unmade(ports: MachinePorts, { held, principal, signal }: Making, 
   // Without the right to decide about it, somebody may have placed it on hold since.
   if (why.code === 'HOST_UNAVAILABLE' || signal.aborted) return stays;
   const by = { principal, reason: `VM ${held.vm} was not made: ${why.code}` };
-  const removed = await removeVm(ports, held, by, CLEAR_UP_MS);
+  const removed = await removeVm(ports, held, by, { withinMs: CLEAR_UP_MS });
   return removed.ok ? why : stays;
 }
 

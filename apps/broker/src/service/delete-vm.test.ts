@@ -111,6 +111,37 @@ describe('a deletion', () => {
     expect(done).toEqual([]);
   });
 
+  it('asks a silent host no more once that right is lost', async () => {
+    const { ports, done, isHeld } = world();
+    const right = new AbortController();
+    let times = 0;
+    const ask = async () => {
+      times += 1;
+      right.abort();
+      return { status: 'silent', text: 'no answer' } as const;
+    };
+    const mine = {
+      ...ports,
+      alone: async (_: VmId, work: (signal: AbortSignal) => unknown) => ({ held: true, value: await work(right.signal) }),
+      hosts: { ...ports.hosts, ask },
+    } as MachinePorts;
+    expect(await destroyed(mine)).toMatchObject({ ok: false, code: 'VM_MOVING' });
+    expect([times, done, isHeld()]).toEqual([1, [], true]);
+  });
+
+  it('destroys no key of what was placed on hold since', async () => {
+    const { ports, done, asked, answer, isHeld } = world();
+    const right = new AbortController();
+    const mine: MachinePorts = { ...ports, alone: async (_, work) => ({ held: true, value: await work(right.signal) }) };
+    const deletion = destroyed(mine);
+    await asked;
+    right.abort();
+    expect(await restrictVm(ports, VM, { legalHold: true }, { principal: 'operator' })).toMatchObject({ ok: true });
+    answer();
+    expect(await deletion).toMatchObject({ ok: false, code: 'LEGAL_HOLD' });
+    expect([done, isHeld()]).toEqual([['shredded'], true]);
+  });
+
   it('is not overtaken by an intent: that finds the VM gone', async () => {
     const { ports, alone, asked, answer } = world();
     const ledgers = memoryLedgers(ports.self);

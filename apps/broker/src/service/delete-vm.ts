@@ -30,21 +30,35 @@ async function deleteAlone(
   if (restrictionsOf(held.spec).legalHold) return refuse('LEGAL_HOLD', `${vm} is on legal hold`);
   const needed = await whoElseNeeds(ports, held);
   if (needed !== undefined) return needed;
-  if (signal.aborted) return refuse('VM_MOVING', 'the right to decide about the VM was lost with a database connection');
-  return removeVm(ports, held, { principal, reason: `VM ${vm} deleted` });
+  const lost = async (): Promise<ServiceRefusal | undefined> =>
+    signal.aborted ? refuse('VM_MOVING', 'the right to decide about the VM was lost with a database connection') : undefined;
+  return (await lost()) ?? removeVm(ports, held, { principal, reason: `VM ${vm} deleted` }, { forbidden: lost });
 }
 
 type Removed = { readonly principal: string; readonly reason: string };
+type Asking = { readonly withinMs?: number; readonly forbidden?: () => Promise<ServiceRefusal | undefined> };
 
-/** The host shreds it, then its keys are destroyed and it leaves the books. Asked again, the rest is done. */
+/**
+ * The host shreds it, then its keys are destroyed and it leaves the books. Asked again, the rest is done. Threat: the right to decide is lost while a
+ * silent host is asked, and the VM is placed on hold elsewhere: nothing more is asked for then, and the keys of what is on hold stay.
+ */
 export async function removeVm(
   ports: MachinePorts,
   held: HeldVm,
   by: Removed,
-  withinMs?: number,
+  { withinMs, forbidden }: Asking = {},
 ): Promise<ServiceResult<{ readonly vm: VmId }>> {
-  const gone = await perform(ports, { step: 'deleteVm', host: held.host, vm: held.vm, body: {} }, 'deleteVm', withinMs);
+  const gone = await perform(
+    ports,
+    { step: 'deleteVm', host: held.host, vm: held.vm, body: {} },
+    'deleteVm',
+    withinMs,
+    forbidden,
+  );
   if (!gone.ok) return gone;
+  const now = await ports.inventory.vm(held.vm);
+  if (now !== undefined && restrictionsOf(now.spec).legalHold)
+    return refuse('LEGAL_HOLD', `${held.vm} was placed on legal hold meanwhile: its keys stay`);
   await forgetVm(ports, held, by);
   return { ok: true, value: { vm: held.vm } };
 }

@@ -11,9 +11,8 @@ it('all ledgers end where they ended in one moment, whatever comes while it is r
     Array.from({ length: limit }, (_, i) => ({ envelope: Buffer.from(`event ${from + i}`) }) as unknown as StoredEvent);
   let heads: Partial<Record<string, number>> = { [A]: 2, [B]: 1_001 };
   const asked: string[] = [];
-  const journal: Pick<Journal, 'self' | 'peers' | 'ledger' | 'heads' | 'checkpoints'> = {
+  const journal: Pick<Journal, 'self' | 'ledger' | 'heads' | 'checkpoints'> = {
     self: A,
-    peers: [B],
     // A checkpoint covers no more than stood when it was read: it comes before the heads.
     checkpoints: async () => {
       asked.push('checkpoints');

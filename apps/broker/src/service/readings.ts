@@ -1,15 +1,20 @@
-import type { Digest, MigrationId } from '@carnet/events';
+import type { Digest, MigrationId, TrustDomain } from '@carnet/events';
 import type { Journal, Ledger, PeerState, StoredEvent } from '@carnet/journal';
 import type { KeyManager } from '@carnet/keys';
 import { mergeLedgers, type Positioned, parseCursor } from '../cursor.ts';
 import type { LedgerEntry, PeerRow } from './service.ts';
 
-/** Every ledger that this CSP writes or reads, in one fixed order: cursors rely on it. */
-export const ledgersOf = (journal: Pick<Journal, 'self' | 'peers'>): readonly Ledger[] =>
-  journal.peers.toSorted().flatMap((peer) => [
-    { publisher: journal.self, audience: peer },
-    { publisher: peer, audience: journal.self },
+/**
+ * Every ledger that this CSP ever wrote or read, in one fixed order: cursors rely on it. Threat: who has removed a peer has not unsaid what was said
+ * to it; an export without that would hide it from the auditor, and a backup could not bring it back.
+ */
+const ledgersIn = (heads: readonly Ledger[], self: TrustDomain): readonly Ledger[] => {
+  const peers = new Set(heads.map(({ publisher, audience }) => (publisher === self ? audience : publisher)));
+  return [...peers].toSorted().flatMap((peer) => [
+    { publisher: self, audience: peer },
+    { publisher: peer, audience: self },
   ]);
+};
 
 export type Entry = LedgerEntry & { readonly cursor: string };
 
@@ -32,7 +37,7 @@ export async function readEvents(journal: Journal, { migration, digest, after, l
     const events = await journal.eventsOfMigrations([migration]);
     return events.slice(0, limit).map((stored) => entryOf({ stored, cursor: NO_CURSOR }));
   }
-  const ledgers = ledgersOf(journal);
+  const ledgers = ledgersIn(await journal.heads(), journal.self);
   const from = parseCursor(after, ledgers);
   const pages = await Promise.all(ledgers.map((ledger, i) => journal.ledger(ledger, { from: (from[i] ?? 0) + 1, limit })));
   return mergeLedgers(from, pages, limit).map(entryOf);
@@ -110,7 +115,7 @@ const EXPORT_PAGE = 500;
  * one moment: whatever an event relies on, and a checkpoint covers, is there, so that the export can be imported.
  */
 export async function* exportLines(
-  journal: Pick<Journal, 'self' | 'peers' | 'ledger' | 'heads' | 'checkpoints'>,
+  journal: Pick<Journal, 'self' | 'ledger' | 'heads' | 'checkpoints'>,
   exportedAt: string,
   wanted: string | undefined,
   keys: Pick<KeyManager, 'usesHead' | 'historyLines'>,
@@ -118,7 +123,7 @@ export async function* exportLines(
   yield JSON.stringify({ carnet: 'ledger-export', v: 1, self: journal.self, exportedAt, keyUses: await keys.usesHead() });
   const checkpoints = await journal.checkpoints();
   const heads = await journal.heads();
-  for (const ledger of ledgersOf(journal)) {
+  for (const ledger of ledgersIn(heads, journal.self)) {
     if (wanted !== undefined && ledger.publisher !== wanted && ledger.audience !== wanted) continue;
     const head = heads.find(({ publisher, audience }) => publisher === ledger.publisher && audience === ledger.audience)?.head;
     const end = Number(head?.seq ?? 0);

@@ -139,10 +139,12 @@ export function invitationVerbs(group: Command, streams: Streams): void {
   group
     .command('remove <peer>')
     .description('end what an invitation began, confirmed or not; its ledgers stay (administrator)')
-    .action(async (peer: string, _options: unknown, command: Command) => {
+    .option('--unheard', 'although it has not acknowledged all that was said to it: it will never be back')
+    .action(async (peer: string, { unheard }: { readonly unheard?: true }, command: Command) => {
       const world = worldOf(command, streams);
       const broker = await world.broker();
-      const removed = answered(await broker.act<{ readonly domain: string }>('DELETE', pathOf(peer)));
+      const path = unheard === true ? `${pathOf(peer)}?unheard=true` : pathOf(peer);
+      const removed = answered(await broker.act<{ readonly domain: string }>('DELETE', path));
       await world.show(removed, [{ name: 'removed', cell: (row) => row.domain }]);
     });
 }

@@ -37,6 +37,10 @@ export function journeysContract(open: () => Promise<Store>): void {
     expect(await ofVm(journals.b, A)).toEqual(expected);
     expect(await ofVm(journals.a, C)).toHaveLength(1);
     expect(await journals.b.eventsOfVm({ vm: two, peer: C })).toEqual([]);
+    // Also of whom is a peer no more: what was said stays said.
+    journals.a.detach(C);
+    expect(await Promise.all([one, two].map((vm) => journals.a.peersOfVm(vm)))).toEqual([[B, C], [B]]);
+    expect(await journals.b.peersOfVm(one)).toEqual([A]);
   });
 
   it('are no more than a migration has: what a peer says beyond that, or what its schema refuses, is not read', async () => {

@@ -194,6 +194,7 @@ async function openSide({ domain, home, rootFile, store, leaf, closing, change }
     now,
     confirmedBy: 'anyone' as const,
     openMigrationsWith: async () => 0,
+    unheardBy: async () => 0,
     ...change,
   };
   const tending = tendPeerings({
