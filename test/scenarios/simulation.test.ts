@@ -69,7 +69,7 @@ describe('a VM that goes round', () => {
   it(
     'comes back to where it was born by way of two others, and no rule is broken',
     async () => {
-      const { rounds, violation } = await runSeed(347, { ...SETTING, keys: 'model' });
+      const { rounds, violation } = await runSeed(361, { ...SETTING, keys: 'model' });
       expect([violation, rounds > 0]).toEqual([undefined, true]);
     },
     HISTORY_MS_MAX,
@@ -211,7 +211,7 @@ describe('a mutant is caught within eight seeds:', () => {
 
 describe('a history that fails', () => {
   /** A crash that nobody makes good: without faults it ends well. */
-  const [SEED, NAME] = [35, 'no-sweep'];
+  const [SEED, NAME] = [42, 'no-sweep'];
 
   it(
     'is shown again to the last byte, and with the fewest faults that it needs',

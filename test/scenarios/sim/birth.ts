@@ -1,5 +1,6 @@
-import type { VmSpec } from '@carnet/events';
-import { type HostReply, hostCommand } from '@carnet/hypervisor';
+import { timestamp, type VmSpec } from '@carnet/events';
+import type { HostReply } from '@carnet/hypervisor';
+import { type CommandDraft, signCommand } from '../../../apps/broker/src/hosts/wire.ts';
 import { machineOf } from '../../../apps/broker/src/perform/context.ts';
 import { DISK_KEY, SPEC, VM } from '../../../libs/saga/src/testing.ts';
 import type { Csp } from './csp.ts';
@@ -52,7 +53,7 @@ export async function giveBirth(
     const to = { host: hostOf(home.domain), vm: VM, epoch: 0, purpose: 'run', by } as const;
     const secret = () => replica.context.keys.secretForHost(to, DISK_KEY);
     await ask('createVm', { spec: machineOf(spec), secrets: [await secret()] });
-    await ask('startVm', { secrets: [await secret()] });
+    await ask('startVm', { secrets: [await secret()], epoch: 0 });
     const rows = home.database.connect(
       async () => undefined,
       () => undefined,
@@ -71,8 +72,8 @@ export async function giveBirth(
 
 /** A command to a host outside of any migration, as an operator gives it. */
 export function order(scheduler: Scheduler, csp: Csp, step: string, body: object): Promise<HostReply> {
-  const id = `00000000-0000-4000-8000-${String(scheduler.number()).padStart(12, '0')}`;
-  const deadline = new Date(scheduler.nowMs() + 600_000).toISOString();
-  const command = hostCommand.parse({ id, host: hostOf(csp.domain), deadline, step, vm: VM, body });
+  const at = (ms: number) => timestamp.parse(new Date(scheduler.nowMs() + ms).toISOString());
+  const draft = { host: hostOf(csp.domain), step, vm: VM, body } as CommandDraft;
+  const { command } = signCommand(draft, at(600_000), at(0), csp.identity.command.signer);
   return scheduler.within(csp.host.life, () => csp.host.agent.handle(command));
 }

@@ -69,7 +69,7 @@ const HANGS_MS = 15_000;
 const REPEATABLE: ReadonlySet<string | symbol> = new Set(
   `define undefine autostartOff pause requestShutdown powerOff putSecret dropSecret
    unlock seal unseal serve unserve pull sealMemory openMemory
-   write truncate blank flush remove ensureDir`.split(/\s+/),
+   write truncate blank flush remove ensureDir keep forget`.split(/\s+/),
 );
 const FATES: readonly Fate[] = ['not-done', 'unreported', 'never', 'unanswered'];
 const FATES_REPEATABLE: readonly Fate[] = [...FATES, 'twice'];
@@ -183,6 +183,7 @@ export function startAgent(host: SimHost, options: HostOptions, clock?: (life: L
       volumes: interruptible(host, 'volumes', fake.ports.volumes, life, options),
       artifacts: interruptible(host, 'artifacts', fake.ports.artifacts, life, options),
       files: interruptible(host, 'files', fake.ports.files, life, options),
+      permits: interruptible(host, 'permits', fake.ports.permits, life, options),
     },
     host.domain,
   );

@@ -1,6 +1,8 @@
 import { type KeyId, keysOf, vmSpec } from '@carnet/events';
 import type { MigrationState } from '@carnet/saga';
 import { z } from 'zod';
+import { decodeEntry } from '../../../libs/hypervisor/src/fence/entry.ts';
+import { VM } from '../../../libs/saga/src/testing.ts';
 import { type Csp, holdsIt } from './csp.ts';
 import type { Custody } from './custody.ts';
 
@@ -36,8 +38,16 @@ const STAYS = /^\/s\/(fence|claims|steps|leases)\//;
 async function leftElsewhere({ host, spares, database }: Csp, custody: Custody): Promise<string | undefined> {
   const files = host.fake.files.paths().filter((path) => !STAYS.test(path));
   if (files.length > 0) return files.join(', ');
+  if (host.fake.permits.kept(VM) !== undefined) return 'a run permit';
   if ((await host.fake.hypervisor.list()).length > 0) return 'a domain';
   return spares.size > 0 ? 'the spare of a key' : custody.left(database, []);
+}
+
+/** libvirt's hook lets nobody start a VM whose permit is of another epoch than the register. */
+async function lacksPermit({ host: { fake } }: Csp): Promise<string | undefined> {
+  const entry = decodeEntry((await fake.files.read(fake.ports.paths.fence(VM))) ?? Buffer.alloc(0));
+  const permitted = fake.permits.kept(VM);
+  return entry?.epoch === permitted ? undefined : `its register is of epoch ${entry?.epoch}, its run permit of ${permitted}`;
 }
 
 const leaseFile = z.object({ epoch: z.number(), until: z.iso.datetime() });
@@ -78,6 +88,8 @@ export async function leftovers(looking: Looking): Promise<Leftover | undefined>
     return { rule: 'I2 never neither', text: `the VM is held by ${holders.length}` };
   if (!(await running(holder)))
     return { rule: 'I2 never neither', text: `${holder.domain} holds the VM, and it does not run there` };
+  const unpermitted = await lacksPermit(holder);
+  if (unpermitted !== undefined) return { rule: 'I2 never neither', text: `${holder.domain}: ${unpermitted}` };
   const missing = needed(holder).filter((key) => !holder.host.fake.hypervisor.secretKeys().includes(key));
   if (missing.length > 0)
     return { rule: 'lost secrets come back', text: `libvirt of ${holder.domain} has no secret of ${missing.join(', ')}` };

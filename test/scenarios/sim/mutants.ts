@@ -197,6 +197,11 @@ export const MUTANTS: readonly Mutant[] = [
     }),
   },
   {
+    name: 'permit-unkept',
+    breaks: 'the leave to run the VM is not kept on the host',
+    hostPorts: (ports) => ({ ...ports, permits: instead(ports.permits, { keep: async () => ({ ok: true, value: undefined }) }) }),
+  },
+  {
     name: 'import-before-release',
     breaks: 'the deposit alone makes the key active at the target',
     keys: { importsEarly: true, keepsReleased: false },

@@ -12,8 +12,6 @@ import { createHandoverKeys, granted, type HandoverKeys } from '../../../apps/br
 import { tenantOf } from '../../../apps/broker/src/keys/projects.ts';
 import { BARBICAN_CHANGES } from '../../../libs/keys/src/backends/barbican/changes.ts';
 import { type KeyService, openKeyService } from '../../../libs/keys/src/backends/service.ts';
-import type { Operation } from '../../../libs/keys/src/child/operation.ts';
-import type { KeyProcess } from '../../../libs/keys/src/child/pool.ts';
 import { ESCROW_CHANGES } from '../../../libs/keys/src/escrow/tables.ts';
 import { OPERATION_MS_MAX } from '../../../libs/keys/src/limits.ts';
 import { keyManager } from '../../../libs/keys/src/open.ts';
@@ -23,6 +21,7 @@ import { onKeys } from '../../../libs/keys/src/records/tables.ts';
 import { createRootFile } from '../../../libs/keys/src/root-file.ts';
 import { decodeSpare, encodeSpare, fileNameOf, nameFrom, nameOf } from '../../../libs/keys/src/spares/spare.ts';
 import type { Spares } from '../../../libs/keys/src/spares/spares.ts';
+import { inlineProcess } from '../../../libs/keys/src/testing/inline-process.ts';
 import { DISK_KEY, SPEC, VM } from '../../../libs/saga/src/testing.ts';
 import type { Custody, ReplicaKeyPorts, ReplicaKeys, SpareFiles } from './custody.ts';
 import { DOMAINS, hostOf } from './identities.ts';
@@ -32,23 +31,6 @@ import { type KeyRules, plainSecret } from './keys.ts';
 const COST = 16_384;
 const MEAN_MS = 5;
 
-/** What the child process does, in this one: its schemas, its JSON, and its operations. */
-function inProcess(): KeyProcess {
-  const serve = <I, O>(operation: Operation<I, O>, input: I, secret: Uint8Array) =>
-    operation.serve(JSON.parse(JSON.stringify(input)), Buffer.from(secret), randomBytes);
-  return {
-    call: async (operation, input, secret) => {
-      const { result } = await serve(operation, input, secret);
-      return result.ok ? { ok: true, value: operation.output.parse(result.value) } : result;
-    },
-    open: async (operation, input, secret) => {
-      const { result, secret: opened } = await serve(operation, input, secret);
-      return result.ok ? { ok: true, value: opened ?? Buffer.alloc(0) } : result;
-    },
-    close: () => undefined,
-  };
-}
-
 /** A sealed root file, made and opened as the product does. */
 async function rootOf(holder: TrustDomain): Promise<KeyService> {
   const dir = await mkdtemp(join(tmpdir(), 'carnet-simulate-'));
@@ -56,7 +38,7 @@ async function rootOf(holder: TrustDomain): Promise<KeyService> {
   await writeFile(passphrase, `${randomBytes(24).toString('base64')}\n`);
   await chmod(passphrase, 0o600);
   const unlock = { kind: 'file', path: passphrase } as const;
-  const process = inProcess();
+  const process = inlineProcess();
   const made = await createRootFile({ path, unlock, process, random: randomBytes, cost: COST });
   if (!made.ok) throw new Error(`root of ${holder}: ${made.code}`);
   const opened = await openKeyService({ root: { kind: 'file', path, unlock }, holder, process });

@@ -71,7 +71,6 @@ export function createScheduler(random: Random, pace: number) {
   let nowMs = 0;
   let order = 0;
   let steps = 0;
-  let numbers = 0;
   let pending = 0;
   let chain: Promise<unknown> = Promise.resolve();
 
@@ -104,11 +103,6 @@ export function createScheduler(random: Random, pace: number) {
     within,
     nowMs: () => EPOCH_MS + nowMs,
     elapsedMs: () => nowMs,
-    /** Another one at each call, from 1. */
-    number: (): number => {
-      numbers += 1;
-      return numbers;
-    },
     steps: () => steps,
     trace: () => trace,
     digest: () => digest.copy().digest('hex'),
