@@ -60,6 +60,9 @@ export function wire(ground: Ground) {
     tellChain(ground.bus.connection, ground.identity.leaf, host);
     crls.tell(host);
   };
+  const tellHosts = (): void => {
+    for (const host of hostNames) tellHost(host);
+  };
   const hostClient = openHostClient({
     bus: ground.bus.connection,
     domain: self,
@@ -183,7 +186,14 @@ export function wire(ground: Ground) {
     certificateRows({ ...ground, self, leaf: ground.identity.leaf, hosts: hostNames, hello: (host) => registry().hello(host) });
   meterCertificates(ground.metrics, certificates);
   const peering = openPeering(ground);
-  const peerings = tendPeerings({ peering, journal, invited: ground.invited, crlDirectory: config.trust.crlDirectory, log });
+  const peerings = tendPeerings({
+    peering,
+    journal,
+    invited: ground.invited,
+    crlDirectory: config.trust.crlDirectory,
+    tellHosts,
+    log,
+  });
   const service = createService({
     peering: createPeeringService({
       ...peering,
@@ -217,9 +227,6 @@ export function wire(ground: Ground) {
     nowMs,
   });
   meterAlarms(ground.metrics, service.alarms);
-  const tellHosts = (): void => {
-    for (const host of hostNames) tellHost(host);
-  };
   const secrets = openSecretReader(keys, self);
   return {
     peering,

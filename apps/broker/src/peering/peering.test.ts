@@ -72,6 +72,11 @@ describe('two CSPs', () => {
     must(await b.service.confirm(A, (atB?.code ?? '').replaceAll(' ', '-'), ADMIN));
     await eventually('the peer at both', () => (a.attached.length + b.attached.length === 2 ? true : undefined));
     expect([a.attached, b.attached]).toEqual([[B], [A]]);
+    // Before a move can begin, hosts have the list by which they judge the peer's agents.
+    expect([a.order, b.order]).toEqual([
+      ['hosts', 'ledgers'],
+      ['hosts', 'ledgers'],
+    ]);
     expect(a.invited.issuers.get(B)).toBe(atA?.issuer);
     expect(b.invited.issuers.get(A)).toBe(atB?.issuer);
     expect([(await rowOf(a, B))?.state, (await rowOf(b, A))?.state]).toEqual(['trusted', 'trusted']);

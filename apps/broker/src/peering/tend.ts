@@ -16,6 +16,8 @@ export interface TendPorts {
   readonly journal: Pick<Journal, 'attach' | 'detach' | 'append'>;
   readonly invited: Invited;
   readonly crlDirectory: string;
+  /** Hosts hear at once what lies there. Threat: a move begins before they know the new peer's list, and its agents are refused. */
+  readonly tellHosts: () => void;
   readonly log: Log;
 }
 export interface PeeringTending {
@@ -87,7 +89,7 @@ export function tendPeerings(ports: TendPorts): PeeringTending {
 }
 
 async function settleRows(
-  { peering, journal, invited, crlDirectory, log }: TendPorts,
+  { peering, journal, invited, crlDirectory, tellHosts, log }: TendPorts,
   attached: Set<TrustDomain>,
 ): Promise<void> {
   const rows = await peering.rows.peerings();
@@ -97,6 +99,7 @@ async function settleRows(
   for (const one of trusted) {
     keepLists(one, crlDirectory);
     if (attached.has(one.domain) || !hasList(peering, one)) continue;
+    tellHosts();
     await journal.attach(one.domain);
     attached.add(one.domain);
     // Both introduce their event keys now: else each would stay silent until it has something to say. A repeat says nothing.

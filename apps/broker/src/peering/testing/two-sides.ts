@@ -45,6 +45,8 @@ export interface Side {
   readonly tending: PeeringTending;
   /** Peers whose ledgers are open, in the order in which that came to be. */
   readonly attached: readonly TrustDomain[];
+  /** What was done for a new peer, in order. */
+  readonly order: readonly string[];
   readonly log: readonly string[];
   readonly crlDirectory: string;
   /** Puts another door in place of its own, or other answers behind it. */
@@ -180,6 +182,7 @@ async function openSide({ domain, home, rootFile, store, leaf, closing, change }
   const tls: TlsMaterial = { ...leaf, store: trust, now };
   const eventKey: Digest = digest.parse(Buffer.from(domain).toString('hex').padEnd(64, '0').slice(0, 64));
   const attached: TrustDomain[] = [];
+  const order: string[] = [];
   const base = {
     self: domain,
     rows: openPeeringStore(store),
@@ -200,12 +203,16 @@ async function openSide({ domain, home, rootFile, store, leaf, closing, change }
   const tending = tendPeerings({
     peering: base,
     journal: {
-      attach: async (peer) => void attached.push(peer),
+      attach: async (peer) => {
+        order.push('ledgers');
+        attached.push(peer);
+      },
       append: async () => ({ ok: false, code: 'APPEND_OVERLOADED', text: 'no ledgers here' }),
       detach: (peer) => void attached.splice(attached.indexOf(peer), 1),
     },
     invited,
     crlDirectory,
+    tellHosts: () => void order.push('hosts'),
     log: logger,
   });
   closing.push(() => tending.stop());
@@ -240,6 +247,7 @@ async function openSide({ domain, home, rootFile, store, leaf, closing, change }
     invited,
     tending,
     attached,
+    order,
     log,
     crlDirectory,
     openDoor,
