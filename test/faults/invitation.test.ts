@@ -159,7 +159,14 @@ it('is a peer after a restart, terms are agreed with it, and once it is removed 
   );
   expect(await settled(clouds, await intend(b, a, vm, 'cold'), 60_000)).toMatchObject({ outcome: 'done' });
   await ledgersAgree(clouds);
-  // Not before it has acknowledged the last word about the VM that came.
+  // Not before it has acknowledged the last word: it may be that the VM has come.
+  await b.broker.stop();
+  await row(a, ['peer', 'propose', b.plan.domain, ...terms]);
+  expect(await carnet(a, ['peer', 'remove', b.plan.domain])).toMatchObject({
+    exit: 5,
+    err: expect.stringContaining('PEER_UNHEARD'),
+  });
+  await b.broker.restart();
   await eventually('its last heads', async () =>
     (await carnet(a, ['peer', 'remove', b.plan.domain])).exit === 0 ? true : undefined,
   );

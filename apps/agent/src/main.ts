@@ -40,7 +40,7 @@ async function start(config: AgentConfig): Promise<void> {
     keys: broker.keys,
     leaf,
     learnChain: broker.learn,
-    takeCrl: crlTaker(config, broker.keys, log),
+    takeCrl: crlTaker(config, { keys: broker.keys, trust: store }, log),
     log,
   });
   const renewal = tendAgentLeaf(config, leaf, tls, service, log);

@@ -15,7 +15,10 @@ export const crlDirectoriesOf = (config: Pick<AgentConfig, 'trust' | 'directorie
   toldDirectory(config),
 ];
 
-export function openAgentTrust(config: Pick<AgentConfig, 'trust' | 'directories'>, nowMs: () => number): () => TrustStore {
+export function openAgentTrust(
+  config: Pick<AgentConfig, 'trust' | 'directories'>,
+  nowMs: () => number,
+): (anew?: boolean) => TrustStore {
   const told = toldDirectory(config);
   mkdirSync(told, { recursive: true, mode: 0o700 });
   return openTrustFiles(
@@ -30,9 +33,14 @@ export function openAgentTrust(config: Pick<AgentConfig, 'trust' | 'directories'
 
 /**
  * Keeps a CRL that our broker signed over: so a revocation reaches every host within seconds, however slowly files are rolled
- * out. That its issuer signed it is judged whenever it is used. An older list than the one kept changes nothing.
+ * out. That its issuer signed it is judged whenever it is used. An older list than the one kept changes nothing. It counts at once: a new peer's
+ * list comes right before its first move.
  */
-export function crlTaker(config: Pick<AgentConfig, 'directories'>, keys: BrokerKeys, log: Log): (bytes: Uint8Array) => void {
+export function crlTaker(
+  config: Pick<AgentConfig, 'directories'>,
+  { keys, trust }: { readonly keys: BrokerKeys; readonly trust: (anew: boolean) => TrustStore },
+  log: Log,
+): (bytes: Uint8Array) => void {
   const told = toldDirectory(config);
   return (bytes) => {
     const opened = openEnvelope(bytes, PAYLOAD_TYPES.crl, keys);
@@ -45,6 +53,7 @@ export function crlTaker(config: Pick<AgentConfig, 'directories'>, keys: BrokerK
     const kept = numberIn(file);
     if (kept !== undefined && kept >= crl.value.number) return;
     writeDurably(file, opened.value.payload);
+    trust(true);
     log.info({ number: String(crl.value.number) }, 'revocation list kept');
   };
 }

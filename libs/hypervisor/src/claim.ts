@@ -15,7 +15,7 @@ export async function uuidFault({ files, paths }: Where, vm: VmId): Promise<Setb
   return claimed === undefined || claimed.toString() === vm ? undefined : refused('VM_PRESENT', 'Another VM has its UUID.');
 }
 
-/** From the first promise or step on the UUID is this VM's here, for ever, as its register is. */
+/** From the first promise or step on the UUID is this VM's here, for ever. Steps of one UUID stand in one line: nobody comes between look and claim. */
 export async function claimUuid({ files, paths }: Where, vm: VmId): Promise<void> {
   if ((await files.read(paths.claim(vm))) === undefined) await files.write(paths.claim(vm), Buffer.from(vm));
 }

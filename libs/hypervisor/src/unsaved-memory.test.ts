@@ -114,6 +114,27 @@ it.each([
   expect(files.paths().filter((path) => path.includes('.state') || path.startsWith('/t'))).toEqual([]);
 });
 
+it('memory that was saved and not sealed outlives a libvirtd that is away when the source resumes', async () => {
+  let away = true;
+  const faults: FaultPlan = (operation) => {
+    if (operation === 'artifacts.sealMemory') return { when: 'before', setback: failed('DISK_FAILED') };
+    return away && operation === 'hypervisor.restoreHeld'
+      ? { when: 'before', setback: failed('LIBVIRT_UNREACHABLE') }
+      : undefined;
+  };
+  const side = { host: hostA({ faults }), name: 'a1' };
+  await createRunning(side);
+  const { agent, files, hypervisor } = side.host;
+  const before = hypervisor.guest(UUID);
+  expect(await ask(agent, 'a1', 'quiesce', QUIESCE, ofEpoch(1))).toMatchObject({ code: 'DISK_FAILED' });
+  const withoutKey = { ...RESUME, memory: undefined };
+  expect(await ask(agent, 'a1', 'resume', withoutKey, ofEpoch(1))).toMatchObject({ code: 'LIBVIRT_UNREACHABLE' });
+  away = false;
+  expect(await ask(agent, 'a1', 'resume', withoutKey, ofEpoch(1))).toMatchObject({ status: 'done', result: { ran: true } });
+  expect(hypervisor.guest(UUID)?.boot).toBe(before?.boot);
+  expect(files.paths().filter((path) => path.startsWith('/t'))).toEqual([]);
+});
+
 it('a guest whose memory has no room beside the volumes is not stopped', async () => {
   // Enough for its memory in the clear, and not for QEMU's own beside it.
   const side = { host: hostA({ volumeBytesFree: 100 * 2 ** 20 }), name: 'a1' };

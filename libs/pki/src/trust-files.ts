@@ -16,17 +16,18 @@ export type TrustFiles = {
 /**
  * The federation root, read once, and the CRLs, read again whenever one of their directories changes. A directory that cannot be
  * read keeps the CRLs that were known: they age, and then everything fails closed. `crls` is another array only when they changed.
+ * What comes into a directory counts within `CRL_RECHECK_MS`; `anew`: at once, for who has just put it there.
  *
  * @throws PkiError MARKS_BROKEN, PEM_MALFORMED
  */
-export function openTrustFiles(files: TrustFiles, nowMs: () => number): () => TrustStore {
+export function openTrustFiles(files: TrustFiles, nowMs: () => number): (anew?: boolean) => TrustStore {
   const roots = readPem(readFileSync(files.rootFile, 'utf8'), 'CERTIFICATE');
   const marks = fileCrlMarks(files.marksFile);
   let store: TrustStore = { roots, crls: readCrls(files.crlDirectories), marks };
   let seen = lookOf(files.crlDirectories);
   let checkedMs = nowMs();
-  return () => {
-    if (nowMs() - checkedMs < CRL_RECHECK_MS) return store;
+  return (anew = false) => {
+    if (!anew && nowMs() - checkedMs < CRL_RECHECK_MS) return store;
     checkedMs = nowMs();
     const look = lookOf(files.crlDirectories);
     if (look === undefined || look === seen) return store;

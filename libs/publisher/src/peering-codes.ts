@@ -88,7 +88,8 @@ export const PEERING_CODES = {
   PEER_CONFIGURED: { text: 'The peer stands in the configuration of this broker.', advice: 'Remove it there, and restart.' },
   PEER_BUSY: {
     text: 'Migrations with this peer have not ended.',
-    advice: '`carnet migration list --open` shows them: end them first, or there is nobody to hear how they ended.',
+    advice:
+      '`carnet migration list --open` shows them: end them first, or there is nobody to hear how they ended. A peer that gave a VM may take it back until it has retired its copy: until then it stays a peer.',
   },
   PEER_UNHEARD: {
     text: 'The peer has not acknowledged all that was said to it.',

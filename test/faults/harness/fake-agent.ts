@@ -76,7 +76,7 @@ const service = serveBus({
   keys: broker.keys,
   leaf,
   learnChain: broker.learn,
-  takeCrl: crlTaker(config, broker.keys, log),
+  takeCrl: crlTaker(config, { keys: broker.keys, trust: store }, log),
   log,
 });
 tendAgentLeaf(config, leaf, tls, service, log);

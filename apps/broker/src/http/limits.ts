@@ -10,8 +10,8 @@ export const PARAMETER_CHARS_MAX = 300;
 export const ROWS_MAX = 1_000;
 /** Rows of one answer to a reader who did not say. */
 export const ROWS_DEFAULT = 100;
-/** Characters of a cursor: one sequence for each of two ledgers with each of 64 peers, and the number that says which ledgers they are. */
-export const CURSOR_CHARS_MAX = 2_200;
+/** Characters of a cursor: one sequence for each of two ledgers with each peer that there ever was, some hundreds, and the number that says which ledgers they are. */
+export const CURSOR_CHARS_MAX = 8_192;
 /** Events read at once while following; the reader's socket sets the pace. */
 export const FOLLOW_BATCH = 200;
 /** Milliseconds between comment lines of a quiet stream: they keep proxies awake and find dead connections. */

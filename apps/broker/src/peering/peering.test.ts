@@ -416,7 +416,7 @@ it('a peer with which migrations are under way is not removed; what it brings la
   expect(await busy.service.remove(B, true)).toMatchObject({ code: 'PEER_BUSY' });
   const deaf = await world.side(A, { unheardBy: async () => 1 });
   expect(await deaf.service.remove(B)).toMatchObject({ code: 'PEER_UNHEARD' });
-  expect(await rowOf(a, B)).toBeDefined();
+  expect(await rowOf(deaf, B)).toBeDefined();
   const { code = '' } = (await rowOf(a, B)) ?? {};
   must(await a.service.confirm(B, code, ADMIN));
   must(await b.service.confirm(A, code, ADMIN));
@@ -433,6 +433,9 @@ it('a peer with which migrations are under way is not removed; what it brings la
   must(await openInviter(a.ports).news(leaf, { ...news, crls: [Buffer.from(world.listOf(C, [])).toString('base64')] }));
   await a.tending.settle();
   expect(readFileSync(join(a.crlDirectory, `${B}.der`)).equals(newer)).toBe(true);
+  // It will never be back, says who removes it.
+  expect(await deaf.service.remove(B, true)).toEqual({ ok: true, value: { domain: B } });
+  expect(await rowOf(a, B)).toBeUndefined();
 }, 30_000);
 
 it('a peer whose door answers with another protocol holds up nobody: what is to be settled with others is', async () => {

@@ -4,7 +4,7 @@ import { refused, type Setback } from '../codes.ts';
 import { type HostCommand, isMigrationCommand, isVmCommand, type VmCommand } from '../command/command.ts';
 import type { StepProgress } from '../command/report.ts';
 import type { FenceRegister } from '../fence/register.ts';
-import { done, type Outcome } from '../outcome.ts';
+import type { Outcome } from '../outcome.ts';
 import type { HostPorts } from '../ports/host-ports.ts';
 import { openStepLog, type StepLog, type StepRecord } from '../step-log.ts';
 import { type HostIdentity, type StepContext, type StepEnd, setbackOf } from '../steps/step.ts';
@@ -29,7 +29,7 @@ export function logShelf(ports: HostPorts): (vm: VmId) => Promise<Outcome<StepLo
     const known = open.get(vm);
     if (known !== undefined) return known;
     // Kept before it is there: two that ask at once share one log, or one would not know what the other appends.
-    const opening = openOwnLog(ports, vm);
+    const opening = openStepLog(ports.files, ports.paths, vm);
     open.set(vm, opening);
     let isOpen = false;
     try {
@@ -40,17 +40,6 @@ export function logShelf(ports: HostPorts): (vm: VmId) => Promise<Outcome<StepLo
       if (!isOpen) open.delete(vm);
     }
   };
-}
-
-async function openOwnLog(ports: HostPorts, vm: VmId): Promise<Outcome<StepLog>> {
-  const opened = await openStepLog(ports.files, ports.paths, vm);
-  if (!opened.ok) return opened;
-  const { append } = opened.value;
-  const claiming = async (record: StepRecord): Promise<void> => {
-    await claimUuid(ports, vm);
-    await append(record);
-  };
-  return done({ ...opened.value, append: claiming });
 }
 
 /** An older epoch's command is refused whatever its attempt, before the log could answer it (protocol, section 8). */
@@ -88,6 +77,10 @@ export async function perform(
     if (earlier !== undefined && earlier.content !== content) return refused('STEP_CONFLICT');
     if (earlier?.record === 'outcome') return endOf(earlier);
     const common = { v: 1, key, id: command.id, content } as const;
+    const append = async (record: StepRecord): Promise<void> => {
+      if (isVmCommand(command)) await claimUuid(ports, command.vm);
+      await log.append(record);
+    };
     const context: StepContext = {
       self,
       ports,
@@ -98,7 +91,7 @@ export async function perform(
       intend: async (seen) => {
         const first = log.intent(key);
         if (first !== undefined) return first.seen;
-        await log.append({ ...common, record: 'intent', time: ports.clock.now(), seen });
+        await append({ ...common, record: 'intent', time: ports.clock.now(), seen });
         return seen;
       },
     };
@@ -106,7 +99,7 @@ export async function perform(
     if (end.status === 'done' && isRecorded(command)) {
       const { result, evidence } = end;
       const record = { ...common, record: 'outcome', time: ports.clock.now(), result } as const;
-      await log.append(evidence === undefined ? record : { ...record, evidence });
+      await append(evidence === undefined ? record : { ...record, evidence });
     }
     return end;
   } catch (cause) {

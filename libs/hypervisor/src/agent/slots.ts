@@ -1,18 +1,41 @@
 /** Places for work: whoever finds none waits in line. `leave` hands a place over, so no newcomer slips in between. */
-export type Slots = { enter(): Promise<void>; leave(): void };
+export type Slots = {
+  /** False: `signal` fired first, and there is no place to leave. */
+  enter(signal: AbortSignal): Promise<boolean>;
+  leave(): void;
+};
 
 export function slots(places: number): Slots {
-  const waiting: (() => void)[] = [];
+  const waiting = new Set<() => void>();
   let taken = 0;
   return {
-    enter: async () => {
-      if (taken < places) taken += 1;
-      else await new Promise<void>((resolve) => void waiting.push(resolve));
+    enter: async (signal) => {
+      if (signal.aborted) return false;
+      if (taken < places) {
+        taken += 1;
+        return true;
+      }
+      return new Promise<boolean>((resolve) => {
+        const goes = (): void => {
+          signal.removeEventListener('abort', gives);
+          resolve(true);
+        };
+        const gives = (): void => {
+          waiting.delete(goes);
+          resolve(false);
+        };
+        waiting.add(goes);
+        signal.addEventListener('abort', gives, { once: true });
+      });
     },
     leave: () => {
-      const next = waiting.shift();
-      if (next === undefined) taken -= 1;
-      else next();
+      const [next] = waiting;
+      if (next === undefined) {
+        taken -= 1;
+        return;
+      }
+      waiting.delete(next);
+      next();
     },
   };
 }

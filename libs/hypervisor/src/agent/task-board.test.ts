@@ -28,7 +28,16 @@ function held() {
 }
 
 const vmOf = (n: number) => ({ vm: `csp-a.example/33333333-3333-4333-8333-${String(n).padStart(12, '0')}` });
-const receiving = (n: number) => draft('b1', 'observe', { signs: 'console', withinSeconds: 5 }, { ...ofEpoch(1), ...vmOf(n) });
+const COPY = {
+  round: 0,
+  dataPath: { address: '127.0.0.1', port: 40_001, serverName: 'fake.example' },
+  peer: ['xxxx'],
+  artifacts: [
+    { artifact: '11111111-1111-4111-8111-111111111111', kind: 'disk', sizeBytes: 1, chunkBytes: 65_536, root: 'a'.repeat(64) },
+  ],
+};
+const receiving = (n: number) => draft('b1', 'receive', COPY, { ...ofEpoch(1), ...vmOf(n) });
+const observing = (n: number) => draft('b1', 'observe', { signs: 'console', withinSeconds: 5 }, { ...ofEpoch(1), ...vmOf(n) });
 const looking = () => draft('b1', 'inspect', {});
 const verifying = (name = 'tiny', more: object = {}) => draft('b1', 'verifyImage', { name }, more);
 const isTask = (posted: Task | StepEnd): posted is Task => 'end' in posted;
@@ -95,6 +104,41 @@ describe('what is short', () => {
     );
     expect(await mine.end).toMatchObject({ code: 'STEP_ABORTED' });
     expect(await Promise.race([other.end, tick('at work')])).toBe('at work');
+  });
+});
+
+describe('what waits for a place', () => {
+  const resuming = (n: number) =>
+    draft('b1', 'resume', { proof: { kind: 'withdrawn', event: 'a'.repeat(64) }, secrets: [] }, { ...ofEpoch(1), ...vmOf(n) });
+
+  it('is cut short there: whoever undoes it, or presses, waits for nobody’s copies', async () => {
+    const { board, at, atWork } = held();
+    for (let n = 0; n < PLACES; n += 1) taken(board.post(observing(n)));
+    for (let n = 0; n < PLACES; n += 1) taken(board.post(receiving(100 + n)));
+    const [copy, life] = [taken(board.post(receiving(200))), taken(board.post(observing(201)))];
+    await tick();
+    expect(at.length).toBe(2 * PLACES);
+    taken(board.post(draft('b1', 'forswear', {}, { ...ofEpoch(1), ...vmOf(200) })));
+    taken(board.post(draft('b1', 'stopVm', { graceSeconds: 0 }, vmOf(201))));
+    expect(await Promise.all([copy.end, life.end])).toMatchObject([{ code: 'STEP_ABORTED' }, { code: 'STEP_ABORTED' }]);
+    await tick();
+    expect([at.length, atWork().slice(-2)]).toEqual([2 * PLACES + 2, ['forswear', 'stopVm']]);
+    taken(board.post(resuming(202)));
+    await tick();
+    expect(atWork().at(-1)).toBe('resume');
+  });
+
+  it('of one UUID is one at a time, whosever it is, and is cut short by its own VM’s alone', async () => {
+    const { board, atWork, letGo } = held();
+    const other = { vm: vmOf(1).vm.replace('csp-a', 'csp-c') };
+    const copy = taken(board.post(receiving(1)));
+    taken(board.post(draft('b1', 'forswear', {}, { ...ofEpoch(1), ...other })));
+    await tick();
+    expect(atWork()).toEqual(['receive']);
+    letGo[0]?.();
+    expect(await copy.end).toEqual(END);
+    await tick();
+    expect(atWork()).toEqual(['receive', 'forswear']);
   });
 });
 

@@ -1,12 +1,13 @@
-import { refused } from '../codes.ts';
+import { failed, refused } from '../codes.ts';
 import type { HostCommand } from '../command/command.ts';
 import { isMigrationCommand, isVmCommand } from '../command/command.ts';
 import type { StepProgress } from '../command/report.ts';
+import { uuidOf } from '../host-paths.ts';
 import { ENDS_REMEMBERED_MAX, LOOKS_AT_ONCE_MAX, TASKS_WAITING_MAX } from '../limits.ts';
 import type { StepEnd } from '../steps/step.ts';
 import { keyOf } from '../steps/step-key.ts';
 import type { Watch } from './perform.ts';
-import { slots } from './slots.ts';
+import { type Slots, slots } from './slots.ts';
 
 /** One step at work or waiting for its turn. */
 export type Task = {
@@ -19,8 +20,8 @@ export type Task = {
 /** Steps that undoing must not wait for: a copy of gigabytes that is no longer wanted. */
 const CUT_SHORT: ReadonlySet<HostCommand['step']> = new Set(['receive', 'rekey', 'observe', 'seal']);
 const UNDOING: ReadonlySet<HostCommand['step']> = new Set(['resume', 'standDown', 'forswear', 'destroy']);
-/** Encrypting a volume again takes hours and can be taken up later: whoever wants the VM on, off or gone does not wait for it. */
-const PUT_OFF: ReadonlySet<HostCommand['step']> = new Set(['reencrypt']);
+/** Encrypting a volume again takes hours, looking for life a quarter of one; both can be taken up later: whoever wants the VM on, off or gone does not wait for it. */
+const PUT_OFF: ReadonlySet<HostCommand['step']> = new Set(['reencrypt', 'observe']);
 const PRESSING: ReadonlySet<HostCommand['step']> = new Set(['startVm', 'stopVm', 'deleteVm', 'standDown']);
 
 /** What must get in however much waits, or whoever fills the board keeps a VM from being stopped or given back. */
@@ -29,12 +30,8 @@ const URGENT: ReadonlySet<HostCommand['step']> = new Set([...UNDOING, ...PRESSIN
 /** Looks only, in milliseconds, and people ask it while copies of hours are at work: in no line, and on no place that a copy could have. */
 const isLook = ({ step }: HostCommand): boolean => step === 'inspect';
 
-/**
- * Steps that take as long as their data: a peer decides how much that is, and how fast it sends. They have places of their own. Threat: some slow copies,
- * and no VM of the host is stopped, given back or started, though its key was released already.
- */
+/** Steps that take as long as the data that lies here. */
 const LONG: ReadonlySet<HostCommand['step']> = new Set([
-  'receive',
   'rekey',
   'reencrypt',
   'seal',
@@ -45,18 +42,27 @@ const LONG: ReadonlySet<HostCommand['step']> = new Set([
 ]);
 
 /**
- * Steps of one VM stand in one line, and so does what makes one image. Images are verified one at a time: each is read whole, readers may
+ * Who shares places. What a peer sends comes at its pace, and has places of its own. Threat: some slow copies, and no VM of the host is stopped, given
+ * back or started, though its key was released already.
+ */
+const poolOf = ({ step }: HostCommand): Pool => (step === 'receive' ? 'peers' : LONG.has(step) ? 'long' : 'short');
+type Pool = 'peers' | 'long' | 'short';
+
+/**
+ * Steps of one UUID stand in one line, and so does what makes one image. Images are verified one at a time: each is read whole, readers may
  * ask for it, and they must not have every place.
  */
 function lineOf(command: HostCommand): string {
-  if (isVmCommand(command)) return command.vm;
+  if (isVmCommand(command)) return uuidOf(command.vm);
   if (command.step === 'verifyImage') return command.step;
   return command.step === 'registerImage' ? `image:${command.body.name}` : `images:${command.id}`;
 }
 
+const whose = (command: HostCommand): string => (isVmCommand(command) ? command.vm : lineOf(command));
+
 /** Whoever asks for an image that is being verified joins: it is not read once for each of them. */
 const nameOf = (command: HostCommand): string =>
-  command.step === 'verifyImage' ? `verifyImage ${command.body.name}` : `${lineOf(command)} ${keyOf(command)}`;
+  command.step === 'verifyImage' ? `verifyImage ${command.body.name}` : `${whose(command)} ${keyOf(command)}`;
 
 /** What the board itself needs of a task. */
 type Posted = Task & { join(other: HostCommand): void };
@@ -87,7 +93,8 @@ export function taskBoard(stepsAtOnce: number, work: (command: HostCommand, watc
     };
     const run = async (): Promise<StepEnd> => {
       try {
-        const end = await work(asked, { signal: stop.signal, progress: tell });
+        // Cut short before its turn came: nothing is begun that nobody wants.
+        const end = stop.signal.aborted ? failed('STEP_ABORTED') : await work(asked, { signal: stop.signal, progress: tell });
         for (const id of askers) remember(id, end);
         return end;
       } finally {
@@ -96,7 +103,7 @@ export function taskBoard(stepsAtOnce: number, work: (command: HostCommand, watc
     };
     return {
       command,
-      end: isLook(command) ? run() : inTurn(command, run),
+      end: isLook(command) ? run() : inTurn(command, stop.signal, run),
       get progress() {
         return progress;
       },
@@ -114,7 +121,7 @@ export function taskBoard(stepsAtOnce: number, work: (command: HostCommand, watc
   const isFull = (command: HostCommand): boolean => {
     if (isLook(command)) return looks.size >= LOOKS_AT_ONCE_MAX;
     if (tasks.size < TASKS_WAITING_MAX) return false;
-    const isSame = (one: HostCommand): boolean => one.step === command.step && lineOf(one) === lineOf(command);
+    const isSame = (one: HostCommand): boolean => one.step === command.step && whose(one) === whose(command);
     return !URGENT.has(command.step) || [...tasks.values()].some((task) => isSame(task.command));
   };
 
@@ -142,18 +149,18 @@ export function taskBoard(stepsAtOnce: number, work: (command: HostCommand, watc
   };
 }
 
-/** One at a time in each line, in the order they came, and so many lines at once: so many of long steps, and as many of the others. */
+/** One at a time in each line, in the order they came, and so many lines at once in each pool. Whoever is cut short waits for no place. */
 function turns(atOnce: number) {
   const lines = new Map<string, Promise<unknown>>();
-  const [long, short] = [slots(atOnce), slots(atOnce)];
-  return (command: HostCommand, run: () => Promise<StepEnd>): Promise<StepEnd> => {
-    const [line, places] = [lineOf(command), LONG.has(command.step) ? long : short];
+  const pools: Readonly<Record<Pool, Slots>> = { peers: slots(atOnce), long: slots(atOnce), short: slots(atOnce) };
+  return (command: HostCommand, signal: AbortSignal, run: () => Promise<StepEnd>): Promise<StepEnd> => {
+    const [line, places] = [lineOf(command), pools[poolOf(command)]];
     const turn = async (): Promise<StepEnd> => {
-      await places.enter();
+      const hasPlace = await places.enter(signal);
       try {
         return await run();
       } finally {
-        places.leave();
+        if (hasPlace) places.leave();
       }
     };
     const end = (lines.get(line) ?? Promise.resolve()).then(turn);
@@ -169,7 +176,7 @@ function turns(atOnce: number) {
 
 function cutShort(tasks: Iterable<Task>, by: HostCommand, steps: ReadonlySet<HostCommand['step']>): void {
   for (const task of tasks)
-    if (lineOf(task.command) === lineOf(by) && steps.has(task.command.step) && !isOfNewerEpoch(task.command, by)) task.abort();
+    if (whose(task.command) === whose(by) && steps.has(task.command.step) && !isOfNewerEpoch(task.command, by)) task.abort();
 }
 
 /** An undoing command that comes late cuts nothing of the attempts after it. */

@@ -28,48 +28,70 @@ const savedFor = (command: CommandOf<'start'> | CommandOf<'resume'>): Pick<Migra
     ? { vm: command.vm, epoch: command.body.proof.surrendered }
     : command;
 
-/** Saved whole and never sealed (its disk was full, or the agent died): the source still has it in the clear, and it is what the VM goes on from. */
-const isWholeInClear = async ({ ports: { files, paths } }: StepContext, { vm }: Pick<MigrationCommand, 'vm'>): Promise<boolean> =>
-  savedStateFault(await files.head(paths.clearMemory(vm), SAVED_STATE_HEAD_BYTES)) === undefined;
+type Starting = CommandOf<'start'> | CommandOf<'resume'>;
 
 /**
- * Restores a VM's memory, vCPUs held, from its sealed state: unsealed into tmpfs, judged, restored with our own definition, and
- * removed whatever happened. `none`: there is no memory state (any more), so the caller starts afresh. So it does at the source if the state
- * does not open, for its key was lost with a database and made anew, or if libvirt restores it at no try (this host has another QEMU since): nobody
- * else has that memory, and a VM that stays off for ever is worse than one that boots from its disks, as after a power cut. A target refuses: the
- * source still has the VM.
+ * Restores a VM's memory, vCPUs held, from its sealed state. `none`: there is no memory state (any more), so the caller starts afresh. A source whose
+ * memory was saved whole and never sealed (its disk was full, its agent died) goes on from what lies in tmpfs, for which no key is needed.
  */
 export async function restoreMemory(
   context: StepContext,
-  command: CommandOf<'start'> | CommandOf<'resume'>,
+  command: Starting,
   memory: MemorySecret | undefined,
   definition: DomainDefinition,
 ): Promise<Outcome<'none' | 'restored'>> {
+  const { files, paths } = context.ports;
+  const sealed = memory === undefined ? undefined : paths.sealedMemory(command.vm, memory.artifact);
+  if (memory !== undefined && sealed !== undefined && (await files.size(sealed)) !== undefined)
+    return restoreSealed(context, command, memory, sealed, definition);
+  const clear = paths.clearMemory(command.vm);
+  const isWhole = savedStateFault(await files.head(clear, SAVED_STATE_HEAD_BYTES)) === undefined;
+  // It is the only copy, and stays until the guest is let run: libvirt may be away for a moment.
+  return command.step === 'resume' && isWhole ? insistOn(context, command, clear, definition) : done('none');
+}
+
+/**
+ * Unsealed into tmpfs, judged, restored with our own definition, and removed whatever happened. `none` at the source if the state does not open, for
+ * its key was lost with a database and made anew: nobody else has that memory, and a VM that stays off for ever is worse than one that boots from its
+ * disks, as after a power cut. A target refuses: the source still has the VM.
+ */
+async function restoreSealed(
+  context: StepContext,
+  command: Starting,
+  memory: MemorySecret,
+  sealed: string,
+  definition: DomainDefinition,
+): Promise<Outcome<'none' | 'restored'>> {
   const { files, paths, artifacts, hypervisor } = context.ports;
-  const { vm } = command;
-  if (memory === undefined) return done('none');
-  const [sealed, clear] = [paths.sealedMemory(vm, memory.artifact), paths.clearMemory(vm)];
-  const isSealed = (await files.size(sealed)) !== undefined;
-  if (!isSealed && !(command.step === 'resume' && (await isWholeInClear(context, command)))) return done('none');
   if (!(await files.isTmpfs(paths.tmpfsDir))) return setBack(refused('TMPFS_REQUIRED'));
   const key = await openSecret(context, command, 'unseal', memory.secret);
   if (!key.ok) return key;
-  if (isSealed) await files.remove(clear);
+  const clear = paths.clearMemory(command.vm);
+  await files.remove(clear);
   try {
-    const opened = isSealed
-      ? await artifacts.openMemory(sealed, clear, memoryKey(savedFor(command), memory.artifact, key.value))
-      : done(undefined);
+    const opened = await artifacts.openMemory(sealed, clear, memoryKey(savedFor(command), memory.artifact, key.value));
     const fault = opened.ok ? savedStateFault(await files.head(clear, SAVED_STATE_HEAD_BYTES)) : opened.setback;
     if (fault !== undefined) return command.step === 'resume' && fault.code === LOST ? done('none') : setBack(fault);
-    const restore = () => hypervisor.restoreHeld(clear, definition);
-    if (command.step === 'start') {
-      await restore();
-      return done('restored');
-    }
-    const isDone = async () => !isOff(await stateOf(context, vm));
-    const refusal = await insist(context, { times: RESTORES_MAX, pauseMs: RESTORE_AGAIN_MS, isDone, act: restore });
-    return done(refusal === undefined ? 'restored' : 'none');
+    if (command.step === 'resume') return await insistOn(context, command, clear, definition);
+    await hypervisor.restoreHeld(clear, definition);
+    return done('restored');
   } finally {
     await files.remove(clear);
   }
+}
+
+/** `none`: libvirt restores it at no try (this host has another QEMU since). */
+async function insistOn(
+  context: StepContext,
+  { vm }: Pick<MigrationCommand, 'vm'>,
+  clear: string,
+  definition: DomainDefinition,
+): Promise<Outcome<'none' | 'restored'>> {
+  const refusal = await insist(context, {
+    times: RESTORES_MAX,
+    pauseMs: RESTORE_AGAIN_MS,
+    isDone: async () => !isOff(await stateOf(context, vm)),
+    act: () => context.ports.hypervisor.restoreHeld(clear, definition),
+  });
+  return done(refusal === undefined ? 'restored' : 'none');
 }
