@@ -10,6 +10,7 @@ import { openSecretReader } from './barbican/secrets.ts';
 import { certificateRows, meterCertificates } from './certificates.ts';
 import { createFailures } from './failures.ts';
 import type { Ground } from './ground.ts';
+import { letGoOfHeld } from './held-still.ts';
 import { bringBackWhatIsHere } from './here.ts';
 import { openHostClient } from './hosts/client.ts';
 import { createHosts } from './hosts/steps.ts';
@@ -75,6 +76,7 @@ export function wire(ground: Ground) {
       if (report.kind !== 'hello') return;
       tellHost(host);
       provideSecrets(host, report);
+      lookAfterHeld(host, report);
     },
   });
   const registry = () => hostClient.registry;
@@ -146,6 +148,7 @@ export function wire(ground: Ground) {
   };
   const news = startKeyNews({ self, journal, keys, store, log });
   const provideSecrets = provideSecretsAgain(machines, log);
+  const lookAfterHeld = letGoOfHeld({ self, inventory, ledgers, alone, hosts, keys: handover }, log);
   const failures = createFailures();
   const settings = {
     rollbackWindowMs: config.migration.rollbackWindowSeconds * 1_000,

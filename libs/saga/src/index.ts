@@ -32,6 +32,6 @@ export {
   targetEnded,
 } from './journey.ts';
 export { APPEND_MARGIN_MS, DELIVERY_GRACE_MS } from './limits.ts';
-export { react } from './react.ts';
+export { react, resumeAfterAll } from './react.ts';
 export { BEFORE_PUBLISHING } from './steps.ts';
 export { type Custody, type Phase, phaseOf, type Summary, summarize } from './summarize.ts';

@@ -1,6 +1,6 @@
 import { isBeforeStart, type Timestamp, type TrustDomain, unreachable } from '@carnet/events';
 import { agreedRekey, neverRequired } from './checks.ts';
-import type { Command, EndCode } from './command.ts';
+import type { Command, CommandOf, EndCode } from './command.ts';
 import { givesUpAt } from './deadlines.ts';
 import { sidesEnded, spokenIn } from './intent.ts';
 import { type Fact, type Journey, type MigrationState, mustResume, type Side } from './journey.ts';
@@ -163,7 +163,14 @@ const relinquish = (m: MigrationState, code: EndCode, because: Pick<Fact, 'diges
   }));
 
 /** `because` is what lets the source run again. A host that has recorded *surrendered* asks for the target's word besides. */
-const resume = (m: MigrationState, because: Pick<Fact, 'digest'>): readonly Command[] =>
+/**
+ * What a source that withdrew does if its host holds the VM still all the same. By the ledger it owes this only where it knew of `TargetReady`
+ * (`mustResume`); one whose machine was set back may have known, and acted, and forgotten.
+ */
+export const resumeAfterAll = (m: MigrationState): CommandOf<'ResumeVm'> | undefined =>
+  m.sourcePhase === 'withdrawn' && m.facts.MigrationWithdrawn ? resume(m, m.facts.MigrationWithdrawn)[0] : undefined;
+
+const resume = (m: MigrationState, because: Pick<Fact, 'digest'>): readonly CommandOf<'ResumeVm'>[] =>
   command(m, 'ResumeVm', because.digest).map((c) => ({
     ...c,
     cites: because.digest,

@@ -7,6 +7,7 @@ import type { Journey } from '@carnet/saga';
 import type { Store } from '@carnet/store';
 import { aloneWith } from '../../../apps/broker/src/alone.ts';
 import { createFailures } from '../../../apps/broker/src/failures.ts';
+import { letGoOfHeld } from '../../../apps/broker/src/held-still.ts';
 import { bringBackWhatIsHere } from '../../../apps/broker/src/here.ts';
 import { createHosts } from '../../../apps/broker/src/hosts/steps.ts';
 import { openInventory } from '../../../apps/broker/src/inventory.ts';
@@ -221,6 +222,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     alone,
   } satisfies Partial<MachinePorts> as unknown as MachinePorts;
   const provide = provideSecretsAgain(machines, log);
+  const lookAfterHeld = letGoOfHeld(context, log);
   const perform = createPerformer(context);
   const views = { record: async () => undefined } as unknown as Parameters<typeof loopPorts>[0]['views'];
   const loopOf = loopPorts({
@@ -264,7 +266,10 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     intake,
     context,
     machines,
-    heard: (hello) => (mutant.provides === 'nothing' ? undefined : provide(hostOf(self), hello)),
+    heard: (hello) => {
+      if (mutant.provides !== 'nothing') provide(hostOf(self), hello);
+      lookAfterHeld(hostOf(self), hello);
+    },
     createKey: keys.create,
   };
 }

@@ -147,7 +147,7 @@ export const leafDigestOf = (chain: readonly string[]): Digest =>
 
 /** One key for one host, VM, epoch and purpose, sealed to the agent's own key: the bus carries ciphertext only. */
 export const secret = (
-  context: PerformContext,
+  context: Pick<PerformContext, 'keys'>,
   command: Command,
   host: HostName,
   purpose: HostPurpose,

@@ -211,8 +211,8 @@ const offerOf = async (
 const NEEDS_PEERS_WORD: ReadonlySet<string> = new Set(['PROOF_MISSING', 'STEP_CONFLICT']);
 
 /** One attempt has one proof, and a host refuses another for a step that it began: so our own word goes first, always. */
-async function resumeAtHost(
-  context: PerformContext,
+export async function resumeAtHost(
+  context: Pick<PerformContext, 'hosts' | 'keys'>,
   command: Owed<'ResumeVm'>,
   host: HostName,
   isReleased: boolean,
@@ -235,16 +235,19 @@ async function resumeAtHost(
   return peers !== undefined && resumed.kind === 'refused' && NEEDS_PEERS_WORD.has(resumed.code) ? resume(peers) : resumed;
 }
 
+const MEMORY_KEY_LOST: ReadonlySet<string> = new Set(['KEY_UNKNOWN', 'KEY_NOT_ACTIVE']);
+
 /**
- * What opens the saved memory. Its key is as young as the migration, and a database that was restored from before does not have it: no
- * asking brings it back, and the VM would stay off for ever. Then it boots from its disks, as after a power cut.
+ * What opens the saved memory. Its key is as young as the migration, and a database that was restored from before does not have it, or has
+ * destroyed it with a move of which it did not know that it saved anything: no asking brings it back, and the VM would stay off for ever. Then it
+ * boots from its disks, as after a power cut.
  */
-async function savedMemory(context: PerformContext, of: Owed<'ResumeVm'>, host: HostName) {
+async function savedMemory(context: Pick<PerformContext, 'keys'>, of: Owed<'ResumeVm'>, host: HostName) {
   const { artifact, key } = memoryOf(of.migration);
   try {
     return { memory: { artifact, secret: await secret(context, of, host, 'unseal', key) } };
   } catch (cause) {
-    if (cause instanceof KeyRefused && cause.code === 'KEY_UNKNOWN') return {};
+    if (cause instanceof KeyRefused && MEMORY_KEY_LOST.has(cause.code)) return {};
     throw cause;
   }
 }
