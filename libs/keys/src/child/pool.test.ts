@@ -29,7 +29,12 @@ function watched(make: () => KeyChild = spawnChild, times: Partial<SessionTimes>
 }
 
 /** A child that runs other JavaScript than ours. */
-const fake = (program: string) => () => spawn(process.execPath, ['-e', program], { stdio: ['pipe', 'pipe', 'ignore'], env: {} });
+const fake = (program: string) => () => {
+  const child = spawn(process.execPath, ['-e', program], { stdio: ['pipe', 'pipe', 'ignore'], env: {} });
+  // As of a real one: that it dies under a write is noticed by the end of its output.
+  child.stdin.on('error', () => undefined);
+  return child;
+};
 
 const alive = (pid: number | undefined): boolean => {
   try {
