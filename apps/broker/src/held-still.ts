@@ -3,6 +3,7 @@ import type { FenceFacts, Hello } from '@carnet/hypervisor';
 import type { Log } from '@carnet/runtime';
 import { type CommandOf, type Journey, resumeAfterAll } from '@carnet/saga';
 import { isMovingHere } from './moving.ts';
+import { oneTryForEach } from './one-try.ts';
 import type { PerformContext } from './perform/context.ts';
 import { resumeAtHost } from './perform/source.ts';
 
@@ -15,10 +16,10 @@ const isStopped = (fence: FenceFacts | undefined): fence is FenceFacts =>
 /**
  * Lets a VM go that its host holds still for a move which this CSP has withdrawn, and of whose stop no ledger says anything. Threat: a machine is set back
  * to before it heard of `TargetReady`, by which its host has stopped the VM, and withdraws before it hears of it again. No event calls for a
- * resume, and nobody may start what is held. One try at a time for each VM; the next hello asks again.
+ * resume, and nobody may start what is held.
  */
 export function letGoOfHeld(ports: HeldPorts, log: Log): (host: HostName, hello: Hello) => void {
-  const busy = new Set<VmId>();
+  const tryFor = oneTryForEach();
   const letGo = async (host: HostName, vm: VmId, epoch: number): Promise<void> => {
     if ((await ports.inventory.vm(vm))?.host !== host) return;
     const command = withdrawnIn(await ports.ledgers.journeys(vm), ports.self, epoch);
@@ -30,12 +31,12 @@ export function letGoOfHeld(ports: HeldPorts, log: Log): (host: HostName, hello:
   };
   return (host, hello) => {
     for (const { vm, fence } of hello.vms) {
-      if (!isStopped(fence) || busy.has(vm)) continue;
-      busy.add(vm);
-      ports
-        .alone(vm, () => letGo(host, vm, fence.epoch))
-        .catch((cause: unknown) => log.warn({ vm, host, err: cause }, 'could not look after a VM that is held still'))
-        .finally(() => busy.delete(vm));
+      if (!isStopped(fence)) continue;
+      tryFor(vm, () =>
+        ports
+          .alone(vm, () => letGo(host, vm, fence.epoch))
+          .catch((cause: unknown) => log.warn({ vm, host, err: cause }, 'could not look after a VM that is held still')),
+      );
     }
   };
 }

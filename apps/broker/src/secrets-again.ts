@@ -1,11 +1,11 @@
 import type { HostName, VmId } from '@carnet/events';
 import type { Hello } from '@carnet/hypervisor';
 import type { Log } from '@carnet/runtime';
+import { oneTryForEach } from './one-try.ts';
 import { type MachinePorts, runSecrets } from './service/machines.ts';
 
-/** One try at a time for each VM; the next hello asks again. */
 export function provideSecretsAgain(ports: MachinePorts, log: Log): (host: HostName, hello: Hello) => void {
-  const busy = new Set<VmId>();
+  const tryFor = oneTryForEach();
   const provide = async (host: HostName, vm: VmId): Promise<void> => {
     const held = await ports.inventory.vm(vm);
     if (held?.host !== host) return;
@@ -15,12 +15,9 @@ export function provideSecretsAgain(ports: MachinePorts, log: Log): (host: HostN
     else log.info({ vm, host }, 'ephemeral secrets provided again');
   };
   return (host, hello) => {
-    for (const { vm } of hello.secretsMissing) {
-      if (busy.has(vm)) continue;
-      busy.add(vm);
-      provide(host, vm)
-        .catch((cause: unknown) => log.warn({ vm, host, err: cause }, 'secrets could not be provided'))
-        .finally(() => busy.delete(vm));
-    }
+    for (const { vm } of hello.secretsMissing)
+      tryFor(vm, () =>
+        provide(host, vm).catch((cause: unknown) => log.warn({ vm, host, err: cause }, 'secrets could not be provided')),
+      );
   };
 }

@@ -23,6 +23,9 @@ export const programFolder = (root) => join(root, 'dist');
 export const programFile = (root, name) => join(programFolder(root), `${name}.js`);
 export const stampFile = (folder) => join(folder, STAMP);
 
+/** Where Node keeps what it has compiled for this user's next start: a folder for each, for whoever writes there says what runs. */
+export const compiledFolder = (root, user) => join(root, '.tools', `compiled-${user}`);
+
 /** SHA-256 over the names and SHA-256 of what a program was built from; undefined when one of them is gone. @param {Map<string, string>} known */
 export function digestOf(root, inputs, known = new Map()) {
   const hash = createHash('sha256');

@@ -27,7 +27,7 @@ export const OBSERVE_SECONDS_MAX = 900;
 export const POLL_MS = 200;
 /** A step answers itself within this time, or `running`: a broker's request must not wait on a copy of gigabytes. Milliseconds. */
 export const REPLY_WITHIN_MS = 1_500;
-/** Long steps of different VMs at work at once, each may hold a 64 MiB transfer or a qemu-img process; and as many short ones. */
+/** Steps of different VMs at work at once, in each pool of places: each may hold a 64 MiB transfer or a qemu-img process. */
 export const STEPS_AT_ONCE_DEFAULT = 4;
 /** Chunk of a sealed artifact, in bytes: 1 MiB travels fastest (facts of the data path). */
 export const CHUNK_BYTES_DEFAULT = 1_048_576;

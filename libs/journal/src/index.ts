@@ -14,7 +14,6 @@ export type { ExportCode } from './import/undo.ts';
 export { type Journal, type JournalOptions, type JournalParts, openJournal } from './journal.ts';
 export { type LeafConfig, leafConfig } from './leaf-config.ts';
 export type { Ledger } from './ledgers.ts';
-export { AGREEMENT_EVENTS_MAX } from './limits.ts';
 export type { Notice } from './notices.ts';
 export type { ChainValidator, ChainVerdict, Clock, EventSigner, Introduction, Log, RandomBytes, Signing } from './ports.ts';
 export { REVOKED } from './ports.ts';

@@ -1,8 +1,5 @@
 /** Every bound of the journal, with its reason. */
 
-/** Auditors read as many. */
-export { AGREEMENT_EVENTS_MAX } from '@carnet/events';
-
 /** Appends decided in one transaction: shares one commit (one fsync) among callers that wait for the same head lock. */
 export const APPEND_GROUP_MAX = 32;
 /** Appends waiting for one ledger's head lock in this process; more means that the database stands still. */

@@ -218,21 +218,33 @@ describe('TLS between two CSPs', () => {
   });
 });
 
-it('a client whose certificate ends while it is connected is cut off, though no list is another', async () => {
-  let atMs = nowMs;
-  const material = { ...a, now: () => timeAt(atMs) };
+/** A server of A that greets whom it admits, and what it refuses; `judged`: by what it goes on judging. */
+async function greeting(judged: TlsMaterial, expected: ExpectedPeer) {
   const server = createServer(serverTlsOptions(a), (socket) => {
     socket.on('error', () => undefined);
     socket.write('hello');
   });
   open.push(server);
   const refused: string[] = [];
-  guardServer(server, material, expectB, (refusal) => void refused.push(refusal.code));
+  guardServer(server, judged, expected, (refusal) => void refused.push(refusal.code));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const socket = connect({ ...clientTlsOptions(b, expectA), host: '127.0.0.1', port: portOf(server) });
+  return { server, refused };
+}
+
+/** A connection on which the greeting has come. */
+async function greeted(party: Party, server: Server) {
+  const socket = connect({ ...clientTlsOptions(party, expectA), host: '127.0.0.1', port: portOf(server) });
   socket.on('error', () => undefined);
   await once(socket, 'data');
+  return socket;
+}
+
+it('a client whose certificate ends while it is connected is cut off, though no list is another', async () => {
+  let atMs = nowMs;
+  const material = { ...a, now: () => timeAt(atMs) };
+  const { server, refused } = await greeting(material, expectB);
+  const socket = await greeted(b, server);
   atMs = lifetime.notAfterMs + 1_000;
   await once(socket, 'close');
   expect(refused).toEqual(['EXPIRED']);
@@ -244,18 +256,8 @@ it('a client is cut off once the list that cleared it has gone stale, though no 
   const brief = createCrl(world.b, { number: 2, thisUpdateMs: nowMs - HOUR_MS, nextUpdateMs, revoked: [] });
   const store = { ...a.store(), crls: [...a.store().crls, brief] };
   const material = { ...a, store: () => store, now: () => timeAt(atMs) };
-  const server = createServer(serverTlsOptions(a), (socket) => {
-    socket.on('error', () => undefined);
-    socket.write('hello');
-  });
-  open.push(server);
-  const refused: string[] = [];
-  guardServer(server, material, expectB, (refusal) => void refused.push(refusal.code));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const socket = connect({ ...clientTlsOptions(b, expectA), host: '127.0.0.1', port: portOf(server) });
-  socket.on('error', () => undefined);
-  await once(socket, 'data');
+  const { server, refused } = await greeting(material, expectB);
+  const socket = await greeted(b, server);
   atMs = nextUpdateMs - 1_000;
   await setTimeout(2 * CRL_RECHECK_MS);
   expect([refused, socket.closed]).toEqual([[], false]);
@@ -266,16 +268,7 @@ it('a client is cut off once the list that cleared it has gone stale, though no 
 
 it('a client that is revoked while it is connected is cut off; another stays', async () => {
   let judge = a;
-  const server = createServer(serverTlsOptions(a), (socket) => {
-    socket.on('error', () => undefined);
-    socket.write('hello');
-  });
-  open.push(server);
-  const refused: string[] = [];
-  const material = { ...a, store: () => judge.store() };
-  guardServer(server, material, { trustDomain: domainB }, (refusal) => void refused.push(refusal.code));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const { server, refused } = await greeting({ ...a, store: () => judge.store() }, { trustDomain: domainB });
   const other = partyOf(world.b, world.leafKeys, 'agent/host-2');
   const dial = async (party: Party) => {
     const options = clientTlsOptions({ ...party, store: a.store }, { trustDomain: domainA });

@@ -1,5 +1,4 @@
-import { agreementTerms, type Event } from '@carnet/events';
-import { AGREEMENT_EVENTS_MAX } from '@carnet/journal';
+import { AGREEMENT_EVENTS_MAX, agreementTerms, type Event } from '@carnet/events';
 import type { Said } from '@carnet/policy';
 import { describe, expect, it } from 'vitest';
 import { A, accepted, B, C, idOf, proposed, termsOf } from '../../../../libs/policy/src/testing.ts';

@@ -1,5 +1,12 @@
-import type { AgreementTerms, Digest, Draft, Reason, TrustDomain } from '@carnet/events';
-import { AGREEMENT_EVENTS_MAX, type Journal } from '@carnet/journal';
+import {
+  AGREEMENT_EVENTS_MAX,
+  type AgreementTerms,
+  type Digest,
+  type Draft,
+  type Reason,
+  type TrustDomain,
+} from '@carnet/events';
+import type { Journal } from '@carnet/journal';
 import {
   type Agreed,
   agreedIn,

@@ -41,9 +41,8 @@ export async function restoreMemory(
   definition: DomainDefinition,
 ): Promise<Outcome<'none' | 'restored'>> {
   const { files, paths } = context.ports;
-  const sealed = memory === undefined ? undefined : paths.sealedMemory(command.vm, memory.artifact);
-  if (memory !== undefined && sealed !== undefined && (await files.size(sealed)) !== undefined)
-    return restoreSealed(context, command, memory, sealed, definition);
+  if (memory !== undefined && (await files.size(paths.sealedMemory(command.vm, memory.artifact))) !== undefined)
+    return restoreSealed(context, command, memory, definition);
   const clear = paths.clearMemory(command.vm);
   const isWhole = savedStateFault(await files.head(clear, SAVED_STATE_HEAD_BYTES)) === undefined;
   // It is the only copy, and stays until the guest is let run: libvirt may be away for a moment.
@@ -59,14 +58,13 @@ async function restoreSealed(
   context: StepContext,
   command: Starting,
   memory: MemorySecret,
-  sealed: string,
   definition: DomainDefinition,
 ): Promise<Outcome<'none' | 'restored'>> {
   const { files, paths, artifacts, hypervisor } = context.ports;
   if (!(await files.isTmpfs(paths.tmpfsDir))) return setBack(refused('TMPFS_REQUIRED'));
   const key = await openSecret(context, command, 'unseal', memory.secret);
   if (!key.ok) return key;
-  const clear = paths.clearMemory(command.vm);
+  const [sealed, clear] = [paths.sealedMemory(command.vm, memory.artifact), paths.clearMemory(command.vm)];
   await files.remove(clear);
   try {
     const opened = await artifacts.openMemory(sealed, clear, memoryKey(savedFor(command), memory.artifact, key.value));
