@@ -82,7 +82,11 @@ async function busHoldsTheEnd({ a, b, pki, bus }: Clouds): Promise<void> {
   const store = await openBenchStore(a.database.url);
   const connection = await connectNats(busAddress(pki, bus, self, 'broker'));
   try {
-    const outbox = openOutbox(store.db.$extendTables<Tables>(), self, peer, NOTHING_KEPT);
+    const outbox = openOutbox(
+      { db: store.db.$extendTables<Tables>(), options: { self }, roster: { peers: [peer] } },
+      peer,
+      NOTHING_KEPT,
+    );
     const { head_seq } = await outbox.marks();
     for (const { subject, envelope, digest } of await outbox.after(head_seq - 1, 1))
       await jetstream(connection).publish(subject, envelope, { msgID: digest, expect: { streamName: ledgerStream(self, peer) } });

@@ -144,7 +144,10 @@ describe("A's database is lost, with every backup of it; an export and the head 
   it('the right one is brought in; nothing is said, and nothing begun, before the peer has answered', async () => {
     const { a } = clouds;
     const imported = run(a, importing);
-    expect(imported).toMatchObject({ status: 0, stdout: expect.stringContaining('quarantined until every peer has answered') });
+    expect(imported).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('quarantined until every peer of the configuration has answered'),
+    });
     await a.broker.restart();
     expect(await peerStateAt(a)).toBe('quarantined');
     const vm = await eventually('a VM', () => createVm(a).catch(() => undefined), SOON_MS);

@@ -209,6 +209,7 @@ export function wire(ground: Ground) {
       },
       unheardBy: async (domain) => {
         const own = (await journal.heads()).find(({ publisher, audience }) => publisher === self && audience === domain);
+        if (own?.quarantinedAt !== undefined) return 'unknown';
         return own === undefined ? 0 : Number(own.head?.seq ?? 0) - own.coveredSeq;
       },
       changed: peerings.nudge,

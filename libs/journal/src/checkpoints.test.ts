@@ -37,7 +37,7 @@ async function openSide(i: 0 | 1, self: typeof A, peer: typeof A): Promise<Side>
   return {
     journal,
     parts,
-    exchange: openExchange(parts, peer, openOutbox(parts.db, self, peer, headFile), NOTHING_AROUND),
+    exchange: openExchange(parts, peer, openOutbox(parts, peer, headFile), NOTHING_AROUND),
   };
 }
 

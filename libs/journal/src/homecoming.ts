@@ -8,7 +8,7 @@ import type { JournalParts } from './journal.ts';
 import { keepUpTo } from './keep.ts';
 import { endOf, readLedger } from './ledgers.ts';
 import { peek } from './peek.ts';
-import { quarantine, quarantinedPeers } from './quarantine.ts';
+import { isQuarantined, quarantine } from './quarantine.ts';
 import type { Received } from './receive.ts';
 import { payloadOf } from './stored-event.ts';
 
@@ -61,8 +61,8 @@ async function receiveOwn(
   deliveries: readonly Delivery[],
   from: From,
 ): Promise<readonly Received[]> {
-  const { db, options, ours } = parts;
-  const inQuarantine = (await quarantinedPeers(db, options.self)).length > 0;
+  const { db, options, ours, roster } = parts;
+  const inQuarantine = await isQuarantined(db, options.self, roster.peers);
   const received = await receiverOf(ours, peer).receive(deliveries);
   const isHome = received.some(({ kind }) => kind === 'placed');
   if (!inQuarantine && isHome) await quarantine(db, options, `events of ours came back from ${peer} that were not here`);

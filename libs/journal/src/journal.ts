@@ -16,7 +16,7 @@ import { type Notice, type Notices, openNotices } from './notices.ts';
 import { endKey, tendKeys } from './own-keys.ts';
 import type { ChainValidator, ChainVerdict, Clock, Log, RandomBytes, Signing } from './ports.ts';
 import { type ProofRefusal, proofAgainst } from './proof-export.ts';
-import { digestAt, quarantine, quarantinedPeers, quarantineIfBehind } from './quarantine.ts';
+import { digestAt, isQuarantined, quarantine, quarantineIfBehind } from './quarantine.ts';
 import { type JourneyEnds, type LastEvent, type Queries, queries } from './queries.ts';
 import { openReceiver, type Received, type Receiver } from './receive.ts';
 import { openRoster, type Roster } from './roster.ts';
@@ -141,6 +141,7 @@ async function openParts(options: JournalOptions): Promise<Opened> {
     openAppender(db, {
       self,
       audience,
+      peers: roster.peers,
       author,
       validateChain,
       standing,
@@ -196,8 +197,9 @@ async function openParts(options: JournalOptions): Promise<Opened> {
     for (const part of [headFiles, reliedFiles, appenders, theirs, ours]) part.delete(peer);
   };
   try {
-    // All before any: a database that is found behind one head file quarantines every own ledger.
+    // All before any: a database that is found behind one head file quarantines every own ledger, and whatever is found later waits for all.
     await ensureLedgers(db, self, options.peers);
+    options.peers.forEach(roster.add);
     for (const peer of new Set(options.peers)) await openPeer(peer, 'for-all');
   } catch (cause) {
     // Whoever starts tries again: each time another connection would go on listening.
@@ -214,8 +216,8 @@ const ledgersWith = (self: TrustDomain, peer: TrustDomain): readonly Ledger[] =>
 
 /** A folder that is new, or older than the database, knows as much from now on. */
 async function keepWhatIsHere(parts: JournalParts, peer: TrustDomain): Promise<void> {
-  const { db, options } = parts;
-  if ((await quarantinedPeers(db, options.self)).length > 0) return;
+  const { db, options, roster } = parts;
+  if (await isQuarantined(db, options.self, [...roster.peers, peer])) return;
   try {
     await keep(parts, peer);
   } catch (cause) {

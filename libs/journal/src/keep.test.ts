@@ -19,7 +19,7 @@ it('a replica with an empty head file keeps and tells no more than the file may 
 
   const file = await openHeadFile(temporaryDir(), B);
   const small: HeadFile = { ...file, isFull: () => file.known() !== null };
-  const outbox = openOutbox(parts.db, A, B, small);
+  const outbox = openOutbox(parts, B, small);
   expect((await outbox.tellableHead())?.seq).toBe(PUBLISH_BATCH_MAX);
   expect((await file.read()).told?.seq).toBe(String(PUBLISH_BATCH_MAX));
   expect(Number((await file.read()).events.at(-1)?.seq ?? 0)).toBeLessThanOrEqual(PUBLISH_BATCH_MAX);
@@ -29,6 +29,6 @@ it('a replica with an empty head file keeps and tells no more than the file may 
   expect(outgoing.at(-1)?.seq).toBe(PUBLISH_BATCH_MAX);
 
   // Without that bound everything may be told.
-  const roomy = openOutbox(parts.db, A, B, await openHeadFile(temporaryDir(), B));
+  const roomy = openOutbox(parts, B, await openHeadFile(temporaryDir(), B));
   expect((await roomy.tellableHead())?.seq).toBe(Number(own?.head?.seq));
 });

@@ -61,16 +61,18 @@ export async function lockLedger(tx: JournalTx, { publisher, audience }: Ledger)
   return row;
 }
 
-/** The head lock of an own ledger, and whether any own ledger is quarantined: all of them come from the same database. */
+/** The head lock of an own ledger, and whether one to any of these peers is quarantined: all of them come from the same database. */
 export async function lockOwnLedger(
   tx: JournalTx,
   { publisher, audience }: Ledger,
+  peers: readonly TrustDomain[],
 ): Promise<StoredLedger & { readonly quarantined: boolean; readonly lost: boolean; readonly received_seq: number }> {
+  const toPeers = sql`(${sql.join([audience, ...peers])})`;
   const row = await tx
     .selectFrom('ledgers')
     .selectAll('ledgers')
     .select(
-      sql<boolean>`exists (select 1 from ledgers q where q.publisher = ${publisher} and q.quarantined_at is not null)`.as(
+      sql<boolean>`exists (select 1 from ledgers q where q.publisher = ${publisher} and q.audience in ${toPeers} and q.quarantined_at is not null)`.as(
         'quarantined',
       ),
     )
@@ -79,7 +81,11 @@ export async function lockOwnLedger(
         'received_seq',
       ),
     )
-    .select(sql<boolean>`exists (select 1 from ledgers l where l.publisher = ${publisher} and l.lost_seq is not null)`.as('lost'))
+    .select(
+      sql<boolean>`exists (select 1 from ledgers l where l.publisher = ${publisher} and l.audience in ${toPeers} and l.lost_seq is not null)`.as(
+        'lost',
+      ),
+    )
     .where('publisher', '=', publisher)
     .where('audience', '=', audience)
     .forUpdate()

@@ -2,6 +2,7 @@ import { type Digest, eventSubject, type TrustDomain } from '@carnet/events';
 import { positionOf } from '@carnet/trust';
 import type { Selectable } from 'kysely';
 import type { HeadFile } from './head-file.ts';
+import type { JournalParts } from './journal.ts';
 import { keepUpTo } from './keep.ts';
 import { endOf, eventsIn, type JournalDb, type Ledger, readLedger, type StoredLedger } from './ledgers.ts';
 import { digestAt } from './quarantine.ts';
@@ -32,8 +33,13 @@ export type Outbox = {
   readonly seqOfDigest: (digest: Digest) => Promise<number | undefined>;
 };
 
+export type OutboxParts = Pick<JournalParts, 'db'> & {
+  readonly options: Pick<JournalParts['options'], 'self'>;
+  readonly roster: Pick<JournalParts['roster'], 'peers'>;
+};
+
 /** Our ledger to one peer, as its publisher on the bus needs it. */
-export function openOutbox(db: JournalDb, self: TrustDomain, peer: TrustDomain, headFile: HeadFile): Outbox {
+export function openOutbox({ db, options: { self }, roster }: OutboxParts, peer: TrustDomain, headFile: HeadFile): Outbox {
   const ledger: Ledger = { publisher: self, audience: peer };
   const mark = async (column: 'acked_seq' | 'read_back_seq', seq: number): Promise<void> => {
     await db
@@ -50,7 +56,7 @@ export function openOutbox(db: JournalDb, self: TrustDomain, peer: TrustDomain, 
   return {
     marks: () => readLedger(db, ledger),
     after: async (afterSeq, limit) => {
-      const rows = outgoingOf(await rowsAfter(db, ledger, afterSeq, limit, 'unless-quarantined'));
+      const rows = outgoingOf(await rowsAfter(db, ledger, afterSeq, limit, [peer, ...roster.peers]));
       const outgoing = headFile.isFull() ? rows.filter(({ seq }) => seq <= positionOf(headFile.told()?.seq)) : rows;
       const end = outgoing.at(-1);
       if (end === undefined) return [];
@@ -59,7 +65,7 @@ export function openOutbox(db: JournalDb, self: TrustDomain, peer: TrustDomain, 
     },
     again: async (afterSeq, limit) => {
       const told = toldSeq(await readLedger(db, ledger));
-      return outgoingOf(await rowsAfter(db, ledger, afterSeq, limit, 'always')).filter(({ seq }) => seq <= told);
+      return outgoingOf(await rowsAfter(db, ledger, afterSeq, limit)).filter(({ seq }) => seq <= told);
     },
     tellableHead: async () => {
       const row = await readLedger(db, ledger);
@@ -99,17 +105,18 @@ async function rowsAfter(
   ledger: Ledger,
   afterSeq: number,
   limit: number,
-  when: 'unless-quarantined' | 'always',
+  unlessQuarantined: readonly TrustDomain[] = [],
 ): Promise<readonly Selectable<EventRow>[]> {
   const quarantined = db
     .selectFrom('ledgers')
     .select('audience')
     .where('publisher', '=', ledger.publisher)
+    .where('audience', 'in', [...unlessQuarantined])
     .where('quarantined_at', 'is not', null);
   return eventsIn(db, ledger)
     .selectAll()
     .where('seq', '>', afterSeq)
-    .$if(when === 'unless-quarantined', (query) => query.where((where) => where.not(where.exists(quarantined))))
+    .$if(unlessQuarantined.length > 0, (query) => query.where((where) => where.not(where.exists(quarantined))))
     .orderBy('seq')
     .limit(limit)
     .execute();

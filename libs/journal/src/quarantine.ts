@@ -31,7 +31,7 @@ export async function quarantineIfBehind(db: JournalDb, ports: QuarantinePorts):
   }
 }
 
-/** Stops appending to every own ledger: they are all in the database that was found behind. */
+/** Stops appending to every own ledger: they are all in the database that was found behind. Those of former peers wait until one is a peer again. */
 export async function quarantine(
   db: JournalDb,
   { self, clock, log }: Omit<QuarantinePorts, 'headFiles' | 'reliedFiles'>,
@@ -94,14 +94,15 @@ export async function leaveQuarantine(
   return undefined;
 }
 
-export async function quarantinedPeers(db: JournalDb, self: TrustDomain): Promise<readonly TrustDomain[]> {
+/** Whether one of our ledgers to these peers is. Whoever is no peer any more is not asked, and nobody waits for its answer. */
+export async function isQuarantined(db: JournalDb, self: TrustDomain, peers: readonly TrustDomain[]): Promise<boolean> {
   const rows = await db
     .selectFrom('ledgers')
     .select('audience')
     .where('publisher', '=', self)
     .where('quarantined_at', 'is not', null)
     .execute();
-  return rows.map(({ audience }) => audience);
+  return rows.some(({ audience }) => peers.includes(audience));
 }
 
 export async function digestAt(db: JournalDb, publisher: TrustDomain, audience: TrustDomain, seq: number) {

@@ -90,7 +90,7 @@ it('nothing is begun with a revoked peer, what was begun is ended, and its messa
   await deliver(await told());
   const headFile = parts.headFiles.get(A);
   if (headFile === undefined) throw new Error('no head file');
-  const exchange = openExchange(parts, A, openOutbox(parts.db, B, A, headFile), NOTHING_AROUND);
+  const exchange = openExchange(parts, A, openOutbox(parts, A, headFile), NOTHING_AROUND);
   const head = signMessage(
     { kind: 'head', from: A, to: B, time: new Date(testClock.nowMs()).toISOString() as never, own: null, received: null },
     eventKeyOf(A),

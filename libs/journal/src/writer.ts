@@ -58,6 +58,8 @@ const BEGINS: ReadonlySet<Draft['type']> = new Set<Draft['type']>(['MigrationInt
 export type WriterPorts = {
   readonly self: TrustDomain;
   readonly audience: TrustDomain;
+  /** Of now, for whom a quarantine waits. */
+  readonly peers: readonly TrustDomain[];
   /** Who signs now: one answer for a whole transaction. */
   readonly author: () => Author;
   readonly validateChain: ChainValidator;
@@ -85,10 +87,10 @@ export type LedgerWriter = {
 
 /** Takes the head lock. */
 export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<LedgerWriter> {
-  const { self, audience } = ports;
+  const { self, audience, peers } = ports;
   // Before the lock is waited for: what is relied on meanwhile is not in the snapshot of that statement.
   const reliedOn = positionOf(ports.reliedOn()?.seq);
-  const row = await lockOwnLedger(tx, { publisher: self, audience });
+  const row = await lockOwnLedger(tx, { publisher: self, audience }, peers);
   const first = stateOf(row);
   const author = ports.author();
   let state = first;

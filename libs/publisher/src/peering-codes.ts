@@ -94,7 +94,7 @@ export const PEERING_CODES = {
   PEER_UNHEARD: {
     text: 'The peer has not acknowledged all that was said to it.',
     advice:
-      'Wait until it hears again: what it does not know, it may undo. `carnet peer remove --unheard` removes a peer that will never be back.',
+      'Wait until it hears again: what it does not know, it may undo. `carnet peer remove --unheard` removes a peer that will never be back; ledgers in quarantine wait for it no more.',
   },
   PEERS_TOO_MANY: { text: 'A broker has no more peers than this.', advice: 'Remove one that is not needed.' },
 } as const satisfies Readonly<Record<string, { readonly text: string; readonly advice: string }>>;

@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util';
-import { CELLS, FAULTS, nameOf, PHASES, type Phase } from './matrix.ts';
+import { CELLS, deckOf, FAULTS, nameOf, PHASES, type Phase, type Run } from './matrix.ts';
 
 const RUNS = 200;
 const STOP_SECONDS = 60;
+const TRAINS_MAX = 8;
 
 export const HELP = `npm run faults -- [options]: real migrations of a real guest between two real clouds, each with one fault.
 
@@ -15,6 +16,7 @@ export const HELP = `npm run faults -- [options]: real migrations of a real gues
   --stop-seconds N  how long a long SIGSTOP lasts (default ${STOP_SECONDS}); the others last 3 s
   --long-stops W    some (default): one stop in twelve is long; all; none
   --patience N      waits N times as long for what has to come: for a machine that is busy with something else
+  --trains N        N pairs of clouds side by side, each with its share of the runs (default 1; at most ${TRAINS_MAX})
   --keep-going      after a failed run start both clouds anew and go on
   --list            prints the runs, and runs none
   --report          prints the table of all runs of this seed that were ever played here, and runs none
@@ -43,6 +45,7 @@ export type Selected = {
   readonly stopSeconds: number;
   readonly longStops: LongStops;
   readonly patience: number;
+  readonly trains: number;
   readonly afterFailure: 'stop' | 'go on';
 };
 export type Wanted = Selected | { readonly kind: 'help' } | { readonly kind: 'wrong'; readonly text: string };
@@ -60,6 +63,7 @@ const OPTIONS = {
   'stop-seconds': text,
   'long-stops': text,
   patience: text,
+  trains: text,
   'keep-going': flag,
   list: flag,
   report: flag,
@@ -83,11 +87,12 @@ const numberOf = (value: string | undefined, otherwise: number): number =>
 
 function selectionOf(values: Values): Wanted {
   const runs = values.runs === 'all' ? CELLS.length : numberOf(values.runs, RUNS);
-  const [from, patience] = [numberOf(values.from, 1), numberOf(values.patience, 1)];
+  const [from, patience, trains] = [numberOf(values.from, 1), numberOf(values.patience, 1), numberOf(values.trains, 1)];
   const chosen = values.run?.split(',').map((one) => numberOf(one, 0));
   const [seed, stopSeconds] = [numberOf(values.seed, 1), numberOf(values['stop-seconds'], STOP_SECONDS)];
-  if (![runs, from, patience, ...(chosen ?? [])].every((number) => number > 0) || [seed, stopSeconds].some(Number.isNaN))
+  if (![runs, from, patience, trains, ...(chosen ?? [])].every((number) => number > 0) || [seed, stopSeconds].some(Number.isNaN))
     return wrong('expected a whole number above 0');
+  if (trains > TRAINS_MAX) return wrong(`expected --trains 1 to ${TRAINS_MAX}`);
   const { only } = values;
   if (only !== undefined && !FAULTS.some((fault) => nameOf(fault).includes(only))) return wrong(`no fault ${only}`);
   const phase = PHASES.map(([name]) => name).find((name) => name === values.phase);
@@ -102,9 +107,20 @@ function selectionOf(values: Values): Wanted {
     stopSeconds,
     longStops,
     patience,
+    trains,
     ...(chosen === undefined ? {} : { chosen }),
     ...(only === undefined ? {} : { only }),
     ...(phase === undefined ? {} : { phase }),
     afterFailure: values['keep-going'] === true ? 'go on' : 'stop',
   };
 }
+
+/** In the order of the seed. */
+export const runsOf = ({ runs, seed, from, chosen, only, phase, longStops }: Selected): readonly Run[] =>
+  deckOf(seed, Math.max(runs, ...(chosen ?? [])), longStops).filter(
+    (one) =>
+      one.number >= from &&
+      (chosen === undefined || chosen.includes(one.number)) &&
+      (only === undefined || nameOf(one.fault).includes(only)) &&
+      (phase === undefined || one.phase === phase),
+  );

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { parseWanted } from './arguments.ts';
 import { wentBack } from './checks.ts';
 import { CELLS, cellOf, deckOf, FAULTS, nameOf, PHASES } from './matrix.ts';
+import { shareOf } from './trains.ts';
 
 const fault = FAULTS.find((one) => nameOf(one) === 'kill broker') ?? FAULTS[0];
 
@@ -24,6 +25,16 @@ test.each([
   expect(new Set(first.map((run) => nameOf(run.fault))).size).toBe(FAULTS.length);
   const of = deckOf(seed, CELLS.length).filter((run) => run.fault === fault);
   expect(new Set(of.slice(0, PHASES.length).map(({ phase }) => phase)).size).toBe(PHASES.length);
+});
+
+test.each([1, 2, 3])('%i trains play every run once, and each goes through the faults in their order', (of) => {
+  const deck = deckOf(1, 50);
+  const shares = Array.from({ length: of }, (_, at) => shareOf(deck, { number: at + 1, of }));
+  expect(shares.flat().toSorted((x, y) => x.number - y.number)).toEqual(deck);
+  for (const share of shares) {
+    expect(share.map(({ number }) => number)).toEqual(share.map(({ number }) => number).toSorted((x, y) => x - y));
+    expect(share.length).toBeGreaterThanOrEqual(Math.floor(deck.length / of));
+  }
 });
 
 test('some stops last the whole minute, and most do not', () => {
@@ -55,7 +66,10 @@ test.each([
   [['--only', 'qemu', '--phase', 'VmStarted'], { kind: 'runs', only: 'qemu', phase: 'VmStarted' }],
   [['--help'], { kind: 'help' }],
   [['--runs', 'all', '--from', '17', '--long-stops', 'all'], { kind: 'runs', runs: CELLS.length, from: 17, longStops: 'all' }],
-  [['--patience', '4'], { kind: 'runs', patience: 4 }],
+  [['--patience', '4'], { kind: 'runs', patience: 4, trains: 1 }],
+  [['--trains', '3'], { kind: 'runs', trains: 3 }],
+  [['--trains', '0'], { kind: 'wrong', text: 'expected a whole number above 0' }],
+  [['--trains', '9'], { kind: 'wrong', text: 'expected --trains 1 to 8' }],
   [['--report', '--seed', '4'], { kind: 'report', seed: 4 }],
   [['--from', '0'], { kind: 'wrong', text: 'expected a whole number above 0' }],
   [['--long-stops', 'now and then'], { kind: 'wrong', text: 'expected --long-stops some, all, none' }],

@@ -2,6 +2,8 @@ import { CELLS, cellOf, nameOf, PHASES, type Run } from './matrix.ts';
 import type { Result } from './one-run.ts';
 import type { Line } from './results.ts';
 
+export const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
 export type Played = { readonly run: Run; readonly result: Result };
 
 export const textOfRun = ({ number, fault, phase, whose, mode }: Run): string =>

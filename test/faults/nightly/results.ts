@@ -7,7 +7,7 @@ import { nameOf } from './matrix.ts';
 import type { Played } from './report.ts';
 
 /** A run that was played: of which code, at which cell, and what came of it. */
-const line = z
+export const line = z
   .strictObject({
     at: z.string(),
     commit: z.string(),

@@ -416,6 +416,8 @@ it('a peer with which migrations are under way is not removed; what it brings la
   expect(await busy.service.remove(B, true)).toMatchObject({ code: 'PEER_BUSY' });
   const deaf = await world.side(A, { unheardBy: async () => 1 });
   expect(await deaf.service.remove(B)).toMatchObject({ code: 'PEER_UNHEARD' });
+  const restored = await world.side(A, { unheardBy: async () => 'unknown' });
+  expect(await restored.service.remove(B)).toMatchObject({ code: 'PEER_UNHEARD', text: expect.stringContaining('quarantine') });
   expect(await rowOf(deaf, B)).toBeDefined();
   const { code = '' } = (await rowOf(a, B)) ?? {};
   must(await a.service.confirm(B, code, ADMIN));

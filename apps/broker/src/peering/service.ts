@@ -71,8 +71,8 @@ export interface PeeringServicePorts extends PeeringPorts {
   readonly confirmedBy: 'anyone' | 'another';
   /** Of which this CSP, or the peer that gave the VM, still has something to do. */
   readonly openMigrationsWith: (domain: TrustDomain) => Promise<number>;
-  /** Events of our ledger to it that it has not acknowledged by a signed head. */
-  readonly unheardBy: (domain: TrustDomain) => Promise<number>;
+  /** Events of our ledger to it that it has not acknowledged by a signed head. `unknown`: in quarantine, until it has said what it holds. */
+  readonly unheardBy: (domain: TrustDomain) => Promise<number | 'unknown'>;
   readonly changed: () => void;
 }
 
@@ -83,7 +83,7 @@ export interface PeeringService {
   readonly join: (request: z.output<typeof joinRequest>, principal: string) => Promise<ServiceResult<PeeringRow>>;
   readonly peerings: () => Promise<readonly PeeringRow[]>;
   readonly confirm: (domain: TrustDomain, code: string, principal: string) => Promise<ServiceResult<PeeringRow>>;
-  /** `unheard`: although it has not acknowledged all that was said to it, and never will. */
+  /** `unheard`: although it has not acknowledged all that was said to it, and never will. A quarantine waits for it no more. */
   readonly remove: (domain: TrustDomain, unheard?: boolean) => Promise<ServiceResult<{ readonly domain: TrustDomain }>>;
 }
 
@@ -161,6 +161,8 @@ export function createPeeringService(ports: PeeringServicePorts): PeeringService
       if (open > 0) return refuse('PEER_BUSY', `${open} migrations with ${domain} have not ended`);
       // Threat: our last word is that the VM has arrived, or that our copy is gone; whoever never hears it takes the VM back, or keeps it for ever.
       const count = unheard === true ? 0 : await ports.unheardBy(domain);
+      if (count === 'unknown')
+        return refuse('PEER_UNHEARD', `our ledgers are in quarantine, and ${domain} has not said yet what it holds of us`);
       if (count > 0)
         return refuse('PEER_UNHEARD', `${domain} has not acknowledged the last ${count} events that were said to it`);
       await rows.removePeering(peering);

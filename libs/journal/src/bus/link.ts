@@ -72,11 +72,11 @@ async function runLeased(
   intake: Intake,
   signal: AbortSignal,
 ): Promise<void> {
-  const { options, db, headFiles, theirs, notices } = parts;
+  const { options, headFiles, theirs, notices } = parts;
   const { self, random, log } = options;
   const [headFile, receiver] = [headFiles.get(peer), theirs.get(peer)];
   if (headFile === undefined || receiver === undefined) throw new JournalError('PEER_UNCONFIGURED', peer);
-  const outbox = openOutbox(db, self, peer, headFile);
+  const outbox = openOutbox(parts, peer, headFile);
   const common = { self, peer, random, log, signal, isUp };
   const { client, manager } = await jetStream();
   const exchange = openExchange(parts, peer, outbox, {

@@ -7,7 +7,7 @@ export const IMPORT_CODES = {
   IMPORT_PEER_UNCONFIGURED: {
     text: 'The export has a ledger with a peer that this configuration does not name.',
     advice:
-      'Add it to `peers` of the configuration, also if it came by invitation or was removed since: its ledger is part of what this CSP has said, and it is asked before anything new is.',
+      'Add it to `peers` of the configuration, also if it came by invitation: it is asked before anything new is said. Only if it was removed, or is gone for good: `--former DOMAIN`.',
   },
   IMPORT_DATABASE_USED: {
     text: 'The database holds something already.',

@@ -49,7 +49,7 @@ async function open(self: typeof A, headDir: string): Promise<void> {
   sides.set(self, {
     journal,
     parts,
-    exchange: openExchange(parts, peer, openOutbox(parts.db, self, peer, file), NOTHING_AROUND),
+    exchange: openExchange(parts, peer, openOutbox(parts, peer, file), NOTHING_AROUND),
   });
 }
 
@@ -204,6 +204,20 @@ describe('an export is brought into an empty database', () => {
     await open(A, headDir);
     expect(await digests()).toEqual(all);
   });
+});
+
+it('ledgers of a peer that is gone come in, and nobody waits for its answer; once it is a peer again it is asked', async () => {
+  const before = await digests();
+  await loseDatabase();
+  expect(await bringIn(exported, { peers: [C], former: [B] })).toMatchObject({ ok: true });
+  expect(await digests()).toEqual(before);
+  // C was never told anything, and says so.
+  await sql`update ledgers set quarantined_at = null where audience = ${C}`.execute(storeOf(A).db);
+  const { journal } = await openJournal(journalOptions(storeOf(A), A, [C], { headDir }));
+  expect(await journal.append(C, decide(refusal('next')))).toMatchObject({ ok: true });
+  await journal.attach(B);
+  expect(await journal.append(C, decide(refusal('next')))).toMatchObject({ ok: false, code: 'LEDGER_QUARANTINED' });
+  await journal.close();
 });
 
 describe('what is refused changes no row', () => {

@@ -27,6 +27,8 @@ export type ImportOptions = Pick<
   JournalOptions,
   'store' | 'self' | 'peers' | 'validateChain' | 'headDir' | 'openHeadFile' | 'clock' | 'log'
 > & {
+  /** Whose ledgers come in as well, and who is asked nothing before anything new is said: peers that were removed, and are gone. */
+  readonly former?: readonly TrustDomain[];
   /** Events that this CSP told and that are nowhere here: they are asked of peers and bus instead of refused. */
   readonly acceptBehind: boolean;
 };
@@ -61,8 +63,9 @@ export async function importLedgers(
   }
 }
 
-async function fill(tx: JournalTx, options: ImportOptions, parts: ExportParts): Promise<Imported> {
-  const { self, peers } = options;
+async function fill(tx: JournalTx, given: ImportOptions, parts: ExportParts): Promise<Imported> {
+  const { self, peers } = { ...given, peers: [...given.peers, ...(given.former ?? [])] };
+  const options = { ...given, peers };
   await refuseUsed(tx);
   await ensureLedgers(tx, self, peers);
   const notes = await placeAll(tx, options, parts);

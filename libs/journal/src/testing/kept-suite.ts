@@ -38,6 +38,20 @@ export function keptContract(open: () => Promise<Store>): void {
       expect(await sides.b.journal.peersState()).toMatchObject([{ proofs: [] }, { proofs: [] }]);
     });
 
+    it('wait for peers of now: who was removed is not asked, and is asked once it is a peer again', async () => {
+      await say(sides.a, 'withheld');
+      await told(sides.a);
+      await restore(2);
+      await restart();
+      await challenge();
+      expect([await appendCode(), await sides.a.outbox.after(0, ALL)]).toEqual(['LEDGER_QUARANTINED', []]);
+      sides.a.journal.detach(C);
+      expect(await appendCode()).toBe('appended');
+      expect(await sides.a.outbox.after(0, ALL)).toHaveLength(4);
+      await sides.a.journal.attach(C);
+      expect([await appendCode(), await sides.a.outbox.after(4, ALL)]).toEqual(['LEDGER_QUARANTINED', []]);
+    });
+
     it('come back if an effect was to rely on them, told or not; what nobody relied on does not', async () => {
       const [first, second, third] = await say(sides.a, 'relied on', 'relied on too', 'nobody knew');
       if (first === undefined || second === undefined || third === undefined) throw new Error('three events');

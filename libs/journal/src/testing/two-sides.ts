@@ -50,7 +50,7 @@ export function twoSides(open: () => Promise<Store>) {
     );
     const file = parts.headFiles.get(peer);
     if (file === undefined) throw new Error('no head file');
-    const outbox = openOutbox(parts.db, self, peer, file);
+    const outbox = openOutbox(parts, peer, file);
     return {
       self,
       journal,
