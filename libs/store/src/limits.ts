@@ -10,6 +10,8 @@ export const STATEMENT_MS_MAX = 15_000;
 export const ANSWER_MS_MAX = STATEMENT_MS_MAX + 5_000;
 /** The answer to a lease, in ms, which waits for nothing at the server: all leases of a connection that does not answer are given up. */
 export const LEASE_ANSWER_MS_MAX = 10_000;
+/** The answer to LISTEN, in ms, which waits for nothing either: after it another connection is tried. */
+export const LISTEN_ANSWER_MS_MAX = 10_000;
 /** A transaction left open without a statement, in ms: it would hold a ledger's head lock against every replica. */
 export const IDLE_IN_TRANSACTION_MS_MAX = 30_000;
 /** First and longest pause between attempts to reopen a listening connection, in ms. */

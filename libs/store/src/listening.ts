@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, type ClientConfig, escapeIdentifier } from 'pg';
-import { RELISTEN_MS_FIRST, RELISTEN_MS_MAX } from './limits.ts';
+import { LISTEN_ANSWER_MS_MAX, RELISTEN_MS_FIRST, RELISTEN_MS_MAX } from './limits.ts';
 import type { StoreLog } from './store.ts';
 
 /** Listens on a connection of its own and opens a new one when it is lost. */
@@ -14,7 +14,7 @@ export async function listenOn(
   let current: Client;
 
   const open = async (): Promise<void> => {
-    const client = new Client(connection);
+    const client = new Client({ ...connection, query_timeout: LISTEN_ANSWER_MS_MAX });
     let over = false;
     const lost = (): void => {
       if (over) return;

@@ -1,10 +1,14 @@
-import { appendFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { appendFileSync, mkdirSync } from 'node:fs';
+import { createConnection, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createDatabase, eventually, freePort, type Postgres, scratch, startPostgres } from '@carnet/dev';
 import { sql } from 'kysely';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isRetryable, openStore, runChanges, type Store } from './index.ts';
+import { LISTEN_ANSWER_MS_MAX } from './limits.ts';
+import { listenOn } from './listening.ts';
 
 const log = { info: () => undefined, warn: () => undefined };
 let postgres: Postgres;
@@ -104,6 +108,34 @@ describe('PostgreSQL store', () => {
     const back = await one.tryLease('vm');
     expect(back).toBeDefined();
     await back?.release();
+  });
+
+  it('listens again where a new connection takes what is said and answers nothing', async () => {
+    const [, socket = ''] = url.split('host=');
+    const dir = join(scratch('store'), 'path');
+    mkdirSync(dir, { recursive: true });
+    const opened: Socket[] = [];
+    const path = createServer((client) => {
+      const server = createConnection(join(socket, '.s.PGSQL.5432'));
+      const isDead = opened.push(client) === 2;
+      server.pipe(client).on('error', () => server.destroy());
+      client.on('data', (said) => (isDead && said.includes('listen ') ? server.unpipe(client) : server.write(said)));
+      for (const [end, otherEnd] of [[client, server] as const, [server, client] as const])
+        end.on('close', () => otherEnd.destroy()).on('error', () => otherEnd.destroy());
+    });
+    await once(path.listen(join(dir, '.s.PGSQL.5432')), 'listening');
+    try {
+      const heard: string[] = [];
+      const stop = await listenOn({ connectionString: url.replace(socket, dir) }, log, 'path', (said) => heard.push(said));
+      opened[0]?.destroy();
+      await expect.poll(() => heard, { timeout: 2 * LISTEN_ANSWER_MS_MAX }).toEqual(['']);
+      await one.notify('path', 'after');
+      await expect.poll(() => heard).toEqual(['', 'after']);
+      expect(opened).toHaveLength(3);
+      await stop();
+    } finally {
+      path.close();
+    }
   });
 
   it('says nothing more over a connection that did not answer: what it began may never end', async () => {
