@@ -28,7 +28,7 @@ import type { Waiting } from './waiting.ts';
 export interface Ground {
   readonly config: BrokerConfig;
   readonly identity: BrokerIdentity;
-  readonly trust: () => TrustStore;
+  readonly trust: (anew?: boolean) => TrustStore;
   readonly invited: Invited;
   readonly tls: TlsMaterial;
   readonly store: Store;
@@ -58,7 +58,7 @@ export async function openGround(
   await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
   const invited = openInvited();
   const files = openTrust(config, nowMs);
-  const trust = (): TrustStore => ({ ...files(), issuers: invited.issuers });
+  const trust = (anew?: boolean): TrustStore => ({ ...files(anew), issuers: invited.issuers });
   const identity = openIdentity(config.identity, log, nowMs);
   // The environment wins over the file, as it does for every other setting.
   const url = environment['CARNET_DATABASE_URL'] ?? config.database.url;

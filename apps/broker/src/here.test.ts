@@ -18,7 +18,8 @@ import type { HeldVm } from './inventory.ts';
 type World = {
   readonly held?: { readonly epoch: number; readonly key?: KeyId };
   readonly missing?: number;
-  readonly quarantined?: boolean;
+  /** Our ledger to whom. */
+  readonly quarantined?: 'a peer' | 'a former peer';
   readonly spares?: 'lost';
   /** The VM's journey with a third. */
   readonly onward?: Journey;
@@ -26,7 +27,7 @@ type World = {
 
 const HOST = hostName.parse('host-1');
 
-function world(self: HerePorts['self'], { held, missing = 0, quarantined = false, spares, onward }: World, party: Party) {
+function world(self: HerePorts['self'], { held, missing = 0, quarantined, spares, onward }: World, party: Party) {
   const done: string[] = [];
   const [disk] = SPEC.disks;
   if (disk === undefined) throw new Error('no disk');
@@ -35,7 +36,10 @@ function world(self: HerePorts['self'], { held, missing = 0, quarantined = false
     self,
     store: { db: { transaction: () => ({ execute: (work: (tx: unknown) => unknown) => work({}) }) } },
     ledgers: { journeys: async () => [party.journey, ...(onward === undefined ? [] : [onward])] },
-    journal: { heads: async () => [quarantined ? { quarantinedAt: 'now' } : {}] },
+    journal: {
+      peers: ['a peer'],
+      heads: async () => (quarantined === undefined ? [] : [{ audience: quarantined, quarantinedAt: 'now' }]),
+    },
     inventory: {
       vm: async () => (held === undefined ? undefined : { vm: VM, epoch: held.epoch, spec, host: HOST }),
       add: async (_: unknown, { host, epoch }: HeldVm) => done.push(`listed at ${host} @${epoch}`) > 0,
@@ -65,7 +69,13 @@ describe('by the ledger the VM is here', () => {
       ['keys are back', 'listed with other keys'],
     ],
     ['and there are no keys', { held: { epoch: 1 }, missing: 1 }, 'whole', ['keys are back', 'listed with other keys']],
-    ['but an own ledger is not back yet', { missing: 1, quarantined: true }, 'later', []],
+    ['but an own ledger is not back yet', { missing: 1, quarantined: 'a peer' }, 'later', []],
+    [
+      'and of own ledgers only that to a former peer is not back: nobody waits for it',
+      { missing: 1, quarantined: 'a former peer' },
+      'whole',
+      ['keys are back', 'listed at host-1 @1'],
+    ],
     ['but what left before stands there still', { held: { epoch: 0 }, missing: 1 }, 'later', []],
     ['and came back later by another journey', { held: { epoch: 2 }, missing: 1 }, 'whole', []],
     ['and its spares are lost', { missing: 1, spares: 'lost' }, 'lost', []],

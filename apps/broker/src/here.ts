@@ -15,7 +15,7 @@ export interface HerePorts {
   readonly self: TrustDomain;
   readonly store: Store;
   readonly ledgers: Pick<Ledgers, 'journeys'>;
-  readonly journal: Pick<Journal, 'heads'>;
+  readonly journal: Pick<Journal, 'heads' | 'peers'>;
   readonly inventory: Pick<Inventory, 'vm' | 'add' | 'respec'>;
   readonly keys: Pick<HandoverKeys, 'missing' | 'bringBack'>;
   readonly log: Pick<Log, 'warn'>;
@@ -38,8 +38,12 @@ export async function bringBackWhatIsHere(ports: HerePorts, vm: VmId, known: Jou
   const arrived = known.migrations.findLast((m) => isArrival(m, ports.self));
   if (arrived === undefined || known.migrations.some((m) => m.epoch > arrived.epoch && m.sourcePhase === 'retired')) return WHOLE;
   if (await isWhole(ports, arrived)) return WHOLE;
-  // What other peers know of us counts as well: the VM may have left to one of them.
-  if ((await ports.journal.heads()).some(({ quarantinedAt }) => quarantinedAt !== undefined)) return { kind: 'later' };
+  // What other peers know of us counts as well: the VM may have left to one of them. Nobody waits for those that are peers no more.
+  const { journal } = ports;
+  const waiting = (await journal.heads()).some(
+    ({ audience, quarantinedAt }) => quarantinedAt !== undefined && journal.peers.includes(audience),
+  );
+  if (waiting) return { kind: 'later' };
   const here = hereBy(await ports.ledgers.journeys(vm), ports.self);
   return here?.id === arrived.id ? await bringBack(ports, arrived) : WHOLE;
 }

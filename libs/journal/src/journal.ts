@@ -20,7 +20,7 @@ import { digestAt, isQuarantined, quarantine, quarantineIfBehind } from './quara
 import { type JourneyEnds, type LastEvent, type Queries, queries } from './queries.ts';
 import { openReceiver, type Received, type Receiver } from './receive.ts';
 import { openRoster, type Roster } from './roster.ts';
-import { openStanding, type Standing } from './standing.ts';
+import { introductionsOf, openStanding, type Standing } from './standing.ts';
 import { journalChanges, type Tables } from './tables.ts';
 import type { AppendOutcome, Plan } from './writer.ts';
 
@@ -84,6 +84,8 @@ export type Journal = Queries & {
   ) => Promise<Checked<null, AppendCode | 'KEY_IN_USE' | 'KEY_UNKNOWN' | 'KEY_ENDED'>>;
   /** What the peer's certificate is worth now, by our revocation lists; `undefined` before it introduced itself. */
   readonly standing: (peer: TrustDomain) => Promise<ChainVerdict | undefined>;
+  /** With which chains (leaf first, base64 DER) the peer has introduced its event keys, the newest first. */
+  readonly introductions: (peer: TrustDomain) => Promise<readonly (readonly string[])[]>;
   /** What convicts a peer, for a third party (`judgeProof`). `PROOF_NONE`: nothing is kept; another code: what is kept convinces nobody else. */
   readonly proofAgainst: (peer: TrustDomain) => Promise<Checked<Proof, ProofRefusal>>;
   /** Whatever is placed from now on, by any replica. An empty list: look again. */
@@ -257,6 +259,7 @@ function journalOf({ parts, attach, detach }: Opened): Journal {
     tendKeys: () => tendKeys(parts),
     endKey: (audience, ending) => endKey(parts, audience, ending),
     standing: (peer) => parts.standing(db, peer),
+    introductions: (peer) => introductionsOf(db, self, peer),
     proofAgainst: (peer) => proofAgainst(db, { self, peer }),
     subscribe: notices.subscribe,
     close: notices.stop,

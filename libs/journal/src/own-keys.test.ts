@@ -77,6 +77,8 @@ describe('a change of the event key', () => {
     expect(typesOf(events).slice(4)).toEqual(['KeyRevoked', 'MigrationRefused']);
     expect(events[4]?.event).toMatchObject({ data: { keyid: old.keyid, lastSeq: '4', reason: { code: 'KEY_ROTATED' } } });
     expect((await deliver(events)).map(({ kind }) => kind)).toEqual(events.map(() => 'placed'));
+    const said = [events[2], events[0]].flatMap((each) => (each?.event?.type === 'KeyAnnounced' ? [each.event.data.chain] : []));
+    expect([said.length, await b.introductions(A)]).toEqual([2, said]);
     // The old key's holder goes on: refused, and nothing changes.
     const last = events.at(-1);
     const payload = JSON.stringify({

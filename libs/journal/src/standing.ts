@@ -2,7 +2,7 @@ import { type Digest, event, type Timestamp, type TrustDomain } from '@carnet/ev
 import { type AnnouncedKey, isIntroduction, type LedgerState, positionOf } from '@carnet/trust';
 import { coveredBy } from './covered.ts';
 import type { EarlyEvent } from './early.ts';
-import { type JournalDb, readLedger, type StoredLedger } from './ledgers.ts';
+import { eventsIn, type JournalDb, type Ledger, readLedger, type StoredLedger } from './ledgers.ts';
 import type { Lookups } from './lookups.ts';
 import { type ChainValidator, type ChainVerdict, REVOKED } from './ports.ts';
 import { payloadOf } from './stored-event.ts';
@@ -23,7 +23,7 @@ export function openStanding(self: TrustDomain, validateChain: ChainValidator): 
   const introduced = new Map<TrustDomain, Introduced>();
   return async (db, publisher, read) => {
     const ledger = { publisher, audience: self };
-    const newest = newestKey((read ?? (await readLedger(db, ledger))).keys);
+    const [newest] = newestFirst((read ?? (await readLedger(db, ledger))).keys);
     if (newest === undefined) return undefined;
     // Events stay: what was read once of a position is true for ever.
     const known = introduced.get(publisher);
@@ -37,21 +37,26 @@ export function openStanding(self: TrustDomain, validateChain: ChainValidator): 
 export const isCutOff = (verdict: ChainVerdict | undefined): boolean =>
   verdict !== undefined && !verdict.ok && verdict.code === REVOKED;
 
-const newestKey = (keys: readonly AnnouncedKey[]): AnnouncedKey | undefined =>
-  keys.toSorted((a, b) => positionOf(b.from) - positionOf(a.from))[0];
+const newestFirst = (keys: readonly AnnouncedKey[]): readonly AnnouncedKey[] =>
+  keys.toSorted((a, b) => positionOf(b.from) - positionOf(a.from));
 
-async function introductionAt(
+/** With which chains (leaf first, base64 DER) a CSP has introduced its event keys to us, the newest first. None: it has not yet. */
+export async function introductionsOf(
   db: JournalDb,
-  { publisher, audience }: { readonly publisher: TrustDomain; readonly audience: TrustDomain },
-  seq: AnnouncedKey['from'],
-): Promise<Introduced | undefined> {
-  const row = await db
-    .selectFrom('events')
-    .select('envelope')
-    .where('publisher', '=', publisher)
-    .where('audience', '=', audience)
-    .where('seq', '=', positionOf(seq))
-    .executeTakeFirst();
+  self: TrustDomain,
+  publisher: TrustDomain,
+): Promise<readonly (readonly string[])[]> {
+  const ledger = { publisher, audience: self };
+  const chains: (readonly string[])[] = [];
+  for (const { from } of newestFirst((await readLedger(db, ledger)).keys)) {
+    const said = await introductionAt(db, ledger, from);
+    if (said !== undefined) chains.push(said.chain);
+  }
+  return chains;
+}
+
+async function introductionAt(db: JournalDb, ledger: Ledger, seq: AnnouncedKey['from']): Promise<Introduced | undefined> {
+  const row = await eventsIn(db, ledger).select('envelope').where('seq', '=', positionOf(seq)).executeTakeFirst();
   const said = row === undefined ? undefined : event.safeParse(payloadOf(row.envelope)).data;
   return said?.type === 'KeyAnnounced' ? { at: seq, chain: said.data.chain, time: said.time } : undefined;
 }

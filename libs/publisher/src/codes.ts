@@ -208,6 +208,10 @@ export const DOOR_CODES = {
     advice:
       "The text says why, with the certificate's code. Ask the peer to renew its agent's certificate, or who spoke in its name.",
   },
+  EVIDENCE_UNJUDGED: {
+    text: "Whether the certificate under a peer's evidence was good is not known now: a revocation list is missing, stale or unreadable.",
+    advice: 'It is looked at again by itself. See that `trust.crlDirectory` has a fresh list of each issuing authority.',
+  },
   LEASE_LOST: {
     text: 'The broker lost its database connection while it decided, and with it the right to.',
     advice: 'Nothing was decided; it tries again by itself. See that the database stays up.',

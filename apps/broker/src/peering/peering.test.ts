@@ -418,6 +418,7 @@ it('a peer with which migrations are under way is not removed; what it brings la
   expect(await deaf.service.remove(B)).toMatchObject({ code: 'PEER_UNHEARD' });
   const restored = await world.side(A, { unheardBy: async () => 'unknown' });
   expect(await restored.service.remove(B)).toMatchObject({ code: 'PEER_UNHEARD', text: expect.stringContaining('quarantine') });
+  expect(await rowOf(restored, B)).toBeDefined();
   expect(await rowOf(deaf, B)).toBeDefined();
   const { code = '' } = (await rowOf(a, B)) ?? {};
   must(await a.service.confirm(B, code, ADMIN));
@@ -438,6 +439,32 @@ it('a peer with which migrations are under way is not removed; what it brings la
   // It will never be back, says who removes it.
   expect(await deaf.service.remove(B, true)).toEqual({ ok: true, value: { domain: B } });
   expect(await rowOf(a, B)).toBeUndefined();
+}, 30_000);
+
+it('a peer that never says what it holds of a restored CSP is removed with what was under way: nothing else would ever end', async () => {
+  const stuck = await world.side(A, { unheardBy: async () => 'unknown', openMigrationsWith: async () => 2 });
+  must(await joinAs(b, await invite()));
+  expect(await stuck.service.remove(B)).toMatchObject({ code: 'PEER_UNHEARD' });
+  expect(await rowOf(stuck, B)).toBeDefined();
+  expect(await stuck.service.remove(B, true)).toEqual({ ok: true, value: { domain: B } });
+  expect(await rowOf(stuck, B)).toBeUndefined();
+});
+
+it('what is wrong with one peer keeps no other from coming', async () => {
+  const c = await world.side(C);
+  a.damaged.add(B);
+  for (const [side, to] of [[b, B] as const, [c, C] as const]) {
+    must(await joinAs(side, await invite(to)));
+    const { code = '' } = (await rowOf(a, to)) ?? {};
+    must(await a.service.confirm(to, code, ADMIN));
+    must(await side.service.confirm(A, code, ADMIN));
+  }
+  await eventually('the other peer at A', () => (a.attached.length === 1 ? true : undefined));
+  await expect(a.tending.settle()).rejects.toThrow('HEAD_FILE_BROKEN');
+  expect(a.attached).toEqual([C]);
+  a.damaged.clear();
+  await a.tending.settle();
+  expect(a.attached).toEqual([C, B]);
 }, 30_000);
 
 it('a peer whose door answers with another protocol holds up nobody: what is to be settled with others is', async () => {

@@ -9,7 +9,8 @@ import { isTrusted, type Peering, type PeeringStore } from './table.ts';
 export interface PeeringPorts {
   readonly self: TrustDomain;
   readonly rows: PeeringStore;
-  readonly trust: () => TrustStore;
+  /** `anew`: with what was put into the folder of lists just now. */
+  readonly trust: (anew?: boolean) => TrustStore;
   readonly tls: TlsMaterial;
   /** SHA-256 of the root above our own authority, and of all that are trusted here. */
   readonly root: () => Digest;

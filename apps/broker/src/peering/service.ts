@@ -157,19 +157,32 @@ export function createPeeringService(ports: PeeringServicePorts): PeeringService
         return refuse('PEER_CONFIGURED', `${domain} is a peer by this broker's configuration: it is removed there`);
       const peering = await rows.peering(domain);
       if (peering === undefined) return unknown(domain);
-      const open = await ports.openMigrationsWith(domain);
-      if (open > 0) return refuse('PEER_BUSY', `${open} migrations with ${domain} have not ended`);
-      // Threat: our last word is that the VM has arrived, or that our copy is gone; whoever never hears it takes the VM back, or keeps it for ever.
-      const count = unheard === true ? 0 : await ports.unheardBy(domain);
-      if (count === 'unknown')
-        return refuse('PEER_UNHEARD', `our ledgers are in quarantine, and ${domain} has not said yet what it holds of us`);
-      if (count > 0)
-        return refuse('PEER_UNHEARD', `${domain} has not acknowledged the last ${count} events that were said to it`);
+      const fault = await removalFault(ports, domain, unheard === true);
+      if (fault !== undefined) return fault;
       await rows.removePeering(peering);
       changed();
       return { ok: true, value: { domain } };
     },
   };
+}
+
+async function removalFault(
+  ports: PeeringServicePorts,
+  domain: TrustDomain,
+  unheard: boolean,
+): Promise<ServiceRefusal | undefined> {
+  const count = await ports.unheardBy(domain);
+  if (count === 'unknown')
+    // Nothing is decided with anybody before it has answered, not even how its migrations end: if it never will, there is no other way on.
+    return unheard
+      ? undefined
+      : refuse('PEER_UNHEARD', `our ledgers are in quarantine, and ${domain} has not said yet what it holds of us`);
+  const open = await ports.openMigrationsWith(domain);
+  if (open > 0) return refuse('PEER_BUSY', `${open} migrations with ${domain} have not ended`);
+  // Threat: our last word is that the VM has arrived, or that our copy is gone; whoever never hears it takes the VM back, or keeps it for ever.
+  return count > 0 && !unheard
+    ? refuse('PEER_UNHEARD', `${domain} has not acknowledged the last ${count} events that were said to it`)
+    : undefined;
 }
 
 const unknown = (domain: TrustDomain): ServiceRefusal => refuse('PEER_UNKNOWN', `${domain} is no peer by invitation`);

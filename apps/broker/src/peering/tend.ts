@@ -96,9 +96,9 @@ async function settleRows(
   // The configuration's word about a peer stands, whatever was exchanged.
   const trusted = rows.filter((one) => isTrusted(one) && !peering.configured.includes(one.domain));
   invited.set(trusted.map(({ domain, card, dataPaths }) => ({ domain, issuer: fingerprintOf(card.issuer), dataPaths })));
-  for (const one of trusted) {
+  const open = async (one: Peering): Promise<void> => {
     keepLists(one, crlDirectory);
-    if (attached.has(one.domain) || !hasList(peering, one)) continue;
+    if (attached.has(one.domain) || !hasList(peering, one)) return;
     tellHosts();
     await journal.attach(one.domain);
     attached.add(one.domain);
@@ -106,12 +106,16 @@ async function settleRows(
     const begun = await journal.append(one.domain, async () => ({ drafts: [], announce: true, value: null }));
     if (!begun.ok) log.warn({ peer: one.domain, code: begun.code }, 'our ledger to an invited peer does not begin yet');
     log.info({ peer: one.domain, issuer: fingerprintOf(one.card.issuer) }, 'an invited peer is trusted: its ledgers are open');
-  }
+  };
+  // What is wrong with one (a damaged head file) keeps no other from coming or going.
+  const failures: unknown[] = [];
+  for (const one of trusted) await open(one).catch((cause: unknown) => failures.push(cause));
   for (const domain of [...attached].filter((one) => !trusted.some((row) => row.domain === one))) {
     journal.detach(domain);
     attached.delete(domain);
     log.warn({ peer: domain }, 'an invited peer was removed');
   }
+  if (failures.length > 0) throw failures[0];
 }
 
 const authorityOf = ({ card }: Peering) => readCertificate(Uint8Array.from(Buffer.from(card.issuer, 'base64')));
@@ -136,12 +140,12 @@ function isNewer({ issuer, number }: Crl, file: string): boolean {
   return !held.ok || held.value.issuer !== issuer || held.value.number < number;
 }
 
-/** Without its list everything of the peer would be refused, its first event too: the next look comes in two seconds. */
+/** Without its list everything of the peer would be refused, its first event too: the next look comes in two seconds. What was put there just now counts. */
 function hasList({ trust }: PeeringPorts, one: Peering): boolean {
   const authority = authorityOf(one);
   return (
     authority.ok &&
-    trust().crls.some((der) => {
+    trust(true).crls.some((der) => {
       const crl = readCrl(der);
       return crl.ok && crl.value.issuer === authority.value.subject;
     })

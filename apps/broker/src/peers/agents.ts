@@ -18,7 +18,8 @@ export function agentFault(
 }
 
 /**
- * Why this chain was not that agent's at an earlier time. What was revoked or ended later was good then; revocation lists must be fresh now.
+ * Why this chain was not that agent's at an earlier time. What was revoked or ended later was good then; revocation lists must be fresh now, and
+ * while they are not nobody knows (`EVIDENCE_UNJUDGED`).
  */
 export function witnessFault(
   trust: TrustStore,
@@ -28,7 +29,8 @@ export function witnessFault(
 ): Reason | undefined {
   const spiffeId = agentSpiffeId(domain, host);
   const path = validatePath({ ...trust, chain, at, now, ignoreRevokedAfter: at, trustDomain: domain, spiffeId });
-  return path.ok
-    ? undefined
+  if (path.ok) return undefined;
+  return path.code.startsWith('CRL_')
+    ? reasonOf('EVIDENCE_UNJUDGED', `whether the leaf under the evidence was good then is not known now (${path.code})`)
     : reasonOf('EVIDENCE_INVALID', `the leaf under the evidence was not the agent of ${host} at ${domain} then (${path.code})`);
 }

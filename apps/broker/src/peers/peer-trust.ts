@@ -29,14 +29,13 @@ export function openPeerTrust(
   { config, invited, journal, trust, now }: Pick<Ground, 'config' | 'invited' | 'journal' | 'trust' | 'now'>,
   agreements: Pick<Agreements, 'fault'>,
 ): PeerTrust {
+  // Whoever signed may have its leaf from the authority of now, or still from the one before it.
   const identify = async (domain: TrustDomain, leaf: string): Promise<PeerIdentity | undefined> => {
-    const path = validatePath({
-      ...trust(),
-      chain: [leaf, ...(await intermediatesOf(journal, domain))],
-      at: now(),
-      trustDomain: domain,
-    });
-    return path.ok ? path.value : undefined;
+    for (const [, ...above] of await journal.introductions(domain)) {
+      const path = validatePath({ ...trust(), chain: [leaf, ...above], at: now(), trustDomain: domain });
+      if (path.ok) return path.value;
+    }
+    return undefined;
   };
   return {
     agentFault: (domain, agent) => agentFault(trust(), now(), domain, agent),
@@ -66,10 +65,4 @@ async function releaseFault(
   if (!standing.ok) return reasonOf(standing.code, `the certificate of ${domain}: ${standing.text}`);
   const path = validatePath({ ...trust(), chain, at: now(), trustDomain: domain, spiffeId: agentSpiffeId(domain, host) });
   return path.ok ? undefined : reasonOf(path.code, `the agent pinned for ${host} of ${domain}: ${path.text}`);
-}
-
-/** From the first event of the peer's ledger, whose chain was validated when it was placed. */
-async function intermediatesOf(journal: Pick<Journal, 'ledger' | 'self'>, publisher: TrustDomain): Promise<readonly string[]> {
-  const [first] = await journal.ledger({ publisher, audience: journal.self }, { from: 1, limit: 1 });
-  return first?.event?.type === 'KeyAnnounced' ? first.event.data.chain.slice(1) : [];
 }

@@ -139,6 +139,24 @@ describe('the request inside a peer’s intent', () => {
   };
   const faultOf = async (intent: EventData<'MigrationIntended'>) => (await requestFault(identify, asked.migration, intent))?.code;
 
+  it('is judged under each authority with which its CSP has introduced itself: persons have leaves of the one before, too', async () => {
+    const above = (domain: typeof A): readonly string[] => ['leaf', ...pki.leafOf(domain, 'broker').chain.slice(1)];
+    const codeUnder = async (...introductions: readonly (readonly string[])[]): Promise<string | undefined> => {
+      const ground = {
+        config: { peers: [] },
+        journal: { introductions: async () => introductions },
+        trust: () => pki.trust,
+        now: () => NOW,
+      };
+      const trust = openPeerTrust(ground as unknown as Parameters<typeof openPeerTrust>[0], { fault: async () => undefined });
+      return (await trust.requestFault(asked.migration, intentOf(signed())))?.code;
+    };
+    expect(await codeUnder(above(A))).toBeUndefined();
+    expect(await codeUnder(above(B), above(A))).toBeUndefined();
+    expect(await codeUnder(above(B))).toBe('REQUEST_REFUSED');
+    expect(await codeUnder()).toBe('REQUEST_REFUSED');
+  });
+
   it('is taken when its asker signed it, also when its CSP asks for more re-keying than the asker', async () => {
     expect(await faultOf(intentOf(signed()))).toBeUndefined();
     expect(await faultOf(intentOf(signed(), { rekey: 'full' }))).toBeUndefined();

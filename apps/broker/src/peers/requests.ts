@@ -15,7 +15,7 @@ import { openEnvelope, parseStrictJson } from '@carnet/trust';
 import { reasonOf } from '../reason.ts';
 import { contentDigestOf } from '../service/request-content.ts';
 
-/** Who holds a leaf (base64 DER) under the intermediate that this CSP's own announcement of its key came with; valid now. */
+/** Who holds a leaf (base64 DER) under an authority with which this CSP has introduced an event key; valid now. */
 export type IdentifyIn = (domain: TrustDomain, leaf: string) => Promise<PeerIdentity | undefined>;
 
 const fault = (text: string): Reason => reasonOf('REQUEST_REFUSED', text);

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { type Digest, type Evidence, evidence, PAYLOAD_TYPES, type PinnedAgent, type SignedEvidence } from '@carnet/events';
 import { rsaPssVerifier } from '@carnet/pki';
-import { type Checked, openEnvelope, parseStrictJson, refuse, type Verifier } from '@carnet/trust';
+import { accept, type Checked, openEnvelope, parseStrictJson, refuse, type Verifier } from '@carnet/trust';
 import { leafDigestOf, type Owed, type PerformContext } from './context.ts';
 
 /** What evidence must be about to count: a true word about another VM, epoch or host proves nothing. */
@@ -17,7 +17,8 @@ export interface Claim {
   readonly event: Digest;
 }
 
-type Step<T> = Checked<T, 'EVIDENCE_INVALID'>;
+/** `EVIDENCE_UNJUDGED` may pass: it is looked at again. */
+type Step<T> = Checked<T, 'EVIDENCE_INVALID' | 'EVIDENCE_UNJUDGED'>;
 const invalid = (text: string) => refuse('EVIDENCE_INVALID', text);
 
 /**
@@ -37,7 +38,7 @@ export async function checkEvidence(
   const placedAt = await ledgers.placedAt(event);
   if (placedAt === undefined) return invalid('the event that carries the evidence is not in a ledger here');
   const fault = peers.witnessFault(about.domain, { host: agent.host, chain: [leaf, ...agent.chain.slice(1)] }, placedAt);
-  if (fault !== undefined) return invalid(fault.text);
+  if (fault !== undefined) return refuse(fault.code === 'EVIDENCE_UNJUDGED' ? fault.code : 'EVIDENCE_INVALID', fault.text);
   return differing(said, about, agent) ?? { ok: true, value: said };
 }
 
@@ -74,8 +75,14 @@ function verifierOf(leaf: string): Verifier | undefined {
   }
 }
 
-/** Whether the guest ran before the source stopped it: then, and only then, it runs at the target. */
-export async function quiescedWhileRunning(context: PerformContext, command: Owed<'AuthorizeStart'>): Promise<boolean> {
+/**
+ * Whether the guest ran before the source stopped it: then, and only then, it runs at the target. Not known now is no answer: what the target
+ * authorises is for good, and a VM that ran would stay off.
+ */
+export async function quiescedWhileRunning(
+  context: PerformContext,
+  command: Owed<'AuthorizeStart'>,
+): Promise<Checked<boolean, 'EVIDENCE_UNJUDGED'>> {
   const { SourceQuiesced: quiesced, OfferAgreed: agreed } = command.facts;
   const found = await checkEvidence(context, {
     signed: quiesced.data.evidence,
@@ -83,5 +90,6 @@ export async function quiescedWhileRunning(context: PerformContext, command: Owe
     about: { ...command, domain: command.peer, kind: 'stopped' },
     event: quiesced.digest,
   });
-  return found.ok && found.value.facts['was'] === 'running';
+  if (found.ok) return accept(found.value.facts['was'] === 'running');
+  return found.code === 'EVIDENCE_UNJUDGED' ? refuse(found.code, found.text) : accept(false);
 }

@@ -30,6 +30,8 @@ describe('a deposit', () => {
   });
 });
 
+const NOT_KNOWN_NOW: Parts = { peers: { witnessFault: () => ({ code: 'EVIDENCE_UNJUDGED', text: 'CRL_STALE' }) } };
+
 describe('an image', () => {
   const sealed = (evidence: (journey: Journey) => SignedEvidence, sizeBytes = 4_096): Journey => {
     const journey = journeyAt('ImageSealed');
@@ -59,6 +61,11 @@ describe('an image', () => {
     const done = await perform(sealed(evidence), 'ReceiveImage');
     expect(done.done).toEqual(GONE);
     expect(done.proposals).toMatchObject([{ reason: { code: 'EVIDENCE_INVALID' } }]);
+  });
+
+  it('waits while nobody knows whether the evidence counts: a list that is missing for a moment ends no move', async () => {
+    const done = await perform(sealed(saved), 'ReceiveImage', {}, NOT_KNOWN_NOW);
+    expect([done.done, done.outcome]).toMatchObject([[], { kind: 'failed', code: 'EVIDENCE_UNJUDGED' }]);
   });
 
   it('larger than what was reserved is not fetched', async () => {
@@ -201,18 +208,26 @@ describe('re-keying', () => {
 });
 
 describe('starting', () => {
-  it.each([
-    ['running', true],
-    ['shutoff', false],
-  ])('a VM that was %s: vCPUs run: %s', async (was, startVcpus) => {
+  const stopped = (was: string): Journey => {
     const journey = journeyAt('KeyImported');
-    const cold: Journey = changed(journey, {
+    return changed(journey, {
       MigrationIntended: { mode: 'cold' },
       OfferAgreed: { agent: pki.agent(CSP_A) },
       SourceQuiesced: { evidence: pki.testify(CSP_A, { ...about(journey, 'stopped'), facts: { was } }) },
     });
-    const done = await perform(cold, 'AuthorizeStart');
+  };
+
+  it.each([
+    ['running', true],
+    ['shutoff', false],
+  ])('a VM that was %s: vCPUs run: %s', async (was, startVcpus) => {
+    const done = await perform(stopped(was), 'AuthorizeStart');
     expect(done.proposals).toMatchObject([{ data: { startVcpus } }]);
+  });
+
+  it('a VM of which it is not known now waits: what is authorised is for good', async () => {
+    const done = await perform(stopped('running'), 'AuthorizeStart', {}, NOT_KNOWN_NOW);
+    expect([done.done, done.outcome]).toMatchObject([[], { kind: 'failed', code: 'EVIDENCE_UNJUDGED' }]);
   });
 
   it('is authorised in the ledger before any host hears of it', async () => {

@@ -1,5 +1,6 @@
 import { keysOf, replacedVolumes } from '@carnet/events';
 import { migrationOf } from '@carnet/saga';
+import { accept } from '@carnet/trust';
 import { fitsRoom, rootsOf } from './artifacts.ts';
 import { ASK_AGAIN_MS, failed, giveUp, machineOf, type Performer, propose, secret, stepOf, unfinished } from './context.ts';
 import { checkEvidence, quiescedWhileRunning } from './evidence.ts';
@@ -44,7 +45,10 @@ export const receiveImage: Performer<'ReceiveImage'> = async (context, command) 
     about: { ...command, domain: command.peer, kind },
     event: quiesced?.digest ?? sealed.digest,
   });
-  if (!testimony.ok) return giveUp(testimony.code, `the VM was not shown to stand still: ${testimony.text}`);
+  if (!testimony.ok) {
+    const text = `the VM was not shown to stand still: ${testimony.text}`;
+    return testimony.code === 'EVIDENCE_UNJUDGED' ? failed(testimony.code, text) : giveUp(testimony.code, text);
+  }
   if (!fitsRoom(intent.data.spec, sealed.data.artifacts))
     return giveUp('IMAGE_TOO_LARGE', 'the image is larger than the VM that was reserved for');
   const received = await context.hosts.step(stepOf(command, offer.data.agent.host), 'receive', async () => ({
@@ -99,11 +103,12 @@ export const authorizeStart: Performer<'AuthorizeStart'> = async (context, comma
   const { MigrationOffered: offer, KeyImported: imported } = command.facts;
   const lost = await unlessWhole(context, command, 'give-back');
   if (lost !== undefined) return lost;
-  const startVcpus = command.mode === 'suspend' || (await quiescedWhileRunning(context, command));
+  const ran = command.mode === 'suspend' ? accept(true) : await quiescedWhileRunning(context, command);
+  if (!ran.ok) return failed(ran.code, ran.text);
   return propose(context, command, async () => ({
     type: 'StartAuthorized',
     migration: command.migration,
-    data: { imported: imported.digest, host: offer.data.agent.host, startVcpus },
+    data: { imported: imported.digest, host: offer.data.agent.host, startVcpus: ran.value },
   }));
 };
 

@@ -220,6 +220,16 @@ it('ledgers of a peer that is gone come in, and nobody waits for its answer; onc
   await journal.close();
 });
 
+it('of a peer that is gone nobody gives back what the head file has beyond the export: an operator says that he knows', async () => {
+  await say(A, 'after the export');
+  await side(A).exchange.head();
+  await loseDatabase();
+  const bring = (acceptBehind: boolean) => bringIn(exported, { peers: [], former: [B], acceptBehind });
+  expect(await bring(false)).toMatchObject({ ok: false, code: 'IMPORT_HEADS_BEYOND' });
+  for (const table of ['events', 'ledgers', 'checkpoints']) expect(await rowsOf(table)).toEqual([]);
+  expect(await bring(true)).toMatchObject({ ok: true, value: { behind: [{ peer: B, kept: 1 }] } });
+});
+
 describe('what is refused changes no row', () => {
   const refused = (what: string, code: string, of: () => readonly Line[], over = (): Partial<ImportOptions> => ({})) => ({
     what,

@@ -64,8 +64,8 @@ export async function importLedgers(
 }
 
 async function fill(tx: JournalTx, given: ImportOptions, parts: ExportParts): Promise<Imported> {
-  const { self, peers } = { ...given, peers: [...given.peers, ...(given.former ?? [])] };
-  const options = { ...given, peers };
+  const options = { ...given, peers: [...given.peers, ...(given.former ?? [])] };
+  const { self, peers } = options;
   await refuseUsed(tx);
   await ensureLedgers(tx, self, peers);
   const notes = await placeAll(tx, options, parts);
@@ -152,11 +152,17 @@ async function keepCheckpoints(tx: JournalTx, { self, peers }: ImportOptions, no
 }
 
 async function behindHeads(tx: JournalTx, options: ImportOptions): Promise<Imported['behind']> {
-  const { self, peers, headDir, openHeadFile: open = openHeadFile, acceptBehind } = options;
+  const { self, peers, former = [], headDir, openHeadFile: open = openHeadFile, acceptBehind } = options;
   const behind: Imported['behind'][number][] = [];
   for (const peer of peers) {
     const beyond = await compareWithHeads(tx, self, peer, await open(headDir, peer, 'head'));
-    if (beyond.told !== undefined && !acceptBehind) throw new Undo('IMPORT_HEADS_BEYOND', `to ${peer}, event ${beyond.told}`);
+    // Of a peer that is gone nobody brings home what the head file has: it may say that a VM has left.
+    const isGone = former.includes(peer) && beyond.kept > 0;
+    if ((beyond.told !== undefined || isGone) && !acceptBehind)
+      throw new Undo(
+        'IMPORT_HEADS_BEYOND',
+        `to ${peer}, ${beyond.told === undefined ? `${beyond.kept} events` : `event ${beyond.told}`}`,
+      );
     if (beyond.kept > 0 || beyond.told !== undefined) behind.push({ peer, ...beyond });
   }
   return behind;

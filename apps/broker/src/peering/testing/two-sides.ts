@@ -45,6 +45,8 @@ export interface Side {
   readonly tending: PeeringTending;
   /** Peers whose ledgers are open, in the order in which that came to be. */
   readonly attached: readonly TrustDomain[];
+  /** Peers whose ledgers cannot be opened. */
+  readonly damaged: Set<TrustDomain>;
   /** What was done for a new peer, in order. */
   readonly order: readonly string[];
   readonly log: readonly string[];
@@ -182,6 +184,7 @@ async function openSide({ domain, home, rootFile, store, leaf, closing, change }
   const tls: TlsMaterial = { ...leaf, store: trust, now };
   const eventKey: Digest = digest.parse(Buffer.from(domain).toString('hex').padEnd(64, '0').slice(0, 64));
   const attached: TrustDomain[] = [];
+  const damaged = new Set<TrustDomain>();
   const order: string[] = [];
   const base = {
     self: domain,
@@ -204,6 +207,7 @@ async function openSide({ domain, home, rootFile, store, leaf, closing, change }
     peering: base,
     journal: {
       attach: async (peer) => {
+        if (damaged.has(peer)) throw new Error('HEAD_FILE_BROKEN');
         order.push('ledgers');
         attached.push(peer);
       },
@@ -247,6 +251,7 @@ async function openSide({ domain, home, rootFile, store, leaf, closing, change }
     invited,
     tending,
     attached,
+    damaged,
     order,
     log,
     crlDirectory,
