@@ -101,8 +101,9 @@ async function live(world: World): Promise<Violation | undefined> {
   checks.calm();
   glass?.calm();
   if (glass !== undefined) keepDiscarding(scheduler, csps, glass);
-  // Who did not switch it off need not switch it on.
+  // Who did not switch it off need not switch it on. A power cut that was under way still comes.
   if (glass !== undefined || csps.some(({ host }) => host.maybeOff)) keepSwitchingOn(scheduler, csps);
+  else for (const { host } of csps) host.onPowerLost = () => keepSwitchingOn(scheduler, csps);
   if (liar !== undefined) {
     await until(scheduler.elapsedMs() + SURFACE_MS);
     liar.surface();

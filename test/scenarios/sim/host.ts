@@ -30,6 +30,8 @@ export type SimHost = {
   maybeOff: boolean;
   /** Its agent dies with it; both begin again a while later. */
   losePower: () => void;
+  /** Somebody is told that it has. */
+  onPowerLost: (() => void) | undefined;
   /** Somebody took it off its power: its agent does not begin again before it is plugged in. */
   unplugged: boolean;
   /** Nothing is heard of its agent until somebody kills it. */
@@ -147,7 +149,9 @@ export function createSimHost(options: HostOptions): SimHost {
       host.touched = true;
       host.maybeOff = true;
       void fake.losePower();
+      host.onPowerLost?.();
     },
+    onPowerLost: undefined,
     unplugged: false,
     hangsUntilMs: 0,
     unplug: () => {
