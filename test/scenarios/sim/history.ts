@@ -158,14 +158,20 @@ async function nothingLeft(
 }
 
 /** A VM moves, and its operator may change his mind. */
-function oneMove({ scheduler, csps, plan }: World, { cancelAfterMs, way }: Script): void {
+function oneMove({ scheduler, csps, plan }: World, { cancel, way }: Script): void {
   const [source, target] = csps;
   const replica = source?.replicas[0];
   if (source === undefined || target === undefined || replica === undefined) throw new Error('no CSP has started');
   wishMove(scheduler, source, replica, { target: target.domain, bytes: plan.bytes(10), way });
-  if (cancelAfterMs === undefined) return;
-  scheduler.at(scheduler.elapsedMs() + cancelAfterMs, () => {
+  const isTime = (): boolean =>
+    typeof cancel === 'number' || source.database.rows(`select seq from events where type = '${cancel}'`).length > 0;
+  const changeMind = (): void => {
     const now = source.replicas[0];
-    if (now !== undefined) wishCancel(scheduler, source, now);
-  });
+    if (now === undefined || !isTime()) scheduler.at(scheduler.elapsedMs() + LOOK_MS, changeMind);
+    else wishCancel(scheduler, source, now);
+  };
+  if (cancel !== undefined) scheduler.at(scheduler.elapsedMs() + (typeof cancel === 'number' ? cancel : 0), changeMind);
 }
+
+/** How soon an operator sees what the ledger says, who waits for it; and that a broker is back. */
+const LOOK_MS = 1;

@@ -41,8 +41,8 @@ export const simKeyChanges: readonly Change[] = [
 ];
 
 export type KeyRules = {
-  /** A mutant's: the deposit alone opens the key. */
-  readonly importsEarly: boolean;
+  /** A mutant's: the deposit alone opens the key; or any release of the key does that ever came, whatever its epoch. */
+  readonly imports: 'on-release' | 'on-deposit' | 'on-any-release';
   /** A mutant's: the source goes on using what it released. */
   readonly keepsReleased: boolean;
 };
@@ -206,6 +206,7 @@ export function simKeys(store: Store, rules: KeyRules, spares: SpareFiles): Hand
     value: { record: (tx: Tx) => record(on(tx)) },
   });
   const rowOf = (from: Any, key: string) => from.selectFrom('sim_keys').selectAll().where('key', '=', key).executeTakeFirst();
+  const wasReleased = async (from: Any, key: string): Promise<boolean> => typeof (await rowOf(from, key))?.value === 'string';
   const parts: HandoverKeys = {
     secretForHost: async ({ purpose }, key) => {
       const row = await rowOf(db, key);
@@ -291,13 +292,15 @@ export function simKeys(store: Store, rules: KeyRules, spares: SpareFiles): Hand
         if (state !== 'paired' && state !== 'acknowledged') return refused('MIGRATION_KEY_UNKNOWN');
         await enter(tx, migration, 'acknowledged');
         const { digest: deposit, data } = facts.KeyDeposited;
-        const held = { value: null, state: rules.importsEarly ? ('active' as const) : ('pre-active' as const), migration };
-        for (const { key, kind } of data.keys)
+        for (const { key, kind } of data.keys) {
+          const isOpen = rules.imports === 'on-deposit' || (rules.imports === 'on-any-release' && (await wasReleased(tx, key)));
+          const held = { value: null, state: isOpen ? ('active' as const) : ('pre-active' as const), migration };
           await tx
             .insertInto('sim_keys')
             .values({ key, kind: kind === 'memory' ? 'memory' : 'disk', ...held })
             .onConflict((conflict) => conflict.column('key').doUpdateSet(held))
             .execute();
+        }
         return { ok: true, value: { deposit, macs: data.keys.map(({ key }) => ({ key, mac: hash(key) })) } };
       }),
     openRelease: async ({ migration, facts }) => {

@@ -32,6 +32,8 @@ export type Mutant = {
   readonly keepsTold?: boolean;
   /** What peers send again is not looked at. */
   readonly neverHeals?: boolean;
+  /** What comes twice, and the bus has not recognised. */
+  readonly repeats?: 'taken-for-forks';
   /** Whoever hears that libvirt lost its secrets does nothing. */
   readonly provides?: 'nothing';
   /** What breaking the glass asks. */
@@ -204,12 +206,22 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'import-before-release',
     breaks: 'the deposit alone makes the key active at the target',
-    keys: { importsEarly: true, keepsReleased: false },
+    keys: { imports: 'on-deposit', keepsReleased: false },
+  },
+  {
+    name: 'release-of-any-epoch',
+    breaks: 'what an earlier release brought opens a later deposit of that key',
+    keys: { imports: 'on-any-release', keepsReleased: false },
+  },
+  {
+    name: 'dedup-by-the-bus-only',
+    breaks: 'what comes twice is the bus’s to recognise: here it is taken for another event at the same position',
+    repeats: 'taken-for-forks',
   },
   {
     name: 'key-kept-after-release',
     breaks: 'the source goes on using the key that it released',
-    keys: { importsEarly: false, keepsReleased: true },
+    keys: { imports: 'on-release', keepsReleased: true },
   },
   {
     name: 'memory-key-kept',

@@ -180,20 +180,24 @@ function openKeys(
 function broken(keys: HandoverKeys, rules: KeyRules): HandoverKeys {
   return {
     ...keys,
-    ...(rules.importsEarly ? { acknowledge: activating(keys.acknowledge) } : {}),
+    ...(rules.imports === 'on-release' ? {} : { acknowledge: activating(keys.acknowledge, rules.imports) }),
     ...(rules.keepsReleased ? { release: activating(keys.release) } : {}),
   };
 }
 
 const activating =
-  <C, T>(prepare: (command: C) => Promise<Result<Prepared<T>>>) =>
+  <C, T>(prepare: (command: C) => Promise<Result<Prepared<T>>>, when: KeyRules['imports'] = 'on-deposit') =>
   async (command: C): Promise<Result<Prepared<T>>> => {
     const prepared = await prepare(command);
     if (!prepared.ok) return prepared;
     const record = async (tx: Tx): Promise<Result<T>> => {
       const recorded = await prepared.value.record(tx);
+      const before = sql`select 1 from keys_holdings before where before.key = ${DISK_KEY} and before.state = 'destroyed'`;
+      const known = when === 'on-any-release' ? sql`and exists (${before})` : sql``;
       if (recorded.ok)
-        await sql`update keys_holdings set state = 'active' where key = ${DISK_KEY} and state <> 'destroyed'`.execute(tx);
+        await sql`update keys_holdings set state = 'active' where key = ${DISK_KEY} and state <> 'destroyed' ${known}`.execute(
+          tx,
+        );
       return recorded;
     };
     return { ok: true, value: { record } };

@@ -1,6 +1,6 @@
 import { type TrustDomain, timestamp } from '@carnet/events';
 import type { Hello } from '@carnet/hypervisor';
-import { type Journal, type JournalOptions, openJournal } from '@carnet/journal';
+import { type Journal, type JournalOptions, type JournalParts, openJournal } from '@carnet/journal';
 import type { Log, Metrics } from '@carnet/runtime';
 import { startLoop } from '@carnet/runtime';
 import type { Journey } from '@carnet/saga';
@@ -25,6 +25,8 @@ import type { MachinePorts } from '../../../apps/broker/src/service/machines.ts'
 import { openIntakes } from '../../../libs/journal/src/bus/intake.ts';
 import { runLink } from '../../../libs/journal/src/bus/link.ts';
 import { pacing } from '../../../libs/journal/src/bus/pace.ts';
+import { convict } from '../../../libs/journal/src/proofs.ts';
+import type { Receiver } from '../../../libs/journal/src/receive.ts';
 import { setOf } from '../../../libs/policy/src/testing.ts';
 import type { digestOf } from '../../../libs/saga/src/testing.ts';
 import type { SimBus } from './bus.ts';
@@ -101,6 +103,25 @@ const observed = (ledgers: Ledgers, folded: ReplicaPorts['folded']): Ledgers => 
   },
 });
 
+/** A mutant's: who comes twice is another one. */
+function takingRepeatsForForks({ db, options: { self }, theirs }: JournalParts, nowMs: () => number): void {
+  for (const [peer, receiver] of theirs) {
+    const { receive } = receiver;
+    const convicting: Receiver['receive'] = async (deliveries) => {
+      const received = await receive(deliveries);
+      for (const [at, result] of received.entries()) {
+        const envelope = deliveries[at]?.envelope;
+        if (result.kind !== 'repeat' || envelope === undefined) continue;
+        const { digest } = result;
+        const conviction = { self, peer, digest, envelope, nowMs: nowMs(), code: 'LEDGER_FORK', digests: [digest] } as const;
+        await db.transaction().execute((tx) => convict(tx, conviction));
+      }
+      return received;
+    };
+    Object.assign(receiver, { receive: convicting });
+  }
+}
+
 export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
   const { scheduler, random, faults, life, store, identity, identities, custody, log, metrics, mutant } = ports;
   const self = identity.domain;
@@ -119,6 +140,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     random: random.bytes,
     log,
   });
+  if (mutant.repeats === 'taken-for-forks') takingRepeatsForForks(parts, nowMs);
   const tampered = ports.tampering(opened);
   const kept = mutant.keepsTold === true ? { ...tampered, keep: async () => undefined } : tampered;
   const journal = mutant.journal?.(kept) ?? kept;
@@ -136,7 +158,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     registry: () => hosts.client.registry,
     nowMs,
     random: random.bytes,
-    rules: mutant.keys ?? { importsEarly: false, keepsReleased: false },
+    rules: mutant.keys ?? { imports: 'on-release', keepsReleased: false },
     durable: () => keepLedgers(journal),
   });
   const handover = mutant.handover?.(keys.handover) ?? keys.handover;

@@ -33,24 +33,32 @@ export const SETTING: Setting = {
 
 const COLD: Way = { mode: 'cold', rekey: 'none' };
 const SUSPEND: Way = { mode: 'suspend', rekey: 'slot' };
-const move = (cancelAfterMs?: number): Story => ({ cancelAfterMs, way: COLD, accident: 'crash ' });
-const suspend = (cancelAfterMs?: number): Story => ({ cancelAfterMs, way: SUSPEND, accident: 'crash ' });
+const move = (cancel?: Story['cancel']): Story => ({ cancel, way: COLD, accident: 'crash ' });
+const suspend = (cancel?: Story['cancel']): Story => ({ cancel, way: SUSPEND, accident: 'crash ' });
 /**
- * A move; a move that its operator cancels early, at the deposit, and about the release; and the same with saved memory and a new passphrase. Where a
- * process can die, and where a host can lose its power or its libvirtd.
+ * A move; a move that its operator cancels early, about the release, and (`stopped`, `verified`) when the VM stands still and when the target has its
+ * image, so that it is resumed; and the same with saved memory and a new passphrase. Where a process can die, and where a host can lose its power or its
+ * libvirtd.
  */
 export const CRASHES = {
   move: move(),
   'cancel-50': move(50),
   'cancel-100': move(100),
   'cancel-150': move(150),
+  'cancel-stopped': move('SourceQuiesced'),
+  'cancel-verified': move('ImageVerified'),
   suspend: suspend(),
   'suspend-cancel-100': suspend(100),
+  'suspend-cancel-stopped': suspend('SourceQuiesced'),
+  'suspend-cancel-verified': suspend('ImageVerified'),
   power: { ...move(), accident: 'power ' },
   'power-cancel-100': { ...move(100), accident: 'power ' },
+  'power-cancel-verified': { ...move('ImageVerified'), accident: 'power ' },
   'power-suspend': { ...suspend(), accident: 'power ' },
   'power-suspend-cancel-100': { ...suspend(100), accident: 'power ' },
+  'power-suspend-cancel-verified': { ...suspend('ImageVerified'), accident: 'power ' },
   libvirtd: { ...move(), accident: 'libvirtd ' },
+  'libvirtd-cancel-verified': { ...move('ImageVerified'), accident: 'libvirtd ' },
   'libvirtd-suspend': { ...suspend(), accident: 'libvirtd ' },
   'libvirtd-suspend-cancel-100': { ...suspend(100), accident: 'libvirtd ' },
 } as const satisfies Readonly<Record<string, Story>>;

@@ -2,6 +2,7 @@ import type { Digest, TrustDomain } from '@carnet/events';
 import { type FakeNetwork, fakeNetwork } from '@carnet/hypervisor';
 import type { Journal } from '@carnet/journal';
 import { createMetrics, type Log, type Metrics } from '@carnet/runtime';
+import type { FactType } from '@carnet/saga';
 import { DISK_KEY, digestOf } from '../../../libs/saga/src/testing.ts';
 import { createBus, type SimBus } from './bus.ts';
 import { type Checks, createChecks } from './checks.ts';
@@ -36,7 +37,12 @@ export type SimOptions = {
 
 /** `crashAt`: at which of all places where a process can die, from 1. */
 export type Script = Story & { readonly crashAt: number };
-export type Story = { readonly cancelAfterMs: number | undefined; readonly way: Way; readonly accident: Accidental };
+export type Story = {
+  /** When its operator changes his mind: so many ms after the request, or once the source has this event. */
+  readonly cancel: number | FactType | undefined;
+  readonly way: Way;
+  readonly accident: Accidental;
+};
 
 /** A script's wishes are over by then. */
 const SCRIPT_MS = 2_000;
