@@ -3,6 +3,7 @@ import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { commandOf, givenOf, HELP, parseWanted, type Wanted } from './sim/arguments.ts';
+import { CAUGHT } from './sim/caught.ts';
 import { MUTANTS } from './sim/mutants.ts';
 import { runSeed, type Setting, shrink } from './sim/run.ts';
 
@@ -129,12 +130,17 @@ async function eachMutant({ from, seeds, setting }: Extract<Wanted, { readonly k
   let missed = 0;
   say('| Mutant | What is broken | Caught by seed | as |\n|---|---|---|---|');
   for (const mutant of MUTANTS) {
+    const said = CAUGHT[mutant.name];
+    const until = Math.max(from + seeds, (said?.seed ?? 0) + 1);
     let caught: string | undefined;
     let seed = from;
-    for (; seed < from + seeds && caught === undefined; seed += 1)
-      caught = (await runSeed(seed, { ...setting, mutant })).violation?.rule;
+    for (; seed < until && caught === undefined; seed += 1) {
+      const rule = (await runSeed(seed, { ...setting, mutant })).violation?.rule;
+      // Other rules may break earlier by what follows.
+      if (said === undefined || rule === said.as) caught = rule;
+    }
     if (caught === undefined) missed += 1;
-    say(`| ${mutant.name} | ${mutant.breaks} | ${caught === undefined ? `none of ${seeds}` : seed - 1} | ${caught ?? '–'} |`);
+    say(`| ${mutant.name} | ${mutant.breaks} | ${caught === undefined ? `none before ${until}` : seed - 1} | ${caught ?? '–'} |`);
   }
   say(`${MUTANTS.length - missed} of ${MUTANTS.length} mutants caught`);
   return missed === 0 ? 0 : 1;
