@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { judgeRestore } from './backup.ts';
-import { fieldOf } from './log.ts';
+import { judgeClock } from './harm.ts';
+import { fieldOf, timesOf } from './log.ts';
 import { judgeFills } from './streams.ts';
 
 test('a database that lost what others were told must have been in quarantine, and an answer must have ended it', () => {
@@ -32,4 +33,22 @@ test('a field of a line of a log', () => {
     undefined,
     undefined,
   ]);
+});
+
+test('times of lines, of those that are ours', () => {
+  const line = '{"level":"info","time":"2026-11-30T00:00:01.500Z","msg":"x"}';
+  expect(timesOf([line, '2026-11-30 LOG: not ours', '{"time":"soon"}'])).toEqual([Date.UTC(2026, 10, 30, 0, 0, 1, 500)]);
+});
+
+test('a clock that was set must be seen in a line that was logged meanwhile', () => {
+  expect(judgeClock(1, [20, 120_900, 122_000])).toEqual({ hit: 'something', notes: ['120 s for 3 s, in 2 of 3 lines'] });
+  expect(judgeClock(-1, [-119_000])).toMatchObject({ hit: 'something' });
+  expect(judgeClock(1, [])).toMatchObject({ hit: 'nothing' });
+  expect(judgeClock(1, [-2, 90])).toMatchObject({ hit: 'nothing' });
+});
+
+test('whoever goes by the right clock, or is wrong the other way, was not hit', () => {
+  for (const times of [[1_500, 2_800], [-119_000], [59_000]])
+    expect(() => judgeClock(1, times)).toThrow(`a clock was set, and ${times.length} lines were logged by another`);
+  expect(() => judgeClock(-1, [121_000])).toThrow('logged by another');
 });

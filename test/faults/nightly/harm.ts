@@ -5,8 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { own } from '@carnet/dev';
 import { rowsOf } from '../harness/ledger-db.ts';
 import { domainsOf, type RealSide } from '../harness/real-side.ts';
-import { type Blow, hit, missed } from './blow.ts';
-import { linesFromNow } from './log.ts';
+import { type Blow, type Hit, hit, missed } from './blow.ts';
+import { linesFromNow, timesOf } from './log.ts';
 import type { Disk } from './matrix.ts';
 import type { Direction } from './network.ts';
 import type { World } from './world.ts';
@@ -19,6 +19,9 @@ const FULL_MS = 3_000;
 const CLOCK_MS = 3_000;
 /** More than an offer lasts (60 s). */
 const CLOCK_OFF_MS = 120_000;
+const CLOCK_SEEN_MS = 60_000;
+/** More than a process takes to notice that its clock was set (`clock.mjs`). */
+const CLOCK_TAKEN_MS = 1_000;
 const CORRUPT_MS = 4_000;
 
 /** Of a cut wire that nothing wanted to pass nobody noticed anything. */
@@ -71,15 +74,32 @@ export async function fillDisk(side: RealSide, disk: Disk): Promise<Blow> {
   return { ...hit(`${FULL_MS / 1_000} s${hasEnded ? ', PostgreSQL was started again' : ''}`), seen };
 }
 
+/** Who goes by a wrong clock says so in each line of its log. */
 export async function setClock({ csp }: RealSide, sign: 1 | -1): Promise<Blow> {
   const files = [csp.paths.brokerConfig, csp.paths.agentConfig].map((config) => `${config}.clock`);
+  const logs = [csp.paths.brokerLog, csp.paths.agentLog].map(linesFromNow);
+  const fromMs = Date.now();
   for (const file of files) {
     writeFileSync(file, String(sign * CLOCK_OFF_MS), { mode: 0o600 });
     own(file, csp.as);
   }
   await sleep(CLOCK_MS);
+  const times = logs.flatMap((lines) => timesOf(lines('"time"')));
   for (const file of files) rmSync(file);
-  return hit(`${CLOCK_OFF_MS / 1_000} s for ${CLOCK_MS / 1_000} s`);
+  return judgeClock(
+    sign,
+    times.map((ms) => ms - fromMs),
+  );
+}
+
+/** `times`: of the lines that were logged meanwhile, in milliseconds since the clock was set, by ours. */
+export function judgeClock(sign: 1 | -1, times: readonly number[]): Hit {
+  const wrong = times.filter((ms) => sign * ms > CLOCK_SEEN_MS);
+  if (wrong.length > 0)
+    return hit(`${(sign * CLOCK_OFF_MS) / 1_000} s for ${CLOCK_MS / 1_000} s, in ${wrong.length} of ${times.length} lines`);
+  const others = times.filter((ms) => Math.abs(ms) > CLOCK_TAKEN_MS);
+  if (others.length > 0) throw new Error(`a clock was set, and ${others.length} lines were logged by another`);
+  return missed('neither broker nor agent said anything while its clock was wrong');
 }
 
 /** One bit of the youngest event of this migration, while its broker is down; after that the broker has to read it. Then it is put back. */

@@ -22,3 +22,7 @@ export function fieldOf(line: string, name: string): string | undefined {
     return undefined;
   }
 }
+
+/** What those of these lines that are ours have for their time, in milliseconds. */
+export const timesOf = (lines: readonly string[]): readonly number[] =>
+  lines.map((line) => Date.parse(fieldOf(line, 'time') ?? '')).filter((ms) => !Number.isNaN(ms));
