@@ -119,6 +119,19 @@ describe('what comes from a host', () => {
     expect(world.client.registry.isSettled()).toBe(true);
   });
 
+  it('an older hello counts once our clock was set back: both were ahead, and the host has begun anew meanwhile', () => {
+    const world = listening();
+    const [AHEAD_MS, LATER_MS] = [120_000, 1_000];
+    world.pass(AHEAD_MS);
+    world.say(signedBy(`agent-${HOST}`, hello(NOW_MS + AHEAD_MS, 'T0xE')));
+    world.pass(-AHEAD_MS);
+    world.say(signedBy(`agent-${HOST}`, hello(NOW_MS, 'TkVX')));
+    expect(world.client.registry.hello(HOST)?.publicKey).toBe('TkVX');
+    world.pass(LATER_MS);
+    world.say(signedBy(`agent-${HOST}`, hello(NOW_MS - 5_000, 'T0xE')));
+    expect(world.client.registry.hello(HOST)?.publicKey).toBe('TkVX');
+  });
+
   it('an older hello that is played again brings no old key back', () => {
     const world = listening();
     const old = signedBy(`agent-${HOST}`, hello(NOW_MS - 5_000, 'T0xE'));

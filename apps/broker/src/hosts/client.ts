@@ -58,6 +58,16 @@ export function openHostClient(options: HostClientOptions): HostClient {
   >();
   const known = new Set<string>(options.hosts);
 
+  /** Threat: a recorded hello brings back an old key, and makes a dead host look alive. */
+  const isRecording = (host: HostName, { time }: Hello): boolean => {
+    const nowMs = options.nowMs();
+    if (Math.abs(nowMs - Date.parse(time)) > HELLO_MS_OFF_MAX) return true;
+    // Both clocks were ahead and are set right: by its time the last hello is newer than all that come for as long, and what is sealed for an
+    // agent that has restarted would not open.
+    const wasSetBack = nowMs < (registry.heardAtMs(host) ?? nowMs);
+    return !wasSetBack && time < (registry.hello(host)?.time ?? '');
+  };
+
   /** A hello introduces its own chain; from then on replies are checked against the leaf it named. */
   const introduce = (host: HostName, bytes: Uint8Array): Hello | undefined => {
     let identity: AgentIdentity | undefined;
@@ -68,17 +78,14 @@ export function openHostClient(options: HostClientOptions): HostClient {
     });
     if (report?.kind !== 'hello' || identity === undefined) return undefined;
     if (report.host !== host || report.domain !== options.domain) return undefined;
-    // Threat: a recorded hello brings back an old key, and makes a dead host look alive.
-    const isRecording =
-      Math.abs(options.nowMs() - Date.parse(report.time)) > HELLO_MS_OFF_MAX || report.time < (registry.hello(host)?.time ?? '');
-    if (isRecording) return undefined;
+    if (isRecording(host, report)) return undefined;
     identities.set(host, { identity, chain: report.chain, judgedMs: options.nowMs() });
     return report;
   };
 
   const identityOf = (host: HostName): AgentIdentity | undefined => {
     const known = identities.get(host);
-    if (known === undefined || options.nowMs() - known.judgedMs < JUDGED_MS_VALID) return known?.identity;
+    if (known === undefined || Math.abs(options.nowMs() - known.judgedMs) < JUDGED_MS_VALID) return known?.identity;
     const identity = options.validateAgent(known.chain, host);
     if (identity === undefined) identities.delete(host);
     else identities.set(host, { identity, chain: known.chain, judgedMs: options.nowMs() });
