@@ -46,7 +46,7 @@ export async function cutDataPath({ network }: World, { csp }: RealSide, directi
 }
 
 /** What ours, libvirtd, QEMU and PostgreSQL say of a disk without room. */
-const NO_ROOM = ['NO_ROOM', 'No space left', 'ENOSPC', 'the disk is full'];
+const NO_ROOM = ['NO_ROOM', 'DISK_FULL', 'No space left', 'ENOSPC', 'the disk is full'];
 
 /** Who wanted to write is known by what was refused. A PostgreSQL that could not even say so to its log of transactions has ended: it is started again. */
 export async function fillDisk(side: RealSide, disk: Disk): Promise<Blow> {

@@ -64,7 +64,8 @@ export function createHostAgent(options: HostAgentOptions): HostAgent {
       const posted = before(command) ?? board.post(command);
       if (!isTask(posted)) return reply(command, digest, posted);
       const end = await endWithin(posted, options.replyWithinMs ?? REPLY_WITHIN_MS, ports);
-      ports.log.debug({ step: command.step, stepKey: keyOf(command), status: end?.status ?? 'running' }, 'answered');
+      const code = end !== undefined && 'code' in end ? { code: end.code } : {};
+      ports.log.debug({ step: command.step, stepKey: keyOf(command), status: end?.status ?? 'running', ...code }, 'answered');
       return end === undefined ? running(command, digest, posted) : reply(command, digest, end);
     },
     close: async () => {
