@@ -1,16 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Daemon, eventually, lastTick, tickFoundOnDisk, vtpmResets } from '@carnet/dev';
+import { type Daemon, eventually, tickFoundOnDisk } from '@carnet/dev';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Federation, startFederation } from '../../infra/dev/src/clouds/federation.ts';
 import { intentOf, type Mode, must, settled } from './harness/moves.ts';
 import { consoleOf, type RealSide, realSide, runningAt, tickAfter } from './harness/real-side.ts';
-import { audit, checkLedgers, checkTraces } from './nightly/checks.ts';
+import { audit, checkLedgers, checkTraces, keptOpen, type Life, lifeAt, wentBack } from './nightly/checks.ts';
 
 const DISK_BYTES = 8_388_608;
 const GUEST_MEMORY_MIB = 256;
 const DEAD_MS = 500;
 const EVENT_MS_MAX = 60_000;
 const END_MS_MAX = 120_000;
+const SOON_MS = 30_000;
 /** More than its parts may take one after the other on a machine that is busy. */
 const MOVE_MS_MAX = 420_000;
 
@@ -19,7 +20,7 @@ let a: RealSide;
 let b: RealSide;
 let vm: string;
 let uuid: string;
-/** Of the guest's vTPM at its last boot: a state that was lost, or came back from before, would count anew. */
+/** Of the guest's vTPM, as last seen: a state that was lost, or came back from before, would count anew. */
 let resets: number;
 
 beforeAll(async () => {
@@ -45,7 +46,7 @@ beforeAll(async () => {
   vm = must(await a.api.post<{ readonly vm: string }>('/v1/vms', body)).vm;
   uuid = vm.split('/')[1] ?? '';
   await tickAfter(a, uuid, undefined);
-  resets = vtpmResets(consoleOf(a, uuid)).at(-1) ?? 0;
+  ({ resets } = await lifeAt(a, uuid, 0));
   expect(resets).toBeGreaterThan(0);
 }, MOVE_MS_MAX);
 
@@ -58,6 +59,18 @@ afterAll(async () => {
 });
 
 const running = (): readonly string[] => runningAt([a, b]);
+
+/** Once a move has ended. Who waits for one side may not see that for a while it were both. */
+const runsOnlyAt = ({ plan }: RealSide): Promise<true> =>
+  eventually(
+    'the VM at exactly one side',
+    () => {
+      const sides = running();
+      if (sides.length > 1) throw new Error(`the VM runs at ${sides.join(' and at ')}`);
+      return sides.join() === plan.domain ? true : undefined;
+    },
+    SOON_MS,
+  );
 
 type KillPoint = {
   readonly mode: Mode;
@@ -90,30 +103,42 @@ describe('everything real: kill -9, and the VM goes on at exactly one side', () 
     async (_name, point) => {
       // What is tried again begins where the first try left off, and its move may still be under way.
       await eventually('the VM at one side', () => (running().length === 1 ? true : undefined), END_MS_MAX);
-      const [source, target] = running().join() === a.plan.domain ? [a, b] : [b, a];
-      const before = await tickAfter(source, uuid, lastTick(consoleOf(source, uuid)));
-      const { migration } = must(
-        await source.api.post<{ readonly migration: string }>('/v1/intents', intentOf(vm, target.plan.domain, point.mode)),
-      );
-      await (point.by === 'source' ? source : target).watch.appears(migration, point.step, EVENT_MS_MAX);
-      const daemon = daemonOf(point, point.whose === 'source' ? source : target);
-      await daemon.kill('SIGKILL');
-      await sleep(DEAD_MS);
-      await daemon.restart();
-      const { outcome } = await settled({ a, b }, migration, END_MS_MAX);
-      expect(['done', 'rolled-back', 'withdrawn']).toContain(outcome);
-      const [holder, other] = outcome === 'done' ? [target, source] : [source, target];
-      await eventually('the VM at exactly one side', () => (running().join() === holder.plan.domain ? true : undefined), 30_000);
-      const after = await tickAfter(holder, uuid, lastTick(consoleOf(holder, uuid)));
-      if (point.mode === 'suspend') expect(after).toMatchObject({ boot: before.boot });
-      if (point.mode === 'suspend') expect(after.n).toBeGreaterThan(before.n);
-      if (point.mode === 'cold' && outcome === 'done') expect(tickFoundOnDisk(consoleOf(holder, uuid))?.boot).toBe(before.boot);
-      if (after.boot !== before.boot) expect(vtpmResets(consoleOf(holder, uuid)).at(-1)).toBe(++resets);
-      // As after every run of `npm run faults`: nothing left, keys where they belong, nobody accused, and an auditor who agrees.
-      await checkTraces({ vm }, holder, other);
-      await checkLedgers({ a, b });
-      await audit({ federation });
+      const [source, target] = running().join() === a.plan.domain ? ([a, b] as const) : ([b, a] as const);
+      const before = await lifeAt(source, uuid, resets);
+      const left = keptOpen(consoleOf(source, uuid));
+      try {
+        await moveUnderKill(point, { source, target, before, left: left.path });
+      } finally {
+        left.close();
+      }
     },
     MOVE_MS_MAX,
   );
 });
+
+type Begun = { readonly source: RealSide; readonly target: RealSide; readonly before: Life; readonly left: string };
+
+async function moveUnderKill(point: KillPoint, { source, target, before, left }: Begun): Promise<void> {
+  const { mode, step } = point;
+  const intent = intentOf(vm, target.plan.domain, mode);
+  const { migration } = must(await source.api.post<{ readonly migration: string }>('/v1/intents', intent));
+  await (point.by === 'source' ? source : target).watch.appears(migration, step, EVENT_MS_MAX);
+  const daemon = daemonOf(point, point.whose === 'source' ? source : target);
+  await daemon.kill('SIGKILL');
+  await sleep(DEAD_MS);
+  await daemon.restart();
+  const { outcome } = await settled({ a, b }, migration, END_MS_MAX);
+  expect(['done', 'rolled-back', 'withdrawn']).toContain(outcome);
+  const [holder, other] = outcome === 'done' ? [target, source] : [source, target];
+  await runsOnlyAt(holder);
+  const after = await lifeAt(holder, uuid, before.resets, left);
+  const onDisk = tickFoundOnDisk(consoleOf(holder, uuid)) ?? tickFoundOnDisk(left);
+  expect(wentBack(before, after, onDisk)).toBeUndefined();
+  if (mode === 'suspend') expect(after.tick.boot).toBe(before.tick.boot);
+  expect(after.resets - before.resets).toBe(after.tick.boot === before.tick.boot ? 0 : 1);
+  ({ resets } = after);
+  // As after every run of `npm run faults`: nothing left, keys where they belong, nobody accused, and an auditor who agrees.
+  await checkTraces({ vm }, holder, other);
+  await checkLedgers({ a, b });
+  await audit({ federation });
+}

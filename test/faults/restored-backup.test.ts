@@ -1,5 +1,4 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '@carnet/dev';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -8,6 +7,8 @@ import type { Cloud } from './harness/cloud.ts';
 import { type Clouds, startClouds } from './harness/clouds.ts';
 import { eventAppears } from './harness/ledger-db.ts';
 import { createVm, intend, intentOf, must, newMigration, settled, type Vm } from './harness/moves.ts';
+import { linesFromNow } from './nightly/log.ts';
+import { PHASES, type Phase } from './nightly/matrix.ts';
 
 const SOON_MS = 30_000;
 const END_MS_MAX = 90_000;
@@ -42,22 +43,22 @@ async function backUp(cloud: Cloud): Promise<void> {
 /** The machine is lost in the middle of its work, and what is brought back is the backup. */
 async function loseAndRestore(scope: Scope, ...sides: readonly Cloud[]): Promise<void> {
   await Promise.all(sides.map(({ broker }) => broker.kill('SIGKILL')));
-  for (const cloud of sides) {
-    await cloud.database.stop();
-    copyWhole(backupOf(cloud), dataOf(cloud));
-    if (scope === 'machine') copyWhole(`${headsOf(cloud)}.backup`, headsOf(cloud));
-    await cloud.database.restart();
-  }
+  await Promise.all(sides.map((cloud) => bringBack(scope, cloud)));
+  const logs = sides.map(({ paths }) => linesFromNow(paths.brokerLog));
   await Promise.all(sides.map(({ broker }) => broker.restart()));
+  if (scope === 'machine') await Promise.all(logs.map(noticesItself));
+}
+
+async function bringBack(scope: Scope, cloud: Cloud): Promise<void> {
+  await cloud.database.stop();
+  copyWhole(backupOf(cloud), dataOf(cloud));
+  if (scope === 'machine') copyWhole(`${headsOf(cloud)}.backup`, headsOf(cloud));
+  await cloud.database.restart();
 }
 
 /** Before its peer says anything. */
-const noticesItself = ({ paths }: Cloud): Promise<true> =>
-  eventually(
-    'what the bus holds of it',
-    async () => (readFileSync(paths.brokerLog, 'utf8').includes('the bus holds events of ours') ? true : undefined),
-    SOON_MS,
-  );
+const noticesItself = (lines: ReturnType<typeof linesFromNow>): Promise<true> =>
+  eventually('what the bus holds of it', () => (lines('the bus holds events of ours').length > 0 ? true : undefined), SOON_MS);
 
 /** Nobody is accused, and both say the same again. */
 async function isHealed(): Promise<void> {
@@ -67,8 +68,14 @@ async function isHealed(): Promise<void> {
 }
 
 async function isWholeAtOneSide(vm: Vm): Promise<void> {
-  await eventually('the VM at one side', async () => (runsAt(clouds, vm).length === 1 ? true : undefined), SOON_MS);
-  neverBoth(clouds, vm);
+  await eventually(
+    'the VM at one side',
+    async () => {
+      neverBoth(clouds, vm);
+      return runsAt(clouds, vm).length === 1 ? true : undefined;
+    },
+    SOON_MS,
+  );
 }
 
 const NOTHING_HELD = { listed: false, keys: [] as readonly string[] };
@@ -78,6 +85,22 @@ async function heldAt(cloud: Cloud, { vm }: Vm): Promise<{ readonly listed: bool
   const { items: vms } = must(await cloud.api.get<Rows<{ readonly vm: string }>>('/v1/vms'));
   const { items: keys } = must(await cloud.api.get<Rows<{ readonly vm?: string; readonly state: string }>>('/v1/keys'));
   return { listed: vms.some((one) => one.vm === vm), keys: keys.filter((one) => one.vm === vm).map(({ state }) => state) };
+}
+
+/** Held where it runs; where it does not, neither listed nor with a key that is not destroyed. */
+async function isHeldWhereItRuns(vm: Vm): Promise<void> {
+  const [here] = runsAt(clouds, vm);
+  for (const cloud of [clouds.a, clouds.b]) {
+    const gone = cloud.plan.domain !== here;
+    await eventually(
+      `what ${cloud.plan.domain} holds`,
+      async () => {
+        const { listed, keys } = await heldAt(cloud, vm);
+        return listed !== gone && (!gone || keys.every((state) => state === 'destroyed')) ? true : undefined;
+      },
+      SOON_MS,
+    );
+  }
 }
 
 describe.each<{
@@ -108,25 +131,13 @@ describe.each<{
     }
     await eventAppears(restored.database, migration, until, SOON_MS);
     await loseAndRestore(scope, restored);
-    if (scope === 'machine') await noticesItself(restored);
     const { outcome } = await settled(clouds, migration, END_MS_MAX);
     // What the machine did before it was lost may have reached the peer in time: then it goes on instead of back.
     if (ends === 'forward') expect(outcome).toBe('done');
     else expect(['withdrawn', 'rolled-back', 'done']).toContain(outcome);
     await isHealed();
     await isWholeAtOneSide(vm);
-    const [here] = runsAt(clouds, vm);
-    for (const cloud of [clouds.a, clouds.b]) {
-      const gone = cloud.plan.domain !== here;
-      await eventually(
-        `what ${cloud.plan.domain} holds`,
-        async () => {
-          const { listed, keys } = await heldAt(cloud, vm);
-          return listed !== gone && (!gone || keys.every((state) => state === 'destroyed')) ? true : undefined;
-        },
-        SOON_MS,
-      );
-    }
+    await isHeldWhereItRuns(vm);
   });
 });
 
@@ -188,18 +199,46 @@ it('a target that gave a VM back, and is restored behind that, destroys again wh
   expect(runsAt(clouds, vm)).toEqual([clouds.a.plan.domain]);
 });
 
-it('both sides restored at once go on with what both still know, and the VM runs where the move ended', async () => {
-  const vm = await createVm(clouds.a);
-  await backUp(clouds.a);
-  await backUp(clouds.b);
-  const migration = await intend(clouds.a, clouds.b, vm, 'cold');
-  await eventAppears(clouds.b.database, migration, 'KeyDeposited', SOON_MS);
-  await loseAndRestore('database', clouds.a, clouds.b);
-  const { outcome } = await settled(clouds, migration, END_MS_MAX);
-  await isHealed();
-  await isWholeAtOneSide(vm);
-  const [from, to] = outcome === 'done' ? [clouds.b, clouds.a] : [clouds.a, clouds.b];
-  expect(runsAt(clouds, vm)).toEqual([from.plan.domain]);
-  const next = await intend(from, to, vm, 'cold');
-  expect((await settled(clouds, next, END_MS_MAX)).outcome).toBe('done');
+/** The target's host has started the VM: what its broker has forgotten of that must come back. */
+const RUNS_THERE: ReadonlySet<Phase> = new Set<Phase>(['VmStarted', 'MigrationFinalized']);
+const SINCE_RELEASE = PHASES.slice(PHASES.findIndex(([phase]) => phase === 'KeyReleased'));
+
+describe('both sides are restored at once, to before the move', () => {
+  let vm: Vm;
+  beforeAll(async () => {
+    vm = await createVm(clouds.a);
+  });
+  const ends = (): readonly [Cloud, Cloud] => {
+    const { a, b } = clouds;
+    return runsAt(clouds, vm).join() === a.plan.domain ? [a, b] : [b, a];
+  };
+
+  // There and back, each from where the last one ended.
+  it.each([
+    ...PHASES.map(([phase, by]) => ['database', phase, by] as const),
+    ...SINCE_RELEASE.map(([phase, by]) => ['machine', phase, by] as const),
+  ])('each %s, at %s of the %s: they go on with what both still know, and the VM runs where the move ended', async (scope, phase, by) => {
+    await isWholeAtOneSide(vm);
+    const [source, target] = ends();
+    await Promise.all([backUp(source), backUp(target)]);
+    const migration = await intend(source, target, vm, 'cold');
+    const [author, audience] = by === 'source' ? [source, target] : [target, source];
+    // What a machine has told nobody is lost with it.
+    await eventAppears((scope === 'machine' ? audience : author).database, migration, phase, SOON_MS);
+    await loseAndRestore(scope, source, target);
+    const { outcome } = await settled(clouds, migration, END_MS_MAX);
+    expect(RUNS_THERE.has(phase) ? ['done'] : ['withdrawn', 'rolled-back', 'done']).toContain(outcome);
+    await isHealed();
+    await isWholeAtOneSide(vm);
+    expect(runsAt(clouds, vm)).toEqual([(outcome === 'done' ? target : source).plan.domain]);
+    await isHeldWhereItRuns(vm);
+  });
+
+  it('and whoever has it moves it on', async () => {
+    const [source, target] = ends();
+    const next = await intend(source, target, vm, 'cold');
+    expect((await settled(clouds, next, END_MS_MAX)).outcome).toBe('done');
+    await isWholeAtOneSide(vm);
+    expect(runsAt(clouds, vm)).toEqual([target.plan.domain]);
+  });
 });

@@ -14,15 +14,17 @@ export async function ride(wanted: Selected, train: Train): Promise<number> {
   // Whoever started it is gone: nobody else would end it.
   const orphaned = (): void => void process.kill(process.pid, 'SIGTERM');
   process.once('disconnect', orphaned);
-  const failed = await playAll(wanted, shareOf(runsOf(wanted), train));
+  const ending = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => ending.abort());
+  const failed = await playAll(wanted, shareOf(runsOf(wanted), train), ending.signal);
   await stopEverything();
   process.off('disconnect', orphaned);
   process.disconnect();
   return failed ? 1 : 0;
 }
 
-/** Whether any run failed. */
-async function playAll(wanted: Selected, runs: readonly Run[]): Promise<boolean> {
+/** Whether any run failed. One whose clouds somebody stops in its midst was not played. */
+async function playAll(wanted: Selected, runs: readonly Run[], ending: AbortSignal): Promise<boolean> {
   const network = await openWires();
   const commit = commitHere();
   let world: World | undefined;
@@ -32,6 +34,7 @@ async function playAll(wanted: Selected, runs: readonly Run[]): Promise<boolean>
     world ??= await opened(network);
     if (world === undefined) return true;
     const result = await runOne(world, run, { stopSeconds: wanted.stopSeconds, patience: wanted.patience, resets });
+    if (ending.aborted) return true;
     resets = result.resets;
     say(textOf({ run, result }));
     const line = lineOf({ run, result }, { at: new Date().toISOString(), commit });
