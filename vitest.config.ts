@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { RETRY } from './test/runner/time-limits.ts';
 
 // `unit` needs nothing but Node. The others start real daemons through @carnet/dev and therefore run their files one after the other:
 // `clouds` whole clouds on simulated hosts, most of them attacked and killed, `real` everything else. `npm test` runs these two, which take
@@ -8,9 +9,10 @@ const onDaemons = {
   fileParallelism: false,
   testTimeout: 120_000,
   hookTimeout: 180_000,
-  // Emulated guests beside other work miss a time limit now and then. What fails twice has failed; what needed its second
-  // try is named at the end of the phase.
-  retry: 1,
+  // Emulated guests beside other work miss a time limit now and then: then, and only then, a second try counts. It is named at the end of the phase.
+  retry: RETRY,
+  // What is polled for has no second try.
+  expect: { poll: { timeout: 10_000 } },
 };
 const CLOUDS = [
   'test/attacks/**/*.test.ts',

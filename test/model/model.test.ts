@@ -30,6 +30,15 @@ describe('hand-over and key custody, all states', () => {
   });
 });
 
+describe('a search that ended before it was whole is none', () => {
+  it.each([
+    ['stories are longer', [], { depthMax: 50, memoryMib: 2_000 }, 'max search depth too small'],
+    ['memory is less', ['RESTORES'], { depthMax: 100_000, memoryMib: 140 }, 'reached -DMEMLIM bound'],
+  ] as const)('%s', (_, definitions, limits, said) => {
+    expect(() => searchAll(dir, definitions, limits)).toThrow(new RegExp(`^the search is not whole:[\\s\\S]*${said}`));
+  });
+});
+
 const BOTH_RUN = /host\[0\]\.runs&&host\[1\]\.runs/;
 const BOTH_HOLD = /key\[0\]==\d.*key\[1\]==\d/;
 const NOWHERE = /host\[0\]\.runs!=host\[1\]\.runs/;

@@ -3,9 +3,9 @@ import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 const MODEL = 'handover.pml';
-/** Steps of one story; MiB. A search that needs more says so, and does not count. */
-const DEPTH_MAX = 100_000;
-const MEMORY_MIB = 2_000;
+/** Of one search: steps of one story, and MiB. */
+export type Limits = { readonly depthMax: number; readonly memoryMib: number };
+const LIMITS: Limits = { depthMax: 100_000, memoryMib: 2_000 };
 
 export type Searched = {
   readonly states: number;
@@ -18,16 +18,15 @@ export type Searched = {
 };
 
 /** Every reachable state of the model with these definitions, by Spin and the C compiler. @throws what is missing, or an incomplete search */
-export function searchAll(dir: string, definitions: readonly string[]): Searched {
+export function searchAll(dir: string, definitions: readonly string[], { depthMax, memoryMib }: Limits = LIMITS): Searched {
   copyFileSync(join(import.meta.dirname, MODEL), join(dir, MODEL));
   const run = (command: string, args: readonly string[]): string =>
     execFileSync(command, args, { cwd: dir, encoding: 'utf8', maxBuffer: 64 << 20 });
   run('spin', [...definitions.map((one) => `-D${one}`), '-a', MODEL]);
-  run('gcc', ['-O1', '-w', '-DSAFETY', '-DCOLLAPSE', '-DVECTORSZ=2048', `-DMEMLIM=${MEMORY_MIB}`, '-o', 'pan', 'pan.c']);
-  const said = run('./pan', [`-m${DEPTH_MAX}`]);
+  run('gcc', ['-O1', '-w', '-DSAFETY', '-DCOLLAPSE', '-DVECTORSZ=2048', `-DMEMLIM=${memoryMib}`, '-o', 'pan', 'pan.c']);
+  const said = run('./pan', [`-m${depthMax}`]);
   const errors = /errors: (\d+)/.exec(said)?.[1];
-  if (errors === undefined || /max search depth too small|out of memory|search not completed.*\n.*depth/.test(said))
-    throw new Error(`the search is not whole:\n${said}`);
+  if (errors === undefined || !isWhole(said, errors)) throw new Error(`the search is not whole:\n${said}`);
   const states = Number(/(\d+(?:\.\d+e\+\d+)?) states, stored/.exec(said)?.[1]);
   const unreached = [...said.matchAll(/handover\.pml:(\d+), state \d+, "(.*)"/g)]
     .filter(([, , what]) => what !== '-end-')
@@ -37,3 +36,10 @@ export function searchAll(dir: string, definitions: readonly string[]): Searched
   const [, violated, steps] = /pan:1: (.*?) \(at depth (\d+)\)/.exec(said) ?? [];
   return { states, unreached, ...(violated === undefined ? {} : { violated, steps: Number(steps) }) };
 }
+
+/**
+ * Spin ends with exit code 0 in any case. It calls a search that its memory ended, or a signal, not completed, and also one that ended at its first
+ * violation: that one has found what it was to find. A story that was cut off it mentions in passing.
+ */
+const isWhole = (said: string, errors: string): boolean =>
+  !said.includes('max search depth too small') && (errors !== '0' || !said.includes('Search not completed'));

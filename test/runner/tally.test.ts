@@ -5,14 +5,19 @@ import { add, NONE, tallyVitest } from './tally.ts';
 
 type FakeFile = { readonly status: string; readonly tests: readonly string[]; readonly message?: string };
 
+const LATE = 'DevError: NOT_READY: a tick: not seen within 60000 ms\n  at …';
+const WRONG = "AssertionError: expected 'b' to be 'a'\n  at …";
+/** Of tests that passed at their second. */
+const FIRST_TRIES: Readonly<Record<string, readonly string[]>> = { late: [LATE], wrong: [WRONG], both: [WRONG, LATE] };
+
 function report(...files: readonly FakeFile[]): string {
   const testResults = files.map(({ status, tests, message = '' }, index) => ({
     name: join(process.cwd(), `file${index}.test.ts`),
     status,
     message,
     assertionResults: tests.map((each, at) =>
-      each === 'retried'
-        ? { fullName: `${each} ${at}`, status: 'passed', failureMessages: ['the first try'] }
+      each in FIRST_TRIES
+        ? { fullName: `${each} ${at}`, status: 'passed', failureMessages: FIRST_TRIES[each] }
         : { fullName: `${each} ${at}`, status: each, failureMessages: each === 'failed' ? ['first', 'Error: last\n  at …'] : [] },
     ),
   }));
@@ -36,9 +41,18 @@ describe('counting what vitest reports', () => {
     });
   });
 
-  test('a test that passed only when tried again has passed, and is named', () => {
-    const run = { report: report({ status: 'passed', tests: ['passed', 'retried'] }), exitCode: 0 };
-    expect(tallyVitest(run)).toEqual({ tally: { passed: 2, failed: [] }, retried: ['retried 1'] });
+  test('a test that was late once has passed, and is named', () => {
+    const run = { report: report({ status: 'passed', tests: ['passed', 'late'] }), exitCode: 0 };
+    expect(tallyVitest(run)).toEqual({ tally: { passed: 2, failed: [] }, retried: ['late 1'] });
+  });
+
+  test('a test that was wrong once has failed, also if something was late after that', () => {
+    const run = { report: report({ status: 'passed', tests: ['wrong', 'both'] }), exitCode: 0 };
+    const why = "passed when tried again, but at first: AssertionError: expected 'b' to be 'a'";
+    expect(tallyVitest(run)).toEqual({
+      tally: { passed: 0, failed: [`file0.test.ts: wrong 0: ${why}`, `file0.test.ts: both 1: ${why}`] },
+      retried: [],
+    });
   });
 
   test('a file that cannot be loaded, or whose clean-up throws, has failed once', () => {
