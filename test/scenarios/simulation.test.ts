@@ -9,7 +9,7 @@ import { MUTANTS } from './sim/mutants.ts';
 import { seeded } from './sim/random.ts';
 import { mutantOf, runSeed, SETTING, type Setting, shrink } from './sim/run.ts';
 
-/** A slice of what `npm run simulate` runs: about half a minute on one processor. */
+/** A slice of what `npm run simulate` runs. With all of this file below two minutes on one processor. */
 const SEEDS = 12;
 /** A history takes about half a second; on a busy machine ten times that. */
 const HISTORY_MS_MAX = 60_000;
