@@ -532,6 +532,20 @@ describe('bad days', () => {
       expect(await held(b, A)).toHaveLength(10);
       await isNobodyAccused(restored, b);
     });
+
+    // As README.md says: not noticed, and why an operator removes the `.boot` files.
+    it('what it decides before the peer is heard is a fork, and the peer keeps what it was told first, and the proof', async () => {
+      const { b, told } = await goneOn();
+      const restored = await putBack(b);
+      await publish(restored, 1, 'in the place of another');
+      const state = async () => (await b.journal.peersState())[0];
+      await expect
+        .poll(async () => (await state())?.proofs.map(({ code }) => code), { timeout: 15_000 })
+        .toContain('LEDGER_FORK');
+      expect([(await state())?.received.frozen?.code, await held(b, A)]).toEqual(['LEDGER_FORK', told]);
+      expect((await held(restored, A)).slice(0, 5)).toEqual(told.slice(0, 5));
+      expect((await held(restored, A))[5]).not.toBe(told[5]);
+    });
   });
 
   it('a database lost altogether comes back from the peer', async () => {

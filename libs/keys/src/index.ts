@@ -45,7 +45,7 @@ export { chainedLine, type ExportedLine } from './records/export.ts';
 export type { HistoryLine, Mark } from './records/history.ts';
 export type { KeyRecord, KeyVersion, Listing, Provenance, Replaces } from './records/holding.ts';
 export type { TenantPage } from './records/of-tenant.ts';
-export type { KeyReport } from './records/reports.ts';
+export { compromisedBy, type KeyReport } from './records/reports.ts';
 export { destructionOf, isLegal, type KeyState, keyState, TRANSITIONS } from './records/states.ts';
 export type { ReplacementWanted } from './replacement.ts';
 export { type KeyCode, KeysError, type Refusal, type Result } from './result.ts';

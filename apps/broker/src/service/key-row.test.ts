@@ -44,8 +44,23 @@ describe('how long a key is good', () => {
       consumers: [],
       reports: [],
     }) as unknown as KeyView;
+  it('is reported compromised by exactly those whose reports are shown', () => {
+    const report = (peer: string, to: string) => ({ event: 'e', peer, from: 'active', to, reason: 'r', at: 'now' });
+    const reports = [
+      report('c', 'compromised'),
+      report('b', 'deactivated'),
+      report('a', 'destroyed-compromised'),
+      report('a', 'compromised'),
+    ];
+    const detail = keyDetail({ ...view(), reports } as unknown as KeyView);
+    expect([detail.reportedCompromisedBy, detail.reports.map(({ peer }) => peer)]).toEqual([
+      ['a', 'c'],
+      ['c', 'b', 'a', 'a'],
+    ]);
+  });
+
   const validity = (...lines: readonly object[]) => {
-    const { validFrom, validTo } = keyDetail(view(...lines), []);
+    const { validFrom, validTo } = keyDetail(view(...lines));
     return [validFrom, validTo];
   };
   const [CAME, BACK, ENDED] = ['2026-03-01T00:00:00.000Z', '2026-03-05T00:00:00.000Z', '2026-04-01T00:00:00.000Z'];

@@ -1,4 +1,4 @@
-import type { KeyManager, KeyRecord, KeyView } from '@carnet/keys';
+import { compromisedBy, type KeyManager, type KeyRecord, type KeyView } from '@carnet/keys';
 import type { KeyDetail, KeyRow } from './key-rows.ts';
 
 const ALGORITHMS: Readonly<Record<KeyRecord['derivation'], string>> = {
@@ -67,8 +67,9 @@ function keyRow(record: KeyRecord, beside: Beside): KeyRow {
   };
 }
 
-export const keyDetail = (view: KeyView, reportedCompromisedBy: readonly string[]): KeyDetail => ({
-  ...keyRow(view, { current: true, consumers: view.consumers, reportedCompromisedBy }),
+/** Of one look: what is said of reports is what they say. */
+export const keyDetail = (view: KeyView): KeyDetail => ({
+  ...keyRow(view, { current: true, consumers: view.consumers, reportedCompromisedBy: compromisedBy(view.reports) }),
   ...validityOf(view),
   history: view.history.map(({ arrival, to, at, actor, reason, digest, cause, signature }) => ({
     arrival,

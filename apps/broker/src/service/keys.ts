@@ -106,8 +106,7 @@ async function whyMoving({ keys, isMoving }: KeyServicePorts, key: KeyId): Promi
 async function shown(ports: KeyServicePorts, key: KeyId): Promise<ServiceResult<KeyDetail>> {
   const view = await ports.keys.show({ key, version: DEK_VERSION });
   if (!view.ok) return UNKNOWN;
-  const reported = await ports.keys.reportedCompromised();
-  const row = keyDetail(view.value, reported.get(key) ?? []);
+  const row = keyDetail(view.value);
   const image = (await ports.inventory.images()).find((one) => one.key === key);
   const root = image === undefined ? {} : { imageRoot: image.digest };
   const receipts = await receiptsOf(ports, view.value);

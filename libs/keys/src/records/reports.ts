@@ -152,13 +152,19 @@ export async function markReportsRead(tx: KeysTx, peer: TrustDomain, seq: number
     .execute();
 }
 
+const COMPROMISED = ['compromised', 'destroyed-compromised'] as const;
+
+/** The peers that have reported a key as compromised, each once. */
+export const compromisedBy = (reports: readonly KeyReport[]): readonly TrustDomain[] =>
+  [...new Set(reports.filter(({ to }) => COMPROMISED.some((state) => state === to)).map(({ peer }) => peer))].toSorted();
+
 /** Keys that peers reported as compromised, and which peers. */
 export async function reportedCompromised(db: KeysDb): Promise<ReadonlyMap<string, readonly string[]>> {
   const rows = await db
     .selectFrom('keys_reports')
     .select(['key', 'peer'])
     .distinct()
-    .where('to_state', 'in', ['compromised', 'destroyed-compromised'])
+    .where('to_state', 'in', [...COMPROMISED])
     .orderBy('peer')
     .execute();
   const peers = new Map<string, readonly string[]>();
