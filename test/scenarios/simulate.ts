@@ -107,6 +107,8 @@ function many({ from, seeds, processes, setting }: Many, given: readonly string[
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   return promise.finally(() => {
     process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
+    // One whose last share was a small one waits for another.
+    for (const child of children) if (child.connected) child.disconnect();
     say(summary());
   });
 }
