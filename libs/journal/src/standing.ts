@@ -1,5 +1,5 @@
 import { type Digest, event, type Timestamp, type TrustDomain } from '@carnet/events';
-import { type AnnouncedKey, isIntroduction, type LedgerState, positionOf } from '@carnet/trust';
+import { type AnnouncedKey, isIntroduction, type LedgerState, positionOf, seqOf } from '@carnet/trust';
 import { coveredBy } from './covered.ts';
 import type { EarlyEvent } from './early.ts';
 import { eventsIn, type JournalDb, type Ledger, readLedger, type StoredLedger } from './ledgers.ts';
@@ -23,11 +23,11 @@ export function openStanding(self: TrustDomain, validateChain: ChainValidator): 
   const introduced = new Map<TrustDomain, Introduced>();
   return async (db, publisher, read) => {
     const ledger = { publisher, audience: self };
-    const [newest] = newestFirst((read ?? (await readLedger(db, ledger))).keys);
+    const newest = newestKey((read ?? (await readLedger(db, ledger))).keys);
     if (newest === undefined) return undefined;
     // Events stay: what was read once of a position is true for ever.
     const known = introduced.get(publisher);
-    const said = known?.at === newest.from ? known : await introductionAt(db, ledger, newest.from);
+    const said = known?.at === newest.from ? known : (await introductionsAt(db, ledger, [newest.from]))[0];
     if (said === undefined) return undefined;
     introduced.set(publisher, said);
     return validateChain(said.chain, publisher, said.time);
@@ -37,8 +37,8 @@ export function openStanding(self: TrustDomain, validateChain: ChainValidator): 
 export const isCutOff = (verdict: ChainVerdict | undefined): boolean =>
   verdict !== undefined && !verdict.ok && verdict.code === REVOKED;
 
-const newestFirst = (keys: readonly AnnouncedKey[]): readonly AnnouncedKey[] =>
-  keys.toSorted((a, b) => positionOf(b.from) - positionOf(a.from));
+const newestKey = (keys: readonly AnnouncedKey[]): AnnouncedKey | undefined =>
+  keys.toSorted((a, b) => positionOf(b.from) - positionOf(a.from))[0];
 
 /** With which chains (leaf first, base64 DER) a CSP has introduced its event keys to us, the newest first. None: it has not yet. */
 export async function introductionsOf(
@@ -47,18 +47,32 @@ export async function introductionsOf(
   publisher: TrustDomain,
 ): Promise<readonly (readonly string[])[]> {
   const ledger = { publisher, audience: self };
-  const chains: (readonly string[])[] = [];
-  for (const { from } of newestFirst((await readLedger(db, ledger)).keys)) {
-    const said = await introductionAt(db, ledger, from);
-    if (said !== undefined) chains.push(said.chain);
-  }
-  return chains;
+  const { keys } = await readLedger(db, ledger);
+  return (
+    await introductionsAt(
+      db,
+      ledger,
+      keys.map(({ from }) => from),
+    )
+  ).map(({ chain }) => chain);
 }
 
-async function introductionAt(db: JournalDb, ledger: Ledger, seq: AnnouncedKey['from']): Promise<Introduced | undefined> {
-  const row = await eventsIn(db, ledger).select('envelope').where('seq', '=', positionOf(seq)).executeTakeFirst();
-  const said = row === undefined ? undefined : event.safeParse(payloadOf(row.envelope)).data;
-  return said?.type === 'KeyAnnounced' ? { at: seq, chain: said.data.chain, time: said.time } : undefined;
+/** The newest first. */
+async function introductionsAt(
+  db: JournalDb,
+  ledger: Ledger,
+  positions: readonly AnnouncedKey['from'][],
+): Promise<readonly Introduced[]> {
+  if (positions.length === 0) return [];
+  const rows = await eventsIn(db, ledger)
+    .select(['seq', 'envelope'])
+    .where('seq', 'in', positions.map(positionOf))
+    .orderBy('seq', 'desc')
+    .execute();
+  return rows.flatMap(({ seq, envelope }) => {
+    const said = event.safeParse(payloadOf(envelope)).data;
+    return said?.type === 'KeyAnnounced' ? [{ at: seqOf(seq), chain: said.data.chain, time: said.time }] : [];
+  });
 }
 
 /** Of a peer that is cut off: what may be placed all the same. */
