@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, expect, it } from 'vitest';
 import { bootId, bootsIn } from './boots.ts';
 import { A, B, removeTemporaryDirs, temporaryDir } from './testing/world.ts';
@@ -32,6 +33,40 @@ it('a folder that is copied back, elsewhere or over itself, is another one; so i
   await boots.compared(A);
   writeFileSync(join(dir, 'csp-a_example.boot'), 'this boot');
   expect(await boots.isCompared(A)).toBe(false);
+});
+
+it('so is a head file alone that is put back with its time, or that has gone, until it was compared; what is appended to it says nothing', async () => {
+  const dir = temporaryDir();
+  const [head, backup] = [join(dir, 'csp-a_example.head'), join(temporaryDir(), 'head')];
+  /** By the next process of this boot. */
+  const isCompared = () => bootsIn(dir, 'this boot').isCompared(A);
+  const compared = () => bootsIn(dir, 'this boot').compared(A);
+  await compared();
+  expect(await isCompared(), 'nothing was ever said').toBe(true);
+  writeFileSync(head, 'told\n');
+  expect(await isCompared()).toBe(true);
+  cpSync(head, backup);
+  utimesSync(backup, new Date(), new Date(Date.now() - 3_600_000));
+  appendFileSync(head, 'told since\n');
+  expect(await isCompared()).toBe(true);
+
+  cpSync(backup, head, { preserveTimestamps: true });
+  expect(await isCompared(), 'put back').toBe(false);
+  await compared();
+  expect(await isCompared(), 'and compared').toBe(true);
+  cpSync(backup, head, { preserveTimestamps: true });
+  expect(await isCompared(), 'put back again').toBe(false);
+  appendFileSync(head, 'told\n');
+  expect(await isCompared()).toBe(true);
+
+  cpSync(backup, head, { preserveTimestamps: true });
+  const next = bootsIn(dir, 'this boot');
+  next.look(A);
+  await setTimeout(50);
+  appendFileSync(head, 'what the database has beyond it\n');
+  expect(await next.isCompared(A), 'looked at before it was written to').toBe(false);
+  rmSync(head);
+  expect(await isCompared(), 'gone').toBe(false);
 });
 
 it('Linux says which boot this is', async () => {

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createDatabase, type Nats, own, type Postgres, runAs, scratch, startNats, startPostgres } from '@carnet/dev';
@@ -475,7 +475,7 @@ describe('bad days', () => {
     await isNobodyAccused(restored, peer);
   });
 
-  describe('database and head files are put back together, in the same boot: neither is behind the other, and the bus is not asked', () => {
+  describe('database and head files are put back together, in the same boot: neither is behind the other', () => {
     const heads = (): string => join(dir, `heads-a_${round}-1`);
     /** They say that this boot has compared what is here with the bus, and stay. */
     const isOfBoot = (name: string): boolean => name === 'boots' || name.endsWith('.boot');
@@ -502,12 +502,14 @@ describe('bad days', () => {
       return { b, told };
     }
 
-    async function putBack({ store: { db } }: Side): Promise<Side> {
+    /** @param when by what keeps the times of files (`rsync -a`), or as if they were new, so that the bus is not asked */
+    async function putBack({ store: { db } }: Side, when: Date): Promise<Side> {
       await sql.raw(`drop database a_${round}`).execute(db);
       await sql.raw(`create database a_${round} template a_${round}_then`).execute(db);
       for (const name of readdirSync(heads()).filter((one) => !isOfBoot(one))) rmSync(join(heads(), name));
       for (const name of readdirSync(`${heads()}.then`).filter((one) => !isOfBoot(one)))
         cpSync(join(`${heads()}.then`, name), join(heads(), name));
+      for (const name of readdirSync(heads()).filter((one) => !isOfBoot(one))) utimesSync(join(heads(), name), when, when);
       return openSide(A);
     }
 
@@ -516,9 +518,23 @@ describe('bad days', () => {
         'code' in fields && fields.code === 'LEDGER_QUARANTINED' && 'why' in fields ? [String(fields.why)] : [],
       );
 
+    it('files that came back with their times: nothing is decided before the bus has said what was told', async () => {
+      const { b, told } = await goneOn();
+      const restored = await putBack(b, new Date(Date.now() - 3_600_000));
+      expect(await restored.journal.append(B, decide(refusal('at once')))).toMatchObject({ ok: false });
+      await expect
+        .poll(() => restored.journal.append(B, decide(refusal('goes on'))).then(({ ok }) => ok), { timeout: 15_000 })
+        .toBe(true);
+      await settled(restored, b, 15_000);
+      expect(whyQuarantined(restored)).toEqual([`the bus holds events of ours to ${B} that are not here`]);
+      expect((await held(restored, A)).slice(0, 9)).toEqual(told);
+      expect(await held(b, A)).toEqual(await held(restored, A));
+      await isNobodyAccused(restored, b);
+    });
+
     it('the peer cosigned more than is here: that alone tells, and what was told stands where it stood', async () => {
       const { b, told } = await goneOn();
-      const restored = await putBack(b);
+      const restored = await putBack(b, new Date());
       expect(await held(restored, A)).toEqual(told.slice(0, 5));
       await expect
         .poll(() => whyQuarantined(restored), { timeout: 15_000 })
@@ -536,7 +552,7 @@ describe('bad days', () => {
     // As README.md says: not noticed, and why an operator removes the `.boot` files.
     it('what it decides before the peer is heard is a fork, and the peer keeps what it was told first, and the proof', async () => {
       const { b, told } = await goneOn();
-      const restored = await putBack(b);
+      const restored = await putBack(b, new Date());
       await publish(restored, 1, 'in the place of another');
       const state = async () => (await b.journal.peersState())[0];
       await expect

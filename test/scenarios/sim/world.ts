@@ -263,6 +263,7 @@ function starter(
         openHeadFile: async (_, peer, of) =>
           headFileOf(of === 'head' ? csp.heads : csp.relied, peer, mutant.heads ?? 'kept', coveredKeptOf(options.seed)),
         boots: mutant.boots ?? {
+          look: () => undefined,
           isCompared: async (peer) => csp.boots.get(peer) === csp.boot,
           compared: async (peer) => void csp.boots.set(peer, csp.boot),
         },

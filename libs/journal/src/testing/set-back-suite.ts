@@ -16,7 +16,11 @@ export function setBackContract(open: () => Promise<Store>): void {
   const { sides, stream, say, ledgerOf, told, hear, restore, restart, challenge, own, appendCode, withoutC } = twoSides(open);
   const nothing: OwnOnBus = async () => [];
   let compared: TrustDomain[] = [];
-  const anew: Boots = { isCompared: async () => false, compared: async (peer) => void compared.push(peer) };
+  const anew: Boots = {
+    look: () => undefined,
+    isCompared: async () => false,
+    compared: async (peer) => void compared.push(peer),
+  };
   const compare = async (peer = B, onBus = peer === B ? stream : nothing): Promise<void> =>
     compareWithBus(sides.a.parts, peer, onBus);
 

@@ -99,7 +99,7 @@ export const introductionOf = (self: TrustDomain): Introduction => ({
 export const NOTHING_AROUND: Surroundings = { onBus: async () => [], isHeld: () => false };
 
 /** No machine is set back here, and there is no bus to ask. */
-export const NEVER_SET_BACK: Boots = { isCompared: async () => true, compared: async () => undefined };
+export const NEVER_SET_BACK: Boots = { look: () => undefined, isCompared: async () => true, compared: async () => undefined };
 
 export const journalOptions = (
   store: Store,
