@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Daemon, eventually, tickFoundOnDisk } from '@carnet/dev';
+import { type Daemon, eventually, ticksFoundOnDisk } from '@carnet/dev';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Federation, startFederation } from '../../infra/dev/src/clouds/federation.ts';
 import { intentOf, type Mode, must, settled } from './harness/moves.ts';
@@ -132,8 +132,7 @@ async function moveUnderKill(point: KillPoint, { source, target, before, left }:
   const [holder, other] = outcome === 'done' ? [target, source] : [source, target];
   await runsOnlyAt(holder);
   const after = await lifeAt(holder, uuid, before.resets, left);
-  const onDisk = tickFoundOnDisk(consoleOf(holder, uuid)) ?? tickFoundOnDisk(left);
-  expect(wentBack(before, after, onDisk)).toBeUndefined();
+  expect(wentBack(before, after, [left, consoleOf(holder, uuid)].flatMap(ticksFoundOnDisk))).toBeUndefined();
   if (mode === 'suspend') expect(after.tick.boot).toBe(before.tick.boot);
   expect(after.resets - before.resets).toBe(after.tick.boot === before.tick.boot ? 0 : 1);
   ({ resets } = after);

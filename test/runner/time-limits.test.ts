@@ -90,7 +90,7 @@ describe('what a busy machine explains', () => {
 describe('what nothing explains', () => {
   test.each([
     ['both ran', bothRan],
-    ['a counter that went back', () => Promise.reject(new Error(wentBack(tick(50), tick(49), undefined)))],
+    ['a counter that went back', () => Promise.reject(new Error(wentBack(tick(50), tick(49), [])))],
     ['events that were lost unnoticed', () => judgeRestore({ events: 5, told: 2 }, undefined, 0)],
     ['a value', () => expect({ outcome: 'done within 5 ms' }).toEqual({ outcome: 'refused' })],
     ['a value that was polled for', async () => await expect.poll(() => 1, { timeout: 10 }).toBe(2)],

@@ -5,7 +5,7 @@ export { type Daemon, type DaemonSpec, startDaemon } from './daemon.ts';
 export { DevError, type DevErrorCode } from './error.ts';
 export { eventually } from './eventually.ts';
 export { buildGuest, type Guest } from './guest.ts';
-export { lastTick, type Tick, tickFoundOnDisk, vtpmResets } from './guest-console.ts';
+export { lastTick, type Tick, tickFoundOnDisk, ticksFoundOnDisk, vtpmResets } from './guest-console.ts';
 export { type GuestDomain, guestDomainXml } from './guest-domain.ts';
 export type { HookInstaller } from './hooks.ts';
 export { type Host, type HostDirs, type HostOptions, type HostTls, startHost } from './host.ts';

@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { packCpio } from './cpio.ts';
-import { lastTick, tickFoundOnDisk, vtpmResets } from './guest-console.ts';
+import { lastTick, tickFoundOnDisk, ticksFoundOnDisk, vtpmResets } from './guest-console.ts';
 import { accountNamed } from './identity.ts';
 import { mentions } from './processes.ts';
 import { runtimePackages } from './stage-code.ts';
@@ -107,5 +107,11 @@ describe('a console file', () => {
     );
     expect(lastTick(file)).toEqual({ boot: 'b2', n: 2, upSeconds: 3.3 });
     expect(tickFoundOnDisk(file)).toEqual({ boot: 'b1', n: 40, upSeconds: 9.5 });
+    appendFileSync(file, '4\r\nPREV-DISK [TICK boot=b2 n=3 up=3.4]\r\nPREV-DISK []\r\n');
+    expect(ticksFoundOnDisk(file).map(({ boot, n }) => [boot, n])).toEqual([
+      ['b1', 40],
+      ['b2', 3],
+    ]);
+    expect(tickFoundOnDisk(file)).toBeUndefined();
   });
 });

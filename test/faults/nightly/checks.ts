@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { eventually, lastTick, type Tick, tickFoundOnDisk, vtpmResets } from '@carnet/dev';
+import { eventually, lastTick, type Tick, ticksFoundOnDisk, vtpmResets } from '@carnet/dev';
 import { ledgersAgree } from '../harness/checks.ts';
 import { rowsOf } from '../harness/ledger-db.ts';
 import { must } from '../harness/moves.ts';
@@ -28,17 +28,22 @@ export async function lifeAt(side: RealSide, uuid: string, known: number, left?:
   return { tick, resets: vtpmResets(file).at(-1) ?? before.at(-1) ?? known };
 }
 
-/** The disk's counter goes on from where the guest was; a boot that this console did not see shows in the TPM's own count. */
-export function wentBack(before: Life, after: Life, onDisk: Tick | undefined): string | undefined {
+/**
+ * The disk's counter goes on from where the guest was; a boot that no console saw shows in the TPM's own count, and one whose TPM died on a console.
+ *
+ * @param found what each boot found on the disk, by the consoles
+ */
+export function wentBack(before: Life, after: Life, found: readonly Tick[]): string | undefined {
   if (after.tick.boot === before.tick.boot) {
     if (after.tick.n <= before.tick.n) return `the counter went from ${before.tick.n} to ${after.tick.n}`;
     return after.resets < before.resets ? `the TPM's resets went from ${before.resets} to ${after.resets}` : undefined;
   }
   const boots = after.resets - before.resets;
   if (boots < 1) return `a new boot, and the TPM's resets went from ${before.resets} to ${after.resets}`;
+  const [onDisk, next] = [found.at(-1), found.find(({ boot }) => boot === before.tick.boot)];
   if (onDisk === undefined) return 'a new boot found an empty disk';
-  if (onDisk.boot === before.tick.boot)
-    return onDisk.n < before.tick.n ? `a new boot found ${onDisk.n} on the disk after ${before.tick.n}` : undefined;
+  if (next !== undefined)
+    return next.n < before.tick.n ? `a new boot found ${next.n} on the disk after ${before.tick.n}` : undefined;
   return boots < 2 ? `a new boot found boot ${onDisk.boot} on the disk, not ${before.tick.boot}` : undefined;
 }
 
@@ -69,7 +74,7 @@ export async function checkGuest({ a, b, uuid }: World, holder: RealSide, before
     SOON_MS,
   );
   const after = await lifeAt(holder, uuid, before.resets, left);
-  const back = wentBack(before, after, tickFoundOnDisk(consoleOf(holder, uuid)) ?? tickFoundOnDisk(left));
+  const back = wentBack(before, after, [left, consoleOf(holder, uuid)].flatMap(ticksFoundOnDisk));
   if (back !== undefined) throw new Error(back);
   return after;
 }

@@ -84,12 +84,15 @@ test('a guest that went back is seen', () => {
   const life = (boot: string, n: number, resets: number) => ({ tick: { boot, n, upSeconds: 0 }, resets });
   const disk = (boot: string, n: number) => ({ boot, n, upSeconds: 0 });
   const before = life('x', 50, 1);
-  expect(wentBack(before, life('x', 51, 1), undefined)).toBeUndefined();
-  expect(wentBack(before, life('y', 1, 2), disk('x', 60))).toBeUndefined();
-  expect(wentBack(before, life('z', 1, 3), disk('y', 5))).toBeUndefined();
-  expect(wentBack(before, life('x', 49, 1), undefined)).toBe('the counter went from 50 to 49');
-  expect(wentBack(before, life('y', 1, 2), disk('x', 49))).toBe('a new boot found 49 on the disk after 50');
-  expect(wentBack(before, life('y', 1, 1), disk('x', 60))).toBe("a new boot, and the TPM's resets went from 1 to 1");
-  expect(wentBack(before, life('y', 1, 2), disk('w', 60))).toBe('a new boot found boot w on the disk, not x');
-  expect(wentBack(before, life('y', 1, 2), undefined)).toBe('a new boot found an empty disk');
+  expect(wentBack(before, life('x', 51, 1), [])).toBeUndefined();
+  expect(wentBack(before, life('y', 1, 2), [disk('x', 60)])).toBeUndefined();
+  expect(wentBack(before, life('z', 1, 3), [disk('y', 5)])).toBeUndefined();
+  // The TPM of the boot between them died before it counted.
+  expect(wentBack(before, life('z', 1, 2), [disk('w', 9), disk('x', 60), disk('y', 5)])).toBeUndefined();
+  expect(wentBack(before, life('x', 49, 1), [])).toBe('the counter went from 50 to 49');
+  expect(wentBack(before, life('y', 1, 2), [disk('x', 49)])).toBe('a new boot found 49 on the disk after 50');
+  expect(wentBack(before, life('z', 1, 2), [disk('x', 49), disk('y', 5)])).toBe('a new boot found 49 on the disk after 50');
+  expect(wentBack(before, life('y', 1, 1), [disk('x', 60)])).toBe("a new boot, and the TPM's resets went from 1 to 1");
+  expect(wentBack(before, life('y', 1, 2), [disk('w', 60)])).toBe('a new boot found boot w on the disk, not x');
+  expect(wentBack(before, life('y', 1, 2), [])).toBe('a new boot found an empty disk');
 });
