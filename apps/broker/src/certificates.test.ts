@@ -5,8 +5,11 @@ import { type CertificatePorts, certificateRows, meterCertificates } from './cer
 import { A, B, type Certified, certified } from './perform/testing/certified.ts';
 
 let pki: Certified;
+/** The newest first. */
+let introduced: readonly (readonly string[])[];
 beforeAll(async () => {
   pki = await certified();
+  introduced = [chainOf(B, 'broker'), chainOf(A, 'broker')];
 }, 120_000);
 
 const chainOf = (domain: typeof A, name: string): readonly string[] => pki.leafOf(domain, name).chain;
@@ -16,11 +19,7 @@ const portsAt = (nowMs: number): CertificatePorts => ({
   trust: () => pki.trust,
   hosts: [hostName.parse('host-1'), hostName.parse('silent')],
   hello: (host) => (host === 'host-1' ? { chain: [...chainOf(A, 'agent-host-1')] } : undefined),
-  journal: {
-    self: A,
-    peers: [B],
-    ledger: async () => [{ event: { type: 'KeyAnnounced', data: { chain: chainOf(B, 'broker') } } }] as never,
-  },
+  journal: { peers: [B], introductions: async () => introduced },
   nowMs: () => nowMs,
   now: () => timestamp.parse(new Date(nowMs).toISOString()),
 });
@@ -44,6 +43,18 @@ describe('certificateRows', () => {
         .sort(),
     ).toEqual([A, B, 'root']);
     expect(rows.find(({ kind }) => kind === 'broker')?.daysLeft).toBeGreaterThan(0);
+  });
+
+  it('names who signs for a peer by its last introduction; nobody for one that has not come yet', async () => {
+    const serials = async (introductions: readonly (readonly string[])[]): Promise<readonly string[]> => {
+      const ports = { ...portsAt(Date.now()), journal: { peers: [B], introductions: async () => introductions } };
+      return (await certificateRows(ports)).flatMap(({ kind, serial }) => (kind === 'peer-issuer' ? [serial] : []));
+    };
+    const [newest, before] = await Promise.all([serials(introduced), serials(introduced.toReversed())]);
+    expect(newest).toHaveLength(1);
+    expect(before).toHaveLength(1);
+    expect(newest).not.toEqual(before);
+    expect(await serials([])).toEqual([]);
   });
 
   it('says what is over, with its code', async () => {

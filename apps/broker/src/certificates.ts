@@ -24,7 +24,7 @@ export interface CertificatePorts {
   readonly trust: () => TrustStore;
   readonly hosts: readonly HostName[];
   readonly hello: (host: HostName) => Pick<Hello, 'chain'> | undefined;
-  readonly journal: Pick<Journal, 'peers' | 'ledger' | 'self'>;
+  readonly journal: Pick<Journal, 'peers' | 'introductions'>;
   readonly nowMs: () => number;
   readonly now: () => Timestamp;
 }
@@ -88,16 +88,18 @@ function rowOf(
   return { kind, name, serial, notBefore: time(notBeforeMs), notAfter: time(notAfterMs), daysLeft, standing };
 }
 
-/** Who signs for a peer, as its ledger introduced it. Its leaves are its own to renew: what they were worth is judged at each use. */
+/** Who signs for a peer now, as its ledger introduced it last. Its leaves are its own to renew: what they were worth is judged at each use. */
 async function peerIssuers({ journal, nowMs }: CertificatePorts) {
   const found = await Promise.all(
-    journal.peers.map(async (publisher) => {
-      const [first] = await journal.ledger({ publisher, audience: journal.self }, { from: 1, limit: 1 });
-      const above = first?.event?.type === 'KeyAnnounced' ? first.event.data.chain.slice(1) : [];
-      return above.flatMap(parsed).map((issuer) => {
-        const standing = nowMs() < issuer.notAfterMs ? 'good' : 'EXPIRED';
-        return { issuer, row: rowOf('peer-issuer', publisher, issuer, standing, nowMs()) };
-      });
+    journal.peers.map(async (peer) => {
+      const [newest = []] = await journal.introductions(peer);
+      return newest
+        .slice(1)
+        .flatMap(parsed)
+        .map((issuer) => {
+          const standing = nowMs() < issuer.notAfterMs ? 'good' : 'EXPIRED';
+          return { issuer, row: rowOf('peer-issuer', peer, issuer, standing, nowMs()) };
+        });
     }),
   );
   return found.flat();
