@@ -5,6 +5,7 @@ import { holdReceiving, letReceive } from '../faults/harness/held.ts';
 import { rowsOf } from '../faults/harness/ledger-db.ts';
 import { intend } from '../faults/harness/moves.ts';
 import { between } from '../faults/harness/waits.ts';
+import { HEAP_MIB, mustBeUp } from './heap.ts';
 import { residentOf } from './processes.ts';
 import { type BenchResult, benchCase, P50_P99, type Series, say, waits } from './result.ts';
 import { createVms } from './vms.ts';
@@ -16,6 +17,8 @@ export interface CrowdBenchOptions {
   readonly releasing?: number;
   /** Seconds of rest before memory is read. */
   readonly rest?: number;
+  /** Of each broker, in MiB. */
+  readonly heap?: number;
 }
 
 /** Longer than the whole run: nobody is measured who gave up. */
@@ -26,13 +29,14 @@ const REST_SECONDS = 30;
 const ASKED_AT_ONCE = 50;
 
 /** The migrations that have an event of this type in B's database, once there are so many. */
-const reached = ({ b }: Clouds, type: string, count: number): Promise<readonly string[]> =>
+const reached = (clouds: Clouds, type: string, count: number): Promise<readonly string[]> =>
   eventually(
     `${count} × ${type}`,
     async () => {
       await sleep(1_000);
+      mustBeUp(clouds);
       const rows = await rowsOf<{ readonly migration: string }>(
-        b.database,
+        clouds.b.database,
         'select distinct migration from events where type = $1',
         [type],
       );
@@ -72,9 +76,11 @@ export async function crowdBench({
   active = 500,
   releasing = 50,
   rest = REST_SECONDS,
+  heap = HEAP_MIB,
 }: CrowdBenchOptions = {}): Promise<BenchResult> {
   try {
     const clouds = await startClouds({
+      heapMiB: heap,
       broker: (text) =>
         text
           .replace(/offerSeconds = \d+/, `offerSeconds = ${SECONDS}`)

@@ -6,6 +6,7 @@ import { CSP_C, type Flooder, genuineIntent, openFlooder } from '../faults/harne
 import { rowsOf } from '../faults/harness/ledger-db.ts';
 import { createVm, intend, settled, type Vm } from '../faults/harness/moves.ts';
 import { between } from '../faults/harness/waits.ts';
+import { HEAP_MIB } from './heap.ts';
 import { residentOf } from './processes.ts';
 import { type BenchCase, type BenchResult, benchCase, P50_P99, type Series, say, waits } from './result.ts';
 
@@ -16,6 +17,8 @@ export interface FloodBenchOptions {
   readonly intents?: number;
   /** Messages of 64 KiB on C's ledger to A, and as many where C and A talk. */
   readonly garbage?: number;
+  /** Of each broker, in MiB. */
+  readonly heap?: number;
 }
 
 /** Moving at one moment: a scheduler that is in no hurry. */
@@ -138,9 +141,14 @@ export async function floodBench({
   runs = 20,
   intents = 10_000,
   garbage: messages = 2_000,
+  heap = HEAP_MIB,
 }: FloodBenchOptions = {}): Promise<BenchResult> {
   try {
-    const clouds = await startClouds({ third: CSP_C, broker: (text) => text.replace('level = "debug"', 'level = "info"') });
+    const clouds = await startClouds({
+      heapMiB: heap,
+      third: CSP_C,
+      broker: (text) => text.replace('level = "debug"', 'level = "info"'),
+    });
     const { a, b } = clouds;
     const vms: Vm[] = [];
     for (let n = 0; n < runs; n += 1) vms.push(await createVm(a));

@@ -5,6 +5,7 @@ import { holdReceiving, letReceive } from '../faults/harness/held.ts';
 import { rowsOf } from '../faults/harness/ledger-db.ts';
 import { intend, type Vm } from '../faults/harness/moves.ts';
 import { between } from '../faults/harness/waits.ts';
+import { HEAP_MIB, mustBeUp } from './heap.ts';
 import { bareHops } from './intent-limit.ts';
 import { cpuOf, residentOf } from './processes.ts';
 import { type BenchCase, type BenchResult, benchCase, P50_P99, type Series, say, waits } from './result.ts';
@@ -19,6 +20,8 @@ export interface LoadBenchOptions {
   readonly runs?: number;
   /** Seconds of rest before memory is read. */
   readonly rest?: number;
+  /** Of each broker, in MiB. */
+  readonly heap?: number;
 }
 
 /** Asked for together: a scheduler that empties a host. Their offers last for a minute. */
@@ -33,12 +36,13 @@ type Both = Pick<Clouds, 'a' | 'b'>;
 type Times = { readonly migration: string; readonly type: string; readonly ms: number };
 
 /** Resolves when `count` migrations have an event of this type in B's database. */
-const reached = ({ b }: Both, type: string, count: number): Promise<true> =>
+const reached = (clouds: Both, type: string, count: number): Promise<true> =>
   eventually(
     `${count} × ${type}`,
     async () => {
+      mustBeUp(clouds);
       const [row] = await rowsOf<{ readonly n: number }>(
-        b.database,
+        clouds.b.database,
         'select count(distinct migration)::int as n from events where type = $1',
         [type],
       );
@@ -141,9 +145,10 @@ async function latencies(
  * key is released, at one moment. Active: arrived at B, the window of rolling back open, so that both brokers still owe something.
  */
 export async function loadBench(options: LoadBenchOptions = {}): Promise<BenchResult> {
-  const { active = 500, releasing = 50, runs = 10, rest = REST_SECONDS } = options;
+  const { active = 500, releasing = 50, runs = 10, rest = REST_SECONDS, heap = HEAP_MIB } = options;
   try {
     const clouds = await startClouds({
+      heapMiB: heap,
       broker: (text) =>
         text
           .replace('rollbackWindowSeconds = 0', `rollbackWindowSeconds = ${ROLLBACK_SECONDS}`)

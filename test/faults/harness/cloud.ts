@@ -43,6 +43,8 @@ export type CloudParts = Pick<Cloud, 'plan' | 'peer' | 'paths' | 'facts' | 'data
   readonly wrapAgent: (command: readonly string[]) => readonly string[];
   /** Of `broker`. */
   readonly release?: Release;
+  /** What the heap of each broker may hold; one that needs more dies. */
+  readonly heapMiB?: number;
 };
 
 /** What one replica has of its own. */
@@ -102,13 +104,17 @@ const hostIsUp = (api: BrokerClient): Promise<true> =>
 const node = join(repositoryRoot, 'node_modules', '.bin', 'node');
 const fakeStateOf = (paths: CspPaths): string => join(paths.agentState, 'fake');
 
-function startBroker({ plan, as }: CloudParts, { config, configText, logFile }: Seat, release: Release): Promise<Daemon> {
+function startBroker(
+  { plan, as, heapMiB }: CloudParts,
+  { config, configText, logFile }: Seat,
+  release: Release,
+): Promise<Daemon> {
   privateFile(config, `${configText}${release.config ?? ''}`, as);
   return startDaemon({
     name: `broker of ${plan.domain}`,
     as,
     command: [node, programOf(release.root, 'broker'), '--config', config],
-    env: nodeEnv(as),
+    env: nodeEnv(as, heapMiB === undefined ? undefined : `--max-old-space-size=${heapMiB}`),
     cwd: '/',
     logFile,
     stopSignal: 'SIGTERM',

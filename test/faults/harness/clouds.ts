@@ -82,6 +82,8 @@ export type CloudsOptions = {
   readonly keys?: (plan: CspPlan, paths: CspPaths) => string | undefined;
   /** Whose program a side's broker runs. */
   readonly release?: (plan: CspPlan) => Release | undefined;
+  /** As `CloudParts`. */
+  readonly heapMiB?: number;
   /** Starts a side's agent in surroundings of its own, e.g. on a small disk. */
   readonly wrapAgent?: (command: readonly string[], plan: CspPlan, paths: CspPaths) => readonly string[];
 };
@@ -235,7 +237,18 @@ async function startCloud(
   await options.prepare?.(plan, paths, federation);
   const wrapAgent = (command: readonly string[]): readonly string[] => options.wrapAgent?.(command, plan, paths) ?? command;
   const release = options.release?.(plan);
-  return openCloud({ plan, peer, paths, facts, database, as, wrapAgent, ...(release === undefined ? {} : { release }) });
+  const { heapMiB } = options;
+  return openCloud({
+    plan,
+    peer,
+    paths,
+    facts,
+    database,
+    as,
+    wrapAgent,
+    ...(release === undefined ? {} : { release }),
+    ...(heapMiB === undefined ? {} : { heapMiB }),
+  });
 }
 
 const domainOf = (third: CloudsOptions['third']): TrustDomain | undefined => (typeof third === 'object' ? third.domain : third);
