@@ -127,21 +127,22 @@ describe('beside a dishonest CSP', () => {
 });
 
 describe('an accident at one place of one move', () => {
-  /** `npm run simulate -- --crashes all` takes each place. */
-  const EVERY = 20;
-
+  // `npm run simulate -- --crashes all` takes each place.
   test.each([
-    { crashes: 'move', least: 200 },
-    { crashes: 'power-suspend', least: 60 },
-    { crashes: 'libvirtd-suspend', least: 60 },
+    { crashes: 'move', least: 200, end: 'retired × finalized', every: 20 },
+    { crashes: 'refused', least: 100, end: 'withdrawn × refused', every: 20 },
+    { crashes: 'given-back', least: 200, end: 'resumed × relinquished', every: 40 },
+    { crashes: 'glass', least: 1_000, end: 'resumed × relinquished', every: 300 },
+    { crashes: 'power-suspend', least: 60, end: 'retired × finalized', every: 20 },
+    { crashes: 'libvirtd-suspend', least: 60, end: 'retired × finalized', every: 20 },
   ] as const)(
     '$crashes: breaks no rule, wherever it is',
-    async ({ crashes, least }) => {
+    async ({ crashes, least, end, every }) => {
       const setting: Setting = { ...SETTING, keys: 'model', crashes };
       const { places, violation, ends } = await runSeed(Number.MAX_SAFE_INTEGER, setting);
-      expect([violation, Object.keys(ends)]).toEqual([undefined, ['retired × finalized']]);
+      expect([violation, Object.keys(ends)]).toEqual([undefined, [end]]);
       expect(places).toBeGreaterThan(least);
-      for (let place = 1; place <= places; place += EVERY) {
+      for (let place = 1; place <= places; place += every) {
         const died = await runSeed(place, setting);
         expect(died.faults.length, `place ${place}`).toBe(1);
         expect(died.violation, `place ${place}\n${died.trace.slice(-40).join('\n')}`).toBeUndefined();

@@ -60,7 +60,7 @@ const without =
   });
 
 /** A port of which some operations are others. */
-const instead = <P extends object>(port: P, change: Partial<P>): P =>
+export const instead = <P extends object>(port: P, change: Partial<P>): P =>
   new Proxy(port, { get: (target, property) => Reflect.get(property in change ? change : target, property) });
 
 const isFence = (path: string): boolean => path.includes('/fence/');

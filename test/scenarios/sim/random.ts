@@ -9,6 +9,18 @@ export type Random = {
   readonly bytes: (n: number) => Uint8Array;
 };
 
+/** Of what may come always the same: the likely, the first, and half of the time. For a history in which nothing is drawn. */
+export const STEADY: Random = {
+  next: () => 0.5,
+  below: (n) => Math.floor(n / 2),
+  chance: (probability) => probability > 0.5,
+  pick: ([first]) => {
+    if (first === undefined) throw new RangeError('expected something to pick from');
+    return first;
+  },
+  bytes: (n) => new Uint8Array(n),
+};
+
 export function seeded(seed: number, stream = 0): Random {
   let mix = (seed ^ Math.imul(stream + 1, 0x9e37_79b9)) >>> 0;
   const split = (): number => {

@@ -58,6 +58,8 @@ export type ReplicaPorts = {
   readonly spares: SpareFiles;
   /** Of its migrations. */
   readonly deadlineMs: number;
+  /** How many of its offers may wait for an answer before it refuses to offer. */
+  readonly unansweredOffers: number;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly mutant: Mutant;
@@ -88,6 +90,7 @@ const NOTHING_OPEN = { migrations: 0, memoryMiB: 0, diskBytes: 0 };
 /** Migrations are given this long: short enough that many end by their deadline, long enough that most need not. */
 const OFFER_MS = 30_000;
 export const DEADLINE_MS = 120_000;
+export const UNANSWERED_OFFERS = 256;
 const ROLLBACK_MS = 1_000;
 
 /** Whoever asked gets the same promise: somebody else looks on. */
@@ -207,7 +210,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
       rekeyArriving: 'none',
       kemsLeaving: ['0x647a'],
       kemArriving: '0x647a',
-      unansweredOffers: 256,
+      unansweredOffers: ports.unansweredOffers,
     },
     here,
     nowMs,

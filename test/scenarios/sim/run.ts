@@ -36,7 +36,7 @@ const SUSPEND: Way = { mode: 'suspend', rekey: 'slot' };
 const move = (cancel?: Story['cancel']): Story => ({ cancel, way: COLD, accident: 'crash ' });
 const suspend = (cancel?: Story['cancel']): Story => ({ cancel, way: SUSPEND, accident: 'crash ' });
 /**
- * A move; a move that its operator cancels early, about the release, and (`stopped`, `verified`) when the VM stands still and when the target has its
+ * A move; a move that its target refuses; that it gives back, since no released key opens its disk; whose release it does not answer, so that the glass is broken; a move that its operator cancels early, about the release, and (`stopped`, `verified`) when the VM stands still and when the target has its
  * image, so that it is resumed; and the same with saved memory and a new passphrase. Where a process can die, and where a host can lose its power or its
  * libvirtd.
  */
@@ -47,20 +47,28 @@ export const CRASHES = {
   'cancel-150': move(150),
   'cancel-stopped': move('SourceQuiesced'),
   'cancel-verified': move('ImageVerified'),
+  'given-back': { ...move(), beside: 'wrong-key' },
+  refused: { ...move(), beside: 'refusal' },
+  glass: { ...move(), beside: 'glass' },
   suspend: suspend(),
   'suspend-cancel-100': suspend(100),
   'suspend-cancel-stopped': suspend('SourceQuiesced'),
   'suspend-cancel-verified': suspend('ImageVerified'),
+  'suspend-given-back': { ...suspend(), beside: 'wrong-key' },
+  'suspend-glass': { ...suspend(), beside: 'glass' },
   power: { ...move(), accident: 'power ' },
   'power-cancel-100': { ...move(100), accident: 'power ' },
   'power-cancel-verified': { ...move('ImageVerified'), accident: 'power ' },
   'power-suspend': { ...suspend(), accident: 'power ' },
   'power-suspend-cancel-100': { ...suspend(100), accident: 'power ' },
   'power-suspend-cancel-verified': { ...suspend('ImageVerified'), accident: 'power ' },
+  'power-suspend-given-back': { ...suspend(), beside: 'wrong-key', accident: 'power ' },
+  'power-suspend-glass': { ...suspend(), beside: 'glass', accident: 'power ' },
   libvirtd: { ...move(), accident: 'libvirtd ' },
   'libvirtd-cancel-verified': { ...move('ImageVerified'), accident: 'libvirtd ' },
   'libvirtd-suspend': { ...suspend(), accident: 'libvirtd ' },
   'libvirtd-suspend-cancel-100': { ...suspend(100), accident: 'libvirtd ' },
+  'libvirtd-suspend-given-back': { ...suspend(), beside: 'wrong-key', accident: 'libvirtd ' },
 } as const satisfies Readonly<Record<string, Story>>;
 export type Crashes = keyof typeof CRASHES;
 

@@ -3,6 +3,8 @@ import { type FakeNetwork, fakeNetwork } from '@carnet/hypervisor';
 import type { Journal } from '@carnet/journal';
 import { createMetrics, type Log, type Metrics } from '@carnet/runtime';
 import type { FactType } from '@carnet/saga';
+import { refused } from '../../../libs/hypervisor/src/codes.ts';
+import { setBack } from '../../../libs/hypervisor/src/outcome.ts';
 import { DISK_KEY, digestOf } from '../../../libs/saga/src/testing.ts';
 import { createBus, type SimBus } from './bus.ts';
 import { type Checks, createChecks } from './checks.ts';
@@ -14,10 +16,10 @@ import { coveredKeptOf, headFileOf } from './heads.ts';
 import { createSimHost, type HostOptions, type PlainKey } from './host.ts';
 import { DOMAINS, type Identity } from './identities.ts';
 import { createLiar, type Liar } from './liar.ts';
-import type { Mutant } from './mutants.ts';
+import { instead, type Mutant } from './mutants.ts';
 import { restartLibvirt } from './power.ts';
-import { type Random, seeded } from './random.ts';
-import { DEADLINE_MS, startReplica } from './replica.ts';
+import { type Random, STEADY, seeded } from './random.ts';
+import { DEADLINE_MS, startReplica, UNANSWERED_OFFERS } from './replica.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
 import { newSessions, openSimStore } from './store.ts';
 import { STORM_MS_MAX, type Way } from './wishes.ts';
@@ -42,6 +44,8 @@ export type Story = {
   readonly cancel: number | FactType | undefined;
   readonly way: Way;
   readonly accident: Accidental;
+  /** The target takes nothing; finds that what was released opens no volume, and gives the VM back; or does not answer the release, and people break the glass. */
+  readonly beside?: 'refusal' | 'wrong-key' | 'glass';
 };
 
 /** A script's wishes are over by then. */
@@ -111,16 +115,11 @@ export function createWorld(options: SimOptions): World {
     dishonest === 'one'
       ? createLiar({ scheduler, random: seeded(seed, 4), bus, domain: seeded(seed, 5).pick(members) })
       : undefined;
+  const people = glassRandom(options);
   const glass =
-    isOrdinary(options) && mayBreakGlass(seed)
-      ? createGlass({
-          scheduler,
-          random: seeded(seed, 6),
-          bus,
-          csps: () => csps,
-          spoil: options.mutant.glass ?? ((ports) => ports),
-        })
-      : undefined;
+    people === undefined
+      ? undefined
+      : createGlass({ scheduler, random: people, bus, csps: () => csps, spoil: options.mutant.glass ?? ((ports) => ports) });
   const checks: Checks = createChecks(scheduler, federation.custody, liar, glass);
   const known = new Map([...federation.identities].filter(([domain]) => members.includes(domain)));
   const keys: { last: PlainKey } = { last: { key: DISK_KEY, sealed: '' } };
@@ -162,9 +161,11 @@ export function createWorld(options: SimOptions): World {
   return { ...parts, secret: () => keys.last, places: () => crash?.places() ?? 0 };
 }
 
-/** Nobody lies, and the seed draws all. */
-export const isOrdinary = ({ dishonest, script }: Pick<SimOptions, 'dishonest' | 'script'>): boolean =>
-  dishonest === 'nobody' && script === undefined;
+/** By what people break the glass, if they may. */
+function glassRandom({ seed, dishonest, script }: SimOptions): Random | undefined {
+  if (script !== undefined) return script.beside === 'glass' ? STEADY : undefined;
+  return dishonest === 'nobody' && mayBreakGlass(seed) ? seeded(seed, 6) : undefined;
+}
 
 /** The liar breaks rules of its own; the others are what the history is about. */
 const mutantFor = (mutant: Mutant, liar: Liar | undefined, domain: TrustDomain): Mutant =>
@@ -186,7 +187,7 @@ function cspOf({ mutant, options, scheduler, faults, network, leaves, opened }: 
     identity,
     custody: federation.custody,
     log: logOf(options, scheduler, `agent of ${identity.domain}`),
-    spoil: mutant.hostPorts ?? ((ports) => ports),
+    spoil: options.script?.beside === 'wrong-key' ? opensNothingThatArrives : (mutant.hostPorts ?? ((ports) => ports)),
     opened,
     libvirtRestarts: () => restartLibvirt(scheduler, csp),
   };
@@ -212,6 +213,14 @@ function cspOf({ mutant, options, scheduler, faults, network, leaves, opened }: 
   };
   return csp;
 }
+
+const opensNothingThatArrives: HostOptions['spoil'] = ({ volumes, ...ports }) => ({
+  ...ports,
+  volumes: instead(volumes, {
+    unlock: async (path, passphrase) =>
+      path.includes('/staging/') ? setBack(refused('LUKS_DOES_NOT_OPEN')) : volumes.unlock(path, passphrase),
+  }),
+});
 
 /** Starts a replica, and again whenever it dies. */
 function starter(
@@ -268,6 +277,7 @@ function starter(
           compared: async (peer) => void csp.boots.set(peer, csp.boot),
         },
         deadlineMs: glass === undefined ? DEADLINE_MS : GLASS_DEADLINE_MS,
+        unansweredOffers: options.script?.beside === 'refusal' ? 0 : UNANSWERED_OFFERS,
         log: logOf(options, scheduler, life.name),
         metrics,
         mutant,
