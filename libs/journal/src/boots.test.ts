@@ -1,8 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, cpSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
-import { afterAll, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { bootId, bootsIn } from './boots.ts';
 import { A, B, removeTemporaryDirs, temporaryDir } from './testing/world.ts';
 
@@ -35,38 +34,62 @@ it('a folder that is copied back, elsewhere or over itself, is another one; so i
   expect(await boots.isCompared(A)).toBe(false);
 });
 
-it('so is a head file alone that is put back with its time, or that has gone, until it was compared; what is appended to it says nothing', async () => {
-  const dir = temporaryDir();
-  const [head, backup] = [join(dir, 'csp-a_example.head'), join(temporaryDir(), 'head')];
+describe('a head file', () => {
   /** By the next process of this boot. */
-  const isCompared = () => bootsIn(dir, 'this boot').isCompared(A);
-  const compared = () => bootsIn(dir, 'this boot').compared(A);
-  await compared();
-  expect(await isCompared(), 'nothing was ever said').toBe(true);
-  writeFileSync(head, 'told\n');
-  expect(await isCompared()).toBe(true);
-  cpSync(head, backup);
-  utimesSync(backup, new Date(), new Date(Date.now() - 3_600_000));
-  appendFileSync(head, 'told since\n');
-  expect(await isCompared()).toBe(true);
+  async function isCompared(dir: string): Promise<boolean> {
+    const boots = bootsIn(dir, 'this boot');
+    await boots.look(A);
+    return boots.isCompared(A);
+  }
+  /** What was told, compared, and told since; and what was kept of it an hour ago. */
+  async function told() {
+    const dir = temporaryDir();
+    const [head, backup] = [join(dir, 'csp-a_example.head'), join(temporaryDir(), 'head')];
+    writeFileSync(head, 'told\n');
+    await bootsIn(dir, 'this boot').compared(A);
+    cpSync(head, backup);
+    const anHourAgo = new Date(Date.now() - 3_600_000);
+    utimesSync(backup, anHourAgo, anHourAgo);
+    appendFileSync(head, 'told since\n');
+    return { dir, head, putBack: () => cpSync(backup, head, { preserveTimestamps: true }) };
+  }
 
-  cpSync(backup, head, { preserveTimestamps: true });
-  expect(await isCompared(), 'put back').toBe(false);
-  await compared();
-  expect(await isCompared(), 'and compared').toBe(true);
-  cpSync(backup, head, { preserveTimestamps: true });
-  expect(await isCompared(), 'put back again').toBe(false);
-  appendFileSync(head, 'told\n');
-  expect(await isCompared()).toBe(true);
+  it('that goes on says nothing', async () => {
+    const { dir } = await told();
+    expect(await isCompared(dir)).toBe(true);
+  });
 
-  cpSync(backup, head, { preserveTimestamps: true });
-  const next = bootsIn(dir, 'this boot');
-  next.look(A);
-  await setTimeout(50);
-  appendFileSync(head, 'what the database has beyond it\n');
-  expect(await next.isCompared(A), 'looked at before it was written to').toBe(false);
-  rmSync(head);
-  expect(await isCompared(), 'gone').toBe(false);
+  it('that is put back with its time is compared, once', async () => {
+    const { dir, putBack } = await told();
+    putBack();
+    expect(await isCompared(dir)).toBe(false);
+    await bootsIn(dir, 'this boot').compared(A);
+    expect(await isCompared(dir)).toBe(true);
+    putBack();
+    expect(await isCompared(dir)).toBe(false);
+  });
+
+  it('that was put back is compared also by whoever comes after it was written to, and nothing was compared yet', async () => {
+    const { dir, head, putBack } = await told();
+    putBack();
+    expect(await isCompared(dir)).toBe(false);
+    appendFileSync(head, 'what the database has beyond it\n');
+    expect(await isCompared(dir)).toBe(false);
+  });
+
+  it('that is gone, or was never there, is compared each time', async () => {
+    const { dir, head } = await told();
+    rmSync(head);
+    expect(await isCompared(dir)).toBe(false);
+    await bootsIn(dir, 'this boot').compared(A);
+    expect(await isCompared(dir)).toBe(false);
+  });
+
+  it('from a clock that was set back since is compared', async () => {
+    const { dir, head } = await told();
+    utimesSync(head, new Date(), new Date(Date.now() + 3_600_000));
+    expect(await isCompared(dir)).toBe(false);
+  });
 });
 
 it('Linux says which boot this is', async () => {

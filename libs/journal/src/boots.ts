@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { subjectToken, type TrustDomain } from '@carnet/events';
 
@@ -8,8 +8,11 @@ import { subjectToken, type TrustDomain } from '@carnet/events';
  * database and its head files. They are of one moment, so neither shows that the other is behind, and what is decided next takes the place of what was told.
  */
 export type Boots = {
-  /** Before anything is written to the peer's files: that they were put back shows in their times. */
-  readonly look: (peer: TrustDomain) => void;
+  /**
+   * Before the peer's head file is opened: that it was put back shows in its times, which the next append takes away. Then this boot has compared nothing with
+   * that peer. `undefined`: there is nothing to wait for.
+   */
+  readonly look: (peer: TrustDomain) => Promise<void> | undefined;
   readonly isCompared: (peer: TrustDomain) => Promise<boolean>;
   readonly compared: (peer: TrustDomain) => Promise<void>;
 };
@@ -17,31 +20,31 @@ export type Boots = {
 /** Written once, so its inode and the time of its last change say whether this is the folder that it was: a copy that comes back has others. */
 const ANCHOR = 'boots';
 
-/** An append changes when a file was written and when it was changed at once; a file that is made anew is linked once it is on the disk. */
-const PUT_BACK_NS = 1_000_000_000n;
+/**
+ * An append changes when a file was written and when it was changed at once, and a file that is made anew is linked as soon as it is on the disk. Whatever
+ * puts a file back and keeps the time at which it was written (`rsync -a`, `tar`, `cp -p`) does not.
+ */
+const TIMES_APART_NS = 10_000_000_000n;
 
-/** Of a head file: its last change, and whether it was put back, by whatever keeps the time at which it was written (`rsync -a`, `tar`, `cp -p`). */
-const headFileOf = (path: string): Promise<{ readonly changed: string; readonly isPutBack: boolean }> =>
+/** The last change of a head file, and whether its times say that it is not the one that was written here. */
+const headAt = (path: string): Promise<{ readonly changed: string; readonly isPutBack: boolean } | undefined> =>
   stat(path, { bigint: true }).then(
-    ({ ctimeNs, mtimeNs }) => ({ changed: String(ctimeNs), isPutBack: ctimeNs - mtimeNs > PUT_BACK_NS }),
-    () => ({ changed: 'none', isPutBack: true }),
+    ({ ctimeNs, mtimeNs }) => {
+      const apart = ctimeNs - mtimeNs;
+      return { changed: String(ctimeNs), isPutBack: apart > TIMES_APART_NS || -apart > TIMES_APART_NS };
+    },
+    () => undefined,
   );
 
 /**
- * `<peer>.boot`: the boot, the state of the anchor, and that of the peer's head file, which says more only if it was put back since. A machine that is set back
- * boots anew. Not seen is a file system that is set back under a machine that goes on, or head files that alone are put back as if they were new: then
- * remove these first.
+ * `<peer>.boot`: the boot, the state of the anchor, and the last change of the peer's head file when it was compared. A machine that is set back boots anew. Not
+ * seen is a file system that is set back under a machine that goes on, or a head file that alone is put back as if it were new, or while a process
+ * writes to it: then remove these first.
  *
  * @param boot `bootId()`
  */
 export const bootsIn = (dir: string, boot: string): Boots => {
   const pathOf = (peer: TrustDomain, of: 'boot' | 'head'): string => join(dir, `${subjectToken(peer)}.${of}`);
-  const looks = new Map<TrustDomain, ReturnType<typeof headFileOf>>();
-  const look = (peer: TrustDomain): ReturnType<typeof headFileOf> => {
-    const looked = headFileOf(pathOf(peer, 'head'));
-    looks.set(peer, looked);
-    return looked;
-  };
   /** @param flags of open(2): `r`, or `a` to make it if it is not there, and not to change it if it is */
   const mark = async (flags: 'r' | 'a'): Promise<string> => {
     const anchor = await open(join(dir, ANCHOR), flags, 0o600);
@@ -52,18 +55,24 @@ export const bootsIn = (dir: string, boot: string): Boots => {
       await anchor.close();
     }
   };
+  /** Nothing, where there is nothing to be read. */
+  const said = (peer: TrustDomain): Promise<string> => readFile(pathOf(peer, 'boot'), 'utf8').catch(() => '');
   return {
-    look,
+    look: async (peer) => {
+      const head = await headAt(pathOf(peer, 'head'));
+      const isKnown = head !== undefined && (!head.isPutBack || (await said(peer)).endsWith(` ${head.changed}\n`));
+      if (!isKnown) await rm(pathOf(peer, 'boot'), { force: true });
+    },
     // Not there, or not to be read: then it is compared.
     isCompared: (peer) =>
-      Promise.all([readFile(pathOf(peer, 'boot'), 'utf8'), mark('r'), looks.get(peer) ?? look(peer)]).then(
-        ([said, now, { changed, isPutBack }]) => (isPutBack ? said === `${now} ${changed}\n` : said.startsWith(`${now} `)),
+      Promise.all([said(peer), mark('r')]).then(
+        ([line, now]) => line.startsWith(`${now} `) && line.endsWith('\n'),
         () => false,
       ),
     compared: async (peer) => {
       await mkdir(dir, { recursive: true, mode: 0o700 });
-      const { changed } = await look(peer);
-      await writeFile(pathOf(peer, 'boot'), `${await mark('a')} ${changed}\n`, { mode: 0o600 });
+      const head = await headAt(pathOf(peer, 'head'));
+      await writeFile(pathOf(peer, 'boot'), `${await mark('a')} ${head?.changed ?? 'none'}\n`, { mode: 0o600 });
     },
   };
 };

@@ -176,7 +176,8 @@ async function openParts(options: JournalOptions): Promise<Opened> {
     await openPeer(peer, head_seq > 0 ? 'for-all' : 'for-itself');
   };
   const openPeer = async (peer: TrustDomain, whom: 'for-all' | 'for-itself'): Promise<void> => {
-    options.boots.look(peer);
+    const looking = options.boots.look(peer);
+    if (looking !== undefined) await looking;
     const open = options.openHeadFile ?? openHeadFile;
     const headFile = await open(options.headDir, peer, 'head');
     const reliedFile = await open(options.headDir, peer, 'relied');
