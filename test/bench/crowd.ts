@@ -5,7 +5,7 @@ import { holdReceiving, letReceive } from '../faults/harness/held.ts';
 import { rowsOf } from '../faults/harness/ledger-db.ts';
 import { intend } from '../faults/harness/moves.ts';
 import { between } from '../faults/harness/waits.ts';
-import { HEAP_MIB, mustBeUp } from './heap.ts';
+import { HEAP_MIB, mustBeBounded } from './heap.ts';
 import { residentOf } from './processes.ts';
 import { type BenchResult, benchCase, P50_P99, type Series, say, waits } from './result.ts';
 import { createVms } from './vms.ts';
@@ -17,8 +17,6 @@ export interface CrowdBenchOptions {
   readonly releasing?: number;
   /** Seconds of rest before memory is read. */
   readonly rest?: number;
-  /** Of each broker, in MiB. */
-  readonly heap?: number;
 }
 
 /** Longer than the whole run: nobody is measured who gave up. */
@@ -34,7 +32,7 @@ const reached = (clouds: Clouds, type: string, count: number): Promise<readonly 
     `${count} × ${type}`,
     async () => {
       await sleep(1_000);
-      mustBeUp(clouds);
+      mustBeBounded(clouds);
       const rows = await rowsOf<{ readonly migration: string }>(
         clouds.b.database,
         'select distinct migration from events where type = $1',
@@ -76,11 +74,10 @@ export async function crowdBench({
   active = 500,
   releasing = 50,
   rest = REST_SECONDS,
-  heap = HEAP_MIB,
 }: CrowdBenchOptions = {}): Promise<BenchResult> {
   try {
     const clouds = await startClouds({
-      heapMiB: heap,
+      heapMiB: HEAP_MIB,
       broker: (text) =>
         text
           .replace(/offerSeconds = \d+/, `offerSeconds = ${SECONDS}`)

@@ -6,7 +6,7 @@ import { CSP_C, type Flooder, genuineIntent, openFlooder } from '../faults/harne
 import { rowsOf } from '../faults/harness/ledger-db.ts';
 import { createVm, intend, settled, type Vm } from '../faults/harness/moves.ts';
 import { between } from '../faults/harness/waits.ts';
-import { HEAP_MIB } from './heap.ts';
+import { HEAP_MIB, mustBeBounded } from './heap.ts';
 import { residentOf } from './processes.ts';
 import { type BenchCase, type BenchResult, benchCase, P50_P99, type Series, say, waits } from './result.ts';
 
@@ -17,8 +17,6 @@ export interface FloodBenchOptions {
   readonly intents?: number;
   /** Messages of 64 KiB on C's ledger to A, and as many where C and A talk. */
   readonly garbage?: number;
-  /** Of each broker, in MiB. */
-  readonly heap?: number;
 }
 
 /** Moving at one moment: a scheduler that is in no hurry. */
@@ -49,6 +47,7 @@ async function moveAll(clouds: Clouds, vms: readonly Vm[]): Promise<readonly str
         const migration = await intend(from, to, vm, 'cold');
         migrations.push(migration);
         await settled(clouds, migration, SETTLED_MS_MAX);
+        mustBeBounded(clouds);
       }
   };
   await Promise.all(Array.from({ length: MOVING }, one));
@@ -141,11 +140,10 @@ export async function floodBench({
   runs = 20,
   intents = 10_000,
   garbage: messages = 2_000,
-  heap = HEAP_MIB,
 }: FloodBenchOptions = {}): Promise<BenchResult> {
   try {
     const clouds = await startClouds({
-      heapMiB: heap,
+      heapMiB: HEAP_MIB,
       third: CSP_C,
       broker: (text) => text.replace('level = "debug"', 'level = "info"'),
     });

@@ -5,7 +5,7 @@ import { holdReceiving, letReceive } from '../faults/harness/held.ts';
 import { rowsOf } from '../faults/harness/ledger-db.ts';
 import { intend, type Vm } from '../faults/harness/moves.ts';
 import { between } from '../faults/harness/waits.ts';
-import { HEAP_MIB, mustBeUp } from './heap.ts';
+import { HEAP_MIB, mustBeBounded } from './heap.ts';
 import { bareHops } from './intent-limit.ts';
 import { cpuOf, residentOf } from './processes.ts';
 import { type BenchCase, type BenchResult, benchCase, P50_P99, type Series, say, waits } from './result.ts';
@@ -20,8 +20,6 @@ export interface LoadBenchOptions {
   readonly runs?: number;
   /** Seconds of rest before memory is read. */
   readonly rest?: number;
-  /** Of each broker, in MiB. */
-  readonly heap?: number;
 }
 
 /** Asked for together: a scheduler that empties a host. Their offers last for a minute. */
@@ -40,7 +38,7 @@ const reached = (clouds: Both, type: string, count: number): Promise<true> =>
   eventually(
     `${count} × ${type}`,
     async () => {
-      mustBeUp(clouds);
+      mustBeBounded(clouds);
       const [row] = await rowsOf<{ readonly n: number }>(
         clouds.b.database,
         'select count(distinct migration)::int as n from events where type = $1',
@@ -145,10 +143,10 @@ async function latencies(
  * key is released, at one moment. Active: arrived at B, the window of rolling back open, so that both brokers still owe something.
  */
 export async function loadBench(options: LoadBenchOptions = {}): Promise<BenchResult> {
-  const { active = 500, releasing = 50, runs = 10, rest = REST_SECONDS, heap = HEAP_MIB } = options;
+  const { active = 500, releasing = 50, runs = 10, rest = REST_SECONDS } = options;
   try {
     const clouds = await startClouds({
-      heapMiB: heap,
+      heapMiB: HEAP_MIB,
       broker: (text) =>
         text
           .replace('rollbackWindowSeconds = 0', `rollbackWindowSeconds = ${ROLLBACK_SECONDS}`)

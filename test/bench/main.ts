@@ -14,19 +14,7 @@ import { transferBench } from './transfer.ts';
 
 // `npm run bench -- NAME [--json] [--COUNT N]…`
 
-const COUNTS = [
-  'runs',
-  'events',
-  'finished',
-  'deks',
-  'active',
-  'releasing',
-  'rest',
-  'seeds',
-  'intents',
-  'garbage',
-  'heap',
-] as const;
+const COUNTS = ['runs', 'events', 'finished', 'deks', 'active', 'releasing', 'rest', 'seeds', 'intents', 'garbage'] as const;
 /** What is not given is the benchmark's own default. */
 export type BenchSettings = { readonly [name in (typeof COUNTS)[number]]?: number };
 

@@ -70,16 +70,22 @@ function nodeNamed(name: string): Nats {
 
 const inSeconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
 
-/** From where they are: a test that is tried again, or alone, finds them where another left them. */
-function there(): readonly [Cloud, Cloud] {
-  const { a, b } = clouds;
-  const [first] = vms;
-  return first !== undefined && runsAt(clouds, first).includes(b.plan.domain) ? [b, a] : [a, b];
-}
+/** From where they all are: a test that is tried again, or alone, finds them where another left them. */
+const there = (): Promise<readonly [Cloud, Cloud]> =>
+  eventually(
+    'all VMs at one side',
+    () => {
+      const { a, b } = clouds;
+      const at = new Set(vms.map((vm) => runsAt(clouds, vm).join()));
+      if (at.size > 1) return undefined;
+      return at.has(a.plan.domain) ? [a, b] : at.has(b.plan.domain) ? [b, a] : undefined;
+    },
+    SOON_MS,
+  );
 
 /** Moves all VMs to the other side at once, does something to the bus in their midst, and looks at all that must be true afterwards. */
 async function movesDuring(name: string, fault: (leader: string) => Promise<void>): Promise<void> {
-  const [from, to] = there();
+  const [from, to] = await there();
   const leader = await whole();
   const startedMs = Date.now();
   const migrations = await Promise.all(vms.map((vm) => intend(from, to, vm, 'cold')));

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Daemon, eventually, ticksFoundOnDisk } from '@carnet/dev';
+import { type Daemon, eventually } from '@carnet/dev';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Federation, startFederation } from '../../infra/dev/src/clouds/federation.ts';
 import { intentOf, type Mode, must, settled } from './harness/moves.ts';
 import { consoleOf, type RealSide, realSide, runningAt, tickAfter } from './harness/real-side.ts';
-import { audit, checkLedgers, checkTraces, keptOpen, type Life, lifeAt, wentBack } from './nightly/checks.ts';
+import { audit, checkLedgers, checkTraces, foundOn, keptOpen, type Life, lifeAt, wentBack } from './nightly/checks.ts';
 
 const DISK_BYTES = 8_388_608;
 const GUEST_MEMORY_MIB = 256;
@@ -132,7 +132,7 @@ async function moveUnderKill(point: KillPoint, { source, target, before, left }:
   const [holder, other] = outcome === 'done' ? [target, source] : [source, target];
   await runsOnlyAt(holder);
   const after = await lifeAt(holder, uuid, before.resets, left);
-  expect(wentBack(before, after, [left, consoleOf(holder, uuid)].flatMap(ticksFoundOnDisk))).toBeUndefined();
+  expect(wentBack(before, after, foundOn(left, consoleOf(holder, uuid)))).toBeUndefined();
   if (mode === 'suspend') expect(after.tick.boot).toBe(before.tick.boot);
   expect(after.resets - before.resets).toBe(after.tick.boot === before.tick.boot ? 0 : 1);
   ({ resets } = after);

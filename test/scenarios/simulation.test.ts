@@ -132,7 +132,8 @@ describe('an accident at one place of one move', () => {
     { crashes: 'move', least: 200, end: 'retired × finalized', every: 20 },
     { crashes: 'refused', least: 100, end: 'withdrawn × refused', every: 20 },
     { crashes: 'given-back', least: 200, end: 'resumed × relinquished', every: 40 },
-    { crashes: 'glass', least: 1_000, end: 'resumed × relinquished', every: 300 },
+    { crashes: 'glass', least: 1_000, end: 'resumed × relinquished', every: 400 },
+    { crashes: 'glass-split', least: 1_500, end: 'resumed × discarded', every: 500 },
     { crashes: 'power-suspend', least: 60, end: 'retired × finalized', every: 20 },
     { crashes: 'libvirtd-suspend', least: 60, end: 'retired × finalized', every: 20 },
   ] as const)(
@@ -145,6 +146,8 @@ describe('an accident at one place of one move', () => {
       for (let place = 1; place <= places; place += every) {
         const died = await runSeed(place, setting);
         expect(died.faults.length, `place ${place}`).toBe(1);
+        // Whoever dies before the request is recorded has not been asked.
+        expect([[], [end]], `place ${place}`).toContainEqual(Object.keys(died.ends));
         expect(died.violation, `place ${place}\n${died.trace.slice(-40).join('\n')}`).toBeUndefined();
       }
     },

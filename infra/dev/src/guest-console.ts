@@ -16,13 +16,11 @@ export function lastTick(consoleFile: string): Tick | undefined {
 }
 
 /** What the guest found on its disk when it last booted: a tick of the boot before, or none on an empty disk. */
-export const tickFoundOnDisk = (consoleFile: string): Tick | undefined => finds(consoleFile).at(-1)?.at(-1);
+export const tickFoundOnDisk = (consoleFile: string): Tick | undefined => ticksFoundOnDisk(consoleFile).at(-1);
 
-/** What each boot found there; nothing of one that found an empty disk. */
-export const ticksFoundOnDisk = (consoleFile: string): readonly Tick[] => finds(consoleFile).flat();
-
-const finds = (consoleFile: string): readonly (readonly Tick[])[] =>
-  [...textOf(consoleFile).matchAll(/^PREV-DISK \[(.*)\]\r?$/gm)].map(([, found]) => ticks(`${found}\n`));
+/** The same of each boot. */
+export const ticksFoundOnDisk = (consoleFile: string): readonly (Tick | undefined)[] =>
+  [...textOf(consoleFile).matchAll(/^PREV-DISK \[(.*)\]\r?$/gm)].map(([, found]) => ticks(`${found}\n`).at(-1));
 
 /** How often each start of the guest's vTPM was its state's; empty for a guest without one. One state counts up, a new one begins anew. */
 export const vtpmResets = (consoleFile: string): readonly number[] =>

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually, lastTick, type Tick, ticksFoundOnDisk, vtpmResets } from '@carnet/dev';
 import { ledgersAgree } from '../harness/checks.ts';
@@ -33,18 +33,24 @@ export async function lifeAt(side: RealSide, uuid: string, known: number, left?:
  *
  * @param found what each boot found on the disk, by the consoles
  */
-export function wentBack(before: Life, after: Life, found: readonly Tick[]): string | undefined {
+export function wentBack(before: Life, after: Life, found: readonly (Tick | undefined)[]): string | undefined {
   if (after.tick.boot === before.tick.boot) {
     if (after.tick.n <= before.tick.n) return `the counter went from ${before.tick.n} to ${after.tick.n}`;
     return after.resets < before.resets ? `the TPM's resets went from ${before.resets} to ${after.resets}` : undefined;
   }
   const boots = after.resets - before.resets;
   if (boots < 1) return `a new boot, and the TPM's resets went from ${before.resets} to ${after.resets}`;
-  const [onDisk, next] = [found.at(-1), found.find(({ boot }) => boot === before.tick.boot)];
-  if (onDisk === undefined) return 'a new boot found an empty disk';
-  if (next !== undefined)
-    return next.n < before.tick.n ? `a new boot found ${next.n} on the disk after ${before.tick.n}` : undefined;
-  return boots < 2 ? `a new boot found boot ${onDisk.boot} on the disk, not ${before.tick.boot}` : undefined;
+  const next = found.findIndex((tick) => tick?.boot === before.tick.boot);
+  const unseen = next < 0 && boots < 2 && found.at(-1) !== undefined;
+  if (unseen) return `a new boot found boot ${found.at(-1)?.boot} on the disk, not ${before.tick.boot}`;
+  const older = new Set(found.slice(0, Math.max(0, next)).map((tick) => tick?.boot));
+  for (const tick of next < 0 ? [found.at(-1)] : found.slice(next)) {
+    if (tick === undefined) return 'a new boot found an empty disk';
+    if (tick.boot === before.tick.boot && tick.n < before.tick.n)
+      return `a new boot found ${tick.n} on the disk after ${before.tick.n}`;
+    if (older.has(tick.boot)) return `a new boot found boot ${tick.boot} on the disk, which was over before ${before.tick.boot}`;
+  }
+  return undefined;
 }
 
 /** The guest's host restarts it, or lets it go on after its disk was full, as its operator would: the fence allows it to its owner only. */
@@ -66,6 +72,10 @@ export function powerOff(holder: RealSide): void {
   for (const name of domainsOf(holder, '--state-running')) holder.csp.host.virsh('destroy', name);
 }
 
+/** Of the source's console and the holder's, which may be one. */
+export const foundOn = (left: string, holders: string): readonly (Tick | undefined)[] =>
+  (statSync(left).ino === statSync(holders).ino ? [holders] : [left, holders]).flatMap(ticksFoundOnDisk);
+
 /** The VM runs here and nowhere else, and is what it was. `left`: what the source's console said. */
 export async function checkGuest({ a, b, uuid }: World, holder: RealSide, before: Life, left: string): Promise<Life> {
   await eventually(
@@ -74,7 +84,7 @@ export async function checkGuest({ a, b, uuid }: World, holder: RealSide, before
     SOON_MS,
   );
   const after = await lifeAt(holder, uuid, before.resets, left);
-  const back = wentBack(before, after, [left, consoleOf(holder, uuid)].flatMap(ticksFoundOnDisk));
+  const back = wentBack(before, after, foundOn(left, consoleOf(holder, uuid)));
   if (back !== undefined) throw new Error(back);
   return after;
 }

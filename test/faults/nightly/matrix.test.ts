@@ -92,6 +92,12 @@ test('a guest that went back is seen', () => {
   expect(wentBack(before, life('x', 49, 1), [])).toBe('the counter went from 50 to 49');
   expect(wentBack(before, life('y', 1, 2), [disk('x', 49)])).toBe('a new boot found 49 on the disk after 50');
   expect(wentBack(before, life('z', 1, 2), [disk('x', 49), disk('y', 5)])).toBe('a new boot found 49 on the disk after 50');
+  expect(wentBack(before, life('z', 1, 3), [disk('x', 60), disk('x', 49)])).toBe('a new boot found 49 on the disk after 50');
+  expect(wentBack(before, life('z', 1, 3), [disk('x', 60), undefined])).toBe('a new boot found an empty disk');
+  expect(wentBack(before, life('z', 1, 3), [disk('w', 9), disk('x', 60), disk('w', 9)])).toBe(
+    'a new boot found boot w on the disk, which was over before x',
+  );
+  expect(wentBack(before, life('y', 1, 2), [undefined, disk('x', 60)])).toBeUndefined();
   expect(wentBack(before, life('y', 1, 1), [disk('x', 60)])).toBe("a new boot, and the TPM's resets went from 1 to 1");
   expect(wentBack(before, life('y', 1, 2), [disk('w', 60)])).toBe('a new boot found boot w on the disk, not x');
   expect(wentBack(before, life('y', 1, 2), [])).toBe('a new boot found an empty disk');

@@ -40,6 +40,9 @@ type Words = Pick<BreakGlassResumed, 'persons' | 'owner'>;
 type Released = Extract<Event, { readonly type: 'KeyReleased' }>;
 type Doubt = { readonly migration: MigrationId; readonly source: Csp; readonly target: Csp; readonly fromMs: number };
 
+/** How the target is cut off from the release on, and whether what people say of its host is true. */
+export type GlassScene = { readonly silence: 'both' | 'out'; readonly isTrue: boolean };
+
 export type Glass = ReturnType<typeof createGlass>;
 
 const hasEvent = ({ database }: Csp, migration: MigrationId, types: readonly string[]): boolean =>
@@ -64,12 +67,14 @@ function wordsOf(kind: (typeof KINDS)[number], source: TrustDomain, said: Omit<B
 export function createGlass(ports: {
   readonly scheduler: Scheduler;
   readonly random: Random;
+  /** Not drawn, in a script. */
+  readonly scene: GlassScene | undefined;
   readonly bus: SimBus;
   readonly csps: () => readonly Csp[];
   readonly spoil: (ports: Replica['intake']) => Replica['intake'];
 }) {
   const { scheduler, random, bus } = ports;
-  const isTrue = random.chance(0.7);
+  const isTrue = ports.scene?.isTrue ?? random.chance(0.7);
   const good = new Set<string>();
   const deadlines = new Map<MigrationId, number>();
   let doubt: Doubt | undefined;
@@ -89,12 +94,14 @@ export function createGlass(ports: {
     doubt !== undefined && isBroken() && !hasEvent(doubt.target, doubt.migration, ['MigrationRelinquished', ...types]);
 
   const cut = ({ source, target }: Doubt): void => {
-    const [csp, way] = random.pick([
+    const { scene } = ports;
+    const drawn = random.pick([
       [target, 'both'],
       [target, 'in'],
       [target, 'out'],
       [source, 'in'],
     ] as const);
+    const [csp, way] = scene === undefined ? drawn : ([target, scene.silence] as const);
     scheduler.note(`${csp.domain} is cut off for long: ${way}`);
     bus.cutOff(csp.domain, way, DOUBT_MS_MAX);
   };

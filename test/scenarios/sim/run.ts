@@ -1,5 +1,6 @@
 import type { Fault } from './faults.ts';
 import { type Federation, type KeysKind, openFederation } from './federation.ts';
+import type { GlassScene } from './glass.ts';
 import { type Outcome, simulate } from './history.ts';
 import { HONEST, MUTANTS, type Mutant } from './mutants.ts';
 import type { Way } from './wishes.ts';
@@ -35,6 +36,10 @@ const COLD: Way = { mode: 'cold', rekey: 'none' };
 const SUSPEND: Way = { mode: 'suspend', rekey: 'slot' };
 const move = (cancel?: Story['cancel']): Story => ({ cancel, way: COLD, accident: 'crash ' });
 const suspend = (cancel?: Story['cancel']): Story => ({ cancel, way: SUSPEND, accident: 'crash ' });
+/** The target does not hear of the release; hears, starts the VM and cannot say so, on a host that people take off its power; or that they only say they did. */
+const UNHEARD: GlassScene = { silence: 'both', isTrue: true };
+const UNSAID: GlassScene = { silence: 'out', isTrue: true };
+const LIES: GlassScene = { silence: 'out', isTrue: false };
 /**
  * A move; a move that its target refuses; that it gives back, since no released key opens its disk; whose release it does not answer, so that the glass is broken; a move that its operator cancels early, about the release, and (`stopped`, `verified`) when the VM stands still and when the target has its
  * image, so that it is resumed; and the same with saved memory and a new passphrase. Where a process can die, and where a host can lose its power or its
@@ -49,13 +54,15 @@ export const CRASHES = {
   'cancel-verified': move('ImageVerified'),
   'given-back': { ...move(), beside: 'wrong-key' },
   refused: { ...move(), beside: 'refusal' },
-  glass: { ...move(), beside: 'glass' },
+  glass: { ...move(), beside: UNHEARD },
+  'glass-fenced': { ...move(), beside: UNSAID },
+  'glass-split': { ...move(), beside: LIES },
   suspend: suspend(),
   'suspend-cancel-100': suspend(100),
   'suspend-cancel-stopped': suspend('SourceQuiesced'),
   'suspend-cancel-verified': suspend('ImageVerified'),
   'suspend-given-back': { ...suspend(), beside: 'wrong-key' },
-  'suspend-glass': { ...suspend(), beside: 'glass' },
+  'suspend-glass-fenced': { ...suspend(), beside: UNSAID },
   power: { ...move(), accident: 'power ' },
   'power-cancel-100': { ...move(100), accident: 'power ' },
   'power-cancel-verified': { ...move('ImageVerified'), accident: 'power ' },
@@ -63,7 +70,7 @@ export const CRASHES = {
   'power-suspend-cancel-100': { ...suspend(100), accident: 'power ' },
   'power-suspend-cancel-verified': { ...suspend('ImageVerified'), accident: 'power ' },
   'power-suspend-given-back': { ...suspend(), beside: 'wrong-key', accident: 'power ' },
-  'power-suspend-glass': { ...suspend(), beside: 'glass', accident: 'power ' },
+  'power-suspend-glass-split': { ...suspend(), beside: LIES, accident: 'power ' },
   libvirtd: { ...move(), accident: 'libvirtd ' },
   'libvirtd-cancel-verified': { ...move('ImageVerified'), accident: 'libvirtd ' },
   'libvirtd-suspend': { ...suspend(), accident: 'libvirtd ' },

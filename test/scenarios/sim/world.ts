@@ -1,5 +1,5 @@
 import type { Digest, TrustDomain } from '@carnet/events';
-import { type FakeNetwork, fakeNetwork } from '@carnet/hypervisor';
+import { type FakeNetwork, fakeNetwork, type HostPorts } from '@carnet/hypervisor';
 import type { Journal } from '@carnet/journal';
 import { createMetrics, type Log, type Metrics } from '@carnet/runtime';
 import type { FactType } from '@carnet/saga';
@@ -11,7 +11,7 @@ import { type Checks, createChecks } from './checks.ts';
 import { type Csp, RESTART_MS } from './csp.ts';
 import { type Accidental, createCrash, createFaults, type Fault, type Faults } from './faults.ts';
 import type { Federation } from './federation.ts';
-import { createGlass, GLASS_DEADLINE_MS, type Glass, mayBreakGlass } from './glass.ts';
+import { createGlass, GLASS_DEADLINE_MS, type Glass, type GlassScene, mayBreakGlass } from './glass.ts';
 import { coveredKeptOf, headFileOf } from './heads.ts';
 import { createSimHost, type HostOptions, type PlainKey } from './host.ts';
 import { DOMAINS, type Identity } from './identities.ts';
@@ -44,12 +44,13 @@ export type Story = {
   readonly cancel: number | FactType | undefined;
   readonly way: Way;
   readonly accident: Accidental;
-  /** The target takes nothing; finds that what was released opens no volume, and gives the VM back; or does not answer the release, and people break the glass. */
-  readonly beside?: 'refusal' | 'wrong-key' | 'glass';
+  /** The target takes nothing; finds that what was released opens no volume, and gives the VM back; or is cut off from the release on, and people break the glass. */
+  readonly beside?: 'refusal' | 'wrong-key' | GlassScene;
 };
 
-/** A script's wishes are over by then. */
+/** A script's wishes are over by then; and its release is said by then, whoever dies before. */
 const SCRIPT_MS = 2_000;
+const SCRIPT_WITH_GLASS_MS = 10_000;
 
 const metrics: Metrics = createMetrics();
 
@@ -97,8 +98,11 @@ export function createWorld(options: SimOptions): World {
     stormMs: plan.pick([STORM_MS_MAX / 4, STORM_MS_MAX / 2, STORM_MS_MAX / 2, STORM_MS_MAX]),
     replicas: plan.pick([1, 2, 2]),
   };
+  const scene = typeof script?.beside === 'object' ? script.beside : undefined;
   const { pace, storm, stormMs, replicas } =
-    script === undefined ? drawn : { pace: 1, storm: 0, stormMs: SCRIPT_MS, replicas: 1 };
+    script === undefined
+      ? drawn
+      : { pace: 1, storm: 0, stormMs: scene === undefined ? SCRIPT_MS : SCRIPT_WITH_GLASS_MS, replicas: 1 };
   const scheduler = createScheduler(seeded(seed, 1), pace);
   const note = (fault: Fault): void => {
     happened.push(fault);
@@ -115,11 +119,18 @@ export function createWorld(options: SimOptions): World {
     dishonest === 'one'
       ? createLiar({ scheduler, random: seeded(seed, 4), bus, domain: seeded(seed, 5).pick(members) })
       : undefined;
-  const people = glassRandom(options);
+  const people = glassRandom(options, scene);
   const glass =
     people === undefined
       ? undefined
-      : createGlass({ scheduler, random: people, bus, csps: () => csps, spoil: options.mutant.glass ?? ((ports) => ports) });
+      : createGlass({
+          scheduler,
+          random: people,
+          scene,
+          bus,
+          csps: () => csps,
+          spoil: options.mutant.glass ?? ((ports) => ports),
+        });
   const checks: Checks = createChecks(scheduler, federation.custody, liar, glass);
   const known = new Map([...federation.identities].filter(([domain]) => members.includes(domain)));
   const keys: { last: PlainKey } = { last: { key: DISK_KEY, sealed: '' } };
@@ -162,8 +173,8 @@ export function createWorld(options: SimOptions): World {
 }
 
 /** By what people break the glass, if they may. */
-function glassRandom({ seed, dishonest, script }: SimOptions): Random | undefined {
-  if (script !== undefined) return script.beside === 'glass' ? STEADY : undefined;
+function glassRandom({ seed, dishonest, script }: SimOptions, scene: GlassScene | undefined): Random | undefined {
+  if (script !== undefined) return scene === undefined ? undefined : STEADY;
   return dishonest === 'nobody' && mayBreakGlass(seed) ? seeded(seed, 6) : undefined;
 }
 
@@ -187,7 +198,10 @@ function cspOf({ mutant, options, scheduler, faults, network, leaves, opened }: 
     identity,
     custody: federation.custody,
     log: logOf(options, scheduler, `agent of ${identity.domain}`),
-    spoil: options.script?.beside === 'wrong-key' ? opensNothingThatArrives : (mutant.hostPorts ?? ((ports) => ports)),
+    spoil: (ports, domain) => {
+      const spoiled = mutant.hostPorts?.(ports, domain) ?? ports;
+      return options.script?.beside === 'wrong-key' ? opensNothingThatArrives(spoiled) : spoiled;
+    },
     opened,
     libvirtRestarts: () => restartLibvirt(scheduler, csp),
   };
@@ -214,7 +228,7 @@ function cspOf({ mutant, options, scheduler, faults, network, leaves, opened }: 
   return csp;
 }
 
-const opensNothingThatArrives: HostOptions['spoil'] = ({ volumes, ...ports }) => ({
+const opensNothingThatArrives = ({ volumes, ...ports }: HostPorts): HostPorts => ({
   ...ports,
   volumes: instead(volumes, {
     unlock: async (path, passphrase) =>
