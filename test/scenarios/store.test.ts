@@ -2,6 +2,7 @@ import { describe } from 'vitest';
 import { journalContract } from '../../libs/journal/src/testing/contract-suite.ts';
 import { journeysContract } from '../../libs/journal/src/testing/journeys-suite.ts';
 import { keptContract } from '../../libs/journal/src/testing/kept-suite.ts';
+import { setBackContract } from '../../libs/journal/src/testing/set-back-suite.ts';
 import { strangersContract } from '../../libs/journal/src/testing/strangers-suite.ts';
 import { openDatabase } from './sim/database.ts';
 import { createFaults } from './sim/faults.ts';
@@ -38,5 +39,6 @@ describe('a journal over the database of the simulator', () => {
 
 describe('what was told, over the database of the simulator', () => {
   keptContract(open);
+  setBackContract(open);
   strangersContract(open);
 });

@@ -77,7 +77,7 @@ function describe(pid: number): readonly RunningProcess[] {
 }
 
 /** One letter of proc(5) `stat`; undefined when there is no such process or only its zombie. */
-function stateOf(pid: number): string | undefined {
+export function stateOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The name is in parentheses and may itself hold parentheses and blanks.

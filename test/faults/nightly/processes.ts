@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Daemon } from '@carnet/dev';
-import { killAndAwait, processesUnder, signalQuietly } from '../../../infra/dev/src/processes.ts';
+import { killAndAwait, processesUnder, signalQuietly, stateOf } from '../../../infra/dev/src/processes.ts';
 import { domainsOf, type RealSide } from '../harness/real-side.ts';
 import { type Blow, hit, missed } from './blow.ts';
 import type { Fault, Part } from './matrix.ts';
@@ -101,6 +101,8 @@ function isReset({ csp }: RealSide, name: string): boolean {
 async function pause(pids: readonly number[], ms: number): Promise<Blow> {
   for (const pid of pids) signalQuietly(pid, 'SIGSTOP');
   await sleep(ms);
+  const states = pids.map(stateOf).filter((state) => state !== undefined);
   for (const pid of pids) signalQuietly(pid, 'SIGCONT');
-  return hit(`${ms / 1_000} s`);
+  if (states.some((state) => state !== 'T')) throw new Error(`was to stand still, and is ${states.join('')}`);
+  return states.length > 0 ? hit(`${ms / 1_000} s`) : missed('it had ended by itself');
 }

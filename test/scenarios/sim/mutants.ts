@@ -93,7 +93,17 @@ const startsEarly = (ports: LoopPorts, context: PerformContext): LoopPorts => ({
 /** How long the impatient source waits for an answer to its release, ms. */
 const PATIENCE_MS = 500;
 
-const rollsBack = (ports: LoopPorts, context: PerformContext): LoopPorts => ({
+const rollsBack = (ports: LoopPorts, context: PerformContext): LoopPorts =>
+  resuming(ports, context, (releasedMs) => context.nowMs() - releasedMs >= PATIENCE_MS);
+
+/** Only what it finds when it starts. */
+const takesBack = (ports: LoopPorts, context: PerformContext): LoopPorts => {
+  const startedMs = context.nowMs();
+  return resuming(ports, context, (releasedMs) => releasedMs < startedMs);
+};
+
+/** Takes back what was released, once it is time, whatever the target says. */
+const resuming = (ports: LoopPorts, context: PerformContext, isTime: (releasedMs: number) => boolean): LoopPorts => ({
   ...ports,
   owed: async (key) => {
     const owed = await ports.owed(key);
@@ -108,7 +118,7 @@ const rollsBack = (ports: LoopPorts, context: PerformContext): LoopPorts => ({
         agreed === undefined
       )
         continue;
-      if (context.nowMs() - Date.parse(released.time) < PATIENCE_MS) continue;
+      if (!isTime(Date.parse(released.time))) continue;
       await context.keys.reinstate(undefined, { migration: m.id, epoch: m.epoch });
       const { host } = agreed.data.agent;
       const by = { reason: 'MIGRATION', migration: m.id } as const;
@@ -154,6 +164,11 @@ const alwaysAlone: AloneWith = async (_, work) => ({ held: true, value: await wo
 
 export const MUTANTS: readonly Mutant[] = [
   { name: 'rollback-on-a-timer', breaks: 'a source that hears nothing resumes by itself', loop: rollsBack },
+  {
+    name: 'resume-without-relinquishment',
+    breaks: 'a source that starts anew resumes what it had released, and the target has not relinquished',
+    loop: takesBack,
+  },
   {
     name: 'release-before-surrender',
     breaks: 'the release is published before the host surrendered',

@@ -97,7 +97,7 @@ export async function runSeed(
 /** Tries that shrinking may cost: each is a whole history. */
 const TRIES_MAX = 60;
 
-/** Leaves out halves, quarters, … of the faults while the same rule is still broken. */
+/** Leaves out halves, quarters, … of the faults while the same rule is still broken; in the end each alone, again until none can be left out. */
 export async function shrink(
   seed: number,
   setting: Setting,
@@ -107,11 +107,9 @@ export async function shrink(
   let outcome = failing;
   let without: ReadonlySet<number> = new Set<number>();
   let tries = 0;
-  for (
-    let size = Math.ceil(failing.faults.length / 2);
-    size >= 1 && tries < TRIES_MAX;
-    size = size === 1 ? 0 : Math.ceil(size / 2)
-  ) {
+  /** True: some were left out. */
+  const pass = async (size: number): Promise<boolean> => {
+    const before = without;
     for (let at = 0; at < outcome.faults.length && tries < TRIES_MAX; ) {
       const left: readonly Fault[] = outcome.faults.slice(at, at + size);
       const more = new Set([...without, ...left.map(({ n }) => n)]);
@@ -122,6 +120,9 @@ export async function shrink(
         without = more;
       } else at += size;
     }
-  }
+    return without !== before;
+  };
+  for (let size = Math.ceil(failing.faults.length / 2); size > 1; size = Math.ceil(size / 2)) await pass(size);
+  while (await pass(1));
   return { outcome, without };
 }
