@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { stopEverything } from '@carnet/dev';
 import type { Cloud } from '../faults/harness/cloud.ts';
 import { type Clouds, startClouds } from '../faults/harness/clouds.ts';
@@ -25,9 +27,10 @@ const SETTLED_MS_MAX = 600_000;
 const GARBAGE_BYTES = 65_536;
 
 type Moves = { readonly release: readonly number[]; readonly whole: readonly number[] };
-type Part = 'nothing' | 'intents' | 'garbage' | 'silence';
+type Part = 'nothing' | 'computing' | 'intents' | 'garbage' | 'silence';
 const ABOUT: Readonly<Record<Part, string>> = {
   nothing: 'C says nothing',
+  computing: 'a program that computes on each processor, no flood',
   intents: 'C’s intents',
   garbage: 'C’s 64 KiB messages',
   silence: 'C is silent, its backlog is worked on',
@@ -73,7 +76,7 @@ const latencies = (quiet: Moves, flooded: Moves, part: Part): readonly BenchCase
         `${NAMES[what]}, A and B, ${ABOUT[part]}, ${label}`,
         'ms',
         'lower',
-        waits('beside the flood', flooded[what], at, `${flooded[what].length} moves, ${MOVING} at a time`),
+        waits('beside it', flooded[what], at, `${flooded[what].length} moves, ${MOVING} at a time`),
         [waits('without', quiet[what], at, `${quiet[what].length} moves`)],
       ),
     ),
@@ -131,6 +134,19 @@ async function during<T>(work: Promise<unknown>, measured: () => Promise<T>): Pr
   return value;
 }
 
+/** Until whoever started it has ended. */
+const COMPUTES = 'const parent = process.ppid; while (process.ppid === parent);';
+
+/** What moves lose where somebody else is busy, who has nothing to do with them: each processor has a program of its own for as long. */
+async function besideComputing<T>(measured: () => Promise<T>): Promise<T> {
+  const programs = cpus().map(() => spawn(process.execPath, ['-e', COMPUTES], { stdio: 'ignore' }));
+  try {
+    return await measured();
+  } finally {
+    for (const program of programs) program.kill('SIGKILL');
+  }
+}
+
 async function garbage(c: Flooder, a: Cloud, count: number): Promise<void> {
   await Promise.all([c.garbage(a, 'ledger', count, GARBAGE_BYTES), c.garbage(a, 'talk', count, GARBAGE_BYTES)]);
 }
@@ -152,6 +168,7 @@ export async function floodBench({
     for (let n = 0; n < runs; n += 1) vms.push(await createVm(a));
     const before = residentOf(a.broker.pid);
     const nothing = await timed(clouds, vms, 'nothing');
+    const computed = await besideComputing(() => timed(clouds, vms, 'computing'));
     const c = await openFlooder(clouds, CSP_C, await genuineIntent(a));
     say(`signing ${intents} intents for each`);
     const shots = [...c.intents(a, intents), ...c.intents(b, intents)];
@@ -160,6 +177,7 @@ export async function floodBench({
     const noisy = await during(garbage(c, a, messages), () => timed(clouds, vms, 'garbage'));
     const silent = await timed(clouds, vms, 'silence');
     const cases = [
+      ...latencies(nothing, computed, 'computing'),
       ...latencies(nothing, asked, 'intents'),
       ...latencies(nothing, noisy, 'garbage'),
       ...latencies(nothing, silent, 'silence'),
