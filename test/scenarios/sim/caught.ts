@@ -1,6 +1,7 @@
 /** By which seed each mutant is caught as that rule, the first of `npm run simulate -- --mutant all --signatures fast`. `npm test` plays each of them. */
 export const CAUGHT: Readonly<Record<string, { readonly seed: number; readonly as: string }>> = {
   'rollback-on-a-timer': { seed: 3, as: 'I4 one key' },
+  'resume-without-relinquishment': { seed: 2, as: 'I5 nothing deniable' },
   'release-before-surrender': { seed: 1, as: 'published before the host knows' },
   'relinquish-before-host': { seed: 2, as: 'every migration ends' },
   'start-before-record': { seed: 2, as: 'I5 nothing deniable' },
