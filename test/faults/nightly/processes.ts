@@ -99,10 +99,16 @@ function isReset({ csp }: RealSide, name: string): boolean {
 }
 
 async function pause(pids: readonly number[], ms: number): Promise<Blow> {
+  const goOn = (): void => {
+    for (const pid of pids) signalQuietly(pid, 'SIGCONT');
+  };
+  // Whoever ends the series meanwhile leaves nobody who stands still for ever: a session of PostgreSQL sees only then that its server is gone.
+  process.once('exit', goOn);
   for (const pid of pids) signalQuietly(pid, 'SIGSTOP');
   await sleep(ms);
   const states = pids.map(stateOf).filter((state) => state !== undefined);
-  for (const pid of pids) signalQuietly(pid, 'SIGCONT');
+  goOn();
+  process.off('exit', goOn);
   if (states.some((state) => state !== 'T')) throw new Error(`was to stand still, and is ${states.join('')}`);
   return states.length > 0 ? hit(`${ms / 1_000} s`) : missed('it had ended by itself');
 }
