@@ -10,6 +10,8 @@ import type { World } from './world.ts';
 
 /** What the guest said of itself: its last tick, and how often its TPM was reset, which no boot can undo. */
 export type Life = { readonly tick: Tick; readonly resets: number };
+/** What each boot found on the disk. */
+type Found = readonly (Tick | undefined)[];
 
 const AUDIT_MS_MAX = 60_000;
 const SOON_MS = 30_000;
@@ -31,9 +33,9 @@ export async function lifeAt(side: RealSide, uuid: string, known: number, left?:
 /**
  * The disk's counter goes on from where the guest was; a boot that no console saw shows in the TPM's own count, and one whose TPM died on a console.
  *
- * @param found what each boot found on the disk, by the consoles
+ * @param found by the consoles
  */
-export function wentBack(before: Life, after: Life, found: readonly (Tick | undefined)[]): string | undefined {
+export function wentBack(before: Life, after: Life, found: Found): string | undefined {
   if (after.tick.boot === before.tick.boot) {
     if (after.tick.n <= before.tick.n) return `the counter went from ${before.tick.n} to ${after.tick.n}`;
     return after.resets < before.resets ? `the TPM's resets went from ${before.resets} to ${after.resets}` : undefined;
@@ -41,17 +43,23 @@ export function wentBack(before: Life, after: Life, found: readonly (Tick | unde
   const boots = after.resets - before.resets;
   if (boots < 1) return `a new boot, and the TPM's resets went from ${before.resets} to ${after.resets}`;
   const next = found.findIndex((tick) => tick?.boot === before.tick.boot);
-  const unseen = next < 0 && boots < 2 && found.at(-1) !== undefined;
-  if (unseen) return `a new boot found boot ${found.at(-1)?.boot} on the disk, not ${before.tick.boot}`;
-  const older = new Set(found.slice(0, Math.max(0, next)).map((tick) => tick?.boot));
-  for (const tick of next < 0 ? [found.at(-1)] : found.slice(next)) {
-    if (tick === undefined) return 'a new boot found an empty disk';
-    if (tick.boot === before.tick.boot && tick.n < before.tick.n)
-      return `a new boot found ${tick.n} on the disk after ${before.tick.n}`;
-    if (older.has(tick.boot)) return `a new boot found boot ${tick.boot} on the disk, which was over before ${before.tick.boot}`;
+  if (next >= 0) return diskWentBack(before.tick, found.slice(0, next), found.slice(next));
+  const onDisk = found.at(-1);
+  if (onDisk === undefined) return EMPTY_DISK;
+  return boots < 2 ? `a new boot found boot ${onDisk.boot} on the disk, not ${before.tick.boot}` : undefined;
+}
+
+/** @param older what boots found before this one's last tick was on the disk, and `since` from then on */
+function diskWentBack({ boot, n }: Tick, older: Found, since: Found): string | undefined {
+  const over = new Set(older.map((tick) => tick?.boot));
+  for (const tick of since) {
+    if (tick === undefined) return EMPTY_DISK;
+    if (tick.boot === boot && tick.n < n) return `a new boot found ${tick.n} on the disk after ${n}`;
+    if (over.has(tick.boot)) return `a new boot found boot ${tick.boot} on the disk, which was over before ${boot}`;
   }
   return undefined;
 }
+const EMPTY_DISK = 'a new boot found an empty disk';
 
 /** The guest's host restarts it, or lets it go on after its disk was full, as its operator would: the fence allows it to its owner only. */
 export function startAgain(holder: RealSide): string | undefined {
@@ -73,7 +81,7 @@ export function powerOff(holder: RealSide): void {
 }
 
 /** Of the source's console and the holder's, which may be one. */
-export const foundOn = (left: string, holders: string): readonly (Tick | undefined)[] =>
+export const foundOn = (left: string, holders: string): Found =>
   (statSync(left).ino === statSync(holders).ino ? [holders] : [left, holders]).flatMap(ticksFoundOnDisk);
 
 /** The VM runs here and nowhere else, and is what it was. `left`: what the source's console said. */

@@ -95,13 +95,15 @@ export function createGlass(ports: {
 
   const cut = ({ source, target }: Doubt): void => {
     const { scene } = ports;
-    const drawn = random.pick([
-      [target, 'both'],
-      [target, 'in'],
-      [target, 'out'],
-      [source, 'in'],
-    ] as const);
-    const [csp, way] = scene === undefined ? drawn : ([target, scene.silence] as const);
+    const [csp, way] =
+      scene === undefined
+        ? random.pick([
+            [target, 'both'],
+            [target, 'in'],
+            [target, 'out'],
+            [source, 'in'],
+          ] as const)
+        : ([target, scene.silence] as const);
     scheduler.note(`${csp.domain} is cut off for long: ${way}`);
     bus.cutOff(csp.domain, way, DOUBT_MS_MAX);
   };

@@ -36,14 +36,14 @@ const COLD: Way = { mode: 'cold', rekey: 'none' };
 const SUSPEND: Way = { mode: 'suspend', rekey: 'slot' };
 const move = (cancel?: Story['cancel']): Story => ({ cancel, way: COLD, accident: 'crash ' });
 const suspend = (cancel?: Story['cancel']): Story => ({ cancel, way: SUSPEND, accident: 'crash ' });
-/** The target does not hear of the release; hears, starts the VM and cannot say so, on a host that people take off its power; or that they only say they did. */
+/** The target does not hear of the release; or hears, starts the VM and cannot say so, on a host that people take off its power, or only say that they did. */
 const UNHEARD: GlassScene = { silence: 'both', isTrue: true };
 const UNSAID: GlassScene = { silence: 'out', isTrue: true };
 const LIES: GlassScene = { silence: 'out', isTrue: false };
 /**
- * A move; a move that its target refuses; that it gives back, since no released key opens its disk; whose release it does not answer, so that the glass is broken; a move that its operator cancels early, about the release, and (`stopped`, `verified`) when the VM stands still and when the target has its
- * image, so that it is resumed; and the same with saved memory and a new passphrase. Where a process can die, and where a host can lose its power or its
- * libvirtd.
+ * A move; one that its operator cancels early, about the release, and (`stopped`, `verified`) when the VM stands still and when the target has its image,
+ * so that it is resumed; one that its target refuses, or gives back, since no released key opens its disk, or whose release it does not answer, so that the
+ * glass is broken; and the same with saved memory and a new passphrase. Where a process can die, and where a host can lose its power or its libvirtd.
  */
 export const CRASHES = {
   move: move(),
