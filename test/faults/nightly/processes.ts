@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Daemon } from '@carnet/dev';
+import { type Daemon, hold } from '@carnet/dev';
 import { killAndAwait, processesUnder, signalQuietly, stateOf } from '../../../infra/dev/src/processes.ts';
 import { domainsOf, type RealSide } from '../harness/real-side.ts';
 import { type Blow, hit, missed } from './blow.ts';
@@ -103,12 +103,12 @@ async function pause(pids: readonly number[], ms: number): Promise<Blow> {
     for (const pid of pids) signalQuietly(pid, 'SIGCONT');
   };
   // Whoever ends the series meanwhile leaves nobody who stands still for ever: a session of PostgreSQL sees only then that its server is gone.
-  process.once('exit', goOn);
+  const letGo = hold({ name: 'what stands still', stop: async () => goOn(), stopBlocking: goOn });
   for (const pid of pids) signalQuietly(pid, 'SIGSTOP');
   await sleep(ms);
   const states = pids.map(stateOf).filter((state) => state !== undefined);
   goOn();
-  process.off('exit', goOn);
+  letGo();
   if (states.some((state) => state !== 'T')) throw new Error(`was to stand still, and is ${states.join('')}`);
   return states.length > 0 ? hit(`${ms / 1_000} s`) : missed('it had ended by itself');
 }
