@@ -45,6 +45,7 @@ export const CORPUS: readonly { readonly seed: number; readonly keys?: 'model'; 
     keys: 'model',
     found: 'a VM that was given away was not listed again at its restored source: the retirement knew no VM, for ever',
   },
+  { seed: 1643, found: 'a restored target kept the key that had taken the place of another, once its copy was discarded' },
   { seed: 1691, keys: 'model', found: 'the spare of an import that was undone stayed at a target that gave back' },
   { seed: 2009, keys: 'model', found: 'as 461' },
   { seed: 2364, keys: 'model', found: 'nothing: the simulator looked for leftovers in the moment of quiet' },

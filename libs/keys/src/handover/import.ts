@@ -192,10 +192,12 @@ export async function discard(ports: KeyPorts, tx: Tx, ending: Ending): Promise<
   const held = await arrived(db, found.value);
   const reason = `discarded in epoch ${ending.epoch}`;
   const keys: KeyId[] = [];
-  for (const { record } of held) {
-    const replacement = await discardReplacement(ports, tx, { ...record, reason });
-    keys.push(record.key, ...(replacement === undefined ? [] : [replacement.key]));
-    if (isDestroyed(record.state)) continue;
+  for (const { key, version } of found.value.received?.data.keys ?? []) {
+    // A database that came back from a backup may hold what took the place of a key, and not the key.
+    const replacement = await discardReplacement(ports, tx, { key, version, arrival: ending.epoch, reason });
+    keys.push(key, ...(replacement === undefined ? [] : [replacement.key]));
+    const record = held.find((one) => one.record.key === key && one.record.version === version)?.record;
+    if (record === undefined || isDestroyed(record.state)) continue;
     const mark = { at, actor: ports.actor, reason, ...(ending.cause === undefined ? {} : { cause: ending.cause }) };
     const destroyed = await destroy(ports, db, record, mark);
     if (!destroyed.ok) throw impossible(destroyed);

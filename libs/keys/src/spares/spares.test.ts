@@ -154,6 +154,12 @@ describe('a database that comes back without what was imported', () => {
     });
     expect(await dekAt(b, come, made.key)).toBe(before);
     expect(await b.keys.show(come.disk)).toMatchObject({ code: 'KEY_UNKNOWN' });
+    // The VM goes back, or its copy is discarded: whose row is not here has a successor all the same.
+    const { migration, epoch } = come.story.handover;
+    const gone = must(await within(b, (tx) => b.keys.discard(tx, { migration, epoch })));
+    expect(gone).toEqual(expect.arrayContaining([come.disk.key, made.key]));
+    expect(must(await b.keys.show(made)).state).toBe('destroyed');
+    expect(sparesOf(b, come.disk.key)).toEqual([]);
   });
 
   it('has the old key again if its end was undone with the rest', async () => {
