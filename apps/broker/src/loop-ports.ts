@@ -48,8 +48,9 @@ export function loopPorts(ports: BrokerLoopPorts): LoopPorts {
       await destroyWhatIsGone(ports, journey);
       const here = await ports.here(journey);
       if (here.kind === 'lost') failures.note(here.of.id, { command: 'BringBack', code: here.code, text: here.text, at: now() });
-      if (!open && here.kind !== 'later')
-        await openJourneys.settle(ends, isSettledForGood(journey, self) ? 'for-good' : 'for-now');
+      // Nothing in the ledgers calls for the next look: what it waits for is the end of a quarantine.
+      if (here.kind === 'later') openJourneys.keep(ends);
+      else if (!open) await openJourneys.settle(ends, isSettledForGood(journey, self) ? 'for-good' : 'for-now');
       return {
         commands: react(journey, self, now()),
         open,

@@ -127,6 +127,15 @@ describe('journeys that a sweep looks at', () => {
     expect(await sweepOf(first)).toEqual([]);
     expect(await sweepOf(start(ledgers, notBelieved))).toEqual([THREE]);
   });
+
+  it('are those that were settled, and of which somebody knows better, until they are settled again', async () => {
+    const { ledgers, first } = await lived();
+    await first.settle(ledgers.endsOf(THREE), 'for-now');
+    first.keep(ledgers.endsOf(THREE));
+    expect(await sweepOf(first)).toEqual([THREE]);
+    await first.settle(ledgers.endsOf(THREE), 'for-now');
+    expect(await sweepOf(first)).toEqual([]);
+  });
 });
 
 describe('a row of what is settled', () => {

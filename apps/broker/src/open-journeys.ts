@@ -15,6 +15,8 @@ export interface OpenJourneys {
   readonly count: () => number;
   /** Folded up to here, this journey owes nothing. `for-good`: and will not by any clock. */
   readonly settle: (ends: JourneyEnds, how: 'for-good' | 'for-now') => Promise<void>;
+  /** It does, though the fold does not say so: also one that was settled before, and of which no intent came since. */
+  readonly keep: (ends: JourneyEnds) => void;
 }
 
 const nameOf = ({ vm, peer }: VmWithPeer): string => `${vm} ${peer}`;
@@ -45,8 +47,7 @@ export function createOpenJourneys(
     const found: JourneyEnds[] = [];
     for (let page = await journal.journeyEnds(undefined); page.length > 0; page = await journal.journeyEnds(page.at(-1)?.vm))
       found.push(...(await table.without(page)));
-    for (const { vm, peer, own, received } of found.toSorted(byLast))
-      open.set(nameOf({ vm, peer }), { key: { vm, peer }, own: own?.seq ?? 0, received: received?.seq ?? 0 });
+    for (const ends of found.toSorted(byLast)) keep(ends);
   };
 
   const noteNew = async (heads: readonly LedgerHead[], before: ReadonlyMap<string, number>): Promise<void> => {
@@ -57,6 +58,11 @@ export function createOpenJourneys(
       for (const { vm, seq } of await journal.opened(head, range))
         note({ vm, peer: isOwn ? head.audience : head.publisher }, isOwn ? 'own' : 'received', seq);
     }
+  };
+
+  const keep = ({ vm, peer, own, received }: JourneyEnds): void => {
+    note({ vm, peer }, 'own', own?.seq ?? 0);
+    note({ vm, peer }, 'received', received?.seq ?? 0);
   };
 
   const lookAgain = async (): Promise<readonly VmWithPeer[]> => {
@@ -79,6 +85,7 @@ export function createOpenJourneys(
       return [...[...open.values()].map(({ key }) => key), ...(await lookAgain())];
     },
     count: () => open.size,
+    keep,
     settle: async (ends, how) => {
       const held = open.get(nameOf(ends));
       // An intent that the fold has not seen keeps it open.

@@ -66,6 +66,11 @@ export const CORPUS: readonly { readonly seed: number; readonly keys?: 'model'; 
   },
   { seed: 7088, found: 'as 6021, with true words: both ran' },
   {
+    seed: 7572,
+    found:
+      'a VM that came back with a restored database’s events was not listed: its journey had been settled before, and was forgotten',
+  },
+  {
     seed: 8037,
     keys: 'model',
     found: 'a machine set back to before it heard of the target that its host had stopped for: the host held the VM for ever',
