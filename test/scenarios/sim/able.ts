@@ -6,7 +6,10 @@ import type { Custody } from './custody.ts';
 import type { Violation } from './violation.ts';
 
 export type Abilities = {
+  /** Those that are asked. */
   readonly csps: readonly Csp[];
+  /** Those that moves may be with. */
+  readonly peers: readonly Csp[];
   readonly custody: Custody;
   readonly fenceOf: (csp: Csp) => FenceEntry | undefined;
   readonly journeyOf: (csp: Csp, peer: Csp) => Journey;
@@ -28,8 +31,8 @@ export function hasImage({ host }: Csp, epoch: number): boolean {
 }
 
 /** The moves to this CSP, as it knows them itself. */
-const comingTo = (csp: Csp, { csps, journeyOf }: Abilities): readonly MigrationState[] =>
-  csps.flatMap((peer) => (peer === csp ? [] : journeyOf(csp, peer).migrations.filter((m) => m.target === csp.domain)));
+const comingTo = (csp: Csp, { peers, journeyOf }: Abilities): readonly MigrationState[] =>
+  peers.flatMap((peer) => (peer === csp ? [] : journeyOf(csp, peer).migrations.filter((m) => m.target === csp.domain)));
 
 /** It may run the VM without anybody's word: the register does not forbid it, and image and key are there. */
 function canAlone(csp: Csp, all: Abilities): boolean {
@@ -50,9 +53,9 @@ function canAlone(csp: Csp, all: Abilities): boolean {
 }
 
 /** Its people have taken the VM back: its host resumes by our own event, as soon as its agent answers. */
-const hasBrokenGlass = (csp: Csp, fence: FenceEntry, { csps, journeyOf }: Abilities): boolean =>
+const hasBrokenGlass = (csp: Csp, fence: FenceEntry, { peers, journeyOf }: Abilities): boolean =>
   fence.role === 'source' &&
-  csps.some(
+  peers.some(
     (peer) =>
       peer !== csp &&
       journeyOf(csp, peer).migrations.some(
@@ -69,13 +72,13 @@ const hasTaken = (m: MigrationState, target: Csp, { fenceOf, journeyOf }: Abilit
 
 /** It has given the VM away and waits for an answer, with all that it needs to take it back, and a date from which it is in doubt. */
 function waits(csp: Csp, all: Abilities): boolean {
-  const { custody, csps, fenceOf, journeyOf, restored } = all;
+  const { custody, peers, fenceOf, journeyOf, restored } = all;
   const fence = fenceOf(csp);
   if (fence?.role !== 'source' || !hasImage(csp, fence.epoch)) return false;
   const isSurrendered = fence.standing === 'surrendered';
   if (restored) return isSurrendered;
   if (!custody.isKept(csp.database)) return false;
-  return csps.some((peer) =>
+  return peers.some((peer) =>
     journeyOf(csp, peer).migrations.some(
       (m) =>
         m.source === csp.domain &&

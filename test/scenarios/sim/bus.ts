@@ -12,7 +12,8 @@ type Stored = {
   readonly subject: string;
   readonly data: Uint8Array;
   readonly id: string;
-  acked: boolean;
+  readonly sinceMs: number;
+  ackedMs: number | undefined;
   inFlightUntilMs: number;
   deliveries: number;
 };
@@ -71,7 +72,7 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
     const { consumer } = stream;
     if (consumer === undefined || consumer.life.dead) return;
     for (const message of stream.messages) {
-      if (message.acked || message.inFlightUntilMs > scheduler.elapsedMs()) continue;
+      if (message.ackedMs !== undefined || message.inFlightUntilMs > scheduler.elapsedMs()) continue;
       const delay =
         scheduler.latency(MEAN_MS) + Math.max(0, stream.withheldUntilMs - scheduler.elapsedMs()) + faults.extraDelayMs();
       message.inFlightUntilMs = scheduler.elapsedMs() + delay + REDELIVER_MS;
@@ -99,14 +100,24 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
       subject: message.subject,
       info: { deliveryCount: message.deliveries },
       ack: () => {
-        if (!cuts.isUnheard(consumer.self) && !faults.take('acknowledgement lost')) message.acked = true;
+        if (!cuts.isUnheard(consumer.self) && !faults.take('acknowledgement lost')) message.ackedMs ??= scheduler.elapsedMs();
         if (faults.take('crash after an acknowledgement')) consumer.crash();
       },
       nak: (ms = 1) => again(ms),
       term: () => {
-        if (!cuts.isUnheard(consumer.self)) message.acked = true;
+        if (!cuts.isUnheard(consumer.self)) message.ackedMs ??= scheduler.elapsedMs();
       },
     });
+  };
+
+  const store = (name: string, subject: string, data: Uint8Array, id: string): number => {
+    const stream = streamOf(name);
+    const seq = stream.lastSeq + 1;
+    const sinceMs = scheduler.elapsedMs();
+    stream.lastSeq = seq;
+    stream.messages.push({ seq, subject, data, id, sinceMs, ackedMs: undefined, inFlightUntilMs: 0, deliveries: 0 });
+    pump(name);
+    return seq;
   };
 
   const publish = async (self: TrustDomain, peer: TrustDomain, subject: string, data: Uint8Array, id: string) => {
@@ -115,10 +126,7 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
     told(self, data);
     const known = stream.messages.find((message) => message.id === id);
     if (known !== undefined && !faults.take('bus forgets what it recognised')) return { seq: known.seq, duplicate: true };
-    stream.lastSeq += 1;
-    stream.messages.push({ seq: stream.lastSeq, subject, data, id, acked: false, inFlightUntilMs: 0, deliveries: 0 });
-    pump(name);
-    return { seq: stream.lastSeq, duplicate: false };
+    return { seq: store(name, subject, data, id), duplicate: false };
   };
 
   const tellChannel = (subject: string, data: Uint8Array): void => {
@@ -232,25 +240,26 @@ export function createBus(scheduler: Scheduler, faults: Faults, told: Told) {
     /** As somebody who may publish there, past its own journal. */
     inject: (publisher: TrustDomain, audience: TrustDomain, subject: string, data: Uint8Array): void => {
       const name = ledgerStream(publisher, audience);
-      const stream = streamOf(name);
-      stream.lastSeq += 1;
-      const id = `injected ${stream.lastSeq}`;
-      stream.messages.push({
-        seq: stream.lastSeq,
-        subject,
-        data,
-        id,
-        acked: false,
-        inFlightUntilMs: 0,
-        deliveries: 0,
-      });
-      pump(name);
+      store(name, subject, data, `injected ${streamOf(name).lastSeq + 1}`);
     },
     say: (self: TrustDomain, peer: TrustDomain, data: Uint8Array): void => tellChannel(peerSubject(self, peer), data),
     wipe: (name: string): void => {
       const stream = streamOf(name);
       stream.messages = [];
       stream.lastSeq = 0;
+    },
+    /** Messages and acknowledgements of the last `ms` are lost, and positions are given out again. */
+    setBack: (ms: number): void => {
+      const thenMs = scheduler.elapsedMs() - ms;
+      for (const [name, stream] of streams) {
+        stream.messages = stream.messages.filter(({ sinceMs }) => sinceMs <= thenMs);
+        stream.lastSeq = stream.messages.at(-1)?.seq ?? 0;
+        for (const message of stream.messages) {
+          if (message.ackedMs !== undefined && message.ackedMs > thenMs) message.ackedMs = undefined;
+          message.inFlightUntilMs = 0;
+        }
+        pump(name);
+      }
     },
     withhold: (name: string, ms: number): void => {
       streamOf(name).withheldUntilMs = scheduler.elapsedMs() + ms;

@@ -10,6 +10,7 @@ import { createEachStep } from './each-step.ts';
 import type { Glass } from './glass.ts';
 import { leftovers } from './leftovers.ts';
 import type { Liar } from './liar.ts';
+import { wasInLyingHands } from './lying-hands.ts';
 import { createNoticed } from './noticed.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { Violation } from './violation.ts';
@@ -98,6 +99,12 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
   /** An intent that nobody answered ends by its source alone. */
   const hasEnded = (m: MigrationState): boolean =>
     sourceEnded(m) && (targetEnded(m) || m.targetPhase === 'idle') && !isSplitSuspected(m);
+  /** What it began with the liar, by its own word: it needs nobody's. */
+  const hasDoneWithLiar = (csp: Csp): boolean =>
+    liar === undefined ||
+    journeyOf(csp, liar.domain).migrations.every((m) =>
+      m.source === csp.domain ? sourceEnded(m) : m.targetPhase === 'idle' || targetEnded(m),
+    );
   const isOver = ({ migrations }: Journey): boolean => migrations.every(hasEnded);
   const pairs = (csps: readonly Csp[]) => csps.flatMap((one, i) => csps.slice(i + 1).map((other) => [one, other] as const));
   const ledgerOf = ({ database }: Csp, publisher: string, audience: string): string =>
@@ -221,7 +228,9 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
             if (ledgerOf(one, from.domain, to.domain) !== ledgerOf(other, from.domain, to.domain)) return false;
           const journey = journeyOf(one, other.domain);
           return isOver(journey);
-        }) && csps.every((csp) => unwell(csp) === undefined && isAcknowledged(csp))
+        }) &&
+        csps.every((csp) => unwell(csp) === undefined && isAcknowledged(csp)) &&
+        (wasInLyingHands(everybody, liar?.domain) || csps.every(hasDoneWithLiar))
       );
     },
     end: (everybody: readonly Csp[], endless: boolean): Violation | undefined => {
@@ -263,9 +272,9 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
     },
     /** Once all is quiet: somebody has the VM, and nobody else has anything of it. */
     leftovers: async (csps: readonly Csp[]): Promise<Violation | undefined> => {
-      if (liar !== undefined) return undefined;
+      if (wasInLyingHands(csps, liar?.domain)) return undefined;
       const moves = (csp: Csp) => csps.filter((peer) => peer !== csp).flatMap((peer) => journeyOf(csp, peer.domain).migrations);
-      return leftovers({ csps, custody, running, moves, nowMs: scheduler.nowMs() });
+      return leftovers({ csps: honest(csps), custody, running, moves, nowMs: scheduler.nowMs() });
     },
     /** How migrations ended, and how often the VM came all the way round. */
     count: (csps: readonly Csp[]): { readonly ends: Readonly<Record<string, number>>; readonly rounds: number } => {

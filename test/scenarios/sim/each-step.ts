@@ -8,6 +8,7 @@ import { createDeniable } from './deniable.ts';
 import { saidTooEarly } from './endings.ts';
 import { type HostWatch, watchHost } from './host-watch.ts';
 import { createLedgerNews } from './ledger-news.ts';
+import { wasInLyingHands } from './lying-hands.ts';
 import { createTruth, stateOf } from './truth.ts';
 import type { Violation } from './violation.ts';
 
@@ -95,9 +96,11 @@ export function createEachStep(custody: Custody, lyingDomain: TrustDomain | unde
       if (!born || !isRead) return undefined;
       const unproven = hosts(csps);
       if (unproven !== undefined) return unproven;
-      if (lyingDomain !== undefined || changed.length === 0) return undefined;
+      if (changed.length === 0) return undefined;
       const left = restored ? undefined : saidTooEarly(fresh, custody, fenceOf);
-      return left ?? nobodyCan({ csps, custody, fenceOf, journeyOf: (csp, peer) => journeyOf(csp, peer.domain), restored });
+      if (left !== undefined || wasInLyingHands(everybody, lyingDomain)) return left;
+      const all = { csps, peers: everybody, custody, fenceOf, restored };
+      return nobodyCan({ ...all, journeyOf: (csp, peer) => journeyOf(csp, peer.domain) });
     },
   };
 }

@@ -93,10 +93,14 @@ export function createFaults(random: Random, { storm, without }: FaultOptions, h
 /** What can happen at one place, and nowhere else: a process dies, or a host has no power, or its libvirtd restarts. */
 export type Accidental = 'crash ' | 'power ' | 'libvirtd ';
 
-/** Nothing but one crash, at the nth of all places where one can be; `places` says how many there were. */
+/** What happens at a place instead, in words, and how it is done: `from` 0 there, negative before. */
+export type Instead = { readonly text: string; readonly happens: (from: number) => void };
+
+/** Nothing but one accident, at the nth of all places where it can be; `places` says how many there were. */
 export function createCrash(
   at: number,
   accident: Accidental,
+  instead: Instead | undefined,
   happened: (fault: Fault) => void,
 ): Faults & { readonly places: () => number } {
   let [n, paused] = [0, false];
@@ -104,10 +108,12 @@ export function createCrash(
     take: (what) => {
       if (paused || !what.startsWith(accident)) return false;
       n += 1;
-      if (n === at) happened({ n, what });
-      return n === at;
+      if (n === at) happened({ n, what: instead === undefined ? what : what.replace(accident, `${instead.text} `) });
+      instead?.happens(n - at);
+      return n === at && instead === undefined;
     },
-    due: () => false,
+    // Asked by what the script itself lets happen.
+    due: () => true,
     extraDelayMs: () => 0,
     heldBackMs: () => 0,
     fate: () => 'done',

@@ -32,6 +32,8 @@ export type SimHost = {
   losePower: () => void;
   /** Somebody is told that it has. */
   onPowerLost: (() => void) | undefined;
+  /** Its QEMU ends; agent, libvirtd and host go on. */
+  guestDies: () => void;
   /** Somebody took it off its power: its agent does not begin again before it is plugged in. */
   unplugged: boolean;
   /** Nothing is heard of its agent until somebody kills it. */
@@ -152,6 +154,12 @@ export function createSimHost(options: HostOptions): SimHost {
       host.onPowerLost?.();
     },
     onPowerLost: undefined,
+    guestDies: () => {
+      host.touched = true;
+      host.maybeOff = true;
+      fake.hypervisor.endGuests();
+      host.onPowerLost?.();
+    },
     unplugged: false,
     hangsUntilMs: 0,
     unplug: () => {

@@ -45,7 +45,7 @@ export function restoringDatabase(of: Restoring, csp: Csp): (what: string) => vo
   };
 }
 
-type WithBus = Restoring & { readonly bus: SimBus };
+export type WithBus = Restoring & { readonly bus: SimBus };
 
 /** `publisher`: what it said. `audience`: what it was told. */
 const eventsOf = ({ database, domain }: Csp, as: 'publisher' | 'audience') =>

@@ -1,3 +1,4 @@
+import type { Elsewhere } from './elsewhere.ts';
 import type { Fault } from './faults.ts';
 import { type Federation, type KeysKind, openFederation } from './federation.ts';
 import type { GlassScene } from './glass.ts';
@@ -40,6 +41,14 @@ const suspend = (cancel?: Story['cancel']): Story => ({ cancel, way: SUSPEND, ac
 const UNHEARD: GlassScene = { silence: 'both', isTrue: true };
 const UNSAID: GlassScene = { silence: 'out', isTrue: true };
 const LIES: GlassScene = { silence: 'out', isTrue: false };
+/** Shorter than a move may take, and longer. */
+const [AWAY, LONG_AWAY] = [30_000, 150_000].map((ms): Elsewhere => ({ what: 'bus away', ms })) as [Elsewhere, Elsewhere];
+/** Of what it was a quarter of an undisturbed move ago; and one that knows nothing. */
+const [OLD_BUS, NEW_BUS] = [60, Number.POSITIVE_INFINITY].map((ms): Elsewhere => ({ what: 'bus set back', ms })) as [
+  Elsewhere,
+  Elsewhere,
+];
+const backup = (of: readonly ('source' | 'target')[]): Elsewhere => ({ what: 'database set back', of, places: 40 });
 /**
  * A move; one that its operator cancels early, about the release, and (`stopped`, `verified`) when the VM stands still and when the target has its image,
  * so that it is resumed; one that its target refuses, or gives back, since no released key opens its disk, or whose release it does not answer, so that the
@@ -76,6 +85,25 @@ export const CRASHES = {
   'libvirtd-suspend': { ...suspend(), accident: 'libvirtd ' },
   'libvirtd-suspend-cancel-100': { ...suspend(100), accident: 'libvirtd ' },
   'libvirtd-suspend-given-back': { ...suspend(), beside: 'wrong-key', accident: 'libvirtd ' },
+  'bus-away': { ...move(), elsewhere: AWAY },
+  'bus-away-suspend': { ...suspend(), elsewhere: AWAY },
+  'bus-away-long': { ...move(), elsewhere: LONG_AWAY },
+  'bus-new': { ...move(), elsewhere: NEW_BUS },
+  'bus-back': { ...move(), elsewhere: OLD_BUS },
+  'bus-back-cancel-verified': { ...move('ImageVerified'), elsewhere: OLD_BUS },
+  'bus-back-given-back': { ...move(), beside: 'wrong-key', elsewhere: OLD_BUS },
+  'guest-source': { ...move(), elsewhere: { what: 'guest dies', at: 'source' } },
+  'guest-target': { ...move(), elsewhere: { what: 'guest dies', at: 'target' } },
+  'guest-source-suspend': { ...suspend(), elsewhere: { what: 'guest dies', at: 'source' } },
+  'guest-source-suspend-cancel-verified': { ...suspend('ImageVerified'), elsewhere: { what: 'guest dies', at: 'source' } },
+  'guest-target-suspend': { ...suspend(), elsewhere: { what: 'guest dies', at: 'target' } },
+  'backup-source': { ...move(), elsewhere: backup(['source']) },
+  'backup-target': { ...move(), elsewhere: backup(['target']) },
+  'backup-both': { ...move(), elsewhere: backup(['source', 'target']) },
+  'backup-both-suspend': { ...suspend(), elsewhere: backup(['source', 'target']) },
+  'backup-both-cancel-verified': { ...move('ImageVerified'), elsewhere: backup(['source', 'target']) },
+  'backup-target-glass-fenced': { ...suspend(), beside: UNSAID, elsewhere: backup(['target']) },
+  'backup-both-given-back': { ...move(), beside: 'wrong-key', elsewhere: backup(['source', 'target']) },
 } as const satisfies Readonly<Record<string, Story>>;
 export type Crashes = keyof typeof CRASHES;
 

@@ -9,7 +9,8 @@ import { DISK_KEY, digestOf } from '../../../libs/saga/src/testing.ts';
 import { createBus, type SimBus } from './bus.ts';
 import { type Checks, createChecks } from './checks.ts';
 import { type Csp, RESTART_MS } from './csp.ts';
-import { type Accidental, createCrash, createFaults, type Fault, type Faults } from './faults.ts';
+import { createElsewhere, type Elsewhere, textOf } from './elsewhere.ts';
+import { type Accidental, createCrash, createFaults, type Fault, type Faults, type Instead } from './faults.ts';
 import type { Federation } from './federation.ts';
 import { createGlass, GLASS_DEADLINE_MS, type Glass, type GlassScene, mayBreakGlass } from './glass.ts';
 import { coveredKeptOf, headFileOf } from './heads.ts';
@@ -20,6 +21,7 @@ import { instead, type Mutant } from './mutants.ts';
 import { restartLibvirt } from './power.ts';
 import { type Random, STEADY, seeded } from './random.ts';
 import { DEADLINE_MS, startReplica, UNANSWERED_OFFERS } from './replica.ts';
+import type { WithBus } from './restores.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
 import { newSessions, openSimStore } from './store.ts';
 import { STORM_MS_MAX, type Way } from './wishes.ts';
@@ -44,6 +46,8 @@ export type Story = {
   readonly cancel: number | FactType | undefined;
   readonly way: Way;
   readonly accident: Accidental;
+  /** At each of these places, instead of that. */
+  readonly elsewhere?: Elsewhere;
   /** The target takes nothing; finds that what was released opens no volume, and gives the VM back; or is cut off from the release on, and people break the glass. */
   readonly beside?: 'refusal' | 'wrong-key' | GlassScene;
 };
@@ -51,6 +55,9 @@ export type Story = {
 /** A script's wishes are over by then; and its release is said by then, whoever dies before. */
 const SCRIPT_MS = 2_000;
 const SCRIPT_WITH_GLASS_MS = 10_000;
+
+const scriptMs = ({ elsewhere }: Story, scene: GlassScene | undefined): number =>
+  (scene === undefined ? SCRIPT_MS : SCRIPT_WITH_GLASS_MS) + (elsewhere?.what === 'bus away' ? elsewhere.ms : 0);
 
 const metrics: Metrics = createMetrics();
 
@@ -100,16 +107,22 @@ export function createWorld(options: SimOptions): World {
   };
   const scene = typeof script?.beside === 'object' ? script.beside : undefined;
   const { pace, storm, stormMs, replicas } =
-    script === undefined
-      ? drawn
-      : { pace: 1, storm: 0, stormMs: scene === undefined ? SCRIPT_MS : SCRIPT_WITH_GLASS_MS, replicas: 1 };
+    script === undefined ? drawn : { pace: 1, storm: 0, stormMs: scriptMs(script, scene), replicas: 1 };
   const scheduler = createScheduler(seeded(seed, 1), pace);
   const note = (fault: Fault): void => {
     happened.push(fault);
     scheduler.note(`fault ${fault.n}: ${fault.what}`);
   };
-  const crash = script === undefined ? undefined : createCrash(script.crashAt, script.accident, note);
-  const faults = crash ?? createFaults(seeded(seed, 3), { storm, without }, note);
+  const crash: ReturnType<typeof createCrash> | undefined =
+    script === undefined
+      ? undefined
+      : createCrash(
+          script.crashAt,
+          script.accident,
+          insteadOf(script, () => ({ scheduler, csps, faults, options, start, bus })),
+          note,
+        );
+  const faults: Faults = crash ?? createFaults(seeded(seed, 3), { storm, without }, note);
   const bus: SimBus = createBus(scheduler, faults, (publisher, envelope) => {
     checks.told(publisher, envelope);
     glass?.told(envelope);
@@ -171,6 +184,9 @@ export function createWorld(options: SimOptions): World {
   };
   return { ...parts, secret: () => keys.last, places: () => crash?.places() ?? 0 };
 }
+
+const insteadOf = ({ elsewhere }: Story, parts: () => WithBus): Instead | undefined =>
+  elsewhere === undefined ? undefined : { text: textOf(elsewhere), happens: createElsewhere(elsewhere, parts) };
 
 /** By what people break the glass, if they may. */
 function glassRandom({ seed, dishonest, script }: SimOptions, scene: GlassScene | undefined): Random | undefined {

@@ -17,6 +17,7 @@ export const IMMEDIATE: ReadonlySet<string | symbol> = new Set([
   'restartDaemon',
   'endCopies',
   'losePower',
+  'endGuests',
   'secretKeys',
   'shared',
 ]);

@@ -12,6 +12,8 @@ export type FakeHypervisor = Hypervisor & {
   restartDaemon(): void;
   /** What a host without power does to its guests and to what libvirtd has in memory. Nobody is left to be told. */
   losePower(): void;
+  /** What the end of every QEMU process does: guests are off, and libvirt says so. */
+  endGuests(): void;
   /** Keys whose secrets libvirt has now. */
   secretKeys(): readonly KeyId[];
   /** What a copy that fails does: it is gone, and the guest stays where it was. */
@@ -38,6 +40,9 @@ export function fakeHypervisor(files: HostFiles): FakeHypervisor {
       secrets.clear();
       listeners.clear();
       for (const domain of domains.values()) if (domain.state !== 'shutoff') guests.off(domain, 'unknown');
+    },
+    endGuests: () => {
+      for (const domain of domains.values()) if (domain.state !== 'shutoff') guests.off(domain, 'crashed');
     },
     secretKeys: () => [...secrets.keys()],
     endCopies: (uuid) => domains.get(uuid)?.copies.clear(),

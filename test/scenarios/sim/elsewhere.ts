@@ -1,0 +1,60 @@
+import type { Csp } from './csp.ts';
+import { restoringDatabase, type WithBus } from './restores.ts';
+
+type Side = 'source' | 'target';
+
+/** What befalls a scripted move at one of its places, where no process dies by it. */
+export type Elsewhere =
+  /** Nothing is heard on the bus, by anybody, for so long. */
+  | { readonly what: 'bus away'; readonly ms: number }
+  /** Its streams and consumers are what they were so long ago. Infinity: a new bus. */
+  | { readonly what: 'bus set back'; readonly ms: number }
+  /** The guest's process, where there is one; all else goes on. */
+  | { readonly what: 'guest dies'; readonly at: Side }
+  /** To what it was so many places before. */
+  | { readonly what: 'database set back'; readonly of: readonly Side[]; readonly places: number };
+
+const sidesOf = (csps: readonly Csp[], sides: readonly Side[]): readonly Csp[] =>
+  csps.filter((_, n) => sides.includes(n === 0 ? 'source' : 'target'));
+
+export const textOf = (elsewhere: Elsewhere): string => {
+  switch (elsewhere.what) {
+    case 'bus away':
+      return `the bus is away for ${elsewhere.ms} ms`;
+    case 'bus set back':
+      return `the bus is set back by ${elsewhere.ms} ms`;
+    case 'guest dies':
+      return `the guest at the ${elsewhere.at} dies`;
+    case 'database set back':
+      return `of ${elsewhere.places} places ago the database of ${elsewhere.of.join(' and ')} is restored`;
+  }
+};
+
+/** Called at each place with how far it is from the one where it happens: 0 there, negative before. */
+export function createElsewhere(elsewhere: Elsewhere, of: () => WithBus): (from: number) => void {
+  let restores: readonly ReturnType<typeof restoringDatabase>[] | undefined;
+  return (from) => {
+    switch (elsewhere.what) {
+      case 'bus away':
+        if (from === 0) for (const { domain } of of().csps) of().bus.cutOff(domain, 'both', elsewhere.ms);
+        return;
+      case 'bus set back':
+        if (from === 0) of().bus.setBack(elsewhere.ms);
+        return;
+      case 'guest dies':
+        if (from === 0) for (const { host } of sidesOf(of().csps, [elsewhere.at])) host.guestDies();
+        return;
+      case 'database set back': {
+        const parts = of();
+        // At the first place of all, where there are not so many before.
+        if (from >= -elsewhere.places) restores ??= sidesOf(parts.csps, elsewhere.of).map((csp) => restoringDatabase(parts, csp));
+        // Not from within the transaction that stands here.
+        if (from === 0)
+          parts.scheduler.at(parts.scheduler.elapsedMs(), () => {
+            for (const restore of restores ?? []) restore(`${elsewhere.places} places ago`);
+          });
+        return;
+      }
+    }
+  };
+}
