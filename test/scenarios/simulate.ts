@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { commandOf, givenOf, HELP, parseWanted, type Wanted } from './sim/arguments.ts';
 import { CAUGHT } from './sim/caught.ts';
 import { MUTANTS } from './sim/mutants.ts';
-import { runSeed, type Setting, shrink } from './sim/run.ts';
+import { CRASHES, runSeed, type Setting, shrink } from './sim/run.ts';
 
 const done = z.object({
   seed: z.number(),
@@ -47,7 +47,7 @@ const SAY_EVERY_MS = 10_000;
  * Seeds are dealt out in chunks: whoever is free takes the next. Interrupted, it says from where to go on: every seed below is done.
  * Answers the exit code.
  */
-function many({ from, seeds, processes, setting }: Many, given: readonly string[]): Promise<number> {
+function many({ from, seeds, every, processes, setting }: Many, given: readonly string[]): Promise<number> {
   const startedMs = performance.now();
   let [next, migrations, saidMs] = [from, 0, startedMs];
   const open = new Set<number>();
@@ -61,17 +61,19 @@ function many({ from, seeds, processes, setting }: Many, given: readonly string[
   };
   const whatIsLeft = (): string => {
     const first = Math.min(next, ...open);
-    return `--from ${first} --seeds ${from + seeds - first}`;
+    const steps = every === 1 ? '' : ` --every ${every}`;
+    return `--from ${first} --seeds ${seeds - (first - from) / every}${steps}`;
   };
   const children = Array.from({ length: processes }, () => {
     const child = fork(new URL(import.meta.url), ['--child', ...given], { execArgv: execArgvOf(setting) });
     const deal = (): void => {
-      const chunk = Array.from({ length: Math.min(CHUNK, from + seeds - next) }, (_, i) => next + i);
+      const left = seeds - (next - from) / every;
+      const chunk = Array.from({ length: Math.min(CHUNK, left) }, (_, i) => next + i * every);
       if (chunk.length === 0) {
         child.disconnect();
         return;
       }
-      next += chunk.length;
+      next += chunk.length * every;
       for (const seed of chunk) open.add(seed);
       child.send(chunk);
     };
@@ -114,17 +116,27 @@ function many({ from, seeds, processes, setting }: Many, given: readonly string[
 }
 
 /** Every place where a process can die in each story: all of them, none twice, and nothing else happens. */
-async function eachCrash({ stories, processes, setting }: Extract<Wanted, { readonly kind: 'crashes' }>): Promise<number> {
+async function eachCrash({
+  stories,
+  insteads,
+  every,
+  processes,
+  setting,
+}: Extract<Wanted, { kind: 'crashes' }>): Promise<number> {
   let worst = 0;
-  for (const crashes of stories) {
-    // A crash beyond the last place: nothing happens, and the places are counted.
-    const { places, ends, violation } = await runSeed(Number.MAX_SAFE_INTEGER, { ...setting, crashes });
-    say(`${crashes}: ${places} places to die, undisturbed: ${violation?.rule ?? Object.keys(ends).join(', ')}`);
-    const story = { ...setting, crashes };
-    const given = [...givenOf(story), '--from', '1', '--seeds', String(places)];
-    const code = await many({ kind: 'many', from: 1, seeds: places, processes, setting: story }, given);
-    worst = Math.max(worst, code);
-  }
+  for (const crashes of stories)
+    for (const instead of insteads) {
+      // What happens instead needs the places of processes that die.
+      if (instead !== 'no' && CRASHES[crashes].accident !== 'crash ') continue;
+      const story = { ...setting, crashes, instead };
+      // A crash beyond the last place: nothing happens, and the places are counted.
+      const { places, ends, violation } = await runSeed(Number.MAX_SAFE_INTEGER, story);
+      const name = instead === 'no' ? crashes : `${crashes}, ${instead}`;
+      say(`${name}: ${places} places, undisturbed: ${violation?.rule ?? Object.keys(ends).join(', ')}`);
+      const seeds = Math.ceil(places / every);
+      const given = [...givenOf(story), '--from', '1', '--seeds', String(seeds)];
+      worst = Math.max(worst, await many({ kind: 'many', from: 1, seeds, every, processes, setting: story }, given));
+    }
   return worst;
 }
 

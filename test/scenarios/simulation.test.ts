@@ -155,6 +155,30 @@ describe('an accident at one place of one move', () => {
   );
 });
 
+describe('what befalls a move from elsewhere', () => {
+  // `npm run simulate -- --crashes all --instead all` takes each place of each.
+  test.each([
+    { crashes: 'move', instead: 'bus-away' },
+    { crashes: 'move', instead: 'bus-back' },
+    { crashes: 'suspend', instead: 'guest-source' },
+    { crashes: 'suspend', instead: 'backup-both' },
+  ] as const)(
+    '$instead, in the midst of $crashes: breaks no rule, wherever it is',
+    async ({ crashes, instead }) => {
+      const setting: Setting = { ...SETTING, keys: 'model', crashes, instead };
+      const { places } = await runSeed(Number.MAX_SAFE_INTEGER, setting);
+      expect(places).toBeGreaterThan(EVERY);
+      for (let place = 1; place <= places; place += EVERY) {
+        const { violation, faults, trace } = await runSeed(place, setting);
+        expect(faults.length, `place ${place}`).toBe(1);
+        expect(violation, `place ${place}\n${trace.slice(-40).join('\n')}`).toBeUndefined();
+      }
+    },
+    HISTORY_MS_MAX,
+  );
+});
+const EVERY = 150;
+
 const settingOf = (name: string): Setting => {
   const mutant = mutantOf(name);
   if (mutant === undefined) throw new Error(`no mutant ${name}`);
@@ -166,6 +190,18 @@ describe('a mutant is caught by the seed, and as the rule, that are said of it:'
     '%s',
     async (name, { seed, as }) => {
       expect((await runSeed(seed, { ...settingOf(name), keys: 'model' })).violation?.rule).toBe(as);
+    },
+    HISTORY_MS_MAX,
+  );
+
+  it.each([
+    { name: 'arrives-unrecorded', rule: 'I2 never neither' },
+    { name: 'no-shredding', rule: 'I6 nothing left' },
+  ])(
+    '$name, also beside a liar who never had the VM',
+    async ({ name, rule }) => {
+      const setting: Setting = { ...settingOf(name), keys: 'model', dishonest: 'one' };
+      expect((await runSeed(23, setting)).violation?.rule).toBe(rule);
     },
     HISTORY_MS_MAX,
   );
@@ -216,7 +252,8 @@ describe('a history that fails', () => {
 
   it('is run again, and made smaller, by a command that means the same', () => {
     const setting: Setting = { ...settingOf(NAME), keys: 'model', signatures: 'fast', dishonest: 'one' };
-    for (const each of [SETTING, { ...SETTING, keys: 'model', crashes: 'cancel-50' } as const, setting]) {
+    const away: Setting = { ...SETTING, keys: 'model', crashes: 'cancel-50', instead: 'bus-away' };
+    for (const each of [SETTING, { ...SETTING, keys: 'model', crashes: 'cancel-50' } as const, away, setting]) {
       const [, given = ''] = commandOf(SEED, each).split('npm run simulate -- ');
       expect(parseWanted(given.split(' '))).toEqual({ kind: 'one', seed: SEED, setting: each });
     }
@@ -237,6 +274,18 @@ describe('npm run simulate', () => {
     expect(parseWanted(['--signatures', 'none'])).toMatchObject({ kind: 'wrong' });
     expect(parseWanted(['--crashes', 'all'])).toMatchObject({ kind: 'crashes' });
     expect(parseWanted(['--crashes', 'none'])).toMatchObject({ kind: 'wrong' });
+    expect(parseWanted(['--crashes', 'move'])).toMatchObject({ kind: 'crashes', insteads: ['no'], every: 1 });
+    expect(parseWanted(['--crashes', 'move', '--instead', 'bus-new', '--every', '7'])).toMatchObject({
+      stories: ['move'],
+      insteads: ['bus-new'],
+      every: 7,
+    });
+    for (const given of [
+      ['--instead', 'bus-new'],
+      ['--crashes', 'move', '--instead', 'none'],
+      ['--every', 'x'],
+    ])
+      expect(parseWanted(given)).toMatchObject({ kind: 'wrong' });
   });
 });
 

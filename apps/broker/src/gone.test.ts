@@ -70,12 +70,26 @@ const givenBack = (last: 'DepositAcknowledged' | 'KeyImported'): Party => {
   return finish({ a, b: relinquish(b) }).b;
 };
 
+/** Its source broke the glass, and the copy here was stopped, and given up by its operator. */
+function discarded(): Party {
+  const { b } = given('VmStarted');
+  const migrations = b.journey.migrations.map((m) => ({ ...m, targetPhase: 'discarded' }) as const);
+  return { ...b, journey: { ...b.journey, migrations } };
+}
+
 it.each<readonly [string, Party, number | undefined, readonly MigrationId[], readonly string[]]>([
   ['and whose rows are back', givenBack('KeyImported'), 1, [M], ['what this migration brought destroyed', 'listed no more']],
   ['before it was imported', givenBack('DepositAcknowledged'), undefined, [M], ['what this migration brought destroyed']],
   ['and came again in a later epoch', givenBack('KeyImported'), 2, [M], ['what this migration brought destroyed']],
   ['and of which nothing is left', givenBack('KeyImported'), undefined, [], []],
   ['never', given('KeyImported').b, 1, [M], []],
+  [
+    'and whose copy was discarded',
+    discarded(),
+    1,
+    [M],
+    ['1 memory key destroyed', 'what this migration brought destroyed', 'listed no more'],
+  ],
 ])('a VM that was given back %s', async (_, party, epoch, undiscarded, what) => {
   const { done, look } = world(CSP_B, epoch, undiscarded);
   await look(party);

@@ -125,14 +125,17 @@ async function destroy({ keys, inventory }: GonePorts, tx: Tx, { id, epoch, vm, 
   await inventory.remove(tx, vm);
 }
 
+/** By its own word a target has nothing left: it gave the VM back, or its copy was discarded after the glass was broken. */
+const hasGivenUp = ({ targetPhase }: MigrationState): boolean => targetPhase === 'relinquished' || targetPhase === 'discarded';
+
 async function destroyWhatWasGivenBack(
   { self, keys, inventory, store, log }: GonePorts,
   { vm, migrations }: Journey,
 ): Promise<void> {
-  const givenBack = migrations.filter((m) => m.target === self && m.targetPhase === 'relinquished');
+  const givenBack = migrations.filter((m) => m.target === self && hasGivenUp(m));
   const left = await keys.undiscardedOf(givenBack.map(({ id }) => id));
   for (const { id, epoch, facts } of givenBack.filter((m) => left.includes(m.id))) {
-    const { MigrationRelinquished: word } = facts;
+    const word = facts.MigrationRelinquished ?? facts.CopyDiscarded;
     const held = await inventory.vm(vm);
     await inTransaction(store, async (tx) => {
       granted(await keys.discard(tx, { migration: id, epoch, ...(word === undefined ? {} : { cause: word.digest }) }));
@@ -148,11 +151,12 @@ async function destroyWhatWasGivenBack(
  * their transaction, a destruction would leave the VM here without its key.
  */
 function keysOver({ migrations }: Journey, self: TrustDomain): readonly KeysOver[] {
-  return migrations.flatMap(({ target, targetPhase, epoch, facts }): readonly KeysOver[] => {
+  return migrations.flatMap((m): readonly KeysOver[] => {
+    const { target, epoch, facts } = m;
     // Only what we took in by our own word can have a spare; whatever else a peer's deposit names may be another VM's key.
     if (target !== self || facts.DepositAcknowledged === undefined || facts.KeyReleased === undefined) return [];
     const isRekeyed = replacedVolumes(facts.VolumeRekeyed?.data).length > 0;
-    const isGivenBack = targetPhase === 'relinquished' || facts.CopyDiscarded !== undefined;
+    const isGivenBack = hasGivenUp(m);
     const isUsed = ({ kind }: DepositedKey): boolean => (kind === 'memory' ? facts.VmStarted !== undefined : isRekeyed);
     const deposited = facts.KeyDeposited?.data.keys ?? [];
     const keys = deposited.filter((key) => isGivenBack || isUsed(key)).map(({ key }) => key);

@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util';
 import { HONEST, MUTANTS } from './mutants.ts';
-import { CRASHES, type Crashes, mutantOf, type Setting } from './run.ts';
+import { CRASHES, type Crashes, INSTEADS, type Instead, mutantOf, type Setting } from './run.ts';
 
 const crashNames = Object.keys(CRASHES) as readonly Crashes[];
+const insteadNames = Object.keys(INSTEADS) as readonly Instead[];
 
 export const HELP = `npm run simulate -- [options]: the real libs under a seeded scheduler, in virtual time.
 
@@ -16,6 +17,9 @@ export const HELP = `npm run simulate -- [options]: the real libs under a seeded
   --dishonest one  one CSP, drawn by the seed, lies: what the others owe each other must hold, and it is convicted
   --crashes STORY no chance: one move, and a process that dies (a host without power, libvirtd that restarts) at each place where one can, in turn
                   ${crashNames.join(', ')}, or all; with --seed N: the Nth place
+  --instead NAME  at each of those places no process dies, but the bus is away, new, or set back; the guest dies; databases are restored
+                  ${insteadNames.join(', ')}, or all
+  --every N       of those places each Nth only
   --keys model    the model of the key manager, with real signatures
   --help          this text
 
@@ -28,21 +32,31 @@ export type Wanted =
   | { readonly kind: 'wrong'; readonly text: string }
   | { readonly kind: 'one'; readonly seed: number; readonly setting: Setting }
   | { readonly kind: 'mutants'; readonly from: number; readonly seeds: number; readonly setting: Setting }
-  | { readonly kind: 'crashes'; readonly stories: readonly Crashes[]; readonly processes: number; readonly setting: Setting }
+  | {
+      readonly kind: 'crashes';
+      readonly stories: readonly Crashes[];
+      readonly insteads: readonly Setting['instead'][];
+      readonly every: number;
+      readonly processes: number;
+      readonly setting: Setting;
+    }
   | {
       readonly kind: 'many';
       readonly from: number;
       readonly seeds: number;
+      /** From one to the next. */
+      readonly every: number;
       readonly processes: number;
       readonly setting: Setting;
     };
 
 /** What of a command line says which histories there are: with a seed, the same one again. */
-export const givenOf = ({ mutant, keys, signatures, dishonest, crashes, logs }: Setting): readonly string[] => [
+export const givenOf = ({ mutant, keys, signatures, dishonest, crashes, instead, logs }: Setting): readonly string[] => [
   ...(signatures === 'full' ? [] : ['--signatures', signatures]),
   ...(keys === (signatures === 'fast' ? 'model' : 'real') ? [] : ['--keys', keys]),
   ...(dishonest === 'nobody' ? [] : ['--dishonest', dishonest]),
   ...(crashes === 'no' ? [] : ['--crashes', crashes]),
+  ...(instead === 'no' ? [] : ['--instead', instead]),
   ...(mutant === HONEST ? [] : ['--mutant', mutant.name]),
   ...(logs ? ['--logs'] : []),
 ];
@@ -68,6 +82,8 @@ export function parseWanted(given: readonly string[]): Wanted {
         keys: text,
         dishonest: text,
         crashes: text,
+        instead: text,
+        every: text,
         processes: text,
         logs: { type: 'boolean' },
         help: { type: 'boolean' },
@@ -82,7 +98,8 @@ export function parseWanted(given: readonly string[]): Wanted {
     return typeof value === 'string' ? whole(value) : otherwise;
   };
   const [seeds, from, seed, processes] = [number('seeds', 100), number('from', 1), number('seed', 0), number('processes', 2)];
-  if (seeds === undefined || from === undefined || seed === undefined || processes === undefined)
+  const every = number('every', 1);
+  if (seeds === undefined || from === undefined || seed === undefined || processes === undefined || every === undefined)
     return { kind: 'wrong', text: 'expected a whole number' };
   const oneOf = <T extends string>(name: string, otherwise: T, other: T): T | undefined => {
     const value = values[name] ?? otherwise;
@@ -99,10 +116,18 @@ export function parseWanted(given: readonly string[]): Wanted {
   const story = values['crashes'];
   const stories = crashNames.filter((name) => story === 'all' || story === name);
   if (story !== undefined && stories.length === 0) return { kind: 'wrong', text: `no story ${String(story)}` };
-  const [first] = stories;
-  const setting: Setting = { mutant, keys, signatures, dishonest, crashes: first ?? 'no', logs: values['logs'] === true };
+  const wanted = values['instead'];
+  const insteads = wanted === undefined ? (['no'] as const) : insteadNames.filter((name) => wanted === 'all' || wanted === name);
+  const first = stories[0] ?? 'no';
+  const [instead] = insteads;
+  if (instead === undefined || (instead !== 'no' && first === 'no'))
+    return { kind: 'wrong', text: 'expected --crashes, and what happens instead' };
+  const logs = values['logs'] === true;
+  const setting: Setting = { mutant, keys, signatures, dishonest, crashes: first, instead, logs };
   if (values['seed'] === undefined && stories.length > 0 && values['from'] === undefined)
-    return { kind: 'crashes', stories, processes, setting };
+    return { kind: 'crashes', stories, insteads, every: Math.max(1, every), processes, setting };
   if (all) return { kind: 'mutants', from, seeds, setting };
-  return values['seed'] === undefined ? { kind: 'many', from, seeds, processes, setting } : { kind: 'one', seed, setting };
+  return values['seed'] === undefined
+    ? { kind: 'many', from, seeds, every: Math.max(1, every), processes, setting }
+    : { kind: 'one', seed, setting };
 }

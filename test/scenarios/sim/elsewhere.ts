@@ -1,7 +1,7 @@
 import type { Csp } from './csp.ts';
 import { restoringDatabase, type WithBus } from './restores.ts';
 
-type Side = 'source' | 'target';
+export type Side = 'source' | 'target';
 
 /** What befalls a scripted move at one of its places, where no process dies by it. */
 export type Elsewhere =

@@ -1,4 +1,4 @@
-import type { Elsewhere } from './elsewhere.ts';
+import type { Elsewhere, Side } from './elsewhere.ts';
 import type { Fault } from './faults.ts';
 import { type Federation, type KeysKind, openFederation } from './federation.ts';
 import type { GlassScene } from './glass.ts';
@@ -19,6 +19,8 @@ export type Setting = {
   readonly dishonest: 'nobody' | 'one';
   /** Not `no`: seeds are the places where a process dies, and nothing is drawn. */
   readonly crashes: 'no' | Crashes;
+  /** What happens at that place instead. */
+  readonly instead: 'no' | Instead;
   /** `fast`: the process was started so (`fast/register.ts`); said here because it is part of what a seed means. */
   readonly signatures: 'full' | 'fast';
   /** Whether the trace tells what processes log. */
@@ -29,6 +31,7 @@ export const SETTING: Setting = {
   keys: 'real',
   dishonest: 'nobody',
   crashes: 'no',
+  instead: 'no',
   signatures: 'full',
   logs: false,
 };
@@ -41,14 +44,6 @@ const suspend = (cancel?: Story['cancel']): Story => ({ cancel, way: SUSPEND, ac
 const UNHEARD: GlassScene = { silence: 'both', isTrue: true };
 const UNSAID: GlassScene = { silence: 'out', isTrue: true };
 const LIES: GlassScene = { silence: 'out', isTrue: false };
-/** Shorter than a move may take, and longer. */
-const [AWAY, LONG_AWAY] = [30_000, 150_000].map((ms): Elsewhere => ({ what: 'bus away', ms })) as [Elsewhere, Elsewhere];
-/** Of what it was a quarter of an undisturbed move ago; and one that knows nothing. */
-const [OLD_BUS, NEW_BUS] = [60, Number.POSITIVE_INFINITY].map((ms): Elsewhere => ({ what: 'bus set back', ms })) as [
-  Elsewhere,
-  Elsewhere,
-];
-const backup = (of: readonly ('source' | 'target')[]): Elsewhere => ({ what: 'database set back', of, places: 40 });
 /**
  * A move; one that its operator cancels early, about the release, and (`stopped`, `verified`) when the VM stands still and when the target has its image,
  * so that it is resumed; one that its target refuses, or gives back, since no released key opens its disk, or whose release it does not answer, so that the
@@ -85,41 +80,43 @@ export const CRASHES = {
   'libvirtd-suspend': { ...suspend(), accident: 'libvirtd ' },
   'libvirtd-suspend-cancel-100': { ...suspend(100), accident: 'libvirtd ' },
   'libvirtd-suspend-given-back': { ...suspend(), beside: 'wrong-key', accident: 'libvirtd ' },
-  'bus-away': { ...move(), elsewhere: AWAY },
-  'bus-away-suspend': { ...suspend(), elsewhere: AWAY },
-  'bus-away-long': { ...move(), elsewhere: LONG_AWAY },
-  'bus-new': { ...move(), elsewhere: NEW_BUS },
-  'bus-back': { ...move(), elsewhere: OLD_BUS },
-  'bus-back-cancel-verified': { ...move('ImageVerified'), elsewhere: OLD_BUS },
-  'bus-back-given-back': { ...move(), beside: 'wrong-key', elsewhere: OLD_BUS },
-  'guest-source': { ...move(), elsewhere: { what: 'guest dies', at: 'source' } },
-  'guest-target': { ...move(), elsewhere: { what: 'guest dies', at: 'target' } },
-  'guest-source-suspend': { ...suspend(), elsewhere: { what: 'guest dies', at: 'source' } },
-  'guest-source-suspend-cancel-verified': { ...suspend('ImageVerified'), elsewhere: { what: 'guest dies', at: 'source' } },
-  'guest-target-suspend': { ...suspend(), elsewhere: { what: 'guest dies', at: 'target' } },
-  'backup-source': { ...move(), elsewhere: backup(['source']) },
-  'backup-target': { ...move(), elsewhere: backup(['target']) },
-  'backup-both': { ...move(), elsewhere: backup(['source', 'target']) },
-  'backup-both-suspend': { ...suspend(), elsewhere: backup(['source', 'target']) },
-  'backup-both-cancel-verified': { ...move('ImageVerified'), elsewhere: backup(['source', 'target']) },
-  'backup-target-glass-fenced': { ...suspend(), beside: UNSAID, elsewhere: backup(['target']) },
-  'backup-both-given-back': { ...move(), beside: 'wrong-key', elsewhere: backup(['source', 'target']) },
 } as const satisfies Readonly<Record<string, Story>>;
 export type Crashes = keyof typeof CRASHES;
+
+/** The newest backup that one may have, and one of long ago: of so many places before. */
+const backup = (of: readonly Side[], places = 40): Elsewhere => ({ what: 'database set back', of, places });
+/** What befalls a story of processes that die, at each of those places instead. */
+export const INSTEADS = {
+  'bus-away': { what: 'bus away', ms: 30_000 },
+  // Longer than a migration may take.
+  'bus-away-long': { what: 'bus away', ms: 150_000 },
+  // A quarter of an undisturbed move ago.
+  'bus-back': { what: 'bus set back', ms: 60 },
+  'bus-new': { what: 'bus set back', ms: Number.POSITIVE_INFINITY },
+  'guest-source': { what: 'guest dies', at: 'source' },
+  'guest-target': { what: 'guest dies', at: 'target' },
+  'backup-source': backup(['source']),
+  'backup-target': backup(['target']),
+  'backup-both': backup(['source', 'target']),
+  'old-backup-source': backup(['source'], 400),
+  'old-backup-target': backup(['target'], 400),
+  'old-backup-both': backup(['source', 'target'], 400),
+} as const satisfies Readonly<Record<string, Elsewhere>>;
+export type Instead = keyof typeof INSTEADS;
 
 /** One seed, of which the faults of `without` are left out. */
 export async function runSeed(
   seed: number,
-  { mutant, keys, dishonest, crashes, logs }: Setting = SETTING,
+  { mutant, keys, dishonest, crashes, instead, logs }: Setting = SETTING,
   without: ReadonlySet<number> = new Set(),
 ): Promise<Outcome> {
   const opening = federations.get(keys) ?? openFederation(keys);
   federations.set(keys, opening);
   const beside = mutant.forgives === true ? 'one' : dishonest;
   const options = { mutant, without, dishonest: beside, logs, federation: await opening };
-  return crashes === 'no'
-    ? simulate({ ...options, seed })
-    : simulate({ ...options, seed: 1, script: { crashAt: seed, ...CRASHES[crashes] } });
+  if (crashes === 'no') return simulate({ ...options, seed });
+  const elsewhere = instead === 'no' ? {} : { elsewhere: INSTEADS[instead] };
+  return simulate({ ...options, seed: 1, script: { crashAt: seed, ...CRASHES[crashes], ...elsewhere } });
 }
 
 /** Tries that shrinking may cost: each is a whole history. */
