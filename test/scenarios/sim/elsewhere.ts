@@ -1,5 +1,5 @@
 import type { Csp } from './csp.ts';
-import { restoringDatabase, type WithBus } from './restores.ts';
+import { losingFolder, restoringDatabase, settingBack, type WithBus } from './restores.ts';
 
 export type Side = 'source' | 'target';
 
@@ -11,8 +11,16 @@ export type Elsewhere =
   | { readonly what: 'bus set back'; readonly ms: number }
   /** The guest's process, where there is one; all else goes on. */
   | { readonly what: 'guest dies'; readonly at: Side }
-  /** To what it was so many places before. */
-  | { readonly what: 'database set back'; readonly of: readonly Side[]; readonly places: number };
+  /** To what it was so many places before: the database, the machine with all that it keeps, or the folder beside the database. */
+  | { readonly what: Going; readonly of: readonly Side[]; readonly places: number };
+type Going = keyof typeof GOING_BACK;
+
+const GOING_BACK = {
+  'database set back': restoringDatabase,
+  'machine set back': settingBack,
+  'folder set back': (of: WithBus, csp: Csp) => losingFolder(of, csp, 'older'),
+  'folder lost': (of: WithBus, csp: Csp) => losingFolder(of, csp, 'empty'),
+} as const;
 
 const sidesOf = (csps: readonly Csp[], sides: readonly Side[]): readonly Csp[] =>
   csps.filter((_, n) => sides.includes(n === 0 ? 'source' : 'target'));
@@ -26,13 +34,16 @@ export const textOf = (elsewhere: Elsewhere): string => {
     case 'guest dies':
       return `the guest at the ${elsewhere.at} dies`;
     case 'database set back':
-      return `of ${elsewhere.places} places ago the database of ${elsewhere.of.join(' and ')} is restored`;
+    case 'machine set back':
+    case 'folder set back':
+    case 'folder lost':
+      return `${elsewhere.what}, of ${elsewhere.places} places ago, at ${elsewhere.of.join(' and ')},`;
   }
 };
 
 /** Called at each place with how far it is from the one where it happens: 0 there, negative before. */
 export function createElsewhere(elsewhere: Elsewhere, of: () => WithBus): (from: number) => void {
-  let restores: readonly ReturnType<typeof restoringDatabase>[] | undefined;
+  let goBack: readonly ((what: string) => void)[] | undefined;
   return (from) => {
     switch (elsewhere.what) {
       case 'bus away':
@@ -44,14 +55,18 @@ export function createElsewhere(elsewhere: Elsewhere, of: () => WithBus): (from:
       case 'guest dies':
         if (from === 0) for (const { host } of sidesOf(of().csps, [elsewhere.at])) host.guestDies();
         return;
-      case 'database set back': {
+      case 'database set back':
+      case 'machine set back':
+      case 'folder set back':
+      case 'folder lost': {
         const parts = of();
         // At the first place of all, where there are not so many before.
-        if (from >= -elsewhere.places) restores ??= sidesOf(parts.csps, elsewhere.of).map((csp) => restoringDatabase(parts, csp));
+        if (from >= -elsewhere.places)
+          goBack ??= sidesOf(parts.csps, elsewhere.of).map((csp) => GOING_BACK[elsewhere.what](parts, csp));
         // Not from within the transaction that stands here.
         if (from === 0)
           parts.scheduler.at(parts.scheduler.elapsedMs(), () => {
-            for (const restore of restores ?? []) restore(`${elsewhere.places} places ago`);
+            for (const act of goBack ?? []) act(`${elsewhere.places} places ago`);
           });
         return;
       }

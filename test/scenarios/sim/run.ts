@@ -101,6 +101,11 @@ export const INSTEADS = {
   'old-backup-source': backup(['source'], 400),
   'old-backup-target': backup(['target'], 400),
   'old-backup-both': backup(['source', 'target'], 400),
+  'machine-source': { what: 'machine set back', of: ['source'], places: 40 },
+  'machine-target': { what: 'machine set back', of: ['target'], places: 40 },
+  'folder-source': { what: 'folder set back', of: ['source'], places: 40 },
+  'folder-target': { what: 'folder set back', of: ['target'], places: 40 },
+  'no-folder': { what: 'folder lost', of: ['source', 'target'], places: 0 },
 } as const satisfies Readonly<Record<string, Elsewhere>>;
 export type Instead = keyof typeof INSTEADS;
 
