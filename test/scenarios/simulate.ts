@@ -42,6 +42,8 @@ const failure = ({ seed, rule, text }: Done, setting: Setting): string =>
 /** Seeds that a child takes at a time. */
 const CHUNK = 20;
 const SAY_EVERY_MS = 10_000;
+/** What a shell says of a process that SIGINT ended. */
+const INTERRUPTED = 130;
 
 /**
  * Seeds are dealt out in chunks: whoever is free takes the next. Interrupted, it says from where to go on: every seed below is done.
@@ -104,7 +106,7 @@ function many({ from, seeds, every, processes, setting }: Many, given: readonly 
   const interrupted = (): void => {
     for (const child of children) child.kill();
     say(`interrupted; the rest: ${whatIsLeft()}`);
-    resolve(130);
+    resolve(INTERRUPTED);
   };
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   return promise.finally(() => {
@@ -135,7 +137,9 @@ async function eachCrash({
       say(`${name}: ${places} places, undisturbed: ${violation?.rule ?? Object.keys(ends).join(', ')}`);
       const seeds = Math.ceil(places / every);
       const given = [...givenOf(story), '--from', '1', '--seeds', String(seeds)];
-      worst = Math.max(worst, await many({ kind: 'many', from: 1, seeds, every, processes, setting: story }, given));
+      const code = await many({ kind: 'many', from: 1, seeds, every, processes, setting: story }, given);
+      if (code === INTERRUPTED) return code;
+      worst = Math.max(worst, code);
     }
   return worst;
 }
