@@ -5,7 +5,8 @@ import { z } from 'zod';
 import { commandOf, givenOf, HELP, parseWanted, type Wanted } from './sim/arguments.ts';
 import { CAUGHT } from './sim/caught.ts';
 import { MUTANTS } from './sim/mutants.ts';
-import { CRASHES, runSeed, type Setting, shrink } from './sim/run.ts';
+import { runSeed, type Setting, shrink } from './sim/run.ts';
+import { CRASHES } from './sim/stories.ts';
 
 const done = z.object({
   seed: z.number(),

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { HONEST, MUTANTS } from './mutants.ts';
-import { CRASHES, type Crashes, INSTEADS, type Instead, mutantOf, type Setting } from './run.ts';
+import { mutantOf, type Setting } from './run.ts';
+import { CRASHES, type Crashes, INSTEADS, type Instead } from './stories.ts';
 
 const crashNames = Object.keys(CRASHES) as readonly Crashes[];
 const insteadNames = Object.keys(INSTEADS) as readonly Instead[];
