@@ -195,6 +195,8 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
     folded: eachStep.folded,
     /** Nothing hinders anybody from now on. */
     calm: (): void => noticed.calm(scheduler.elapsedMs(), scheduler.nowMs()),
+    /** But for this: nobody hears anybody for so long. */
+    hindered: (ms: number): void => noticed.hindered(scheduler.elapsedMs() + ms, scheduler.nowMs() + ms),
     /** The VM is there: from now on the rules hold. */
     begin: (): void => {
       born = true;

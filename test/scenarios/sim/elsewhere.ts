@@ -15,6 +15,8 @@ export type Elsewhere =
   | { readonly what: Going; readonly of: readonly Side[]; readonly places: number };
 type Going = keyof typeof GOING_BACK;
 
+export type Around = WithBus & { readonly hindered: (ms: number) => void };
+
 const GOING_BACK = {
   'database set back': restoringDatabase,
   'machine set back': settingBack,
@@ -42,12 +44,14 @@ export const textOf = (elsewhere: Elsewhere): string => {
 };
 
 /** Called at each place with how far it is from the one where it happens: 0 there, negative before. */
-export function createElsewhere(elsewhere: Elsewhere, of: () => WithBus): (from: number) => void {
+export function createElsewhere(elsewhere: Elsewhere, of: () => Around): (from: number) => void {
   let goBack: readonly ((what: string) => void)[] | undefined;
   return (from) => {
     switch (elsewhere.what) {
       case 'bus away':
-        if (from === 0) for (const { domain } of of().csps) of().bus.cutOff(domain, 'both', elsewhere.ms);
+        if (from !== 0) return;
+        for (const { domain } of of().csps) of().bus.cutOff(domain, 'both', elsewhere.ms);
+        of().hindered(elsewhere.ms);
         return;
       case 'bus set back':
         if (from === 0) of().bus.setBack(elsewhere.ms);

@@ -89,7 +89,12 @@ export function createGlass(ports: {
     if (!isOver) [isOver, overMs] = [true, scheduler.elapsedMs()];
   };
 
-  const isBroken = (): boolean => doubt !== undefined && hasEvent(doubt.source, doubt.migration, ['BreakGlassResumed']);
+  /** By its source's word, though its database may come back without it. */
+  let broken = false;
+  const isBroken = (): boolean => {
+    broken ||= doubt !== undefined && hasEvent(doubt.source, doubt.migration, ['BreakGlassResumed']);
+    return broken;
+  };
   const isOpenUntil = (...types: readonly string[]): boolean =>
     doubt !== undefined && isBroken() && !hasEvent(doubt.target, doubt.migration, ['MigrationRelinquished', ...types]);
 
@@ -199,6 +204,10 @@ export function createGlass(ports: {
     /** People said what was not true: both may run it, until the target stops. */
     mayRunTwice: (): boolean => !isTrue && isOpenUntil('CopyFenced'),
     fails,
-    wrong: (): Violation | undefined => wrong,
+    /** Asked after every step. */
+    wrong: (): Violation | undefined => {
+      isBroken();
+      return wrong;
+    },
   };
 }

@@ -24,6 +24,10 @@ export function createNoticed() {
     calm: (elapsedMs: number, nowMs: number): void => {
       due = { atMs: elapsedMs + NOTICED_MS_MAX, sinceMs: nowMs, ends: new Map(told) };
     },
+    /** But for this, which hinders everybody until `untilMs`, of simulated time; `nowMs`: the date of then. */
+    hindered: (untilMs: number, nowMs: number): void => {
+      if (due !== undefined) due = { ...due, atMs: untilMs + NOTICED_MS_MAX, sinceMs: nowMs };
+    },
     isDue: (elapsedMs: number): boolean => due !== undefined && elapsedMs >= due.atMs,
     unnoticed: (csps: readonly Csp[]): Violation | undefined => {
       const { ends = new Map<string, number>(), sinceMs = 0 } = due ?? {};

@@ -9,7 +9,7 @@ import { DISK_KEY, digestOf } from '../../../libs/saga/src/testing.ts';
 import { createBus, type SimBus } from './bus.ts';
 import { type Checks, createChecks } from './checks.ts';
 import { type Csp, RESTART_MS } from './csp.ts';
-import { createElsewhere, type Elsewhere, textOf } from './elsewhere.ts';
+import { type Around, createElsewhere, type Elsewhere, textOf } from './elsewhere.ts';
 import { type Accidental, createCrash, createFaults, type Fault, type Faults, type Instead } from './faults.ts';
 import type { Federation } from './federation.ts';
 import { createGlass, GLASS_DEADLINE_MS, type Glass, type GlassScene, mayBreakGlass } from './glass.ts';
@@ -21,7 +21,6 @@ import { instead, type Mutant } from './mutants.ts';
 import { restartLibvirt } from './power.ts';
 import { type Random, STEADY, seeded } from './random.ts';
 import { DEADLINE_MS, startReplica, UNANSWERED_OFFERS } from './replica.ts';
-import type { WithBus } from './restores.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
 import { newSessions, openSimStore } from './store.ts';
 import { STORM_MS_MAX, type Way } from './wishes.ts';
@@ -119,7 +118,7 @@ export function createWorld(options: SimOptions): World {
       : createCrash(
           script.crashAt,
           script.accident,
-          insteadOf(script, () => ({ scheduler, csps, faults, options, start, bus })),
+          insteadOf(script, () => ({ scheduler, csps, faults, options, start, bus, hindered: checks.hindered })),
           note,
         );
   const faults: Faults = crash ?? createFaults(seeded(seed, 3), { storm, without }, note);
@@ -185,7 +184,7 @@ export function createWorld(options: SimOptions): World {
   return { ...parts, secret: () => keys.last, places: () => crash?.places() ?? 0 };
 }
 
-const insteadOf = ({ elsewhere }: Story, parts: () => WithBus): Instead | undefined =>
+const insteadOf = ({ elsewhere }: Story, parts: () => Around): Instead | undefined =>
   elsewhere === undefined ? undefined : { text: textOf(elsewhere), happens: createElsewhere(elsewhere, parts) };
 
 /** By what people break the glass, if they may. */
