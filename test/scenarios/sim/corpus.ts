@@ -96,6 +96,11 @@ export const CORPUS: readonly { readonly seed: number; readonly keys?: 'model'; 
       'a restored target kept the key with which a VM had come, as it was before the import: the VM had left since, re-keyed',
   },
   {
+    seed: 16_699,
+    found:
+      'a source restored to before two of its moves kept the key of the first: by the ledger it destroyed only what the VM had left with last',
+  },
+  {
     seed: 32_485,
     keys: 'model',
     found: 'nothing: a power cut that was under way when the simulator’s storm ended was nobody’s to make good',

@@ -89,7 +89,7 @@ type Values = Readonly<Record<string, string | null>>;
 const sealValues = (values: Values): string => Buffer.from(JSON.stringify(values)).toString('base64');
 const openValues = (sealed: string): Values => JSON.parse(Buffer.from(sealed, 'base64').toString());
 
-/** By the ledger alone: the rows may be of before the deposit, from a backup. */
+/** By the ledger alone: the rows may be of before the deposit, from a backup, or of before an earlier move, under another key. */
 async function destroyAll(
   tx: Any,
   spares: SpareFiles,
@@ -101,6 +101,11 @@ async function destroyAll(
   for (const { key } of keys) if ((spareOf(spares, key)?.epoch ?? epoch) < epoch) spares.delete(key);
   for (const { key } of keys)
     await tx.updateTable('sim_keys').set({ state: 'destroyed', migration }).where('key', '=', key).execute();
+  const used = await tx.selectFrom('sim_keys').select('key').where('state', 'in', ['active', 'suspended']).execute();
+  await destroyHere(
+    tx,
+    used.map(({ key }) => ({ key: keyId.parse(key) })).filter(({ key }) => (spareOf(spares, key)?.epoch ?? 0) < epoch),
+  );
 }
 
 /** What the whole manager would do by the ledger alone. */

@@ -1,4 +1,13 @@
-import { type Digest, digest, type EventData, keyDeposited, keyReleased, type MigrationId, migrationId } from '@carnet/events';
+import {
+  type Digest,
+  digest,
+  type EventData,
+  keyDeposited,
+  keyReleased,
+  type MigrationId,
+  migrationId,
+  type VmId,
+} from '@carnet/events';
 import type { Selectable } from 'kysely';
 import { z } from 'zod';
 import { type Handover, handover } from '../context.ts';
@@ -11,6 +20,7 @@ import { type Tenant, tenant } from '../vault/hierarchy.ts';
 /** Life of a deposit at the source. `resumed` and `retired` end it; Krel is then destroyed. */
 export const depositState = z.enum(['deposited', 'acknowledged', 'released', 'resumed', 'retired']);
 export type DepositState = z.infer<typeof depositState>;
+const ENDED = ['resumed', 'retired'] satisfies DepositState[];
 
 /** A deposit as the source keeps it. `data` is what was committed with the event and is sent again after a crash. */
 export type Deposit = {
@@ -67,9 +77,25 @@ export async function unendedOf(db: KeysDb, migrations: readonly MigrationId[]):
     .selectFrom('keys_deposits')
     .select('migration')
     .where('migration', 'in', [...migrations])
-    .where('state', 'not in', ['resumed', 'retired'] satisfies DepositState[])
+    .where('state', 'not in', ENDED)
     .execute();
   return rows.map(({ migration }) => migrationId.parse(migration));
+}
+
+/** The deposits of a VM up to an epoch that are still under way here, locked. */
+export async function lockUnendedBy(tx: KeysTx, vm: VmId, epoch: number): Promise<readonly Deposit[]> {
+  const rows = await tx
+    .selectFrom('keys_deposits')
+    .selectAll()
+    .where('epoch', '<=', epoch)
+    .where('state', 'not in', ENDED)
+    .execute();
+  const locked: Deposit[] = [];
+  for (const { migration } of rows.map(depositOf).filter(({ handover }) => handover.vm === vm)) {
+    const deposit = await lockDeposit(tx, migration);
+    if (deposit !== undefined && !ENDED.some((state) => state === deposit.state)) locked.push(deposit);
+  }
+  return locked;
 }
 
 /** The deposit of exactly this attempt. */

@@ -1,5 +1,22 @@
+import { randomUUID } from 'node:crypto';
+import { epoch, keyId } from '@carnet/events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { begin, deposited, inlineProcess, must, openSide, released, retiring, type Side, within } from '../testing/two-sides.ts';
+import { vmConsumer } from '../deks.ts';
+import { ok } from '../result.ts';
+import {
+  begin,
+  deposited,
+  inlineProcess,
+  must,
+  newMigration,
+  openSide,
+  record,
+  released,
+  retiring,
+  type Side,
+  snapshot,
+  within,
+} from '../testing/two-sides.ts';
 
 let a: Side;
 let b: Side;
@@ -53,6 +70,62 @@ describe('retiring by the ledger alone, since the database is a backup', () => {
     must(await within(a, (tx) => a.keys.retire(tx, byLedger(story))));
     expect(new Set(await statesOf(story))).toEqual(new Set(['destroyed']));
     expect(await within(a, (tx) => a.keys.resume(tx, story.handover))).toMatchObject({ ok: false, code: 'DEPOSIT_STATE' });
+  });
+
+  const gone = new Set(['destroyed']);
+  /** By another move of the same VM, in a later epoch or in this one, which names none of the keys that are here. */
+  const byAnotherMove = ({ handover }: Story, later = 2) => ({
+    migration: newMigration(),
+    epoch: handover.epoch + later,
+    vm: handover.vm,
+    keys: [{ key: keyId.parse(randomUUID()), version: 1 }],
+    cause: handover.intent,
+  });
+
+  it('destroys what the VM uses here, of before an earlier move of which this database knows nothing: since, it left with another key', async () => {
+    const story = await begin(a, b);
+    must(await within(a, (tx) => a.keys.retire(tx, byAnotherMove(story))));
+    const [disk] = story.keys;
+    if (disk === undefined) throw new Error('no key');
+    expect(must(await a.keys.show(disk)).state).toBe('destroyed');
+    expect((await consumersOf(story)).size).toBe(0);
+  });
+
+  it('destroys what an earlier move had deposited, saved memory and all, and what opens it', async () => {
+    const story = await begin(a, b);
+    await released(a, b, story);
+    must(await within(a, (tx) => a.keys.retire(tx, byAnotherMove(story))));
+    expect(new Set(await statesOf(story))).toEqual(gone);
+    expect(await a.keys.unendedOf([story.handover.migration])).toEqual([]);
+  });
+
+  it('leaves what came later than the VM left, although it uses that: it is here again', async () => {
+    const story = await begin(a, b, { epoch: epoch.parse(3) });
+    const { acknowledged, roots, release } = await released(a, b, story);
+    const { migration, epoch: attempt } = story.handover;
+    const received = { migration, epoch: attempt, release, acknowledged: acknowledged.digest, roots };
+    must(await record(b, await b.keys.openRelease(received)));
+    must(await within(b, (tx) => b.keys.importKeys(tx, { migration, epoch: attempt, release: release.digest })));
+    const before = await snapshot(b);
+    must(await within(b, (tx) => b.keys.retire(tx, { ...byAnotherMove(story, 0), keys: story.keys })));
+    expect(await snapshot(b)).toBe(before);
+  });
+
+  it('leaves a key of the VM that it does not use, and that no move took: nothing says that it is over', async () => {
+    const story = await begin(a, b);
+    for (const { key } of story.keys)
+      await within(a, async (tx) => ok(await a.keys.removeConsumer(tx, key, vmConsumer(story.handover.vm))));
+    const before = await snapshot(a);
+    must(await within(a, (tx) => a.keys.retire(tx, byAnotherMove(story))));
+    expect(await snapshot(a)).toBe(before);
+  });
+
+  it('leaves the deposits of other VMs', async () => {
+    const [story, other] = [await begin(a, b), await begin(a, b)];
+    await deposited(a, b, other);
+    must(await within(a, (tx) => a.keys.retire(tx, byAnotherMove(story))));
+    expect(await a.keys.unendedOf([other.handover.migration])).toEqual([other.handover.migration]);
+    expect(new Set(await statesOf(other))).toEqual(new Set(['active']));
   });
 
   it('is the ordinary retirement where the release is recorded', async () => {

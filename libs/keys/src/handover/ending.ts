@@ -1,15 +1,16 @@
 import type { KeyId, VmId } from '@carnet/events';
 import type { Tx } from '@carnet/store';
-import { removeConsumer, vmConsumer } from '../deks.ts';
+import { endUse, vmConsumer } from '../deks.ts';
 import type { KeyPorts } from '../ports.ts';
+import { consumersByKey } from '../records/consumers.ts';
 import { change, type Mark } from '../records/history.ts';
-import { type Held, type KeyVersion, lockHeld } from '../records/holding.ts';
+import { type Held, type KeyVersion, lockFormer, lockHeld } from '../records/holding.ts';
 import { isDestroyed, type KeyState } from '../records/states.ts';
 import { inTransaction, type KeysTx } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { impossible, ok, type Refusal, type Result } from '../result.ts';
 import { destroy } from '../spares/destroy.ts';
-import { type Deposit, type Ending, heldOfDeposit, lockDeposit, ofAttempt, updateDeposit } from './deposits.ts';
+import { type Deposit, type Ending, heldOfDeposit, lockDeposit, lockUnendedBy, ofAttempt, updateDeposit } from './deposits.ts';
 
 /**
  * The VM stays: Krel is destroyed, and the keys that this very release suspended are active again. Whoever else suspended a key
@@ -34,13 +35,13 @@ export type Retiring = Ending & { readonly vm: VmId; readonly keys: readonly Key
 /**
  * The VM has gone: every key of the deposit is destroyed, with Krel. Refused while another consumer than the VM uses a key. Where
  * the record of the deposit is gone or from before the release, the database is a backup, and the events came back from the peer: then
- * they say what is destroyed.
+ * they say what is destroyed, with all that the VM used here before.
  */
 export async function retire(ports: KeyPorts, tx: Tx, retiring: Retiring): Promise<Result<readonly KeyId[]>> {
   const deposit = await lockDeposit(inTransaction(tx), retiring.migration);
   return deposit?.state === 'released' || deposit?.state === 'retired'
     ? retireRecorded(ports, tx, retiring)
-    : retireByLedger(ports, tx, retiring, deposit);
+    : retireByLedger(ports, tx, retiring);
 }
 
 const retireRecorded = (ports: KeyPorts, tx: Tx, ending: Ending): Promise<Result<readonly KeyId[]>> =>
@@ -48,28 +49,35 @@ const retireRecorded = (ports: KeyPorts, tx: Tx, ending: Ending): Promise<Result
     destroyAll(ports, tx, db, { held, vm: handover.vm, mark: { ...mark, reason: `retired in epoch ${ending.epoch}` } }),
   );
 
-/** The keys are here as they were before the release, and what was made since is not here at all. */
-async function retireByLedger(
-  ports: KeyPorts,
-  tx: Tx,
-  retiring: Retiring,
-  deposit: Deposit | undefined,
-): Promise<Result<readonly KeyId[]>> {
+/**
+ * The keys are here as they were before the release, and what was made since is not here at all. The backup may be of before an earlier move of the VM,
+ * which left with another key: what it used then, and what opens a release of then, is over too. A key that has come back since stays.
+ */
+async function retireByLedger(ports: KeyPorts, tx: Tx, retiring: Retiring): Promise<Result<readonly KeyId[]>> {
   const db = inTransaction(tx);
+  const { vm, epoch, keys } = retiring;
   const at = ports.now();
-  const held: Held[] = [];
-  for (const key of retiring.keys) {
-    const one = await lockHeld(db, key);
-    if (one !== undefined && one.record.vm === retiring.vm && !isDestroyed(one.record.state)) held.push(one);
-  }
+  const deposits = await lockUnendedBy(db, vm, epoch);
+  const held = await formerOf(db, retiring, [...keys, ...deposits.flatMap(({ data }) => data.keys)]);
   const cause = retiring.cause === undefined ? {} : { cause: retiring.cause };
-  const reason = `retired in epoch ${retiring.epoch}, by the ledger: the record of its release was lost`;
-  const refused = await destroyAll(ports, tx, db, { held, vm: retiring.vm, mark: { at, actor: ports.actor, ...cause, reason } });
+  const reason = `retired in epoch ${epoch}, by the ledger: the record of its release was lost`;
+  const refused = await destroyAll(ports, tx, db, { held, vm, mark: { at, actor: ports.actor, ...cause, reason } });
   if (refused !== undefined) return refused;
   // What came before it left again may have no row at all.
-  await ports.spares.erase((name) => name.arrival < retiring.epoch && retiring.keys.some((key) => isSameVersion(key, name)));
-  if (deposit !== undefined) await updateDeposit(db, retiring.migration, { state: 'retired', secrets: null, changed_at: at });
-  return ok(retiring.keys.map(({ key }) => key));
+  await ports.spares.erase((name) => name.arrival < epoch && keys.some((key) => isSameVersion(key, name)));
+  for (const { migration } of deposits) await updateDeposit(db, migration, { state: 'retired', secrets: null, changed_at: at });
+  return ok(keys.map(({ key }) => key));
+}
+
+/** Of what came before the VM left: keys that are named, or that it uses. Neither: a key of its that somebody put aside, of which no event tells. */
+async function formerOf(db: KeysTx, { vm, epoch }: Retiring, named: readonly KeyVersion[]): Promise<readonly Held[]> {
+  const former = await lockFormer(db, vm, epoch);
+  const consumers = await consumersByKey(
+    db,
+    former.map(({ record }) => record.key),
+  );
+  const isUsed = ({ key }: KeyVersion): boolean => consumers.get(key)?.includes(vmConsumer(vm)) === true;
+  return former.filter(({ record }) => isUsed(record) || named.some((key) => isSameVersion(key, record)));
 }
 
 const isSameVersion = (a: KeyVersion, b: KeyVersion): boolean => a.key === b.key && a.version === b.version;
@@ -88,7 +96,7 @@ async function destroyAll(ports: KeyPorts, tx: Tx, db: KeysTx, { held, vm, mark 
     if (other !== undefined) return refusal('KEY_IN_USE', { about: record.key, got: other.consumer });
   }
   for (const { record } of held) {
-    await removeConsumer(tx, record.key, vmConsumer(vm));
+    await endUse(tx, record);
     if (isDestroyed(record.state)) continue;
     const destroyed = await destroy(ports, db, record, mark);
     if (!destroyed.ok) throw impossible(destroyed);

@@ -11,6 +11,7 @@ import {
   recoveryId,
   timestamp,
   trustDomain,
+  type VmId,
   vmId,
 } from '@carnet/events';
 import type { Selectable } from 'kysely';
@@ -157,6 +158,22 @@ export async function undestroyedOf(db: KeysDb, keys: readonly KeyId[]): Promise
 export async function lockHeld(tx: KeysTx, key: KeyVersion): Promise<Held | undefined> {
   const row = await newestOf(tx, key).forUpdate().executeTakeFirst();
   return row === undefined ? undefined : heldOf(row);
+}
+
+/** Every holding of a VM's keys from before an epoch that is not destroyed, locked: of a key that came back then, or since, only those before. */
+export async function lockFormer(tx: KeysTx, vm: VmId, epoch: number): Promise<readonly Held[]> {
+  const rows = await tx
+    .selectFrom('keys_holdings')
+    .selectAll()
+    .where('vm', '=', vm)
+    .where('arrival', '<', epoch)
+    .where('state', 'not in', DESTROYED)
+    .orderBy('key')
+    .orderBy('version')
+    .orderBy('arrival')
+    .forUpdate()
+    .execute();
+  return rows.map(heldOf);
 }
 
 const ofArrival = (db: KeysDb, { key, version }: KeyVersion, arrival: number) =>
