@@ -83,6 +83,7 @@ export async function openCloud(parts: CloudParts): Promise<Cloud> {
     replaceBroker: async (release) => {
       const replacement = await startBroker(parts, first, release);
       replacements.push(replacement);
+      await hostIsUp(api);
       return replacement;
     },
     stop: async () => {
