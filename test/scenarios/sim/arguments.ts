@@ -16,7 +16,7 @@ export const HELP = `npm run simulate -- [options]: the real libs under a seeded
   --processes N   child processes (default 2)
   --signatures fast  a keyed hash instead of Ed25519 and RSA-PSS, and a model of the key manager without HPKE
   --dishonest one  one CSP, drawn by the seed, lies: what the others owe each other must hold, and it is convicted
-  --crashes STORY no chance: one move, and a process that dies (a host without power, libvirtd that restarts) at each place where one can, in turn
+  --crashes STORY no chance: one VM moves, and a process that dies (a host without power, libvirtd that restarts) at each place where one can, in turn
                   ${crashNames.join(', ')}, or all; with --seed N: the Nth place
   --instead NAME  at each of those places no process dies, but the bus is away, new, or set back; the guest dies; databases are restored
                   ${insteadNames.join(', ')}, or all

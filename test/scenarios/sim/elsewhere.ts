@@ -11,7 +11,7 @@ export type Elsewhere =
   | { readonly what: 'bus set back'; readonly ms: number }
   /** The guest's process, where there is one; all else goes on. */
   | { readonly what: 'guest dies'; readonly at: Side }
-  /** To what it was so many places before: the database, the machine with all that it keeps, or the folder beside the database. */
+  /** To what it was so many places before, or (infinity) at the first: the database, the machine with all that it keeps, or the folder beside the database. */
   | { readonly what: Going; readonly of: readonly Side[]; readonly places: number };
 type Going = keyof typeof GOING_BACK;
 
@@ -39,9 +39,12 @@ export const textOf = (elsewhere: Elsewhere): string => {
     case 'machine set back':
     case 'folder set back':
     case 'folder lost':
-      return `${elsewhere.what}, of ${elsewhere.places} places ago, at ${elsewhere.of.join(' and ')},`;
+      return `${elsewhere.what}, of ${agoText(elsewhere)}, at ${elsewhere.of.join(' and ')},`;
   }
 };
+
+const agoText = ({ places }: { readonly places: number }): string =>
+  Number.isFinite(places) ? `${places} places ago` : 'the first place';
 
 /** Called at each place with how far it is from the one where it happens: 0 there, negative before. */
 export function createElsewhere(elsewhere: Elsewhere, of: () => Around): (from: number) => void {
@@ -70,7 +73,7 @@ export function createElsewhere(elsewhere: Elsewhere, of: () => Around): (from: 
         // Not from within the transaction that stands here.
         if (from === 0)
           parts.scheduler.at(parts.scheduler.elapsedMs(), () => {
-            for (const act of goBack ?? []) act(`${elsewhere.places} places ago`);
+            for (const act of goBack ?? []) act(agoText(elsewhere));
           });
         return;
       }

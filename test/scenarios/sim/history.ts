@@ -1,11 +1,12 @@
 import { giveBirth, introduce } from './birth.ts';
 import { keepDiscarding } from './discard.ts';
 import type { Fault } from './faults.ts';
+import { moves } from './moves.ts';
 import { OWNED } from './people.ts';
 import { keepSayingHello, keepSwitchingOn } from './power.ts';
 import type { Violation } from './violation.ts';
-import { wishCancel, wishes, wishMove } from './wishes.ts';
-import { createWorld, type Script, type SimOptions, type World } from './world.ts';
+import { wishes } from './wishes.ts';
+import { createWorld, type SimOptions, type World } from './world.ts';
 
 export type Outcome = {
   readonly violation: Violation | undefined;
@@ -91,7 +92,7 @@ async function live(world: World): Promise<Violation | undefined> {
   const calmMs = scheduler.elapsedMs() + world.stormMs;
   for (const csp of csps) keepSayingHello(scheduler, csp);
   if (script === undefined) wishes({ ...world, until: calmMs });
-  else oneMove(world, script);
+  else moves(world, script);
   await until(calmMs);
   if (glass !== undefined) await until(scheduler.elapsedMs() + GLASS_MS_MAX, glass.isOver);
   faults.calm();
@@ -156,22 +157,3 @@ async function nothingLeft(
   }
   return left;
 }
-
-/** A VM moves, and its operator may change his mind. */
-function oneMove({ scheduler, csps, plan }: World, { cancel, way }: Script): void {
-  const [source, target] = csps;
-  const replica = source?.replicas[0];
-  if (source === undefined || target === undefined || replica === undefined) throw new Error('no CSP has started');
-  wishMove(scheduler, source, replica, { target: target.domain, bytes: plan.bytes(10), way });
-  const isTime = (): boolean =>
-    typeof cancel === 'number' || source.database.rows(`select seq from events where type = '${cancel}'`).length > 0;
-  const changeMind = (): void => {
-    const now = source.replicas[0];
-    if (now === undefined || !isTime()) scheduler.at(scheduler.elapsedMs() + LOOK_MS, changeMind);
-    else wishCancel(scheduler, source, now);
-  };
-  if (cancel !== undefined) scheduler.at(scheduler.elapsedMs() + (typeof cancel === 'number' ? cancel : 0), changeMind);
-}
-
-/** How soon an operator sees what the ledger says, who waits for it; and that a broker is back. */
-const LOOK_MS = 1;

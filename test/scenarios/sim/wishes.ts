@@ -68,7 +68,8 @@ function consentHere({ domain, database }: Csp, target: TrustDomain): DsseEnvelo
   return spec?.restrictions?.owner === undefined ? undefined : consentOf(spec, { source: domain, target });
 }
 
-function askFor(scheduler: Scheduler, csp: Csp, replica: Replica, request: IntentRequest): void {
+/** Asked again, it is the same request. */
+export function askFor(scheduler: Scheduler, csp: Csp, replica: Replica, request: IntentRequest): void {
   const record: RequestRecord = { via: 'mtls', principal: `spiffe://${csp.domain}/operator`, digest: contentDigest(request) };
   scheduler
     .within(replica.life, () => intend(replica.intake, request, record, { kind: 'certificate', leaf: 'AA==' }))

@@ -32,7 +32,7 @@ export type SimOptions = {
   /** Whether one CSP, drawn by the seed, lies. */
   readonly dishonest: 'nobody' | 'one';
   readonly federation: Federation;
-  /** Instead of what the seed draws: one move, and one crash. */
+  /** Instead of what the seed draws: one VM's way, and one crash. */
   readonly script?: Script;
   /** Whether the trace tells what processes log. */
   readonly logs?: boolean;
@@ -41,6 +41,8 @@ export type SimOptions = {
 /** `crashAt`: at which of all places where a process can die, from 1. */
 export type Script = Story & { readonly crashAt: number };
 export type Story = {
+  /** Where the VM goes, from each to the next: the first two of the CSPs, or on, and back. */
+  readonly route: readonly number[];
   /** When its operator changes his mind: so many ms after the request, or once the source has this event. */
   readonly cancel: number | FactType | undefined;
   readonly way: Way;
@@ -51,12 +53,13 @@ export type Story = {
   readonly beside?: 'refusal' | 'wrong-key' | GlassScene;
 };
 
-/** A script's wishes are over by then; and its release is said by then, whoever dies before. */
+/** The wishes of each move of a script are over by then; and its release is said by then, whoever dies before. */
 const SCRIPT_MS = 2_000;
 const SCRIPT_WITH_GLASS_MS = 10_000;
 
-const scriptMs = ({ elsewhere }: Story, scene: GlassScene | undefined): number =>
-  (scene === undefined ? SCRIPT_MS : SCRIPT_WITH_GLASS_MS) + (elsewhere?.what === 'bus away' ? elsewhere.ms : 0);
+const scriptMs = ({ route, elsewhere }: Story, scene: GlassScene | undefined): number =>
+  (scene === undefined ? SCRIPT_MS * (route.length - 1) : SCRIPT_WITH_GLASS_MS) +
+  (elsewhere?.what === 'bus away' ? elsewhere.ms : 0);
 
 const metrics: Metrics = createMetrics();
 
@@ -126,7 +129,8 @@ export function createWorld(options: SimOptions): World {
     checks.told(publisher, envelope);
     glass?.told(envelope);
   });
-  const members = dishonest === 'one' ? DOMAINS : DOMAINS.slice(0, script === undefined ? plan.pick([2, 3]) : 2);
+  const members =
+    dishonest === 'one' ? DOMAINS : DOMAINS.slice(0, script === undefined ? plan.pick([2, 3]) : Math.max(...script.route) + 1);
   const liar =
     dishonest === 'one'
       ? createLiar({ scheduler, random: seeded(seed, 4), bus, domain: seeded(seed, 5).pick(members) })
