@@ -15,6 +15,8 @@ function world(
   unended: readonly MigrationId[] = [],
   stillHolding: readonly MigrationId[] = [],
   others: readonly Journey[] = [],
+  /** The listing as the transaction finds it. */
+  inTime = listed,
 ) {
   const done: string[] = [];
   const over: KeysOver[] = [];
@@ -24,6 +26,7 @@ function world(
     ledgers: { journeys: async () => others },
     inventory: {
       vm: async (vm: VmId) => (listed === undefined ? undefined : ({ vm, epoch: listed } as HeldVm)),
+      lockVm: async (_tx: unknown, vm: VmId) => (inTime === undefined ? undefined : ({ vm, epoch: inTime } as HeldVm)),
       remove: async () => void done.push('listed no more'),
     },
     keys: {
@@ -63,6 +66,12 @@ it.each([
   expect(party.journey.vm).toBe(VM);
   await look(party);
   expect(done).toEqual(isDestroyed ? ['2 keys destroyed', 'listed no more'] : []);
+});
+
+it('a VM that moved away, and has come back by another journey in the moment between: nothing of it is destroyed', async () => {
+  const { done, look } = world(CSP_A, 0, [], 'gone', [], [], [], 2);
+  await look(finish(given('VmStarted')).a);
+  expect(done).toEqual([]);
 });
 
 const givenBack = (last: 'DepositAcknowledged' | 'KeyImported'): Party => {

@@ -3,7 +3,7 @@ import type { KeyManager, KeysOver } from '@carnet/keys';
 import type { Log } from '@carnet/runtime';
 import { type Journey, type MigrationState, sourceEnded, targetEnded } from '@carnet/saga';
 import type { Store, Tx } from '@carnet/store';
-import type { Inventory } from './inventory.ts';
+import type { HeldVm, Inventory } from './inventory.ts';
 import type { HandoverKeys } from './keys/handover-keys.ts';
 import { inTransaction } from './keys/new-dek.ts';
 import { granted } from './keys/refused.ts';
@@ -14,7 +14,7 @@ export interface GonePorts {
   readonly self: TrustDomain;
   readonly store: Store;
   readonly ledgers: Pick<Ledgers, 'journeys'>;
-  readonly inventory: Pick<Inventory, 'vm' | 'remove'>;
+  readonly inventory: Pick<Inventory, 'vm' | 'lockVm' | 'remove'>;
   readonly keys: Pick<
     KeyManager,
     'retire' | 'discard' | 'undiscardedOf' | 'stillHoldingOf' | 'undestroyedOf' | 'unendedOf' | 'eraseSpares'
@@ -43,15 +43,17 @@ const retirementIn = ({ migrations }: Journey, self: TrustDomain): MigrationStat
 async function destroyWhatLeft(ports: GonePorts, journey: Journey): Promise<void> {
   const retired = retirementIn(journey, ports.self);
   if (retired === undefined) return;
-  const held = await ports.inventory.vm(journey.vm);
-  // One that came back has the epoch in which it did.
-  if (held === undefined || held.epoch >= retired.epoch) return;
-  await inTransaction(ports.store, (tx) => destroy(ports, tx, retired));
+  if (!hasLeft(await ports.inventory.vm(journey.vm), retired)) return;
+  const isDestroyed = await inTransaction(ports.store, (tx) => destroy(ports, tx, retired));
+  if (!isDestroyed) return;
   ports.log.warn(
     { vm: journey.vm, migration: retired.id },
     'this database still held a VM that had left: its keys are destroyed again',
   );
 }
+
+/** One that came back has the epoch in which it did. */
+const hasLeft = (held: HeldVm | undefined, { epoch }: MigrationState): boolean => held !== undefined && held.epoch < epoch;
 
 /**
  * What brought the VM here before it left, to whomever: a database of before the import does not list the VM, but what was to open its keys; and the
@@ -117,12 +119,15 @@ async function destroyMemoryKeys({ self, store, keys, handover }: GonePorts, { v
   );
 }
 
-async function destroy({ keys, inventory }: GonePorts, tx: Tx, { id, epoch, vm, facts }: MigrationState): Promise<void> {
+/** Journeys with other peers are looked at meanwhile: by one of them it may have come back. */
+async function destroy({ keys, inventory }: GonePorts, tx: Tx, retired: MigrationState): Promise<boolean> {
+  const { id, epoch, vm, facts } = retired;
   const { KeyDeposited: deposit, MigrationFinalized: finalized } = facts;
-  if (deposit === undefined) return;
+  if (deposit === undefined || !hasLeft(await inventory.lockVm(tx, vm), retired)) return false;
   const cause = finalized === undefined ? {} : { cause: finalized.digest };
   granted(await keys.retire(tx, { migration: id, epoch, vm, keys: deposit.data.keys, ...cause }));
   await inventory.remove(tx, vm);
+  return true;
 }
 
 /** By its own word a target has nothing left: it gave the VM back, or its copy was discarded after the glass was broken. */
@@ -136,8 +141,8 @@ async function destroyWhatWasGivenBack(
   const left = await keys.undiscardedOf(givenBack.map(({ id }) => id));
   for (const { id, epoch, facts } of givenBack.filter((m) => left.includes(m.id))) {
     const word = facts.MigrationRelinquished ?? facts.CopyDiscarded;
-    const held = await inventory.vm(vm);
     await inTransaction(store, async (tx) => {
+      const held = await inventory.lockVm(tx, vm);
       granted(await keys.discard(tx, { migration: id, epoch, ...(word === undefined ? {} : { cause: word.digest }) }));
       // Only what this migration brought.
       if (held?.epoch === epoch) await inventory.remove(tx, vm);

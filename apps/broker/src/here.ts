@@ -7,7 +7,7 @@ import type { Inventory } from './inventory.ts';
 import type { HandoverKeys } from './keys/handover-keys.ts';
 import { inTransaction } from './keys/new-dek.ts';
 import { granted, KeyRefused } from './keys/refused.ts';
-import type { Ledgers } from './ledgers.ts';
+import { isBehind, type Ledgers } from './ledgers.ts';
 import { hasSpoken } from './moving.ts';
 import { specWith } from './perform/rekey.ts';
 
@@ -38,12 +38,8 @@ export async function bringBackWhatIsHere(ports: HerePorts, vm: VmId, known: Jou
   const arrived = known.migrations.findLast((m) => isArrival(m, ports.self));
   if (arrived === undefined || known.migrations.some((m) => m.epoch > arrived.epoch && m.sourcePhase === 'retired')) return WHOLE;
   if (await isWhole(ports, arrived)) return WHOLE;
-  // What other peers know of us counts as well: the VM may have left to one of them. Nobody waits for those that are peers no more.
-  const { journal } = ports;
-  const waiting = (await journal.heads()).some(
-    ({ audience, quarantinedAt }) => quarantinedAt !== undefined && journal.peers.includes(audience),
-  );
-  if (waiting) return { kind: 'later' };
+  // What other peers know of us counts as well: the VM may have left to one of them.
+  if (await isBehind(ports.journal)) return { kind: 'later' };
   const here = hereBy(await ports.ledgers.journeys(vm), ports.self);
   return here?.id === arrived.id ? await bringBack(ports, arrived) : WHOLE;
 }

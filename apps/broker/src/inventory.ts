@@ -46,6 +46,8 @@ export interface HeldImage {
 export interface Inventory {
   readonly vms: () => Promise<readonly HeldVm[]>;
   readonly vm: (vm: VmId) => Promise<HeldVm | undefined>;
+  /** As `vm`, locked until the transaction ends. */
+  readonly lockVm: (tx: Tx, vm: VmId) => Promise<HeldVm | undefined>;
   readonly hostOf: (vm: VmId) => Promise<HostName | undefined>;
   /** False when the VM is held already: what is here is never replaced by what a peer sends under its name. */
   readonly add: (db: Db | Tx, held: HeldVm) => Promise<boolean>;
@@ -98,13 +100,18 @@ export interface InventoryPorts {
 
 export function openInventory({ store, hosts, registry, levelOf, log }: InventoryPorts): Inventory {
   const tables = (db: Db | Tx): Kysely<InventoryTables> | Transaction<InventoryTables> => db.$extendTables<InventoryTables>();
+  const queryOf = (db: Db | Tx, vm: VmId) => tables(db).selectFrom('broker_vms').selectAll().where('vm', '=', vm);
   const one = async (vm: VmId): Promise<HeldVm | undefined> => {
-    const row = await tables(store.db).selectFrom('broker_vms').selectAll().where('vm', '=', vm).executeTakeFirst();
+    const row = await queryOf(store.db, vm).executeTakeFirst();
     return row === undefined ? undefined : heldVm(row);
   };
   return {
     vms: async () => (await tables(store.db).selectFrom('broker_vms').selectAll().orderBy('vm').execute()).map(heldVm),
     vm: one,
+    lockVm: async (tx, vm) => {
+      const row = await queryOf(tx, vm).forUpdate().executeTakeFirst();
+      return row === undefined ? undefined : heldVm(row);
+    },
     hostOf: async (vm) => (await one(vm))?.host,
     add: async (db, { vm, spec, host, epoch }) => {
       const added = await tables(db)

@@ -1,5 +1,5 @@
 import type { Digest, Draft, Event, MigrationId, PolicyAnnounced, Reason, Timestamp, TrustDomain, VmId } from '@carnet/events';
-import type { AppendTx, Journal, JourneyEnds, PlacedEvent, VmWithPeer } from '@carnet/journal';
+import type { AppendTx, EventOfVm, Journal, JourneyEnds, PlacedEvent, VmWithPeer } from '@carnet/journal';
 import { orRefused } from '@carnet/keys';
 import { type Announced, downgradeOf, highestAnnounced } from '@carnet/policy';
 import { decide, type Journey, type Proposal, type RefusalCode } from '@carnet/saga';
@@ -20,8 +20,11 @@ export type Making<P> = (tx: AppendTx, journey: Journey) => Promise<P | Refused>
 /** The journal as performers use it: journeys folded from both ledgers, and events proposed under the ledger's head lock. */
 export interface Ledgers {
   readonly journey: (vm: VmId, peer: TrustDomain) => Promise<Journey>;
-  /** As `journey`, and up to where in either ledger it was folded. */
-  readonly foldedTo: (vm: VmId, peer: TrustDomain) => Promise<{ readonly journey: Journey; readonly ends: JourneyEnds }>;
+  /** As `journey`, and up to where in either ledger it was folded. `cameHome`: this database had lost events of ours that are in it. */
+  readonly foldedTo: (
+    vm: VmId,
+    peer: TrustDomain,
+  ) => Promise<{ readonly journey: Journey; readonly ends: JourneyEnds; readonly cameHome: boolean }>;
   /**
    * All journeys of a VM, one for each peer with whom a move of it was ever begun, also if it is a peer no more, or not yet at this replica: its
    * epochs are spent, and it may be the one that takes the VM back. What is folded is durable outside of the database. Threat: a decision
@@ -50,6 +53,11 @@ export async function keepLedgers({ peers, keep }: Pick<Journal, 'peers' | 'keep
   for (const peer of peers.slice()) await keep(peer);
 }
 
+/** What peers know of us, and this database does not, may still come home. Nobody waits for those that are peers no more. */
+export async function isBehind({ heads, peers }: Pick<Journal, 'heads' | 'peers'>): Promise<boolean> {
+  return (await heads()).some(({ audience, quarantinedAt }) => quarantinedAt !== undefined && peers.includes(audience));
+}
+
 type Refuse = (refused: Refused) => never;
 
 /** @param announced the policy set of this process: said in a ledger before the first decision there that quotes it */
@@ -57,7 +65,7 @@ export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => 
   const folds = createFolds();
   const foldedTo: Ledgers['foldedTo'] = async (vm, peer) => {
     const events = await journal.eventsOfVm({ vm, peer });
-    return { journey: folds(vm, peer, events), ends: endsOf({ vm, peer }, events) };
+    return { journey: folds(vm, peer, events), ends: endsOf({ vm, peer }, events), cameHome: events.some(isHomecomer(self)) };
   };
   const relied = async (vm: VmId, peer: TrustDomain): Promise<Journey> => {
     const { journey, ends } = await foldedTo(vm, peer);
@@ -110,6 +118,11 @@ export function createLedgers(journal: Journal, self: TrustDomain, nowMs: () => 
     return [...(await announcementBefore(tx, peer, announced, decision.draft.data, refuse)), decision.draft];
   }
 }
+
+const isHomecomer =
+  (self: TrustDomain) =>
+  ({ placement, placedAt }: EventOfVm): boolean =>
+    placement.publisher === self && placement.time !== placedAt;
 
 /** Each ledger's events come in its own order, so the last one is its end. */
 function endsOf({ vm, peer }: VmWithPeer, events: readonly PlacedEvent[]): JourneyEnds {

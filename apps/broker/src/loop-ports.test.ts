@@ -20,7 +20,7 @@ function portsWith(here: Here[]): BrokerLoopPorts {
     self: SELF,
     store: { db: query },
     journal: { peers: [PEER], keep: async () => undefined, heads: none, opened: none, journeyEnds: none },
-    ledgers: { foldedTo: async () => ({ journey: initialJourney(VM), ends: ENDS }) },
+    ledgers: { foldedTo: async () => ({ journey: initialJourney(VM), ends: ENDS, cameHome: false }) },
     views: { record: async () => undefined },
     keys: { unendedOf: none, undestroyedOf: none, stillHoldingOf: none, undiscardedOf: none, eraseSpares: none },
     here: async () => here.shift() ?? { kind: 'whole' },

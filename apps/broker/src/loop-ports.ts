@@ -3,6 +3,7 @@ import type { Journal } from '@carnet/journal';
 import type { JourneyKey, Loop, LoopPorts, Metrics, Outcome } from '@carnet/runtime';
 import { type Command, type Journey, nextDeadline, react, SAID_WHILE_STILL, standsStill } from '@carnet/saga';
 import { type MigrationViews, rowsOf } from '@carnet/views';
+import { type ComeHomePorts, redoWhatCameHome } from './come-home.ts';
 import type { Failures } from './failures.ts';
 import { destroyWhatIsGone, type GonePorts } from './gone.ts';
 import type { Here } from './here.ts';
@@ -11,7 +12,8 @@ import { createOpenJourneys } from './open-journeys.ts';
 import { isSettled, isSettledForGood } from './settled.ts';
 import { openSettledTable } from './settled-table.ts';
 
-export interface BrokerLoopPorts extends GonePorts {
+export interface BrokerLoopPorts extends GonePorts, ComeHomePorts {
+  readonly keys: GonePorts['keys'] & ComeHomePorts['keys'];
   readonly here: (journey: Journey) => Promise<Here>;
   readonly journal: Journal;
   readonly ledgers: Ledgers;
@@ -39,7 +41,7 @@ export function loopPorts(ports: BrokerLoopPorts): LoopPorts {
     },
     owed: async (key) => {
       const { vm, peer } = parsed(key);
-      const { journey, ends } = await ledgers.foldedTo(vm, peer);
+      const { journey, ends, cameHome } = await ledgers.foldedTo(vm, peer);
       await views.record(rowsOf(journey).slice(-ROWS_RECORDED));
       // Whatever follows relies on what was folded: a restored database must not decide anything else in its place.
       await journal.keep(peer, ends);
@@ -47,6 +49,7 @@ export function loopPorts(ports: BrokerLoopPorts): LoopPorts {
       const open = !isSettled(journey, self, now());
       await destroyWhatIsGone(ports, journey);
       const here = await ports.here(journey);
+      if (cameHome) await redoWhatCameHome(ports, journey);
       if (here.kind === 'lost') failures.note(here.of.id, { command: 'BringBack', code: here.code, text: here.text, at: now() });
       // Nothing in the ledgers calls for the next look: what it waits for is the end of a quarantine.
       if (here.kind === 'later') openJourneys.keep(ends);

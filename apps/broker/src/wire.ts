@@ -23,7 +23,7 @@ import { startEscrowNews } from './keys/escrow-news.ts';
 import { createHandoverKeys } from './keys/handover-keys.ts';
 import { startKeyNews } from './keys/key-news.ts';
 import { KEM_OF } from './keys/profiles.ts';
-import { createLedgers } from './ledgers.ts';
+import { createLedgers, isBehind } from './ledgers.ts';
 import { needsPeer } from './moving.ts';
 import { openCounts } from './open-counts.ts';
 import { openPeering } from './peering/open-peering.ts';
@@ -178,7 +178,7 @@ export function wire(ground: Ground) {
     identify: intake.identify,
     may: (person, duty) => dutiesOf(policy.roleOf(person)).has(duty),
     peers: () => journal.peers,
-    isHolder: async (vm) => isHolderByLedgers(vm, await ledgers.journeys(vm), self),
+    isHolder: async (vm) => ((await isBehind(journal)) ? 'unsure' : isHolderByLedgers(vm, await ledgers.journeys(vm), self)),
     notAgreed: async (vm, quorum) => {
       const source = receivedFrom(vm, await ledgers.journeys(vm), self);
       return source && (await agreements.escrowFault(source, quorum))?.text;

@@ -20,5 +20,5 @@ export { REVOKED } from './ports.ts';
 export type { ProofRefusal } from './proof-export.ts';
 export type { JourneyEnds, LastEvent, LedgerHead, PeerState, Queries, VmWithPeer } from './queries.ts';
 export type { Received } from './receive.ts';
-export type { PlacedEvent, PublishedState, StoredEvent } from './stored-event.ts';
+export type { EventOfVm, PlacedEvent, PublishedState, StoredEvent } from './stored-event.ts';
 export type { Appended, AppendOutcome, AppendTx, Decision, Plan } from './writer.ts';

@@ -13,7 +13,7 @@ import { causalOrder } from './causal-order.ts';
 import { type CosignedCheckpoint, checkpointsOf } from './checkpoints.ts';
 import { eventsIn, headOf, type JournalDb, type Ledger } from './ledgers.ts';
 import { JOURNEY_VMS_MAX, QUERY_ROWS_MAX } from './limits.ts';
-import { type PlacedEvent, placedEvent, type StoredEvent, storedEvent, type Watermarks } from './stored-event.ts';
+import { type EventOfVm, eventOfVm, type StoredEvent, storedEvent, type Watermarks } from './stored-event.ts';
 import type { EventRow, ProofRow } from './tables.ts';
 
 /** All attempts to move one VM between us and one peer. */
@@ -52,7 +52,7 @@ export type Queries = {
    */
   readonly eventsOfMigrations: (ids: readonly MigrationId[]) => Promise<readonly StoredEvent[]>;
   /** As `eventsOfMigrations`, of all attempts to move this VM between us and that peer, whoever opened them; all of one moment. */
-  readonly eventsOfVm: (of: VmWithPeer) => Promise<readonly PlacedEvent[]>;
+  readonly eventsOfVm: (of: VmWithPeer) => Promise<readonly EventOfVm[]>;
   /** With whom there were attempts to move this VM, whoever opened them: those that are attached, and those that were. */
   readonly peersOfVm: (vm: VmId) => Promise<readonly TrustDomain[]>;
   /** Where each VM's attempts end in the ledgers: of `JOURNEY_VMS_MAX` VMs in order, those after `after`. Empty: no more. */
@@ -93,12 +93,12 @@ export function queries(db: JournalDb, self: TrustDomain): Queries {
     },
     eventsOfVm: async ({ vm, peer }) => {
       // One statement sees one moment: an intent placed between two would be missing before events that come after it.
-      const { rows } = await sql<Pick<Selectable<EventRow>, 'digest' | 'envelope'>>`
-        select digest, envelope from
-          (select digest, envelope, publisher, seq, ${place} as place from events where ${withPeer(peer)} and void_code is null
+      const { rows } = await sql<Pick<Selectable<EventRow>, 'digest' | 'envelope' | 'placed_at'>>`
+        select digest, envelope, placed_at from
+          (select digest, envelope, placed_at, publisher, seq, ${place} as place from events where ${withPeer(peer)} and void_code is null
             and migration in (select migration from events where vm = ${vm} and ${withPeer(peer)})) counted
         where place <= ${MIGRATION_EVENTS_MAX} order by publisher, seq`.execute(db);
-      return causalOrder(rows.map(placedEvent));
+      return causalOrder(rows.map(eventOfVm));
     },
     peersOfVm: async (vm) => {
       const { rows } = await sql<{ readonly peer: TrustDomain }>`

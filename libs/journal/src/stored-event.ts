@@ -21,7 +21,7 @@ export type StoredEvent = {
   readonly voidCode?: string;
   /** The exact bytes that were signed. */
   readonly envelope: Uint8Array;
-  /** When it was appended or admitted here, by our clock. */
+  /** When it was appended or admitted here, by our clock. Of our own: not the time that it says only where a database had lost it, and it came home. */
   readonly placedAt: Timestamp;
   readonly published: PublishedState;
 };
@@ -39,6 +39,8 @@ export function payloadOf(envelope: Uint8Array): unknown {
 
 /** What a fold needs of an event. */
 export type PlacedEvent = Pick<StoredEvent, 'digest' | 'placement' | 'event'>;
+/** And what tells whether rows that were committed with it may be missing. */
+export type EventOfVm = PlacedEvent & Pick<StoredEvent, 'placedAt'>;
 type Read = Omit<PlacedEvent, 'digest'>;
 
 /** What was read lately, oldest first: each look at a journey reads the same events again, and an envelope never changes. */
@@ -62,6 +64,11 @@ function readEnvelope({ digest, envelope }: Pick<Selectable<EventRow>, 'digest' 
 export const placedEvent = (row: Pick<Selectable<EventRow>, 'digest' | 'envelope'>): PlacedEvent => ({
   digest: row.digest,
   ...readEnvelope(row),
+});
+
+export const eventOfVm = (row: Pick<Selectable<EventRow>, 'digest' | 'envelope' | 'placed_at'>): EventOfVm => ({
+  ...placedEvent(row),
+  placedAt: timestamp.parse(row.placed_at),
 });
 
 function forget(digest: Digest, envelope: Uint8Array): void {

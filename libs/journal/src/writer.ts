@@ -106,10 +106,9 @@ export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<Led
       return refuse('PEER_REVOKED', JOURNAL_CODES.PEER_REVOKED.text, { got: audience });
     const sealed = await sealAll(tx, { ...ports, author }, state, { drafts, end }, seen);
     if (sealed.length === 0) return accept({ events: [], value });
-    const placedAt = timeOf(author.clock.nowMs());
     await tx
       .insertInto('events')
-      .values(sealed.map((each) => eventRow(each, placedAt)))
+      .values(sealed.map((each) => eventRow(each, each.payload.time)))
       .execute();
     state = sealed.at(-1)?.state ?? state;
     placed = [...placed, ...sealed];
@@ -119,7 +118,7 @@ export async function openWriter(tx: JournalTx, ports: WriterPorts): Promise<Led
         placement: each.payload,
         event: each.event,
         envelope: each.envelope,
-        placedAt,
+        placedAt: each.payload.time,
         published: 'decided',
       }),
     );

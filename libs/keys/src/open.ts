@@ -16,6 +16,7 @@ import type { EscrowContext } from './escrow/ports.ts';
 import { ESCROW_CHANGES } from './escrow/tables.ts';
 import * as acknowledge from './handover/acknowledge.ts';
 import * as bringing from './handover/bring-back.ts';
+import { type ReleasedByLedger, releasedByLedger, sharedByLedger } from './handover/by-ledger.ts';
 import { type Acknowledgement, confirmAcknowledgement } from './handover/confirm.ts';
 import { type DepositRequest, deposit } from './handover/deposit.ts';
 import { type Ending, unendedOf } from './handover/deposits.ts';
@@ -185,6 +186,8 @@ export const keyManager = (ports: KeyPorts, db: Db, close: () => void) => {
     resume: (tx: Tx, ending: Ending) => resume(ports, tx, ending),
     unendedOf: (migrations: readonly MigrationId[]) => unendedOf(ports.db, migrations),
     retire: (tx: Tx, retiring: Retiring) => retire(ports, tx, retiring),
+    sharedByLedger,
+    releasedByLedger: (tx: Tx, released: ReleasedByLedger) => releasedByLedger(ports, tx, released),
 
     createMigrationKeyPair: (request: acknowledge.KeyPairRequest) => acknowledge.createMigrationKeyPair(ports, request),
     acknowledge: (request: acknowledge.DepositReceived) => again(() => acknowledge.acknowledge(ports, request)),

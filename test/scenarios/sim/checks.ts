@@ -193,6 +193,7 @@ export function createChecks(scheduler: Scheduler, custody: Custody, liar?: Liar
   return {
     told,
     folded: eachStep.folded,
+    looked: eachStep.looked,
     /** Nothing hinders anybody from now on. */
     calm: (): void => noticed.calm(scheduler.elapsedMs(), scheduler.nowMs()),
     /** But for this: nobody hears anybody for so long. */

@@ -17,7 +17,16 @@ export type ReplicaKeys = {
   readonly handover: HandoverKeys;
   readonly manager: Pick<
     KeyManager,
-    'retire' | 'discard' | 'undiscardedOf' | 'stillHoldingOf' | 'undestroyedOf' | 'unendedOf' | 'settleSpares' | 'eraseSpares'
+    | 'retire'
+    | 'discard'
+    | 'undiscardedOf'
+    | 'stillHoldingOf'
+    | 'undestroyedOf'
+    | 'unendedOf'
+    | 'settleSpares'
+    | 'eraseSpares'
+    | 'sharedByLedger'
+    | 'releasedByLedger'
   >;
   /** The disk's key of the VM that is born here. */
   readonly create: () => Promise<void>;

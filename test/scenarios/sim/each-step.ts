@@ -9,6 +9,7 @@ import { saidTooEarly } from './endings.ts';
 import { type HostWatch, watchHost } from './host-watch.ts';
 import { createLedgerNews } from './ledger-news.ts';
 import { wasInLyingHands } from './lying-hands.ts';
+import { createReleased } from './released.ts';
 import { createTruth, stateOf } from './truth.ts';
 import type { Violation } from './violation.ts';
 
@@ -54,6 +55,7 @@ export function createEachStep(custody: Custody, lyingDomain: TrustDomain | unde
     return undefined;
   };
   const { journeyOf } = truth;
+  const released = createReleased(custody, () => everybody, journeyOf);
 
   return {
     fenceOf,
@@ -69,7 +71,12 @@ export function createEachStep(custody: Custody, lyingDomain: TrustDomain | unde
       const csp = everybody.find((one) => one.domain === domain);
       if (csp !== undefined) folded.push({ csp, peer, state: stateOf(journey) });
     },
-    mayBeWrong: (csps: readonly Csp[]): boolean => folded.length > 0 || csps.some(hasChanged),
+    /** A broker has looked at a journey, to the end. */
+    looked: (domain: TrustDomain, peer: string): void => {
+      const csp = everybody.find((one) => one.domain === domain);
+      if (csp !== undefined) released.looked(csp, peer);
+    },
+    mayBeWrong: (csps: readonly Csp[]): boolean => folded.length > 0 || released.isDue() || csps.some(hasChanged),
     /** @param born from now on there is a VM */
     look: (csps: readonly Csp[], born: boolean): Violation | undefined => {
       const changed = csps.filter((csp) => hasChanged(csp) && isReadable(csp));
@@ -94,6 +101,8 @@ export function createEachStep(custody: Custody, lyingDomain: TrustDomain | unde
         if (unsigned !== undefined) return unsigned;
       }
       if (!born || !isRead) return undefined;
+      const inUse = released.inUse();
+      if (inUse !== undefined) return inUse;
       const unproven = hosts(csps);
       if (unproven !== undefined) return unproven;
       if (changed.length === 0) return undefined;

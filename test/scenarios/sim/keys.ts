@@ -155,6 +155,19 @@ const byLedger = (db: Any, spares: SpareFiles): ReplicaKeys['manager'] => ({
       .execute();
     return rows.map(({ key }) => keyId.parse(key));
   },
+  // Peers are told nothing of keys here.
+  sharedByLedger: async () => undefined,
+  releasedByLedger: async (tx, { migration, deposit }) => {
+    if ((await stateOf(on(tx), migration)) === 'ended') return;
+    const here = deposit.data.keys.map(({ key }) => key);
+    const suspended = await on(tx)
+      .updateTable('sim_keys')
+      .set({ state: 'suspended', migration })
+      .where('key', 'in', here)
+      .where('state', 'in', ['active', 'suspended'])
+      .executeTakeFirst();
+    if (suspended.numUpdatedRows > 0n) await enter(on(tx), migration, 'released');
+  },
   settleSpares: async () => ({ made: 0, erased: 0 }),
   eraseSpares: async (over) => {
     for (const { epoch, keys, why } of over)

@@ -10,6 +10,7 @@ import type { IntakePorts } from '../../../apps/broker/src/service/intake.ts';
 import { readFakeVolume, writeFakeVolume } from '../../../libs/hypervisor/src/fake/volumes.ts';
 import { decodeEntry, encodeEntry } from '../../../libs/hypervisor/src/fence/entry.ts';
 import { DISK, VM } from '../../../libs/saga/src/testing.ts';
+import type { ReplicaKeys } from './custody.ts';
 import type { HeadRule } from './heads.ts';
 import type { KeyRules } from './keys.ts';
 
@@ -19,6 +20,7 @@ export type Mutant = {
   readonly breaks: string;
   readonly keys?: KeyRules;
   readonly handover?: (keys: HandoverKeys) => HandoverKeys;
+  readonly manager?: (keys: ReplicaKeys['manager']) => ReplicaKeys['manager'];
   readonly hosts?: (hosts: Hosts) => Hosts;
   readonly alone?: (alone: AloneWith) => AloneWith;
   readonly inventory?: (inventory: PerformContext['inventory']) => PerformContext['inventory'];
@@ -262,6 +264,11 @@ export const MUTANTS: readonly Mutant[] = [
         },
       }),
     }),
+  },
+  {
+    name: 'release-forgotten',
+    breaks: 'a source whose database was restored to before its release uses the key again, as that says',
+    manager: (keys) => ({ ...keys, releasedByLedger: async () => undefined }),
   },
   {
     name: 'replaced-key-kept',

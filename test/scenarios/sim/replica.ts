@@ -67,6 +67,8 @@ export type ReplicaPorts = {
   readonly tampering: (journal: Journal) => Journal;
   /** What it has folded for itself, whenever it looks what it owes. */
   readonly folded: (peer: TrustDomain, journey: Journey) => void;
+  /** It has looked at a journey, and has done what no command asks for. */
+  readonly looked: (peer: string) => void;
 };
 
 /** One broker replica: its real parts, over simulated ports. */
@@ -257,7 +259,7 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     views,
     store,
     inventory,
-    keys: keys.manager,
+    keys: mutant.manager?.(keys.manager) ?? keys.manager,
     handover,
     here,
     failures: createFailures(),
@@ -267,7 +269,11 @@ export async function startReplica(ports: ReplicaPorts): Promise<Replica> {
     log,
     metrics,
   });
-  const loop = startLoop(mutant.loop?.(loopOf, context) ?? loopOf);
+  const watched: typeof loopOf = {
+    ...loopOf,
+    owed: (key) => loopOf.owed(key).finally(() => ports.looked(key.peer)),
+  };
+  const loop = startLoop(mutant.loop?.(watched, context) ?? watched);
   noticeJourneys({ self, journal, metrics }, loop);
   const never = new AbortController().signal;
   const intakeOf = openIntakes(pacing, loop.unanswered);

@@ -316,6 +316,7 @@ function starter(
         mutant,
         tampering,
         folded: (peer, journey) => checks.folded(csp.domain, peer, journey),
+        looked: (peer) => checks.looked(csp.domain, peer),
       }).then(
         (replica) => {
           csp.replicas[n] = replica;

@@ -5,7 +5,7 @@ import { hasSpoken, isMovingHere } from '../moving.ts';
 
 /**
  * Whether this CSP holds the VM in its current epoch, by the ledgers alone: the last move in which it took part left the key here. Rows of
- * our own are not asked: they may be of a backup from before the VM was given away.
+ * our own are not asked: they may be of a backup from before the VM was given away. Ask where our ledgers are whole (`isBehind`): in a backup they are as old.
  */
 export function isHolderByLedgers(vm: VmId, journeys: readonly Journey[], self: TrustDomain): boolean {
   if (isMovingHere(journeys, self)) return false;

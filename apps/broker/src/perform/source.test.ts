@@ -97,11 +97,14 @@ describe('stopping the VM', () => {
 describe('what cannot be taken back at a host', () => {
   it.each([
     ['QuiesceVm', 'TargetReady', 'SourceQuiesced'],
+    ['ReleaseKeys', 'ImageVerified', 'KeyReleased'],
     ['RetireSource', 'MigrationFinalized', 'SourceRetired'],
   ] as const)('%s is not asked once our own side has said otherwise', async (command, at, said) => {
     const journey = changed(journeyAt(at), {
       MigrationOffered: { agent: pki.agent(CSP_B) },
-      ...(at === 'TargetReady' ? {} : { VmStarted: { evidence: pki.testify(CSP_B, about(journeyAt(at), 'started', CSP_B)) } }),
+      ...(at !== 'MigrationFinalized'
+        ? {}
+        : { VmStarted: { evidence: pki.testify(CSP_B, about(journeyAt(at), 'started', CSP_B)) } }),
     });
     const settled = async () => ({ ok: true as const, journey: journeyAt(said) });
     const overtaken = await perform(journey, command, {}, { ledgers: { settled } });

@@ -150,6 +150,9 @@ export const releaseKeys: Performer<'ReleaseKeys'> = async (context, command) =>
   const fault = await context.peers.releaseFault(command.peer, offer.data.agent);
   if (fault?.code === REVOKED) return giveUp('PEER_REVOKED', fault.text);
   if (fault !== undefined) return failed(fault.code, fault.text);
+  // A database that was restored may have lost our own withdrawal: nobody but the peer could bring back what was surrendered then.
+  const other = await overtaken(context, command);
+  if (other !== undefined) return other;
   const surrendered = await context.hosts.step(stepOf(command, agreed.data.agent.host), 'surrender', async () => ({}));
   if (surrendered.kind !== 'done') return unfinished(surrendered);
   const released = await context.keys.release(command);

@@ -21,6 +21,11 @@ export const ESCROW_CODES = {
     text: 'This CSP does not hold the VM in its current epoch.',
     advice: 'An escrow never replaces a release: only the CSP where the VM is may recover its key.',
   },
+  ESCROW_LEDGERS_BEHIND: {
+    text: 'Our own ledgers are not whole: whether this CSP still holds the VM is not known yet.',
+    advice:
+      'The database came back from a backup. Wait until its ledgers have left quarantine; `carnet peer list` shows for whom they wait.',
+  },
   ESCROW_PACKAGE_UNOPENABLE: {
     text: 'The shares are right, and yet the escrowed key does not open.',
     advice: 'The stored package was changed: bring the escrow back from a backup; its digest stands in the ledgers.',

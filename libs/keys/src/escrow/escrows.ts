@@ -99,7 +99,9 @@ async function unfitFor(ports: EscrowPorts, held: Held | undefined, key: KeyId):
 /** An escrow opens keys only for the holder of the current epoch: by the state of the holding, and by the fold of the ledgers. */
 export async function whyNotHolder(ports: EscrowPorts, record: Held['record']): Promise<Refusal | undefined> {
   if (record.vm === undefined) return refusal('ESCROW_KEY_UNFIT', { about: record.key });
-  if (!(await ports.isHolder(record.vm))) return refusal('ESCROW_NOT_HOLDER', { about: record.vm });
+  const isHolder = await ports.isHolder(record.vm);
+  if (isHolder === 'unsure') return refusal('ESCROW_LEDGERS_BEHIND', { about: record.vm });
+  if (!isHolder) return refusal('ESCROW_NOT_HOLDER', { about: record.vm });
   return record.state === 'active'
     ? undefined
     : refusal('KEY_STATE', { about: record.key, expected: 'active', got: record.state });

@@ -14,8 +14,8 @@ export type EscrowContext = {
   readonly may: (person: SpiffeId, duty: 'hold' | 'ask') => boolean;
   /** Peers with a ledger of ours: each witnesses every step. */
   readonly peers: () => readonly TrustDomain[];
-  /** By the fold of all ledgers: whether this CSP holds the VM in its current epoch, and no move of it is under way. */
-  readonly isHolder: (vm: VmId) => Promise<boolean>;
+  /** By the fold of all ledgers: whether this CSP holds the VM in its current epoch, and no move of it is under way. `unsure`: our own are not whole. */
+  readonly isHolder: (vm: VmId) => Promise<boolean | 'unsure'>;
   /** By the agreement with the CSP that the VM came from: what it does not allow about an escrow of M (`threshold`) of N (`shares`), in a sentence. */
   readonly notAgreed: (vm: VmId, quorum: { readonly threshold: number; readonly shares: number }) => Promise<string | undefined>;
 };

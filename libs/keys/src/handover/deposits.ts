@@ -11,7 +11,7 @@ import {
 import type { Selectable } from 'kysely';
 import { z } from 'zod';
 import { type Handover, handover } from '../context.ts';
-import type { Held, KeyVersion } from '../records/holding.ts';
+import { type Held, isSameVersion, type KeyVersion } from '../records/holding.ts';
 import type { KeysDb, KeysTables, KeysTx } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { ok, type Result } from '../result.ts';
@@ -21,6 +21,7 @@ import { type Tenant, tenant } from '../vault/hierarchy.ts';
 export const depositState = z.enum(['deposited', 'acknowledged', 'released', 'resumed', 'retired']);
 export type DepositState = z.infer<typeof depositState>;
 const ENDED = ['resumed', 'retired'] satisfies DepositState[];
+export const isEnded = ({ state }: Pick<Deposit, 'state'>): boolean => ENDED.some((ended) => ended === state);
 
 /** A deposit as the source keeps it. `data` is what was committed with the event and is sent again after a crash. */
 export type Deposit = {
@@ -93,7 +94,7 @@ export async function lockUnendedBy(tx: KeysTx, vm: VmId, epoch: number): Promis
   const locked: Deposit[] = [];
   for (const { migration } of rows.map(depositOf).filter(({ handover }) => handover.vm === vm)) {
     const deposit = await lockDeposit(tx, migration);
-    if (deposit !== undefined && !ENDED.some((state) => state === deposit.state)) locked.push(deposit);
+    if (deposit !== undefined && !isEnded(deposit)) locked.push(deposit);
   }
   return locked;
 }
@@ -107,18 +108,27 @@ export function ofAttempt(deposit: Deposit | undefined, attempt: Attempt): Resul
   return ok(deposit);
 }
 
+/** As {@link heldOfDeposit}, of those that are there. */
+export async function thereOfDeposit(
+  read: (key: KeyVersion) => Promise<Held | undefined>,
+  keys: readonly KeyVersion[],
+): Promise<readonly Held[]> {
+  const found: Held[] = [];
+  for (const key of keys) {
+    const held = await read(key);
+    if (held !== undefined) found.push(held);
+  }
+  return found;
+}
+
 /** The newest holding of every key; `read` finds it, locked or not. */
 export async function heldOfDeposit(
   read: (key: KeyVersion) => Promise<Held | undefined>,
   keys: readonly KeyVersion[],
 ): Promise<Result<readonly Held[]>> {
-  const found: Held[] = [];
-  for (const key of keys) {
-    const held = await read(key);
-    if (held === undefined) return refusal('KEY_UNKNOWN', { about: key.key });
-    found.push(held);
-  }
-  return ok(found);
+  const found = await thereOfDeposit(read, keys);
+  const missing = keys.find((key) => !found.some(({ record }) => isSameVersion(key, record)));
+  return missing === undefined ? ok(found) : refusal('KEY_UNKNOWN', { about: missing.key });
 }
 
 /** False when a deposit of this migration is already there. */

@@ -4,13 +4,22 @@ import { endUse, vmConsumer } from '../deks.ts';
 import type { KeyPorts } from '../ports.ts';
 import { consumersByKey } from '../records/consumers.ts';
 import { change, type Mark } from '../records/history.ts';
-import { type Held, type KeyVersion, lockFormer, lockHeld } from '../records/holding.ts';
+import { type Held, isSameVersion, type KeyVersion, lockFormer, lockHeld } from '../records/holding.ts';
 import { isDestroyed, type KeyState } from '../records/states.ts';
 import { inTransaction, type KeysTx } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
 import { impossible, ok, type Refusal, type Result } from '../result.ts';
 import { destroy } from '../spares/destroy.ts';
-import { type Deposit, type Ending, heldOfDeposit, lockDeposit, lockUnendedBy, ofAttempt, updateDeposit } from './deposits.ts';
+import {
+  type Deposit,
+  type Ending,
+  isEnded,
+  lockDeposit,
+  lockUnendedBy,
+  ofAttempt,
+  thereOfDeposit,
+  updateDeposit,
+} from './deposits.ts';
 
 /**
  * The VM stays: Krel is destroyed, and the keys that this very release suspended are active again. Whoever else suspended a key
@@ -80,8 +89,6 @@ async function formerOf(db: KeysTx, { vm, epoch }: Retiring, named: readonly Key
   return former.filter(({ record }) => isUsed(record) || named.some((key) => isSameVersion(key, record)));
 }
 
-const isSameVersion = (a: KeyVersion, b: KeyVersion): boolean => a.key === b.key && a.version === b.version;
-
 type Destroying = { readonly held: readonly Held[]; readonly vm: VmId; readonly mark: Mark };
 
 async function destroyAll(ports: KeyPorts, tx: Tx, db: KeysTx, { held, vm, mark }: Destroying): Promise<Refusal | undefined> {
@@ -118,14 +125,13 @@ async function end(
   if (!found.ok) return found;
   const keys = found.value.data.keys.map(({ key }) => key);
   if (found.value.state === to) return ok(keys);
-  if (found.value.state === 'resumed' || found.value.state === 'retired')
-    return refusal('DEPOSIT_STATE', { about: ending.migration, got: found.value.state });
-  const held = await heldOfDeposit((key) => lockHeld(db, key), found.value.data.keys);
-  if (!held.ok) return held;
+  if (isEnded(found.value)) return refusal('DEPOSIT_STATE', { about: ending.migration, got: found.value.state });
+  // The key of a saved memory may be lost with a database that came back from a backup: the VM stays, or has gone, without it.
+  const held = await thereOfDeposit((key) => lockHeld(db, key), found.value.data.keys);
   const at = ports.now();
   const refused = await finish(
     db,
-    held.value,
+    held,
     { at, actor: ports.actor, ...(ending.cause === undefined ? {} : { cause: ending.cause }) },
     found.value,
   );

@@ -125,6 +125,7 @@ const wrappedOf = ({ tenant, key, version, arrival }: KeyRecord, kekVersion: num
 });
 
 export type KeyVersion = { readonly key: KeyId; readonly version: number };
+export const isSameVersion = (a: KeyVersion, b: KeyVersion): boolean => a.key === b.key && a.version === b.version;
 
 const newestOf = (db: KeysDb, { key, version }: KeyVersion) =>
   db
@@ -160,7 +161,10 @@ export async function lockHeld(tx: KeysTx, key: KeyVersion): Promise<Held | unde
   return row === undefined ? undefined : heldOf(row);
 }
 
-/** Every holding of a VM's keys from before an epoch that is not destroyed, locked: of a key that came back then, or since, only those before. */
+/**
+ * Every holding of a VM's keys from before an epoch that is not destroyed, locked: of a key that came back then, or since, only those before; and nothing
+ * that took the place of what came then, or since.
+ */
 export async function lockFormer(tx: KeysTx, vm: VmId, epoch: number): Promise<readonly Held[]> {
   const rows = await tx
     .selectFrom('keys_holdings')
@@ -173,7 +177,7 @@ export async function lockFormer(tx: KeysTx, vm: VmId, epoch: number): Promise<r
     .orderBy('arrival')
     .forUpdate()
     .execute();
-  return rows.map(heldOf);
+  return rows.map(heldOf).filter(({ record }) => record.replaces === undefined || record.replaces.arrival < epoch);
 }
 
 const ofArrival = (db: KeysDb, { key, version }: KeyVersion, arrival: number) =>

@@ -37,7 +37,7 @@ export function memoryLedgers(self: TrustDomain): Ledgers {
   return {
     journey: async (vm) => of(vm),
     journeys: async (vm) => [of(vm)],
-    foldedTo: async (vm, peer) => ({ journey: of(vm), ends: { vm, peer, own: undefined, received: undefined } }),
+    foldedTo: async (vm, peer) => ({ journey: of(vm), ends: { vm, peer, own: undefined, received: undefined }, cameHome: false }),
     settled: async (vm) => ({ ok: true, journey: of(vm) }),
     isIdTaken: async () => false,
     placedAt: async () => undefined,
