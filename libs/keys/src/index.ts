@@ -42,6 +42,7 @@ export { type Announcement, type KeyVerb, keyVerb, type OperatorChange } from '.
 export type { Prepared } from './ports.ts';
 export { lineDigest } from './records/chain.ts';
 export { chainedLine, type ExportedLine } from './records/export.ts';
+export type { HandedOver } from './records/handovers.ts';
 export type { HistoryLine, Mark } from './records/history.ts';
 export type { KeyRecord, KeyVersion, Listing, Provenance, Replaces } from './records/holding.ts';
 export type { TenantPage } from './records/of-tenant.ts';

@@ -172,6 +172,7 @@ export const keyManager = (ports: KeyPorts, db: Db, close: () => void) => {
     tellOnce: (tx: Tx, announcement: operating.Announcement) => operating.tellOnce(ports, tx, announcement),
     reportsRead: (peer: TrustDomain) => reports.reportsRead(ports.db, peer),
     reportedCompromised: () => reports.reportedCompromised(ports.db),
+    isShared: (report: reports.Report) => reports.isShared(ports.db, report),
     noteReport: (tx: Tx, report: reports.ReportReceived) => reports.noteReport(inTransaction(tx), report, ports.now()),
     markReportsRead: (tx: Tx, peer: TrustDomain, seq: number) => reports.markReportsRead(inTransaction(tx), peer, seq),
     addConsumer: (tx: Tx, key: KeyId, consumer: string) => deks.addConsumer(ports, tx, key, consumer),

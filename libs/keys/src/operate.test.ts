@@ -274,6 +274,19 @@ describe('a peer’s word about a key', () => {
     expect(await snapshot(b)).toBe(before);
   });
 
+  it('of a hand-over whose row was lost is noted if the ledger bears it out, and then the row is there again', async () => {
+    const story = await moved();
+    const [key, db] = [diskOf(story), onKeys(b.store.db)];
+    await db.deleteFrom('keys_handovers').where('migration', '=', story.handover.migration).execute();
+    const data = said(story, key, 'destroyed', 'destroyed-compromised');
+    expect(await hear('csp-a.example', data)).toMatchObject({ code: 'KEY_NOT_SHARED' });
+    const report = { event: someDigest(), peer: trustDomain.parse('csp-a.example'), data, byLedger: story.handover };
+    expect(must(await within(b, (tx) => b.keys.noteReport(tx, report)))).toBe('noted');
+    const { migration } = story.handover;
+    const view = must(await b.keys.show(key));
+    expect(view).toMatchObject({ reports: [{ migration }], shared: [{ peer: 'csp-a.example', migration, direction: 'in' }] });
+  });
+
   it('under the name of another key’s migration is refused', async () => {
     const [one, two] = [await moved(), await moved()];
     const before = await snapshot(b);

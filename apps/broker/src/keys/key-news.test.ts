@@ -6,8 +6,11 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   begin,
+  digestOfData,
   inlineProcess,
   must,
+  NOW,
+  onKeys,
   openSide,
   released,
   retiring,
@@ -52,7 +55,13 @@ const diskOf = ({ keys }: Story) => {
 };
 
 /** A's ledger to B, which does what it is told; and what a peer's ledger to us holds. */
-function world(side: Side, self: string, script: readonly How[], heard: readonly StoredEvent[] = []) {
+function world(
+  side: Side,
+  self: string,
+  script: readonly How[],
+  heard: readonly StoredEvent[] = [],
+  ledgers: { of?: readonly StoredEvent[]; quarantined?: boolean } = {},
+) {
   const appended: object[] = [];
   const listeners = new Set<(notices: readonly Notice[]) => void>();
   const left = [...script];
@@ -63,6 +72,10 @@ function world(side: Side, self: string, script: readonly How[], heard: readonly
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
+    eventsOfMigrations: async () => ledgers.of ?? [],
+    heads: async () => [
+      { publisher: self, audience: self === A ? B : A, ...(ledgers.quarantined === true ? { quarantinedAt: NOW } : {}) },
+    ],
     ledger: async (_: unknown, { from = 1 }: { readonly from?: number } = {}) => heard.slice(from - 1),
     append: async (_: unknown, plan: Plan<null>) => {
       const how = left.shift() ?? 'appends';
@@ -191,6 +204,66 @@ describe('what a peer says', () => {
     const view = must(await b.keys.show(diskOf(story)));
     expect(view.state).toBe('pre-activation');
     expect(view.reports.map(({ event: of }) => of)).toEqual([good.digest]);
+    expect(lines.filter((line) => line.includes('KEY_NOT_SHARED'))).toHaveLength(1);
+  });
+});
+
+describe('what a peer says of a key, to a database of before it came', () => {
+  let report: StoredEvent;
+  let deposit: StoredEvent;
+  let acknowledged: StoredEvent;
+  const of = (type: string, publisher: string, data: object) => {
+    const { migration, epoch } = story.handover;
+    const said = { publisher, audience: publisher === A ? B : A, type, migration, epoch, data };
+    return { event: said, placement: said, digest: digestOfData(data) } as unknown as StoredEvent;
+  };
+  const read = () => b.keys.reportsRead(A as Peer);
+  const reports = async () => must(await b.keys.show(diskOf(story))).reports.map(({ event: from }) => from);
+
+  beforeEach(async () => {
+    const { migration } = story.handover;
+    report = stored(reportOf(migration));
+    deposit = of('KeyDeposited', A, { keys: [diskOf(story)] });
+    acknowledged = of('DepositAcknowledged', B, { deposit: deposit.digest });
+    await within(b, async (tx) => {
+      await b.keys.markReportsRead(tx, A as Peer, 0);
+      return { ok: true, value: null };
+    });
+    await onKeys(b.store.db).deleteFrom('keys_handovers').where('migration', '=', migration).execute();
+  });
+
+  it('is noted by what the ledgers say of the migration that it names', async () => {
+    await world(b, B, [], [report], { of: [deposit, acknowledged], quarantined: true })
+      .start()
+      .stop();
+    expect([await reports(), await read()]).toEqual([[report.digest], 1]);
+  });
+
+  it('waits, with all after it, while our own events come home, and is noted when they are here', async () => {
+    const other = stored(reportOf(story.handover.migration, { key: '99999999-9999-4999-8999-999999999999' }));
+    const later = { ...other, placement: { ...other.placement, seq: '2' } } as StoredEvent;
+    const home = { of: [deposit], quarantined: true };
+    const { start, lines } = world(b, B, [], [report, later], home);
+    await start().stop();
+    expect([await reports(), await read(), lines]).toEqual([[], 0, []]);
+    Object.assign(home, { of: [deposit, acknowledged], quarantined: false });
+    await start().stop();
+    expect([await reports(), await read()]).toEqual([[report.digest], 2]);
+    expect(lines.filter((line) => line.includes('KEY_NOT_SHARED'))).toHaveLength(1);
+  });
+
+  it.each<[string, () => readonly StoredEvent[]]>([
+    ['names a migration without a deposit', () => [acknowledged]],
+    ['deposited what we did not take', () => [deposit]],
+    ['deposited another key', () => [of('KeyDeposited', A, { keys: story.keys.slice(1) }), acknowledged]],
+    [
+      'names the migration of another pair',
+      () => [{ ...deposit, event: { ...deposit.event, publisher: 'csp-c.example' } } as StoredEvent, acknowledged],
+    ],
+  ])('a peer that %s is refused', async (_name, events) => {
+    const { start, lines } = world(b, B, [], [report], { of: events() });
+    await start().stop();
+    expect([await reports(), await read()]).toEqual([[], 1]);
     expect(lines.filter((line) => line.includes('KEY_NOT_SHARED'))).toHaveLength(1);
   });
 });

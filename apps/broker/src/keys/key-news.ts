@@ -1,13 +1,14 @@
 import type { Digest, EventOf, TrustDomain } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
-import type { Announcement, KeyManager } from '@carnet/keys';
+import type { Announcement, HandedOver, KeyManager } from '@carnet/keys';
 import type { Log } from '@carnet/runtime';
 import type { Store } from '@carnet/store';
+import { handedOverByLedger } from './handed-over.ts';
 import { type Looking, lookAgain, tellInOrder } from './look-again.ts';
 
 export interface KeyNewsPorts {
   readonly self: TrustDomain;
-  readonly journal: Pick<Journal, 'append' | 'ledger' | 'peers' | 'subscribe'>;
+  readonly journal: Pick<Journal, 'append' | 'eventsOfMigrations' | 'heads' | 'ledger' | 'peers' | 'subscribe'>;
   readonly keys: KeyManager;
   readonly store: Store;
   readonly log: Log;
@@ -62,8 +63,9 @@ async function hearAll(ports: KeyNewsPorts): Promise<void> {
   }
 }
 
-/** One page of a peer's ledger; false when it was the last. */
-async function hearSome({ self, journal, keys, store, log }: KeyNewsPorts, peer: TrustDomain): Promise<boolean> {
+/** One page of a peer's ledger; false when it was the last, or the rest has to wait. */
+async function hearSome(ports: KeyNewsPorts, peer: TrustDomain): Promise<boolean> {
+  const { self, journal, keys, store, log } = ports;
   const from = (await keys.reportsRead(peer)) + 1;
   const page = await journal.ledger({ publisher: peer, audience: self }, { from, limit: PAGE });
   const last = page.at(-1);
@@ -71,16 +73,51 @@ async function hearSome({ self, journal, keys, store, log }: KeyNewsPorts, peer:
   const said = page.flatMap(({ event, digest, voidCode }): readonly Said[] =>
     voidCode === undefined && event?.type === NEWS ? [{ event, digest }] : [],
   );
+  const { judged, waitsAt } = await judgeAll(ports, peer, said);
   await store.db.transaction().execute(async (tx) => {
-    for (const { event, digest } of said) {
-      const noted = await keys.noteReport(tx, { event: digest, peer, data: event.data });
+    for (const { event, digest, ...byLedger } of judged) {
+      const noted = await keys.noteReport(tx, { event: digest, peer, data: event.data, ...byLedger });
       const { key, to } = event.data;
       if (!noted.ok) log.warn({ peer, key, code: noted.code }, 'a peer reported a key, and may not');
       else if (noted.value === 'noted') log.warn({ peer, key, to }, 'a peer reported the state of a key that it shared with us');
     }
-    await keys.markReportsRead(tx, peer, Number(last.placement.seq));
+    await keys.markReportsRead(tx, peer, waitsAt === undefined ? Number(last.placement.seq) : waitsAt - 1);
   });
-  return page.length === PAGE;
+  return waitsAt === undefined && page.length === PAGE;
 }
 
 type Said = { readonly event: EventOf<typeof NEWS>; readonly digest: Digest };
+type Judged = Said & { readonly byLedger?: HandedOver };
+
+/**
+ * What is said of keys that no row says were shared is judged by the ledger: a database that came back from a backup may have lost the row.
+ * Threat: an alarm that is refused, and read, before the events that bear it out have come home is lost for good. So what cannot be borne out
+ * while our own ledger waits for its events, and all after it, is read later.
+ */
+async function judgeAll(
+  ports: KeyNewsPorts,
+  peer: TrustDomain,
+  said: readonly Said[],
+): Promise<{ readonly judged: readonly Judged[]; readonly waitsAt?: number }> {
+  const judged: Judged[] = [];
+  for (const one of said) {
+    const { data, seq } = one.event;
+    if (await ports.keys.isShared({ peer, data })) {
+      judged.push(one);
+      continue;
+    }
+    // Asked before the ledger is read: what comes home in between is then waited for.
+    const isComingHome = await isQuarantined(ports, peer);
+    const byLedger = await handedOverByLedger(ports, peer, data);
+    if (byLedger === undefined && isComingHome) return { judged, waitsAt: Number(seq) };
+    judged.push({ ...one, ...(byLedger === undefined ? {} : { byLedger }) });
+  }
+  return { judged };
+}
+
+async function isQuarantined({ self, journal }: KeyNewsPorts, peer: TrustDomain): Promise<boolean> {
+  const heads = await journal.heads();
+  return heads.some(
+    ({ publisher, audience, quarantinedAt }) => publisher === self && audience === peer && quarantinedAt !== undefined,
+  );
+}

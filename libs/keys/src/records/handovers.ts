@@ -6,10 +6,13 @@ import type { KeysDb, KeysTx } from './tables.ts';
 /** A peer that holds or held a key by the migration that handed it over. `out`: it went there from here. */
 export type Sharing = { readonly peer: TrustDomain; readonly migration: MigrationId; readonly direction: 'out' | 'in' };
 
+/** Between whom a key went, by the signed events of one migration. */
+export type HandedOver = Pick<Handover, 'migration' | 'epoch' | 'source' | 'target'>;
+
 export async function enterHandover(
   tx: KeysTx,
   { key, version }: KeyVersion,
-  { migration, epoch, source, target }: Handover,
+  { migration, epoch, source, target }: HandedOver,
   direction: Sharing['direction'],
 ): Promise<void> {
   const peer = direction === 'out' ? target : source;

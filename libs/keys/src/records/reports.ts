@@ -13,6 +13,7 @@ import { z } from 'zod';
 import { REPORTS_OF_KEY_MAX, REPORTS_OF_PEER_MAX } from '../limits.ts';
 import { refusal } from '../refusal.ts';
 import { ok, type Result } from '../result.ts';
+import { enterHandover, type HandedOver } from './handovers.ts';
 import type { KeyVersion } from './holding.ts';
 import { isLegal } from './states.ts';
 import type { KeysDb, KeysTx } from './tables.ts';
@@ -32,7 +33,22 @@ export const keyReport = z
   .readonly();
 export type KeyReport = z.infer<typeof keyReport>;
 
-export type ReportReceived = { readonly event: Digest; readonly peer: TrustDomain; readonly data: EventData<'KeyStateChanged'> };
+export type Report = { readonly peer: TrustDomain; readonly data: EventData<'KeyStateChanged'> };
+/** `byLedger`: the hand-over as the signed events have it, where the row that says so was lost. */
+export type ReportReceived = Report & { readonly event: Digest; readonly byLedger?: HandedOver };
+
+/** Whether the migration that a peer names handed this very key over between us, by our rows. */
+export async function isShared(db: KeysDb, { peer, data }: Report): Promise<boolean> {
+  const shared = await db
+    .selectFrom('keys_handovers')
+    .select('migration')
+    .where('key', '=', data.key)
+    .where('version', '=', data.version)
+    .where('migration', '=', data.migration)
+    .where('peer', '=', peer)
+    .executeTakeFirst();
+  return shared !== undefined;
+}
 
 /**
  * Notes what a peer says, if it may say so: it was source or target of the migration that it names, and that migration handed over this
@@ -43,18 +59,13 @@ export type ReportReceived = { readonly event: Digest; readonly peer: TrustDomai
  */
 export async function noteReport(
   tx: KeysTx,
-  { event, peer, data }: ReportReceived,
+  { event, peer, data, byLedger }: ReportReceived,
   receivedAt: string,
 ): Promise<Result<'noted' | 'known'>> {
-  const shared = await tx
-    .selectFrom('keys_handovers')
-    .select('migration')
-    .where('key', '=', data.key)
-    .where('version', '=', data.version)
-    .where('migration', '=', data.migration)
-    .where('peer', '=', peer)
-    .executeTakeFirst();
-  if (shared === undefined) return refusal('KEY_NOT_SHARED', { about: data.key, got: peer });
+  if (!(await isShared(tx, { peer, data }))) {
+    if (byLedger === undefined) return refusal('KEY_NOT_SHARED', { about: data.key, got: peer });
+    await enterHandover(tx, data, byLedger, byLedger.source === peer ? 'in' : 'out');
+  }
   if (!isLegal(data.from, data.to))
     return refusal('KEY_TRANSITION_ILLEGAL', { about: data.key, got: `${data.from} to ${data.to}` });
   const said = await reportedBefore(tx, peer, data);
