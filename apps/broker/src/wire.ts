@@ -18,10 +18,12 @@ import { tellChain } from './hosts/tell-chain.ts';
 import { crlTeller } from './hosts/tell-crls.ts';
 import { agentSpiffeId, type ValidateAgent } from './hosts/wire.ts';
 import { openInventory } from './inventory.ts';
+import { arrivals } from './keys/arrived.ts';
 import { dutiesOf, isHolderByLedgers, receivedFrom } from './keys/escrow-holder.ts';
 import { startEscrowNews } from './keys/escrow-news.ts';
 import { createHandoverKeys } from './keys/handover-keys.ts';
 import { startKeyNews } from './keys/key-news.ts';
+import { openOwnWords } from './keys/own-words.ts';
 import { KEM_OF } from './keys/profiles.ts';
 import { createLedgers, isBehind } from './ledgers.ts';
 import { needsPeer } from './moving.ts';
@@ -99,8 +101,11 @@ export function wire(ground: Ground) {
     arriving: KEM_OF[config.profile.arriving],
     roleOf: policy.roleOf,
   });
+  const signer = () => ground.identity.signing().signer;
+  const own = openOwnWords({ self, journal, keys, store, signer, log });
+  const bringing = own.bringingBack(arrivals(keys, self));
   const here = (journey: Journey) =>
-    bringBackWhatIsHere({ self, store, ledgers, journal, inventory, keys: handover, log }, journey.vm, journey);
+    bringBackWhatIsHere({ self, store, ledgers, journal, inventory, keys: bringing, log }, journey.vm, journey);
   const alone = aloneWith(store);
   const quotas = openQuotas({ store, views, ledgers });
   const { rollbackWindowSeconds } = config.migration;
@@ -144,9 +149,9 @@ export function wire(ground: Ground) {
     hasStarted: (vm) => hasStarted(intake, vm),
     alone,
     roleOf: policy.roleOf,
-    signer: () => ground.identity.signing().signer,
+    signer,
   };
-  const news = startKeyNews({ self, journal, keys, store, log });
+  const news = startKeyNews({ self, journal, keys, store, own, log });
   const provideSecrets = provideSecretsAgain(machines, log);
   const lookAfterHeld = letGoOfHeld({ self, inventory, ledgers, alone, hosts, keys: handover }, log);
   const failures = createFailures();
@@ -174,7 +179,7 @@ export function wire(ground: Ground) {
   });
   const escrows = keys.escrows({
     csp: self,
-    signer: () => ground.identity.signing().signer,
+    signer,
     identify: intake.identify,
     may: (person, duty) => dutiesOf(policy.roleOf(person)).has(duty),
     peers: () => journal.peers,

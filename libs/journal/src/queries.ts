@@ -72,6 +72,8 @@ export type Queries = {
   readonly policiesAnnounced: (audience?: TrustDomain) => Promise<readonly StoredEvent[]>;
   /** What we and a peer proposed and accepted: of both ledgers, each oldest first, the first AGREEMENT_EVENTS_MAX. */
   readonly agreementsWith: (peer: TrustDomain) => Promise<readonly StoredEvent[]>;
+  /** What this CSP told a peer of keys: `KeyStateChanged` beyond a position, oldest first; at most QUERY_ROWS_MAX at once. */
+  readonly keyChangesTold: (audience: TrustDomain, after: number) => Promise<readonly PlacedEvent[]>;
   readonly heads: () => Promise<readonly LedgerHead[]>;
   readonly peersState: () => Promise<readonly PeerState[]>;
   /** The newest checkpoint of each ledger that its publisher signed and its audience cosigned: C2SP notes. */
@@ -134,6 +136,16 @@ export function queries(db: JournalDb, self: TrustDomain): Queries {
           .limit(AGREEMENT_EVENTS_MAX)
           .execute();
       return decorated(db, self, [...(await said(self, peer)), ...(await said(peer, self))]);
+    },
+    keyChangesTold: async (audience, after) => {
+      const rows = await eventsIn(db, { publisher: self, audience })
+        .select(['digest', 'envelope'])
+        .where(sql<boolean>`type = 'KeyStateChanged' and void_code is null`)
+        .where('seq', '>', after)
+        .orderBy('seq')
+        .limit(QUERY_ROWS_MAX)
+        .execute();
+      return rows.map(placedEvent);
     },
     heads: () => heads(db),
     peersState: () => peersState(db, self),

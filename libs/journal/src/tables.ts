@@ -147,4 +147,12 @@ export const journalChanges: readonly Change[] = [
       await sql.raw('alter table ledgers add column lost_seq int8').execute(db);
     },
   },
+  {
+    name: 'journal-006-key-changes',
+    up: async (db: Db) => {
+      await sql
+        .raw(`create index events_key_changes on events (publisher, audience, seq) where type = 'KeyStateChanged'`)
+        .execute(db);
+    },
+  },
 ];

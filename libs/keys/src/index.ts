@@ -39,6 +39,7 @@ export type { ReleaseRequest } from './handover/release.ts';
 export { createHostKeyPair, type HostKey, type HostSealRequest, luksPassphrase, openForHost } from './hosts.ts';
 export { declareRootLost, type KeyManager, type KeyManagerOptions, openKeyManager } from './open.ts';
 export { type Announcement, type KeyVerb, keyVerb, type OperatorChange } from './operate.ts';
+export type { OwnWord } from './own-words.ts';
 export type { Prepared } from './ports.ts';
 export { lineDigest } from './records/chain.ts';
 export { chainedLine, type ExportedLine } from './records/export.ts';

@@ -26,6 +26,7 @@ import { stillHoldingOf, undiscardedOf } from './handover/imports.ts';
 import { type ReleaseRequest, release } from './handover/release.ts';
 import { type HostSealRequest, sealForHost } from './hosts.ts';
 import * as operating from './operate.ts';
+import * as words from './own-words.ts';
 import type { KeyPorts } from './ports.ts';
 import { KEY_CHANGES } from './records/changes.ts';
 import { consumersByKey } from './records/consumers.ts';
@@ -170,6 +171,8 @@ export const keyManager = (ports: KeyPorts, db: Db, close: () => void) => {
     operate: (tx: Tx, wanted: operating.OperatorChange) => operating.operate(ports, tx, wanted),
     owedAnnouncements: () => operating.owedAnnouncements(ports),
     tellOnce: (tx: Tx, announcement: operating.Announcement) => operating.tellOnce(ports, tx, announcement),
+    wordsHome: (said: readonly words.OwnWord[]) => words.wordsHome(ports.db, said),
+    keepWord: (tx: Tx, word: words.KeepingWord) => words.keepWord(ports, tx, word),
     reportsRead: (peer: TrustDomain) => reports.reportsRead(ports.db, peer),
     reportedCompromised: () => reports.reportedCompromised(ports.db),
     isShared: (report: reports.Report) => reports.isShared(ports.db, report),

@@ -3,6 +3,7 @@ import type { Tx } from '@carnet/store';
 import type { Signer } from '@carnet/trust';
 import { z } from 'zod';
 import type { KeyPorts } from './ports.ts';
+import { announcementText } from './records/announcements.ts';
 import { inUse } from './records/consumers.ts';
 import { handingOver, sharingsOf } from './records/handovers.ts';
 import { changeNoting } from './records/history.ts';
@@ -81,12 +82,12 @@ async function oweEvents(
     const data: EventData<'KeyStateChanged'> = { key, version, migration, from, to, reason: wanted.code, at };
     await db
       .insertInto('keys_announcements')
-      .values({ line, peer, data: JSON.stringify(data), told: null })
+      .values({ line, peer, data: announcementText(data), told: null })
       .execute();
   }
 }
 
-/** An event that a peer is owed. `line`: digest of the history line that it tells of. */
+/** An event that a peer is owed. `line`: digest of the history line that it tells of; of a change that came home, of its event. */
 export type Announcement = { readonly line: string; readonly peer: TrustDomain; readonly data: EventData<'KeyStateChanged'> };
 
 /** Oldest lines first. */

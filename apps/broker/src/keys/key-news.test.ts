@@ -20,6 +20,7 @@ import {
   within,
 } from '../../../../libs/keys/src/testing.ts';
 import { type KeyNewsPorts, startKeyNews } from './key-news.ts';
+import { type OwnWordPorts, openOwnWords } from './own-words.ts';
 
 const A = 'csp-a.example';
 const B = 'csp-b.example';
@@ -60,7 +61,8 @@ function world(
   self: string,
   script: readonly How[],
   heard: readonly StoredEvent[] = [],
-  ledgers: { of?: readonly StoredEvent[]; quarantined?: boolean } = {},
+  ledgers: { of?: readonly StoredEvent[]; own?: readonly StoredEvent[]; quarantined?: boolean } = {},
+  ownWords?: KeyNewsPorts['own'],
 ) {
   const appended: object[] = [];
   const listeners = new Set<(notices: readonly Notice[]) => void>();
@@ -76,6 +78,7 @@ function world(
     heads: async () => [
       { publisher: self, audience: self === A ? B : A, ...(ledgers.quarantined === true ? { quarantinedAt: NOW } : {}) },
     ],
+    keyChangesTold: async (_: unknown, after: number) => (after === 0 ? (ledgers.own ?? []) : []),
     ledger: async (_: unknown, { from = 1 }: { readonly from?: number } = {}) => heard.slice(from - 1),
     append: async (_: unknown, plan: Plan<null>) => {
       const how = left.shift() ?? 'appends';
@@ -89,10 +92,16 @@ function world(
       if (how === 'commits and dies') throw new Error('killed');
       return { ok: true, value: { events: [], value: null } };
     },
-  } as unknown as KeyNewsPorts['journal'];
+  } as unknown as KeyNewsPorts['journal'] & OwnWordPorts['journal'];
   const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
-  const start = () => startKeyNews({ self: self as Peer, journal, keys: side.keys, store: side.store, log });
-  return { start, appended, lines, wake: () => listeners.forEach((listener) => void listener([])) };
+  const ports = { self: self as Peer, journal, keys: side.keys, store: side.store, log };
+  const start = () => startKeyNews({ ...ports, own: ownWords ?? openOwnWords({ ...ports, signer: () => signer }) });
+  return {
+    start,
+    appended,
+    lines,
+    wake: (notices: readonly Notice[] = []) => listeners.forEach((listener) => void listener(notices)),
+  };
 }
 
 const owed = async () => (await a.keys.owedAnnouncements()).filter(({ data }) => data.key === diskOf(story).key);
@@ -139,7 +148,8 @@ describe('what a peer is owed', () => {
     const log = pino({ level: 'silent' });
     const look = async () => {
       const ports = { self: A as Peer, journal: { ...quiet, append } as unknown as KeyNewsPorts['journal'], keys };
-      await startKeyNews({ ...ports, store: a.store, log }).stop();
+      const own = { heard: () => false, keep: async () => undefined };
+      await startKeyNews({ ...ports, store: a.store, own, log }).stop();
     };
     await look();
     expect(told).toEqual([]);
@@ -153,6 +163,32 @@ describe('what a peer is owed', () => {
     await until(async () => (await owed()).length === 0);
     for (const news of both) await news.stop();
     expect(appended).toHaveLength(1);
+  });
+});
+
+describe('what a peer was told before this database was restored', () => {
+  it('is done again with the first look, and is not told again', async () => {
+    const [owes] = await owed();
+    if (owes === undefined) throw new Error('nothing owed');
+    const db = onKeys(a.store.db);
+    await db.deleteFrom('keys_announcements').where('line', '=', owes.line).execute();
+    await db.deleteFrom('keys_history').where('digest', '=', owes.line).execute();
+    await db.updateTable('keys_holdings').set({ state: 'destroyed' }).where('key', '=', owes.data.key).execute();
+    const told = event.parse({ ...reportOf(owes.data.migration), seq: '2', data: owes.data });
+    const { start, appended } = world(a, A, [], [], { own: [stored(told)] });
+    await start().stop();
+    expect(must(await a.keys.show(diskOf(story))).state).toBe('destroyed-compromised');
+    expect(appended).toEqual([]);
+  });
+
+  it('is looked for when it comes home later', async () => {
+    const looks: string[] = [];
+    const home = world(a, A, [], [], {}, { heard: () => true, keep: async () => void looks.push('own') });
+    const news = home.start();
+    await until(async () => looks.length === 1);
+    home.wake([{ publisher: A, audience: B, type: 'KeyStateChanged' } as Notice]);
+    await until(async () => looks.length === 2);
+    await news.stop();
   });
 });
 

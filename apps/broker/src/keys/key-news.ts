@@ -5,12 +5,14 @@ import type { Log } from '@carnet/runtime';
 import type { Store } from '@carnet/store';
 import { handedOverByLedger } from './handed-over.ts';
 import { type Looking, lookAgain, tellInOrder } from './look-again.ts';
+import type { OwnWords } from './own-words.ts';
 
 export interface KeyNewsPorts {
   readonly self: TrustDomain;
   readonly journal: Pick<Journal, 'append' | 'eventsOfMigrations' | 'heads' | 'ledger' | 'peers' | 'subscribe'>;
   readonly keys: KeyManager;
   readonly store: Store;
+  readonly own: Pick<OwnWords, 'heard' | 'keep'>;
   readonly log: Log;
 }
 
@@ -21,18 +23,22 @@ const NEWS = 'KeyStateChanged';
 /**
  * Changes of keys that peers hold or held: ours are told to them, theirs are noted here. What is owed stands in the database from the change
  * on, and what was read stands beside what was noted. Several replicas may look at once; each event is appended once, under its row's lock.
+ * What we told before a restore is looked for first: what it already said is not owed any more.
  */
 export function startKeyNews(ports: KeyNewsPorts): Looking {
-  const { journal, self, log } = ports;
+  const { journal, self, own, log } = ports;
   const looking = lookAgain(
     async () => {
+      await own.keep();
       await tellAll(ports);
       await hearAll(ports);
     },
     (cause) => log.warn({ err: cause }, 'key news will be looked at again'),
   );
   const hush = journal.subscribe((notices) => {
-    if (notices.length === 0 || notices.some(({ type, publisher }) => type === NEWS && publisher !== self)) looking.tell();
+    const isOurs = own.heard(notices);
+    if (isOurs || notices.length === 0 || notices.some(({ type, publisher }) => type === NEWS && publisher !== self))
+      looking.tell();
   });
   return {
     ...looking,

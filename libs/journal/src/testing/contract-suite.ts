@@ -16,6 +16,7 @@ import {
   emptyStore,
   eventKeyOf,
   journalOptions,
+  keyChange,
   newEventKey,
   newMigration,
   refusal,
@@ -40,6 +41,20 @@ export function journalContract(open: () => Promise<Store>): void {
       await appended(journals.a, B, refusal());
       await appended(journals.a, C, refusal());
       expect(await ledgerOf(journals.a, A, C)).toHaveLength(2);
+    });
+
+    it('answers what was told a peer of keys, oldest first and from a position on, and nothing else', async () => {
+      await appended(journals.a, B, keyChange('2026-11-23T10:00:00.000Z'), refusal(), keyChange('2026-11-23T10:01:00.000Z'));
+      await appended(journals.a, C, keyChange('2026-11-23T10:00:00.000Z'));
+      await deliver(journals.b, A, await ledgerOf(journals.a));
+      const seqs = async (after: number) =>
+        (await journals.a.keyChangesTold(B, after)).map(({ event, placement: { seq } }) => [event?.type, seq]);
+      expect(await seqs(0)).toEqual([
+        ['KeyStateChanged', '2'],
+        ['KeyStateChanged', '4'],
+      ]);
+      expect([await seqs(2), await seqs(4)]).toEqual([[['KeyStateChanged', '4']], []]);
+      expect(await journals.b.keyChangesTold(A, 0), 'ours, not the peer’s').toEqual([]);
     });
 
     it('decides callers of one moment together, each on its own', async () => {

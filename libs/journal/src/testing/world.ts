@@ -7,6 +7,7 @@ import {
   type Draft,
   digest,
   epoch,
+  keyStateChanged,
   migrationId,
   type TrustDomain,
   timestamp,
@@ -139,6 +140,20 @@ export const refusal = (reason = 'no room', causes: readonly Digest[] = [], migr
   migration,
   epoch: epoch.parse(1),
   data: { intent: anyDigest, reasons: [{ code: 'NO_ROOM', text: reason }] },
+});
+
+export const keyChange = (at: string): Draft => ({
+  type: 'KeyStateChanged',
+  causes: [],
+  data: keyStateChanged.parse({
+    key: '11111111-1111-4111-8111-111111111111',
+    version: 1,
+    migration: newMigration(),
+    from: 'active',
+    to: 'compromised',
+    reason: 'key-compromise',
+    at,
+  }),
 });
 
 /** Opens an attempt to move a VM: the one event that says which. */
