@@ -21,7 +21,7 @@ async function redone({ self, journey }: Party): Promise<readonly string[]> {
 
 /** What our own files bring home before the peer has sent its part again. */
 function withoutPeers({ self, journey }: Party): Party {
-  const migrations = journey.migrations.map(({ facts: { MigrationOffered: _, ...facts }, ...m }) => ({ ...m, facts }));
+  const migrations = journey.migrations.map((m) => ({ ...m, facts: { ...m.facts, MigrationOffered: undefined } }));
   return { self, journey: { ...journey, migrations } as Journey } as Party;
 }
 

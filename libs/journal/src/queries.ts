@@ -13,7 +13,15 @@ import { causalOrder } from './causal-order.ts';
 import { type CosignedCheckpoint, checkpointsOf } from './checkpoints.ts';
 import { eventsIn, headOf, type JournalDb, type Ledger } from './ledgers.ts';
 import { JOURNEY_VMS_MAX, QUERY_ROWS_MAX } from './limits.ts';
-import { type EventOfVm, eventOfVm, type StoredEvent, storedEvent, type Watermarks } from './stored-event.ts';
+import {
+  type EventOfVm,
+  eventOfVm,
+  type PlacedEvent,
+  placedEvent,
+  type StoredEvent,
+  storedEvent,
+  type Watermarks,
+} from './stored-event.ts';
 import type { EventRow, ProofRow } from './tables.ts';
 
 /** All attempts to move one VM between us and one peer. */
