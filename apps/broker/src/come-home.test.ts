@@ -21,7 +21,10 @@ async function redone({ self, journey }: Party): Promise<readonly string[]> {
 
 /** What our own files bring home before the peer has sent its part again. */
 function withoutPeers({ self, journey }: Party): Party {
-  const migrations = journey.migrations.map((m) => ({ ...m, facts: { ...m.facts, MigrationOffered: undefined } }));
+  const migrations = journey.migrations.map((m) => ({
+    ...m,
+    facts: Object.fromEntries(Object.entries(m.facts).filter(([type]) => type !== 'MigrationOffered')),
+  }));
   return { self, journey: { ...journey, migrations } as Journey } as Party;
 }
 
