@@ -16,9 +16,9 @@ export type NatsClusterOptions = {
 /** Several nats-servers that know each other, each in a directory `node-<n>` of its own. JetStream's leader comes a few seconds later. */
 export async function startNatsCluster({ dir, count, configText }: NatsClusterOptions): Promise<readonly [Nats, ...Nats[]]> {
   privateDir(dir, runAs());
-  const ports = new Set<number>();
-  while (ports.size < count) ports.add(await freePort());
-  const routes = [...ports].map((port) => `127.0.0.1:${port}`);
+  const ports: number[] = [];
+  while (ports.length < count) ports.push(await freePort());
+  const routes = ports.map((port) => `127.0.0.1:${port}`);
   const start = (listen: string, i: number): Promise<Nats> => {
     const node = `node-${i + 1}`;
     return startNats({ dir: join(dir, node), configText: configText({ node, listen, routes }) });

@@ -9,11 +9,16 @@ import { DevError } from './error.ts';
 const [PORT_MIN, PORT_MAX] = [20_000, 32_000];
 const PORT_TRIES_MAX = 100;
 
-/** A loopback TCP port that was free a moment ago; whoever binds it must be ready to lose the race. */
+/** Of this process: who was given a port may bind it much later. */
+const given = new Set<number>();
+
+/** A loopback TCP port that was free a moment ago, and never one twice; whoever binds it must be ready to lose the race with other processes. */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < PORT_TRIES_MAX; tries += 1) {
     const port = randomInt(PORT_MIN, PORT_MAX);
-    if (await isFree(port)) return port;
+    if (given.has(port) || !(await isFree(port))) continue;
+    given.add(port);
+    return port;
   }
   throw new DevError('PORT_NONE', `no free port between ${PORT_MIN} and ${PORT_MAX}`);
 }
