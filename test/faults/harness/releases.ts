@@ -26,7 +26,7 @@ export const NEXT = 'next';
 const NEXT_RELEASE: readonly Edit[] = [
   {
     file: 'libs/journal/src/tables.ts',
-    after: `await sql.raw('alter table ledgers add column lost_seq int8').execute(db);\n    },\n  },\n`,
+    after: `create index events_key_changes on events (publisher, audience, seq) where type = 'KeyStateChanged'\`)\n        .execute(db);\n    },\n  },\n`,
     text: `  {
     name: 'journal-900-next',
     up: async (db: Db) => {
