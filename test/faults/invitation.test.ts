@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { eventually, nodeEnv, repositoryRoot } from '@carnet/dev';
+import { eventually, freePort, nodeEnv, repositoryRoot } from '@carnet/dev';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { contextText } from '../../infra/dev/src/clouds/config-text.ts';
 import { BUS_DOMAIN, CSP_A, CSP_B, HOST } from '../../infra/dev/src/clouds/layout.ts';
@@ -12,7 +12,6 @@ import type { Cloud } from './harness/cloud.ts';
 import { type Clouds, startClouds } from './harness/clouds.ts';
 import { ledgerRows, rowsOf } from './harness/ledger-db.ts';
 import { createVm, intend, intentOf, must, settled, type Vm } from './harness/moves.ts';
-import { freePorts } from './harness/ports.ts';
 
 // Two clouds whose configurations name no peer, which have no file of each other, and to which the bus lends nothing for each other.
 
@@ -21,7 +20,7 @@ let a: Cloud;
 let b: Cloud;
 let vm: Vm;
 beforeAll(async () => {
-  const [door] = await freePorts(1);
+  const door = await freePort();
   clouds = await startClouds({
     strangers: true,
     // Whoever operates is an administrator here.

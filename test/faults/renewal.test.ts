@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
-import { type Daemon, eventually, repositoryRoot } from '@carnet/dev';
+import { type Daemon, eventually, freePort, repositoryRoot } from '@carnet/dev';
 import { timestamp } from '@carnet/events';
 import {
   estIssuer,
@@ -25,7 +25,6 @@ import { type Clouds, startClouds } from './harness/clouds.ts';
 import { type IssuerPlace, issueInto, issuerPlace, startIssuer } from './harness/issuer.ts';
 import { eventAppears, ledgerRows } from './harness/ledger-db.ts';
 import { createVm, intend, settled, type Vm } from './harness/moves.ts';
-import { freePorts } from './harness/ports.ts';
 
 /** Two thirds are over, and nobody has renewed them: they have so long left. */
 const LEFT_MS = 200_000;
@@ -47,8 +46,8 @@ const leafIn = (cloud: Pick<Cloud, 'paths'>, name: string): X509Certificate =>
 const serialOf = (cloud: Pick<Cloud, 'paths'>, name: string): string => leafIn(cloud, name).serialNumber;
 
 beforeAll(async () => {
-  const ports = await freePorts(2);
-  const portOf = (key: string): number => ports[key === 'a' ? 0 : 1] ?? 0;
+  const ports = { a: await freePort(), b: await freePort() };
+  const portOf = (key: string): number => (key === 'a' ? ports.a : ports.b);
   const renewing = (text: string, { key }: { readonly key: string }): string =>
     `${text}\n[renewal]\nurl = "https://127.0.0.1:${portOf(key)}"\n`;
   clouds = await startClouds({

@@ -53,8 +53,11 @@ export async function keepLedgers({ peers, keep }: Pick<Journal, 'peers' | 'keep
   for (const peer of peers.slice()) await keep(peer);
 }
 
-/** What peers know of us, and this database does not, may still come home. Nobody waits for those that are peers no more. */
-export async function isBehind({ heads, peers }: Pick<Journal, 'heads' | 'peers'>): Promise<boolean> {
+/** What peers know of us, and this database does not, may still come home: by default any peer. Nobody waits for those that are peers no more. */
+export async function isBehind(
+  { heads, peers: all }: Pick<Journal, 'heads' | 'peers'>,
+  peers: readonly TrustDomain[] = all,
+): Promise<boolean> {
   return (await heads()).some(({ audience, quarantinedAt }) => quarantinedAt !== undefined && peers.includes(audience));
 }
 

@@ -45,7 +45,14 @@ export { lineDigest } from './records/chain.ts';
 export { chainedLine, type ExportedLine } from './records/export.ts';
 export type { HandedOver } from './records/handovers.ts';
 export type { HistoryLine, Mark } from './records/history.ts';
-export type { KeyRecord, KeyVersion, Listing, Provenance, Replaces } from './records/holding.ts';
+export {
+  isSameVersion,
+  type KeyRecord,
+  type KeyVersion,
+  type Listing,
+  type Provenance,
+  type Replaces,
+} from './records/holding.ts';
 export type { TenantPage } from './records/of-tenant.ts';
 export { compromisedBy, type KeyReport } from './records/reports.ts';
 export { destructionOf, isLegal, type KeyState, keyState, TRANSITIONS } from './records/states.ts';

@@ -1,5 +1,5 @@
-export { onKeys } from './records/tables.ts';
 /** For the tests of others: the two key managers of a hand-over, and its steps. */
+export { onKeys } from './records/tables.ts';
 export {
   begin,
   digestOfData,

@@ -14,9 +14,9 @@ import {
 } from '@carnet/dev';
 import { type BrokerClient, connectBroker } from '@carnet/publisher';
 import { brokerConfigText, type ConfigFacts } from '../../../infra/dev/src/clouds/config-text.ts';
+import { choosePorts } from '../../../infra/dev/src/clouds/csp.ts';
 import type { CspPaths, CspPlan } from '../../../infra/dev/src/clouds/layout.ts';
 import { diskRecords } from './disk-hypervisor.ts';
-import { freePorts } from './ports.ts';
 import { presentRelease, type Release } from './releases.ts';
 
 /** One side: its processes, its door, and what its pretended host did. */
@@ -178,8 +178,7 @@ export const tokenClientOf = ({ paths, plan, facts }: Cloud, token: string): Bro
   });
 
 async function secondSeat({ paths, facts, as }: CloudParts): Promise<Seat> {
-  const [http, tokens, ops] = await freePorts(3);
-  if (http === undefined || tokens === undefined || ops === undefined) throw new Error('three ports were asked for');
+  const { http, tokens, ops } = await choosePorts();
   const state = privateDir(join(paths.home, 'broker-2'), as);
   const ownPaths = { ...paths, brokerState: state };
   return {

@@ -19,7 +19,8 @@ import {
 import type { TrustDomain } from '@carnet/events';
 import { type BusNode, busConfig, ensureStreams } from '@carnet/journal';
 import { createFederationPki, type FederationPki, rememberedRsaKeys } from '@carnet/pki';
-import { agentConfigText, brokerConfigText, type ConfigFacts, type CspPorts } from '../../../infra/dev/src/clouds/config-text.ts';
+import { agentConfigText, brokerConfigText, type ConfigFacts } from '../../../infra/dev/src/clouds/config-text.ts';
+import { choosePorts } from '../../../infra/dev/src/clouds/csp.ts';
 import {
   BUS_DOMAIN,
   BUS_SERVER_NAME,
@@ -34,7 +35,6 @@ import { policyFiles } from '../../../infra/dev/src/clouds/policy-text.ts';
 import { makeCheapRoot } from './cheap-root.ts';
 import { type Cloud, openCloud } from './cloud.ts';
 import { keyPinOf, leafIdentity, serverFiles, startLeaf } from './own-servers.ts';
-import { freePorts } from './ports.ts';
 import type { Release } from './releases.ts';
 
 /** Two clouds whose hypervisors are faked; everything else, down to every process, is real. */
@@ -270,13 +270,6 @@ function withCsp(text: string, third: TrustDomain | undefined): string {
     ...entities.map((one) => (one.uid.type === 'Host' ? { ...one, attrs: { level: 1 } } : one)),
     { uid: { type: 'Csp', id: third }, attrs: { jurisdictions: ['EU'], level: 1 }, parents: [] },
   ]);
-}
-
-async function choosePorts(): Promise<CspPorts> {
-  const [http, tokens, ops, dataPath] = await freePorts(4);
-  if (http === undefined || tokens === undefined || ops === undefined || dataPath === undefined)
-    throw new Error('four ports were asked for');
-  return { http, tokens, ops, dataPath };
 }
 
 function tmpfsOf(root: string, plan: CspPlan): string {

@@ -13,8 +13,9 @@ export type Release = {
 
 export const presentRelease: Release = { root: repositoryRoot };
 
-/** A place that occurs once in a file of ours, and what a later release has written after it. */
-type Edit = { readonly file: string; readonly after: string; readonly text: string };
+/** A place that occurs once in a file of ours, and what a later release has written after it; or the end of its list of schema changes. */
+type Edit = { readonly file: string; readonly after: string | typeof LAST_CHANGE; readonly text: string };
+const LAST_CHANGE = Symbol('last change');
 
 /** How the next release names itself in the column that it adds. */
 export const NEXT = 'next';
@@ -26,7 +27,7 @@ export const NEXT = 'next';
 const NEXT_RELEASE: readonly Edit[] = [
   {
     file: 'libs/journal/src/tables.ts',
-    after: `create index events_key_changes on events (publisher, audience, seq) where type = 'KeyStateChanged'\`)\n        .execute(db);\n    },\n  },\n`,
+    after: LAST_CHANGE,
     text: `  {
     name: 'journal-900-next',
     up: async (db: Db) => {
@@ -50,7 +51,7 @@ const NEXT_RELEASE: readonly Edit[] = [
   },
   {
     file: 'libs/views/src/migration-table.ts',
-    after: `await sql\`create index views_migrations_open on views_migrations (started_at) where not ended\`.execute(db);\n    },\n  },\n`,
+    after: LAST_CHANGE,
     text: `  {
     name: 'views-900-next',
     up: async (db) => {
@@ -99,8 +100,20 @@ function linkPackages(root: string): void {
   cpSync(join(repositoryRoot, 'node_modules', '@carnet'), join(packages, '@carnet'), { recursive: true, verbatimSymlinks: true });
 }
 
-function edit(path: string, after: string, text: string): void {
-  const [head, tail, ...more] = readFileSync(path, 'utf8').split(after);
-  if (head === undefined || tail === undefined || more.length > 0) throw new Error(`expected once in ${path}: ${after}`);
-  writeFileSync(path, `${head}${after}${text}${tail}`);
+function edit(path: string, after: Edit['after'], text: string): void {
+  const source = readFileSync(path, 'utf8');
+  const at = typeof after === 'string' ? endOf(source, after) : endOfChanges(source);
+  if (at === undefined) throw new Error(`expected once in ${path}: ${String(after)}`);
+  writeFileSync(path, `${source.slice(0, at)}${text}${source.slice(at)}`);
+}
+
+function endOf(source: string, place: string): number | undefined {
+  const at = source.indexOf(place);
+  return at < 0 || at !== source.lastIndexOf(place) ? undefined : at + place.length;
+}
+
+function endOfChanges(source: string): number | undefined {
+  const begin = endOf(source, 'Changes: readonly Change[] = [\n');
+  const end = begin === undefined ? -1 : source.indexOf('\n];', begin);
+  return end < 0 ? undefined : end + 1;
 }

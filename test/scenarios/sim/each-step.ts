@@ -55,6 +55,7 @@ export function createEachStep(custody: Custody, lyingDomain: TrustDomain | unde
     return undefined;
   };
   const { journeyOf } = truth;
+  const named = (domain: TrustDomain): Csp | undefined => everybody.find((one) => one.domain === domain);
   const released = createReleased(custody, () => everybody, journeyOf);
 
   return {
@@ -68,12 +69,12 @@ export function createEachStep(custody: Custody, lyingDomain: TrustDomain | unde
     },
     /** What a broker folded. */
     folded: (domain: TrustDomain, peer: TrustDomain, journey: Journey): void => {
-      const csp = everybody.find((one) => one.domain === domain);
+      const csp = named(domain);
       if (csp !== undefined) folded.push({ csp, peer, state: stateOf(journey) });
     },
     /** A broker has looked at a journey, to the end. */
     looked: (domain: TrustDomain, peer: string): void => {
-      const csp = everybody.find((one) => one.domain === domain);
+      const csp = named(domain);
       if (csp !== undefined) released.looked(csp, peer);
     },
     mayBeWrong: (csps: readonly Csp[]): boolean => folded.length > 0 || released.isDue() || csps.some(hasChanged),

@@ -37,7 +37,6 @@ function arrivedOf(self: TrustDomain, m: MigrationState): Arrived | undefined {
 }
 
 /** What came, looked for and brought back. */
-export type Arrivals = ReturnType<typeof arrivals>;
 export const arrivals = (keys: Pick<KeyManager, 'missingOf' | 'bringBack'>, self: TrustDomain) => ({
   missing: async (m: MigrationState) => {
     const arrived = arrivedOf(self, m);
@@ -49,3 +48,4 @@ export const arrivals = (keys: Pick<KeyManager, 'missingOf' | 'bringBack'>, self
     return keys.bringBack(arrived);
   },
 });
+export type Arrivals = ReturnType<typeof arrivals>;

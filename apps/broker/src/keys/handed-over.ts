@@ -1,6 +1,6 @@
 import type { EventData, TrustDomain } from '@carnet/events';
 import type { Journal } from '@carnet/journal';
-import type { HandedOver } from '@carnet/keys';
+import { type HandedOver, isSameVersion } from '@carnet/keys';
 
 export interface HandedOverPorts {
   readonly self: TrustDomain;
@@ -14,8 +14,9 @@ export interface HandedOverPorts {
 export async function handedOverByLedger(
   { self, journal }: HandedOverPorts,
   peer: TrustDomain,
-  { key, version, migration }: Pick<EventData<'KeyStateChanged'>, 'key' | 'version' | 'migration'>,
+  named: Pick<EventData<'KeyStateChanged'>, 'key' | 'version' | 'migration'>,
 ): Promise<HandedOver | undefined> {
+  const { migration } = named;
   const events = await journal.eventsOfMigrations([migration]);
   const acknowledged = new Set(
     events.flatMap(({ event }) =>
@@ -27,7 +28,7 @@ export async function handedOverByLedger(
     const { publisher: source, audience: target, epoch } = event;
     const isOurs = source === self && target === peer;
     const isTaken = source === peer && target === self && acknowledged.has(digest);
-    const isNamed = event.data.keys.some((one) => one.key === key && one.version === version);
+    const isNamed = event.data.keys.some((one) => isSameVersion(one, named));
     if (isNamed && (isOurs || isTaken)) return { migration, epoch, source, target };
   }
   return undefined;

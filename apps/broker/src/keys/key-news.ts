@@ -3,6 +3,7 @@ import type { Journal } from '@carnet/journal';
 import type { Announcement, HandedOver, KeyManager } from '@carnet/keys';
 import type { Log } from '@carnet/runtime';
 import type { Store } from '@carnet/store';
+import { isBehind } from '../ledgers.ts';
 import { handedOverByLedger } from './handed-over.ts';
 import { type Looking, lookAgain, tellInOrder } from './look-again.ts';
 import type { OwnWords } from './own-words.ts';
@@ -113,17 +114,10 @@ async function judgeAll(
       continue;
     }
     // Asked before the ledger is read: what comes home in between is then waited for.
-    const isComingHome = await isQuarantined(ports, peer);
+    const isComingHome = await isBehind(ports.journal, [peer]);
     const byLedger = await handedOverByLedger(ports, peer, data);
     if (byLedger === undefined && isComingHome) return { judged, waitsAt: Number(seq) };
     judged.push({ ...one, ...(byLedger === undefined ? {} : { byLedger }) });
   }
   return { judged };
-}
-
-async function isQuarantined({ self, journal }: KeyNewsPorts, peer: TrustDomain): Promise<boolean> {
-  const heads = await journal.heads();
-  return heads.some(
-    ({ publisher, audience, quarantinedAt }) => publisher === self && audience === peer && quarantinedAt !== undefined,
-  );
 }

@@ -1,6 +1,6 @@
-import type { EventData, Timestamp, TrustDomain } from '@carnet/events';
+import type { Timestamp, TrustDomain } from '@carnet/events';
 import type { Journal, Notice, PlacedEvent } from '@carnet/journal';
-import type { KeyManager, KeyRecord, OwnWord } from '@carnet/keys';
+import { isSameVersion, type KeyManager, type KeyRecord, type OwnWord } from '@carnet/keys';
 import type { Log } from '@carnet/runtime';
 import type { MigrationState } from '@carnet/saga';
 import type { Store } from '@carnet/store';
@@ -71,7 +71,7 @@ export function openOwnWords(ports: OwnWordPorts): OwnWords {
           const back = await prepared.value.record(tx);
           if (!back.ok) return back;
           for (const { arrival, ...of } of back.value)
-            for (const word of words.filter(({ data }) => isSameKey(data, of)))
+            for (const word of words.filter(({ data }) => isSameVersion(data, of)))
               await ports.keys.keepWord(tx, { ...word, arrival, signer: ports.signer() });
           beginAnew();
           return back;
@@ -82,8 +82,6 @@ export function openOwnWords(ports: OwnWordPorts): OwnWords {
   };
 }
 
-type Version = Pick<EventData<typeof NEWS>, 'key' | 'version'>;
-const isSameKey = (a: Version, b: Version): boolean => a.key === b.key && a.version === b.version;
 const byTime = (a: Word, b: Word): number => (a.data.at < b.data.at ? -1 : Number(a.data.at > b.data.at));
 
 const audiencesOf = async ({ self, journal }: OwnWordPorts): Promise<readonly TrustDomain[]> =>
@@ -144,7 +142,7 @@ async function keepOne(ports: OwnWordPorts, word: Word): Promise<'done' | 'waits
  * key's name.
  */
 async function arrivalMeant(ports: OwnWordPorts, { data }: Word): Promise<number | undefined> {
-  const held = (await ports.keys.list({ key: data.key })).filter((one) => isSameKey(one, data));
+  const held = (await ports.keys.list({ key: data.key })).filter((one) => isSameVersion(one, data));
   for (const one of held.toSorted((a, b) => b.arrival - a.arrival)) if (await hadCome(ports, one, data.at)) return one.arrival;
   return undefined;
 }

@@ -136,7 +136,8 @@ async function isLive(port: number): Promise<boolean> {
   }
 }
 
-async function choosePorts(): Promise<CspPorts> {
+/** Four that nobody listens on. */
+export async function choosePorts(): Promise<CspPorts> {
   return { http: await freePort(), tokens: await freePort(), ops: await freePort(), dataPath: await freePort() };
 }
 

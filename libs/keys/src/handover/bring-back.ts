@@ -5,7 +5,15 @@ import { consume } from '../deks.ts';
 import { type KeyPorts, type Prepared, tenantKeks } from '../ports.ts';
 import { enterHandover } from '../records/handovers.ts';
 import { change, enter, type Mark } from '../records/history.ts';
-import { findArrival, type Held, type KeyRecord, lockArrival, type Replaces, updateHeld } from '../records/holding.ts';
+import {
+  findArrival,
+  type Held,
+  isSameVersion,
+  type KeyRecord,
+  lockArrival,
+  type Replaces,
+  updateHeld,
+} from '../records/holding.ts';
 import { holdKek } from '../records/keks.ts';
 import { inTransaction, type KeysTx } from '../records/tables.ts';
 import { refusal } from '../refusal.ts';
@@ -43,7 +51,7 @@ function wantedOf({ handover: { epoch }, deposit, memory, rekeyed }: Arrived): r
   return deposit.data.keys.flatMap((of): readonly Wanted[] => {
     if (of.kind === 'memory' && memory === 'used') return [];
     const holding = { key: of.key, version: of.version, arrival: epoch };
-    const to = rekeyed?.volumes.find(({ from }) => from.key === of.key && from.version === of.version)?.to;
+    const to = rekeyed?.volumes.find(({ from }) => isSameVersion(from, of))?.to;
     return [
       to === undefined ? { holding, of } : { holding: { key: to.key, version: to.version, arrival: 0 }, of, replaces: holding },
     ];

@@ -5,7 +5,7 @@ import { OPEN_RELEASE } from '../child/operations.ts';
 import { consume, endUse } from '../deks.ts';
 import { type KeyPorts, type Prepared, tenantKeks } from '../ports.ts';
 import { change, illegal } from '../records/history.ts';
-import { type Held, lockArrival, type Provenance, updateHeld } from '../records/holding.ts';
+import { type Held, isSameVersion, lockArrival, type Provenance, updateHeld } from '../records/holding.ts';
 import { holdKek } from '../records/keks.ts';
 import { isDestroyed } from '../records/states.ts';
 import { inTransaction, type KeysTx } from '../records/tables.ts';
@@ -92,7 +92,7 @@ async function recordOpened(
   const at = ports.now();
   await updateImport(db, request.migration, { state: 'opened', release: request.release.digest, changed_at: at });
   for (const held of await arrived(db, found.value)) {
-    const dek = deks.find(({ key, version }) => key === held.record.key && version === held.record.version);
+    const dek = deks.find((one) => isSameVersion(one, held.record));
     if (dek === undefined) throw impossible(refusal('KEY_UNKNOWN', { about: held.record.key }));
     await holdKek(db, { tenant: dek.tenant, version: dek.kekVersion });
     const root = request.roots.find(({ artifact }) => artifact === held.record.artifact)?.root ?? null;
@@ -196,7 +196,7 @@ export async function discard(ports: KeyPorts, tx: Tx, ending: Ending): Promise<
     // A database that came back from a backup may hold what took the place of a key, and not the key.
     const replacement = await discardReplacement(ports, tx, { key, version, arrival: ending.epoch, reason });
     keys.push(key, ...(replacement === undefined ? [] : [replacement.key]));
-    const record = held.find((one) => one.record.key === key && one.record.version === version)?.record;
+    const record = held.find((one) => isSameVersion(one.record, { key, version }))?.record;
     if (record === undefined || isDestroyed(record.state)) continue;
     const mark = { at, actor: ports.actor, reason, ...(ending.cause === undefined ? {} : { cause: ending.cause }) };
     const destroyed = await destroy(ports, db, record, mark);

@@ -1,7 +1,7 @@
 import { keyId } from '@carnet/events';
 import { z } from 'zod';
 import { digestOf } from '../bytes.ts';
-import { type Replaces, replaces } from '../records/holding.ts';
+import { isSameVersion, type Replaces, replaces } from '../records/holding.ts';
 import { type WrappedDek, type WrappedKek, wrappedDek, wrappedKek } from '../vault/hierarchy.ts';
 
 /**
@@ -22,8 +22,7 @@ export const nameOf = ({ dek: { key, version, arrival, kekVersion }, replaces: o
   ...(of === undefined ? {} : { replaces: of }),
 });
 
-export const isSameHolding = (a: Replaces, b: Replaces): boolean =>
-  a.key === b.key && a.version === b.version && a.arrival === b.arrival;
+export const isSameHolding = (a: Replaces, b: Replaces): boolean => isSameVersion(a, b) && a.arrival === b.arrival;
 
 const holdingText = ({ key, version, arrival }: Replaces): string => `${key}.${version}.${arrival}`;
 export const fileNameOf = (name: SpareName): string =>
